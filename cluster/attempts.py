@@ -1,0 +1,117 @@
+"""Which attempt runs next: trials are ours, a Ray trial is only one attempt at one of them.
+
+Plain bookkeeping between ledger and study, without Ray: a failing attempt is retried, one that
+ran out of memory with the device to itself, one whose node was lost without being counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cluster.ledger import Ledger, Outcome, Story
+from cluster.study import Study
+from trainables.errors import UserError
+
+Trouble = Literal["failed", "memory", "lost"]
+RETRIES = 2
+LOSSES = 20
+"""A trial whose workers were lost so often is given up: something kills them."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a trial; `alone` asks for the whole device."""
+
+    trial: int
+    attempt: int
+    values: Mapping[str, Any]
+    alone: bool = False
+
+
+class Attempts:
+    """Hands out attempts until the number of trials asked for has an outcome."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        study: Study,
+        trials: int,
+        deadline: float | None = None,
+        changed: Callable[[int], None] = lambda trial: None,
+    ) -> None:
+        self.ledger = ledger
+        self.study = study
+        self.trials = trials
+        self.deadline = deadline
+        self.changed = changed
+        self.live: dict[int, Attempt] = {}
+        self.stopped: UserError | None = None
+        self._again = deque(
+            trial for trial, story in sorted(ledger.stories.items()) if story.outcome is None
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune, which pickles whatever it is handed, nothing: the ledger is the state."""
+        return {}
+
+    @property
+    def late(self) -> bool:
+        """Tell whether the time budget is spent."""
+        return self.deadline is not None and time.time() > self.deadline
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether nothing is left to hand out; attempts may still be live."""
+        spent = self.late or self.stopped is not None
+        return spent or (not self._again and len(self.ledger.stories) >= self.trials)
+
+    def next(self) -> Attempt:
+        """Give the next attempt: an interrupted or failed trial's, else a new trial's."""
+        if self._again:
+            story = self.ledger.stories[self._again.popleft()]
+        else:
+            suggestion = self.study.ask()
+            story = self.ledger.begin(suggestion.trial, suggestion.values, suggestion.config)
+        alone = bool(story.errors) and story.errors[-1]["kind"] == "memory"
+        number = self.ledger.attempt(story.trial)
+        attempt = Attempt(story.trial, number, story.values, alone)
+        self.live[story.trial] = attempt
+        self.changed(story.trial)
+        return attempt
+
+    def heard(self, trial: int, result: Mapping[str, Any]) -> bool:
+        """Write down a result; gives whether the trial must end now, its time being up."""
+        if self.ledger.hear(trial, result["history"], result["facts"]):
+            self.changed(trial)
+        return self.late
+
+    def ended(self, trial: int, outcome: Outcome | None) -> None:
+        """Write down an outcome; None says that the driver, not the trial, ended it."""
+        self.live.pop(trial, None)
+        reason = ""
+        if outcome is None:
+            outcome = "stopped"
+            reason = "time budget" if self.late else "scheduler"
+        self._close(trial, outcome, reason)
+
+    def failed(self, trial: int, trouble: Trouble, text: str) -> None:
+        """Write down a failed attempt, and queue the next unless there were enough."""
+        self.live.pop(trial, None)
+        self.ledger.error(trial, trouble, text)
+        errors = self.ledger.stories[trial].errors
+        losses = sum(error["kind"] == "lost" for error in errors)
+        if len(errors) - losses > RETRIES or losses > LOSSES:
+            self._close(trial, "failed", "out of memory" if trouble == "memory" else trouble)
+        else:
+            self._again.append(trial)
+            self.changed(trial)
+
+    def _close(self, trial: int, outcome: Outcome, reason: str) -> None:
+        self.ledger.end(trial, outcome, reason)
+        story: Story = self.ledger.stories[trial]
+        self.study.tell(story)
+        self.changed(trial)

@@ -1,0 +1,79 @@
+"""Begins a search in the storage folder, or goes on with one: what may differ and what may not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster import ledger as ledgers
+from cluster.ledger import Ledger
+from trainables.errors import UserError
+from trainables.run import Truth
+
+Going = Literal["resume", "fresh", None]
+
+
+def check_storage(storage: Path) -> None:
+    """Make sure that the storage folder can be written to; raises UserError."""
+    probe = storage / f".writable-{os.getpid()}"
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x" * 65536)
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"the storage folder {storage} cannot be written to: {error.strerror}\n"
+            "choose another with --storage DIR"
+        ) from error
+
+
+def find(storage: Path, name: str, going: Going) -> Path | None:
+    """Find the search to go on with; None for a new one. Raises where the user must choose."""
+    folder = ledgers.newest(storage, name)
+    if folder is not None and going is None:
+        raise UserError(
+            f"there is a search of {name} in {folder}\n"
+            "  --resume  goes on with it, or extends it with a larger --trials\n"
+            "  --fresh   starts another beside it"
+        )
+    return folder if going == "resume" else None
+
+
+def agree(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Take an existing search's settings; what was `given` and differs is refused, all at once.
+
+    A larger `trials` extends the search.
+    """
+    old = {**settings}
+    differing = [
+        f"  {name}: {old.get(name)!r} there, {value!r} now"
+        for name, value in given.items()
+        if value is not None
+        and old.get(name) != value
+        and not (name == "trials" and value > old["trials"])
+    ]
+    if differing:
+        raise UserError(
+            f"the search in {folder} was begun with other settings:\n"
+            + "\n".join(differing)
+            + "\nleave them out to go on with it, or start another with --fresh"
+        )
+    if given.get("trials"):
+        old["trials"] = given["trials"]
+    return old
+
+
+def begin(storage: Path, name: str, settings: Mapping[str, Any], truth: Truth) -> Ledger:
+    """Create the folder of a new search, with the right answers of its data."""
+    ledger = ledgers.create(storage, name, settings)
+    folder = ledger.folder / "data"
+    folder.mkdir()
+    for split, targets in truth.targets.items():
+        table = pa.table({"id": range(len(targets)), "target": targets})
+        pq.write_table(table, folder / f"{split}.parquet")
+    return ledger

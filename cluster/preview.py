@@ -1,0 +1,147 @@
+"""What a search is going to do and to cost, told without doing it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from rich.console import Console
+from rich.table import Table
+
+from cluster.points import distributions
+from cluster.progress import duration, number
+from cluster.scheduler import REDUCTION, rungs
+from searchspaces import SearchSpace, configure
+from trainables.errors import UserError
+from trainables.run import Run, seed_everything
+
+SHARES = (0.02, 0.1)
+"""Two shares of an epoch are timed: their difference is free of what is paid once."""
+
+
+def show(
+    space: SearchSpace[Any],
+    fixed: Mapping[str, Any],
+    run: Run,
+    trials: int,
+    scheduler: str,
+    console: Console,
+) -> None:
+    """Print model, space, plan and cost; needs neither data nor weights nor network."""
+    missing = ""
+    run.download = False
+    try:
+        if space.prepare:
+            space.prepare(configure(space, fixed), run)
+    except UserError as error:
+        missing, run.source = str(error).splitlines()[0], "made-up"
+    per_report, probed = probe(space, fixed, run)
+    show_model(probed, console)
+    show_space(space, fixed, console)
+    show_plan(space, trials, run.reports, scheduler, console)
+    if missing:
+        console.print(f"cost unknown: data missing ({missing})", highlight=False, soft_wrap=True)
+    else:
+        likely = expected_reports(space, trials, run.reports, scheduler)
+        show_cost(per_report, likely, trials, console)
+
+
+def show_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Console) -> None:
+    """Print the hyperparameters that are searched, with their ranges, and the fixed ones."""
+    table = Table(title=f"{space.name}: {space.question}", title_justify="left", box=None)
+    table.add_column("hyperparameter")
+    table.add_column("searched over")
+    table.add_column("default")
+    default = configure(space, fixed)
+    for name, distribution in distributions(space, fixed).items():
+        value = getattr(default, name.partition(".")[0])
+        table.add_row(name, describe(distribution), number(value))
+    for name, value in fixed.items():
+        table.add_row(name, "fixed", number(value))
+    console.print(table)
+
+
+def describe(distribution: BaseDistribution) -> str:
+    """Write a range as people do."""
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(str(choice) for choice in distribution.choices)
+    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
+    step, log = distribution.step, distribution.log  # type: ignore[attr-defined]
+    extra = ", log scale" if log else (f", step {step:g}" if step and step != 1 else "")
+    return f"{number(low)} to {number(high)}{extra}"
+
+
+def show_plan(
+    space: SearchSpace[Any], trials: int, reports: int, scheduler: str, console: Console
+) -> None:
+    """Print trials x rungs x reports, and how many reports early stopping is likely to leave."""
+    console.print(f"plan: {trials} trials of {reports} reports = {trials * reports} at the most")
+    if scheduler == "asha":
+        steps = rungs(reports, min(space.grace, reports))
+        console.print(
+            f"ASHA compares at reports {', '.join(map(str, steps)) or 'none'}; about "
+            f"1 in {REDUCTION} goes on: {expected_reports(space, trials, reports, scheduler)} "
+            "reports likely"
+        )
+
+
+def expected_reports(space: SearchSpace[Any], trials: int, reports: int, scheduler: str) -> int:
+    """Estimate the reports that a search makes when each rung lets 1 in 3 go on."""
+    if scheduler != "asha":
+        return trials * reports
+    total, before, going = 0.0, 0, float(trials)
+    for rung in [*rungs(reports, min(space.grace, reports)), reports]:
+        total += going * (rung - before)
+        before, going = rung, max(1.0, going / REDUCTION)
+    return round(total)
+
+
+def probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[float, Run]:
+    """Time the default configuration for part of a report; gives seconds per report, and the run.
+
+    A task that has no shares of a report makes a whole one.
+    """
+    took: list[float] = []
+    config = configure(space, fixed)
+    for share in SHARES:
+        part = Run(
+            reports=run.reports,
+            metric=space.metric,
+            mode=space.mode,
+            device=run.device,
+            data=run.data,
+            cache=run.cache,
+            source=run.source,
+            weights=run.weights,
+            teacher=run.teacher,
+            download=False,
+            share=share,
+        )
+        seed_everything(0)
+        started = time.perf_counter()
+        loop = space.train(config, part)
+        next(loop)
+        loop.close()
+        took.append(time.perf_counter() - started)
+    slope = (took[1] - took[0]) / (SHARES[1] - SHARES[0])
+    return max(slope, took[1]), part
+
+
+def show_cost(seconds: float, reports: int, trials: int, console: Console) -> None:
+    """Print what the reports that are likely cost."""
+    console.print(
+        f"cost: {seconds:.2f} s per report here (probe of the default configuration), about "
+        f"{duration(seconds * reports)} of device time = {seconds * reports / 3600:.2f} "
+        f"device-hours for {trials} trials"
+    )
+
+
+def show_model(run: Run, console: Console) -> None:
+    """Print the summary of the modules that a task trains, with their parameter counts."""
+    for name, part in run.parts.items():
+        if isinstance(part, torch.nn.Module):
+            console.print(f"{name}:", str(part), highlight=False, soft_wrap=True)
+    console.print(f"{run.facts.get('parameters', 0):,.0f} parameters")

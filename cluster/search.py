@@ -1,0 +1,265 @@
+"""Runs a search on Ray Tune: thin adapters between Tune's hooks and our attempts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from cluster import scheduler
+from cluster.attempts import Attempts, Trouble
+from trainables.errors import UserError
+from trainables.trainable import Settings, Trial
+
+QUIET = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # our ledger is what a search goes on from
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a trial takes, and how many run at once."""
+
+    cpus: float
+    gpus: float
+    concurrency: int
+
+
+def start_ray(address: str | None) -> None:
+    """Start Ray on this machine, or join a running cluster; quietly, without a dashboard.
+
+    Workers get their thread settings before they import torch: a spinning thread pool on a
+    shared machine costs up to 100 times the work.
+    """
+    os.environ.update(QUIET)
+    workers = {**QUIET, "OMP_WAIT_POLICY": "PASSIVE"}
+    local: dict[str, Any] = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": workers},
+            **local,
+        )
+    except ConnectionError as error:
+        raise UserError(
+            f"no Ray cluster answers at --address {address}: {error}\n"
+            "leave --address out to run on this machine alone"
+        ) from error
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+
+
+def share_out(wanted: dict[str, float], gpus: float | None, concurrency: int | None) -> Resources:
+    """Decide what each trial gets on the cluster at hand.
+
+    A trial takes one GPU, or the share asked for, where there are any and the space wants one.
+    """
+    have = ray.cluster_resources()
+    cpus = wanted.get("cpu", 1.0)
+    if gpus is None:
+        gpus = wanted.get("gpu", 1.0) if have.get("GPU", 0.0) else 0.0
+    if gpus and not have.get("GPU"):
+        raise UserError(
+            f"--gpus-per-trial {gpus:g}: Ray sees no GPU here\n"
+            "leave the option out to train on CPUs"
+        )
+    if cpus > have.get("CPU", 0.0):
+        raise UserError(f"a trial wants {cpus:g} CPUs, and Ray has {have.get('CPU', 0.0):g}")
+    room = int(have["CPU"] / cpus) if cpus else 10_000
+    if gpus:
+        room = min(room, int(have["GPU"] / gpus + 1e-9))
+    return Resources(cpus, gpus, min(concurrency or room, room))
+
+
+def run(
+    attempts: Attempts,
+    settings: Settings,
+    resources: Resources,
+    stopping: str,
+    every_step: Callable[[], None],
+) -> bool:
+    """Run attempts until none is left; gives False where the user interrupted it.
+
+    What ends a search early, a full disk or a space without feasible configurations, is raised
+    when everything has been put down.
+    """
+    searcher = Handout(attempts, resources.concurrency)
+    inner = scheduler.build(stopping, _space(attempts), settings.reports)
+    recorder = Recorder(attempts, searcher)
+    trainable = tune.with_resources(
+        tune.with_parameters(Trial, settings=settings),
+        lambda config: _bundle(resources, config["alone"]),
+    )
+    with tempfile.TemporaryDirectory(prefix="tunery-", ignore_cleanup_errors=True) as scratch:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=None
+                if inner is None
+                else scheduler.ByTrial(inner, attempts, searcher.trial_of),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scratch,
+                stop=recorder,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                callbacks=[Watcher(attempts, searcher, recorder, every_step)],
+            ),
+        )
+        tuner.fit()
+    if recorder.trouble is not None:
+        raise recorder.trouble
+    if searcher.trouble is not None:
+        raise searcher.trouble
+    return attempts.finished and not attempts.live
+
+
+class Handout(Searcher):
+    """Gives Tune an attempt when there is room for one."""
+
+    def __init__(self, attempts: Attempts, concurrency: int) -> None:
+        super().__init__()
+        self.attempts = attempts
+        self.concurrency = concurrency
+        self.trouble: UserError | None = None
+        self._trials: dict[str, int] = {}
+
+    def trial_of(self, trial_id: str) -> int:
+        """Translate Ray's trial id into the number of our trial."""
+        return self._trials[trial_id]
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Give a config, None while attempts are live, then Tune's word for the end."""
+        live = len(self.attempts.live)
+        if self.trouble is not None or self.attempts.finished:
+            return None if live else Searcher.FINISHED
+        if live >= self.concurrency or any(a.alone for a in self.attempts.live.values()):
+            return None
+        try:
+            attempt = self.attempts.next()
+        except (UserError, OSError) as error:
+            self.trouble = self.attempts.stopped = _explained(error)
+            return None if live else Searcher.FINISHED
+        self._trials[trial_id] = attempt.trial
+        return {
+            "values": dict(attempt.values),
+            "trial": attempt.trial,
+            "attempt": attempt.attempt,
+            "alone": attempt.alone,
+        }
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Write down an outcome; errors are told, with their text, to `Watcher`."""
+        if not error and self.trouble is None:
+            outcome = (result or {}).get("outcome")
+            self.attempts.ended(self.trial_of(trial_id), outcome)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the ledger is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing: the ledger is the state."""
+
+
+class Recorder(tune.Stopper):
+    """Writes every result down: Tune asks its stopper first, before anyone else hears of it."""
+
+    def __init__(self, attempts: Attempts, searcher: Handout) -> None:
+        self.attempts = attempts
+        self.searcher = searcher
+        self.trouble: UserError | None = None
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        try:
+            return self.attempts.heard(self.searcher.trial_of(trial_id), result)
+        except OSError as error:
+            self.trouble = _explained(error)
+            return False
+
+    def stop_all(self) -> bool:
+        """End the search where results cannot be written down any more."""
+        return self.trouble is not None
+
+
+class Watcher(tune.Callback):
+    """Hears of errors, and keeps the screen up to date."""
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        searcher: Handout,
+        recorder: Recorder,
+        every_step: Callable[[], None],
+    ) -> None:
+        self.attempts = attempts
+        self.searcher = searcher
+        self.recorder = recorder
+        self.every_step = every_step
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Let the screen breathe."""
+        self.every_step()
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Write down a failed attempt with its traceback."""
+        error = trial.get_error()
+        text = str(error) if error else "the worker died without a word"
+        try:
+            self.attempts.failed(self.searcher.trial_of(trial.trial_id), _kind(text), text)
+        except OSError as problem:
+            self.recorder.trouble = _explained(problem)
+
+
+def _bundle(resources: Resources, alone: bool) -> tune.PlacementGroupFactory:
+    cpus, gpus = resources.cpus, resources.gpus
+    if alone:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        nodes = [node for node in nodes if node.get("GPU", 0) or not gpus]
+        cpus = min(node.get("CPU", cpus) for node in nodes) if nodes else cpus
+        gpus = max(1.0, gpus) if gpus else 0.0
+    return tune.PlacementGroupFactory([{"CPU": cpus, **({"GPU": gpus} if gpus else {})}])
+
+
+def _kind(text: str) -> Trouble:
+    lower = text.lower()
+    if "outofmemoryerror" in lower or "out of memory" in lower or "low on memory" in lower:
+        return "memory"
+    if "node" in lower and any(word in lower for word in ("preempted", "node died", "terminated")):
+        return "lost"
+    return "failed"
+
+
+def _explained(error: UserError | OSError) -> UserError:
+    if isinstance(error, OSError):
+        return UserError(
+            f"the search cannot write: {error}\n"
+            "make room there, then go on with the same command and --resume: nothing is lost"
+        )
+    return error
+
+
+def _space(attempts: Attempts) -> Any:
+    return attempts.study.space

@@ -1,0 +1,264 @@
+"""The Optuna study of a search: which configuration is tried next, and what was learnt of it.
+
+Kept in a journal file inside the search's folder, whose lock is ours alone; so the journal needs
+no lock of its own, and none is left over by a killed driver.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from cluster.ledger import Ledger, Story, cut_last_line
+from cluster.points import field_of, grid, parameters, suggested, with_fixed
+from searchspaces import SearchSpace, configure
+from trainables.errors import UserError
+
+SAMPLERS = ("tpe", "random", "qmc", "grid", "gp", "cmaes")
+JOURNAL = "study.journal"
+REFUSALS_BEFORE_RANDOM = 20
+REFUSALS_BEFORE_STOP = 1000
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A configuration to try: `values` are what differs from the default Config."""
+
+    trial: int
+    values: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+
+class Study:
+    """Asks Optuna for feasible configurations and tells it what became of them."""
+
+    def __init__(self, ledger: Ledger, space: SearchSpace[Any], points: list[Point]) -> None:
+        self.ledger = ledger
+        self.space = space
+        self.sampler: str = ledger.settings["sampler"]
+        self.seed: int = ledger.settings["seed"]
+        self.fixed: Mapping[str, Any] = ledger.settings["fixed"]
+        path = ledger.folder / JOURNAL
+        self.study = open_study(path, space)
+        self.refused: collections.Counter[str] = collections.Counter()
+        self._unasked: list[int] = []
+        self._waiting: list[int] = []
+        known = set()
+        for trial in self.study.get_trials(deepcopy=False):
+            if "point" in trial.user_attrs:
+                known.add(trial.user_attrs["point"])
+            if "infeasible" in trial.user_attrs:
+                self.refused[trial.user_attrs["infeasible"]] += 1
+            if trial.state == TrialState.RUNNING:
+                self._mend(trial)
+            if trial.state == TrialState.WAITING:
+                self._waiting.append(trial.number)
+        for number, point in enumerate(points):
+            if number not in known:
+                self._waiting.append(self._count())
+                self.study.enqueue_trial(
+                    dict(point.parameters),
+                    user_attrs={"point": number, "fixed": json.dumps(dict(point.fixed))},
+                )
+
+    @property
+    def infeasible(self) -> int:
+        """Give how many configurations were refused."""
+        return sum(self.refused.values())
+
+    def ask(self) -> Suggestion:
+        """Give the next feasible configuration; raises UserError where there seems to be none."""
+        for refusals in range(REFUSALS_BEFORE_STOP):
+            trial = self._next_trial(at_random=refusals >= REFUSALS_BEFORE_RANDOM)
+            own = json.loads(trial.user_attrs.get("fixed", "{}"))
+            fixed = {**self.fixed, **own}
+            values = {**suggested(self.space, with_fixed(trial, fixed)), **fixed}
+            config = configure(self.space, values)
+            reason = self.space.feasible(config) if self.space.feasible else None
+            if self.space.feasible is not None:
+                trial.set_constraint("feasible", -1.0 if reason is None else 1.0)
+            if reason is None:
+                return Suggestion(trial.number, values, asdict(config))
+            self._refuse(trial, reason)
+        reason, count = self.refused.most_common(1)[0]
+        raise UserError(
+            f"{REFUSALS_BEFORE_STOP} configurations in a row were refused; the commonest reason "
+            f"({count} times): {reason}\nwiden the limit or narrow the space {self.space.name}"
+        )
+
+    def tell(self, story: Story) -> None:
+        """Tell Optuna of an ended trial; telling again changes nothing."""
+        frozen = self._frozen(story.trial)
+        if frozen.state.is_finished():
+            return
+        metric = self.space.metric
+        best = self.ledger.best(story)
+        storage = self.study._storage
+        for report in story.reports:
+            if report.report not in frozen.intermediate_values and metric in report.metrics:
+                storage.set_trial_intermediate_value(
+                    frozen._trial_id, report.report, report.metrics[metric]
+                )
+        if story.outcome == "failed":
+            self.study.tell(story.trial, state=TrialState.FAIL)
+        elif story.outcome == "complete" and best is not None:
+            self.study.tell(story.trial, best[0])
+        else:
+            self.study.tell(story.trial, state=TrialState.PRUNED)
+
+    def _next_trial(self, at_random: bool) -> optuna.Trial:
+        if self._unasked:
+            number = self._unasked.pop(0)
+            self.study.sampler = sampler("random", self.seed, number)
+            return optuna.Trial(self.study, self._frozen(number)._trial_id)
+        # A sampler of its own for every trial, seeded by its number: a driver that was killed
+        # and resumed draws what the first would have drawn, never the same again.
+        number = self._waiting.pop(0) if self._waiting else self._count()
+        kind = "random" if at_random or self.sampler == "grid" else self.sampler
+        self.study.sampler = sampler(kind, self.seed, number)
+        with _quiet():
+            return self.study.ask()
+
+    def _refuse(self, trial: optuna.Trial, reason: str) -> None:
+        # Samplers learn of a constraint from complete trials alone. The value tells them
+        # nothing: it is the middle of what is known, and no report ever reads it.
+        trial.set_user_attr("infeasible", reason)
+        scores = sorted(
+            found[0]
+            for story in self.ledger.rank(self.ledger.stories.values())
+            if (found := self.ledger.best(story))
+        )
+        self.study.tell(trial, scores[len(scores) // 2] if scores else 0.0)
+        self.refused[reason] += 1
+
+    def _count(self) -> int:
+        return self.study._storage.get_n_trials(self.study._study_id)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        storage = self.study._storage
+        return storage.get_trial(
+            storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        )
+
+    def _mend(self, trial: FrozenTrial) -> None:
+        story = self.ledger.stories.get(trial.number)
+        if story is None:
+            self._unasked.append(trial.number)  # killed between asking and writing down
+        elif story.outcome is not None:
+            self.tell(story)  # killed between writing down and telling
+
+
+@dataclass(frozen=True)
+class Point:
+    """A configuration to enqueue: parameters that the study is told, and fixed values."""
+
+    parameters: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+
+
+def plan(space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: int) -> list[Point]:
+    """List what runs before any sampling: the default, known configurations, a grid or arms.
+
+    Arms take turns, so that every arm has run once before one runs twice; what an arm leaves
+    open is sampled, but for trial 0, which is the default.
+    """
+    default = {**asdict(space.config()), **fixed}
+    if space.arms:
+        turns = [(arm, seed) for seed in range(seeds) for arm in space.arms]
+        hidden = [{"seed": seed} if "seed" in default else {} for _, seed in turns]
+        first = point(space, {**default, **space.arms[0], **hidden[0]}, {})
+        rest = zip(turns[1:], hidden[1:], strict=True)
+        return [first, *(point(space, arm, seed) for (arm, _), seed in rest)]
+    known = [point(space, {**default, **start}, {}) for start in ({}, *space.start)]
+    if kind == "grid":
+        first = known[0]
+        others = (values for values in grid(space, fixed) if values != first.parameters)
+        return [first, *(Point(values, {}) for values in others)]
+    return known
+
+
+def point(space: SearchSpace[Any], values: Mapping[str, Any], hidden: Mapping[str, Any]) -> Point:
+    """Make a point from Config values; `hidden` ones, like seeds, no sampler sees."""
+    named = parameters(space, values)
+    fields = {field_of(name) for name in named}
+    outside = {name: value for name, value in values.items() if name not in fields}
+    return Point(named, {**outside, **hidden})
+
+
+def sampler(kind: str, seed: int, number: int) -> BaseSampler:
+    """Build a sampler for one trial, as a function of the search's seed and its number."""
+    own = (seed * 1_000_003 + number) % 2**32
+    match kind:
+        case "tpe":
+            return optuna.samplers.TPESampler(
+                seed=own, multivariate=True, group=True, constant_liar=True
+            )
+        case "random":
+            return optuna.samplers.RandomSampler(seed=own)
+        case "qmc":
+            # The sequence is one for the whole search: Optuna counts its points in the study.
+            return optuna.samplers.QMCSampler(
+                scramble=True,
+                seed=seed,
+                warn_independent_sampling=False,
+                independent_sampler=optuna.samplers.RandomSampler(seed=own),
+            )
+        case "gp":
+            return optuna.samplers.GPSampler(seed=own)
+        case "cmaes":
+            return optuna.samplers.CmaEsSampler(
+                seed=own,
+                warn_independent_sampling=False,
+                independent_sampler=optuna.samplers.RandomSampler(seed=own),
+            )
+    raise UserError(f"unknown sampler {kind!r}; there are: {', '.join(SAMPLERS)}")
+
+
+def open_study(path: Path, space: SearchSpace[Any]) -> optuna.Study:
+    """Open the study in a journal file, or begin one; the caller holds the search's lock."""
+    cut_last_line(path)
+    with _quiet():
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path), _NoLock()))
+        return optuna.create_study(
+            storage=storage,
+            study_name=space.name,
+            direction="maximize" if space.mode == "max" else "minimize",
+            load_if_exists=True,
+        )
+
+
+def refusals(folder: Path) -> int:
+    """Count the refused configurations of a search by its folder."""
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL), _NoLock()))
+    (study,) = optuna.get_all_study_names(storage)
+    trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
+    return sum("infeasible" in trial.user_attrs for trial in trials)
+
+
+class _NoLock(optuna.storages.journal._file.BaseJournalFileLock):
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,300 @@
+"""The one MLflow writer: a thread on the driver that replays the ledger into a tracking server.
+
+Writing is idempotent by (run, key, step) with the ledger's own times, so whatever a crash or an
+absent server left out is written later, and nothing twice. `python -m cluster.tracking rebuild
+FOLDER` writes a whole search again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracking import MlflowClient
+
+from cluster import ledger as ledgers
+from cluster.ledger import Ledger, Story
+from cluster.study import refusals
+from trainables.errors import UserError
+
+STATUS = {"complete": "FINISHED", "stopped": "KILLED", "diverged": "FAILED", "failed": "FAILED"}
+BATCH = 1000
+"""MLflow takes at most so many metrics in one call."""
+PERIOD = 1.0
+"""Seconds between two rounds of writing."""
+PATIENCE = 60.0
+"""Seconds that the end of a search waits for a server that does not answer."""
+
+
+def default_uri(storage: Path) -> str:
+    """Give the address of the SQLite file in the storage folder."""
+    return f"sqlite:///{storage.resolve() / 'mlflow.db'}"
+
+
+def connect(uri: str) -> MlflowClient:
+    """Open a tracking server; raises UserError within 15 s where it does not answer."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        first = str(error).strip().splitlines()[0][:300]
+        raise UserError(
+            f"the tracking server {uri} does not answer: {first}\n"
+            "start it, or leave --tracking-uri out to use a file in the storage folder"
+        ) from error
+    return client
+
+
+class Tracker:
+    """Writes a search to MLflow as it goes; `touch` says which trial has news."""
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        ledger: Ledger,
+        artifacts: str | None,
+        infeasible: Callable[[], int],
+    ) -> None:
+        self.client = client
+        self.ledger = ledger
+        self.artifacts = artifacts
+        self.infeasible = infeasible
+        self.behind: str = ""
+        self._experiment = ""
+        self._parent = ""
+        self._runs: dict[int, str] = {}
+        self._written: dict[int, int] = {}
+        self._uploaded: set[int] = set()
+        self._dirty: set[int] = set(ledger.stories)
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
+
+    def start(self) -> str:
+        """Find or make experiment and parent run, and begin to write; gives the parent's id."""
+        self._experiment = self._find_experiment()
+        found = self._search("tags.kind = 'search'")
+        if found:
+            self._parent = found[0].info.run_id
+            self.client.update_run(self._parent, status="RUNNING")
+        else:
+            tags = {"kind": "search", "search": self.ledger.id, **self.ledger.settings["tags"]}
+            self._parent = self.client.create_run(
+                self._experiment, tags=tags, run_name=self.ledger.folder.name
+            ).info.run_id
+            for path in sorted((self.ledger.folder / "data").glob("*.parquet")):
+                self.client.log_artifact(self._parent, str(path), "data")
+            self.client.log_artifact(self._parent, str(self.ledger.folder / "search.json"))
+        for run in self._search("tags.kind = 'trial'"):
+            trial = int(run.data.tags["trial"])
+            self._runs[trial] = run.info.run_id
+            if "outcome" in run.data.tags:
+                self._dirty.discard(trial)
+        self._thread.start()
+        return self._parent
+
+    def touch(self, trial: int) -> None:
+        """Say that a trial has news."""
+        with self._lock:
+            self._dirty.add(trial)
+
+    def close(self, finished: bool) -> str | None:
+        """Write what is left and end the parent run; gives what went wrong, if anything."""
+        self._ending.set()
+        self._thread.join(timeout=PATIENCE + 15)
+        if self._thread.is_alive() or self.behind:
+            return (
+                f"MLflow has not got everything: {self.behind or 'it is slow'}\n"
+                "nothing is lost; when the server answers again:\n"
+                f"  python -m cluster.tracking rebuild {self.ledger.folder} "
+                "--tracking-uri URI"
+            )
+        self.upload_best()
+        self._count()
+        for trial, story in self.ledger.stories.items():
+            if story.outcome is None and trial in self._runs:
+                self.client.set_terminated(self._runs[trial], "KILLED")
+        self.client.set_terminated(self._parent, "FINISHED" if finished else "KILLED")
+        return None
+
+    def upload_best(self) -> None:
+        """Have the weights of the best trials, and of no others, among the artifacts."""
+        kept = {story.trial for story in self.ledger.kept}
+        for run in self._search("tags.weights = 'yes'"):
+            trial = int(run.data.tags["trial"])
+            self._uploaded.add(trial)
+            if trial not in kept:
+                get_artifact_repository(run.info.artifact_uri).delete_artifacts("checkpoint")
+                self.client.set_tag(run.info.run_id, "weights", "no")
+        for trial in kept - self._uploaded:
+            best = self.ledger.newest_attempt(trial) / "best"
+            if (best / "manifest.json").exists() and trial in self._runs:
+                for path in best.glob("*"):
+                    if path.suffix != ".parquet":
+                        self.client.log_artifact(self._runs[trial], str(path), "checkpoint")
+                self.client.set_tag(self._runs[trial], "weights", "yes")
+
+    def _work(self) -> None:
+        deadline = float("inf")
+        while True:
+            ending = self._ending.wait(PERIOD)
+            if ending and deadline == float("inf"):
+                deadline = time.monotonic() + PATIENCE
+            with self._lock:
+                todo, self._dirty = sorted(self._dirty), set()
+            for place, trial in enumerate(todo):
+                try:
+                    self._write(self.ledger.stories[trial])
+                    self.behind = ""
+                except Exception as error:
+                    self.behind = str(error).strip().splitlines()[0][:300]
+                    with self._lock:
+                        self._dirty.update(todo[place:])
+                    break
+            if ending and (not self._dirty or time.monotonic() > deadline):
+                return
+
+    def _write(self, story: Story) -> None:
+        reports, outcome = list(story.reports), story.outcome  # the driver goes on writing
+        run_id = self._runs.get(story.trial) or self._create(story)
+        fresh = reports[self._written.get(story.trial, 0) :]
+        metrics = [
+            Metric(key, value, int(report.time * 1000), report.report)
+            for report in fresh
+            for key, value in {**report.metrics, "device_seconds": report.seconds}.items()
+        ]
+        tags = {"attempts": str(story.attempts)}
+        if outcome is not None:
+            metrics += self._final(story)
+            tags |= {"outcome": outcome, "reason": story.reason}
+            if outcome == "failed":
+                tags["error"] = story.errors[-1]["error"][-4000:]
+            self._log_predictions(story, run_id)
+        for start in range(0, max(len(metrics), 1), BATCH):
+            self.client.log_batch(
+                run_id,
+                metrics=metrics[start : start + BATCH],
+                tags=[RunTag(key, value) for key, value in tags.items()],
+            )
+        if outcome is not None:
+            self.client.set_terminated(run_id, STATUS[outcome], int(story.ended * 1000))
+        self._written[story.trial] = len(reports)
+
+    def _create(self, story: Story) -> str:
+        # A request that timed out may have made the run all the same.
+        found = self._search(f"tags.kind = 'trial' and tags.trial = '{story.trial}'")
+        if found:
+            run_id: str = found[0].info.run_id
+        else:
+            name = f"{self.ledger.folder.name}-{story.trial:03d}"
+            tags = {
+                "kind": "trial",
+                "search": self.ledger.id,
+                "trial": str(story.trial),
+                "mlflow.parentRunId": self._parent,
+            }
+            made = self.client.create_run(
+                self._experiment, int(story.started * 1000), tags, run_name=name
+            )
+            run_id = made.info.run_id
+        params = [Param(key, str(value)) for key, value in story.config.items()]
+        self.client.log_batch(run_id, params=params)
+        self._runs[story.trial] = run_id
+        return run_id
+
+    def _final(self, story: Story) -> list[Metric]:
+        best = self.ledger.best(story)
+        values = dict(story.facts)
+        if best is not None:
+            values |= {"score": best[0], "best_report": float(best[1])}
+        now = int(story.ended * 1000)
+        return [Metric(key, value, now, 0) for key, value in values.items()]
+
+    def _log_predictions(self, story: Story, run_id: str) -> None:
+        best = self.ledger.newest_attempt(story.trial) / "best"
+        for path in sorted(best.glob("*.parquet")):
+            self.client.log_artifact(run_id, str(path), "predictions")
+
+    def _count(self) -> None:
+        counts = dict.fromkeys(STATUS, 0)
+        for story in self.ledger.stories.values():
+            if story.outcome is not None:
+                counts[story.outcome] += 1
+        counts["infeasible"] = self.infeasible()
+        counts["retried"] = sum(len(s.errors) > 0 for s in self.ledger.stories.values())
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, float(value), now, 0) for key, value in counts.items()]
+        self.client.log_batch(self._parent, metrics=metrics)
+
+    def _find_experiment(self) -> str:
+        name = str(self.ledger.settings["space"])
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return str(self.client.create_experiment(name, artifact_location=self.artifacts))
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def _search(self, condition: str) -> list[Run]:
+        found: list[Run] = []
+        token: str | None = None
+        query = f"tags.search = '{self.ledger.id}' and {condition}"
+        while True:
+            page = self.client.search_runs(
+                [self._experiment], query, max_results=5000, page_token=token
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+
+def rebuild(folder: Path, uri: str | None) -> None:
+    """Write a whole search to MLflow again, from its folder alone."""
+    if not (folder / "search.json").exists():
+        raise UserError(f"{folder} is no search's folder: it has no search.json")
+    ledger = ledgers.reopen(folder)
+    settings = ledger.settings
+    client = connect(uri or settings["tracking_uri"])
+    refused = refusals(folder)
+    tracker = Tracker(client, ledger, settings["artifacts"], lambda: refused)
+    tracker.start()
+    trouble = tracker.close(finished=True)
+    ledger.close()
+    if trouble:
+        raise UserError(trouble)
+
+
+def main() -> int:
+    """Run `python -m cluster.tracking rebuild FOLDER`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cluster.tracking", description=rebuild.__doc__
+    )
+    parser.add_argument("action", choices=["rebuild"])
+    parser.add_argument("folder", type=Path, help="a search's folder, such as runs/digits")
+    parser.add_argument("--tracking-uri", help="default: where the search was written to")
+    options = parser.parse_args()
+    try:
+        rebuild(options.folder, options.tracking_uri)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{options.folder} is in MLflow again")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Reads results from MLflow only, and writes reports one can believe."""

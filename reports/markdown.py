@@ -1,0 +1,206 @@
+"""Puts a report together: sections in order, each a function that returns its text or None."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from reports.search import Search
+from reports.sections import (
+    against_default,
+    best_trials,
+    device_seconds,
+    failures,
+    outcomes,
+    published,
+)
+from reports.statistics import SMOOTHED_FROM
+from reports.tables import Table, count_text, duration_text, joined, markdown, score_text
+from reports.winner import Choice, Opened, openings_text
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a report is written from; the server is no longer needed."""
+
+    search: Search
+    choice: Choice | None  # None: no trial has a score
+    test: Opened
+    sizes: Mapping[str, int]  # examples per split
+    drawn: int | None  # trials in the figure of training curves; None: there is no figure
+
+
+def report(findings: Findings) -> str:
+    """The whole report as markdown for GitHub."""
+    sections: tuple[tuple[str, Callable[[Findings], str | None]], ...] = (
+        ("", title),
+        ("", summary),
+        ("", test_line),
+        ("Best trials", _best_trials),
+        ("Against the default", _against_default),
+        ("Beside published numbers", _published),
+        ("Training curves", curves),
+        ("Outcomes and cost", lambda f: outcomes(f.search)),
+        ("The test set", test_set),
+        ("How it was made", provenance),
+        ("Appendix: failures", lambda f: failures(f.search)),
+    )
+    parts = []
+    for heading, write in sections:
+        text = write(findings)
+        if text:
+            parts.append(f"## {heading}\n\n{text}" if heading else text)
+    return "\n\n".join(parts) + "\n"
+
+
+def winner_line(findings: Findings) -> str:
+    """The one number to quote, or why there is none."""
+    choice, accuracy = findings.choice, findings.test.accuracy
+    if choice is None:
+        return "no winner: no trial has a score"
+    if accuracy is None:
+        return f"winner: trial {choice.winner.number}; {findings.test.missing}"
+    return (
+        f"winner test accuracy: {accuracy.value * 100:.2f} % (95 % interval "
+        f"{accuracy.low * 100:.2f} to {accuracy.high * 100:.2f} %, n = {accuracy.n})"
+    )
+
+
+def title(findings: Findings) -> str:
+    search = findings.search
+    name = search.space if search.name == search.space else f"{search.space} ({search.name})"
+    parts = [f"# {'SYNTHETIC DATA: ' if search.synthetic else ''}{name}, report of a search"]
+    if search.synthetic:
+        parts.append(
+            "> [!WARNING]\n> **SYNTHETIC DATA.** A program drew the examples; no number here says "
+            "anything about real data or stands beside a published one."
+        )
+    if question := search.tags.get("question"):
+        parts.append(f"**Question.** {question}")
+    return "\n\n".join(parts)
+
+
+def summary(findings: Findings) -> str:
+    """What was done and what was found, in one paragraph."""
+    search, choice = findings.search, findings.choice
+    if not search.trials:
+        return (
+            "**This search is empty**: it has no trial on record, so there is nothing to report."
+        )
+    tags = search.tags
+    counts = [
+        f"{n:,} {word}"
+        for word in ("complete", "stopped", "diverged", "failed", "unfinished")
+        if (n := sum(trial.outcome == word for trial in search.trials))
+    ]
+    wanted, full = tags.get("trials", ""), tags.get("reports", "")
+    asked = f" ({int(wanted):,} asked for)" if wanted.isdigit() else ""
+    length = f" of up to {count_text(int(full), 'report')}" if full.isdigit() else ""
+    how = ", ".join(
+        f"{what} {tags[key]}"
+        for what, key in (("sampler", "sampler"), ("scheduler", "scheduler"), ("seed", "seed"))
+        if key in tags
+    )
+    goal = "highest" if search.mode == "max" else "lowest"
+    text = (
+        f"This search has run {count_text(len(search.trials), 'trial')}{asked}{length}"
+        f"{f' ({how})' if how else ''}: {joined(counts)}. They took "
+        f"{duration_text(device_seconds(search.trials))}. "
+        f"It looked for the {goal} `{search.metric}`. "
+    )
+    if choice is None:
+        return text + "**No trial has a score**, so there is no winner and no test set was opened."
+    winner = choice.winner
+    at = winner.metrics.get("best_report")
+    validation = findings.sizes.get("validation")
+    text += (
+        f"The winner is trial {winner.number} (`{winner.name}`) with "
+        f"{score_text(winner.metrics['score'], search.metric)}"
+        f"{f' at report {at:.0f}' if at is not None else ''}"
+        f"{f' on {validation:,} validation examples' if validation else ''}, the best of "
+        f"{count_text(len(choice.candidates), 'candidate')}."
+    )
+    if not choice.only_complete:
+        text += " **No trial is complete**: the winner was picked among all trials with a score."
+    if (accuracy := findings.test.accuracy) is not None:
+        text += (
+            f" On {accuracy.n:,} test examples that played no part in the choice it is right "
+            f"{accuracy.correct:,} times."
+        )
+    return text
+
+
+def test_line(findings: Findings) -> str | None:
+    return winner_line(findings) if findings.test.accuracy is not None else None
+
+
+def _best_trials(findings: Findings) -> str | None:
+    return best_trials(findings.search, findings.choice) if findings.choice else None
+
+
+def _against_default(findings: Findings) -> str | None:
+    if findings.choice is None:
+        return None
+    return against_default(findings.search, findings.choice, findings.sizes.get("validation"))
+
+
+def _published(findings: Findings) -> str | None:
+    if findings.choice is None:
+        return None
+    return published(findings.search, findings.choice, findings.test)
+
+
+def curves(findings: Findings) -> str | None:
+    if findings.choice is None:
+        return None
+    if findings.drawn is None:
+        return "No trial made two reports that could be joined by a line, so no curve is drawn."
+    left_out = len(findings.search.trials) - findings.drawn
+    text = (
+        "[![Training curves of the trials](figures/training_curves.png)]"
+        "(figures/training_curves.svg)\n\n"
+        "One line per trial, the darker the better; the winner in red, the default dashed. "
+        f"Curves of {SMOOTHED_FROM} reports or more are drawn thin as reported and thick as "
+        "smoothed (Savitzky-Golay, quadratic, over a quarter of the curve, at least five "
+        "reports). The worst two fifths of the scores share one colour, and trials far off the "
+        "others may leave the frame."
+    )
+    if left_out:
+        text += f" {count_text(left_out, 'trial')} of {len(findings.search.trials):,} not drawn."
+    return text
+
+
+def test_set(findings: Findings) -> str | None:
+    if findings.choice is None:
+        return None
+    openings = findings.test.openings
+    text = openings_text(openings)
+    if findings.test.missing:
+        text = (
+            f"There is no test accuracy of trial {findings.choice.winner.number}: "
+            f"{findings.test.missing}. {text}"
+        )
+    if len(openings) > 1:
+        text += (
+            " The winner changed in between, so the number above is that of the last winner; "
+            "choosing between openings would make the test set a second validation set."
+        )
+    return text
+
+
+def provenance(findings: Findings) -> str:
+    """What someone needs to repeat the search."""
+    search, tags = findings.search, findings.search.tags
+    sizes = ", ".join(f"{n:,} {split}" for split, n in findings.sizes.items())
+    data = [tags.get("source", ""), tags.get("data_fingerprint", ""), sizes]
+    rows = (
+        ("versions", ", ".join(f"{name} {v}" for name, v in search.versions.items())),
+        ("git commit", tags.get("git_commit", "not recorded")),
+        ("data", "; ".join(part for part in data if part) or "not recorded"),
+        ("hardware", tags.get("hardware", "")),
+        ("sampler", tags.get("sampler", "")),
+        ("scheduler", tags.get("scheduler", "")),
+        ("seed", tags.get("seed", "")),
+        ("MLflow run", f"{search.name} ({search.run_id})"),
+    )
+    table = markdown(Table(("what", "value"), tuple(row for row in rows if row[1]), "ll"))
+    command = tags.get("command")
+    return f"```sh\n{command}\n```\n\n{table}" if command else table

@@ -1,0 +1,250 @@
+"""The one reader of MLflow: a search and its trials as plain records, whatever the server.
+
+It writes a single thing, the tag that says when the test set was opened and for whom.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+# A report must not wait four minutes for a server that is gone, draw progress bars over its
+# output, or send usage statistics; whoever sets these variables otherwise keeps the last word.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from mlflow.entities import Experiment, Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from reports.search import Curve, ReportError, Search, TrialRecord
+
+Tracker = MlflowClient
+TrackerError = MlflowException
+
+DEADLINE = 10.0  # seconds a server has for its first answer
+PAGE = 1000  # runs per request; MLflow's own servers accept up to 50,000, but in one answer
+OPENINGS = "test_openings"
+
+
+def open_tracker(uri: str) -> Tracker:
+    """A client whose server has answered once. Raises ReportError, within DEADLINE + a second."""
+    for noisy in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    if uri.startswith("sqlite:"):
+        _check_database(uri)
+    answer: list[Tracker | Exception] = []
+
+    def ask() -> None:
+        try:
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+            answer.append(client)
+        except Exception as error:  # drivers of databases raise what they like
+            answer.append(error)
+
+    # In a thread, since not every kind of server has a timeout that could be set.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(DEADLINE)
+    if answer and isinstance(answer[0], MlflowClient):
+        return answer[0]
+    why = f"no answer within {DEADLINE:.0f} s"
+    cause = answer[0] if answer and isinstance(answer[0], Exception) else None
+    if cause is not None:
+        why = (str(cause).strip() or repr(cause)).splitlines()[0][:300]
+    raise ReportError(
+        f"The tracking server {uri} cannot be read: {why}\n"
+        "Start it, or name another one with --tracking-uri or --storage."
+    ) from cause
+
+
+def _check_database(uri: str) -> None:
+    path = Path(uri.removeprefix("sqlite:///").split("?")[0])
+    if not path.is_file():
+        raise ReportError(
+            f"No database at {path}.\n"
+            "Run a search first (python -m trainables.tune --space NAME), or say where one was "
+            "written with --storage DIR or --tracking-uri URI."
+        )
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            connection.execute("SELECT 1 FROM experiments LIMIT 1")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise ReportError(
+            f"{path} is not an MLflow database that can be read: {error}\n"
+            "Say where the search's database is with --storage DIR or --tracking-uri URI."
+        ) from error
+
+
+def read_search(tracker: Tracker, name: str) -> Search:
+    """The newest search of an experiment, given by name or numeric id, without any curves."""
+    experiment = _experiment(tracker, name)
+    found = tracker.search_runs(
+        [experiment.experiment_id],
+        "tags.kind = 'search'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    if not found:
+        raise ReportError(
+            f"The experiment {experiment.name!r} holds no search.\n"
+            f"Run one with: python -m trainables.tune --space {experiment.name}"
+        )
+    run = found[0]
+    tags = run.data.tags
+    if "metric" not in tags or tags.get("mode") not in ("min", "max"):
+        raise ReportError(
+            f"Run {run.info.run_name!r} ({run.info.run_id}) lacks the tags `metric` and `mode` "
+            f"(min or max; here {tags.get('mode')!r}).\nWas it written by another program?"
+        )
+    return Search(
+        run_id=run.info.run_id,
+        name=run.info.run_name or experiment.name,
+        space=experiment.name,
+        metric=tags["metric"],
+        mode=tags["mode"],
+        tags=tags,
+        metrics=run.data.metrics,
+        trials=_trials(tracker, run),
+        compare=tuple(_json(tags, "compare", [])),
+        published=tuple(_json(tags, "published", [])),
+        versions=_json(tags, "versions", {}),
+        openings=_openings(run),
+    )
+
+
+def _experiment(tracker: Tracker, name: str) -> Experiment:
+    found = tracker.get_experiment_by_name(name)
+    existing = _pages(tracker.search_experiments)
+    if found is None:
+        found = next((e for e in existing if e.experiment_id == name), None)
+    if found is not None and found.lifecycle_stage == "active":
+        return found
+    if found is not None:
+        raise ReportError(
+            f"The experiment {name!r} is deleted.\n"
+            f"Bring it back with: mlflow experiments restore -x {found.experiment_id}"
+        )
+    names = sorted(e.name for e in existing if e.name != "Default")
+    near = get_close_matches(name, names, n=3)
+    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    raise ReportError(f"No experiment {name!r}.{guess}\nThere are: {shown or 'none yet'}.")
+
+
+def _trials(tracker: Tracker, parent: Run) -> tuple[TrialRecord, ...]:
+    runs = _pages(
+        lambda page_token: tracker.search_runs(
+            [parent.info.experiment_id],
+            f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
+            max_results=PAGE,
+            page_token=page_token,
+        )
+    )
+    trials = [_trial(run) for run in runs if run.data.tags.get("kind") == "trial"]
+    return tuple(sorted(trials, key=lambda trial: trial.number))
+
+
+def _trial(run: Run) -> TrialRecord:
+    tags = run.data.tags
+    number = tags.get("trial", "")
+    if not number.isdigit():
+        raise ReportError(
+            f"Run {run.info.run_name!r} ({run.info.run_id}) has no trial number: "
+            f"its tag `trial` is {number!r}."
+        )
+    return TrialRecord(
+        run_id=run.info.run_id,
+        name=run.info.run_name or number,
+        number=int(number),
+        outcome=tags.get("outcome", "unfinished"),
+        params=run.data.params,
+        metrics=run.data.metrics,
+        error=tags.get("error"),
+        reason=tags.get("reason"),
+    )
+
+
+def with_curves(
+    tracker: Tracker, trials: Iterable[TrialRecord], keys: Sequence[str]
+) -> tuple[TrialRecord, ...]:
+    """The same trials with their curves of these metrics: one request per trial and metric."""
+    return tuple(
+        replace(trial, curves={key: _curve(tracker, trial, key) for key in keys})
+        for trial in trials
+    )
+
+
+def _curve(tracker: Tracker, trial: TrialRecord, key: str) -> Curve:
+    if key not in trial.metrics:
+        return ()
+    points = tracker.get_metric_history(trial.run_id, key)
+    # A report told twice after a resume counts once: the later one overwrites.
+    last = {p.step: p.value for p in sorted(points, key=lambda p: p.timestamp)}
+    return tuple(sorted(last.items()))
+
+
+def fetch(tracker: Tracker, run_id: str, path: str, folder: Path) -> Path | None:
+    """A run's artifact as a file below `folder`, or None where the run has no such artifact."""
+    target = folder / run_id
+    target.mkdir(exist_ok=True)
+    try:
+        listed = tracker.list_artifacts(run_id, str(Path(path).parent))
+        if path not in {entry.path for entry in listed}:
+            return None
+        return Path(tracker.download_artifacts(run_id, path, str(target)))
+    except OSError as error:  # requests' errors are of this kind as well
+        raise ReportError(f"{path} of run {run_id} cannot be read: {error}") from error
+
+
+def write_openings(
+    tracker: Tracker, search: Search, openings: Sequence[Mapping[str, Any]]
+) -> None:
+    """Put on record when the test set was opened, and for which trials."""
+    try:
+        tracker.set_tag(search.run_id, OPENINGS, json.dumps(list(openings)))
+    except MlflowException as error:
+        raise ReportError(
+            f"That the test set is opened cannot be written down on {search.name!r}: {error}\n"
+            "A report does not show a test score that is not on record: make the server writable."
+        ) from error
+
+
+def _openings(run: Run) -> tuple[Mapping[str, Any], ...]:
+    text = run.data.tags.get(OPENINGS, "[]")
+    try:
+        return tuple(json.loads(text))
+    except ValueError as error:
+        raise ReportError(
+            f"The tag `{OPENINGS}` of run {run.info.run_name!r} ({run.info.run_id}) is damaged: "
+            f"{text[:200]!r}\nMend it, so that the record of test openings stays whole."
+        ) from error
+
+
+def _json(tags: Mapping[str, str], key: str, otherwise: Any) -> Any:
+    # Servers cut long tags; a description that is cut is left out rather than fatal.
+    try:
+        value = json.loads(tags[key])
+    except (KeyError, ValueError):
+        return otherwise
+    return value if isinstance(value, type(otherwise)) else otherwise
+
+
+def _pages(ask: Callable[..., Any]) -> list[Any]:
+    page = ask(page_token=None)
+    found = list(page)
+    while page.token:
+        page = ask(page_token=page.token)
+        found.extend(page)
+    return found

@@ -1,0 +1,48 @@
+"""What a report knows of a search: plain records, free of the server they were read from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Curve = tuple[tuple[int, float], ...]  # (report, value), one per report, ascending
+
+
+class ReportError(Exception):
+    """What a user can mend: the message names the value and the way out."""
+
+
+@dataclass(frozen=True, eq=False)  # compared by identity: thousands of them are put in sets
+class TrialRecord:
+    """One child run: what was tried and what became of it."""
+
+    run_id: str
+    name: str
+    number: int
+    outcome: str  # complete, stopped, diverged, failed, unfinished
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)  # the last value of each
+    error: str | None = None
+    reason: str | None = None
+    curves: Mapping[str, Curve] = field(default_factory=dict)  # only where asked for
+
+
+@dataclass(frozen=True)
+class Search:
+    """One parent run with all its trials, in the order of their numbers."""
+
+    run_id: str
+    name: str
+    space: str
+    metric: str
+    mode: str  # min or max
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    trials: tuple[TrialRecord, ...]
+    compare: tuple[str, ...] = ()
+    published: tuple[Mapping[str, Any], ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    openings: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        return self.tags.get("source") == "synthetic"

@@ -1,0 +1,128 @@
+"""What can be asked wrongly: a short message with the way out, exit code 2, nothing created."""
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+import reports.__main__
+import reports.records
+from reports.__main__ import main
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 2
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    assert 1 <= len(message.strip().splitlines()) <= 4
+    return message
+
+
+def test_no_database_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(capsys, "digits", "--storage", str(tmp_path / "none"))
+    assert "none/mlflow.db" in message
+    assert "--storage" in message
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
+def test_a_file_that_is_no_database(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(content)
+    assert "not an MLflow database" in refused(capsys, "digits", "--storage", str(tmp_path))
+    assert (tmp_path / "mlflow.db").read_bytes() == content
+
+
+def test_unknown_experiment_suggests_near_names(
+    storage: Path, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("digits", "svhn_150k"):
+        client.create_experiment(name)
+    message = refused(capsys, "digit", "--storage", str(storage))
+    assert "'digit'. Did you mean digits?" in message
+    assert "There are: digits, svhn_150k." in message
+
+
+def test_experiments_without_a_search_or_deleted(
+    storage: Path, client: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = client.create_experiment("digits")
+    assert "holds no search" in refused(capsys, "digits", "--storage", str(storage))
+    client.delete_experiment(number)
+    assert f"restore -x {number}" in refused(capsys, "digits", "--storage", str(storage))
+
+
+def test_a_server_that_never_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reports.records, "DEADLINE", 0.5)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        start = time.monotonic()
+        message = refused(capsys, "digits", "--tracking-uri", uri)
+        assert time.monotonic() - start < 5
+    assert uri in message
+    assert "no answer" in message
+
+
+def test_a_tracking_uri_of_no_known_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nonsense://x" in refused(capsys, "digits", "--tracking-uri", "nonsense://x")
+
+
+def test_an_out_folder_that_cannot_be_written(
+    storage: Path,
+    tmp_path: Path,
+    client: MlflowClient,
+    write_search: Callable[..., str],
+    some_trials: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parent = write_search(some_trials[:1])
+    (tmp_path / "taken").write_text("a file")
+    out = str(tmp_path / "taken")
+    message = refused(capsys, "digits", "--storage", str(storage), "--out", out)
+    assert "taken cannot be written to" in message
+    assert "test_openings" not in client.get_run(parent).data.tags
+
+
+def test_predictions_of_other_examples_name_the_run(
+    storage: Path,
+    tmp_path: Path,
+    client: MlflowClient,
+    write_search: Callable[..., str],
+    some_trials: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parent = write_search(some_trials[:1])
+    other = pa.table({"id": np.arange(400), "target": np.zeros(400, dtype=np.int64)})
+    pq.write_table(other, tmp_path / "test.parquet")
+    client.log_artifact(parent, str(tmp_path / "test.parquet"), "data")
+    arguments = ("digits", "--storage", str(storage), "--out", str(tmp_path / "out"))
+    message = refused(capsys, *arguments)
+    assert "'digits-000'" in message
+    assert "400 of 400 examples lack a prediction" in message
+    assert "test_openings" not in client.get_run(parent).data.tags
+    assert main([*arguments, "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_server_that_goes_away_midway(
+    storage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*_: object) -> None:
+        raise MlflowException("connection reset")
+
+    monkeypatch.setattr(reports.__main__, "read_search", gone)
+    message = refused(capsys, "digits", "--storage", str(storage))
+    assert "could not answer: connection reset" in message

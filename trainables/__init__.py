@@ -1,0 +1,1 @@
+"""How networks are trained: data, models, loops, tasks; only two files know of Ray."""

@@ -1,0 +1,1 @@
+"""Data sets as tensors: found, decoded once per machine, augmented by the batch."""

@@ -1,0 +1,269 @@
+"""Image data sets as one uint8 tensor per split, decoded once per machine and shared by trials."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import PIL
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from trainables import cache as caches
+from trainables.data import parquet
+from trainables.data.parquet import Arrays, DataMissing, Shard
+from trainables.errors import UserError
+
+LAYOUT = 1  # of the decoded files; a new number makes every machine decode anew
+
+Kind = Literal["real", "synthetic", "made-up"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of labelled images of one size, and where it is to be found."""
+
+    name: str  # also of its folder
+    hub: str
+    shape: tuple[int, int, int]  # channels, height, width
+    classes: tuple[str, ...]  # label i is classes[i]
+    hub_config: str | None = None
+    image: str = "image"  # column
+    label: str = "label"  # column
+    train: tuple[str, ...] = ("train",)  # splits of the files that together are trained on
+    synthetic: Callable[[int, int], Arrays] | None = None  # of count and seed
+
+
+@dataclass(frozen=True)
+class Split:
+    """The `rows` of `pixels` and `labels` that belong to a split; two splits may share both."""
+
+    pixels: torch.Tensor  # uint8, N x C x H x W, mapped from a file where it was decoded
+    labels: torch.Tensor  # int64, N
+    rows: torch.Tensor  # int64, ascending; an example's id is its row
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device | str) -> Split:
+        """Move pixels, labels and rows."""
+        return Split(self.pixels.to(device), self.labels.to(device), self.rows.to(device))
+
+    def head(self, share: float) -> Split:
+        """Keep the first part of the rows, at least one."""
+        return replace(self, rows=self.rows[: max(1, round(share * len(self)))])
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """The three splits of a data set; train and validation may be rows of the same tensor."""
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+    fingerprint: str  # of the decoded content of all files
+    source: Kind
+    skipped: int  # damaged images left out
+
+    def to(self, device: torch.device | str) -> ImageData:
+        """Move all splits; what two of them share is moved once."""
+        moved: dict[int, torch.Tensor] = {}
+
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            if id(tensor) not in moved:
+                moved[id(tensor)] = tensor.to(device)
+            return moved[id(tensor)]
+
+        train, validation, test = (
+            Split(move(split.pixels), move(split.labels), move(split.rows))
+            for split in (self.train, self.validation, self.test)
+        )
+        return replace(self, train=train, validation=validation, test=test)
+
+
+def load(
+    source: Source,
+    *,
+    folder: Path | None,
+    cache: Path,
+    kind: Kind = "real",
+    validation: float = 0.1,
+    split_seed: int = 0,
+    synthetic_size: int = 20_000,
+    download: bool = True,
+) -> ImageData:
+    """Load a data set, decoding it first where this machine has not done so yet.
+
+    A `folder` is the data set's own or holds one of its name; without it the images come from
+    the hub, or with `download` False from an earlier download alone. Validation is the files'
+    own split where they have one, else that fraction of train. Raises DataMissing, or UserError
+    for data that cannot be used.
+    """
+    facts: dict[str, Any] = {"fingerprint": "made-up", "skipped": 0}
+    if kind == "made-up":
+        arrays = {"train": _noise(source, 512, 0), "test": _noise(source, 128, 1)}
+    else:
+        if kind == "synthetic":
+            at = _synthetic(source, cache, synthetic_size)
+        elif folder is not None:
+            at = _from_folder(source, folder, cache)
+        else:
+            at = _from_hub(source, cache, download)
+        facts, arrays = _open(at)
+    splits = {
+        name: Split(torch.from_numpy(images), torch.from_numpy(labels), torch.arange(len(labels)))
+        for name, (images, labels) in arrays.items()
+    }
+    if "validation" not in splits:
+        whole = splits["train"]
+        kept, drawn = stratified(whole.labels.numpy(), validation, split_seed)
+        splits["train"] = replace(whole, rows=torch.from_numpy(kept))
+        splits["validation"] = replace(whole, rows=torch.from_numpy(drawn))
+    parts = (splits["train"], splits["validation"], splits["test"])
+    return ImageData(*parts, classes=source.classes, source=kind, **facts)
+
+
+def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw that fraction of every class; gives the other rows and the drawn ones, ascending.
+
+    Every class of two or more rows is on both sides; a class of one row is on the first.
+    """
+    if not 0 < fraction < 1:
+        raise UserError(f"the validation part is {fraction}; it must lie between 0 and 1")
+    generator = np.random.default_rng(seed)
+    drawn = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        drawn[rows[: min(max(1, round(fraction * len(rows))), len(rows) - 1)]] = True
+    return np.flatnonzero(~drawn), np.flatnonzero(drawn)
+
+
+def _noise(source: Source, count: int, seed: int) -> Arrays:
+    count = max(count, 2 * len(source.classes))
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (count, *source.shape), dtype=np.uint8)
+    return images, np.arange(count, dtype=np.int64) % len(source.classes)
+
+
+def _synthetic(source: Source, cache: Path, size: int) -> Path:
+    if source.synthetic is None:
+        raise UserError(f"{source.name} has no synthetic data; leave --data synthetic out")
+    # The program that draws is part of the key: old images must not outlive it.
+    program = inspect.getsource(sys.modules[source.synthetic.__module__])
+    key = {
+        **{"layout": LAYOUT, "size": size, "torch": torch.__version__, "pillow": PIL.__version__},
+        "program": hashlib.sha256(program.encode()).hexdigest(),
+    }
+
+    def build(draft: Path) -> None:
+        assert source.synthetic is not None
+        splits = {"train": (size, 0), "test": (max(1, size // 5), 1)}
+        drawn = {name: [source.synthetic(*of)] for name, of in splits.items()}
+        _store(draft, source, drawn, sum(count for count, _ in splits.values()))
+
+    return caches.built(cache, f"{source.name}-synthetic", key, build)
+
+
+def _from_folder(source: Source, folder: Path, cache: Path) -> Path:
+    files = parquet.in_folder(source, folder)
+    try:
+        hashes = {s: [caches.content_hash(path, cache) for path in files[s]] for s in files}
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    def build(draft: Path) -> None:
+        shards = {s: [parquet.from_file(source, path) for path in files[s]] for s in files}
+        _decode(source, shards, draft)
+
+    return caches.built(cache, source.name, {**_key(source), "files": hashes}, build)
+
+
+def _from_hub(source: Source, cache: Path, download: bool) -> Path:
+    key = {**_key(source), "train": source.train, "hub": source.hub, "config": source.hub_config}
+    if not download and not caches.place(cache, source.name, key).is_dir():
+        raise DataMissing(
+            f"{source.name}: no --data-dir was given, and {cache} holds no earlier download of "
+            f"{source.hub}\n{parquet.ways_out(source)}"
+        )
+
+    def build(draft: Path) -> None:
+        _decode(source, parquet.from_hub(source), draft)
+
+    return caches.built(cache, source.name, key, build)
+
+
+def _key(source: Source) -> dict[str, object]:
+    columns = [source.image, source.label]
+    return {"layout": LAYOUT, "shape": source.shape, "columns": columns, "classes": source.classes}
+
+
+def _decode(source: Source, shards: Mapping[str, Sequence[Shard]], draft: Path) -> None:
+    total = sum(shard.count for split in shards.values() for shard in split)
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(f"decoding {source.name}", total=total)
+
+        def advance(rows: int) -> None:
+            progress.advance(task, rows)
+
+        chunks = {s: parquet.decoded(source, shards[s], advance) for s in shards}
+        _store(draft, source, chunks, total)
+
+
+def _store(
+    draft: Path, source: Source, splits: Mapping[str, Iterable[Arrays]], total: int
+) -> None:
+    """Write the chunks of every split as .npy files, and what is to be known of them."""
+    checksum = hashlib.sha256()
+    kept = 0
+    for split, chunks in splits.items():
+        labels = []
+        # Written as a stream: writing to a memory map on a full disk kills the process.
+        with (draft / f"pixels-{split}.npy").open("wb") as file:
+            _head(file, 0, source.shape)
+            for pixels, of in chunks:
+                content = np.ascontiguousarray(pixels).data
+                file.write(content)
+                checksum.update(content)
+                labels.append(of)
+            every = np.concatenate(labels)
+            checksum.update(every.tobytes())
+            file.seek(0)
+            _head(file, len(every), source.shape)
+        np.save(draft / f"labels-{split}.npy", every)
+        kept += len(every)
+    facts = {"fingerprint": checksum.hexdigest()[:16], "skipped": total - kept}
+    (draft / "facts.json").write_text(json.dumps(facts))
+
+
+def _head(file: BinaryIO, count: int, shape: tuple[int, ...]) -> None:
+    # NumPy leaves room for the first dimension to grow, so a later head fits over an earlier.
+    head = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
+    np.lib.format.write_array_header_1_0(file, head)
+
+
+def _open(at: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
+    try:
+        facts = json.loads((at / "facts.json").read_text())
+        arrays = {}
+        for path in sorted(at.glob("pixels-*.npy")):
+            split = path.stem.removeprefix("pixels-")
+            # Copy on write: torch wants memory it may write to, and pages stay shared.
+            images = np.load(path, mmap_mode="c")
+            arrays[split] = (images, np.load(at / f"labels-{split}.npy"))
+        if not {"train", "test"} <= arrays.keys():
+            raise FileNotFoundError(at / "pixels-*.npy")
+    except (OSError, ValueError) as error:
+        raise UserError(f"the decoded data in {at} are damaged: {error}\ndelete it") from error
+    return facts, arrays
+
+
+__all__ = ["Arrays", "DataMissing", "ImageData", "Kind", "Source", "Split", "load", "stratified"]

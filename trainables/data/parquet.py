@@ -1,0 +1,268 @@
+"""From Parquet files, in a folder or from the hub, to decoded images in chunks."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    from trainables.data.images import Source
+
+SPLITS = ("train", "validation", "test")
+BATCH = 1024  # rows read at once: some 3 MB of 32x32 images
+TOLERATED = 0.01  # of a split's rows may be damaged
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
+    Image.DecompressionBombError,
+)
+
+Arrays = tuple[np.ndarray, np.ndarray]
+"""Images (uint8, N x C x H x W) and their labels (int64, N)."""
+Rows = list[tuple[Any, Any]]
+"""Per row the encoded image (bytes, a struct with `bytes`, or None) and its label (or None)."""
+
+
+class DataMissing(UserError):  # noqa: N818 - it says what is the matter
+    """A data set that is neither in the folder, nor in the cache, nor to be had from the hub."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A piece of a split: its name in messages, its number of rows, and how to read them."""
+
+    name: str
+    count: int
+    read: Callable[[], Iterator[Rows]]
+
+
+def in_folder(source: Source, folder: Path) -> dict[str, list[Path]]:
+    """Find the Parquet files of every split, in the order of their shards.
+
+    Raises DataMissing where train or test are not there, UserError where a shard is lacking.
+    """
+    inner = ["", "data", *([source.hub_config] if source.hub_config else [])]
+    places = [root / part for root in (folder / source.name, folder) for part in inner]
+    for place in places:
+        found = {split: files for split in SPLITS if (files := _files(source, place, split))}
+        if "train" in found and "test" in found:
+            return found
+    others = " and ".join([*source.train[1:], "test"])
+    raise DataMissing(
+        f"{source.name}: no data in {folder}{'' if folder.is_dir() else ' (no such folder)'}\n"
+        f"looked for train.parquet or train-00000-of-00001.parquet, and {others} likewise, in\n"
+        + "".join(f"  {place}\n" for place in places)
+        + ways_out(source)
+    )
+
+
+def ways_out(source: Source) -> str:
+    """Say what a user without the data can do."""
+    lines = [
+        f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: one that holds these files or {source.name}/",
+        f"  neither of them, and a network: {source.hub} is downloaded from the hub, once",
+    ]
+    if source.synthetic:
+        lines.append("  --data synthetic: images drawn by this program")
+    return "ways out:\n" + "\n".join(lines)
+
+
+def from_file(source: Source, path: Path) -> Shard:
+    """Open a Parquet file; raises UserError where it is damaged or lacks the columns."""
+    with _readable(path), pq.ParquetFile(path) as file:
+        schema, count = file.schema_arrow, file.metadata.num_rows
+    _check(source, schema, str(path))
+
+    def read() -> Iterator[Rows]:
+        with _readable(path), pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH, columns=[source.image, source.label]):
+                yield _rows(source, batch)
+
+    return Shard(str(path), count, read)
+
+
+def from_hub(source: Source) -> dict[str, list[Shard]]:
+    """Download the splits through `datasets`, or take them from its cache without a network.
+
+    One short request tells whether the hub answers, since the library itself retries for
+    minutes before it gives up. Raises DataMissing.
+    """
+    try:
+        import datasets
+        from huggingface_hub import constants
+    except ImportError as error:
+        raise UserError(
+            f"{source.name}: a download needs the package {error.name}: pip install datasets\n"
+            + ways_out(source)
+        ) from error
+    trouble = _unreachable(source.hub)
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or trouble is not None
+    try:
+        if trouble is not None:
+            found = datasets.load_dataset(source.hub, source.hub_config)
+        else:
+            # Splits that nobody asked for (SVHN's `extra` has 531,131 images) stay there.
+            builder = datasets.load_dataset_builder(source.hub, source.hub_config)
+            offered = builder.config.data_files
+            wanted = {*SPLITS, *source.train}
+            files = {split: list(offered[split]) for split in offered if split in wanted}
+            found = datasets.load_dataset(builder.name, data_files=files)
+    except Exception as error:  # the library and its four transports raise without a common base
+        reason = trouble or _first_line(error)
+        raise DataMissing(
+            f"{source.name}: no --data-dir was given, and {source.hub} cannot be had from the "
+            f"Hugging Face hub\n{reason}\n" + ways_out(source)
+        ) from error
+    finally:
+        constants.HF_HUB_OFFLINE = before
+    return {
+        split: [_hub_shard(source, part, found[part]) for part in _parts(source, split)]
+        for split in SPLITS
+        if split in found
+    }
+
+
+def decoded(
+    source: Source, shards: Sequence[Shard], advance: Callable[[int], None]
+) -> Iterator[Arrays]:
+    """Decode a split in chunks, leaving damaged rows out; `advance` hears of the rows seen.
+
+    Raises UserError where the split is empty, an image has another size, or more than 1 % of
+    the rows are damaged: undecodable, or with a label that is missing or out of range.
+    """
+    damaged: list[str] = []
+    for shard in shards:
+        row = -1
+        for rows in shard.read():
+            images, labels = [], []
+            for encoded, label in rows:
+                row += 1
+                try:
+                    images.append(_image(source, encoded, label))
+                    labels.append(label)
+                except DAMAGE as error:
+                    damaged.append(f"{shard.name} row {row}: {error}")
+                except UserError as error:
+                    raise UserError(f"{shard.name} row {row}: {error}") from error
+            advance(len(rows))
+            if images:
+                yield np.stack(images), np.array(labels, dtype=np.int64)
+    count = sum(shard.count for shard in shards)
+    names = ", ".join(shard.name for shard in shards)
+    if not count:
+        raise UserError(f"{names}: the split is empty")
+    if len(damaged) > TOLERATED * count:
+        raise UserError(
+            f"{names}: {len(damaged)} of {count} rows are damaged, more than {TOLERATED:.0%}\n"
+            f"the first: {damaged[0]}\ncopy or download the file again"
+        )
+
+
+def _image(source: Source, encoded: Any, label: int | None) -> np.ndarray:
+    if label is None or not 0 <= label < len(source.classes):
+        raise ValueError(f"the label is {label}, with {len(source.classes)} classes")
+    content = encoded["bytes"] if isinstance(encoded, dict) else encoded
+    if not isinstance(content, bytes):
+        raise ValueError("no image")
+    channels, height, width = source.shape
+    with Image.open(io.BytesIO(content)) as image:
+        if image.size != (width, height):
+            found = "{} x {}".format(*image.size)
+            raise UserError(f"the image has {found} pixels, {source.name} {width} x {height}")
+        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _hub_shard(source: Source, split: str, dataset: Any) -> Shard:
+    name = f"{source.hub} {split}"
+    _check(source, dataset.features.arrow_schema, name)
+    tables = dataset.select_columns([source.image, source.label]).with_format("arrow")
+    return Shard(
+        name, len(dataset), lambda: (_rows(source, table) for table in tables.iter(BATCH))
+    )
+
+
+def _unreachable(hub: str) -> str | None:
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().dataset_info(hub, timeout=10)
+    except Exception as error:  # as above
+        return _first_line(error)
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def _parts(source: Source, split: str) -> tuple[str, ...]:
+    return source.train if split == "train" else (split,)
+
+
+def _files(source: Source, place: Path, split: str) -> list[Path]:
+    parts = [_shards(place, part) for part in _parts(source, split)]
+    return [path for files in parts for path in files] if all(parts) else []
+
+
+def _shards(place: Path, split: str) -> list[Path]:
+    single = place / f"{split}.parquet"
+    if single.is_file():
+        return [single]
+    files = sorted(place.glob(f"{split}-*.parquet"))
+    total = re.fullmatch(rf"{split}-\d+-of-(\d+)\.parquet", files[0].name) if files else None
+    if total and len(files) != int(total[1]):
+        raise UserError(
+            f"{place} holds {len(files)} files {split}-*-of-{total[1]}.parquet, not all\n"
+            f"copy all {int(total[1])} there, and no others"
+        )
+    return files
+
+
+def _rows(source: Source, batch: pa.RecordBatch | pa.Table) -> Rows:
+    images, labels = batch.column(source.image), batch.column(source.label)
+    return list(zip(images.to_pylist(), labels.to_pylist(), strict=True))
+
+
+def _check(source: Source, schema: pa.Schema, name: str) -> None:
+    missing = [column for column in (source.image, source.label) if column not in schema.names]
+    if missing:
+        raise UserError(
+            f"{name}: no column {' and '.join(missing)}; it has {', '.join(schema.names)}"
+        )
+    kind = schema.field(source.label).type
+    if not pa.types.is_integer(kind):
+        raise UserError(f"{name}: the labels in {source.label} are {kind}, not whole numbers")
+    # A folder that is named for itself may hold another data set of the same shape.
+    note: Mapping[str, Any] = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    names = note.get("info", {}).get("features", {}).get(source.label, {}).get("names")
+    if names and tuple(names) != source.classes:
+        raise UserError(
+            f"{name} has the classes {', '.join(names)}\n"
+            f"{source.name} has {', '.join(source.classes)}: is this another data set?"
+        )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"{path} cannot be read as Parquet\n{_first_line(error)}\ncopy or download it again"
+        ) from error

@@ -1,0 +1,148 @@
+"""Small convolutional networks out of groups of separable, parallel-kernel or full blocks.
+
+One family spans MobileNet-like (Howard et al., 2017), inception-like (Szegedy et al., 2015) and
+VGG-like (Simonyan and Zisserman, 2015) nets, so that one search can mix their ingredients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Convolution = Literal["separable", "full"]
+Norm = Literal["batch", "layer"]
+
+
+class ParallelKernels(nn.Module):
+    """Convolutions of several kernel sizes side by side, each over its share of the channels.
+
+    Depthwise where `full` is false (channels in = channels out), else each reads all channels.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernels: Sequence[int], stride: int, full: bool
+    ) -> None:
+        super().__init__()
+        shares = [outputs // len(kernels)] * len(kernels)
+        shares[0] += outputs - sum(shares)
+        self.shares = shares
+        self.full = full
+        self.branches = nn.ModuleList(
+            nn.Conv2d(
+                inputs if full else share,
+                share,
+                kernel,
+                stride=stride,
+                padding=kernel // 2,
+                groups=1 if full else share,
+                bias=False,
+            )
+            for share, kernel in zip(shares, kernels, strict=True)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(self.branches) == 1:
+            return self.branches[0](images)  # type: ignore[no-any-return]
+        parts = [images] * len(self.shares) if self.full else images.split(self.shares, dim=1)
+        return torch.cat(
+            [branch(part) for branch, part in zip(self.branches, parts, strict=True)], dim=1
+        )
+
+
+class Block(nn.Module):
+    """One block: (parallel) convolution, norm and SiLU, with a pointwise convolution if separable.
+
+    With `skip`, the input is added where stride and channels allow.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        stride: int,
+        convolution: Convolution,
+        kernels: Sequence[int],
+        norm: Norm,
+        skip: bool,
+    ) -> None:
+        super().__init__()
+        full = convolution == "full"
+        middle = outputs if full else inputs
+        layers: list[nn.Module] = [
+            ParallelKernels(inputs, middle, kernels, stride, full),
+            _norm(middle, norm),
+            nn.SiLU(inplace=True),
+        ]
+        if not full:
+            layers += [
+                nn.Conv2d(inputs, outputs, 1, bias=False),
+                _norm(outputs, norm),
+                nn.SiLU(inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers)
+        self.skip = skip and stride == 1 and inputs == outputs
+
+    def forward(self, images: Tensor) -> Tensor:
+        out = self.layers(images)
+        return images + out if self.skip else out  # type: ignore[no-any-return]
+
+
+def separable(
+    *,
+    channels: int = 3,
+    classes: int = 10,
+    stem: int = 32,
+    width: int = 64,
+    growth: int = 32,
+    depths: Sequence[int] = (1, 2, 2, 2, 1),
+    halve: Sequence[int] = (1, 2, 3),
+    convolution: Convolution = "separable",
+    kernels: Sequence[int] = (3,),
+    norm: Norm = "batch",
+    skip: bool = False,
+    dropout: float = 0.0,
+    head: int = 0,
+) -> nn.Sequential:
+    """Build stem, groups of blocks, mean pooling and head; (n, channels, h, w) -> (n, classes).
+
+    Group g has `depths[g]` blocks of `width + g * growth` channels, starts with stride 2 if g is
+    in `halve`, and ends with 2-d dropout. `head` is the size of a hidden layer (0: none). The
+    defaults are a net of 137,290 parameters.
+    """
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, stem, 3, padding=1, bias=False),
+        _norm(stem, norm),
+        nn.SiLU(inplace=True),
+    ]
+    inputs = stem
+    for group, depth in enumerate(depths):
+        outputs = width + group * growth
+        for index in range(depth):
+            layers.append(
+                Block(
+                    inputs,
+                    outputs,
+                    stride=2 if index == 0 and group in halve else 1,
+                    convolution=convolution,
+                    kernels=kernels,
+                    norm=norm,
+                    skip=skip,
+                )
+            )
+            inputs = outputs
+        if dropout > 0:
+            layers.append(nn.Dropout2d(dropout))
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    if head:
+        layers += [nn.Linear(inputs, head), nn.SiLU(inplace=True)]
+        inputs = head
+    return nn.Sequential(*layers, nn.Linear(inputs, classes))
+
+
+def _norm(channels: int, norm: Norm) -> nn.Module:
+    # A group norm of one group is a layer norm over channels and pixels (Wu and He, 2018).
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(1, channels)

@@ -1,0 +1,182 @@
+"""All that a task sees of the outside world: how long to train, on what, and where it left off.
+
+A task is a generator; whoever drives it calls `Run.record` after each report, while the
+generator stands still, so that what is saved is what was reported.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from trainables import checkpoint
+
+
+def default_cache() -> Path:
+    """Give the folder of things built once per machine: `TUNERY_CACHE`, else the user's."""
+    return Path(os.environ.get("TUNERY_CACHE") or "~/.cache/tunery").expanduser()
+
+
+Metrics = Mapping[str, float]
+Loop = Generator[Metrics, None, None]
+Mode = Literal["min", "max"]
+Source = Literal["real", "synthetic", "made-up"]
+Predictions = Callable[[], np.ndarray]
+"""Class probabilities (n, classes) or answers (n,) of the model as it is when called."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a report must know of a data set: the right answers, and what was looked at.
+
+    `targets` holds an integer label (or an answer) per example of each split; an example's id
+    is its place in it. Row i of a kept prediction belongs to target i.
+    """
+
+    fingerprint: str = ""
+    source: Source = "real"
+    classes: tuple[str, ...] = ()
+    targets: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
+    """Name the folder that an attempt at a trial writes to, below the search's folder."""
+    return search / "trials" / f"{trial:03d}" / f"attempt-{attempt}"
+
+
+def better(score: float, than: float | None, mode: Mode) -> bool:
+    """Tell whether a score is strictly better than another (None: than nothing)."""
+    if than is None:
+        return True
+    return score > than if mode == "max" else score < than
+
+
+def finite(metrics: Metrics) -> bool:
+    """Tell whether every metric is a finite number."""
+    return all(math.isfinite(value) for value in metrics.values())
+
+
+def seed_everything(seed: int) -> torch.Generator:
+    """Seed Python, NumPy and torch, and give a generator (CPU) with the same seed."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
+
+
+@dataclass
+class Run:
+    """A trial's budget, device, places and memory; a test builds `Run(reports=2)`.
+
+    With `folder` None nothing is written. `share` below 1 asks a loop to do only that part of
+    every epoch: a probe that times a configuration without training it. `tick`, where there is
+    one, hears which share of the present report is done.
+    """
+
+    reports: int
+    metric: str = ""
+    mode: Mode = "max"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    data: Path | None = None
+    cache: Path = field(default_factory=default_cache)
+    source: Source = "real"
+    download: bool = True
+    weights: Path | None = None
+    teacher: str | None = None
+    folder: Path | None = None
+    share: float = 1.0
+    tick: Callable[[float], None] | None = None
+    done: int = 0
+    seconds: float = 0.0
+    score: float | None = None
+    best_report: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
+    _predictions: dict[str, Predictions] = field(default_factory=dict)
+    _started: float = field(default_factory=time.monotonic)
+
+    def resume(self, **parts: Any) -> range:
+        """Remember what changes while training, restore it, and give the reports still owed.
+
+        A part has `state_dict` and `load_state_dict`, or is a `torch.Generator`. Called once,
+        at the head of the loop. The range counts reports from 0.
+        """
+        if self.parts:
+            raise RuntimeError("Run.resume was called twice; give it all parts in one call")
+        self.parts = parts
+        self.facts["parameters"] = float(
+            sum(
+                weight.numel()
+                for part in parts.values()
+                if isinstance(part, torch.nn.Module)
+                for weight in part.parameters()
+            )
+        )
+        if self.folder is not None and (found := checkpoint.read(self.folder / "last")):
+            manifest, tree = found
+            self.done, self.seconds = manifest["report"], manifest["seconds"]
+            self.score, self.best_report = manifest["score"], manifest["best_report"]
+            self.history = manifest["history"]
+            checkpoint.restore(tree, parts)
+        self._started = time.monotonic()
+        return range(self.done, self.reports)
+
+    def keep(self, **predictions: Predictions) -> None:
+        """Name the splits whose per-example predictions are to be stored, and how to make them.
+
+        The callables run once, when the trial has made its last report, on its best weights.
+        """
+        self._predictions.update(predictions)
+
+    def record(self, metrics: Metrics) -> None:
+        """Count one report, and save `last/` and, if it is the best so far, `best/`.
+
+        The history of reports is saved too: one that nobody heard is told again after a resume.
+        """
+        self.done += 1
+        now = time.monotonic()
+        self.seconds += now - self._started
+        self._started = now
+        self.history.append(
+            {"report": self.done, "seconds": self.seconds, "metrics": dict(metrics)}
+        )
+        if not finite(metrics):
+            return
+        score = metrics[self.metric] if self.metric else 0.0
+        is_best = better(score, self.score, self.mode)
+        if is_best:
+            self.score, self.best_report = score, self.done
+        if self.folder is None or not self.parts:
+            return
+        tree = checkpoint.capture(self.parts)
+        manifest = {
+            "report": self.done,
+            "score": self.score,
+            "best_report": self.best_report,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+        if is_best:
+            checkpoint.write(self.folder / "best", manifest, checkpoint.usable(tree, self.parts))
+        checkpoint.write(self.folder / "last", manifest, tree)
+
+    def finish(self) -> None:
+        """Store the kept predictions of the best report, beside its weights."""
+        if self.folder is None:
+            return
+        best = self.folder / "best"
+        if self._predictions and self.best_report:
+            if self.best_report != self.done and (found := checkpoint.read(best)):
+                checkpoint.restore(found[1], self.parts, partly=True)
+            for split, predict in self._predictions.items():
+                checkpoint.write_predictions(best / f"{split}.parquet", predict())

@@ -1,0 +1,129 @@
+"""The one Ray Tune Trainable: a step is one report of the task's generator.
+
+What it sends to the driver is plain numbers and words; checkpoints and predictions it writes
+itself into the folder of the attempt, where the next attempt finds them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from searchspaces import SearchSpace, load
+from trainables import checkpoint
+from trainables.run import Loop, Run, Source, attempt_folder, finite
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all trials of a search share; `folder` is the search's, `threads` a trial's CPUs."""
+
+    space: str
+    folder: Path
+    cache: Path
+    reports: int
+    data: Path | None = None
+    source: Source = "real"
+    weights: Path | None = None
+    teacher: str | None = None
+    threads: int = 1
+
+
+class Trial(tune.Trainable):
+    """Runs attempts at trials, one after the other in the same process."""
+
+    def setup(self, config: dict[str, Any], settings: Settings) -> None:
+        """Remember the settings; what can fail waits for the first step."""
+        self.settings = settings
+        self.space: SearchSpace[Any] | None = None
+        self.loop: Loop | None = None
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Make ready for another trial."""
+        self.cleanup()
+        self.config = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Make one report.
+
+        Gives `report`, `history` (every report of this trial so far that may be unheard) and,
+        when the trial has ended by itself, `outcome` and Tune's `done`.
+        """
+        first = self.loop is None
+        loop, run = self._start() if self.loop is None else (self.loop, self.run)
+        heard = 0 if first else run.done
+        try:
+            metrics = {name: float(value) for name, value in next(loop).items()}
+        except StopIteration:
+            return self._end("complete", heard)
+        assert self.space is not None
+        if self.space.metric not in metrics:
+            raise ValueError(
+                f"the report lacks the metric {self.space.metric!r}; it has {sorted(metrics)}"
+            )
+        run.record(metrics)
+        if not finite(metrics):
+            return self._end("diverged", heard)
+        if run.done >= run.reports:
+            return self._end("complete", heard)
+        return self._result(heard)
+
+    def cleanup(self) -> None:
+        """Close the generator and free what it held."""
+        if self.loop is not None:
+            self.loop.close()
+            self.loop = None
+            del self.run
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _start(self) -> tuple[Loop, Run]:
+        settings, config = self.settings, self.config
+        if self.space is None:
+            self.space = load(settings.space)
+            torch.set_num_threads(settings.threads)
+        folder = attempt_folder(settings.folder, config["trial"], config["attempt"])
+        _go_on_from_earlier(folder, config["attempt"])
+        self.run = Run(
+            reports=settings.reports,
+            metric=self.space.metric,
+            mode=self.space.mode,
+            device=torch.device("cuda" if ray.get_gpu_ids() else "cpu"),
+            data=settings.data,
+            cache=settings.cache,
+            source=settings.source,
+            weights=settings.weights,
+            teacher=settings.teacher,
+            folder=folder,
+        )
+        self.loop = self.space.train(self.space.config(**config["values"]), self.run)
+        return self.loop, self.run
+
+    def _end(self, outcome: str, heard: int) -> dict[str, Any]:
+        if outcome == "complete":
+            if not self.run.done:
+                raise ValueError("the task ended without a single report")
+            self.run.finish()
+        return {**self._result(heard), "outcome": outcome, "done": True}
+
+    def _result(self, heard: int) -> dict[str, Any]:
+        run = self.run
+        return {"report": run.done, "history": run.history[heard:], "facts": dict(run.facts)}
+
+
+def _go_on_from_earlier(folder: Path, attempt: int) -> None:
+    """Copy the newest earlier attempt's checkpoints: its worker may still live and write."""
+    if folder.exists():
+        shutil.rmtree(folder)  # an attempt of the same number that was never heard of
+    for earlier in range(attempt - 1, 0, -1):
+        source = folder.with_name(f"attempt-{earlier}")
+        if checkpoint.copy(source / "last", folder / "last"):
+            checkpoint.copy(source / "best", folder / "best")
+            return

@@ -1,0 +1,175 @@
+"""The front door: `python -m trainables.tune --space NAME` runs a search and sums it up."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cluster import campaign, preview
+from cluster.points import distributions, field_of
+from cluster.scheduler import SCHEDULERS
+from cluster.study import SAMPLERS
+from searchspaces import SearchSpace, load, names, parse
+from trainables.errors import UserError
+from trainables.run import Run, default_cache
+
+INTERRUPTED, BAD_INPUT = 130, 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m trainables.tune",
+        description="Search the hyperparameters of a space on Ray, and log everything in MLflow.",
+    )
+    p.add_argument("--space", help="a name from --list, or the path of a space file (code: run)")
+    p.add_argument("--list", action="store_true", help="list the spaces and end")
+    p.add_argument("--dry-run", action="store_true", help="say what would be done and its cost")
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="fix a value")
+    p.add_argument("--trials", type=positive(int), help="configurations to try")
+    p.add_argument("--reports", type=positive(int), help="reports of a full trial")
+    p.add_argument("--seeds", type=positive(int), help="runs of every arm, in a space with arms")
+    p.add_argument("--seed", type=int, help="seed of sampler and training (default 0)")
+    p.add_argument("--sampler", choices=SAMPLERS)
+    p.add_argument("--scheduler", choices=SCHEDULERS, help="early stopping")
+    p.add_argument("--time-budget", type=seconds, metavar="TIME", help="such as 90s, 30m, 2h")
+    p.add_argument("--concurrency", type=positive(int), help="trials at once (default: all room)")
+    p.add_argument("--gpus-per-trial", type=positive(float), help="such as 0.25")
+    p.add_argument("--address", help="a running Ray cluster, such as auto")
+    p.add_argument("--storage", type=Path, default=Path("runs"), help="default: runs")
+    p.add_argument("--tracking-uri", help="an MLflow server (default: a file in the storage)")
+    p.add_argument("--data", choices=["real", "synthetic"], help="synthetic: drawn, not real")
+    p.add_argument("--data-dir", type=Path, help="folder of data sets (or TUNERY_DATA)")
+    p.add_argument("--weights-dir", type=Path, help="folder of pretrained weights")
+    p.add_argument("--teacher", help="a trained model to learn from: runs:/RUN_ID")
+    going = p.add_mutually_exclusive_group()
+    going.add_argument("--resume", dest="going", action="store_const", const="resume")
+    going.add_argument("--fresh", dest="going", action="store_const", const="fresh")
+    p.add_argument("--debug", action="store_true", help="show tracebacks")
+    return p
+
+
+def positive(kind: type[Any]) -> Any:
+    """Read a number above 0."""
+
+    def read(text: str) -> Any:
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    read.__name__ = kind.__name__
+    return read
+
+
+def seconds(text: str) -> float:
+    """Read a time such as 90s, 30m or 2h into seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 30m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    options = parser().parse_args(arguments)
+    console = Console(stderr=False)
+    try:
+        return command(options, console)
+    except UserError as error:
+        if options.debug:
+            raise
+        Console(stderr=True).print(str(error), style="red", highlight=False, soft_wrap=True)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command with --resume goes on", file=sys.stderr)
+        return INTERRUPTED
+
+
+def command(options: argparse.Namespace, console: Console) -> int:
+    """Do what the options say."""
+    if options.list or not options.space:
+        for name in names():
+            console.print(f"{name:22s} {load(name).question}", highlight=False, soft_wrap=True)
+        return 0 if options.list else usage()
+    space = load(options.space)
+    if options.seeds and not space.arms:
+        raise UserError(f"--seeds repeats the arms of a space, and {space.name} has none")
+    fixed = parse(space, options.set)
+    if options.seed is not None and "seed" in vars(space.config()) and "seed" not in fixed:
+        fixed["seed"] = options.seed
+    warn_outside(space, fixed, console)
+    run = Run(
+        reports=options.reports or space.reports,
+        metric=space.metric,
+        mode=space.mode,
+        data=data_folder(options.data_dir),
+        cache=default_cache(),
+        source=options.data or "real",
+        weights=options.weights_dir,
+        teacher=options.teacher,
+    )
+    chosen = campaign.Choices(
+        trials=options.trials,
+        reports=options.reports,
+        seeds=options.seeds,
+        seed=options.seed,
+        sampler=options.sampler,
+        scheduler=options.scheduler,
+        fixed=fixed,
+        tracking_uri=options.tracking_uri,
+        going=options.going,
+        budget=options.time_budget,
+        concurrency=options.concurrency,
+        gpus=options.gpus_per_trial,
+        address=options.address,
+    )
+    if options.dry_run:
+        settings = campaign.settings(space, chosen, options.storage)
+        preview.show(space, fixed, run, settings["trials"], settings["scheduler"], console)
+        return 0
+    return campaign.conduct(options.space, space, run, chosen, options.storage, console)
+
+
+def usage() -> int:
+    """Say that a space must be named."""
+    print("\nname one of these with --space, or a file of your own", file=sys.stderr)
+    return BAD_INPUT
+
+
+def data_folder(given: Path | None) -> Path | None:
+    """Give the data folder from the option or TUNERY_DATA; raises where it is none."""
+    folder = given or (Path(found) if (found := os.environ.get("TUNERY_DATA")) else None)
+    if folder is not None and not folder.is_dir():
+        where = "--data-dir" if given else "TUNERY_DATA"
+        raise UserError(f"{where} {folder} is not a folder")
+    return folder.resolve() if folder else None
+
+
+def warn_outside(space: SearchSpace[Any], fixed: dict[str, Any], console: Console) -> None:
+    """Warn of fixed values that are legal but outside the searched range."""
+    ranges: dict[str, list[Any]] = {}
+    for name, distribution in distributions(space, {}).items():
+        ranges.setdefault(field_of(name), []).append(distribution)
+    for name, value in fixed.items():
+        if name in ranges and not any(inside(d, value) for d in ranges[name]):
+            searched = " or ".join(preview.describe(d) for d in ranges[name])
+            console.print(f"note: {name}={value} is outside the searched range {searched}")
+
+
+def inside(distribution: Any, value: Any) -> bool:
+    """Tell whether a value lies in a distribution's range."""
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
