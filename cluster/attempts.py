@@ -114,4 +114,5 @@ class Attempts:
         self.ledger.end(trial, outcome, reason)
         story: Story = self.ledger.stories[trial]
         self.study.tell(story)
+        self.ledger.settle(trial)
         self.changed(trial)

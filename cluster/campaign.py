@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,14 +11,13 @@ from typing import Any
 import ray
 from mlflow.tracking import MlflowClient
 from rich.console import Console
-from rich.table import Table
 
 from cluster import ledger as ledgers
-from cluster import opening, provenance, search, tracking
+from cluster import opening, provenance, search, summary, tracking
 from cluster.attempts import Attempts
 from cluster.ledger import Ledger
 from cluster.points import distributions, field_of
-from cluster.progress import Screen, duration, number
+from cluster.progress import Screen
 from cluster.study import Study, plan
 from searchspaces import SearchSpace, configure
 from trainables.errors import UserError
@@ -27,7 +25,6 @@ from trainables.run import Run, Truth
 from trainables.trainable import Settings
 
 INTERRUPTED, BEHIND = 130, 3
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ def carry_out(
     tracker = tracking.Tracker(client, ledger, new["artifacts"], lambda: study.infeasible)
     attempts = Attempts(ledger, study, new["trials"], deadline, tracker.touch)
     searched = list(dict.fromkeys(map(field_of, new["parameters"])))
-    introduce(space, ledger, run, console)
+    summary.introduce(space, ledger, console)
     tracker.start()
     done = attempts.finished
     try:
@@ -145,7 +142,7 @@ def carry_out(
             ray.shutdown()
     if trouble:
         console.print(trouble, style="yellow", highlight=False, soft_wrap=True)
-    summarise(space, ledger, study, searched, storage, console)
+    summary.show(space, ledger, study.infeasible, searched, storage, console)
     if not done:
         again = "the time budget is spent" if attempts.late else "interrupted"
         console.print(f"{again}: the same command with --resume goes on", style="yellow")
@@ -167,76 +164,3 @@ def check_data(ledger: Ledger, truth: Truth) -> None:
             f"the search in {ledger.folder} was begun on other data (fingerprint {begun}, "
             f"now {truth.fingerprint})\ngive the same --data-dir and --data, or use --fresh"
         )
-
-
-def introduce(space: SearchSpace[Any], ledger: Ledger, run: Run, console: Console) -> None:
-    """Say what is about to happen."""
-    new = ledger.settings
-    if new["tags"]["source"] != "real":
-        console.print(
-            "SYNTHETIC DATA: no number below says anything about real data", style="bold"
-        )
-    ended = sum(story.outcome is not None for story in ledger.stories.values())
-    already = f", {ended} of them there already" if ended else ""
-    console.print(
-        f"[bold]{space.name}[/]: {space.question}\n"
-        f"{new['trials']} trials{already}, {new['reports']} reports each, sampler "
-        f"{new['sampler']}, scheduler {new['scheduler']}, seed {new['seed']}",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def summarise(
-    space: SearchSpace[Any],
-    ledger: Ledger,
-    study: Study,
-    searched: list[str],
-    storage: Path,
-    console: Console,
-) -> None:
-    """Print the best trials, where everything is, and what to type next."""
-    best = ledger.rank(ledger.stories.values())
-    varying = [
-        name
-        for name in searched
-        if len({str(story.config.get(name)) for story in best[:SHOWN]}) > 1
-    ]
-    table = Table(title=f"best trials by {ledger.metric}", title_justify="left", box=None)
-    for column in ("trial", ledger.metric, "outcome", "reports", "device time", *varying):
-        table.add_column(column, justify="right" if column != "outcome" else "left")
-    for story in best[:SHOWN]:
-        found = ledger.best(story)
-        assert found is not None
-        cells = [f"{story.trial:03d}", number(found[0]), str(story.outcome), str(story.done)]
-        cells += [duration(story.seconds), *(number(story.config[name]) for name in varying)]
-        table.add_row(*cells)
-    console.print()
-    if best:
-        console.print(table)
-    else:
-        console.print("no trial has a score", style="yellow")
-    failed = [s for s in ledger.stories.values() if s.outcome == "failed"]
-    if failed:
-        last = failed[0].errors[-1]["error"].strip().splitlines()[-1]
-        console.print(
-            f"{len(failed)} trials failed; the first, {failed[0].trial:03d}: {last}",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if study.infeasible:
-        console.print(f"{study.infeasible} configurations were refused as infeasible")
-    uri = ledger.settings["tracking_uri"]
-    own = uri == tracking.default_uri(storage)
-    where = f" --storage {shlex.quote(str(storage))}" if storage != Path("runs") else ""
-    where += "" if own else f" --tracking-uri {provenance.without_secrets(uri)}"
-    console.print(
-        f"\nledger and checkpoints: {ledger.folder}"
-        f"\nMLflow database:        {provenance.without_secrets(uri)}"
-        "\nnext:"
-        + (f"\n  mlflow ui --backend-store-uri {shlex.quote(uri)}" if own else "")
-        + f"\n  python -m reports {space.name}{where}",
-        highlight=False,
-        soft_wrap=True,
-    )

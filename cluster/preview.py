@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -11,15 +12,16 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from rich.console import Console
 from rich.table import Table
 
-from cluster.points import distributions
+from cluster.points import distributions, parameters
 from cluster.progress import duration, number
 from cluster.scheduler import REDUCTION, rungs
 from searchspaces import SearchSpace, configure
 from trainables.errors import UserError
 from trainables.run import Run, seed_everything
 
-SHARES = (0.02, 0.1)
-"""Two shares of an epoch are timed: their difference is free of what is paid once."""
+SHARES = (0.02, 0.02, 0.1)
+"""Shares of an epoch that are timed: the first warms up, and the difference of the others is
+free of what is paid once per trial."""
 
 
 def show(
@@ -51,16 +53,15 @@ def show(
 
 def show_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Console) -> None:
     """Print the hyperparameters that are searched, with their ranges, and the fixed ones."""
-    table = Table(title=f"{space.name}: {space.question}", title_justify="left", box=None)
-    table.add_column("hyperparameter")
-    table.add_column("searched over")
-    table.add_column("default")
-    default = configure(space, fixed)
+    table = Table(box=None)
+    for column in ("hyperparameter", "searched over", "default"):
+        table.add_column(column)
+    default = parameters(space, asdict(configure(space, fixed)))
     for name, distribution in distributions(space, fixed).items():
-        value = getattr(default, name.partition(".")[0])
-        table.add_row(name, describe(distribution), number(value))
+        table.add_row(name, describe(distribution), number(default.get(name, "")))
     for name, value in fixed.items():
         table.add_row(name, "fixed", number(value))
+    console.print(f"{space.name}: {space.question}", highlight=False, soft_wrap=True)
     console.print(table)
 
 
@@ -105,6 +106,7 @@ def probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[
     A task that has no shares of a report makes a whole one.
     """
     took: list[float] = []
+    torch.set_num_threads(max(1, int(space.resources.get("cpu", 1))))
     config = configure(space, fixed)
     for share in SHARES:
         part = Run(
@@ -126,8 +128,8 @@ def probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[
         next(loop)
         loop.close()
         took.append(time.perf_counter() - started)
-    slope = (took[1] - took[0]) / (SHARES[1] - SHARES[0])
-    return max(slope, took[1]), part
+    slope = (took[2] - took[1]) / (SHARES[2] - SHARES[1])
+    return max(slope, took[2]), part
 
 
 def show_cost(seconds: float, reports: int, trials: int, console: Console) -> None:
@@ -139,9 +141,30 @@ def show_cost(seconds: float, reports: int, trials: int, console: Console) -> No
     )
 
 
+def summary(module: torch.nn.Module, path: str = "") -> list[tuple[str, str, int]]:
+    """List the trained pieces of a module: path, kind and number of parameters.
+
+    A piece that holds all there is to train is opened up.
+    """
+    pieces = [
+        (f"{path}{name}", child, sum(weight.numel() for weight in child.parameters()))
+        for name, child in module.named_children()
+    ]
+    trained = [piece for piece in pieces if piece[2]]
+    if len(trained) == 1 and list(trained[0][1].children()):
+        return summary(trained[0][1], f"{trained[0][0]}.")
+    return [(name, type(child).__name__, count) for name, child, count in trained]
+
+
 def show_model(run: Run, console: Console) -> None:
     """Print the summary of the modules that a task trains, with their parameter counts."""
     for name, part in run.parts.items():
-        if isinstance(part, torch.nn.Module):
-            console.print(f"{name}:", str(part), highlight=False, soft_wrap=True)
+        if not isinstance(part, torch.nn.Module):
+            continue
+        table = Table(box=None)
+        for column in (name, "kind", "parameters"):
+            table.add_column(column, justify="right" if column == "parameters" else "left")
+        for path, module, count in summary(part):
+            table.add_row(path, module, f"{count:,}")
+        console.print(table)
     console.print(f"{run.facts.get('parameters', 0):,.0f} parameters")

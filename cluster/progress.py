@@ -19,7 +19,9 @@ REFRESH = 0.5
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as 45 s, 3 min 20 s or 2 h 05 min."""
+    """Write seconds as 4.5 s, 45 s, 3 min 20 s or 2 h 05 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
@@ -104,10 +106,9 @@ class Screen:
             table.add_row("", self._settings(best[0]))
         table.add_row("speed", f"{made / max(elapsed, 1e-9):.2f} reports per second")
         new = len([s for s in ledger.stories.values() if s.outcome]) - len(self.told)
-        left = (attempts.trials - ended) * elapsed / new if new > 0 else None
-        table.add_row(
-            "time", f"{duration(elapsed)}, {duration(left) + ' left' if left else 'left: unknown'}"
-        )
+        left = attempts.trials - ended
+        ahead = f", about {duration(left * elapsed / new)} left" if new and left else ""
+        table.add_row("time", duration(elapsed) + ahead)
         if self.behind():
             table.add_row("[yellow]MLflow[/]", f"behind, will catch up: {self.behind()}")
         return table

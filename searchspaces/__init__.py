@@ -130,14 +130,14 @@ def _read(text: str, kind: Any, name: str) -> Any:
         return _read(text, next(choice for choice in choices if choice is not NoneType), name)
     if kind is str:
         return text
-    if kind is bool and text.lower() in ("true", "false"):
-        return text.lower() == "true"
     try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
         if kind in (int, float):
             return kind(text)
         value = json.loads(text)
         return tuple(value) if origin is tuple else value
-    except (TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         expected = getattr(kind, "__name__", str(kind))
         raise UserError(f"{name}={text!r} is not of type {expected}") from None
 

@@ -7,6 +7,7 @@ search is over in two minutes. Start here to write a space of your own.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +43,17 @@ class Config:
     epochs: int = 10
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must not be negative: {self.weight_decay}")
         if min(self.depth, self.width, self.batch_size, self.epochs) < 1:
             raise ValueError("depth, width, batch_size and epochs must be at least 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
+        for name in ("dropout", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
+        if not 0 <= self.shift < 8:
+            raise ValueError(f"shift must be in [0, 8) pixels, not {self.shift}")
 
 
 def digits() -> ImageData:

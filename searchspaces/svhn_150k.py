@@ -7,6 +7,7 @@ training: a configuration above it costs nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 
 from searchspaces import Published, SearchSpace
 from trainables.data.images import ImageData, load
-from trainables.data.svhn import SVHN
+from trainables.data.svhn import SIZE, SVHN
 from trainables.models.separable import separable
 from trainables.run import Loop, Run, Truth, seed_everything
 from trainables.tasks.classify import classify, restored, truth
@@ -60,18 +61,29 @@ class Config:
     epochs: int = 1
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
-        if self.weight_decay < 0:
+        if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"weight_decay must not be negative: {self.weight_decay}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), not {self.dropout}")
-        if min(self.stem, self.width, self.batch_size, self.epochs) < 1:
-            raise ValueError("stem, width, batch_size and epochs must be at least 1")
+        for name in ("dropout", "momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
+        if min(self.batch_size, self.epochs) < 1:
+            raise ValueError("batch_size and epochs must be at least 1")
+        if not 0 <= self.shift < SIZE:
+            raise ValueError(f"shift must be in [0, {SIZE}) pixels, not {self.shift}")
+        if self.head < 0:
+            raise ValueError(f"head must not be negative: {self.head}")
         groups = len(numbers(self.depths))
         if any(group >= groups for group in numbers(self.halve)):
             raise ValueError(
                 f"halve={self.halve!r} names a group that depths={self.depths!r} lacks"
+            )
+        narrowest = min(self.stem, self.width, self.width + (groups - 1) * self.growth)
+        if narrowest < len(numbers(self.kernels)):
+            raise ValueError(
+                f"kernels={self.kernels!r} want a channel each, and stem={self.stem}, "
+                f"width={self.width} with growth={self.growth} leave {narrowest}"
             )
 
 

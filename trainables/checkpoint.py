@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from trainables.errors import UserError
@@ -84,6 +85,8 @@ def read(folder: Path) -> tuple[dict[str, Any], Tree] | None:
             if not (folder / "manifest.json").exists():
                 return None
             continue
+        except (SafetensorError, ValueError):  # a machine that lost power may leave half a file
+            return None
         return manifest, _decode(manifest.pop("tree"), tensors)
     return None
 
@@ -152,10 +155,14 @@ def _encode_tensor(
     key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
     name = seen.get(key) if tensor.numel() else None
     if name is None:
-        name = seen[key] = path.strip(".") or "value"
+        name = path.strip(".") or "value"
+        while name in tensors:  # {"a": {"b": x}, "a.b": y}
+            name += "'"
         stored = tensor.cpu().contiguous()
-        if stored.untyped_storage().nbytes() != stored.numel() * stored.element_size():
+        partial = stored.untyped_storage().nbytes() != stored.numel() * stored.element_size()
+        if partial or stored.data_ptr() in seen:  # a part, or another view of the whole
             stored = stored.clone()
+        seen[key] = seen[stored.data_ptr()] = name
         tensors[name] = stored
     last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
     if last and not tensor.is_contiguous():

@@ -19,11 +19,21 @@ import numpy as np
 import torch
 
 from trainables import checkpoint
+from trainables.errors import UserError
 
 
 def default_cache() -> Path:
     """Give the folder of things built once per machine: `TUNERY_CACHE`, else the user's."""
     return Path(os.environ.get("TUNERY_CACHE") or "~/.cache/tunery").expanduser()
+
+
+def data_folder(given: Path | None) -> Path | None:
+    """Give the data folder from an option or TUNERY_DATA; raises where it is none."""
+    folder = given or (Path(found) if (found := os.environ.get("TUNERY_DATA")) else None)
+    if folder is not None and not folder.is_dir():
+        where = "--data-dir" if given else "TUNERY_DATA"
+        raise UserError(f"{where} {folder} is not a folder")
+    return folder.resolve() if folder else None
 
 
 Metrics = Mapping[str, float]
@@ -104,6 +114,10 @@ class Run:
     parts: dict[str, Any] = field(default_factory=dict)
     _predictions: dict[str, Predictions] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.reports < 1:
+            raise UserError(f"a trial makes at least 1 report, not {self.reports}")
 
     def resume(self, **parts: Any) -> range:
         """Remember what changes while training, restore it, and give the reports still owed.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from cluster.scheduler import SCHEDULERS
 from cluster.study import SAMPLERS
 from searchspaces import SearchSpace, load, names, parse
 from trainables.errors import UserError
-from trainables.run import Run, default_cache
+from trainables.run import Run, data_folder, default_cache
 
 INTERRUPTED, BAD_INPUT = 130, 2
 
@@ -141,15 +140,6 @@ def usage() -> int:
     """Say that a space must be named."""
     print("\nname one of these with --space, or a file of your own", file=sys.stderr)
     return BAD_INPUT
-
-
-def data_folder(given: Path | None) -> Path | None:
-    """Give the data folder from the option or TUNERY_DATA; raises where it is none."""
-    folder = given or (Path(found) if (found := os.environ.get("TUNERY_DATA")) else None)
-    if folder is not None and not folder.is_dir():
-        where = "--data-dir" if given else "TUNERY_DATA"
-        raise UserError(f"{where} {folder} is not a folder")
-    return folder.resolve() if folder else None
 
 
 def warn_outside(space: SearchSpace[Any], fixed: dict[str, Any], console: Console) -> None:

@@ -1,0 +1,98 @@
+"""The first and the last words of a search: what it will do, what it found, what is next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cluster import tracking
+from cluster.ledger import Ledger
+from cluster.progress import duration, number
+from cluster.provenance import without_secrets
+from searchspaces import SearchSpace
+
+SHOWN = 5
+
+
+def introduce(space: SearchSpace[Any], ledger: Ledger, console: Console) -> None:
+    """Say what is about to happen."""
+    new = ledger.settings
+    if new["tags"]["source"] != "real":
+        console.print(
+            "SYNTHETIC DATA: no number below says anything about real data", style="bold"
+        )
+    ended = sum(story.outcome is not None for story in ledger.stories.values())
+    already = f", {ended} of them there already" if ended else ""
+    console.print(
+        f"[bold]{space.name}[/]: {space.question}\n"
+        f"{new['trials']} trials{already}, {new['reports']} reports each, sampler "
+        f"{new['sampler']}, scheduler {new['scheduler']}, seed {new['seed']}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show(
+    space: SearchSpace[Any],
+    ledger: Ledger,
+    infeasible: int,
+    searched: list[str],
+    storage: Path,
+    console: Console,
+) -> None:
+    """Print the best trials, what went wrong, where everything is, and what to type next."""
+    console.print()
+    console.print(best_trials(ledger, searched))
+    failed = [story for story in ledger.stories.values() if story.outcome == "failed"]
+    if failed:
+        last = failed[0].errors[-1]["error"].strip().splitlines()[-1]
+        first = f"{len(failed)} failed; the first, trial {failed[0].trial:03d}: {last}"
+        console.print(first, style="yellow", highlight=False, soft_wrap=True)
+    if infeasible:
+        console.print(f"{infeasible} configurations were refused as infeasible, at no cost")
+    console.print(next_commands(space, ledger, storage), highlight=False, soft_wrap=True)
+
+
+def best_trials(ledger: Ledger, searched: list[str]) -> Table | str:
+    """Give a table of the best trials, with the settings in which they differ."""
+    best = ledger.rank(ledger.stories.values())[:SHOWN]
+    if not best:
+        return "no trial has a score"
+    varying = [name for name in searched if len({str(s.config.get(name)) for s in best}) > 1]
+    table = Table(title=f"best trials by {ledger.metric}", title_justify="left", box=None)
+    for column in ("trial", "score", "outcome", "reports", "device time"):
+        table.add_column(column, no_wrap=True, justify="left" if column == "outcome" else "right")
+    table.add_column("settings", overflow="fold")
+    for story in best:
+        found = ledger.best(story)
+        assert found is not None
+        table.add_row(
+            f"{story.trial:03d}",
+            number(found[0]),
+            story.outcome,
+            str(story.done),
+            duration(story.seconds),
+            "  ".join(f"{name}={number(story.config[name])}" for name in varying),
+        )
+    return table
+
+
+def next_commands(space: SearchSpace[Any], ledger: Ledger, storage: Path) -> str:
+    """Say where everything is, and the exact commands that show it."""
+    uri = ledger.settings["tracking_uri"]
+    own = uri == tracking.default_uri(storage)
+    where = "" if storage == Path("runs") else f" --storage {shlex.quote(str(storage))}"
+    where += "" if own else f" --tracking-uri {without_secrets(uri)}"
+    look = [f"  mlflow ui --backend-store-uri {shlex.quote(uri)}"] if own else []
+    lines = [
+        f"\nledger and checkpoints: {ledger.folder}",
+        f"MLflow database:        {without_secrets(uri)}",
+        "next:",
+        *look,
+        f"  python -m reports {space.name}{where}",
+    ]
+    return "\n".join(lines)

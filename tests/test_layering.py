@@ -1,0 +1,253 @@
+"""The architecture's import rules, read out of the source so that they cannot rot."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
+LONGEST = 300  # lines of a source file
+PATHS = re.compile(r"\.\./shared|(?<![\w.])/(work|root)\b")
+
+# From the top down: a module imports from its own layer or from those below it.
+LAYERS = (
+    ("trainables.tune",),
+    ("cluster",),
+    ("trainables.trainable", "trainables.train"),
+    ("searchspaces",),
+    ("trainables.tasks",),
+    ("trainables",),  # loops, optim, cache, data, models and whatever is not named here
+    ("trainables.run",),
+    ("trainables.checkpoint",),
+    ("trainables.errors",),
+)
+APART = ("trainables.tasks", "searchspaces")  # the modules of these never import each other
+
+# Which modules may import a library; those after "typing:" for annotations alone.
+HOMES = {
+    "ray": {"cluster", "trainables.tune", "trainables.trainable"},
+    "mlflow": {"cluster.tracking", "typing:cluster.campaign", "reports.records"},
+    "optuna": {"cluster", "typing:searchspaces"},
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One module imports another, which is ours or a library's; `typing` if never at run time."""
+
+    by: str
+    what: str
+    typing: bool = False
+    lazy: bool = False
+
+
+def _modules() -> dict[str, Path]:
+    found = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = _modules()
+
+
+def imports_of(module: str, source: str, known: set[str]) -> list[Import]:
+    """List what a module imports, submodules of ours by their full names."""
+
+    def walk(node: ast.AST, typing: bool, lazy: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(module, alias.name, typing, lazy)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, f"{module} has a relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield Import(module, full if full in known else node.module, typing, lazy)
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for child in node.body:
+                yield from walk(child, True, lazy)
+            for child in node.orelse:
+                yield from walk(child, typing, lazy)
+        else:
+            inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            for child in ast.iter_child_nodes(node):
+                yield from walk(child, typing, inside)
+
+    return list(walk(ast.parse(source), False, False))
+
+
+IMPORTS = [
+    found
+    for module, path in MODULES.items()
+    for found in imports_of(module, path.read_text(), set(MODULES))
+]
+
+
+def within(module: str, package: str) -> bool:
+    """Tell whether a module is a package or lies in it."""
+    return module == package or module.startswith(f"{package}.")
+
+
+def layer(module: str) -> int:
+    """Give the layer that names a module most exactly, counted from the top."""
+    names = [
+        (len(name), depth)
+        for depth, names in enumerate(LAYERS)
+        for name in names
+        if within(module, name)
+    ]
+    return max(names)[1]
+
+
+def offence(found: Import) -> str | None:
+    """Say what is wrong with an import, if anything is."""
+    by, what = found.by, found.what
+    library = what.partition(".")[0]
+    if library in HOMES:
+        homes = {home for home in HOMES[library] if found.typing or ":" not in home}
+        if not any(within(by, home.removeprefix("typing:")) for home in homes):
+            return f"{library} has no place there"
+    if library not in PACKAGES:
+        return None
+    if within(by, "reports") or within(what, "reports"):
+        if within(by, "reports") and within(what, "reports"):
+            return None
+        allowed = by == "reports.models" and within(what, "searchspaces")
+        return None if allowed else "reports stand apart"
+    if layer(what) < layer(by):
+        return "imports run strictly down"
+    for package in APART:
+        if within(by, package) and what.startswith(f"{package}.") and by != what:
+            return f"modules of {package} never import each other"
+    data, models = "trainables.data", "trainables.models"
+    for one, other in ((data, models), (models, data)):
+        if within(by, one) and within(what, other):
+            return "data and models do not know each other"
+    return None
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {module.partition(".")[0] for module in MODULES} == set(PACKAGES)
+    assert Import("cluster.search", "ray") in IMPORTS
+    assert Import("searchspaces.digits", "optuna", typing=True) in IMPORTS
+
+
+def test_every_import_keeps_the_rules() -> None:
+    offences = [f"{i.by} imports {i.what}: {why}" for i in IMPORTS if (why := offence(i))]
+    assert not offences, "\n".join(offences)
+
+
+@pytest.mark.parametrize(
+    ("by", "source"),
+    [
+        ("trainables.run", "import ray"),
+        ("trainables.train", "from ray import tune"),
+        ("trainables.train", "from cluster import points"),
+        ("trainables.tasks.new", "def f():\n    import mlflow.tracking"),
+        ("cluster.campaign", "from mlflow.tracking import MlflowClient"),
+        ("searchspaces.digits", "import optuna"),
+        ("searchspaces.digits", "from searchspaces import svhn_150k"),
+        ("searchspaces.digits", "from searchspaces.svhn_150k import Config"),
+        ("searchspaces.digits", "from trainables import trainable"),
+        ("trainables.tasks.new", "from trainables.tasks.classify import classify"),
+        ("trainables.tasks.classify", "from searchspaces import load"),
+        ("trainables.data.svhn", "from trainables.models.mlp import mlp"),
+        ("trainables.models.mlp", "import trainables.data.images"),
+        ("trainables.checkpoint", "from trainables import run"),
+        ("trainables.errors", "from trainables.run import Run"),
+        ("trainables.trainable", "import trainables.tune"),
+        ("cluster.points", "from trainables.tune import main"),
+        ("reports.models", "from trainables.run import Run"),
+        ("reports.tables", "from searchspaces import load"),
+        ("cluster.search", "from reports.records import read"),
+        ("reports.tables", "import mlflow"),
+    ],
+)
+def test_a_broken_rule_is_seen(by: str, source: str) -> None:
+    assert [offence(found) for found in imports_of(by, source, set(MODULES))] != [None]
+
+
+def test_no_module_waits_for_itself() -> None:
+    graph: dict[str, set[str]] = {module: set() for module in MODULES}
+    for found in IMPORTS:
+        # A package's __init__ runs before its modules, and may be all that they need.
+        if found.what in MODULES and not found.typing and not found.lazy:
+            graph[found.by].add(found.what)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"modules import each other in a circle: {error.args[1]}")
+
+
+def test_one_configuration_trains_where_only_torch_is_installed(tmp_path: Path) -> None:
+    absent = ["ray", "optuna", "mlflow", "datasets", "transformers", "peft", "sklearn", "scipy"]
+    program = f"""
+import sys
+from pathlib import Path
+sys.modules.update(dict.fromkeys({absent}))  # None there makes an import fail
+import torch
+torch.set_num_threads(1)
+import trainables.train
+from searchspaces import load
+from trainables.run import Run
+space = load("svhn_150k")
+run = Run(reports=1, source="made-up", share=0.1, cache=Path({str(tmp_path)!r}))
+print(len(list(space.train(space.config(stem=8, width=8, growth=8), run))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=50
+    )
+    assert done.stdout == "1\n", done.stderr
+
+
+def _ours() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def test_no_file_names_a_place_on_our_machines() -> None:
+    naming = []
+    for path in _ours():
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue
+        name = path.relative_to(ROOT).as_posix()
+        for number, line in enumerate(lines, 1):
+            places = {match[0] for match in PATHS.finditer(line)}
+            if name == ".ci/run":
+                places.discard("../" + "shared")
+            if places:
+                naming.append(f"{name}:{number}: {line.strip()}")
+    assert not naming, "\n".join(naming)
+
+
+@pytest.mark.parametrize("text", ["../" + "shared/data", 'Path("/' + 'work/main")', "/" + "root"])
+def test_such_a_place_is_seen(text: str) -> None:
+    assert PATHS.search(text)
+    assert not PATHS.search(".github/workflows runs/workers https://x.org/root_cause")
+
+
+def test_no_source_file_is_long() -> None:
+    lengths = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
+    long = {module: length for module, length in lengths.items() if length > LONGEST}
+    assert not long, f"over {LONGEST} lines: {long}"

@@ -1,0 +1,205 @@
+"""A trial's memory: what it counts, keeps, and takes up again."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import nn
+
+from trainables import checkpoint
+from trainables.errors import UserError
+from trainables.run import (
+    Loop,
+    Run,
+    attempt_folder,
+    better,
+    data_folder,
+    finite,
+    seed_everything,
+)
+
+
+def _task(run: Run, scores: list[float]) -> Loop:
+    """Report these scores; the model's weight is how many reports it has trained for."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    run.keep(test=lambda: model.weight.detach().numpy().copy())
+    for report in run.resume(model=model, order=torch.Generator().manual_seed(0)):
+        with torch.no_grad():
+            model.weight += 1
+        yield {"score": scores[report], "drawn": float(torch.rand(()))}
+
+
+def _drive(run: Run, scores: list[float], most: int = 99) -> list[float]:
+    loop = _task(run, scores)
+    drawn = []
+    for _, metrics in zip(range(most), loop, strict=False):
+        run.record(metrics)
+        drawn.append(metrics["drawn"])
+    loop.close()
+    return drawn
+
+
+def _run(folder: Path | None, reports: int = 4, **settings: Any) -> Run:
+    return Run(reports, metric="score", folder=folder, **settings)
+
+
+def _weight(folder: Path) -> float:
+    found = checkpoint.read(folder)
+    assert found is not None
+    return float(found[1]["parts"]["model"]["weight"])
+
+
+def test_a_run_without_a_folder_counts_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = _run(None, cache=tmp_path)
+    _drive(run, [0.1, 0.4, 0.3, 0.2])
+    run.finish()
+    assert (run.done, run.score, run.best_report) == (4, 0.4, 2)
+    assert [heard["report"] for heard in run.history] == [1, 2, 3, 4]
+    assert [heard["metrics"]["score"] for heard in run.history] == [0.1, 0.4, 0.3, 0.2]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", 2), ("min", 3)])
+def test_last_goes_on_and_best_is_the_best(tmp_path: Path, mode: Any, best: int) -> None:
+    run = _run(tmp_path, mode=mode)
+    _drive(run, [0.2, 0.4, 0.1, 0.3])
+    assert run.best_report == best
+    assert _weight(tmp_path / "last") == 4
+    assert _weight(tmp_path / "best") == best
+
+
+def test_of_equal_scores_the_first_is_the_best(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    _drive(run, [0.5, 0.5, 0.5, 0.5])
+    assert run.best_report == _weight(tmp_path / "best") == 1
+
+
+def test_predictions_are_made_once_on_the_best_weights(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    _drive(run, [0.2, 0.4, 0.1, 0.3])
+    assert not list(tmp_path.rglob("*.parquet"))
+    run.finish()
+    assert pq.read_table(tmp_path / "best" / "test.parquet")["p0"].to_pylist() == [2.0]
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 4])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, first: int) -> None:
+    scores = [0.2, 0.4, 0.1, 0.3]
+    torch.manual_seed(7)
+    whole = _run(tmp_path / "whole")
+    expected = _drive(whole, scores)
+    whole.finish()
+    torch.manual_seed(7)
+    part = _drive(_run(tmp_path / "cut"), scores, first)
+    torch.manual_seed(12345)
+    run = _run(tmp_path / "cut")
+    assert part + _drive(run, scores) == expected
+    run.finish()
+    assert (run.done, run.score, run.best_report) == (4, 0.4, 2)
+    assert [heard["metrics"] for heard in run.history] == [
+        heard["metrics"] for heard in whole.history
+    ]
+    for name in ("last", "best"):
+        assert _weight(tmp_path / "cut" / name) == _weight(tmp_path / "whole" / name)
+    assert pq.read_table(tmp_path / "cut" / "best" / "test.parquet")["p0"].to_pylist() == [2.0]
+
+
+def test_a_longer_budget_goes_on_where_a_shorter_one_ended(tmp_path: Path) -> None:
+    _drive(_run(tmp_path, reports=2), [0.1, 0.2])
+    run = _run(tmp_path, reports=3)
+    assert len(_drive(run, [0.1, 0.2, 0.3])) == 1
+    assert _weight(tmp_path / "last") == 3
+
+
+def test_time_goes_on_counting(tmp_path: Path) -> None:
+    first = _run(tmp_path, reports=2)
+    _drive(first, [0.1, 0.2])
+    second = _run(tmp_path, reports=3)
+    _drive(second, [0.1, 0.2, 0.3])
+    seconds = [heard["seconds"] for heard in second.history]
+    assert seconds == sorted(seconds)
+    assert second.seconds > first.seconds > 0
+
+
+def test_a_report_that_is_no_number_is_told_but_not_saved(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    _drive(run, [0.2, float("nan"), 0.3, 0.1], 2)
+    assert len(run.history) == 2
+    assert (run.score, run.best_report) == (0.2, 1)
+    assert _weight(tmp_path / "last") == _weight(tmp_path / "best") == 1
+
+
+def test_parts_are_given_once() -> None:
+    run = Run(reports=1)
+    run.resume(model=nn.Linear(1, 1))
+    with pytest.raises(RuntimeError, match="twice"):
+        run.resume(model=nn.Linear(1, 1))
+
+
+def test_parameters_are_counted() -> None:
+    run = Run(reports=1)
+    model = nn.Linear(3, 2)
+    run.resume(model=model, optimizer=torch.optim.SGD(model.parameters()))
+    assert run.facts == {"parameters": 8.0}
+
+
+def test_a_trial_without_reports_is_refused() -> None:
+    with pytest.raises(UserError, match="not 0"):
+        Run(reports=0)
+
+
+def test_only_tables_json_and_safetensors_are_written(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    _drive(run, [0.2, 0.4, 0.1, 0.3])
+    run.finish()
+    written = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == {".json", ".safetensors", ".parquet"}
+
+
+def test_seeding_reaches_every_generator() -> None:
+    def drawn(seed: int) -> tuple[float, ...]:
+        generator = seed_everything(seed)
+        rand = torch.rand(1, generator=generator)
+        return random.random(), float(np.random.rand()), float(torch.rand(())), float(rand)
+
+    first, again, other = drawn(3), drawn(3), drawn(4)
+    assert first == again
+    assert all(one != two for one, two in zip(first, other, strict=True))
+
+
+def test_better_and_finite() -> None:
+    assert better(0.0, None, "max")
+    assert better(2, 1, "max") and not better(1, 1, "max") and not better(0, 1, "max")
+    assert better(1, 2, "min") and not better(2, 2, "min") and not better(3, 2, "min")
+    assert finite({"a": 1.0, "b": -1e30}) and finite({})
+    assert not finite({"a": 1.0, "b": float("inf")}) and not finite({"a": float("nan")})
+
+
+def test_attempts_have_folders_of_their_own(tmp_path: Path) -> None:
+    assert attempt_folder(tmp_path, 7, 2) == tmp_path / "trials" / "007" / "attempt-2"
+
+
+def test_the_data_folder_comes_from_option_or_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TUNERY_DATA", raising=False)
+    assert data_folder(None) is None
+    monkeypatch.setenv("TUNERY_DATA", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    assert data_folder(None) == tmp_path
+    assert data_folder(tmp_path / "mine") == tmp_path / "mine"
+    with pytest.raises(UserError, match="--data-dir .*none"):
+        data_folder(tmp_path / "none")
+    monkeypatch.setenv("TUNERY_DATA", str(tmp_path / "gone"))
+    with pytest.raises(UserError, match="TUNERY_DATA .*gone"):
+        data_folder(None)
