@@ -103,9 +103,10 @@ def main() -> int:
             print(f"  {what:24s} {side:26s} {spread(times[side], 3)}")
         for rival in rivals:
             ratios = [b / a for a, b in zip(times[ours], times[rival], strict=True)]
-            reached = verdict(f"{what}: {rival} / {ours}", ratios, least=REQUIRED)
-            if sides[rival] is PLAIN:  # the other rival is for information
-                met.append(reached)
+            if rival == "plain Ray":
+                met.append(verdict(f"{what}: {rival} / {ours}", ratios, least=REQUIRED))
+            else:
+                print(f"{what}: {rival} / {ours}: {spread(ratios)}; for information")
     return MET if all(met) else MISSED
 
 

@@ -46,7 +46,7 @@ def resident(train: Split, batch_size: int) -> Epoch:
     def epoch() -> Iterator[tuple[Tensor, Tensor]]:
         shuffled = train.rows[torch.randperm(len(train), generator=order)]
         for rows in shuffled[:whole].split(batch_size):
-            pixels = augment.random_shift(train.pixels[rows], SHIFT, draws)
+            pixels = augment.random_shift(train.pixels.index_select(0, rows), SHIFT, draws)
             normal = augment.normalise(pixels, mean, std, memory_format=torch.channels_last)
             yield normal, train.labels[rows]
 

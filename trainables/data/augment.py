@@ -46,9 +46,10 @@ def normalise(
 ) -> Tensor:
     """Turn uint8 images into floats of mean 0 and deviation 1 by statistics in 0..1."""
     centre, spread = (_per_channel(s, pixels.device) * 255 for s in (mean, std))
-    images = pixels.to(torch.float32, memory_format=memory_format)
-    # A channel that never changes must not become 0 / 0.
-    return images.sub_(centre).div_(spread.clamp(min=1e-3)).to(dtype)
+    # A channel that never changes must not become 0 / 0. The layout changes last: arithmetic
+    # with a number per channel is three times as fast on planes.
+    images = pixels.to(torch.float32).sub_(centre).div_(spread.clamp(min=1e-3))
+    return images.to(dtype, memory_format=memory_format)
 
 
 def random_shift(

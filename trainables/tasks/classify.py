@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from trainables.data import augment
 from trainables.data.images import ImageData, Split
 from trainables.loops import fit, predict
 from trainables.optim import optimizer, schedule
-from trainables.run import Loop, Metrics, Run, Truth
+from trainables.run import Loop, Metrics, Predictor, Run, Truth
 
 EVALUATION_BATCH = 512
 Pixels = np.ndarray
@@ -109,7 +109,7 @@ def classify(config: Any, run: Run, network: nn.Module, data: ImageData) -> Loop
         shuffled = train.rows[torch.randperm(len(train), generator=order).to(device)]
         # A last, smaller batch would weigh its examples more: they wait for another epoch.
         for rows in shuffled[: steps * batch_size].split(batch_size):
-            yield augmented(train.pixels[rows]), train.labels[rows]
+            yield augmented(train.pixels.index_select(0, rows)), train.labels[rows]
 
     def measure(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         pixels, labels = batch
@@ -120,7 +120,7 @@ def classify(config: Any, run: Run, network: nn.Module, data: ImageData) -> Loop
 
     def outputs(split: Split) -> Tensor:
         chunks = split.rows.split(EVALUATION_BATCH)
-        return predict(model, (split.pixels[rows] for rows in chunks), autocast=on_gpu)
+        return predict(model, (split.pixels.index_select(0, rows) for rows in chunks), autocast=on_gpu)
 
     def evaluate() -> Metrics:
         logits = outputs(validation)
@@ -150,16 +150,18 @@ def classify(config: Any, run: Run, network: nn.Module, data: ImageData) -> Loop
     )
 
 
-def restored(network: nn.Module, channels: int, folder: Path) -> Callable[[Pixels], Pixels]:
-    """Fill a network from a checkpoint: a function of (n, c, h, w) uint8 to probabilities."""
-    blank = Normalise(torch.zeros(channels), torch.ones(channels))
+def restored(
+    network: nn.Module, shape: tuple[int, int, int], classes: Sequence[str], folder: Path
+) -> Predictor:
+    """Fill a network from a checkpoint: takes (n, *shape) uint8 pixels, gives probabilities."""
+    blank = Normalise(torch.zeros(shape[0]), torch.ones(shape[0]))
     model = checkpoint.load_module(nn.Sequential(blank, network), folder)
 
     def probabilities(pixels: Pixels) -> Pixels:
         chunks = torch.from_numpy(pixels).split(EVALUATION_BATCH)
         return predict(model, iter(chunks)).softmax(1).numpy()
 
-    return probabilities
+    return Predictor(probabilities, np.zeros((1, *shape), np.uint8), tuple(classes))
 
 
 def truth(data: ImageData) -> Truth:
