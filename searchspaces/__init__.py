@@ -10,6 +10,7 @@ import difflib
 import importlib
 import importlib.util
 import json
+import math
 import sys
 import typing
 from collections.abc import Callable, Mapping
@@ -19,14 +20,12 @@ from types import ModuleType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from trainables.errors import UserError
-from trainables.run import Loop, Mode, Run, Truth
+from trainables.run import Loop, Mode, Predictor, Run, Truth
 
 if TYPE_CHECKING:
     import optuna
 
 C = TypeVar("C")
-Predictor = Callable[[Any], Any]
-"""A trained model with its preprocessing: raw inputs -> probabilities or answers."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,12 @@ def _read(text: str, kind: Any, name: str) -> Any:
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
-        if kind in (int, float):
-            return kind(text)
+        if kind is int:
+            return int(text)
+        if kind is float:
+            if not math.isfinite(float(text)):
+                raise UserError(f"{name}={text!r} is not a finite number")
+            return float(text)
         value = json.loads(text)
         return tuple(value) if origin is tuple else value
     except (KeyError, TypeError, ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,11 +19,14 @@ import torch
 from searchspaces import SearchSpace
 from trainables.data.images import ImageData, Split, stratified
 from trainables.models.mlp import mlp
-from trainables.run import Loop, Run, Truth, seed_everything
+from trainables.run import Loop, Predictor, Run, Truth, seed_everything
 from trainables.tasks.classify import classify, restored, truth
 
 if TYPE_CHECKING:
     import optuna
+
+
+CLASSES = tuple("0123456789")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Config:
     weight_decay: float = 1e-2
     label_smoothing: float = 0.05
     shift: int = 1
-    epochs: int = 10
+    epochs: int = 30
 
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < math.inf:
@@ -70,7 +73,7 @@ def digits() -> ImageData:
         train=Split(pixels, labels, torch.from_numpy(rest[kept])),
         validation=Split(pixels, labels, torch.from_numpy(rest[drawn])),
         test=Split(pixels, labels, torch.from_numpy(tested)),
-        classes=tuple(str(digit) for digit in range(10)),
+        classes=CLASSES,
         fingerprint=hashlib.sha256(pixels.numpy().tobytes()).hexdigest()[:16],
         source="real",
         skipped=0,
@@ -108,9 +111,9 @@ def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
     }
 
 
-def restore(config: Config, folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+def restore(config: Config, folder: Path) -> Predictor:
     """Give the trained perceptron: (n, 1, 8, 8) uint8 pixels to (n, 10) probabilities."""
-    return restored(network(config), 1, folder)
+    return restored(network(config), (1, 8, 8), CLASSES, folder)
 
 
 SPACE = SearchSpace(
@@ -120,7 +123,7 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=9,
-    trials=24,
+    trials=40,
     prepare=prepare,
     compare=("optimizer",),
     restore=restore,

@@ -8,19 +8,18 @@ training: a configuration above it costs nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 
 from searchspaces import Published, SearchSpace
 from trainables.data.images import ImageData, load
 from trainables.data.svhn import SIZE, SVHN
 from trainables.models.separable import separable
-from trainables.run import Loop, Run, Truth, seed_everything
+from trainables.run import Loop, Predictor, Run, Truth, seed_everything
 from trainables.tasks.classify import classify, restored, truth
 
 if TYPE_CHECKING:
@@ -168,9 +167,9 @@ def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
     }
 
 
-def restore(config: Config, folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+def restore(config: Config, folder: Path) -> Predictor:
     """Give the trained net: (n, 3, 32, 32) uint8 pixels to (n, 10) probabilities."""
-    return restored(network(config), 3, folder)
+    return restored(network(config), SVHN.shape, SVHN.classes, folder)
 
 
 SPACE = SearchSpace(

@@ -63,6 +63,22 @@ def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
     return search / "trials" / f"{trial:03d}" / f"attempt-{attempt}"
 
 
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model with its preprocessing; `example` is a batch of one raw input.
+
+    Called with a batch like it, gives probabilities (n, classes), columns in the order of
+    `classes`, or answers (n,).
+    """
+
+    predict: Callable[[np.ndarray], np.ndarray]
+    example: np.ndarray
+    classes: tuple[str, ...] = ()
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        return self.predict(inputs)
+
+
 def better(score: float, than: float | None, mode: Mode) -> bool:
     """Tell whether a score is strictly better than another (None: than nothing)."""
     if than is None:

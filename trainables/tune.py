@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from pathlib import Path
@@ -59,8 +60,8 @@ def positive(kind: type[Any]) -> Any:
 
     def read(text: str) -> Any:
         value = kind(text)
-        if value <= 0:
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
         return value
 
     read.__name__ = kind.__name__
@@ -84,7 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         if options.debug:
             raise
-        Console(stderr=True).print(str(error), style="red", highlight=False, soft_wrap=True)
+        Console(stderr=True, markup=False, highlight=False).print(
+            str(error), style="red", soft_wrap=True
+        )
         return BAD_INPUT
     except KeyboardInterrupt:
         print("\ninterrupted; the same command with --resume goes on", file=sys.stderr)
@@ -150,7 +153,11 @@ def warn_outside(space: SearchSpace[Any], fixed: dict[str, Any], console: Consol
     for name, value in fixed.items():
         if name in ranges and not any(inside(d, value) for d in ranges[name]):
             searched = " or ".join(preview.describe(d) for d in ranges[name])
-            console.print(f"note: {name}={value} is outside the searched range {searched}")
+            console.print(
+                f"note: {name}={value} is outside the searched range {searched}",
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 def inside(distribution: Any, value: Any) -> bool:

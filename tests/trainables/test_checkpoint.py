@@ -80,8 +80,14 @@ def test_the_layout_of_images_comes_back(tmp_path: Path, layout: torch.memory_fo
 
 def test_tied_tensors_and_views_come_back(tmp_path: Path) -> None:
     whole = torch.randn(4, 6)
-    tree = {"whole": whole, "tied": whole, "flat": whole.view(-1), "turned": whole.T,
-            "row": whole[1], "spread": whole[:1].expand(3, 6)}  # fmt: skip
+    tree = {
+        "whole": whole,
+        "tied": whole,
+        "flat": whole.view(-1),
+        "turned": whole.T,
+        "row": whole[1],
+        "spread": whole[:1].expand(3, 6),
+    }
     assert _same(tree, _there_and_back(tmp_path, tree))
 
 

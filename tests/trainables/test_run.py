@@ -198,8 +198,8 @@ def test_the_data_folder_comes_from_option_or_environment(
     (tmp_path / "mine").mkdir()
     assert data_folder(None) == tmp_path
     assert data_folder(tmp_path / "mine") == tmp_path / "mine"
-    with pytest.raises(UserError, match="--data-dir .*none"):
+    with pytest.raises(UserError, match=r"--data-dir .*none"):
         data_folder(tmp_path / "none")
     monkeypatch.setenv("TUNERY_DATA", str(tmp_path / "gone"))
-    with pytest.raises(UserError, match="TUNERY_DATA .*gone"):
+    with pytest.raises(UserError, match=r"TUNERY_DATA .*gone"):
         data_folder(None)

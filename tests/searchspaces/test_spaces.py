@@ -1,0 +1,301 @@
+"""The contract that every search space keeps, small: two reports on made-up data."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pyarrow.parquet as pq
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from cluster.points import field_of, suggested
+from searchspaces import SearchSpace, configure, load, names
+from trainables.data.images import ImageData
+from trainables.run import Run, finite
+
+# What makes a space's trial quick; a space that is not named here runs with its defaults.
+SMALL: dict[str, dict[str, Any]] = {
+    "digits": {"epochs": 1, "width": 16},
+    "svhn_150k": {"stem": 8, "width": 8, "growth": 8, "batch_size": 128},
+}
+# The data that a space with `restore` predicts, as they go into a restored model.
+DATA: dict[str, Callable[[Any, Run], ImageData]] = {
+    "digits": lambda module, run: module.digits(),
+    "svhn_150k": lambda module, run: module.images(run),
+}
+REPORTS = 2
+
+
+@pytest.fixture(scope="module", params=names())
+def space(request: pytest.FixtureRequest) -> SearchSpace[Any]:
+    return load(request.param)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+Heard = list[dict[str, float]]
+
+
+class Trials:
+    """Runs small trials of a space, as `train` and `Trial` do."""
+
+    def __init__(self, space: SearchSpace[Any], cache: Path) -> None:
+        self.space = space
+        self.cache = cache
+
+    def config(self, **values: Any) -> Any:
+        return configure(self.space, {**SMALL.get(self.space.name, {}), **values})
+
+    def run(self, folder: Path | None = None, **settings: Any) -> Run:
+        chosen: dict[str, Any] = {"reports": REPORTS, **settings}
+        return Run(
+            metric=self.space.metric,
+            mode=self.space.mode,
+            source="made-up",
+            cache=self.cache,
+            folder=folder,
+            **chosen,
+        )
+
+    def train(self, run: Run, most: int = 99, **values: Any) -> Heard:
+        loop = self.space.train(self.config(**values), run)
+        heard = []
+        for _, metrics in zip(range(most), loop, strict=False):
+            run.record(metrics)
+            heard.append(dict(metrics))
+        loop.close()
+        return heard
+
+
+@pytest.fixture(scope="module")
+def trials(space: SearchSpace[Any], cache: Path) -> Trials:
+    return Trials(space, cache)
+
+
+@pytest.fixture(scope="module")
+def finished(trials: Trials, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Heard]:
+    """One trial run to its end, with its folder."""
+    run = trials.run(tmp_path_factory.mktemp("trial"))
+    heard = trials.train(run)
+    run.finish()
+    return run, heard
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except ValueError:
+        return False
+
+
+def _asked(space: SearchSpace[Any], values: dict[str, Any]) -> dict[str, BaseDistribution]:
+    """Give what `suggest` asks when it is answered with these values."""
+    asked: dict[str, BaseDistribution] = {}
+
+    def answer(name: str, distribution: BaseDistribution) -> Any:
+        asked[name] = distribution
+        return values[field_of(name)]
+
+    suggested(space, answer)
+    return asked
+
+
+def _other(distribution: BaseDistribution, value: Any) -> Any:
+    """Give another value of a range than this one."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return next(choice for choice in choices if choice != value)
+        case FloatDistribution(low=low, high=high) | IntDistribution(low=low, high=high):
+            return high if value == low else low
+    raise TypeError(f"no such distribution: {distribution}")
+
+
+def test_there_are_spaces_and_they_say_what_they_ask() -> None:
+    assert {"digits", "svhn_150k"} <= set(names())
+    assert all(load(name).question.endswith("?") for name in names())
+
+
+def test_its_numbers_and_names_fit_together(space: SearchSpace[Any]) -> None:
+    assert is_dataclass(space.config)
+    assert space.config.__dataclass_params__.frozen
+    known = {field.name for field in fields(space.config)}
+    assert set(space.compare) <= known
+    assert 1 <= space.grace <= space.reports
+    assert space.trials >= 1
+    for values in (*space.start, *space.arms):
+        configure(space, values)
+
+
+def test_the_default_and_known_starts_lie_inside(space: SearchSpace[Any]) -> None:
+    default = asdict(space.config())
+    for values in ({}, *space.start):
+        point = {**default, **values}
+        outside = {
+            name: (point[field_of(name)], str(distribution))
+            for name, distribution in _asked(space, point).items()
+            if not _contains(distribution, point[field_of(name)])
+        }
+        assert not outside
+
+
+def test_the_default_is_feasible(space: SearchSpace[Any]) -> None:
+    if space.feasible is None:
+        pytest.skip("everything is feasible here")
+    assert space.feasible(space.config()) is None
+
+
+def test_suggestions_are_configurations(space: SearchSpace[Any]) -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    known = {field.name for field in fields(space.config)}
+    made = []
+    for _ in range(20):
+        trial = study.ask()
+        config = configure(space, space.suggest(trial))
+        assert {field_of(name) for name in trial.params} <= known
+        for name, value in trial.params.items():
+            assert getattr(config, field_of(name)) == value
+        reason = space.feasible(config) if space.feasible else None
+        assert reason is None or reason
+        made.append((config, reason))
+    assert len({repr(config) for config, _ in made}) == 20
+    assert any(reason is None for _, reason in made)
+
+
+def test_every_hyperparameter_makes_a_difference(trials: Trials) -> None:
+    point = asdict(trials.config())
+    base = trials.train(trials.run(share=0.3))
+    idle = []
+    for name, distribution in _asked(trials.space, point).items():
+        field = field_of(name)
+        other = {field: _other(distribution, point[field])}
+        if trials.train(trials.run(share=0.3), **other) == base:
+            idle.append(name)
+    assert not idle
+
+
+def test_the_same_seed_gives_the_same_numbers(trials: Trials, finished: tuple[Run, Heard]) -> None:
+    assert trials.train(trials.run()) == finished[1]
+    if "seed" in asdict(trials.config()):
+        assert trials.train(trials.run(), seed=1) != finished[1]
+
+
+def test_it_reports_its_metric_and_finite_numbers(
+    trials: Trials, finished: tuple[Run, Heard]
+) -> None:
+    run, heard = finished
+    assert len(heard) == run.done == REPORTS
+    assert all(finite(metrics) and trials.space.metric in metrics for metrics in heard)
+    assert len({frozenset(metrics) for metrics in heard}) == 1
+    assert not [name for name in heard[0] if "test" in name], "test stays sealed"
+    assert run.facts["parameters"] > 0
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_interrupted_and_resumed_is_uninterrupted(
+    trials: Trials, tmp_path: Path, first: int
+) -> None:
+    whole = trials.train(trials.run(reports=3))
+    cut = trials.train(trials.run(tmp_path, reports=3), most=first)
+    run = trials.run(tmp_path, reports=3)
+    assert cut + trials.train(run) == whole
+    assert [told["metrics"] for told in run.history] == whole
+
+
+def _predictions(run: Run) -> dict[str, np.ndarray]:
+    assert run.folder is not None
+    found = {}
+    for path in (run.folder / "best").glob("*.parquet"):
+        table = pq.read_table(path)
+        assert table["id"].to_pylist() == list(range(len(table)))
+        columns = [table[name].to_numpy() for name in table.column_names[1:]]
+        found[path.stem] = np.stack(columns, 1)
+    return found
+
+
+def test_predictions_belong_to_the_targets(trials: Trials, finished: tuple[Run, Heard]) -> None:
+    if trials.space.prepare is None:
+        pytest.skip("no data, no targets")
+    truth = trials.space.prepare(trials.config(), trials.run())
+    found = _predictions(finished[0])
+    assert found.keys() == truth.targets.keys()
+    for split, rows in found.items():
+        assert len(rows) == len(truth.targets[split])
+        if truth.classes:
+            assert rows.shape[1] == len(truth.classes)
+            assert np.allclose(rows.sum(1), 1, atol=1e-5)
+            assert set(truth.targets[split]) <= set(range(len(truth.classes)))
+    assert truth.fingerprint
+
+
+def test_a_restored_model_predicts_what_was_stored(
+    trials: Trials, finished: tuple[Run, Heard]
+) -> None:
+    space = trials.space
+    if space.restore is None:
+        pytest.skip("nothing can be restored here")
+    run = finished[0]
+    assert run.folder is not None
+    module = __import__(f"searchspaces.{space.name}", fromlist=["SPACE"])
+    data = DATA[space.name](module, trials.run())
+    predict = space.restore(trials.config(), run.folder / "best")
+    for split, stored in _predictions(run).items():
+        part = getattr(data, split)
+        raw = part.pixels[part.rows].numpy()
+        assert np.allclose(predict(raw), stored, atol=1e-5)
+        assert (predict.example.shape[1:], predict.example.dtype) == (raw.shape[1:], raw.dtype)
+        assert predict.classes == data.classes
+    assert len(predict(predict.example)) == 1
+
+
+def _open_files() -> set[str]:
+    folder = Path("/proc/self/fd")
+    links = set()
+    for entry in folder.iterdir():
+        try:
+            links.add(f"{entry.name} {entry.readlink()}")
+        except FileNotFoundError:  # the one that listed the folder
+            continue
+    return links
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_closing_early_leaves_nothing_open(
+    trials: Trials, finished: tuple[Run, Heard], tmp_path: Path
+) -> None:
+    gc.collect()
+    files, threads = _open_files(), set(threading.enumerate())
+    run = trials.run(tmp_path)
+    loop = trials.space.train(trials.config(), run)
+    run.record(next(loop))
+    loop.close()
+    del loop, run
+    gc.collect()
+    assert _open_files() <= files
+    assert set(threading.enumerate()) <= threads
+
+
+def test_a_share_of_a_report_is_less_work(trials: Trials) -> None:
+    ticks: dict[float, list[float]] = {1.0: [], 0.2: []}
+    for share, heard in ticks.items():
+        run = trials.run(reports=1, share=share, tick=heard.append)
+        assert len(trials.train(run)) == 1
+    assert len(ticks[0.2]) <= len(ticks[1.0])
+    for heard in filter(None, ticks.values()):
+        assert heard == sorted(heard)
+        assert heard[-1] == pytest.approx(1)

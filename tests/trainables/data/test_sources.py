@@ -1,0 +1,54 @@
+"""The data sets by name: their classes, and that the samples at hand are read by them."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from trainables.data import images
+from trainables.data.cifar10 import CIFAR10
+from trainables.data.flowers import FLOWERS, FLOWERS102
+from trainables.data.images import Source
+from trainables.data.mit67 import MIT67
+from trainables.data.mnist import MNIST
+
+
+@pytest.mark.parametrize(
+    ("source", "classes"),
+    [(MNIST, 10), (CIFAR10, 10), (FLOWERS, 5), (FLOWERS102, 102), (MIT67, 67)],
+)
+def test_classes_are_all_there(source: Source, classes: int) -> None:
+    assert len(set(source.classes)) == len(source.classes) == classes
+    assert all(name == " ".join(name.split()) for name in source.classes)
+
+
+def test_folders_sort_as_the_classes_do() -> None:
+    # Or nothing would be left out of the real archive: `drop` holds for a source's own classes.
+    assert tuple(sorted(MIT67.classes)) == MIT67.classes
+
+
+@pytest.mark.parametrize("column", ["img", "image"])
+def test_cifar10_by_either_column(tmp_path: Path, column: str) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((32, 32, 3), 77, np.uint8)).save(file, "PNG")
+    table = pa.table({column: [{"bytes": file.getvalue()}] * 20, "label": [*range(10)] * 2})
+    for split in ("train", "test"):
+        pq.write_table(table, tmp_path / f"{split}.parquet")
+    data = images.load(CIFAR10, folder=tmp_path, cache=tmp_path / "cache")
+    assert data.test.pixels.shape == (20, 3, 32, 32)
+    assert (data.test.pixels == 77).all()
+
+
+@pytest.mark.skipif("TUNERY_DATA" not in os.environ, reason="needs real data in TUNERY_DATA")
+@pytest.mark.parametrize("source", [MNIST, CIFAR10])
+def test_real_files(tmp_path: Path, source: Source) -> None:
+    data = images.load(source, folder=Path(os.environ["TUNERY_DATA"]), cache=tmp_path)
+    assert data.skipped == 0
+    assert set(data.test.labels.tolist()) == set(range(10))

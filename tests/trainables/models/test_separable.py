@@ -1,0 +1,156 @@
+"""The family of small nets: sizes, shapes, and blocks against plain convolutions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from trainables.models.separable import Block, ParallelKernels, separable
+
+SMALL: dict[str, Any] = {"stem": 6, "width": 6, "growth": 6, "depths": (1, 2), "halve": (1,)}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "full": {"convolution": "full"},
+    "kernel of 5": {"kernels": (5,)},
+    "two kernels": {"kernels": (3, 5)},
+    "three kernels": {"kernels": (3, 5, 7)},
+    "three full kernels": {"kernels": (3, 5, 7), "convolution": "full"},
+    "layer norm": {"norm": "layer"},
+    "skip": {"skip": True},
+    "full with skip": {"skip": True, "convolution": "full"},
+    "dropout": {"dropout": 0.2},
+    "head": {"head": 12},
+    "one group": {"depths": (2,), "halve": ()},
+    "narrowing": {"growth": -2},
+    "grey": {"channels": 1},
+    "classes": {"classes": 3},
+}
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def _block(inputs: int, outputs: int, **settings: Any) -> Block:
+    chosen: dict[str, Any] = {
+        **{"stride": 1, "convolution": "separable", "kernels": (3,), "norm": "batch"},
+        **{"skip": False, **settings},
+    }
+    return Block(inputs, outputs, **chosen)
+
+
+def test_the_defaults_have_the_size_that_is_promised() -> None:
+    with torch.device("meta"):
+        assert _parameters(separable()) == 137_290
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
+def test_every_option_trains(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    settings = {**SMALL, **options}
+    channels, classes = settings.get("channels", 3), settings.get("classes", 10)
+    model = separable(**settings)
+    images, labels = torch.randn(8, channels, 12, 12), torch.arange(8) % classes
+    updates = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    losses = []
+    for _ in range(15):
+        logits = model(images)
+        assert logits.shape == (8, classes)
+        loss = F.cross_entropy(logits, labels)
+        updates.zero_grad()
+        loss.backward()
+        updates.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    moved = [not torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True)]
+    assert all(moved)
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ({"head": 12}, 12 * 12 + 12 + 12 * 10 + 10 - (12 * 10 + 10)),
+        ({"kernels": (5,)}, (25 - 9) * (6 + 6 + 12)),
+        ({"kernels": (3, 5)}, (25 - 9) * (3 + 3 + 6)),
+        ({"skip": True}, 0),
+        ({"dropout": 0.5}, 0),
+        ({"norm": "layer"}, 0),
+        ({"halve": ()}, 0),
+    ],
+)
+def test_what_an_option_costs(options: dict[str, Any], more: int) -> None:
+    assert _parameters(separable(**{**SMALL, **options})) - _parameters(separable(**SMALL)) == more
+
+
+@pytest.mark.parametrize(("halve", "side"), [((), 12), ((1,), 6), ((0, 1), 3)])
+def test_groups_halve_the_resolution_where_asked(halve: tuple[int, ...], side: int) -> None:
+    model = separable(**{**SMALL, "halve": halve})
+    pooling = next(i for i, layer in enumerate(model) if isinstance(layer, nn.AdaptiveAvgPool2d))
+    assert model[:pooling](torch.zeros(2, 3, 12, 12)).shape == (2, 12, side, side)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_separable_block_is_a_depthwise_and_a_pointwise_convolution(stride: int) -> None:
+    torch.manual_seed(0)
+    block = _block(4, 6, stride=stride).eval()
+    depthwise, norm, _, pointwise, other, _ = block.layers
+    for part in (norm, other):
+        part.running_mean.uniform_(-1, 1)
+        part.running_var.uniform_(0.5, 2)
+    images = torch.randn(2, 4, 8, 8)
+    kernels = depthwise.branches[0].weight
+    assert kernels.shape == (4, 1, 3, 3)
+    # Channel by channel, so that no group convolution is held against itself.
+    planes = [F.conv2d(images[:, [c]], kernels[[c]], stride=stride, padding=1) for c in range(4)]
+    expected = F.silu(norm(torch.cat(planes, 1)))
+    mixed = torch.einsum("oi,nihw->nohw", pointwise.weight[:, :, 0, 0], expected)
+    assert torch.allclose(block(images), F.silu(other(mixed)), atol=1e-5)
+
+
+def test_a_full_block_is_one_convolution() -> None:
+    torch.manual_seed(0)
+    block = _block(4, 6, convolution="full", kernels=(5,)).eval()
+    convolution, norm, _ = block.layers
+    images = torch.randn(2, 4, 8, 8)
+    mixed = F.conv2d(images, convolution.branches[0].weight, padding=2)
+    assert torch.allclose(block(images), F.silu(norm(mixed)), atol=1e-5)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_parallel_kernels_stand_side_by_side(full: bool) -> None:
+    torch.manual_seed(0)
+    inputs = 8
+    layer = ParallelKernels(inputs, 8, (3, 5, 7), stride=2, full=full)
+    assert layer.shares == [4, 2, 2]
+    images = torch.randn(2, inputs, 9, 9)
+    found = layer(images)
+    assert found.shape == (2, 8, 5, 5)
+    start = 0
+    for share, branch in zip(layer.shares, layer.branches, strict=True):
+        part = images if full else images[:, start : start + share]
+        assert torch.allclose(found[:, start : start + share], branch(part), atol=1e-6)
+        start += share
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "stride", "added"), [(4, 4, 1, True), (4, 6, 1, False), (4, 4, 2, False)]
+)
+def test_the_input_is_added_where_it_fits(
+    inputs: int, outputs: int, stride: int, added: bool
+) -> None:
+    block = _block(inputs, outputs, stride=stride, skip=True).eval()
+    images = torch.randn(2, inputs, 8, 8)
+    expected = block.layers(images) + (images if added else 0)
+    assert torch.allclose(block(images), expected, atol=1e-6)
+
+
+def test_the_layer_norm_is_one_over_channels_and_pixels() -> None:
+    block = _block(4, 4, norm="layer")
+    images = torch.randn(3, 4, 8, 8) * torch.tensor([1.0, 5.0, 20.0]).view(-1, 1, 1, 1)
+    normed = block.layers[1](images)
+    assert torch.allclose(normed, F.layer_norm(images, images.shape[1:]), atol=1e-4)

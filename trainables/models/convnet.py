@@ -1,0 +1,46 @@
+"""Plain convolutional networks for photographs and for house numbers."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def convnet(convolutions: int, classes: int, channels: int = 3) -> nn.Sequential:
+    """Build a 7x7 stride-2 stem of 64 channels, then pairs of 3x3; gives (n, classes).
+
+    `convolutions` is odd: the stem and pairs of 64, 128, 256 ... channels, each pair after a
+    pooling that halves the resolution; mean pool and linear head. Raises ValueError if even.
+    """
+    if convolutions < 1 or convolutions % 2 == 0:
+        raise ValueError(f"a stem and pairs make an odd number of convolutions: {convolutions}")
+    layers = _convolution(channels, 64, 7, 2)
+    inputs = 64
+    for pair in range((convolutions - 1) // 2):
+        outputs = 64 * 2**pair
+        layers += [nn.MaxPool2d(2)]
+        layers += _convolution(inputs, outputs, 3, 1) + _convolution(outputs, outputs, 3, 1)
+        inputs = outputs
+    return nn.Sequential(
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes)
+    )
+
+
+def small_cnn(classes: int = 10, channels: int = 3, dropout: float = 0.0) -> nn.Sequential:
+    """Build three convolutions of 32, 64 and 128 channels, each pooled; for 32x32 images."""
+    layers: list[nn.Module] = []
+    inputs = channels
+    for outputs in (32, 64, 128):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
+        layers.append(nn.MaxPool2d(2))
+        inputs = outputs
+    return nn.Sequential(
+        *layers, nn.Flatten(), nn.Dropout(dropout), nn.Linear(128 * 4 * 4, classes)
+    )
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    ]

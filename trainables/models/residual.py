@@ -1,0 +1,111 @@
+"""Convolutional networks out of blocks of two convolutions, with and without skip connections.
+
+One family holds the plain and residual CNNs of the depth question, ResNet32 (He et al., 2016)
+and pre-activation WideResNets (Zagoruyko and Komodakis, 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions with batch norm and ReLU; the input is added where `skip` is set.
+
+    Where stride or channels change, the skip is a 1x1 convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, skip: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.first_norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.second_norm = nn.BatchNorm2d(outputs)
+        self.shortcut = _shortcut(inputs, outputs, stride, normed=True) if skip else None
+
+    def forward(self, images: Tensor) -> Tensor:
+        out = F.relu(self.first_norm(self.first(images)))
+        out = self.second_norm(self.second(out))
+        return F.relu(out if self.shortcut is None else out + self.shortcut(images))
+
+
+class PreActivation(nn.Module):
+    """A residual block whose norms and ReLUs come before its convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, skip: bool = True) -> None:
+        super().__init__()
+        self.first_norm = nn.BatchNorm2d(inputs)
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.second_norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.shortcut = _shortcut(inputs, outputs, stride, normed=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        active = F.relu(self.first_norm(images))
+        # A shortcut that changes the shape starts from the activated input, as in the paper.
+        kept = images if isinstance(self.shortcut, nn.Identity) else self.shortcut(active)
+        out = self.first(active)
+        return kept + self.second(F.relu(self.second_norm(out)))  # type: ignore[no-any-return]
+
+
+def block_cnn(
+    *,
+    blocks: int,
+    filters: int,
+    skip: bool,
+    stages: int = 2,
+    widen: int = 1,
+    pre_activation: bool = False,
+    channels: int = 3,
+    classes: int = 10,
+) -> nn.Sequential:
+    """Build adapter, `stages` of `blocks`, mean pool and linear head; gives (n, classes).
+
+    Stage s has `filters * widen * 2**s` channels and from the second on halves the resolution;
+    `2 * stages * blocks + 2` layers.
+    """
+    kind = PreActivation if pre_activation else Block
+    adapter: list[nn.Module] = [nn.Conv2d(channels, filters, 3, padding=1, bias=False)]
+    if not pre_activation:
+        adapter += [nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
+    layers: list[nn.Module] = []
+    inputs = filters
+    for stage in range(stages):
+        outputs = filters * widen * 2**stage
+        for index in range(blocks):
+            stride = 2 if stage > 0 and index == 0 else 1
+            layers.append(kind(inputs, outputs, stride, skip))
+            inputs = outputs
+    if pre_activation:
+        layers += [nn.BatchNorm2d(inputs), nn.ReLU(inplace=True)]
+    pool: Sequence[nn.Module] = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*adapter, *layers, *pool, nn.Linear(inputs, classes))
+
+
+def resnet32(channels: int = 3, classes: int = 10) -> nn.Sequential:
+    """Build the CIFAR ResNet of 32 layers: 0.47 M parameters."""
+    return block_cnn(blocks=5, filters=16, skip=True, stages=3, channels=channels, classes=classes)
+
+
+def wide_resnet14_2(channels: int = 3, classes: int = 10) -> nn.Sequential:
+    """Build the pre-activation WideResNet of 14 layers, twice as wide: 0.69 M parameters."""
+    return block_cnn(
+        blocks=2,
+        filters=16,
+        skip=True,
+        stages=3,
+        widen=2,
+        pre_activation=True,
+        channels=channels,
+        classes=classes,
+    )
+
+
+def _shortcut(inputs: int, outputs: int, stride: int, normed: bool) -> nn.Module:
+    if inputs == outputs and stride == 1:
+        return nn.Identity()
+    projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+    return nn.Sequential(projection, nn.BatchNorm2d(outputs)) if normed else projection
