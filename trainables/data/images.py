@@ -23,23 +23,31 @@ from trainables.data.parquet import Arrays, DataMissing, Shard
 from trainables.errors import UserError
 
 LAYOUT = 1  # of the decoded files; a new number makes every machine decode anew
+TEST = 0.1  # of data without a test set of their own
 
 Kind = Literal["real", "synthetic", "made-up"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set of labelled images of one size, and where it is to be found."""
+    """A data set of labelled images of one size, or of photographs, and where it is to be found.
+
+    Photographs have any size and are read by `trainables.data.photos`, which takes classes as it
+    finds them.
+    """
 
     name: str  # also of its folder
-    hub: str
-    shape: tuple[int, int, int]  # channels, height, width
+    hub: str  # empty: not on the hub
+    shape: tuple[int, int, int]  # channels, height, width; of photographs, once prepared
     classes: tuple[str, ...]  # label i is classes[i]
     hub_config: str | None = None
-    image: str = "image"  # column
+    image: tuple[str, ...] = ("image",)  # column: the first of these that is there
     label: str = "label"  # column
     train: tuple[str, ...] = ("train",)  # splits of the files that together are trained on
     synthetic: Callable[[int, int], Arrays] | None = None  # of count and seed
+    photos: bool = False
+    tar: str = ""  # address of an archive of photographs, a folder per class
+    drop: tuple[str, ...] = ()  # kinds of photographs left out: see trainables.data.prepare
 
 
 @dataclass(frozen=True)
@@ -118,18 +126,34 @@ def load(
             at = _from_folder(source, folder, cache)
         else:
             at = _from_hub(source, cache, download)
-        facts, arrays = _open(at)
+        facts, arrays = opened(at)
+    parts = parted(arrays, validation, split_seed)
+    return ImageData(*parts, classes=source.classes, source=kind, **facts)
+
+
+def parted(
+    arrays: Mapping[str, Arrays], validation: float, seed: int
+) -> tuple[Split, Split, Split]:
+    """Give train, validation and test; what the files do not have of their own is drawn.
+
+    Of files that know no splits (the one part `all`), a tenth is the test set, the same for every
+    seed, and `validation` a fraction of the whole.
+    """
     splits = {
         name: Split(torch.from_numpy(images), torch.from_numpy(labels), torch.arange(len(labels)))
         for name, (images, labels) in arrays.items()
     }
+    if "all" in splits:
+        splits["train"], splits["test"] = _drawn(splits["all"], TEST, 0)
+        validation = validation / (1 - TEST)
     if "validation" not in splits:
-        whole = splits["train"]
-        kept, drawn = stratified(whole.labels.numpy(), validation, split_seed)
-        splits["train"] = replace(whole, rows=torch.from_numpy(kept))
-        splits["validation"] = replace(whole, rows=torch.from_numpy(drawn))
-    parts = (splits["train"], splits["validation"], splits["test"])
-    return ImageData(*parts, classes=source.classes, source=kind, **facts)
+        splits["train"], splits["validation"] = _drawn(splits["train"], validation, seed)
+    return splits["train"], splits["validation"], splits["test"]
+
+
+def _drawn(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    kept, drawn = stratified(split.labels[split.rows].numpy(), fraction, seed)
+    return replace(split, rows=split.rows[kept]), replace(split, rows=split.rows[drawn])
 
 
 def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +192,7 @@ def _synthetic(source: Source, cache: Path, size: int) -> Path:
         assert source.synthetic is not None
         splits = {"train": (size, 0), "test": (max(1, size // 5), 1)}
         drawn = {name: [source.synthetic(*of)] for name, of in splits.items()}
-        _store(draft, source, drawn, sum(count for count, _ in splits.values()))
+        store(draft, source, drawn, sum(count for count, _ in splits.values()))
 
     return caches.built(cache, f"{source.name}-synthetic", key, build)
 
@@ -202,7 +226,7 @@ def _from_hub(source: Source, cache: Path, download: bool) -> Path:
 
 
 def _key(source: Source) -> dict[str, object]:
-    columns = [source.image, source.label]
+    columns = [*source.image, source.label]
     return {"layout": LAYOUT, "shape": source.shape, "columns": columns, "classes": source.classes}
 
 
@@ -215,11 +239,15 @@ def _decode(source: Source, shards: Mapping[str, Sequence[Shard]], draft: Path) 
             progress.advance(task, rows)
 
         chunks = {s: parquet.decoded(source, shards[s], advance) for s in shards}
-        _store(draft, source, chunks, total)
+        store(draft, source, chunks, total)
 
 
-def _store(
-    draft: Path, source: Source, splits: Mapping[str, Iterable[Arrays]], total: int
+def store(
+    draft: Path,
+    source: Source,
+    splits: Mapping[str, Iterable[Arrays]],
+    total: int,
+    **more: object,
 ) -> None:
     """Write the chunks of every split as .npy files, and what is to be known of them."""
     checksum = hashlib.sha256()
@@ -240,7 +268,7 @@ def _store(
             _head(file, len(every), source.shape)
         np.save(draft / f"labels-{split}.npy", every)
         kept += len(every)
-    facts = {"fingerprint": checksum.hexdigest()[:16], "skipped": total - kept}
+    facts = {"fingerprint": checksum.hexdigest()[:16], "skipped": total - kept, **more}
     (draft / "facts.json").write_text(json.dumps(facts))
 
 
@@ -250,7 +278,8 @@ def _head(file: BinaryIO, count: int, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, head)
 
 
-def _open(at: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
+def opened(at: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
+    """Map what `store` wrote; raises UserError where it is damaged."""
     try:
         facts = json.loads((at / "facts.json").read_text())
         arrays = {}
@@ -259,7 +288,7 @@ def _open(at: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
             # Copy on write: torch wants memory it may write to, and pages stay shared.
             images = np.load(path, mmap_mode="c")
             arrays[split] = (images, np.load(at / f"labels-{split}.npy"))
-        if not {"train", "test"} <= arrays.keys():
+        if "all" not in arrays and not {"train", "test"} <= arrays.keys():
             raise FileNotFoundError(at / "pixels-*.npy")
     except (OSError, ValueError) as error:
         raise UserError(f"the decoded data in {at} are damaged: {error}\ndelete it") from error

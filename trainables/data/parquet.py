@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 BATCH = 1024  # rows read at once: some 3 MB of 32x32 images
+FEW = 32  # photographs read at once: some 16 MB
 TOLERATED = 0.01  # of a split's rows may be damaged
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
@@ -48,6 +49,7 @@ class Shard:
     name: str
     count: int
     read: Callable[[], Iterator[Rows]]
+    classes: tuple[str, ...] = ()  # as the file names them, where it does
 
 
 def in_folder(source: Source, folder: Path) -> dict[str, list[Path]]:
@@ -72,9 +74,11 @@ def in_folder(source: Source, folder: Path) -> dict[str, list[Path]]:
 
 def ways_out(source: Source) -> str:
     """Say what a user without the data can do."""
+    files = "a folder per class, Parquet files" if source.photos else "these files"
+    origin = source.tar or f"{source.hub} from the hub"
     lines = [
-        f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: one that holds these files or {source.name}/",
-        f"  neither of them, and a network: {source.hub} is downloaded from the hub, once",
+        f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: one that holds {files} or {source.name}/",
+        f"  neither of them, and a network: {origin} is downloaded, once",
     ]
     if source.synthetic:
         lines.append("  --data synthetic: images drawn by this program")
@@ -85,14 +89,14 @@ def from_file(source: Source, path: Path) -> Shard:
     """Open a Parquet file; raises UserError where it is damaged or lacks the columns."""
     with _readable(path), pq.ParquetFile(path) as file:
         schema, count = file.schema_arrow, file.metadata.num_rows
-    _check(source, schema, str(path))
+    image, classes = _check(source, schema, str(path))
 
     def read() -> Iterator[Rows]:
         with _readable(path), pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH, columns=[source.image, source.label]):
-                yield _rows(source, batch)
+            for batch in file.iter_batches(_batch(source), columns=[image, source.label]):
+                yield _rows(batch, image, source.label)
 
-    return Shard(str(path), count, read)
+    return Shard(str(path), count, read, classes)
 
 
 def from_hub(source: Source) -> dict[str, list[Shard]]:
@@ -190,11 +194,17 @@ def _image(source: Source, encoded: Any, label: int | None) -> np.ndarray:
 
 def _hub_shard(source: Source, split: str, dataset: Any) -> Shard:
     name = f"{source.hub} {split}"
-    _check(source, dataset.features.arrow_schema, name)
-    tables = dataset.select_columns([source.image, source.label]).with_format("arrow")
-    return Shard(
-        name, len(dataset), lambda: (_rows(source, table) for table in tables.iter(BATCH))
-    )
+    image, classes = _check(source, dataset.features.arrow_schema, name)
+    tables = dataset.select_columns([image, source.label]).with_format("arrow")
+
+    def read() -> Iterator[Rows]:
+        return (_rows(table, image, source.label) for table in tables.iter(_batch(source)))
+
+    return Shard(name, len(dataset), read, classes)
+
+
+def _batch(source: Source) -> int:
+    return FEW if source.photos else BATCH
 
 
 def _unreachable(hub: str) -> str | None:
@@ -234,14 +244,17 @@ def _shards(place: Path, split: str) -> list[Path]:
     return files
 
 
-def _rows(source: Source, batch: pa.RecordBatch | pa.Table) -> Rows:
-    images, labels = batch.column(source.image), batch.column(source.label)
+def _rows(batch: pa.RecordBatch | pa.Table, image: str, label: str) -> Rows:
+    images, labels = batch.column(image), batch.column(label)
     return list(zip(images.to_pylist(), labels.to_pylist(), strict=True))
 
 
-def _check(source: Source, schema: pa.Schema, name: str) -> None:
-    missing = [column for column in (source.image, source.label) if column not in schema.names]
-    if missing:
+def _check(source: Source, schema: pa.Schema, name: str) -> tuple[str, tuple[str, ...]]:
+    """Give the column of the images and the names of the classes that the file tells."""
+    image = next((column for column in source.image if column in schema.names), None)
+    missing = [] if image else [" or ".join(source.image)]
+    missing += [] if source.label in schema.names else [source.label]
+    if image is None or missing:
         raise UserError(
             f"{name}: no column {' and '.join(missing)}; it has {', '.join(schema.names)}"
         )
@@ -251,11 +264,12 @@ def _check(source: Source, schema: pa.Schema, name: str) -> None:
     # A folder that is named for itself may hold another data set of the same shape.
     note: Mapping[str, Any] = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     names = note.get("info", {}).get("features", {}).get(source.label, {}).get("names")
-    if names and tuple(names) != source.classes:
+    if names and not source.photos and tuple(names) != source.classes:
         raise UserError(
             f"{name} has the classes {', '.join(names)}\n"
             f"{source.name} has {', '.join(source.classes)}: is this another data set?"
         )
+    return image, tuple(names or ())
 
 
 @contextmanager

@@ -1,0 +1,15 @@
+"""CIFAR-10 (Krizhevsky, 2009): 32 x 32 colour photographs of ten kinds of things."""
+
+from trainables.data.images import Source
+
+CIFAR10 = Source(
+    name="cifar10",
+    hub="uoft-cs/cifar10",
+    hub_config="plain_text",
+    shape=(3, 32, 32),
+    classes=(
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+    image=("img", "image"),
+)
