@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cluster.ledger import Ledger, Outcome, Story
+from cluster.ledger import Ledger
+from cluster.story import Outcome
 from cluster.study import Study
 from trainables.errors import UserError
 
@@ -50,6 +51,9 @@ class Attempts:
         self.changed = changed
         self.live: dict[int, Attempt] = {}
         self.stopped: UserError | None = None
+        """Why nothing more is handed out; what is live goes on."""
+        self.broken: UserError | None = None
+        """Why nothing more can be written down; what is live is left for a resume."""
         self._again = deque(
             trial for trial, story in sorted(ledger.stories.items()) if story.outcome is None
         )
@@ -66,7 +70,7 @@ class Attempts:
     @property
     def finished(self) -> bool:
         """Tell whether nothing is left to hand out; attempts may still be live."""
-        spent = self.late or self.stopped is not None
+        spent = self.late or self.stopped is not None or self.broken is not None
         return spent or (not self._again and len(self.ledger.stories) >= self.trials)
 
     def next(self) -> Attempt:
@@ -112,7 +116,7 @@ class Attempts:
 
     def _close(self, trial: int, outcome: Outcome, reason: str) -> None:
         self.ledger.end(trial, outcome, reason)
-        story: Story = self.ledger.stories[trial]
-        self.study.tell(story)
+        self.study.tell(self.ledger.stories[trial])
+        self.ledger.settle(trial)
         self.ledger.settle(trial)
         self.changed(trial)

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from rich.console import Console
 
 from cluster import ledger as ledgers
-from cluster import opening, provenance, search, summary, tracking
+from cluster import opening, provenance, search, server, summary, tracking
 from cluster.attempts import Attempts
 from cluster.ledger import Ledger
 from cluster.points import distributions, field_of
@@ -50,6 +50,7 @@ def settings(space: SearchSpace[Any], chosen: Choices, storage: Path) -> dict[st
     """Decide everything that a new search is begun with, as `search.json` holds it."""
     seeds = chosen.seeds or space.seeds
     sampler = chosen.sampler or "tpe"
+    uri = chosen.tracking_uri or server.default_uri(storage)
     planned = len(plan(space, chosen.fixed, sampler, seeds))
     trials = planned if space.arms or sampler == "grid" else max(space.trials, planned)
     return {
@@ -63,8 +64,8 @@ def settings(space: SearchSpace[Any], chosen: Choices, storage: Path) -> dict[st
         "sampler": sampler,
         "scheduler": chosen.scheduler or ("none" if space.arms else "asha"),
         "fixed": dict(chosen.fixed),
-        "tracking_uri": chosen.tracking_uri or tracking.default_uri(storage),
-        "artifacts": None if chosen.tracking_uri else (storage.resolve() / "artifacts").as_uri(),
+        "tracking_uri": provenance.without_secrets(uri),
+        "artifacts": server.artifacts(uri, storage),
         "parameters": {
             name: str(distribution)
             for name, distribution in distributions(space, chosen.fixed).items()
@@ -83,9 +84,10 @@ def conduct(
     if ledger is not None:
         given = {key: value for key, value in asdict(chosen).items() if key in new}
         given["fixed"] = given["fixed"] or None
+        given["tracking_uri"] = new["tracking_uri"] if chosen.tracking_uri else None
         ledger.settings = new = opening.agree(ledger.folder, ledger.settings, given)
     run.reports = new["reports"]
-    client = tracking.connect(new["tracking_uri"])
+    client = server.connect(chosen.tracking_uri or new["tracking_uri"])
     truth = prepare(space, new["fixed"], run)
     if ledger is None:
         new["tags"] = provenance.tags(space, new, truth)
@@ -118,7 +120,7 @@ def carry_out(
     searched = list(dict.fromkeys(map(field_of, new["parameters"])))
     summary.introduce(space, ledger, console)
     tracker.start()
-    done = attempts.finished
+    done = ledger.finished
     try:
         if not done:
             search.start_ray(chosen.address)
@@ -146,7 +148,8 @@ def carry_out(
     if not done:
         again = "the time budget is spent" if attempts.late else "interrupted"
         console.print(f"{again}: the same command with --resume goes on", style="yellow")
-        return 0 if attempts.late else INTERRUPTED
+        if not attempts.late:
+            return INTERRUPTED
     return BEHIND if trouble else 0
 
 

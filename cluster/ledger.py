@@ -7,73 +7,23 @@ per event, appended by the driver before anything else hears of it. Knows no Ray
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import filelock
 
+from cluster import story as stories
+from cluster.story import Outcome, Story
 from trainables.errors import UserError
-from trainables.run import Mode, attempt_folder, better
+from trainables.run import Mode, attempt_folder
 
 KEPT = 10
 """So many best trials of a search keep their weights."""
-
-Outcome = Literal["complete", "stopped", "diverged", "failed"]
-
-
-@dataclass(frozen=True)
-class Report:
-    """One report of a trial; `time` is seconds since 1970, `seconds` device time so far."""
-
-    report: int
-    time: float
-    seconds: float
-    metrics: Mapping[str, float]
-
-
-@dataclass
-class Story:
-    """Everything that is known of one trial, as its file tells it."""
-
-    trial: int
-    values: dict[str, Any]
-    config: dict[str, Any]
-    started: float
-    attempts: int = 0
-    errors: list[dict[str, Any]] = field(default_factory=list)
-    reports: list[Report] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-    outcome: Outcome | None = None
-    reason: str = ""
-    ended: float = 0.0
-
-    @property
-    def done(self) -> int:
-        """Give how many reports were heard."""
-        return self.reports[-1].report if self.reports else 0
-
-    @property
-    def seconds(self) -> float:
-        """Give the device seconds that the heard reports took."""
-        return self.reports[-1].seconds if self.reports else 0.0
-
-    def best(self, metric: str, mode: Mode) -> tuple[float, int] | None:
-        """Give the best score and its report; None before a finite one."""
-        found: tuple[float, int] | None = None
-        for report in self.reports:
-            score = report.metrics.get(metric)
-            if score is None or score != score or abs(score) == float("inf"):
-                continue
-            if better(score, found[0] if found else None, mode):
-                found = (score, report.report)
-        return found
 
 
 class Ledger:
@@ -88,8 +38,7 @@ class Ledger:
         self.stories: dict[int, Story] = {}
         self.kept: list[Story] = []
         for path in sorted(folder.glob("trials/*/reports.jsonl")):
-            story = _read_story(path)
-            if story is not None:
+            if (story := stories.read(path)) is not None:
                 self.stories[story.trial] = story
         for trial in self.stories:
             self.settle(trial)
@@ -99,63 +48,60 @@ class Ledger:
         """Give the search's unique name, under which MLflow knows it."""
         return str(self.settings["id"])
 
-    def begin(self, trial: int, values: Mapping[str, Any], config: Mapping[str, Any]) -> Story:
+    @property
+    def finished(self) -> bool:
+        """Tell whether every trial asked for has its outcome."""
+        ended = [story.outcome is not None for story in self.stories.values()]
+        return all(ended) and len(ended) >= int(self.settings["trials"])
+
+    def begin(
+        self,
+        trial: int,
+        values: Mapping[str, Any],
+        config: Mapping[str, Any],
+        tags: Mapping[str, str] | None = None,
+    ) -> Story:
         """Write down a new trial."""
-        story = Story(trial, dict(values), dict(config), time.time())
-        path = self.folder / "trials" / f"{trial:03d}"
-        path.mkdir(parents=True, exist_ok=True)
-        self.stories[trial] = story
-        self._append(
-            trial,
-            {
-                "trial": trial,
-                "values": story.values,
-                "config": story.config,
-                "time": story.started,
-            },
-        )
-        return story
+        self._file(trial).parent.mkdir(parents=True, exist_ok=True)
+        told = {"trial": trial, "values": dict(values), "config": dict(config)}
+        return self._say(trial, {**told, **({"tags": dict(tags)} if tags else {})})
 
     def attempt(self, trial: int) -> int:
         """Write down that another attempt starts, and give its number, from 1."""
-        story = self.stories[trial]
-        story.attempts += 1
-        self._append(trial, {"attempt": story.attempts, "time": time.time()})
-        return story.attempts
+        return self._say(trial, {"attempt": self.stories[trial].attempts + 1}).attempts
 
-    def hear(self, trial: int, history: list[dict[str, Any]], facts: Mapping[str, float]) -> bool:
+    def hear(
+        self,
+        trial: int,
+        history: list[dict[str, Any]],
+        facts: Mapping[str, float],
+        place: str = "",
+    ) -> bool:
         """Write down the reports that are new; one heard before, or after the end, is not.
 
-        Gives whether there was a new one.
+        `place` is where the attempt runs. Gives whether there was a new report.
         """
         story = self.stories[trial]
         if story.outcome is not None:
             return False
-        fresh = [entry for entry in history if entry["report"] > story.done]
-        now = time.time()
         if facts and not story.facts:
-            story.facts = dict(facts)
-            self._append(trial, {"facts": story.facts})
+            self._say(trial, {"facts": dict(facts)})
+        if place and story.spans and story.spans[-1][2] != place:
+            self._say(trial, {"place": place})
+        fresh = [entry for entry in history if entry["report"] > story.done]
         for entry in fresh:
-            self._append(trial, {**entry, "time": now})
-            story.reports.append(
-                Report(entry["report"], now, entry["seconds"], dict(entry["metrics"]))
-            )
+            self._say(trial, entry)
         return bool(fresh)
 
     def error(self, trial: int, kind: str, text: str) -> None:
         """Write down why an attempt failed: kind `failed`, `memory` or `lost`."""
-        entry = {"error": text, "kind": kind, "attempt": self.stories[trial].attempts}
-        self.stories[trial].errors.append(entry)
-        self._append(trial, {**entry, "time": time.time()})
+        attempts = self.stories[trial].attempts
+        self._say(trial, {"error": text, "kind": kind, "attempt": attempts})
 
     def end(self, trial: int, outcome: Outcome, reason: str = "") -> None:
         """Write down what became of a trial; said once, it stays."""
-        story = self.stories[trial]
-        if story.outcome is None:
-            story.outcome, story.reason, story.ended = outcome, reason, time.time()
-            event = {"outcome": outcome, "reason": reason, "time": story.ended}
-            self._append(trial, event)
+        if self.stories[trial].outcome is None:
+            self._say(trial, {"outcome": outcome, "reason": reason})
 
     def newest_attempt(self, trial: int) -> Path:
         """Give the folder of a trial's last attempt."""
@@ -194,28 +140,27 @@ class Ledger:
         """Let another driver have the search."""
         self.lock.release()
 
-    def _append(self, trial: int, event: Mapping[str, Any]) -> None:
-        path = self.folder / "trials" / f"{trial:03d}" / "reports.jsonl"
-        line = (json.dumps(event) + "\n").encode()
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            written = os.write(descriptor, line)
-            if written < len(line):  # a disk that filled up half-way through the line
-                os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
-                raise OSError(28, "No space left on device", str(path))
-        finally:
-            os.close(descriptor)
+    def _file(self, trial: int) -> Path:
+        return self.folder / "trials" / f"{trial:03d}" / "reports.jsonl"
+
+    def _say(self, trial: int, event: Mapping[str, Any]) -> Story:
+        # Written first: what the driver knows of a trial is never more than its file.
+        event = {**event, "time": time.time()}
+        stories.append(self._file(trial), event)
+        story = self.stories[trial] = stories.fold(self.stories.get(trial), event)
+        return story
 
 
 def create(storage: Path, name: str, settings: Mapping[str, Any]) -> Ledger:
-    """Begin a new search in the next free folder `name`, `name-2`, ...; takes its lock."""
+    """Begin a new search in the next free folder `name`, `name-2`, ...; takes its lock.
+
+    It is a search for others as soon as its settings are written.
+    """
     number = max((n for n, _ in _searches(storage, name)), default=0) + 1
     folder = storage / (name if number == 1 else f"{name}-{number}")
     folder.mkdir(parents=True)
     lock = _take(folder)
-    settings = {**settings, "id": f"{folder.name}-{uuid.uuid4().hex[:8]}"}
-    write_settings(folder, settings)
-    return Ledger(folder, settings, lock)
+    return Ledger(folder, {**settings, "id": f"{folder.name}-{uuid.uuid4().hex[:8]}"}, lock)
 
 
 def reopen(folder: Path) -> Ledger:
@@ -248,16 +193,6 @@ def read_settings(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def cut_last_line(path: Path) -> None:
-    """Cut a last line without its end off a file: its writer was killed."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        os.truncate(path, whole)
-
-
 def _searches(storage: Path, name: str) -> Iterator[tuple[int, Path]]:
     pattern = re.compile(re.escape(name) + r"(?:-(\d+))?")
     for path in storage.glob(f"{name}*"):
@@ -276,34 +211,6 @@ def _take(folder: Path) -> filelock.FileLock:
             "wait for it, or start another search beside it with --storage"
         ) from None
     return lock
-
-
-def _read_story(path: Path) -> Story | None:
-    cut_last_line(path)
-    story: Story | None = None
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            event = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number} is damaged: {error}") from error
-        if "trial" in event:
-            story = Story(event["trial"], event["values"], event["config"], event["time"])
-        elif story is None:
-            raise UserError(f"{path} does not begin with its trial: {line[:80]!r}")
-        elif "error" in event:
-            story.errors.append(event)
-        elif "attempt" in event:
-            story.attempts = event["attempt"]
-        elif "report" in event:
-            story.reports.append(
-                Report(event["report"], event["time"], event["seconds"], event["metrics"])
-            )
-        elif "facts" in event:
-            story.facts = event["facts"]
-        elif "outcome" in event:
-            story.outcome, story.reason = event["outcome"], event["reason"]
-            story.ended = event["time"]
-    return story
 
 
 def _tidy(attempt: Path, weights: bool) -> None:

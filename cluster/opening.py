@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,13 +24,15 @@ def check_storage(storage: Path) -> None:
     probe = storage / f".writable-{os.getpid()}"
     try:
         storage.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"x" * 65536)
-        probe.unlink()
+        probe.write_bytes(b"x" * 1_000_000)
     except OSError as error:
         raise UserError(
             f"the storage folder {storage} cannot be written to: {error.strerror}\n"
             "choose another with --storage DIR"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
 
 def find(storage: Path, name: str, going: Going) -> Path | None:
@@ -69,11 +72,12 @@ def agree(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -
 
 
 def begin(storage: Path, name: str, settings: Mapping[str, Any], truth: Truth) -> Ledger:
-    """Create the folder of a new search, with the right answers of its data."""
+    """Create the folder of a new search, with the right answers of its data, settings last."""
     ledger = ledgers.create(storage, name, settings)
     folder = ledger.folder / "data"
     folder.mkdir()
     for split, targets in truth.targets.items():
         table = pa.table({"id": range(len(targets)), "target": targets})
         pq.write_table(table, folder / f"{split}.parquet")
+    ledgers.write_settings(ledger.folder, ledger.settings)
     return ledger

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any, cast
 
 import optuna
@@ -170,7 +171,9 @@ def _choices(name: str, distribution: BaseDistribution) -> list[Any]:
         case IntDistribution(low=low, high=high, step=step, log=False):
             return list(range(low, high + 1, step))
         case FloatDistribution(low=low, high=high, step=float(step)):
-            return [low + i * step for i in range(round((high - low) / step) + 1)]
+            # In decimals, as people write them: 0.1 + 2 x 0.1 is the 0.3 of a default Config.
+            first, by = Decimal(str(low)), Decimal(str(step))
+            return [float(first + i * by) for i in range(round((high - low) / step) + 1)]
     raise UserError(
         f"--sampler grid needs a finite space, and {name} is continuous: {distribution}\n"
         f"fix it with --set {field_of(name)}=VALUE, or use --sampler qmc"

@@ -137,7 +137,9 @@ def show_cost(seconds: float, reports: int, trials: int, console: Console) -> No
     console.print(
         f"cost: {seconds:.2f} s per report here (probe of the default configuration), about "
         f"{duration(seconds * reports)} of device time = {seconds * reports / 3600:.2f} "
-        f"device-hours for {trials} trials"
+        f"device-hours for {trials} trials",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cluster.attempts import Attempts
-from cluster.ledger import Story
+from cluster.story import Story
 
 REFRESH = 0.5
 """Seconds between two drawings."""

@@ -21,7 +21,7 @@ from searchspaces import SearchSpace
 from trainables.run import Truth
 
 PACKAGES = ("tunery", "torch", "torchvision", "ray", "optuna", "mlflow")
-SECRET = re.compile(r"(//)[^/@\s]+@")
+SECRET = re.compile(r"(//)[^/\s]*@")
 
 
 def tags(space: SearchSpace[Any], settings: Mapping[str, Any], truth: Truth) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.schedulers import (
@@ -19,6 +19,7 @@ from ray.tune.schedulers import (
 )
 
 from cluster.attempts import Attempts
+from cluster.story import Report
 from searchspaces import SearchSpace
 from trainables.errors import UserError
 
@@ -59,8 +60,18 @@ def build(kind: str, space: SearchSpace[Any], reports: int) -> TrialScheduler | 
     raise UserError(f"unknown scheduler {kind!r}; there are: {', '.join(SCHEDULERS)}")
 
 
+@dataclass(frozen=True)
+class Known:
+    """All that Ray's schedulers look at of a trial."""
+
+    trial_id: str
+
+
 class ByTrial(FIFOScheduler):
-    """Asks a Ray scheduler about our trials; `trial_of` translates Ray's trial ids."""
+    """Asks a Ray scheduler about our trials; `trial_of` translates Ray's trial ids.
+
+    It begins by telling all that the ledger holds, in the order in which it was heard.
+    """
 
     def __init__(
         self, inner: TrialScheduler, attempts: Attempts, trial_of: Callable[[str], int]
@@ -69,9 +80,12 @@ class ByTrial(FIFOScheduler):
         self.inner = inner
         self.attempts = attempts
         self.trial_of = trial_of
-        self.told: dict[int, tuple[SimpleNamespace, int]] = {}
-        for trial in sorted(attempts.ledger.stories):
-            self._tell(trial)
+        self.told: dict[int, int] = {}
+        self.stopped: set[int] = set()
+        stories = attempts.ledger.stories
+        heard = [(r.time, trial, r) for trial, story in stories.items() for r in story.reports]
+        for _, trial, report in sorted(heard, key=lambda entry: entry[:2]):
+            self._decide(trial, report)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide by every report of the trial that was not yet decided on."""
@@ -82,16 +96,18 @@ class ByTrial(FIFOScheduler):
         self._tell(self.trial_of(trial.trial_id))
 
     def _tell(self, trial: int) -> str:
-        stub, heard = self.told.get(trial, (None, 0))
-        if stub is None:
-            stub = SimpleNamespace(trial_id=f"{trial:05d}")
-            self.inner.on_trial_add(None, stub)
-        decision: str = TrialScheduler.CONTINUE
-        for report in self.attempts.ledger.stories[trial].reports[heard:]:
-            said = self.inner.on_trial_result(
-                None, stub, {"report": report.report, **report.metrics}
-            )
-            if said == TrialScheduler.STOP:
-                decision = said
-        self.told[trial] = (stub, len(self.attempts.ledger.stories[trial].reports))
+        reports = self.attempts.ledger.stories[trial].reports
+        for report in reports[self.told.get(trial, 0) :]:
+            self._decide(trial, report)
+        decision: str = TrialScheduler.STOP if trial in self.stopped else TrialScheduler.CONTINUE
         return decision
+
+    def _decide(self, trial: int, report: Report) -> None:
+        known = Known(f"{trial:05d}")
+        if trial not in self.told:
+            self.inner.on_trial_add(None, known)
+        self.told[trial] = self.told.get(trial, 0) + 1
+        if trial not in self.stopped:  # the median rule fails when asked about one again
+            result = {"report": report.report, **report.metrics}
+            if self.inner.on_trial_result(None, known, result) == TrialScheduler.STOP:
+                self.stopped.add(trial)

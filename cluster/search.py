@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -28,6 +31,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
+COLOUR = re.compile(r"\x1b\[\d*m")
 
 
 @dataclass(frozen=True)
@@ -93,14 +97,13 @@ def run(
     stopping: str,
     every_step: Callable[[], None],
 ) -> bool:
-    """Run attempts until none is left; gives False where the user interrupted it.
+    """Run attempts until none is left; gives whether every trial has its outcome now.
 
     What ends a search early, a full disk or a space without feasible configurations, is raised
     when everything has been put down.
     """
     searcher = Handout(attempts, resources.concurrency)
     inner = scheduler.build(stopping, _space(attempts), settings.reports)
-    recorder = Recorder(attempts, searcher)
     trainable = tune.with_resources(
         tune.with_parameters(Trial, settings=settings),
         lambda config: _bundle(resources, config["alone"]),
@@ -120,19 +123,17 @@ def run(
             run_config=tune.RunConfig(
                 name="search",
                 storage_path=scratch,
-                stop=recorder,
+                stop=Recorder(attempts, searcher),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[Watcher(attempts, searcher, recorder, every_step)],
+                callbacks=[Watcher(attempts, searcher, every_step)],
             ),
         )
         tuner.fit()
-    if recorder.trouble is not None:
-        raise recorder.trouble
-    if searcher.trouble is not None:
-        raise searcher.trouble
-    return attempts.finished and not attempts.live
+    if trouble := attempts.broken or attempts.stopped:
+        raise trouble
+    return attempts.ledger.finished
 
 
 class Handout(Searcher):
@@ -142,7 +143,6 @@ class Handout(Searcher):
         super().__init__()
         self.attempts = attempts
         self.concurrency = concurrency
-        self.trouble: UserError | None = None
         self._trials: dict[str, int] = {}
 
     def trial_of(self, trial_id: str) -> int:
@@ -152,14 +152,17 @@ class Handout(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Give a config, None while attempts are live, then Tune's word for the end."""
         live = len(self.attempts.live)
-        if self.trouble is not None or self.attempts.finished:
+        if self.attempts.finished:
             return None if live else Searcher.FINISHED
         if live >= self.concurrency or any(a.alone for a in self.attempts.live.values()):
             return None
-        try:
-            attempt = self.attempts.next()
-        except (UserError, OSError) as error:
-            self.trouble = self.attempts.stopped = _explained(error)
+        attempt = None
+        with _writing(self.attempts):
+            try:
+                attempt = self.attempts.next()
+            except UserError as error:
+                self.attempts.stopped = error
+        if attempt is None:
             return None if live else Searcher.FINISHED
         self._trials[trial_id] = attempt.trial
         return {
@@ -173,9 +176,9 @@ class Handout(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Write down an outcome; errors are told, with their text, to `Watcher`."""
-        if not error and self.trouble is None:
-            outcome = (result or {}).get("outcome")
-            self.attempts.ended(self.trial_of(trial_id), outcome)
+        if not error and self.attempts.broken is None:
+            with _writing(self.attempts):
+                self.attempts.ended(self.trial_of(trial_id), (result or {}).get("outcome"))
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the ledger is the state."""
@@ -190,33 +193,27 @@ class Recorder(tune.Stopper):
     def __init__(self, attempts: Attempts, searcher: Handout) -> None:
         self.attempts = attempts
         self.searcher = searcher
-        self.trouble: UserError | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        try:
-            return self.attempts.heard(self.searcher.trial_of(trial_id), result)
-        except OSError as error:
-            self.trouble = _explained(error)
-            return False
+        late = False
+        if self.attempts.broken is None:
+            with _writing(self.attempts):
+                late = self.attempts.heard(self.searcher.trial_of(trial_id), result)
+        return late
 
     def stop_all(self) -> bool:
         """End the search where results cannot be written down any more."""
-        return self.trouble is not None
+        return self.attempts.broken is not None
 
 
 class Watcher(tune.Callback):
     """Hears of errors, and keeps the screen up to date."""
 
     def __init__(
-        self,
-        attempts: Attempts,
-        searcher: Handout,
-        recorder: Recorder,
-        every_step: Callable[[], None],
+        self, attempts: Attempts, searcher: Handout, every_step: Callable[[], None]
     ) -> None:
         self.attempts = attempts
         self.searcher = searcher
-        self.recorder = recorder
         self.every_step = every_step
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
@@ -225,12 +222,14 @@ class Watcher(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write down a failed attempt with its traceback."""
-        error = trial.get_error()
-        text = str(error) if error else "the worker died without a word"
-        try:
-            self.attempts.failed(self.searcher.trial_of(trial.trial_id), _kind(text), text)
-        except OSError as problem:
-            self.recorder.trouble = _explained(problem)
+        # Trial.get_error looks in the storage, which has the file after a snapshot only.
+        _, _, text = Path(trial.error_file).read_text(encoding="utf-8").partition("\n")
+        text = COLOUR.sub("", text).strip()
+        if self.attempts.broken is None:
+            with _writing(self.attempts):
+                if full := re.search("No space left on device|Disk quota exceeded", said(text)):
+                    raise OSError(f"{full[0]} (trial {self.searcher.trial_of(trial.trial_id)})")
+                self.attempts.failed(self.searcher.trial_of(trial.trial_id), kind(text), text)
 
 
 def _bundle(resources: Resources, alone: bool) -> tune.PlacementGroupFactory:
@@ -243,22 +242,30 @@ def _bundle(resources: Resources, alone: bool) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([{"CPU": cpus, **({"GPU": gpus} if gpus else {})}])
 
 
-def _kind(text: str) -> Trouble:
-    lower = text.lower()
-    if "outofmemoryerror" in lower or "out of memory" in lower or "low on memory" in lower:
+def said(text: str) -> str:
+    """Keep the words of an error; the indented lines of a traceback are code, which says any."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith((" ", "\t")))
+
+
+def kind(text: str) -> Trouble:
+    """Tell from the text of an error what befell an attempt."""
+    words = said(text).lower()
+    if re.search(r"outofmemoryerror|out of memory|low on memory|memoryerror", words):
         return "memory"
-    if "node" in lower and any(word in lower for word in ("preempted", "node died", "terminated")):
+    if words.startswith("the actor") and re.search("preempted|node (was|has|died)", words):
         return "lost"
     return "failed"
 
 
-def _explained(error: UserError | OSError) -> UserError:
-    if isinstance(error, OSError):
-        return UserError(
+@contextlib.contextmanager
+def _writing(attempts: Attempts) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        attempts.broken = UserError(
             f"the search cannot write: {error}\n"
             "make room there, then go on with the same command and --resume: nothing is lost"
         )
-    return error
 
 
 def _space(attempts: Attempts) -> Any:

@@ -10,6 +10,7 @@ import collections
 import contextlib
 import json
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +21,9 @@ from optuna.samplers import BaseSampler
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from cluster.ledger import Ledger, Story, cut_last_line
+from cluster.ledger import Ledger
 from cluster.points import field_of, grid, parameters, suggested, with_fixed
+from cluster.story import Story, cut_last_line
 from searchspaces import SearchSpace, configure
 from trainables.errors import UserError
 
@@ -61,7 +63,7 @@ class Study:
         for trial in self.study.get_trials(deepcopy=False):
             if "point" in trial.user_attrs:
                 known.add(trial.user_attrs["point"])
-            if "infeasible" in trial.user_attrs:
+            if "infeasible" in trial.user_attrs and trial.state.is_finished():
                 self.refused[trial.user_attrs["infeasible"]] += 1
             if trial.state == TrialState.RUNNING:
                 self._mend(trial)
@@ -90,7 +92,8 @@ class Study:
             config = configure(self.space, values)
             reason = self.space.feasible(config) if self.space.feasible else None
             if self.space.feasible is not None:
-                trial.set_constraint("feasible", -1.0 if reason is None else 1.0)
+                with _quiet():  # a trial whose asking was cut short may have it already
+                    trial.set_constraint("feasible", -1.0 if reason is None else 1.0)
             if reason is None:
                 return Suggestion(trial.number, values, asdict(config))
             self._refuse(trial, reason)
@@ -113,12 +116,13 @@ class Study:
                 storage.set_trial_intermediate_value(
                     frozen._trial_id, report.report, report.metrics[metric]
                 )
-        if story.outcome == "failed":
-            self.study.tell(story.trial, state=TrialState.FAIL)
-        elif story.outcome == "complete" and best is not None:
-            self.study.tell(story.trial, best[0])
-        else:
-            self.study.tell(story.trial, state=TrialState.PRUNED)
+        with _quiet():
+            if story.outcome == "failed":
+                self.study.tell(story.trial, state=TrialState.FAIL)
+            elif story.outcome == "complete" and best is not None:
+                self.study.tell(story.trial, best[0])
+            else:
+                self.study.tell(story.trial, state=TrialState.PRUNED)
 
     def _next_trial(self, at_random: bool) -> optuna.Trial:
         if self._unasked:
@@ -142,7 +146,8 @@ class Study:
             for story in self.ledger.rank(self.ledger.stories.values())
             if (found := self.ledger.best(story))
         )
-        self.study.tell(trial, scores[len(scores) // 2] if scores else 0.0)
+        with _quiet():  # CMA-ES says that it knows no constraints
+            self.study.tell(trial, scores[len(scores) // 2] if scores else 0.0)
         self.refused[reason] += 1
 
     def _count(self) -> int:
@@ -186,7 +191,8 @@ def plan(space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: in
     known = [point(space, {**default, **start}, {}) for start in ({}, *space.start)]
     if kind == "grid":
         first = known[0]
-        others = (values for values in grid(space, fixed) if values != first.parameters)
+        asked = {n: v for n, v in first.parameters.items() if field_of(n) not in fixed}
+        others = (values for values in grid(space, fixed) if values != asked)
         return [first, *(Point(values, {}) for values in others)]
     return known
 
@@ -208,14 +214,14 @@ def sampler(kind: str, seed: int, number: int) -> BaseSampler:
                 seed=own, multivariate=True, group=True, constant_liar=True
             )
         case "random":
-            return optuna.samplers.RandomSampler(seed=own)
+            return ByName(own)
         case "qmc":
             # The sequence is one for the whole search: Optuna counts its points in the study.
             return optuna.samplers.QMCSampler(
                 scramble=True,
                 seed=seed,
                 warn_independent_sampling=False,
-                independent_sampler=optuna.samplers.RandomSampler(seed=own),
+                independent_sampler=ByName(own),
             )
         case "gp":
             return optuna.samplers.GPSampler(seed=own)
@@ -223,7 +229,7 @@ def sampler(kind: str, seed: int, number: int) -> BaseSampler:
             return optuna.samplers.CmaEsSampler(
                 seed=own,
                 warn_independent_sampling=False,
-                independent_sampler=optuna.samplers.RandomSampler(seed=own),
+                independent_sampler=ByName(own),
             )
     raise UserError(f"unknown sampler {kind!r}; there are: {', '.join(SAMPLERS)}")
 
@@ -232,7 +238,13 @@ def open_study(path: Path, space: SearchSpace[Any]) -> optuna.Study:
     """Open the study in a journal file, or begin one; the caller holds the search's lock."""
     cut_last_line(path)
     with _quiet():
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path), _NoLock()))
+        try:
+            storage = optuna.storages.JournalStorage(JournalFileBackend(str(path), _NoLock()))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(
+                f"{path} is damaged: {error!r}\n"
+                "put the file back as it was, or start the search anew with --fresh"
+            ) from error
         return optuna.create_study(
             storage=storage,
             study_name=space.name,
@@ -247,6 +259,28 @@ def refusals(folder: Path) -> int:
     (study,) = optuna.get_all_study_names(storage)
     trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
     return sum("infeasible" in trial.user_attrs for trial in trials)
+
+
+class ByName(optuna.samplers.RandomSampler):
+    """Draws every parameter with a seed of its own, whatever was drawn before it.
+
+    So a trial whose asking was cut short by a crash goes on with the draws it would have had.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: optuna.distributions.BaseDistribution,
+    ) -> Any:
+        """Draw one parameter."""
+        drawn = optuna.samplers.RandomSampler(zlib.crc32(f"{self.seed} {param_name}".encode()))
+        return drawn.sample_independent(study, trial, param_name, param_distribution)
 
 
 class _NoLock(optuna.storages.journal._file.BaseJournalFileLock):

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cluster import tracking
+from cluster import server
 from cluster.ledger import Ledger
 from cluster.progress import duration, number
 from cluster.provenance import without_secrets
@@ -84,7 +84,7 @@ def best_trials(ledger: Ledger, searched: list[str]) -> Table | str:
 def next_commands(space: SearchSpace[Any], ledger: Ledger, storage: Path) -> str:
     """Say where everything is, and the exact commands that show it."""
     uri = ledger.settings["tracking_uri"]
-    own = uri == tracking.default_uri(storage)
+    own = uri == server.default_uri(storage)
     where = "" if storage == Path("runs") else f" --storage {shlex.quote(str(storage))}"
     where += "" if own else f" --tracking-uri {without_secrets(uri)}"
     look = [f"  mlflow ui --backend-store-uri {shlex.quote(uri)}"] if own else []

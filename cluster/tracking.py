@@ -8,8 +8,6 @@ FOLDER` writes a whole search again.
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
 import threading
 import time
@@ -17,11 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
 from cluster import ledger as ledgers
-from cluster.ledger import Ledger, Story
+from cluster.ledger import Ledger
+from cluster.server import artifacts, connect, first_line
+from cluster.story import Story
 from cluster.study import refusals
 from trainables.errors import UserError
 
@@ -32,30 +33,6 @@ PERIOD = 1.0
 """Seconds between two rounds of writing."""
 PATIENCE = 60.0
 """Seconds that the end of a search waits for a server that does not answer."""
-
-
-def default_uri(storage: Path) -> str:
-    """Give the address of the SQLite file in the storage folder."""
-    return f"sqlite:///{storage.resolve() / 'mlflow.db'}"
-
-
-def connect(uri: str) -> MlflowClient:
-    """Open a tracking server; raises UserError within 15 s where it does not answer."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        client = MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)
-    except Exception as error:
-        first = str(error).strip().splitlines()[0][:300]
-        raise UserError(
-            f"the tracking server {uri} does not answer: {first}\n"
-            "start it, or leave --tracking-uri out to use a file in the storage folder"
-        ) from error
-    return client
 
 
 class Tracker:
@@ -85,6 +62,14 @@ class Tracker:
 
     def start(self) -> str:
         """Find or make experiment and parent run, and begin to write; gives the parent's id."""
+        try:
+            self._open()
+        except (MlflowException, OSError) as error:
+            raise UserError(f"MLflow cannot be written to: {first_line(error)}") from error
+        self._thread.start()
+        return self._parent
+
+    def _open(self) -> None:
         self._experiment = self._find_experiment()
         found = self._search("tags.kind = 'search'")
         if found:
@@ -95,16 +80,15 @@ class Tracker:
             self._parent = self.client.create_run(
                 self._experiment, tags=tags, run_name=self.ledger.folder.name
             ).info.run_id
-            for path in sorted((self.ledger.folder / "data").glob("*.parquet")):
-                self.client.log_artifact(self._parent, str(path), "data")
-            self.client.log_artifact(self._parent, str(self.ledger.folder / "search.json"))
+        for path in sorted((self.ledger.folder / "data").glob("*.parquet")):
+            self.client.log_artifact(self._parent, str(path), "data")
+        self.client.log_artifact(self._parent, str(self.ledger.folder / "search.json"))
         for run in self._search("tags.kind = 'trial'"):
             trial = int(run.data.tags["trial"])
             self._runs[trial] = run.info.run_id
-            if "outcome" in run.data.tags:
+            # The end of a run is the last that is written of it.
+            if "outcome" in run.data.tags and run.info.status != "RUNNING":
                 self._dirty.discard(trial)
-        self._thread.start()
-        return self._parent
 
     def touch(self, trial: int) -> None:
         """Say that a trial has news."""
@@ -115,20 +99,28 @@ class Tracker:
         """Write what is left and end the parent run; gives what went wrong, if anything."""
         self._ending.set()
         self._thread.join(timeout=PATIENCE + 15)
-        if self._thread.is_alive() or self.behind:
-            return (
-                f"MLflow has not got everything: {self.behind or 'it is slow'}\n"
-                "nothing is lost; when the server answers again:\n"
-                f"  python -m cluster.tracking rebuild {self.ledger.folder} "
-                "--tracking-uri URI"
-            )
+        if self._thread.is_alive():
+            self.behind = self.behind or "it is slow"
+        if not self.behind:
+            try:
+                self._finish("FINISHED" if finished else "KILLED")
+            except Exception as error:
+                self.behind = first_line(error)
+        if not self.behind:
+            return None
+        return (
+            f"MLflow has not got everything: {self.behind}\n"
+            "nothing is lost; when the server answers again:\n"
+            f"  python -m cluster.tracking rebuild {self.ledger.folder} --tracking-uri URI"
+        )
+
+    def _finish(self, status: str) -> None:
         self.upload_best()
         self._count()
         for trial, story in self.ledger.stories.items():
             if story.outcome is None and trial in self._runs:
                 self.client.set_terminated(self._runs[trial], "KILLED")
-        self.client.set_terminated(self._parent, "FINISHED" if finished else "KILLED")
-        return None
+        self.client.set_terminated(self._parent, status)
 
     def upload_best(self) -> None:
         """Have the weights of the best trials, and of no others, among the artifacts."""
@@ -160,7 +152,7 @@ class Tracker:
                     self._write(self.ledger.stories[trial])
                     self.behind = ""
                 except Exception as error:
-                    self.behind = str(error).strip().splitlines()[0][:300]
+                    self.behind = first_line(error)
                     with self._lock:
                         self._dirty.update(todo[place:])
                     break
@@ -270,9 +262,10 @@ def rebuild(folder: Path, uri: str | None) -> None:
     settings = ledger.settings
     client = connect(uri or settings["tracking_uri"])
     refused = refusals(folder)
-    tracker = Tracker(client, ledger, settings["artifacts"], lambda: refused)
+    place = artifacts(uri, folder.parent) if uri else settings["artifacts"]
+    tracker = Tracker(client, ledger, place, lambda: refused)
     tracker.start()
-    trouble = tracker.close(finished=True)
+    trouble = tracker.close(finished=ledger.finished)
     ledger.close()
     if trouble:
         raise UserError(trouble)

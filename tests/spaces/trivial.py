@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,7 +39,7 @@ class Config:
 def train(config: Config, run: Run) -> Loop:
     """Pull the weights towards zero, with noise that a wrong random state would change."""
     generator = seed_everything(config.seed)
-    model = torch.nn.Linear(config.width, 1)
+    model = torch.nn.Sequential(torch.nn.Linear(config.width, 1))
     optimizer = torch.optim.SGD(
         model.parameters(), config.learning_rate, momentum=0.9 if config.momentum else 0.0
     )
@@ -59,23 +58,25 @@ def train(config: Config, run: Run) -> Loop:
             match config.behave:
                 case "raise":
                     raise RuntimeError("the task broke on purpose")
-                case "stumble":
-                    assert run.folder is not None
-                    mark = run.folder.parent / "stumbled"
-                    if not mark.exists():
-                        mark.touch()
-                        raise RuntimeError("the task stumbled on purpose")
                 case "nan":
                     metrics["loss"] = float("nan")
-                case "memory":
+                case "forget" if once(run):
                     raise torch.OutOfMemoryError("CUDA out of memory on purpose")
                 case "early":
                     return
                 case "mute":
                     del metrics["loss"]
-                case "full":
-                    raise OSError(28, "No space left on device", str(Path("/checkpoints")))
         yield metrics
+
+
+def once(run: Run) -> bool:
+    """Tell whether this was never asked before of the trial, in whatever attempt."""
+    assert run.folder is not None
+    mark = run.folder.parent / "asked"
+    if mark.exists():
+        return False
+    mark.touch()
+    return True
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:

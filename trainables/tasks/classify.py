@@ -120,7 +120,9 @@ def classify(config: Any, run: Run, network: nn.Module, data: ImageData) -> Loop
 
     def outputs(split: Split) -> Tensor:
         chunks = split.rows.split(EVALUATION_BATCH)
-        return predict(model, (split.pixels.index_select(0, rows) for rows in chunks), autocast=on_gpu)
+        return predict(
+            model, (split.pixels.index_select(0, rows) for rows in chunks), autocast=on_gpu
+        )
 
     def evaluate() -> Metrics:
         logits = outputs(validation)

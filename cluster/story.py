@@ -1,0 +1,144 @@
+"""A trial's story: a file of events, a line each, and what they add up to.
+
+The same function folds an event into a story when it happens and when the file is read again.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from trainables.errors import UserError
+from trainables.run import Mode, better
+
+Outcome = Literal["complete", "stopped", "diverged", "failed"]
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report of a trial; `time` is seconds since 1970, `seconds` device time so far."""
+
+    report: int
+    time: float
+    seconds: float
+    metrics: Mapping[str, float]
+
+
+@dataclass
+class Story:
+    """Everything that is known of one trial.
+
+    `tags` are words that go with the run; `spans` tells of every attempt when it began, when it
+    was last heard of, and where it ran.
+    """
+
+    trial: int
+    values: dict[str, Any]
+    config: dict[str, Any]
+    started: float
+    tags: dict[str, str] = field(default_factory=dict)
+    attempts: int = 0
+    spans: list[tuple[float, float, str]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    reason: str = ""
+    ended: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Give how many reports were heard."""
+        return self.reports[-1].report if self.reports else 0
+
+    @property
+    def seconds(self) -> float:
+        """Give the device seconds that the heard reports took."""
+        return self.reports[-1].seconds if self.reports else 0.0
+
+    def best(self, metric: str, mode: Mode) -> tuple[float, int] | None:
+        """Give the best score and its report; None before a finite one."""
+        found: tuple[float, int] | None = None
+        for report in self.reports:
+            score = report.metrics.get(metric)
+            if score is None or score != score or abs(score) == float("inf"):
+                continue
+            if better(score, found[0] if found else None, mode):
+                found = (score, report.report)
+        return found
+
+
+def fold(story: Story | None, event: Event) -> Story:
+    """Fold an event into a story; raises ValueError, TypeError or KeyError for anything else."""
+    if "trial" in event:
+        return Story(
+            event["trial"],
+            dict(event["values"]),
+            dict(event["config"]),
+            event["time"],
+            dict(event.get("tags", {})),
+        )
+    if story is None:
+        raise ValueError("the file does not begin with its trial")
+    if "error" in event:
+        story.errors.append(dict(event))
+    elif "attempt" in event:
+        story.attempts = event["attempt"]
+        story.spans.append((event["time"], event["time"], ""))
+    elif "report" in event:
+        story.reports.append(
+            Report(event["report"], event["time"], event["seconds"], event["metrics"])
+        )
+    elif "facts" in event:
+        story.facts = dict(event["facts"])
+    elif "place" not in event:
+        story.outcome, story.reason = event["outcome"], event["reason"]
+        story.ended = event["time"]
+    if story.spans and "attempt" not in event:
+        began, heard, place = story.spans[-1]
+        story.spans[-1] = (began, event.get("time", heard), event.get("place", place))
+    return story
+
+
+def read(path: Path) -> Story | None:
+    """Read a story; None for an empty file. Raises UserError for a damaged one."""
+    cut_last_line(path)
+    story: Story | None = None
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            story = fold(story, json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                f"{path}, line {number} is damaged: {line[:80]!r} ({error!r})\n"
+                "put the file back as it was, or start the search anew with --fresh"
+            ) from error
+    return story
+
+
+def append(path: Path, event: Event) -> None:
+    """Append an event, whole or not at all; raises OSError."""
+    line = (json.dumps(event) + "\n").encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        written = os.write(descriptor, line)
+        if written < len(line):  # a disk that filled up half-way through the line
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    finally:
+        os.close(descriptor)
+
+
+def cut_last_line(path: Path) -> None:
+    """Cut a last line without its end off a file: its writer was killed."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)

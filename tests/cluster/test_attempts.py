@@ -1,0 +1,172 @@
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from cluster.attempts import LOSSES, RETRIES, Attempts
+from cluster.ledger import Ledger
+from cluster.search import kind, said
+from cluster.study import Study
+from searchspaces import SearchSpace
+from trainables.errors import UserError
+
+Open = Callable[[Ledger, SearchSpace[Any]], Study]
+
+
+def result(*losses: float) -> Mapping[str, Any]:
+    history = [
+        {"report": n, "seconds": 1.0, "metrics": {"loss": loss}}
+        for n, loss in enumerate(losses, 1)
+    ]
+    return {"history": history, "facts": {}}
+
+
+@pytest.fixture
+def attempts(begin: Callable[..., Ledger], open_study: Open, space: SearchSpace[Any]) -> Attempts:
+    ledger = begin(trials=2)
+    return Attempts(ledger, open_study(ledger, space), trials=2)
+
+
+def test_a_failing_trial_is_tried_again_and_then_failed(attempts: Attempts) -> None:
+    for number in range(1, RETRIES + 2):
+        attempt = attempts.next()
+        assert (attempt.trial, attempt.attempt, attempt.alone) == (0, number, False)
+        assert not attempts.ledger.stories[0].outcome
+        attempts.failed(0, "failed", f"Traceback {number}")
+    story = attempts.ledger.stories[0]
+    assert (story.outcome, story.errors[-1]["error"]) == ("failed", "Traceback 3")
+    assert attempts.study.study.trials[0].state.name == "FAIL"
+    assert attempts.next().trial == 1
+    assert attempts.finished
+    assert not attempts.ledger.finished
+    attempts.ended(1, "complete")
+    assert attempts.ledger.finished
+
+
+def test_out_of_memory_is_tried_again_alone(attempts: Attempts) -> None:
+    attempts.next()
+    attempts.failed(0, "memory", "OutOfMemoryError")
+    again = attempts.next()
+    assert (again.trial, again.alone) == (0, True)
+    attempts.failed(0, "failed", "RuntimeError")
+    assert not attempts.next().alone
+
+
+def test_lost_workers_are_not_the_trials_fault(attempts: Attempts) -> None:
+    attempts.next()
+    for _ in range(LOSSES):
+        attempts.failed(0, "lost", "The actor died because its node has died")
+        assert attempts.next().trial == 0
+    for _ in range(RETRIES):
+        attempts.failed(0, "failed", "")
+        assert attempts.next().trial == 0
+    attempts.failed(0, "lost", "")
+    assert attempts.ledger.stories[0].outcome == "failed"
+
+
+def test_a_resumed_search_begins_with_what_was_left_unfinished(
+    attempts: Attempts,
+    reopen: Callable[[Ledger], Ledger],
+    open_study: Open,
+    space: SearchSpace[Any],
+) -> None:
+    attempts.next()
+    attempts.next()
+    attempts.heard(1, result(0.5))
+    attempts.ended(0, "complete")
+    ledger = reopen(attempts.ledger)
+    again = Attempts(ledger, open_study(ledger, space), trials=3)
+    attempt = again.next()
+    assert (attempt.trial, attempt.attempt) == (1, 2)
+    again.heard(1, result(0.5, 0.4))
+    assert [r.metrics["loss"] for r in ledger.stories[1].reports] == [0.5, 0.4]
+    assert again.next().trial == 2
+    assert again.finished
+
+
+def test_the_time_budget_ends_live_trials_and_hands_out_nothing(
+    begin: Callable[..., Ledger], open_study: Open, space: SearchSpace[Any]
+) -> None:
+    ledger = begin()
+    attempts = Attempts(ledger, open_study(ledger, space), 4, deadline=time.time() + 3600)
+    attempts.next()
+    assert not attempts.heard(0, result(0.5))
+    attempts.deadline = time.time() - 1
+    assert attempts.finished
+    assert attempts.heard(0, result(0.5, 0.4))
+    attempts.ended(0, None)
+    assert (ledger.stories[0].outcome, ledger.stories[0].reason) == ("stopped", "time budget")
+    assert not ledger.finished
+
+
+def test_what_cannot_be_written_is_not_remembered_either(
+    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts.next()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("cluster.story.append", full)
+    for write in (
+        lambda: attempts.heard(0, result(0.5)),
+        lambda: attempts.ended(0, "complete"),
+        lambda: attempts.next(),
+    ):
+        with pytest.raises(OSError, match="No space left"):
+            write()
+    story = attempts.ledger.stories[0]
+    assert (story.reports, story.outcome) == ([], None)
+    assert set(attempts.ledger.stories) == {0}
+
+
+TASK_ERROR = """ray::Trial.train() (pid=1, ip=192.0.2.2)
+  File "trainables/trainable.py", line 60, in step
+    except torch.OutOfMemoryError: raise node_died  # No space left on device
+{}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TASK_ERROR.format("RuntimeError: the node was terminated"), "failed"),
+        (TASK_ERROR.format("torch.OutOfMemoryError: CUDA out of memory. Tried"), "memory"),
+        (TASK_ERROR.format("RuntimeError: CUDA error: out of memory"), "memory"),
+        (TASK_ERROR.format("MemoryError"), "memory"),
+        (
+            "The actor died unexpectedly before finishing this task.\n\tpid: 7\nThe actor is dead "
+            "because its worker process has died. Worker exit type: SYSTEM_ERROR. Some common "
+            "causes include: (1) the process was killed by the OOM killer due to high memory "
+            "usage, (2) ray stop --force was called. Consider isolation to prevent node deaths",
+            "failed",
+        ),
+        (
+            "The actor died unexpectedly before finishing this task.\nThe actor died because its "
+            "node has died. Node Id: 12\n\tthe actor's node was terminated unexpectedly",
+            "lost",
+        ),
+        (
+            "The actor died unexpectedly before finishing this task.\nTask was killed due to the "
+            "node running low on memory.",
+            "memory",
+        ),
+    ],
+)
+def test_an_error_is_sorted_by_its_words_not_by_the_code_it_shows(
+    text: str, expected: str
+) -> None:
+    assert kind(text) == expected
+    assert "No space left" not in said(text)
+
+
+def test_attempts_are_nothing_to_pickle(attempts: Attempts) -> None:
+    assert attempts.__getstate__() == {}
+
+
+def test_a_reason_to_stop_lets_live_trials_end(attempts: Attempts) -> None:
+    attempts.next()
+    attempts.stopped = UserError("no feasible configuration")
+    assert attempts.finished
+    attempts.ended(0, "complete")
+    assert attempts.ledger.stories[0].outcome == "complete"
