@@ -79,7 +79,9 @@ class Attempts:
             story = self.ledger.stories[self._again.popleft()]
         else:
             suggestion = self.study.ask()
-            story = self.ledger.begin(suggestion.trial, suggestion.values, suggestion.config)
+            story = self.ledger.begin(
+                suggestion.trial, suggestion.values, suggestion.config, suggestion.tags
+            )
         alone = bool(story.errors) and story.errors[-1]["kind"] == "memory"
         number = self.ledger.attempt(story.trial)
         attempt = Attempt(story.trial, number, story.values, alone)
@@ -89,7 +91,7 @@ class Attempts:
 
     def heard(self, trial: int, result: Mapping[str, Any]) -> bool:
         """Write down a result; gives whether the trial must end now, its time being up."""
-        if self.ledger.hear(trial, result["history"], result["facts"]):
+        if self.ledger.hear(trial, result["history"], result["facts"], result.get("place", "")):
             self.changed(trial)
         return self.late
 

@@ -49,6 +49,11 @@ class Ledger:
         return str(self.settings["id"])
 
     @property
+    def name(self) -> str:
+        """Give the name that runs of this ledger begin with."""
+        return str(self.settings.get("name", self.folder.name))
+
+    @property
     def finished(self) -> bool:
         """Tell whether every trial asked for has its outcome."""
         ended = [story.outcome is not None for story in self.stories.values()]
@@ -161,6 +166,14 @@ def create(storage: Path, name: str, settings: Mapping[str, Any]) -> Ledger:
     folder.mkdir(parents=True)
     lock = _take(folder)
     return Ledger(folder, {**settings, "id": f"{folder.name}-{uuid.uuid4().hex[:8]}"}, lock)
+
+
+def attach(folder: Path, settings: Mapping[str, Any]) -> Ledger:
+    """Open a ledger inside a search's folder, with its id and these settings from now on."""
+    folder.mkdir(exist_ok=True)
+    lock = _take(folder)
+    write_settings(folder, settings)
+    return Ledger(folder, settings, lock)
 
 
 def reopen(folder: Path) -> Ledger:

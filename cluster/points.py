@@ -133,6 +133,18 @@ def distributions(
     return found
 
 
+def as_json(distribution: BaseDistribution) -> dict[str, Any]:
+    """Describe a range for a report: its type with choices, or with low, high, log and step."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return {"type": "categorical", "choices": list(choices)}
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            return {"type": "float", "low": low, "high": high, "log": log, "step": step}
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            return {"type": "int", "low": low, "high": high, "log": log, "step": step}
+    raise TypeError(f"no such distribution: {distribution}")
+
+
 def grid(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Give every configuration of a finite space, as parameters, in the order of its choices.
 

@@ -35,6 +35,8 @@ def tags(space: SearchSpace[Any], settings: Mapping[str, Any], truth: Truth) -> 
         "trials": str(settings["trials"]),
         "sampler": settings["sampler"],
         "scheduler": settings["scheduler"],
+        "rungs": json.dumps(settings["rungs"]),
+        "resources": json.dumps(dict(space.resources)),
         "seed": str(settings["seed"]),
         "fixed": json.dumps(settings["fixed"]),
         "command": command(),

@@ -70,7 +70,8 @@ class Known:
 class ByTrial(FIFOScheduler):
     """Asks a Ray scheduler about our trials; `trial_of` translates Ray's trial ids.
 
-    It begins by telling all that the ledger holds, in the order in which it was heard.
+    It begins by telling all that the ledger holds, in the order in which it was heard. Trials of
+    the control group are judged like all others, and go on whatever is said of them.
     """
 
     def __init__(
@@ -99,7 +100,9 @@ class ByTrial(FIFOScheduler):
         reports = self.attempts.ledger.stories[trial].reports
         for report in reports[self.told.get(trial, 0) :]:
             self._decide(trial, report)
-        decision: str = TrialScheduler.STOP if trial in self.stopped else TrialScheduler.CONTINUE
+        control = "control" in self.attempts.ledger.stories[trial].tags
+        stop = trial in self.stopped and not control
+        decision: str = TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
         return decision
 
     def _decide(self, trial: int, report: Report) -> None:

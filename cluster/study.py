@@ -12,7 +12,7 @@ import json
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Suggestion:
     trial: int
     values: Mapping[str, Any]
     config: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Study:
@@ -69,12 +70,12 @@ class Study:
                 self._mend(trial)
             if trial.state == TrialState.WAITING:
                 self._waiting.append(trial.number)
-        for number, point in enumerate(points):
-            if number not in known:
+        for point in points:
+            if point.key not in known:
                 self._waiting.append(self._count())
+                attributes = {"point": point.key, "fixed": json.dumps(dict(point.fixed))}
                 self.study.enqueue_trial(
-                    dict(point.parameters),
-                    user_attrs={"point": number, "fixed": json.dumps(dict(point.fixed))},
+                    dict(point.parameters), user_attrs={**attributes, "tags": dict(point.tags)}
                 )
 
     @property
@@ -95,7 +96,7 @@ class Study:
                 with _quiet():  # a trial whose asking was cut short may have it already
                     trial.set_constraint("feasible", -1.0 if reason is None else 1.0)
             if reason is None:
-                return Suggestion(trial.number, values, asdict(config))
+                return Suggestion(trial.number, values, asdict(config), self._tags(trial))
             self._refuse(trial, reason)
         reason, count = self.refused.most_common(1)[0]
         raise UserError(
@@ -150,6 +151,14 @@ class Study:
             self.study.tell(trial, scores[len(scores) // 2] if scores else 0.0)
         self.refused[reason] += 1
 
+    def _tags(self, trial: optuna.Trial) -> Mapping[str, str]:
+        # The control group is the first that are sampled: their draws know of no result yet.
+        if "point" in trial.user_attrs:
+            tags: Mapping[str, str] = trial.user_attrs["tags"]
+            return tags
+        group = sum("control" in story.tags for story in self.ledger.stories.values())
+        return {"control": "yes"} if group < self.ledger.settings.get("control", 0) else {}
+
     def _count(self) -> int:
         return self.study._storage.get_n_trials(self.study._study_id)
 
@@ -169,10 +178,16 @@ class Study:
 
 @dataclass(frozen=True)
 class Point:
-    """A configuration to enqueue: parameters that the study is told, and fixed values."""
+    """A configuration to enqueue: parameters that the study is told, fixed values, and tags."""
 
     parameters: Mapping[str, Any]
     fixed: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Tell this configuration from all others, so that none is enqueued twice."""
+        return json.dumps([dict(self.parameters), dict(self.fixed)], sort_keys=True)
 
 
 def plan(space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: int) -> list[Point]:
@@ -183,7 +198,8 @@ def plan(space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: in
     """
     default = {**asdict(space.config()), **fixed}
     if space.arms:
-        turns = [(arm, seed) for seed in range(seeds) for arm in space.arms]
+        repeats = range(seeds if "seed" in default else 1)
+        turns = [(arm, seed) for seed in repeats for arm in space.arms]
         hidden = [{"seed": seed} if "seed" in default else {} for _, seed in turns]
         first = point(space, {**default, **space.arms[0], **hidden[0]}, {})
         rest = zip(turns[1:], hidden[1:], strict=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cluster import server
 from cluster.ledger import Ledger
+from cluster.points import field_of
 from cluster.progress import duration, number
 from cluster.provenance import without_secrets
 from searchspaces import SearchSpace
@@ -40,13 +41,12 @@ def show(
     space: SearchSpace[Any],
     ledger: Ledger,
     infeasible: int,
-    searched: list[str],
     storage: Path,
     console: Console,
 ) -> None:
     """Print the best trials, what went wrong, where everything is, and what to type next."""
     console.print()
-    console.print(best_trials(ledger, searched))
+    console.print(best_trials(ledger))
     failed = [story for story in ledger.stories.values() if story.outcome == "failed"]
     if failed:
         last = failed[0].errors[-1]["error"].strip().splitlines()[-1]
@@ -57,11 +57,12 @@ def show(
     console.print(next_commands(space, ledger, storage), highlight=False, soft_wrap=True)
 
 
-def best_trials(ledger: Ledger, searched: list[str]) -> Table | str:
+def best_trials(ledger: Ledger) -> Table | str:
     """Give a table of the best trials, with the settings in which they differ."""
     best = ledger.rank(ledger.stories.values())[:SHOWN]
     if not best:
         return "no trial has a score"
+    searched = dict.fromkeys(map(field_of, ledger.settings["parameters"]))
     varying = [name for name in searched if len({str(s.config.get(name)) for s in best}) > 1]
     table = Table(title=f"best trials by {ledger.metric}", title_justify="left", box=None)
     for column in ("trial", "score", "outcome", "reports", "device time"):

@@ -8,6 +8,7 @@ FOLDER` writes a whole search again.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import threading
 import time
@@ -49,6 +50,7 @@ class Tracker:
         self.ledger = ledger
         self.artifacts = artifacts
         self.infeasible = infeasible
+        self.kind = str(ledger.settings.get("kind", "trial"))
         self.behind: str = ""
         self._experiment = ""
         self._parent = ""
@@ -75,15 +77,22 @@ class Tracker:
         if found:
             self._parent = found[0].info.run_id
             self.client.update_run(self._parent, status="RUNNING")
+        elif self.kind != "trial":
+            raise UserError(
+                f"the tracking server does not know the search {self.ledger.id}\n"
+                f"python -m cluster.tracking rebuild {self.ledger.folder.parent} writes it again"
+            )
         else:
             tags = {"kind": "search", "search": self.ledger.id, **self.ledger.settings["tags"]}
             self._parent = self.client.create_run(
                 self._experiment, tags=tags, run_name=self.ledger.folder.name
             ).info.run_id
-        for path in sorted((self.ledger.folder / "data").glob("*.parquet")):
-            self.client.log_artifact(self._parent, str(path), "data")
-        self.client.log_artifact(self._parent, str(self.ledger.folder / "search.json"))
-        for run in self._search("tags.kind = 'trial'"):
+        if self.kind == "trial":
+            for path in sorted((self.ledger.folder / "data").glob("*.parquet")):
+                self.client.log_artifact(self._parent, str(path), "data")
+            self.client.log_artifact(self._parent, str(self.ledger.folder / "search.json"))
+            self.client.set_tag(self._parent, "trials", str(self.ledger.settings["trials"]))
+        for run in self._search(f"tags.kind = '{self.kind}'"):
             trial = int(run.data.tags["trial"])
             self._runs[trial] = run.info.run_id
             # The end of a run is the last that is written of it.
@@ -116,7 +125,8 @@ class Tracker:
 
     def _finish(self, status: str) -> None:
         self.upload_best()
-        self._count()
+        if self.kind == "trial":
+            self._count()
         for trial, story in self.ledger.stories.items():
             if story.outcome is None and trial in self._runs:
                 self.client.set_terminated(self._runs[trial], "KILLED")
@@ -125,7 +135,7 @@ class Tracker:
     def upload_best(self) -> None:
         """Have the weights of the best trials, and of no others, among the artifacts."""
         kept = {story.trial for story in self.ledger.kept}
-        for run in self._search("tags.weights = 'yes'"):
+        for run in self._search(f"tags.kind = '{self.kind}' and tags.weights = 'yes'"):
             trial = int(run.data.tags["trial"])
             self._uploaded.add(trial)
             if trial not in kept:
@@ -168,7 +178,7 @@ class Tracker:
             for report in fresh
             for key, value in {**report.metrics, "device_seconds": report.seconds}.items()
         ]
-        tags = {"attempts": str(story.attempts)}
+        tags = {"attempts": str(story.attempts), "spans": json.dumps(story.spans)}
         if outcome is not None:
             metrics += self._final(story)
             tags |= {"outcome": outcome, "reason": story.reason}
@@ -187,13 +197,14 @@ class Tracker:
 
     def _create(self, story: Story) -> str:
         # A request that timed out may have made the run all the same.
-        found = self._search(f"tags.kind = 'trial' and tags.trial = '{story.trial}'")
+        found = self._search(f"tags.kind = '{self.kind}' and tags.trial = '{story.trial}'")
         if found:
             run_id: str = found[0].info.run_id
         else:
-            name = f"{self.ledger.folder.name}-{story.trial:03d}"
+            name = f"{self.ledger.name}-{story.trial:03d}"
             tags = {
-                "kind": "trial",
+                **story.tags,
+                "kind": self.kind,
                 "search": self.ledger.id,
                 "trial": str(story.trial),
                 "mlflow.parentRunId": self._parent,

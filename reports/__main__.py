@@ -1,66 +1,80 @@
 """The command line: `python -m reports digits` reads a search and writes its report."""
 
 import argparse
+import importlib
 import sys
 import tempfile
 import traceback
 from pathlib import Path
 
-from reports.figures import curve_keys, save, training_curves
-from reports.markdown import Findings, report, winner_line
-from reports.records import Tracker, TrackerError, open_tracker, read_search, with_curves
+from reports.chapters import findings, write
+from reports.html import html
+from reports.logged import log_report
+from reports.markdown import Findings, winner_line
+from reports.records import Tracker, TrackerError, open_tracker, read_search
 from reports.search import ReportError, Search
-from reports.statistics import thinned
-from reports.winner import Choice, Opened, choose, data_sizes, open_test
+from reports.style import save
+from reports.tablefiles import write_tables
 
-DRAWN = 100  # trials in a figure: more only add ink, and each costs a request per metric
+ACTIONS = ("ensemble", "export", "compare")  # each a module of this name with a main of its own
 
 
 def main(arguments: list[str] | None = None) -> int:
     """0 after a report, 2 after a message of what to mend."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] in ACTIONS:
+        code: int = importlib.import_module(f"reports.{given[0]}").main(given[1:])
+        return code
+    options = _parser().parse_args(given)
     uri = options.tracking_uri or f"sqlite:///{Path(options.storage) / 'mlflow.db'}"
-    try:
-        tracker = open_tracker(uri)
-        search = read_search(tracker, options.name)
-        out = _writable(Path(options.out or Path("report") / search.space))
-        findings = write(tracker, search, out)
-    except (ReportError, TrackerError) as error:
-        if options.debug:
-            traceback.print_exc()
-        lost = f"The tracking server {uri} could not answer: "
-        print(error if isinstance(error, ReportError) else f"{lost}{error}"[:600], file=sys.stderr)
-        return 2
+    codes = []
+    for name in options.names:
+        try:
+            tracker = open_tracker(uri)
+            search = read_search(tracker, name)
+            out = Path(options.out or "report")
+            # Several reports never share a folder; one goes where --out says.
+            out = out / search.space if len(options.names) > 1 or not options.out else out
+            _report(tracker, search, _writable(out), options)
+            codes.append(0)
+        except (ReportError, TrackerError) as error:
+            if options.debug:
+                traceback.print_exc()
+            lost = f"The tracking server {uri} could not answer: "
+            told = isinstance(error, ReportError)
+            print(error if told else f"{lost}{error}"[:600], file=sys.stderr)
+            codes.append(2)
+    return max(codes)
+
+
+def _report(tracker: Tracker, search: Search, out: Path, options: argparse.Namespace) -> None:
+    found = findings(tracker, search)
+    _files(tracker, found, out, options)
     if search.synthetic:
         print("SYNTHETIC DATA:")
-    print(winner_line(findings))
+    print(winner_line(found))
     print(f"report: {out / 'report.md'}")
-    return 0
+    if options.html:
+        print(f"as one file: {out / 'report.html'}")
 
 
-def write(tracker: Tracker, search: Search, out: Path) -> Findings:
-    """Pick the winner, open its test predictions, draw the figures, write `out`/report.md."""
-    choice = choose(search)
-    sizes = data_sizes(tracker, search)
-    test = open_test(tracker, search, choice.winner) if choice else Opened(None, search.openings)
-    drawn = _draw(tracker, search, choice, out / "figures") if choice else None
-    findings = Findings(search, choice, test, sizes, drawn)
-    (out / "report.md").write_text(report(findings), encoding="utf-8")
-    return findings
-
-
-def _draw(tracker: Tracker, search: Search, choice: Choice, folder: Path) -> int | None:
-    candidates = set(choice.candidates)
-    others = [trial for trial in search.trials if trial not in candidates]
-    keys = curve_keys(search)
-    drawn = thinned([*choice.candidates, *others], DRAWN)
-    drawn += [trial for trial in search.trials if trial.number == 0 and trial not in drawn]
-    trials = with_curves(tracker, drawn, keys)
-    figure = training_curves(search, trials, choice.winner.number, keys)
-    if figure is None:
-        return None
-    save(figure, folder, "training_curves")
-    return sum(any(trial.curves.values()) for trial in trials)
+def _files(tracker: Tracker, found: Findings, out: Path, options: argparse.Namespace) -> None:
+    report = write(tracker, found, options.ensemble, options.open_test_again)
+    for name, figure in report.figures.items():
+        save(figure, out / "figures", name)
+    tables = write_tables(report.text, found.search, out / "tables")
+    (out / "report.md").write_text(report.text, encoding="utf-8")
+    page = html(report.text, out)
+    if options.html:
+        (out / "report.html").write_text(page, encoding="utf-8")
+    if options.no_log:
+        return
+    drawn = [out / "figures" / f"{n}.{kind}" for n in report.figures for kind in ("png", "svg")]
+    try:
+        # MLflow shows HTML as a page and markdown as text, so it gets the page in any case.
+        log_report(tracker, found.search, out, [out / "report.md", *drawn, *tables], page)
+    except ReportError as error:
+        print(error, file=sys.stderr)  # the report is written all the same
 
 
 def _writable(folder: Path) -> Path:
@@ -78,16 +92,40 @@ def _writable(folder: Path) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m reports", description="Write the report of a search from MLflow."
+        prog="python -m reports",
+        description="Write the report of a search from MLflow.",
+        epilog="other actions, each with a --help of its own: "
+        + ", ".join(f"python -m reports {action}" for action in ACTIONS),
     )
-    parser.add_argument("name", help="a space's name, or the number of its MLflow experiment")
+    parser.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="a space's name, or the number of its MLflow experiment; or several of them",
+    )
     parser.add_argument(
         "--storage", default="runs", metavar="DIR", help="where the search wrote (default: runs)"
     )
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="default: sqlite:///STORAGE/mlflow.db"
     )
-    parser.add_argument("--out", metavar="DIR", help="where report.md goes (default: report/NAME)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where report.md goes (default: report/NAME; with several names DIR/NAME)",
+    )
+    parser.add_argument("--html", action="store_true", help="also one self-contained HTML file")
+    parser.add_argument(
+        "--ensemble", action="store_true", help="also ensembles of the best trials"
+    )
+    parser.add_argument(
+        "--no-log", action="store_true", help="do not put the report into the tracking server"
+    )
+    parser.add_argument(
+        "--open-test-again",
+        action="store_true",
+        help="open the test set for others than the first picked ones too; it is counted",
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 

@@ -1,54 +1,49 @@
-"""Puts a report together: sections in order, each a function that returns its text or None."""
+"""Puts a report together: chapters in order, each with its text and its figures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from matplotlib.figure import Figure
+
+from reports.outcomes import device_seconds
 from reports.search import Search
-from reports.sections import (
-    against_default,
-    best_trials,
-    device_seconds,
-    failures,
-    outcomes,
-    published,
-)
-from reports.statistics import SMOOTHED_FROM
+from reports.sections import Section
 from reports.tables import Table, count_text, duration_text, joined, markdown, score_text
-from reports.winner import Choice, Opened, openings_text
+from reports.winner import Choice, Opened, openings_text, winner_changed
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a report is written from; the server is no longer needed."""
+    """What the first page of a report is written from."""
 
     search: Search
     choice: Choice | None  # None: no trial has a score
     test: Opened
     sizes: Mapping[str, int]  # examples per split
-    drawn: int | None  # trials in the figure of training curves; None: there is no figure
 
 
-def report(findings: Findings) -> str:
-    """The whole report as markdown for GitHub."""
-    sections: tuple[tuple[str, Callable[[Findings], str | None]], ...] = (
-        ("", title),
-        ("", summary),
-        ("", test_line),
-        ("Best trials", _best_trials),
-        ("Against the default", _against_default),
-        ("Beside published numbers", _published),
-        ("Training curves", curves),
-        ("Outcomes and cost", lambda f: outcomes(f.search)),
-        ("The test set", test_set),
-        ("How it was made", provenance),
-        ("Appendix: failures", lambda f: failures(f.search)),
-    )
-    parts = []
-    for heading, write in sections:
-        text = write(findings)
-        if text:
-            parts.append(f"## {heading}\n\n{text}" if heading else text)
-    return "\n\n".join(parts) + "\n"
+@dataclass(frozen=True)
+class Report:
+    """A whole report: markdown for GitHub, and the figures that it shows by name."""
+
+    text: str
+    figures: Mapping[str, Figure]
+
+
+def assembled(findings: Findings, chapters: Sequence[tuple[str, Section | str | None]]) -> Report:
+    """Title, summary and the line to quote, then the chapters that have something to say."""
+    parts = [title(findings), summary(findings)]
+    if findings.test.accuracy is not None:
+        parts.append(winner_line(findings))
+    figures: dict[str, Figure] = {}
+    for heading, chapter in chapters:
+        section = Section(chapter) if isinstance(chapter, str) else chapter
+        if section is None or not section.text:
+            continue
+        parts.append(f"## {heading}\n\n{section.text}")
+        figures |= section.figures
+    return Report("\n\n".join(parts) + "\n", figures)
 
 
 def winner_line(findings: Findings) -> str:
@@ -128,57 +123,17 @@ def summary(findings: Findings) -> str:
     return text
 
 
-def test_line(findings: Findings) -> str | None:
-    return winner_line(findings) if findings.test.accuracy is not None else None
-
-
-def _best_trials(findings: Findings) -> str | None:
-    return best_trials(findings.search, findings.choice) if findings.choice else None
-
-
-def _against_default(findings: Findings) -> str | None:
+def test_set(findings: Findings, openings: Sequence[Mapping[str, Any]]) -> str | None:
+    """When the test set was opened and for what; `openings` are all there are by now."""
     if findings.choice is None:
         return None
-    return against_default(findings.search, findings.choice, findings.sizes.get("validation"))
-
-
-def _published(findings: Findings) -> str | None:
-    if findings.choice is None:
-        return None
-    return published(findings.search, findings.choice, findings.test)
-
-
-def curves(findings: Findings) -> str | None:
-    if findings.choice is None:
-        return None
-    if findings.drawn is None:
-        return "No trial made two reports that could be joined by a line, so no curve is drawn."
-    left_out = len(findings.search.trials) - findings.drawn
-    text = (
-        "[![Training curves of the trials](figures/training_curves.png)]"
-        "(figures/training_curves.svg)\n\n"
-        "One line per trial, the darker the better; the winner in red, the default dashed. "
-        f"Curves of {SMOOTHED_FROM} reports or more are drawn thin as reported and thick as "
-        "smoothed (Savitzky-Golay, quadratic, over a quarter of the curve, at least five "
-        "reports). The worst two fifths of the scores share one colour, and trials far off the "
-        "others may leave the frame."
-    )
-    if left_out:
-        text += f" {count_text(left_out, 'trial')} of {len(findings.search.trials):,} not drawn."
-    return text
-
-
-def test_set(findings: Findings) -> str | None:
-    if findings.choice is None:
-        return None
-    openings = findings.test.openings
     text = openings_text(openings)
     if findings.test.missing:
         text = (
             f"There is no test accuracy of trial {findings.choice.winner.number}: "
             f"{findings.test.missing}. {text}"
         )
-    if len(openings) > 1:
+    if winner_changed(openings):
         text += (
             " The winner changed in between, so the number above is that of the last winner; "
             "choosing between openings would make the test set a second validation set."

@@ -32,6 +32,7 @@ TrackerError = MlflowException
 DEADLINE = 10.0  # seconds a server has for its first answer
 PAGE = 1000  # runs per request; MLflow's own servers accept up to 50,000, but in one answer
 OPENINGS = "test_openings"
+KINDS = {"trial": ("trial",), "confirmation": ("trial", "of")}  # child runs, and their numbers
 
 
 def open_tracker(uri: str) -> Tracker:
@@ -101,26 +102,49 @@ def read_search(tracker: Tracker, name: str) -> Search:
             f"The experiment {experiment.name!r} holds no search.\n"
             f"Run one with: python -m trainables.tune --space {experiment.name}"
         )
-    run = found[0]
+    return _search(tracker, experiment.name, found[0])
+
+
+def read_named(tracker: Tracker, name: str) -> Search:
+    """A search by its own name, such as digits-2; else the newest of the space of that name."""
+    every = [e.experiment_id for e in _pages(tracker.search_experiments)]
+    quoted = name.replace("'", "")
+    found = tracker.search_runs(
+        every, f"tags.kind = 'search' and attributes.run_name = '{quoted}'", max_results=2
+    )
+    if len(found) > 1:
+        raise ReportError(
+            f"More than one search is called {name!r} on this server.\n"
+            "Rename one of their runs in the MLflow UI, or compare them in storages of their own."
+        )
+    if not found:
+        return read_search(tracker, name)
+    experiment = tracker.get_experiment(found[0].info.experiment_id)
+    return _search(tracker, experiment.name, found[0])
+
+
+def _search(tracker: Tracker, space: str, run: Run) -> Search:
     tags = run.data.tags
     if "metric" not in tags or tags.get("mode") not in ("min", "max"):
         raise ReportError(
             f"Run {run.info.run_name!r} ({run.info.run_id}) lacks the tags `metric` and `mode` "
             f"(min or max; here {tags.get('mode')!r}).\nWas it written by another program?"
         )
+    trials = _children(tracker, run)
     return Search(
         run_id=run.info.run_id,
-        name=run.info.run_name or experiment.name,
-        space=experiment.name,
+        name=run.info.run_name or space,
+        space=space,
         metric=tags["metric"],
         mode=tags["mode"],
         tags=tags,
         metrics=run.data.metrics,
-        trials=_trials(tracker, run),
+        trials=tuple(trial for trial in trials if trial.of is None),
         compare=tuple(_json(tags, "compare", [])),
         published=tuple(_json(tags, "published", [])),
         versions=_json(tags, "versions", {}),
         openings=_openings(run),
+        reruns=tuple(trial for trial in trials if trial.of is not None),
     )
 
 
@@ -143,7 +167,7 @@ def _experiment(tracker: Tracker, name: str) -> Experiment:
     raise ReportError(f"No experiment {name!r}.{guess}\nThere are: {shown or 'none yet'}.")
 
 
-def _trials(tracker: Tracker, parent: Run) -> tuple[TrialRecord, ...]:
+def _children(tracker: Tracker, parent: Run) -> list[TrialRecord]:
     runs = _pages(
         lambda page_token: tracker.search_runs(
             [parent.info.experiment_id],
@@ -152,18 +176,20 @@ def _trials(tracker: Tracker, parent: Run) -> tuple[TrialRecord, ...]:
             page_token=page_token,
         )
     )
-    trials = [_trial(run) for run in runs if run.data.tags.get("kind") == "trial"]
-    return tuple(sorted(trials, key=lambda trial: trial.number))
+    trials = [_trial(run) for run in runs if run.data.tags.get("kind") in KINDS]
+    return sorted(trials, key=lambda trial: trial.number)
 
 
 def _trial(run: Run) -> TrialRecord:
     tags = run.data.tags
-    number = tags.get("trial", "")
-    if not number.isdigit():
-        raise ReportError(
-            f"Run {run.info.run_name!r} ({run.info.run_id}) has no trial number: "
-            f"its tag `trial` is {number!r}."
-        )
+    wanted = KINDS[tags["kind"]]
+    for tag in wanted:
+        if not tags.get(tag, "").isdigit():
+            raise ReportError(
+                f"Run {run.info.run_name!r} ({run.info.run_id}) has no trial number: "
+                f"its tag `{tag}` is {tags.get(tag, '')!r}."
+            )
+    number = tags["trial"]
     return TrialRecord(
         run_id=run.info.run_id,
         name=run.info.run_name or number,
@@ -173,7 +199,15 @@ def _trial(run: Run) -> TrialRecord:
         metrics=run.data.metrics,
         error=tags.get("error"),
         reason=tags.get("reason"),
+        tags=tags,
+        reports=_reports_made(run),
+        of=int(tags["of"]) if "of" in wanted else None,
     )
+
+
+def _reports_made(run: Run) -> int:
+    # The entity shows values only; its message to the server also has the step of the last one.
+    return max((int(metric.step) for metric in run.data.to_proto().metrics), default=0)
 
 
 def with_curves(
@@ -208,10 +242,12 @@ def fetch(tracker: Tracker, run_id: str, path: str, folder: Path) -> Path | None
         raise ReportError(f"{path} of run {run_id} cannot be read: {error}") from error
 
 
-def write_openings(
-    tracker: Tracker, search: Search, openings: Sequence[Mapping[str, Any]]
-) -> None:
-    """Put on record when the test set was opened, and for which trials."""
+def add_opening(
+    tracker: Tracker, search: Search, opening: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """Put on record that the test set was opened; gives all openings on record."""
+    # Read anew: another section, or another report, may have opened it since the search was read.
+    openings = (*read_openings(tracker, search), opening)
     try:
         tracker.set_tag(search.run_id, OPENINGS, json.dumps(list(openings)))
     except MlflowException as error:
@@ -219,6 +255,12 @@ def write_openings(
             f"That the test set is opened cannot be written down on {search.name!r}: {error}\n"
             "A report does not show a test score that is not on record: make the server writable."
         ) from error
+    return openings
+
+
+def read_openings(tracker: Tracker, search: Search) -> tuple[Mapping[str, Any], ...]:
+    """When the test set was opened and for which runs, as it stands on the server now."""
+    return _openings(tracker.get_run(search.run_id))
 
 
 def _openings(run: Run) -> tuple[Mapping[str, Any], ...]:

@@ -13,7 +13,7 @@ class ReportError(Exception):
 
 @dataclass(frozen=True, eq=False)  # compared by identity: thousands of them are put in sets
 class TrialRecord:
-    """One child run: what was tried and what became of it."""
+    """One child run: what was tried and what became of it; a trial, or a re-run of one."""
 
     run_id: str
     name: str
@@ -24,6 +24,13 @@ class TrialRecord:
     error: str | None = None
     reason: str | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)  # only where asked for
+    tags: Mapping[str, str] = field(default_factory=dict)
+    reports: int = 0  # made so far
+    of: int | None = None  # a confirmation run: the trial whose configuration it repeats
+
+    @property
+    def label(self) -> str:
+        return f"{self.number}" if self.of is None else f"re-run {self.number}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ class Search:
     compare: tuple[str, ...] = ()
     published: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    openings: tuple[Mapping[str, Any], ...] = ()
+    openings: tuple[Mapping[str, Any], ...] = ()  # when this was read; see records.read_openings
+    reruns: tuple[TrialRecord, ...] = ()  # confirmation: configurations again, on fresh seeds
 
     @property
     def synthetic(self) -> bool:

@@ -1,202 +1,24 @@
-"""The tables and their sentences: outcomes, best trials, default, published numbers, failures."""
+"""What a chapter of a report is: its text, and the figures that the text shows by name."""
 
-from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from reports.search import Search, TrialRecord
-from reports.statistics import finite, wilson
-from reports.tables import (
-    Table,
-    count_text,
-    duration_text,
-    is_share,
-    joined,
-    markdown,
-    score_text,
-    value_text,
-    without_empty_columns,
-)
-from reports.winner import Choice, Opened
-
-OUTCOMES = ("complete", "stopped", "diverged", "failed", "unfinished")
-SHOWN = 10  # best trials in the table
-ERRORS_SHOWN = 5  # kinds of failure in the appendix
-ERROR_LINES = 12  # of a traceback
+from matplotlib.figure import Figure
 
 
-def outcomes(search: Search) -> str:
-    """What became of the trials, and what they cost in device time."""
-    counts = Counter(trial.outcome for trial in search.trials)
-    rows = []
-    for word in [*OUTCOMES, *sorted(set(counts) - set(OUTCOMES))]:
-        same = [trial for trial in search.trials if trial.outcome == word]
-        rows.append((word, f"{counts[word]:,}", f"{device_seconds(same) / 3600:.3g}"))
-    for word, what in (("infeasible", "never run"), ("retried", "counted above")):
-        if word in search.metrics:
-            rows.append((word, f"{search.metrics[word]:,.0f}", what))
-    total = device_seconds(search.trials)
-    unknown = sum("device_seconds" not in trial.metrics for trial in search.trials)
-    gap = f" {count_text(unknown, 'trial')} did not say what it cost." if unknown else ""
-    table = Table(("outcome", "trials", "device-hours"), tuple(rows), "lrr")
-    return f"{markdown(table)}\n\nTogether {duration_text(total)}.{gap}"
+@dataclass(frozen=True)
+class Section:
+    """Markdown, and figures to be saved beside it as `figures/NAME.png` and `.svg`."""
+
+    text: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
-def device_seconds(trials: tuple[TrialRecord, ...] | list[TrialRecord]) -> float:
-    """Seconds all these trials held their devices, as far as they said so."""
-    return sum(trial.metrics.get("device_seconds", 0.0) for trial in trials)
+def picture(name: str, shows: str) -> str:
+    """A figure in the text; a click leads to its SVG."""
+    return f"[![{shows}](figures/{name}.png)](figures/{name}.svg)"
 
 
-def varied(search: Search) -> list[str]:
-    """Hyperparameters that differ between trials: those the space compares first."""
-    values = defaultdict(set)
-    for trial in search.trials:
-        for key, value in trial.params.items():
-            values[key].add(value)
-    names = sorted(key for key, seen in values.items() if len(seen) > 1)
-    return [n for n in search.compare if n in names] + [
-        n for n in names if n not in search.compare
-    ]
-
-
-def best_trials(search: Search, choice: Choice) -> str:
-    """The best candidates, and the default configuration wherever it came."""
-    shown = list(choice.candidates[:SHOWN])
-    shown += [t for t in search.trials if t.number == 0 and t not in shown]
-    names = varied(search)
-    header = ("trial", "outcome", f"best {search.metric}", "at report", "parameters", "device s")
-    rows = tuple(_trial_row(search, choice, trial, names) for trial in shown)
-    if all(trial.outcome == "complete" for trial in shown):
-        rows = tuple((row[0], "", *row[2:]) for row in rows)
-    table = Table((*header, *names), rows, "llrrrr" + "r" * len(names))
-    text = markdown(without_empty_columns(table))
-    candidates = set(choice.candidates)
-    sign = 1 if search.mode == "max" else -1
-    bar = sign * choice.winner.metrics["score"]
-    ahead = [
-        trial
-        for trial in search.trials
-        if trial not in candidates
-        and finite(trial.metrics.get("score"))
-        and sign * trial.metrics["score"] > bar
-    ]
-    if ahead:
-        shown_ahead = joined(
-            [f"{t.number} ({score_text(t.metrics['score'], search.metric)})" for t in ahead[:5]]
-        )
-        text += (
-            f"\n\n{count_text(len(ahead), 'trial')} scored better without being complete and "
-            f"could not win: {shown_ahead}{' and others' if len(ahead) > 5 else ''}."
-        )
-    return text
-
-
-def _trial_row(
-    search: Search, choice: Choice, trial: TrialRecord, names: list[str]
-) -> tuple[str, ...]:
-    marks = [
-        word
-        for word, holds in (("winner", trial is choice.winner), ("default", trial.number == 0))
-        if holds
-    ]
-    metrics = trial.metrics
-    return (
-        f"{trial.number}" + (f" ({', '.join(marks)})" if marks else ""),
-        trial.outcome,
-        score_text(metrics.get("score"), search.metric),
-        f"{metrics['best_report']:.0f}" if "best_report" in metrics else "",
-        f"{metrics['parameters']:,.0f}" if "parameters" in metrics else "",
-        f"{metrics['device_seconds']:,.3g}" if "device_seconds" in metrics else "",
-        *(value_text(trial.params.get(name, "")) for name in names),
-    )
-
-
-def against_default(search: Search, choice: Choice, validation: int | None) -> str:
-    """Whether searching was worth it: the winner beside trial 0, score and settings."""
-    default = next((trial for trial in search.trials if trial.number == 0), None)
-    if default is None:
-        return "There is no trial 0 on record, so the default configuration is unknown."
-    winner = choice.winner
-    if default is winner:
-        return "**The default configuration won**: no other candidate scored better on validation."
-    ours, theirs = winner.metrics["score"], default.metrics.get("score")
-    if theirs is None or not finite(theirs):
-        return f"The default configuration (trial 0) has no score: it is {default.outcome}."
-    gain = (ours - theirs) * (1 if search.mode == "max" else -1)
-    by = f"{abs(gain) * 100:.2f} points" if is_share(search.metric) else f"{abs(gain):.4g}"
-    verdict = "beats" if gain > 0 else "does not beat" if gain < 0 else "only equals"
-    text = (
-        f"The winner **{verdict} the default** configuration (trial 0, {default.outcome}) on "
-        f"validation: {score_text(ours, search.metric)} against "
-        f"{score_text(theirs, search.metric)}, a difference of {by}."
-    )
-    if is_share(search.metric) and validation and 0 <= ours <= 1:
-        spread = wilson(round(ours * validation), validation)
-        text += (
-            f" A single score on n = {validation:,} examples is uncertain by about "
-            f"±{(spread.high - spread.low) * 50:.2f} points (95 %), and the winner's, being the "
-            "best of many, is flattered by the choice."
-        )
-    rows = tuple(
-        (name, value_text(winner.params.get(name, "")), value_text(default.params.get(name, "")))
-        for name in varied(search)
-        if winner.params.get(name) != default.params.get(name)
-    )
-    if rows:
-        text += "\n\n" + markdown(Table(("hyperparameter", "winner", "default"), rows, "lrr"))
-    return text
-
-
-def published(search: Search, choice: Choice, test: Opened) -> str | None:
-    """Numbers of others, with ours in the same table."""
-    if not search.published:
-        return None
-    if search.synthetic:
-        return "Left out: numbers measured on synthetic data do not stand beside published ones."
-    rows = [
-        (
-            str(entry.get("setting", "")),
-            str(entry.get("metric", "")),
-            _published_value(entry.get("value"), str(entry.get("metric", search.metric))),
-            str(entry.get("note", "")),
-        )
-        for entry in search.published
-    ]
-    name, winner = f"**this search, trial {choice.winner.number}**", choice.winner
-    if test.accuracy is not None:
-        a = test.accuracy
-        note = f"95 % interval {a.low * 100:.2f} to {a.high * 100:.2f} %, n = {a.n:,}"
-        rows.append((name, "test_accuracy", score_text(a.value, "test_accuracy"), note))
-    else:
-        value = score_text(winner.metrics["score"], search.metric)
-        rows.append((name, search.metric, value, "on validation, where it was chosen"))
-    table = Table(("setting", "metric", "value", "note"), tuple(rows), "llrl")
-    return markdown(without_empty_columns(table))
-
-
-def _published_value(value: object, metric: str) -> str:
-    return score_text(value, metric) if isinstance(value, int | float) else str(value or "")
-
-
-def failures(search: Search) -> str | None:
-    """Why trials failed: the commonest last lines, each with one traceback."""
-    failed = [trial for trial in search.trials if trial.outcome == "failed"]
-    if not failed:
-        return None
-    kinds: dict[str, list[TrialRecord]] = defaultdict(list)
-    for trial in failed:
-        lines = (trial.error or trial.reason or "no reason on record").strip().splitlines()
-        kinds[lines[-1].strip() if lines else "no reason on record"].append(trial)
-    parts = []
-    for last, trials in sorted(kinds.items(), key=lambda kind: -len(kind[1]))[:ERRORS_SHOWN]:
-        numbers = joined([str(trial.number) for trial in trials[:10]])
-        more = f" and {len(trials) - 10} more" if len(trials) > 10 else ""
-        parts.append(f"{count_text(len(trials), 'trial')} ({numbers}{more}):")
-        tail = (trials[0].error or last).strip().splitlines()[-ERROR_LINES:]
-        fence = "`" * max(3, max(_ticks(line) for line in tail) + 1)
-        parts.append("\n".join([f"{fence}text", *tail, fence]))
-    if len(kinds) > ERRORS_SHOWN:
-        parts.append(f"{len(kinds) - ERRORS_SHOWN} rarer kinds are left out.")
-    return "\n\n".join(parts)
-
-
-def _ticks(line: str) -> int:
-    return max(map(len, "".join(c if c == "`" else " " for c in line).split()), default=0)
+def paragraphs(*parts: str | None) -> str:
+    """What there is to say, with blank lines between."""
+    return "\n\n".join(part for part in parts if part)

@@ -8,7 +8,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
+from scipy.special import nctdtrinc
 from scipy.stats import binomtest
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 
 T = TypeVar("T")
 
@@ -39,30 +42,78 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> Proportion:
     return Proportion(correct, n, float(interval.low), float(interval.high))
 
 
-def count_correct(
-    ids: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    target_ids: NDArray[np.int64],
-    targets: NDArray[np.int64],
-) -> int:
-    """How many examples have their target as the most probable class, joined by id.
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with the ends of its 95 % interval, and how many values it was made of.
 
-    ids (n,), probabilities (n, classes), target_ids (n,), targets (n,).
-    Raises ValueError where the ids differ or repeat, or a probability is not finite.
+    The ends are nan where they cannot be known.
     """
-    order, target_order = np.argsort(ids), np.argsort(target_ids)
-    if len(np.unique(ids)) != len(ids) or len(np.unique(target_ids)) != len(target_ids):
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def known(self) -> bool:
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Mean of independent values and Student's t-interval; from one value there is no interval."""
+    n = len(values)
+    mean = float(np.mean(values))
+    if n < 2:
+        return Interval(mean, math.nan, math.nan, n)
+    half = student.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)
+    return Interval(mean, float(mean - half), float(mean + half), n)
+
+
+def probability_better(
+    ours: Sequence[float], theirs: Sequence[float], mode: str, confidence: float = 0.95
+) -> Interval:
+    """How probably one more run of ours beats one more of theirs: P(A > B).
+
+    The estimate counts pairs of runs, ties half. The interval inverts the noncentral t (runs
+    normal about their mean, Welch's degrees of freedom). A bootstrap is not used since with the
+    3 to 10 seeds that one can afford it covers far too seldom: where all of ours beat all of
+    theirs it would be 1 to 1. Unknown for fewer than two runs, or where nothing varies.
+    """
+    sign = 1.0 if mode == "max" else -1.0
+    a, b = sign * np.asarray(ours, float), sign * np.asarray(theirs, float)
+    wins = np.sign(a[:, None] - b[None, :])
+    value = float((wins.mean() + 1) / 2)
+    low = high = math.nan
+    if min(len(a), len(b)) > 1 and a.var() + b.var() > 0:
+        parts = [side.var(ddof=1) / len(side) for side in (a, b)]
+        squares = [part**2 / (len(side) - 1) for part, side in zip(parts, (a, b), strict=True)]
+        of_means, of_runs = sum(parts), a.var(ddof=1) + b.var(ddof=1)
+        degrees = of_means**2 / sum(squares)
+        t = (a.mean() - b.mean()) / math.sqrt(of_means)
+        tail = (1 - confidence) / 2
+        # nctdtrinc gives the noncentrality at which t would be so extreme.
+        shifts = nctdtrinc(degrees, np.array([1 - tail, tail]), t)
+        low, high = normal.cdf(shifts * math.sqrt(of_means / of_runs))
+    return Interval(value, float(low), float(high), len(a))
+
+
+def joined_rows(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows at which `ids` (n,) holds `wanted` (n,), whatever the order of both.
+
+    Raises ValueError where the ids differ or repeat.
+    """
+    order, place = np.argsort(ids), np.argsort(wanted)
+    if len(np.unique(ids)) != len(ids) or len(np.unique(wanted)) != len(wanted):
         raise ValueError("an id occurs more than once")
-    if not np.array_equal(ids[order], target_ids[target_order]):
-        missing = len(np.setdiff1d(target_ids, ids))
-        unknown = len(np.setdiff1d(ids, target_ids))
+    if not np.array_equal(ids[order], wanted[place]):
+        missing, unknown = len(np.setdiff1d(wanted, ids)), len(np.setdiff1d(ids, wanted))
         raise ValueError(
-            f"ids do not match: {missing} of {len(target_ids)} examples lack a prediction, "
+            f"ids do not match: {missing} of {len(wanted)} examples lack a prediction, "
             f"{unknown} predictions belong to no example"
         )
-    if not np.isfinite(probabilities).all():
-        raise ValueError("a probability is not finite")
-    return int((probabilities.argmax(axis=1)[order] == targets[target_order]).sum())
+    rows = np.empty(len(ids), dtype=np.int64)
+    rows[place] = order
+    return rows
 
 
 def finite(value: float | None) -> bool:

@@ -1,19 +1,20 @@
 """The sealed test set: the winner is picked on validation, and only then is it opened."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from reports.records import Tracker, fetch, write_openings
-from reports.search import ReportError, Search, TrialRecord
-from reports.statistics import Proportion, count_correct, finite, ranked, wilson
+from reports.predictions import Predicted, read_examples, read_predictions, right
+from reports.records import Tracker, add_opening, read_openings
+from reports.search import Search, TrialRecord
+from reports.statistics import Proportion, finite, ranked, wilson
+from reports.tables import joined
+
+SEEDS = 2  # re-runs that a configuration must have before its mean can decide
+NAMED = 8  # members of an ensemble that a sentence names
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Choice:
 
     candidates: tuple[TrialRecord, ...]
     only_complete: bool  # False: no trial was complete, so all with a score are candidates
+    confirmed: bool = False  # True: the winner has the best mean over fresh seeds
 
     @property
     def winner(self) -> TrialRecord:
@@ -38,21 +40,47 @@ class Opened:
 
 
 def choose(search: Search) -> Choice | None:
-    """Complete trials by their validation score; every scored trial if none is complete."""
+    """Complete trials by their validation score; every scored trial if none is complete.
+
+    Where configurations were run again, the one of the best mean over fresh seeds wins, since a
+    search score is flattered by having been the best of many.
+    """
     scored = [trial for trial in search.trials if finite(trial.metrics.get("score"))]
     complete = [trial for trial in scored if trial.outcome == "complete"]
     pool = ranked(complete or scored, lambda trial: trial.metrics["score"], search.mode)
-    return Choice(tuple(pool), bool(complete)) if pool else None
+    best = next(iter(confirmed_ranking(search)), None)
+    first = [trial for trial in scored if trial.number == best]
+    pool = first + [trial for trial in pool if trial not in first]
+    return Choice(tuple(pool), bool(complete), bool(first)) if pool else None
+
+
+def confirmed(search: Search) -> dict[int, tuple[TrialRecord, ...]]:
+    """Complete re-runs with a score by the trial they repeat; a seed run twice counts once."""
+    found: dict[int, dict[str, TrialRecord]] = {}
+    for run in search.reruns:
+        if run.of is not None and run.outcome == "complete" and finite(run.metrics.get("score")):
+            found.setdefault(run.of, {})[run.params.get("seed", run.label)] = run
+    return {of: tuple(by_seed.values()) for of, by_seed in sorted(found.items())}
+
+
+def confirmed_ranking(search: Search) -> list[int]:
+    """Configurations with at least SEEDS re-runs, by the mean of these, best first."""
+    known = {trial.number for trial in search.trials if finite(trial.metrics.get("score"))}
+    means = {
+        of: float(np.mean([run.metrics["score"] for run in runs]))
+        for of, runs in confirmed(search).items()
+        if len(runs) >= SEEDS and of in known
+    }
+    return ranked(means, lambda of: means[of], search.mode)
 
 
 def data_sizes(tracker: Tracker, search: Search) -> dict[str, int]:
     """Number of examples of the splits whose ids the search has stored; opens no prediction."""
     sizes = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for split in ("validation", "test"):
-            path = fetch(tracker, search.run_id, f"data/{split}.parquet", Path(folder))
-            if path is not None:
-                sizes[split] = _read(path, f"data/{split}.parquet", search.name).num_rows
+    for split in ("validation", "test"):
+        examples = read_examples(tracker, search, split)
+        if examples is not None:
+            sizes[split] = len(examples)
     return sizes
 
 
@@ -62,64 +90,81 @@ def open_test(tracker: Tracker, search: Search, winner: TrialRecord) -> Opened:
     Raises ReportError where predictions and examples do not belong together, or where the
     opening cannot be put on record.
     """
-    for opening in search.openings:
+    openings = read_openings(tracker, search)
+    for opening in openings:
         if opening.get("trial") == winner.number:
-            return Opened(wilson(int(opening["correct"]), int(opening["n"])), search.openings)
-    with tempfile.TemporaryDirectory() as folder:
-        data = fetch(tracker, search.run_id, "data/test.parquet", Path(folder))
-        predicted = fetch(tracker, winner.run_id, "predictions/test.parquet", Path(folder))
-        if data is None or predicted is None:
-            return Opened(None, search.openings, "no test predictions are stored for it")
-        truth = _read(data, "data/test.parquet", search.name)
-        guesses = _read(predicted, "predictions/test.parquet", winner.name)
-    classes = [f"p{i}" for i in range(guesses.num_columns)]
-    classes = [name for name in classes if name in guesses.column_names]
-    if not classes or "target" not in truth.column_names:
-        return Opened(None, search.openings, "its predictions are not class probabilities")
-    try:
-        correct = count_correct(
-            guesses["id"].to_numpy(),
-            np.column_stack([guesses[name].to_numpy() for name in classes]),
-            truth["id"].to_numpy(),
-            truth["target"].to_numpy(),
-        )
-        accuracy = wilson(correct, truth.num_rows)
-    except (KeyError, ValueError) as error:
-        raise ReportError(
-            f"The test predictions of run {winner.name!r} ({winner.run_id}) cannot be judged: "
-            f"{error}\nThey must hold the ids of data/test.parquet of the search {search.name!r}."
-        ) from error
-    openings = (*search.openings, _entry(winner, accuracy))
-    write_openings(tracker, search, openings)
-    return Opened(accuracy, openings)
+            return Opened(wilson(int(opening["correct"]), int(opening["n"])), openings)
+    found = _read(tracker, search, [winner])
+    if found is None:
+        return Opened(None, openings, "no test predictions are stored for it that can be judged")
+    correct = int(right(found.outputs[0], found.examples.targets).sum())
+    accuracy = wilson(correct, len(found.examples))
+    entry = {"trial": winner.number, "accuracy": accuracy.value, "n": accuracy.n}
+    return Opened(accuracy, _record(tracker, search, {**entry, "correct": correct}))
 
 
-def _entry(winner: TrialRecord, accuracy: Proportion) -> dict[str, Any]:
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "trial": winner.number,
-        "accuracy": accuracy.value,
-        "n": accuracy.n,
-        "correct": accuracy.correct,
-    }
+def open_predictions(
+    tracker: Tracker, search: Search, runs: Sequence[TrialRecord], entry: Mapping[str, Any]
+) -> Predicted | None:
+    """The test predictions of these runs, once it is on record that they are opened.
+
+    `entry` says what they are opened as; what is on record in the same words is not written
+    again. None, and no record, where one of them has no test predictions that can be judged.
+    """
+    found = _read(tracker, search, runs)
+    if found is None:
+        return None
+    if not recorded(read_openings(tracker, search), entry):
+        _record(tracker, search, {**entry, "n": len(found.examples)})
+    return found
 
 
-def _read(path: Path, artifact: str, run: str) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise ReportError(
-            f"The artifact {artifact} of run {run!r} is no readable Parquet file: {error}"
-        ) from error
+def recorded(openings: Sequence[Mapping[str, Any]], entry: Mapping[str, Any]) -> bool:
+    """Whether the test set was opened for this before."""
+    wanted = {key: value for key, value in entry.items() if key != "again"}
+    return any(wanted == {key: o.get(key) for key in wanted} for o in openings)
+
+
+def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord]) -> Predicted | None:
+    examples = read_examples(tracker, search, "test")
+    if examples is None:
+        return None
+    found = read_predictions(tracker, search, runs, examples)
+    return found if len(found.runs) == len(runs) else None
+
+
+def _record(
+    tracker: Tracker, search: Search, entry: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return add_opening(tracker, search, {"time": now, **entry})
 
 
 def openings_text(openings: Sequence[Mapping[str, Any]]) -> str:
-    """How often, when and for which trials the test set was opened, in one sentence."""
+    """How often, when and for what the test set was opened, in one sentence."""
     if not openings:
         return "The test set of this search has not been opened."
     times = {1: "once", 2: "twice"}.get(len(openings), f"{len(openings)} times")
-    each = "; ".join(
-        f"for trial {o.get('trial')} at {o.get('time')} ({o.get('correct')} of {o.get('n')} right)"
-        for o in openings
-    )
-    return f"The test set of this search was opened {times}: {each}."
+    each = "; ".join(_opening_text(opening) for opening in openings)
+    again = sum(bool(opening.get("again")) for opening in openings)
+    asked = f" Of these, {again} by `--open-test-again`." if again else ""
+    return f"The test set of this search was opened {times}: {each}.{asked}"
+
+
+def winner_changed(openings: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the test set was opened for one winner, and later for another."""
+    return len({opening["trial"] for opening in openings if "trial" in opening}) > 1
+
+
+def _opening_text(opening: Mapping[str, Any]) -> str:
+    time = opening.get("time")
+    if "reruns_of" in opening:
+        runs = len(opening.get("runs", ()))
+        return f"for {runs} re-runs of trial {opening['reruns_of']} at {time}"
+    if "ensemble" in opening:
+        members = list(opening.get("members", ()))
+        more = f" and {len(members) - NAMED} more" if len(members) > NAMED else ""
+        names = ", ".join(members[:NAMED]) + more if more else joined(members)
+        return f'for the ensemble "{opening["ensemble"]}" of {names} at {time}'
+    counts = f"({opening.get('correct')} of {opening.get('n')} right)"
+    return f"for trial {opening.get('trial')} at {time} {counts}"

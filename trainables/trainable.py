@@ -6,6 +6,7 @@ itself into the folder of the attempt, where the next attempt finds them.
 
 from __future__ import annotations
 
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ class Trial(tune.Trainable):
             reports=settings.reports,
             metric=self.space.metric,
             mode=self.space.mode,
-            device=torch.device("cuda" if ray.get_gpu_ids() else "cpu"),
+            device=torch.device("cuda" if _gpus() else "cpu"),
             data=settings.data,
             cache=settings.cache,
             source=settings.source,
@@ -115,7 +116,17 @@ class Trial(tune.Trainable):
 
     def _result(self, heard: int) -> dict[str, Any]:
         run = self.run
-        return {"report": run.done, "history": run.history[heard:], "facts": dict(run.facts)}
+        return {
+            "report": run.done,
+            "history": run.history[heard:],
+            "facts": dict(run.facts),
+            "place": f"{platform.node()}/{run.device.type}{','.join(map(str, _gpus()))}",
+        }
+
+
+def _gpus() -> list[int]:
+    # Asked outside of a cluster, Ray would start one to answer.
+    return ray.get_gpu_ids() if ray.is_initialized() else []
 
 
 def _go_on_from_earlier(folder: Path, attempt: int) -> None:

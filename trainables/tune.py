@@ -11,7 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from cluster import campaign, preview
+from cluster import campaign, confirmation, preview
+from cluster.drive import Choices
 from cluster.points import distributions, field_of
 from cluster.scheduler import SCHEDULERS
 from cluster.study import SAMPLERS
@@ -34,10 +35,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="fix a value")
     p.add_argument("--trials", type=positive(int), help="configurations to try")
     p.add_argument("--reports", type=positive(int), help="reports of a full trial")
-    p.add_argument("--seeds", type=positive(int), help="runs of every arm, in a space with arms")
+    p.add_argument(
+        "--seeds", type=positive(int), help="runs of each arm or, with --confirm, trial"
+    )
     p.add_argument("--seed", type=int, help="seed of sampler and training (default 0)")
     p.add_argument("--sampler", choices=SAMPLERS)
     p.add_argument("--scheduler", choices=SCHEDULERS, help="early stopping")
+    p.add_argument("--control", type=positive(int), metavar="N", help="trials never stopped early")
+    p.add_argument("--confirm", type=positive(int), metavar="K", help="run the best K again")
     p.add_argument("--time-budget", type=seconds, metavar="TIME", help="such as 90s, 30m, 2h")
     p.add_argument("--concurrency", type=positive(int), help="trials at once (default: all room)")
     p.add_argument("--gpus-per-trial", type=positive(float), help="such as 0.25")
@@ -101,8 +106,11 @@ def command(options: argparse.Namespace, console: Console) -> int:
             console.print(f"{name:22s} {load(name).question}", highlight=False, soft_wrap=True)
         return 0 if options.list else usage()
     space = load(options.space)
-    if options.seeds and not space.arms:
-        raise UserError(f"--seeds repeats the arms of a space, and {space.name} has none")
+    if options.seeds and not space.arms and not options.confirm:
+        raise UserError(
+            f"--seeds repeats the arms of a space, and {space.name} has none; "
+            "or, with --confirm K, the best trials"
+        )
     fixed = parse(space, options.set)
     if options.seed is not None and "seed" in vars(space.config()) and "seed" not in fixed:
         fixed["seed"] = options.seed
@@ -117,7 +125,7 @@ def command(options: argparse.Namespace, console: Console) -> int:
         weights=options.weights_dir,
         teacher=options.teacher,
     )
-    chosen = campaign.Choices(
+    chosen = Choices(
         trials=options.trials,
         reports=options.reports,
         seeds=options.seeds,
@@ -131,11 +139,16 @@ def command(options: argparse.Namespace, console: Console) -> int:
         concurrency=options.concurrency,
         gpus=options.gpus_per_trial,
         address=options.address,
+        control=options.control,
     )
     if options.dry_run:
         settings = campaign.settings(space, chosen, options.storage)
         preview.show(space, fixed, run, settings["trials"], settings["scheduler"], console)
         return 0
+    if options.confirm:
+        return confirmation.conduct(
+            options.space, space, run, chosen, options.storage, console, options.confirm
+        )
     return campaign.conduct(options.space, space, run, chosen, options.storage, console)
 
 

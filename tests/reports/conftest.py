@@ -123,9 +123,10 @@ def _write_trial(
     number = trial["number"]
     tags = {
         "mlflow.parentRunId": parent,
-        "kind": "trial",
+        "kind": "trial" if "of" not in trial else "confirmation",
         "search": "abc",
         "trial": str(number),
+        **({"of": str(trial["of"])} if "of" in trial else {}),
         **{key: trial[key] for key in ("outcome", "error", "reason") if trial.get(key)},
     }
     run = client.create_run(experiment, run_name=f"digits-{number:03d}", tags=tags).info.run_id
@@ -141,6 +142,17 @@ def _write_trial(
     if "correct" in trial:
         guesses = _predictions(N["test"], trial["correct"])
         _put(client, run, artifacts, "predictions/test.parquet", guesses)
+    for split, outputs in trial.get("outputs", {}).items():
+        path = f"predictions/{split}.parquet"
+        _put(client, run, artifacts, path, stored(outputs))
+
+
+def stored(outputs: np.ndarray) -> pa.Table:
+    """Probabilities (n, classes) or answers (n,), in the order of the examples."""
+    ids = {"id": np.arange(len(outputs)) + 1000}
+    if outputs.ndim == 1:
+        return pa.table({**ids, "answer": outputs})
+    return pa.table({**ids, **{f"p{i}": column for i, column in enumerate(outputs.T)}})
 
 
 def _put(client: MlflowClient, run: str, scratch: Path, path: str, table: pa.Table) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-import reports.__main__
+import reports.curves
+from reports.__main__ import main
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -136,7 +138,7 @@ def test_a_space_without_predictions(
     write_search(some_trials, {"metric": "validation_loss", "mode": "min"}, data=False)
     text = read_report()
     assert "The winner is trial 4 (`digits-004`) with 0.9 at" in text
-    assert "no test predictions are stored for it" in text
+    assert "no test predictions" in text
     assert "winner test accuracy" not in text
     assert "on validation, where it was chosen" in text
 
@@ -188,7 +190,116 @@ def test_the_newest_search_is_read(
 def test_a_crowded_figure_keeps_the_default(
     write_search: Write, read_report: Read, some_trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports.__main__, "DRAWN", 2)
+    monkeypatch.setattr(reports.curves, "DRAWN", 2)
     write_search(some_trials)
     text = read_report()
     assert "9 trials of 12 not drawn." in text  # drawn: the winner, the last, the default
+
+
+def artifacts(client: MlflowClient, run: str, path: str = "report") -> set[str]:
+    found = set()
+    for entry in client.list_artifacts(run, path):
+        found |= artifacts(client, run, entry.path) if entry.is_dir else {entry.path}
+    return found
+
+
+def test_the_report_is_put_beside_the_search(
+    write_search: Write,
+    read_report: Read,
+    some_trials: Trials,
+    client: MlflowClient,
+    tmp_path: Path,
+) -> None:
+    parent = write_search(some_trials)
+    text = read_report("digits", "--html")
+    logged = artifacts(client, parent)
+    for name in re.findall(r"\(([^() ]+\.(?:png|svg))\)", text):
+        assert f"report/{name}" in logged
+    assert {"report/report.md", "report/report.html", "report/tables/trials.csv"} <= logged
+    page = Path(client.download_artifacts(parent, "report/report.html", str(tmp_path)))
+    assert page.read_text() == (tmp_path / "out/report.html").read_text()
+    assert page.read_text().count("data:image/png") == text.count(".png)")
+
+
+def test_logging_can_be_left_out_and_is_not_fatal(
+    write_search: Write,
+    read_report: Read,
+    some_trials: Trials,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parent = write_search(some_trials[:2])
+    read_report("digits", "--no-log")
+    assert not artifacts(client, parent)
+    assert not (tmp_path / "out/report.html").exists()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", full)
+    assert "# digits" in read_report()
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_several_names_at_once(
+    write_search: Write,
+    some_trials: Trials,
+    storage: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_search(some_trials[:2])
+    arguments = ["--storage", str(storage), "--out", str(tmp_path / "all"), "--no-log"]
+    assert main(["digits", "none", *arguments]) == 2
+    assert "No experiment 'none'" in capsys.readouterr().err
+    assert (tmp_path / "all/digits/report.md").is_file()
+
+
+def test_every_chapter_of_a_full_search(
+    write_search: Write,
+    read_report: Read,
+    some_trials: Trials,
+    client: MlflowClient,
+    tmp_path: Path,
+) -> None:
+    for trial in some_trials:
+        right = round(trial["score"] * 300)
+        guesses = (np.arange(300) + (np.arange(300) >= right)) % 4
+        trial["outputs"] = {"validation": np.eye(4)[guesses] * 0.8 + 0.05}
+    tags = {"rungs": "[1, 3]", "resources": '{"cpu": 1.0, "gpu": 0.5}'}
+    write_search(some_trials, tags)
+    for run in client.search_runs(["1"], "tags.kind = 'trial'"):
+        number = int(run.data.tags["trial"])
+        spans = [[number * 60.0, number * 60.0 + 50, f"host-{number % 2}/GPU 0"]]
+        client.set_tag(run.info.run_id, "spans", json.dumps(spans))
+        if number < 4:
+            client.set_tag(run.info.run_id, "control", "yes")
+    text = read_report()
+    drawn = {path.stem for path in (tmp_path / "out/figures").glob("*.png")}
+    assert drawn == {
+        "asha_audit",
+        "budget",
+        "confusion",
+        "hyperparameters",
+        "parallel_coordinates",
+        "parameters",
+        "timeline",
+        "training_curves",
+    }
+    assert "7 trials ran to the end, and below 10 the importances would be noise" in text
+    assert "4 control trials ran to the end" in text
+    assert row(text, "a |")[4] == "75"
+    assert "12 attempts on 2 devices" in text
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_scores_that_are_all_alike(
+    mode: str, write_search: Write, read_report: Read, some_trials: Trials
+) -> None:
+    for trial in some_trials:
+        trial["score"] = 0.0
+        trial["curves"] = {"validation_accuracy": [0.0] * 9, "train_loss": [0.0] * 9}
+    write_search(some_trials, {"mode": mode, "sampler": "random"})
+    assert "**The default configuration won**" in read_report()

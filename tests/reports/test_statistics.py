@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from reports.statistics import count_correct, finite, ranked, smoothed, thinned, wilson
+from reports.statistics import finite, joined_rows, ranked, smoothed, thinned, wilson
 
 
 def wilson_by_hand(k: int, n: int) -> tuple[float, float]:
@@ -38,20 +38,16 @@ def test_no_proportion(correct: int, n: int) -> None:
         wilson(correct, n)
 
 
-def test_predictions_are_joined_by_id() -> None:
-    ids = np.array([7, 5, 9])
-    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
-    assert count_correct(ids, probabilities, np.array([5, 7, 9]), np.array([1, 0, 0])) == 2
+def test_rows_are_joined_by_id() -> None:
+    ids, wanted = np.array([7, 5, 9]), np.array([9, 7, 5])
+    assert list(ids[joined_rows(ids, wanted)]) == [9, 7, 5]
 
 
-def test_predictions_that_do_not_fit_are_refused() -> None:
-    two, targets = np.full((2, 2), 0.5), np.array([0, 1])
+def test_ids_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="1 of 2 examples lack a prediction, 1 predictions"):
-        count_correct(np.array([1, 2]), two, np.array([1, 3]), targets)
+        joined_rows(np.array([1, 2]), np.array([1, 3]))
     with pytest.raises(ValueError, match="more than once"):
-        count_correct(np.array([1, 1]), two, np.array([1, 3]), targets)
-    with pytest.raises(ValueError, match="not finite"):
-        count_correct(np.array([1, 3]), two * math.nan, np.array([1, 3]), targets)
+        joined_rows(np.array([1, 1]), np.array([1, 3]))
 
 
 def test_infinity_as_databases_store_it_is_not_finite() -> None:

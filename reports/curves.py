@@ -1,57 +1,59 @@
-"""Figures of a report: one style, and one function per figure from records to a matplotlib figure.
+"""Training curves: metrics over reports, as reported and smoothed, coloured by score."""
 
-Every figure is saved as PNG for reading and as SVG for print, the same bytes each time.
-"""
+from collections.abc import Sequence
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
+from reports.records import Tracker, with_curves
 from reports.search import Curve, Search, TrialRecord
-from reports.statistics import finite, ranked, smoothed
-from reports.tables import is_share
+from reports.sections import Section, picture
+from reports.statistics import SMOOTHED_FROM, finite, ranked, smoothed, thinned
+from reports.style import (
+    MARK,
+    empty_figure,
+    extended,
+    log_axis,
+    score_axis,
+    score_colours,
+    style,
+    words,
+)
+from reports.tables import count_text, is_share
+from reports.winner import Choice
 
-MARK = "#c1440e"  # a red that differs from every viridis shade in lightness and hue
-SCALED_FROM = 0.4  # this share of the scores, the worst, gets one colour: the rest is of interest
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The look of all figures: thin grey frames, one font size, no machine-dependent bytes."""
-    settings: dict[Any, Any] = {
-        "font.size": 9,
-        "axes.titlesize": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": "0.35",
-        "axes.grid": True,
-        "grid.color": "0.92",
-        "axes.axisbelow": True,
-        "legend.frameon": False,
-        "legend.fontsize": 8,
-        "svg.hashsalt": "tunery",  # else matplotlib draws ids at random
-        "figure.dpi": 160,
-        "savefig.facecolor": "white",
-    }
-    with matplotlib.rc_context(settings):
-        yield
+DRAWN = 100  # trials in the figure: more only add ink, and each costs a request per metric
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write `name`.png and `name`.svg into the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with style():
-        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+def section(tracker: Tracker, search: Search, choice: Choice) -> Section:
+    """Curves of the best trials and of some of the others."""
+    candidates = set(choice.candidates)
+    others = [trial for trial in search.trials if trial not in candidates]
+    keys = curve_keys(search)
+    drawn = thinned([*choice.candidates, *others], DRAWN)
+    drawn += [trial for trial in search.trials if trial.number == 0 and trial not in drawn]
+    trials = with_curves(tracker, drawn, keys)
+    figure = training_curves(search, trials, choice.winner.number, keys)
+    if figure is None:
+        return Section(
+            "No trial made two reports that could be joined by a line, so no curve is drawn."
+        )
+    text = (
+        f"{picture('training_curves', 'Training curves of the trials')}\n\n"
+        "One line per trial, the darker the better; the winner in red, the default dashed. "
+        f"Curves of {SMOOTHED_FROM} reports or more are drawn thin as reported and thick as "
+        "smoothed (Savitzky-Golay, quadratic, over a quarter of the curve, at least five "
+        "reports). The worst two fifths of the scores share one colour, and trials far off the "
+        "others may leave the frame."
+    )
+    left_out = len(search.trials) - sum(any(trial.curves.values()) for trial in trials)
+    if left_out:
+        text += f" {count_text(left_out, 'trial')} of {len(search.trials):,} not drawn."
+    return Section(text, {"training_curves": figure})
 
 
 def curve_keys(search: Search) -> tuple[str, ...]:
@@ -72,11 +74,9 @@ def training_curves(
     scores = [t.metrics["score"] for t in trials if finite(t.metrics.get("score"))]
     if not keys or not scores:
         return None
-    colours, norm = _colours(scores, search.mode)
+    colours, norm = score_colours(scores, search.mode)
     with style():
-        figure = Figure(figsize=(4.1 * len(keys) + 0.9, 3.3), layout="constrained")
-        if search.synthetic:  # figures are passed on without the report around them
-            figure.suptitle("SYNTHETIC DATA", color=MARK)
+        figure = empty_figure(search, 4.1 * len(keys) + 0.9, 3.3)
         panels = figure.subplots(1, len(keys), squeeze=False)[0]
         for axes, key in zip(panels, keys, strict=True):
             _lines(axes, search, trials, winner, key, colours, norm)
@@ -85,12 +85,11 @@ def training_curves(
         bar = figure.colorbar(
             ScalarMappable(norm, colours),
             ax=list(panels),
-            label=f"best {_words(search.metric)} of the trial",
-            extend=_extend(scores, norm),
+            label=f"best {words(search.metric)} of the trial",
+            extend=extended(scores, norm),
             pad=0.02,
         )
-        if is_share(search.metric):
-            bar.ax.yaxis.set_major_formatter(FuncFormatter(_per_cent))
+        score_axis(bar.ax.yaxis, search.metric)
     return figure
 
 
@@ -132,12 +131,9 @@ def _frame(axes: Axes, curves: Sequence[Curve], key: str) -> None:
     if is_share(key):
         # A few trials that learn nothing must not press all others into a band at the top.
         low = max(low, 2 * np.quantile(values, 0.2) - high)
-        axes.yaxis.set_major_formatter(FuncFormatter(_per_cent))
+        score_axis(axes.yaxis, key)
     elif low > 0 and high / low > 30:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        log_axis(axes, "y")
     elif values.size > 20:
         high = min(high, np.quantile(values, 0.98))
     if axes.get_yscale() == "linear" and high > low:
@@ -145,33 +141,8 @@ def _frame(axes: Axes, curves: Sequence[Curve], key: str) -> None:
         axes.set_ylim(low - margin, high + margin)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("report")
-    axes.set_ylabel(_words(key))
-
-
-def _colours(scores: Sequence[float], mode: str) -> tuple[Colormap, Normalize]:
-    # viridis without its palest fifth, which is lost on paper; the better, the darker.
-    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, 256))
-    colours = ListedColormap(shades[::-1] if mode == "max" else shades)
-    ends = (SCALED_FROM, 1) if mode == "max" else (0, 1 - SCALED_FROM)
-    low, high = np.quantile(scores, ends)
-    return colours, Normalize(low, high if high > low else low + 1e-9, clip=True)
-
-
-def _extend(scores: Sequence[float], norm: Normalize) -> str:
-    low, high = norm.vmin or 0.0, norm.vmax or 0.0
-    below, above = min(scores) < low, max(scores) > high
-    return {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
-        (below, above), "neither"
-    )
+    axes.set_ylabel(words(key))
 
 
 def _drawable(trial: TrialRecord, key: str) -> Curve:
     return tuple(point for point in trial.curves.get(key, ()) if finite(point[1]))
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ")
-
-
-def _per_cent(value: float, _: object = None) -> str:
-    return f"{value * 100:.4g} %"

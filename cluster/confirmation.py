@@ -1,0 +1,127 @@
+"""Runs the best configurations and the default again, at full budget on fresh seeds.
+
+The best score of a search is the best of many, and so flattered; the re-runs are not. They are
+a ledger of their own inside the search's folder, and child runs of the same parent.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cluster import campaign, opening, server, summary
+from cluster import ledger as ledgers
+from cluster.drive import Choices, Drive, drive
+from cluster.ledger import Ledger
+from cluster.progress import number
+from cluster.story import Story
+from cluster.study import Point
+from searchspaces import SearchSpace
+from trainables.errors import UserError
+from trainables.run import Run
+
+FOLDER = "confirm"
+FIRST_SEED = 1001
+SEEDS = 5
+
+
+def conduct(
+    name: str,
+    space: SearchSpace[Any],
+    run: Run,
+    chosen: Choices,
+    storage: Path,
+    console: Console,
+    best: int,
+) -> int:
+    """Confirm the newest search of a space, or go on confirming it; gives the exit code."""
+    opening.check_storage(storage)
+    folder = ledgers.newest(storage, space.name)
+    if folder is None:
+        raise UserError(f"there is no search of {space.name} in {storage} to confirm")
+    found = ledgers.reopen(folder)
+    ledger = None
+    try:
+        settings = found.settings
+        run.reports = settings["reports"]
+        client = server.connect(chosen.tracking_uri or settings["tracking_uri"])
+        campaign.check_data(found, campaign.prepare(space, settings["fixed"], run))
+        points = list(plan(found, space, best, chosen.seeds or SEEDS))
+        ledger = ledgers.attach(folder / FOLDER, _settings(found, folder / FOLDER, points))
+        picked = sorted({point.tags["of"] for point in points}, key=int)
+        console.print(
+            f"[bold]{space.name}[/]: trials {', '.join(picked)} again on fresh seeds, "
+            f"{len(points)} runs",
+            highlight=False,
+        )
+        done = drive(Drive(name, space, run, chosen, console, ledger, client, points))
+        console.print(table(ledger, found))
+        following = summary.next_commands(space, found, storage)
+        console.print(following, highlight=False, soft_wrap=True)
+        return done.exit_code(console)
+    finally:
+        if ledger is not None:
+            ledger.close()
+        found.close()
+
+
+def plan(found: Ledger, space: SearchSpace[Any], best: int, seeds: int) -> Iterator[Point]:
+    """Give a point per configuration and fresh seed, the seeds in the outer loop.
+
+    Raises UserError where no trial is complete, or where a configuration has no seed.
+    """
+    complete = [s for s in found.rank(found.stories.values()) if s.outcome == "complete"]
+    if not complete:
+        raise UserError(f"no trial of {found.folder} is complete: there is nothing to confirm")
+    if "seed" not in complete[0].config:
+        raise UserError(f"{space.name} has no seed to run a configuration again on")
+    picked: dict[int, Story] = {story.trial: story for story in complete[:best]}
+    if 0 in found.stories:
+        picked.setdefault(0, found.stories[0])
+    used = {story.config["seed"] for story in found.stories.values()}
+    fresh = (seed for seed in itertools.count(FIRST_SEED) if seed not in used)
+    for seed in itertools.islice(fresh, seeds):
+        for trial, story in picked.items():
+            yield Point({}, {**story.config, "seed": seed}, {"of": str(trial)})
+
+
+def table(ledger: Ledger, found: Ledger) -> Table:
+    """Show each configuration's mean over seeds beside its search score."""
+    scores: dict[int, list[float]] = defaultdict(list)
+    for story in ledger.stories.values():
+        if story.outcome == "complete" and (best := ledger.best(story)):
+            scores[int(story.tags["of"])].append(best[0])
+    shown = Table(title=f"{ledger.metric} again", title_justify="left", box=None)
+    for column in ("trial", "search score", "mean on fresh seeds", "standard deviation", "n"):
+        shown.add_column(column, justify="right")
+    order = sorted(scores, key=lambda trial: mean(scores[trial]), reverse=ledger.mode == "max")
+    for trial in order:
+        own, again = found.best(found.stories[trial]), scores[trial]
+        spread = number(stdev(again)) if len(again) > 1 else ""
+        searched = number(own[0]) if own else ""
+        shown.add_row(f"{trial:03d}", searched, number(mean(again)), spread, str(len(again)))
+    return shown
+
+
+def _settings(found: Ledger, folder: Path, points: list[Point]) -> dict[str, Any]:
+    # Earlier confirmations of this search, of other configurations, stay and are gone on with.
+    old = ledgers.read_settings(folder) if (folder / "search.json").exists() else {}
+    keys = {*old.get("points", []), *(json.dumps(dict(p.fixed), sort_keys=True) for p in points)}
+    return {
+        **found.settings,
+        "name": f"{found.folder.name}-confirm",
+        "kind": "confirmation",
+        "trials": len(keys),
+        "points": sorted(keys),
+        "sampler": "random",
+        "scheduler": "none",
+        "control": 0,
+    }

@@ -1,0 +1,124 @@
+"""Drives the trials of a ledger to their outcomes: study, tracker and Ray, up and down again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from mlflow.tracking import MlflowClient
+from rich.console import Console
+
+from cluster import opening, search, tracking
+from cluster.attempts import Attempts
+from cluster.ledger import Ledger
+from cluster.points import field_of
+from cluster.progress import Screen
+from cluster.study import Point, Study
+from searchspaces import SearchSpace
+from trainables.run import Run
+from trainables.trainable import Settings
+
+INTERRUPTED, BEHIND = 130, 3
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user asked for; None where the space or an earlier search decides."""
+
+    trials: int | None = None
+    reports: int | None = None
+    seeds: int | None = None
+    seed: int | None = None
+    sampler: str | None = None
+    scheduler: str | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    tracking_uri: str | None = None
+    going: opening.Going = None
+    budget: float | None = None
+    concurrency: int | None = None
+    gpus: float | None = None
+    address: str | None = None
+    control: int | None = None
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What is to be driven, and with what; `name` is the space's name or file."""
+
+    name: str
+    space: SearchSpace[Any]
+    run: Run
+    chosen: Choices
+    console: Console
+    ledger: Ledger
+    client: MlflowClient
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class Driven:
+    """How it ended."""
+
+    done: bool
+    late: bool
+    infeasible: int
+    trouble: str | None
+
+    def exit_code(self, console: Console) -> int:
+        """Say what is left to do, if anything, and give the exit code for it."""
+        if self.trouble:
+            console.print(self.trouble, style="yellow", highlight=False, soft_wrap=True)
+        if not self.done:
+            again = "the time budget is spent" if self.late else "interrupted"
+            console.print(f"{again}: the same command with --resume goes on", style="yellow")
+            if not self.late:
+                return INTERRUPTED
+        return BEHIND if self.trouble else 0
+
+
+def drive(what: Drive) -> Driven:
+    """Run attempts until every trial has its outcome, the time is up or the user interrupts."""
+    ledger, chosen = what.ledger, what.chosen
+    study = Study(ledger, what.space, list(what.points))
+    deadline = time.time() + chosen.budget if chosen.budget else None
+    tracker = tracking.Tracker(
+        what.client, ledger, ledger.settings["artifacts"], lambda: study.infeasible
+    )
+    attempts = Attempts(ledger, study, ledger.settings["trials"], deadline, tracker.touch)
+    tracker.start()
+    done = ledger.finished
+    try:
+        if not done:
+            search.start_ray(chosen.address)
+            done = _run(what, attempts, tracker)
+    finally:
+        trouble = tracker.close(finished=done)
+        if ray.is_initialized():
+            ray.shutdown()
+    return Driven(done, attempts.late, study.infeasible, trouble)
+
+
+def _run(what: Drive, attempts: Attempts, tracker: tracking.Tracker) -> bool:
+    run, name = what.run, what.name
+    resources = search.share_out(
+        dict(what.space.resources), what.chosen.gpus, what.chosen.concurrency
+    )
+    worker = Settings(
+        space=str(Path(name).resolve()) if name.endswith(".py") else name,
+        folder=what.ledger.folder.resolve(),
+        cache=run.cache.resolve(),
+        reports=run.reports,
+        data=run.data,
+        source=run.source,
+        weights=run.weights,
+        teacher=run.teacher,
+        threads=max(1, int(resources.cpus)),
+    )
+    settings = what.ledger.settings
+    searched = list(dict.fromkeys(map(field_of, settings["parameters"])))
+    with Screen(attempts, searched, what.console, lambda: tracker.behind) as screen:
+        return search.run(attempts, worker, resources, settings["scheduler"], screen.update)

@@ -1,0 +1,207 @@
+"""`python -m reports compare A B ...`: searches of one space side by side, and which to prefer.
+
+Searches that differ in their seed alone are repeats of one another; only repeats can tell a
+better sampler from a lucky one.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from reports.records import Tracker, TrackerError, open_tracker, read_named
+from reports.search import ReportError, Search
+from reports.statistics import mean_interval
+from reports.style import empty_figure, save
+from reports.tables import Table, markdown, score_text
+
+SETTINGS = ("sampler", "scheduler", "trials", "reports", "fixed")
+"""What two repeats of a search have in common."""
+
+
+@dataclass(frozen=True)
+class Race:
+    """How a search got on: the best score after each trial, and the device seconds up to it."""
+
+    search: Search
+    seconds: NDArray[np.float64]
+    best: NDArray[np.float64]
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Give what repeats of this search share."""
+        return tuple(self.search.tags.get(name, "") for name in SETTINGS)
+
+
+def main(arguments: list[str]) -> int:
+    """0 after a comparison, 2 after a message of what to mend."""
+    options = _parser().parse_args(arguments)
+    uri = options.tracking_uri or f"sqlite:///{Path(options.storage) / 'mlflow.db'}"
+    try:
+        tracker = open_tracker(uri)
+        races = [race(search) for search in read(tracker, options.names)]
+        out = Path(options.out)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "compare.md").write_text(text(races), encoding="utf-8")
+        save(figure(races), out / "figures", "compare")
+    except (ReportError, TrackerError, OSError) as error:
+        if options.debug:
+            traceback.print_exc()
+        print(error, file=sys.stderr)
+        return 2
+    print(markdown(table(races)))
+    print(f"\ncomparison: {out / 'compare.md'}")
+    return 0
+
+
+def read(tracker: Tracker, names: Sequence[str]) -> list[Search]:
+    """Read the searches; raises ReportError unless they ask one question of one set of data."""
+    searches = [read_named(tracker, name) for name in dict.fromkeys(names)]
+    if len(searches) < 2:
+        raise ReportError("A comparison needs two searches or more: compare digits digits-2")
+    for what, values in {
+        "spaces": [search.space for search in searches],
+        "metrics": [f"{search.metric} ({search.mode})" for search in searches],
+        "data": [search.tags.get("data_fingerprint", "") for search in searches],
+    }.items():
+        if len(set(values)) > 1:
+            told = ", ".join(f"{s.name}: {v}" for s, v in zip(searches, values, strict=True))
+            raise ReportError(f"These searches differ in their {what}, not to be compared: {told}")
+    return searches
+
+
+def race(search: Search) -> Race:
+    """Follow the best score so far over the trials, in the order of their numbers.
+
+    A trial without a score costs its time and leaves the best as it was; before the first score
+    the best is nan.
+    """
+    better = np.fmax if search.mode == "max" else np.fmin
+    scores = [trial.metrics.get("score", np.nan) for trial in search.trials]
+    seconds = [trial.metrics.get("device_seconds", 0.0) for trial in search.trials]
+    best = better.accumulate(np.array(scores, dtype=float)) if scores else np.empty(0)
+    return Race(search, np.cumsum(seconds), best)
+
+
+def area(race: Race, budget: float) -> float:
+    """Give the mean of the best so far over a budget of device seconds, from the first score on.
+
+    The area under the curve divided by its width, so that it reads like a score.
+    """
+    known = np.isfinite(race.best)
+    times, best = race.seconds[known], race.best[known]
+    if not len(times) or times[0] >= budget:
+        return float(best[0]) if len(best) else float("nan")
+    inside = times < budget
+    ends = np.append(times[inside][1:], budget)
+    return float(np.average(best[inside], weights=ends - times[inside]))
+
+
+def table(races: Sequence[Race]) -> Table:
+    """One row per kind of search, its repeats together; best and area with 95 % intervals."""
+    metric = races[0].search.metric
+    budget = min(race.seconds[-1] if len(race.seconds) else 0.0 for race in races)
+    kinds: dict[tuple[str, ...], list[Race]] = {}
+    for entry in races:
+        kinds.setdefault(entry.settings, []).append(entry)
+    rows = []
+    for repeats in kinds.values():
+        first = repeats[0].search.tags
+        finals = [entry.best[-1] if len(entry.best) else np.nan for entry in repeats]
+        areas = [area(entry, budget) for entry in repeats]
+        hours = np.mean([entry.seconds[-1] if len(entry.seconds) else 0.0 for entry in repeats])
+        rows.append(
+            (
+                ", ".join(entry.search.name for entry in repeats),
+                first.get("sampler", ""),
+                first.get("scheduler", ""),
+                f"{first.get('trials', '')} x {first.get('reports', '')}",
+                str(len(repeats)),
+                _with_interval(finals, metric),
+                _with_interval(areas, metric),
+                f"{hours / 3600:.3g}",
+            )
+        )
+    header = ("searches", "sampler", "scheduler", "trials x reports", "n")
+    return Table(
+        (*header, f"best {metric}", "area under best so far", "device-hours each"),
+        tuple(rows),
+        "lllrrrrr",
+    )
+
+
+def text(races: Sequence[Race]) -> str:
+    """Write the comparison in markdown."""
+    first = races[0].search
+    budget = min(race.seconds[-1] if len(race.seconds) else 0.0 for race in races)
+    repeated = len({race.settings for race in races}) < len(races)
+    note = (
+        "Intervals are over repeats of a search with other seeds (Student's t)."
+        if repeated
+        else "Every kind of search ran once, so **no difference here is more than an anecdote**: "
+        "run each again with other seeds (`--fresh --seed 1`)."
+    )
+    synthetic = "**SYNTHETIC DATA.** " if first.synthetic else ""
+    return "\n".join(
+        [
+            f"# {first.space}: {len(races)} searches compared",
+            "",
+            f"{synthetic}The scores are validation scores of the searches ({first.metric}, the "
+            f"best is the {first.mode}imum); no test score is read.",
+            "",
+            markdown(table(races)),
+            "",
+            f"The area is the mean of the best so far over the first {budget:.0f} device-seconds, "
+            f"what the shortest of them took. {note}",
+            "",
+            "![Best so far](figures/compare.png)",
+            "",
+        ]
+    )
+
+
+def figure(races: Sequence[Race]) -> Figure:
+    """Draw the best so far against device time, a step curve per search."""
+    drawn = empty_figure(races[0].search, 6.5, 3.8)
+    axes = drawn.subplots()
+    styles = ("-", "--", ":", "-.")
+    kinds = list(dict.fromkeys(race.settings for race in races))
+    colours = ("#0072b2", "#c1440e", "#009e73", "#cc79a7", "#e69f00", "0.3")
+    for entry in races:
+        kind = kinds.index(entry.settings)
+        axes.step(
+            entry.seconds,
+            entry.best,
+            where="post",
+            color=colours[kind % len(colours)],
+            linestyle=styles[kind % len(styles)],
+            label=f"{entry.search.name} ({entry.settings[0]}, {entry.settings[1]})",
+        )
+    axes.set_xlabel("device time, s")
+    axes.set_ylabel(f"best {races[0].search.metric} so far")
+    axes.legend()
+    return drawn
+
+
+def _with_interval(values: Sequence[float], metric: str) -> str:
+    mean = score_text(float(np.mean(values)), metric)
+    if len(values) < 2:
+        return mean
+    found = mean_interval(values)
+    return f"{mean} ({score_text(found.low, metric)} to {score_text(found.high, metric)})"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reports compare", description=__doc__)
+    parser.add_argument("names", nargs="+", help="names of searches, such as digits digits-2")
+    parser.add_argument("--storage", default="runs", help="default: runs")
+    parser.add_argument("--tracking-uri", help="default: sqlite:///STORAGE/mlflow.db")
+    parser.add_argument("--out", default="report/compare", help="default: report/compare")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser

@@ -1,0 +1,195 @@
+"""Ensembles of a search's trials from their stored predictions: picked on validation, tested once.
+
+`python -m reports ensemble NAME --members ID ID …` judges members given by hand.
+"""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from reports.blends import (
+    AVERAGES,
+    VOTES,
+    equal,
+    everyone,
+    halves,
+    mixed,
+    out_of_fold,
+    single,
+)
+from reports.by_hand import by_hand
+from reports.judged import (
+    Judged,
+    cost_table,
+    fitted,
+    gain_text,
+    members_text,
+    on_other,
+    opening,
+    quality_table,
+    standing,
+)
+from reports.library import Library, library, read_library
+from reports.predictions import read_examples
+from reports.records import Tracker, TrackerError, open_tracker, read_search
+from reports.search import ReportError, Search, TrialRecord
+from reports.tables import count_text
+from reports.winner import choose, confirmed, open_predictions, open_test
+
+HOW = (
+    "Every ensemble was fitted on one half of the validation set and judged on the other, and the "
+    "other way round; the single model was picked likewise. Members and weights are those fitted "
+    "on the whole of it. In brackets 95 % intervals (Wilson); NLL is the negative log-likelihood "
+    "in nats, ECE the expected calibration error (15 bins)."
+)
+
+
+def section(tracker: Tracker, search: Search, again: bool = False) -> str | None:
+    """Ensembles of the trials, judged on validation, and the picked one on the test set.
+
+    None where no trial has a score. With `again` (`--open-test-again`) all are opened.
+    """
+    choice = choose(search)
+    if choice is None:
+        return None
+    examples = read_examples(tracker, search, "validation")
+    models = examples and read_library(tracker, search, choice.candidates, examples)
+    if examples is None or not models or len(models.runs) < 2 or len(examples) < 4:
+        found = len(models.runs) if models else 0
+        return (
+            "There is nothing to make an ensemble of: that takes two trials with predictions of "
+            f"at least 4 validation examples on record, and here {found} have some."
+        )
+    if models.runs[0] is not choice.winner:
+        return f"No validation predictions are stored of the winner, trial {choice.winner.number}."
+    ours = _ensembles(models) + _seeds(tracker, search, choice.winner.number, models)
+    folds = halves(models.targets, stratified=not models.votes)
+    picked_alone = out_of_fold(single, models.outputs, models.targets, folds)
+    alone = Judged("single best", equal(1), models.part([0]), picked_alone)
+    best = max(ours, key=standing)
+    parts = [
+        f"Made of {count_text(len(models.runs), 'trial')} with stored predictions of "
+        f"{count_text(len(examples), 'validation example')}"
+        f"{', by vote over their answers' if models.votes else ''}.",
+        cost_table([alone, *ours], alone),
+        HOW,
+        "\n".join(f"- {judged.name}: {members_text(judged)}" for judged in ours),
+        _pick(best, alone),
+        *_on_test(tracker, search, alone, [best, *(o for o in ours if again and o is not best)]),
+    ]
+    return "\n\n".join(parts)
+
+
+def best_of(tracker: Tracker, search: Search, runs: Sequence[TrialRecord]) -> Judged | None:
+    """The ensemble of these runs, best first, that does best on validation; None of under two."""
+    examples = read_examples(tracker, search, "validation")
+    models = examples and read_library(tracker, search, runs, examples)
+    if not models or models.votes or len(models.runs) < 2 or len(models.targets) < 4:
+        return None
+    return max(_ensembles(models), key=standing)
+
+
+def _ensembles(models: Library) -> list[Judged]:
+    recipes = VOTES if models.votes else AVERAGES
+    outputs, targets = models.outputs, models.targets
+    folds = halves(targets, stratified=not models.votes)
+    return [
+        Judged(
+            name,
+            recipe(outputs, targets),
+            models,
+            out_of_fold(recipe, outputs, targets, folds),
+        )
+        for name, recipe in recipes.items()
+    ]
+
+
+def _seeds(tracker: Tracker, search: Search, winner: int, models: Library) -> list[Judged]:
+    examples = read_examples(tracker, search, "validation")
+    runs = confirmed(search).get(winner, ())
+    found = examples and read_library(tracker, search, runs, examples)
+    if not found or len(found.runs) < 2:
+        return []
+    blend = everyone(found.outputs, found.targets)
+    name = f"{len(found.runs)} seeds of trial {winner}"
+    return [Judged(name, blend, found, mixed(blend, found.outputs))]
+
+
+def _pick(best: Judged, alone: Judged) -> str:
+    text = f'Picked on validation: "{best.name}".'
+    if standing(best) <= standing(alone):
+        text += " **On validation it is no better than the single model.**"
+    return text
+
+
+def _on_test(
+    tracker: Tracker, search: Search, alone: Judged, picked: Sequence[Judged]
+) -> list[str]:
+    """Quality on the test set of the single model and of what was picked, opened on record."""
+    winner = alone.library.runs[0]
+    opened = open_test(tracker, search, winner)
+    found = open_predictions(tracker, search, [winner], {"trial": winner.number})
+    if found is None:
+        return [f"No test: of trial {winner.number} {opened.missing or 'nothing is stored'}."]
+    one = library(found)
+    tested, temperatures = [Judged(alone.name, equal(1), one, one.outputs[0])], [fitted(alone)]
+    parts = []
+    for place, judged in enumerate(picked):
+        entry = opening(judged) | ({"again": True} if place else {})
+        found = open_predictions(tracker, search, judged.runs, entry)
+        if found is None:
+            parts.append(f'Not all members of "{judged.name}" have test predictions.')
+            continue
+        tested.append(on_other(judged, library(found)))
+        temperatures.append(fitted(judged))
+    table = quality_table(tested, temperatures)
+    lead = (
+        f"On {count_text(len(one.targets), 'test example')} that had no part in this, before and "
+        "after scaling by a temperature fitted on validation:"
+    )
+    return [lead, table, *parts, *(gain_text(judged, tested[0]) for judged in tested[1:])]
+
+
+def main(arguments: list[str]) -> int:
+    """Judge members given by hand; 0 after a table, 2 after a message of what to mend."""
+    options = _parser().parse_args(arguments)
+    uri = options.tracking_uri or f"sqlite:///{Path(options.storage) / 'mlflow.db'}"
+    try:
+        tracker = open_tracker(uri)
+        search = read_search(tracker, options.name)
+        print(by_hand(tracker, search, options.members, options.split, options.open_test_again))
+    except (ReportError, TrackerError) as error:
+        if options.debug:
+            traceback.print_exc()
+        lost = f"The tracking server {uri} could not answer: "
+        print(error if isinstance(error, ReportError) else f"{lost}{error}"[:600], file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reports ensemble", description="Judge an ensemble of trials given by hand."
+    )
+    parser.add_argument("name", help="a space's name, or the number of its MLflow experiment")
+    parser.add_argument(
+        "--members", nargs="+", required=True, metavar="ID", help="trial numbers or run ids"
+    )
+    parser.add_argument(
+        "--split", default="validation", help="validation (default), test, or another one stored"
+    )
+    parser.add_argument(
+        "--open-test-again",
+        action="store_true",
+        help="open the test set though it was opened before; this is counted and reported",
+    )
+    parser.add_argument(
+        "--storage", default="runs", metavar="DIR", help="where the search wrote (default: runs)"
+    )
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="default: sqlite:///STORAGE/mlflow.db"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser

@@ -1,0 +1,214 @@
+"""`python -m reports export NAME`: the winner, or an ensemble, as a registered MLflow model."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import numpy as np
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from reports import models
+from reports.card import card
+from reports.ensemble import best_of
+from reports.judged import fitted
+from reports.records import Tracker, TrackerError, open_tracker, read_search
+from reports.search import ReportError, Search, TrialRecord
+from reports.winner import choose, data_sizes, open_test
+from trainables.run import Predictor
+
+NEEDED = ("torch", "safetensors", "pyarrow", "numpy", "pandas", "filelock", "pillow")
+"""Packages that the served model imports, at the versions that made it."""
+
+
+@dataclass(frozen=True)
+class Blend:
+    """What is exported: trials with their weights and temperatures, and one for the average."""
+
+    members: tuple[tuple[TrialRecord, float, float], ...]
+    temperature: float = 1.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; gives the exit code."""
+    options = parser().parse_args(arguments)
+    uri = options.tracking_uri or f"sqlite:///{Path(options.storage).resolve() / 'mlflow.db'}"
+    try:
+        tracker = open_tracker(uri)
+        search = read_search(tracker, options.name)
+        blend = _ensemble(tracker, search) if options.ensemble else chosen(search, options.members)
+        space = options.space or search.tags.get("space_file") or search.space
+        where = export(tracker, uri, search, blend, space, options.register or search.space)
+    except (ReportError, TrackerError) as error:
+        if options.debug:
+            traceback.print_exc()
+        print(error, file=sys.stderr)
+        return 2
+    print(f"registered: {where}")
+    print(
+        f"use it:     MLFLOW_TRACKING_URI={uri} mlflow models serve -m {where} --env-manager local"
+    )
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    p = argparse.ArgumentParser(prog="python -m reports export", description=__doc__)
+    p.add_argument("name", help="a space's name or an experiment id")
+    p.add_argument("--ensemble", action="store_true", help="the ensemble best on validation")
+    p.add_argument("--members", nargs="+", type=int, help="trial numbers, averaged equally")
+    p.add_argument("--register", help="name of the registered model (default: the space's)")
+    p.add_argument("--space", help="the space's file, where it is none of Tunery's (code: run)")
+    p.add_argument("--storage", default="runs", help="default: runs")
+    p.add_argument("--tracking-uri")
+    p.add_argument("--debug", action="store_true", help="show tracebacks")
+    return p
+
+
+def chosen(search: Search, numbers: Sequence[int] | None) -> Blend:
+    """Take the winner, or the trials named, with equal weights."""
+    if numbers is None:
+        choice = choose(search)
+        if choice is None:
+            raise ReportError(
+                f"No trial of {search.name} has a score: there is nothing to export."
+            )
+        return Blend(((choice.winner, 1.0, 1.0),))
+    by_number = {trial.number: trial for trial in search.trials}
+    unknown = [number for number in numbers if number not in by_number]
+    if unknown:
+        raise ReportError(f"{search.name} has no trials {unknown}; it has 0 to {max(by_number)}.")
+    return Blend(tuple((by_number[number], 1.0 / len(numbers), 1.0) for number in numbers))
+
+
+def _ensemble(tracker: Tracker, search: Search) -> Blend:
+    # Fitted to the trials whose weights are kept: the others could not be exported.
+    choice = choose(search)
+    runs = [t for t in choice.candidates if t.tags.get("weights") == "yes"] if choice else []
+    judged = best_of(tracker, search, runs)
+    if judged is None:
+        raise ReportError(f"{search.name} has no two trials with weights and stored predictions.")
+    pairs = zip(judged.runs, judged.blend.members, strict=True)
+    members = [
+        (run, float(judged.blend.weights[i]), float(judged.blend.temperatures[i]))
+        for run, i in pairs
+    ]
+    return Blend(tuple(members), fitted(judged) or 1.0)
+
+
+def export(tracker: Tracker, uri: str, search: Search, blend: Blend, space: str, name: str) -> str:
+    """Register the members as one model; gives its address, `models:/NAME/VERSION`.
+
+    Raises ReportError where the weights of a member are gone, naming all such.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "members"
+        folder.mkdir()
+        trials = [trial for trial, _, _ in blend.members]
+        without = [trial.name for trial in trials if not _weights(tracker, trial, folder)]
+        if without:
+            raise ReportError(
+                f"No weights are stored of {', '.join(without)}: a search keeps those of its "
+                "best trials alone.\nLeave them out, or train them again with "
+                "python -m trainables.train."
+            )
+        predictors = [
+            models.restored(space, trial.params, folder / trial.name) for trial in trials
+        ]
+        _describe(folder, space, blend)
+        text = card(
+            search,
+            [(trial, weight) for trial, weight, _ in blend.members],
+            data_sizes(tracker, search),
+            _test_sentence(tracker, search, trials),
+            predictors[0].classes,
+        )
+        (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+        return _register(uri, search, predictors[0], folder, name, text)
+
+
+def _weights(tracker: Tracker, trial: TrialRecord, folder: Path) -> bool:
+    listed = {entry.path for entry in tracker.list_artifacts(trial.run_id, "checkpoint")}
+    if "checkpoint/manifest.json" not in listed:
+        return False
+    with tempfile.TemporaryDirectory() as draft:
+        found = tracker.download_artifacts(trial.run_id, "checkpoint", draft)
+        shutil.move(found, folder / trial.name)
+    return True
+
+
+def _describe(folder: Path, space: str, blend: Blend) -> None:
+    if space.endswith(".py"):
+        shutil.copy(space, folder / "space.py")
+    description = {
+        "space": space,
+        "temperature": blend.temperature,
+        "members": [
+            {
+                "folder": trial.name,
+                "weight": weight,
+                "temperature": temperature,
+                "params": dict(trial.params),
+            }
+            for trial, weight, temperature in blend.members
+        ],
+    }
+    (folder / "members.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
+
+
+def _test_sentence(tracker: Tracker, search: Search, trials: Sequence[TrialRecord]) -> str:
+    if len(trials) > 1:
+        return (
+            "What the average is worth on the test set is told by "
+            f"`python -m reports {search.space} --ensemble`."
+        )
+    opened = open_test(tracker, search, trials[0])
+    if opened.accuracy is None:
+        return f"Nothing is known of it on the test set: {opened.missing}."
+    low, high = opened.accuracy.low, opened.accuracy.high
+    return (
+        f"Test accuracy {opened.accuracy.value:.2%} (95 % interval {low:.2%} to {high:.2%}, "
+        f"n = {opened.accuracy.n})."
+    )
+
+
+def _register(
+    uri: str, search: Search, predictor: Predictor, folder: Path, name: str, text: str
+) -> str:
+    here = Path(__file__).parent
+    example = predictor.example
+    inputs = Schema([TensorSpec(np.dtype(example.dtype), (-1, *example.shape[1:]))])
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(search.space)
+    tags = {"kind": "export", "search": search.tags.get("search", "")}
+    parent = {"mlflow.parentRunId": search.run_id}
+    with mlflow.start_run(run_name=f"{search.name}-export", tags={**tags, **parent}):
+        logged = mlflow.pyfunc.log_model(
+            name=name,
+            python_model=str(here / "served.py"),
+            artifacts={"members": str(folder)},
+            code_paths=[
+                str(here),
+                *(str(here.parent / p) for p in ("searchspaces", "trainables")),
+            ],
+            signature=ModelSignature(inputs=inputs),
+            input_example=example,
+            pip_requirements=[f"{p}=={importlib.metadata.version(p)}" for p in NEEDED],
+            registered_model_name=name,
+            metadata={"space": search.space, "search": search.name},
+        )
+        mlflow.log_text(text, "MODEL_CARD.md")
+    version = str(logged.registered_model_version)
+    client = mlflow.MlflowClient()
+    client.update_model_version(name, version, description=text[:5000])
+    return f"models:/{name}/{version}"

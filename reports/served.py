@@ -1,0 +1,55 @@
+"""The model that an export registers: MLflow runs this file where the model is loaded.
+
+It holds no state of its own. Beside it lie the code of the spaces, `members.json` and a
+checkpoint per member; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.pyfunc.model import PythonModel
+
+from reports.calibration import scaled
+
+
+class Members(PythonModel):
+    """A weighted average of the probabilities of its members, sharpened by a temperature."""
+
+    def load_context(self, context: Any) -> None:
+        """Restore every member from its checkpoint."""
+        from reports.models import restored
+
+        folder = Path(context.artifacts["members"])
+        self.description = json.loads((folder / "members.json").read_text(encoding="utf-8"))
+        own = folder / "space.py"
+        space = str(own) if own.exists() else self.description["space"]
+        self.members = [
+            (member, restored(space, member["params"], folder / member["folder"]))
+            for member in self.description["members"]
+        ]
+
+    def predict(
+        self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Give per input the label, its confidence and the probability of every class."""
+        example = self.members[0][1].example
+        inputs = np.asarray(model_input).astype(example.dtype)
+        average = sum(
+            member["weight"] * scaled(predictor(inputs), member["temperature"])
+            for member, predictor in self.members
+        )
+        sharpened = scaled(np.asarray(average), self.description["temperature"])
+        classes = self.members[0][1].classes
+        table = pd.DataFrame(sharpened, columns=[f"p_{name}" for name in classes])
+        table.insert(0, "label", [classes[i] for i in sharpened.argmax(1)])
+        table.insert(1, "confidence", sharpened.max(1))
+        return table
+
+
+mlflow.models.set_model(Members())

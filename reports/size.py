@@ -1,0 +1,105 @@
+"""Score against the number of parameters: what does a smaller network cost?"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from reports.search import Search, TrialRecord
+from reports.sections import Section, paragraphs, picture
+from reports.style import (
+    INK,
+    MANY,
+    MARK,
+    empty_figure,
+    log_axis,
+    score_axis,
+    score_range,
+    style,
+    words,
+)
+from reports.tables import Table, markdown, score_text
+from reports.winner import Choice
+
+FRONT_SHOWN = 12
+
+
+def section(search: Search, choice: Choice) -> Section | None:
+    """Figure and Pareto front; None where all networks had the same size or none is known."""
+    trials = [t for t in choice.candidates if t.metrics.get("parameters", 0) > 0]
+    if len({t.metrics["parameters"] for t in trials}) < 2:
+        return None
+    front = pareto(trials, search.mode)
+    rows = tuple(
+        (
+            f"{t.number}",
+            f"{t.metrics['parameters']:,.0f}",
+            score_text(t.metrics["score"], search.metric),
+        )
+        for t in front[-FRONT_SHOWN:]
+    )
+    more = len(front) - FRONT_SHOWN
+    text = paragraphs(
+        picture("parameters", "Score against the number of parameters"),
+        "One dot per "
+        f"{'complete ' if choice.only_complete else ''}trial. The line is the Pareto front: "
+        "trials that no trial of their size or smaller beats.",
+        markdown(Table(("trial", "parameters", search.metric), rows, "lrr")),
+        f"{more} smaller ones of the front are left out." if more > 0 else None,
+    )
+    return Section(text, {"parameters": size_figure(search, choice, trials, front)})
+
+
+def pareto(trials: list[TrialRecord], mode: str) -> list[TrialRecord]:
+    """Trials that none of at most their size beats or equals, the smallest first."""
+    sign = 1.0 if mode == "max" else -1.0
+    by_size = sorted(trials, key=lambda t: (t.metrics["parameters"], -sign * t.metrics["score"]))
+    front: list[TrialRecord] = []
+    for trial in by_size:
+        if not front or sign * trial.metrics["score"] > sign * front[-1].metrics["score"]:
+            front.append(trial)
+    return front
+
+
+def size_figure(
+    search: Search, choice: Choice, trials: list[TrialRecord], front: list[TrialRecord]
+) -> Figure:
+    """Dots with a log axis of sizes."""
+    with style():
+        figure = empty_figure(search, 5.2, 3.2)
+        axes = figure.subplots()
+        sizes = np.array([t.metrics["parameters"] for t in trials])
+        scores = np.array([t.metrics["score"] for t in trials])
+        frame = score_range(scores, search.mode)
+        axes.set_ylim(*frame)
+        seen = (scores >= frame[0]) & (scores <= frame[1])
+        axes.scatter(
+            sizes[seen], scores[seen], s=16, c=INK, alpha=0.6, lw=0, rasterized=len(trials) > MANY
+        )
+        far = sizes[~seen]
+        at, mark = (frame[0], "v") if search.mode == "max" else (frame[1], "^")
+        axes.scatter(far, np.full(len(far), at), s=14, c="0.55", marker=mark, clip_on=False)
+        path = [(t.metrics["parameters"], t.metrics["score"]) for t in front]
+        path.append((float(sizes.max()), path[-1][1]))
+        axes.step(
+            *zip(*path, strict=True), where="post", color="black", lw=1.1, label="Pareto front"
+        )
+        best = choice.winner
+        if best in trials:
+            axes.scatter(
+                [best.metrics["parameters"]],
+                [best.metrics["score"]],
+                s=110,
+                c=MARK,
+                marker="*",
+                edgecolors="white",
+                linewidths=0.6,
+                zorder=5,
+                label=f"winner (trial {best.number})",
+            )
+        pad = (sizes.max() / sizes.min()) ** 0.05
+        axes.set_xlim(sizes.min() / pad, sizes.max() * pad)
+        log_axis(axes, "x")
+        axes.set_xlabel("parameters")
+        axes.set_ylabel(words(search.metric))
+        score_axis(axes.yaxis, search.metric)
+        axes.legend(loc="lower right" if search.mode == "max" else "upper right")
+    return figure
