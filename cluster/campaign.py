@@ -13,8 +13,8 @@ from cluster import ledger as ledgers
 from cluster import opening, points, provenance, server, summary
 from cluster.drive import Choices, Drive, drive
 from cluster.ledger import Ledger
+from cluster.plan import plan
 from cluster.scheduler import rungs
-from cluster.study import plan
 from searchspaces import SearchSpace, configure
 from trainables.errors import UserError
 from trainables.run import Run, Truth

@@ -21,9 +21,9 @@ from cluster import campaign, opening, server, summary
 from cluster import ledger as ledgers
 from cluster.drive import Choices, Drive, drive
 from cluster.ledger import Ledger
+from cluster.plan import Point
 from cluster.progress import number
 from cluster.story import Story
-from cluster.study import Point
 from searchspaces import SearchSpace
 from trainables.errors import UserError
 from trainables.run import Run

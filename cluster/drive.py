@@ -6,21 +6,24 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
-from mlflow.tracking import MlflowClient
 from rich.console import Console
 
 from cluster import opening, search, tracking
 from cluster.attempts import Attempts
 from cluster.ledger import Ledger
+from cluster.plan import Point
 from cluster.points import field_of
 from cluster.progress import Screen
-from cluster.study import Point, Study
+from cluster.study import Study
 from searchspaces import SearchSpace
 from trainables.run import Run
 from trainables.trainable import Settings
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 INTERRUPTED, BEHIND = 130, 3
 

@@ -47,6 +47,16 @@ def connect(uri: str) -> MlflowClient:
     return client
 
 
+def experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """Find an experiment, bring a deleted one back, or make it; gives its id."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name, artifact_location=artifacts))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
 def first_line(error: Exception) -> str:
     """Give the first line of an error, without the login of any address in it."""
     text = str(error).strip() or type(error).__name__

@@ -10,24 +10,23 @@ import collections
 import contextlib
 import json
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from cluster.ledger import Ledger
-from cluster.points import field_of, grid, parameters, suggested, with_fixed
+from cluster.plan import Point
+from cluster.points import suggested, with_fixed
+from cluster.samplers import sampler
 from cluster.story import Story, cut_last_line
 from searchspaces import SearchSpace, configure
 from trainables.errors import UserError
 
-SAMPLERS = ("tpe", "random", "qmc", "grid", "gp", "cmaes")
 JOURNAL = "study.journal"
 REFUSALS_BEFORE_RANDOM = 20
 REFUSALS_BEFORE_STOP = 1000
@@ -176,80 +175,6 @@ class Study:
             self.tell(story)  # killed between writing down and telling
 
 
-@dataclass(frozen=True)
-class Point:
-    """A configuration to enqueue: parameters that the study is told, fixed values, and tags."""
-
-    parameters: Mapping[str, Any]
-    fixed: Mapping[str, Any]
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def key(self) -> str:
-        """Tell this configuration from all others, so that none is enqueued twice."""
-        return json.dumps([dict(self.parameters), dict(self.fixed)], sort_keys=True)
-
-
-def plan(space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: int) -> list[Point]:
-    """List what runs before any sampling: the default, known configurations, a grid or arms.
-
-    Arms take turns, so that every arm has run once before one runs twice; what an arm leaves
-    open is sampled, but for trial 0, which is the default.
-    """
-    default = {**asdict(space.config()), **fixed}
-    if space.arms:
-        repeats = range(seeds if "seed" in default else 1)
-        turns = [(arm, seed) for seed in repeats for arm in space.arms]
-        hidden = [{"seed": seed} if "seed" in default else {} for _, seed in turns]
-        first = point(space, {**default, **space.arms[0], **hidden[0]}, {})
-        rest = zip(turns[1:], hidden[1:], strict=True)
-        return [first, *(point(space, arm, seed) for (arm, _), seed in rest)]
-    known = [point(space, {**default, **start}, {}) for start in ({}, *space.start)]
-    if kind == "grid":
-        first = known[0]
-        asked = {n: v for n, v in first.parameters.items() if field_of(n) not in fixed}
-        others = (values for values in grid(space, fixed) if values != asked)
-        return [first, *(Point(values, {}) for values in others)]
-    return known
-
-
-def point(space: SearchSpace[Any], values: Mapping[str, Any], hidden: Mapping[str, Any]) -> Point:
-    """Make a point from Config values; `hidden` ones, like seeds, no sampler sees."""
-    named = parameters(space, values)
-    fields = {field_of(name) for name in named}
-    outside = {name: value for name, value in values.items() if name not in fields}
-    return Point(named, {**outside, **hidden})
-
-
-def sampler(kind: str, seed: int, number: int) -> BaseSampler:
-    """Build a sampler for one trial, as a function of the search's seed and its number."""
-    own = (seed * 1_000_003 + number) % 2**32
-    match kind:
-        case "tpe":
-            return optuna.samplers.TPESampler(
-                seed=own, multivariate=True, group=True, constant_liar=True
-            )
-        case "random":
-            return ByName(own)
-        case "qmc":
-            # The sequence is one for the whole search: Optuna counts its points in the study.
-            return optuna.samplers.QMCSampler(
-                scramble=True,
-                seed=seed,
-                warn_independent_sampling=False,
-                independent_sampler=ByName(own),
-            )
-        case "gp":
-            return optuna.samplers.GPSampler(seed=own)
-        case "cmaes":
-            return optuna.samplers.CmaEsSampler(
-                seed=own,
-                warn_independent_sampling=False,
-                independent_sampler=ByName(own),
-            )
-    raise UserError(f"unknown sampler {kind!r}; there are: {', '.join(SAMPLERS)}")
-
-
 def open_study(path: Path, space: SearchSpace[Any]) -> optuna.Study:
     """Open the study in a journal file, or begin one; the caller holds the search's lock."""
     cut_last_line(path)
@@ -275,28 +200,6 @@ def refusals(folder: Path) -> int:
     (study,) = optuna.get_all_study_names(storage)
     trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
     return sum("infeasible" in trial.user_attrs for trial in trials)
-
-
-class ByName(optuna.samplers.RandomSampler):
-    """Draws every parameter with a seed of its own, whatever was drawn before it.
-
-    So a trial whose asking was cut short by a crash goes on with the draws it would have had.
-    """
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self.seed = seed
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: optuna.distributions.BaseDistribution,
-    ) -> Any:
-        """Draw one parameter."""
-        drawn = optuna.samplers.RandomSampler(zlib.crc32(f"{self.seed} {param_name}".encode()))
-        return drawn.sample_independent(study, trial, param_name, param_distribution)
 
 
 class _NoLock(optuna.storages.journal._file.BaseJournalFileLock):

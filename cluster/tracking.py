@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 
 from cluster import ledger as ledgers
 from cluster.ledger import Ledger
-from cluster.server import artifacts, connect, first_line
+from cluster.server import artifacts, connect, experiment, first_line
 from cluster.story import Story
 from cluster.study import refusals
 from trainables.errors import UserError
@@ -72,7 +72,8 @@ class Tracker:
         return self._parent
 
     def _open(self) -> None:
-        self._experiment = self._find_experiment()
+        space = str(self.ledger.settings["space"])
+        self._experiment = experiment(self.client, space, self.artifacts)
         found = self._search("tags.kind = 'search'")
         if found:
             self._parent = found[0].info.run_id
@@ -241,15 +242,6 @@ class Tracker:
         now = int(time.time() * 1000)
         metrics = [Metric(key, float(value), now, 0) for key, value in counts.items()]
         self.client.log_batch(self._parent, metrics=metrics)
-
-    def _find_experiment(self) -> str:
-        name = str(self.ledger.settings["space"])
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
-            return str(self.client.create_experiment(name, artifact_location=self.artifacts))
-        if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
 
     def _search(self, condition: str) -> list[Run]:
         found: list[Run] = []

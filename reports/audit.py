@@ -17,7 +17,7 @@ from reports.style import INK, MARK, empty_figure, score_axis, score_range, styl
 from reports.tables import Table, count_text, joined, markdown
 from reports.winner import Choice
 
-COMPARED = 200  # other trials whose scores at the rungs are read: one request each
+COMPARED = 100  # other trials whose scores at the rungs are read: one request each
 FEWEST = 3  # control trials, below which a rank correlation is no number
 
 

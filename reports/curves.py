@@ -26,7 +26,7 @@ from reports.style import (
 from reports.tables import count_text, is_share
 from reports.winner import Choice
 
-DRAWN = 100  # trials in the figure: more only add ink, and each costs a request per metric
+DRAWN = 60  # trials in the figure: more only add ink, and each costs a request per metric
 
 
 def section(tracker: Tracker, search: Search, choice: Choice) -> Section:

@@ -25,7 +25,6 @@ from reports.judged import fitted
 from reports.records import Tracker, TrackerError, open_tracker, read_search
 from reports.search import ReportError, Search, TrialRecord
 from reports.winner import choose, data_sizes, open_test
-from trainables.run import Predictor
 
 NEEDED = ("torch", "safetensors", "pyarrow", "numpy", "pandas", "filelock", "pillow")
 """Packages that the served model imports, at the versions that made it."""
@@ -183,7 +182,7 @@ def _test_sentence(tracker: Tracker, search: Search, trials: Sequence[TrialRecor
 
 
 def _register(
-    uri: str, search: Search, predictor: Predictor, folder: Path, name: str, text: str
+    uri: str, search: Search, predictor: models.Predictor, folder: Path, name: str, text: str
 ) -> str:
     here = Path(__file__).parent
     example = predictor.example

@@ -1,4 +1,4 @@
-"""Puts a report where its search is: among the artifacts of the parent run, read in MLflow's UI."""
+"""Puts a report where its search is: among the artifacts of the parent run, for MLflow's UI."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -10,7 +10,7 @@ from typing import Any
 from reports.search import ReportError
 from searchspaces import load, parse
 from trainables.errors import UserError
-from trainables.run import Predictor
+from trainables.run import Predictor as Predictor
 
 
 def restored(space: str, params: Mapping[str, str], checkpoint: Path) -> Predictor:

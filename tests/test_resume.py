@@ -10,7 +10,8 @@ import pytest
 
 from cluster import ledger as ledgers
 from cluster.ledger import Ledger
-from cluster.study import Study, plan
+from cluster.plan import plan
+from cluster.study import Study
 from searchspaces import load
 from tests.test_search import assert_mlflow_has_the_ledger, opened, runs, study
 from trainables.run import Run

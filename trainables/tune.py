@@ -15,7 +15,7 @@ from cluster import campaign, confirmation, preview
 from cluster.drive import Choices
 from cluster.points import distributions, field_of
 from cluster.scheduler import SCHEDULERS
-from cluster.study import SAMPLERS
+from cluster.samplers import SAMPLERS
 from searchspaces import SearchSpace, load, names, parse
 from trainables.errors import UserError
 from trainables.run import Run, data_folder, default_cache

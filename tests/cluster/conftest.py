@@ -9,7 +9,8 @@ import pytest
 
 from cluster import ledger as ledgers
 from cluster.ledger import Ledger
-from cluster.study import Study, plan
+from cluster.plan import plan
+from cluster.study import Study
 from searchspaces import SearchSpace, load
 
 TRIVIAL = Path(__file__).parents[1] / "spaces" / "trivial.py"

@@ -9,7 +9,9 @@ import pytest
 from optuna.trial import TrialState
 
 from cluster.ledger import Ledger
-from cluster.study import JOURNAL, REFUSALS_BEFORE_STOP, SAMPLERS, Study, plan
+from cluster.plan import plan
+from cluster.samplers import SAMPLERS
+from cluster.study import JOURNAL, REFUSALS_BEFORE_STOP, Study
 from searchspaces import SearchSpace
 from trainables.errors import UserError
 
