@@ -27,7 +27,7 @@ FEWEST = 10  # complete trials; below, the answer is noise
 GOOD = 0.1  # the best tenth is what importance explains, or the best five where that is more
 HALVES = 20  # random halves of the trials, for the spread
 HALVED_FROM = 40  # trials, so that a half still has some good ones
-MOST = 500  # of them are looked at, the last ones; more change little but the time
+MOST = 300  # of them are looked at, the last ones; more change little but the time
 
 
 def section(search: Search, space: tuple[Parameter, ...]) -> Section | None:

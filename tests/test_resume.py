@@ -86,7 +86,7 @@ def worker_of(folder: Path) -> int | None:
     return None
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_killed_worker_and_a_killed_driver_leave_no_trace(
     start: Start, tune: Tune, space_file: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -149,7 +149,7 @@ def test_the_driver_may_be_killed_at_any_moment(
     assert_whole(tmp_path / "runs", path)
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_an_interrupted_search_and_one_whose_time_is_up_go_on_later(
     start: Start, tune: Tune, space_file: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -79,7 +79,7 @@ def assert_mlflow_has_the_ledger(storage: Path, name: str = "toy") -> None:
 BEHAVIOURS = ("raise", "nan", "early", "forget", "well", "well")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_search_with_everything_that_can_befall_a_trial(
     tune: Tune, space_file: SpaceFile, tmp_path: Path
 ) -> None:
@@ -153,7 +153,7 @@ SPACE = replace(
     assert_mlflow_has_the_ledger(storage)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_early_stopping_arms_extension_and_a_config_without_a_seed(
     tune: Tune, space_file: SpaceFile, tmp_path: Path
 ) -> None:
