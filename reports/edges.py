@@ -85,4 +85,4 @@ def _sentence(parameter: Parameter, count: int, of: int, end: str, at: float, wi
 
 def _tally(parameter: Parameter, found: list[str]) -> str:
     counts = [(found.count(choice), choice) for choice in parameter.choices if choice in found]
-    return ", ".join(f"{choice} {n}" for n, choice in sorted(counts, reverse=True))
+    return ", ".join(f"{choice}: {n}" for n, choice in sorted(counts, reverse=True))

@@ -21,12 +21,12 @@ from reports.tables import is_share
 MARK = "#c1440e"  # a red that differs from every viridis shade in lightness and hue
 INK = "#0072b2"  # Okabe and Ito's (2008) blue
 PALE = "0.6"
-OUTCOME_COLOURS = {  # Okabe and Ito's, light to dark, so that they differ in grey as well
+OUTCOME_COLOURS = {  # after Okabe and Ito, of five lightnesses, so that they differ in grey too
     "complete": INK,
-    "stopped": "#56b4e9",
+    "stopped": "#bfe0f7",
     "diverged": "#e69f00",
-    "failed": "#8b2500",
-    "unfinished": "0.8",
+    "failed": "#3d0f00",
+    "unfinished": "0.93",
 }
 DPI = 160
 MANY = 1500  # points beyond which an SVG would be slow to open: they become an image inside it
@@ -94,10 +94,11 @@ def score_range(scores: Sequence[float] | NDArray[np.float64], mode: str) -> tup
     """Ends of an axis of scores: a few hopeless ones must not press the others into a band."""
     values = np.asarray(scores, dtype=float)
     low, high = float(values.min()), float(values.max())
-    if mode == "max":
-        low = max(low, 2 * float(np.quantile(values, 0.2)) - high)
-    else:
-        high = min(high, 2 * float(np.quantile(values, 0.8)) - low)
+    poor = float(np.quantile(values, 0.2 if mode == "max" else 0.8))
+    if mode == "max" and poor < high:
+        low = max(low, 2 * poor - high)
+    elif mode == "min" and poor > low:
+        high = min(high, 2 * poor - low)
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin
 

@@ -46,7 +46,7 @@ def test_whole_numbers_are_at_an_end_often() -> None:
 def test_choices_and_guessed_ranges_have_no_ends() -> None:
     assert not looked(Parameter("rate", 1e-4, 1.0, True, declared=False), [1e-4, 1.0]).warning
     edge = looked(Parameter("kind", choices=("a", "b")), ["b", "a", "b"])  # type: ignore[list-item]
-    assert (edge.span, edge.warning) == ("b 2, a 1", "")
+    assert (edge.span, edge.warning) == ("b: 2, a: 1", "")
 
 
 @pytest.mark.parametrize("missing", [{}, {"other": 1}])

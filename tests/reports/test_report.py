@@ -303,3 +303,13 @@ def test_scores_that_are_all_alike(
         trial["curves"] = {"validation_accuracy": [0.0] * 9, "train_loss": [0.0] * 9}
     write_search(some_trials, {"mode": mode, "sampler": "random"})
     assert "**The default configuration won**" in read_report()
+
+
+@pytest.mark.parametrize("action", ["ensemble", "export", "compare"])
+def test_other_actions_have_commands_of_their_own(
+    action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([action, "--help"])
+    assert left.value.code == 0
+    assert f"python -m reports {action}" in capsys.readouterr().out
