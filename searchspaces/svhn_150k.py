@@ -44,7 +44,7 @@ class Config:
     halve: str = "1-2-3"
     convolution: Literal["separable", "full"] = "separable"
     kernels: Literal["3", "5", "3+5", "3+5+7"] = "3"
-    norm: Literal["batch", "layer"] = "batch"
+    batch_norm: bool = True
     skip: bool = False
     head: int = 0
     dropout: float = 0.02
@@ -101,7 +101,7 @@ def network(config: Config) -> torch.nn.Module:
         halve=numbers(config.halve),
         convolution=config.convolution,
         kernels=numbers(config.kernels),
-        norm=config.norm,
+        batch_norm=config.batch_norm,
         skip=config.skip,
         dropout=config.dropout,
         head=config.head,
@@ -161,7 +161,7 @@ def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
         "halve": trial.suggest_categorical("halve", ["1-2-3", "1-2", "1-3", "2-3", "2-4"]),
         "convolution": trial.suggest_categorical("convolution", ["separable", "full"]),
         "kernels": trial.suggest_categorical("kernels", ["3", "5", "3+5", "3+5+7"]),
-        "norm": trial.suggest_categorical("norm", ["batch", "layer"]),
+        "batch_norm": trial.suggest_categorical("batch_norm", [True, False]),
         "skip": trial.suggest_categorical("skip", [False, True]),
         "head": trial.suggest_categorical("head", [0, 64, 128]),
     }

@@ -14,8 +14,8 @@ from rich.console import Console
 from cluster import campaign, confirmation, preview
 from cluster.drive import Choices
 from cluster.points import distributions, field_of
-from cluster.scheduler import SCHEDULERS
 from cluster.samplers import SAMPLERS
+from cluster.scheduler import SCHEDULERS
 from searchspaces import SearchSpace, load, names, parse
 from trainables.errors import UserError
 from trainables.run import Run, data_folder, default_cache

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 Convolution = Literal["separable", "full"]
-Norm = Literal["batch", "layer"]
 
 
 class ParallelKernels(nn.Module):
@@ -23,7 +22,13 @@ class ParallelKernels(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernels: Sequence[int], stride: int, full: bool
+        self,
+        inputs: int,
+        outputs: int,
+        kernels: Sequence[int],
+        stride: int,
+        full: bool,
+        bias: bool,
     ) -> None:
         super().__init__()
         shares = [outputs // len(kernels)] * len(kernels)
@@ -38,7 +43,7 @@ class ParallelKernels(nn.Module):
                 stride=stride,
                 padding=kernel // 2,
                 groups=1 if full else share,
-                bias=False,
+                bias=bias,
             )
             for share, kernel in zip(shares, kernels, strict=True)
         )
@@ -53,7 +58,7 @@ class ParallelKernels(nn.Module):
 
 
 class Block(nn.Module):
-    """One block: (parallel) convolution, norm and SiLU, with a pointwise convolution if separable.
+    """A (parallel) convolution, batch norm and SiLU, and if separable a pointwise one likewise.
 
     With `skip`, the input is added where stride and channels allow.
     """
@@ -66,22 +71,20 @@ class Block(nn.Module):
         stride: int,
         convolution: Convolution,
         kernels: Sequence[int],
-        norm: Norm,
+        batch_norm: bool,
         skip: bool,
     ) -> None:
         super().__init__()
         full = convolution == "full"
         middle = outputs if full else inputs
         layers: list[nn.Module] = [
-            ParallelKernels(inputs, middle, kernels, stride, full),
-            _norm(middle, norm),
-            nn.SiLU(inplace=True),
+            ParallelKernels(inputs, middle, kernels, stride, full, bias=not batch_norm),
+            *_activation(middle, batch_norm),
         ]
         if not full:
             layers += [
-                nn.Conv2d(inputs, outputs, 1, bias=False),
-                _norm(outputs, norm),
-                nn.SiLU(inplace=True),
+                nn.Conv2d(inputs, outputs, 1, bias=not batch_norm),
+                *_activation(outputs, batch_norm),
             ]
         self.layers = nn.Sequential(*layers)
         self.skip = skip and stride == 1 and inputs == outputs
@@ -102,7 +105,7 @@ def separable(
     halve: Sequence[int] = (1, 2, 3),
     convolution: Convolution = "separable",
     kernels: Sequence[int] = (3,),
-    norm: Norm = "batch",
+    batch_norm: bool = True,
     skip: bool = False,
     dropout: float = 0.0,
     head: int = 0,
@@ -114,9 +117,8 @@ def separable(
     defaults are a net of 137,290 parameters.
     """
     layers: list[nn.Module] = [
-        nn.Conv2d(channels, stem, 3, padding=1, bias=False),
-        _norm(stem, norm),
-        nn.SiLU(inplace=True),
+        nn.Conv2d(channels, stem, 3, padding=1, bias=not batch_norm),
+        *_activation(stem, batch_norm),
     ]
     inputs = stem
     for group, depth in enumerate(depths):
@@ -129,7 +131,7 @@ def separable(
                     stride=2 if index == 0 and group in halve else 1,
                     convolution=convolution,
                     kernels=kernels,
-                    norm=norm,
+                    batch_norm=batch_norm,
                     skip=skip,
                 )
             )
@@ -143,6 +145,6 @@ def separable(
     return nn.Sequential(*layers, nn.Linear(inputs, classes))
 
 
-def _norm(channels: int, norm: Norm) -> nn.Module:
-    # A group norm of one group is a layer norm over channels and pixels (Wu and He, 2018).
-    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(1, channels)
+def _activation(channels: int, batch_norm: bool) -> list[nn.Module]:
+    norm: list[nn.Module] = [nn.BatchNorm2d(channels)] if batch_norm else []
+    return [*norm, nn.SiLU(inplace=True)]

@@ -19,7 +19,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "two kernels": {"kernels": (3, 5)},
     "three kernels": {"kernels": (3, 5, 7)},
     "three full kernels": {"kernels": (3, 5, 7), "convolution": "full"},
-    "layer norm": {"norm": "layer"},
+    "no batch norm": {"batch_norm": False},
     "skip": {"skip": True},
     "full with skip": {"skip": True, "convolution": "full"},
     "dropout": {"dropout": 0.2},
@@ -37,7 +37,7 @@ def _parameters(model: nn.Module) -> int:
 
 def _block(inputs: int, outputs: int, **settings: Any) -> Block:
     chosen: dict[str, Any] = {
-        **{"stride": 1, "convolution": "separable", "kernels": (3,), "norm": "batch"},
+        **{"stride": 1, "convolution": "separable", "kernels": (3,), "batch_norm": True},
         **{"skip": False, **settings},
     }
     return Block(inputs, outputs, **chosen)
@@ -79,7 +79,17 @@ def test_every_option_trains(options: dict[str, Any]) -> None:
         ({"kernels": (3, 5)}, (25 - 9) * (3 + 3 + 6)),
         ({"skip": True}, 0),
         ({"dropout": 0.5}, 0),
-        ({"norm": "layer"}, 0),
+        # a gain and a bias per channel become a bias of the convolution
+        (
+            {"batch_norm": False},
+            -sum(m.num_features for m in separable(**SMALL) if isinstance(m, nn.BatchNorm2d))
+            - sum(
+                m.num_features
+                for block in separable(**SMALL)
+                for m in getattr(block, "layers", ())
+                if isinstance(m, nn.BatchNorm2d)
+            ),
+        ),
         ({"halve": ()}, 0),
     ],
 )
@@ -125,7 +135,7 @@ def test_a_full_block_is_one_convolution() -> None:
 def test_parallel_kernels_stand_side_by_side(full: bool) -> None:
     torch.manual_seed(0)
     inputs = 8
-    layer = ParallelKernels(inputs, 8, (3, 5, 7), stride=2, full=full)
+    layer = ParallelKernels(inputs, 8, (3, 5, 7), stride=2, full=full, bias=False)
     assert layer.shares == [4, 2, 2]
     images = torch.randn(2, inputs, 9, 9)
     found = layer(images)
@@ -149,8 +159,9 @@ def test_the_input_is_added_where_it_fits(
     assert torch.allclose(block(images), expected, atol=1e-6)
 
 
-def test_the_layer_norm_is_one_over_channels_and_pixels() -> None:
-    block = _block(4, 4, norm="layer")
-    images = torch.randn(3, 4, 8, 8) * torch.tensor([1.0, 5.0, 20.0]).view(-1, 1, 1, 1)
-    normed = block.layers[1](images)
-    assert torch.allclose(normed, F.layer_norm(images, images.shape[1:]), atol=1e-4)
+def test_without_batch_norm_every_convolution_has_a_bias() -> None:
+    block = _block(4, 4, batch_norm=False)
+    convolutions = [m for m in block.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(convolutions) == 2
+    assert all(convolution.bias is not None for convolution in convolutions)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in block.modules())
