@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cluster.ledger import Ledger
+from cluster.ledger import Ledger, write_settings
 from cluster.story import Outcome
 from cluster.study import Study
 from trainables.errors import UserError
@@ -73,12 +73,19 @@ class Attempts:
         spent = self.late or self.stopped is not None or self.broken is not None
         return spent or (not self._again and len(self.ledger.stories) >= self.trials)
 
-    def next(self) -> Attempt:
-        """Give the next attempt: an interrupted or failed trial's, else a new trial's."""
+    def next(self) -> Attempt | None:
+        """Give the next attempt: an interrupted or failed trial's, else a new trial's.
+
+        None where a finite space has no more: then its trials are all there are.
+        """
         if self._again:
             story = self.ledger.stories[self._again.popleft()]
         else:
             suggestion = self.study.ask()
+            if suggestion is None:
+                self.trials = self.ledger.settings["trials"] = len(self.ledger.stories)
+                write_settings(self.ledger.folder, self.ledger.settings)
+                return None
             story = self.ledger.begin(
                 suggestion.trial, suggestion.values, suggestion.config, suggestion.tags
             )
@@ -119,6 +126,5 @@ class Attempts:
     def _close(self, trial: int, outcome: Outcome, reason: str) -> None:
         self.ledger.end(trial, outcome, reason)
         self.study.tell(self.ledger.stories[trial])
-        self.ledger.settle(trial)
         self.ledger.settle(trial)
         self.changed(trial)

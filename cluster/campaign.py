@@ -27,8 +27,8 @@ def settings(space: SearchSpace[Any], chosen: Choices, storage: Path) -> dict[st
     uri = chosen.tracking_uri or server.default_uri(storage)
     reports = chosen.reports or space.reports
     scheduler = chosen.scheduler or ("none" if space.arms else "asha")
-    planned = len(plan(space, chosen.fixed, sampler, seeds))
-    trials = planned if space.arms or sampler == "grid" else max(space.trials, planned)
+    enqueued = len(plan(space, chosen.fixed, sampler, seeds))
+    trials = enqueued if space.arms or sampler == "grid" else max(space.trials, enqueued)
     return {
         "space": space.name,
         "metric": space.metric,
@@ -47,12 +47,13 @@ def settings(space: SearchSpace[Any], chosen: Choices, storage: Path) -> dict[st
             for name, distribution in points.distributions(space, chosen.fixed).items()
         },
         "rungs": rungs(reports, min(space.grace, reports)) if scheduler == "asha" else [],
+        "enqueued": enqueued,
         "control": chosen.control or 0,
     }
 
 
 def conduct(
-    name: str, space: SearchSpace[Any], run: Run, chosen: Choices, storage: Path, console: Console
+    space: SearchSpace[Any], run: Run, chosen: Choices, storage: Path, console: Console
 ) -> int:
     """Run a search, or go on with one; gives the exit code."""
     opening.check_storage(storage)
@@ -76,7 +77,7 @@ def conduct(
     try:
         planned = plan(space, new["fixed"], new["sampler"], new["seeds"])
         summary.introduce(space, ledger, console)
-        done = drive(Drive(name, space, run, chosen, console, ledger, client, planned))
+        done = drive(Drive(space, run, chosen, console, ledger, client, planned))
         summary.show(space, ledger, done.infeasible, storage, console)
         return done.exit_code(console)
     finally:

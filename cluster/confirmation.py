@@ -7,7 +7,6 @@ a ledger of their own inside the search's folder, and child runs of the same par
 from __future__ import annotations
 
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +33,6 @@ SEEDS = 5
 
 
 def conduct(
-    name: str,
     space: SearchSpace[Any],
     run: Run,
     chosen: Choices,
@@ -56,13 +54,14 @@ def conduct(
         campaign.check_data(found, campaign.prepare(space, settings["fixed"], run))
         points = list(plan(found, space, best, chosen.seeds or SEEDS))
         ledger = ledgers.attach(folder / FOLDER, _settings(found, folder / FOLDER, points))
+        every = [Point({}, fixed, tags) for fixed, tags in ledger.settings["points"]]
         picked = sorted({point.tags["of"] for point in points}, key=int)
         console.print(
             f"[bold]{space.name}[/]: trials {', '.join(picked)} again on fresh seeds, "
             f"{len(points)} runs",
             highlight=False,
         )
-        done = drive(Drive(name, space, run, chosen, console, ledger, client, points))
+        done = drive(Drive(space, run, chosen, console, ledger, client, every))
         console.print(table(ledger, found))
         following = summary.next_commands(space, found, storage)
         console.print(following, highlight=False, soft_wrap=True)
@@ -113,15 +112,16 @@ def table(ledger: Ledger, found: Ledger) -> Table:
 
 def _settings(found: Ledger, folder: Path, points: list[Point]) -> dict[str, Any]:
     # Earlier confirmations of this search, of other configurations, stay and are gone on with.
-    old = ledgers.read_settings(folder) if (folder / "search.json").exists() else {}
-    keys = {*old.get("points", []), *(json.dumps(dict(p.fixed), sort_keys=True) for p in points)}
+    old = ledgers.read_settings(folder)["points"] if (folder / "search.json").exists() else []
+    new = [[dict(point.fixed), dict(point.tags)] for point in points]
+    every = [*old, *(entry for entry in new if entry not in old)]
     return {
         **found.settings,
         "name": f"{found.folder.name}-confirm",
         "kind": "confirmation",
-        "trials": len(keys),
-        "points": sorted(keys),
-        "sampler": "random",
+        "trials": len(every),
+        "points": every,
+        "sampler": "grid",  # a list, and nothing drawn beyond it
         "scheduler": "none",
         "control": 0,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from cluster import opening, search, tracking
 from cluster.attempts import Attempts
-from cluster.ledger import Ledger
+from cluster.ledger import Ledger, write_settings
 from cluster.plan import Point
 from cluster.points import field_of
 from cluster.progress import Screen
@@ -50,9 +49,8 @@ class Choices:
 
 @dataclass(frozen=True)
 class Drive:
-    """What is to be driven, and with what; `name` is the space's name or file."""
+    """What is to be driven, and with what."""
 
-    name: str
     space: SearchSpace[Any]
     run: Run
     chosen: Choices
@@ -74,7 +72,9 @@ class Driven:
     def exit_code(self, console: Console) -> int:
         """Say what is left to do, if anything, and give the exit code for it."""
         if self.trouble:
-            console.print(self.trouble, style="yellow", highlight=False, soft_wrap=True)
+            console.print(
+                self.trouble, style="yellow", highlight=False, markup=False, soft_wrap=True
+            )
         if not self.done:
             again = "the time budget is spent" if self.late else "interrupted"
             console.print(f"{again}: the same command with --resume goes on", style="yellow")
@@ -106,12 +106,14 @@ def drive(what: Drive) -> Driven:
 
 
 def _run(what: Drive, attempts: Attempts, tracker: tracking.Tracker) -> bool:
-    run, name = what.run, what.name
+    run = what.run
     resources = search.share_out(
         dict(what.space.resources), what.chosen.gpus, what.chosen.concurrency
     )
+    what.ledger.settings["resources"] = {"cpu": resources.cpus, "gpu": resources.gpus}
+    write_settings(what.ledger.folder, what.ledger.settings)
     worker = Settings(
-        space=str(Path(name).resolve()) if name.endswith(".py") else name,
+        space=what.space.file or what.space.name,
         folder=what.ledger.folder.resolve(),
         cache=run.cache.resolve(),
         reports=run.reports,

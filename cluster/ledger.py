@@ -123,7 +123,7 @@ class Ledger:
                 shutil.rmtree(attempt, ignore_errors=True)
         elif story.outcome:
             _tidy(self.newest_attempt(trial), weights=True)
-            kept = self.rank([*self.kept, story])
+            kept = self.rank([*(s for s in self.kept if s.trial != trial), story])
             self.kept = kept[:KEPT]
             for dropped in {story.trial, *(s.trial for s in kept)} - {s.trial for s in self.kept}:
                 _tidy(self.newest_attempt(dropped), weights=False)
@@ -163,9 +163,13 @@ def create(storage: Path, name: str, settings: Mapping[str, Any]) -> Ledger:
     """
     number = max((n for n, _ in _searches(storage, name)), default=0) + 1
     folder = storage / (name if number == 1 else f"{name}-{number}")
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UserError(f"another process has just begun the search in {folder}") from None
     lock = _take(folder)
-    return Ledger(folder, {**settings, "id": f"{folder.name}-{uuid.uuid4().hex[:8]}"}, lock)
+    own = {"id": f"{folder.name}-{uuid.uuid4().hex[:8]}", "begun": time.time()}
+    return Ledger(folder, {**settings, **own}, lock)
 
 
 def attach(folder: Path, settings: Mapping[str, Any]) -> Ledger:
@@ -184,7 +188,12 @@ def reopen(folder: Path) -> Ledger:
 
 def newest(storage: Path, name: str) -> Path | None:
     """Find the newest search of a space in the storage folder."""
-    found = [(n, path) for n, path in _searches(storage, name) if (path / "search.json").exists()]
+    # A space called digits-2 has folders that look like the second search of digits.
+    found = [
+        (number, path)
+        for number, path in _searches(storage, name)
+        if (path / "search.json").exists() and read_settings(path).get("space", name) == name
+    ]
     return max(found)[1] if found else None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from cluster.attempts import Attempts
@@ -76,7 +77,7 @@ class Screen:
         stories = self.attempts.ledger.stories
         for story in [s for s in stories.values() if s.outcome and s.trial not in self.told]:
             self.told.add(story.trial)
-            self.console.print(self._line(story), highlight=False, soft_wrap=True)
+            self.console.print(self._line(story), highlight=False, markup=False, soft_wrap=True)
 
     def _reports(self) -> int:
         return sum(len(story.reports) for story in self.attempts.ledger.stories.values())
@@ -103,14 +104,14 @@ class Screen:
             table.add_row(
                 "best", f"[green]{number(found[0])}[/] {ledger.metric} (trial {best[0].trial})"
             )
-            table.add_row("", self._settings(best[0]))
+            table.add_row("", escape(self._settings(best[0])))
         table.add_row("speed", f"{made / max(elapsed, 1e-9):.2f} reports per second")
         new = len([s for s in ledger.stories.values() if s.outcome]) - len(self.told)
         left = attempts.trials - ended
         ahead = f", about {duration(left * elapsed / new)} left" if new and left else ""
         table.add_row("time", duration(elapsed) + ahead)
         if self.behind():
-            table.add_row("[yellow]MLflow[/]", f"behind, will catch up: {self.behind()}")
+            table.add_row("[yellow]MLflow[/]", escape(f"behind, will catch up: {self.behind()}"))
         return table
 
     def _settings(self, story: Story) -> str:

@@ -36,6 +36,8 @@ def tags(space: SearchSpace[Any], settings: Mapping[str, Any], truth: Truth) -> 
         "sampler": settings["sampler"],
         "scheduler": settings["scheduler"],
         "rungs": json.dumps(settings["rungs"]),
+        "enqueued": str(settings["enqueued"]),
+        "space_file": space.file,
         "resources": json.dumps(dict(space.resources)),
         "seed": str(settings["seed"]),
         "fixed": json.dumps(settings["fixed"]),

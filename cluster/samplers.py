@@ -46,7 +46,8 @@ def sampler(kind: str, seed: int, number: int) -> BaseSampler:
 class ByName(optuna.samplers.RandomSampler):
     """Draws every parameter with a seed of its own, whatever was drawn before it.
 
-    So a trial whose asking was cut short by a crash goes on with the draws it would have had.
+    So a randomly drawn trial whose asking was cut short by a crash goes on with the draws that
+    it would have had.
     """
 
     def __init__(self, seed: int) -> None:

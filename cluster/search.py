@@ -30,6 +30,7 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_worker_niceness": "0",  # by default whatever else runs pushes trials aside
 }
 COLOUR = re.compile(r"\x1b\[\d*m")
 

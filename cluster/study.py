@@ -82,9 +82,14 @@ class Study:
         """Give how many configurations were refused."""
         return sum(self.refused.values())
 
-    def ask(self) -> Suggestion:
-        """Give the next feasible configuration; raises UserError where there seems to be none."""
+    def ask(self) -> Suggestion | None:
+        """Give the next feasible configuration; None where a list of points is used up.
+
+        Raises UserError where there seems to be none.
+        """
         for refusals in range(REFUSALS_BEFORE_STOP):
+            if self.sampler == "grid" and not self._unasked and not self._waiting:
+                return None
             trial = self._next_trial(at_random=refusals >= REFUSALS_BEFORE_RANDOM)
             own = json.loads(trial.user_attrs.get("fixed", "{}"))
             fixed = {**self.fixed, **own}
@@ -130,7 +135,7 @@ class Study:
             self.study.sampler = sampler("random", self.seed, number)
             return optuna.Trial(self.study, self._frozen(number)._trial_id)
         # A sampler of its own for every trial, seeded by its number: a driver that was killed
-        # and resumed draws what the first would have drawn, never the same again.
+        # and resumed never draws the same again.
         number = self._waiting.pop(0) if self._waiting else self._count()
         kind = "random" if at_random or self.sampler == "grid" else self.sampler
         self.study.sampler = sampler(kind, self.seed, number)
@@ -141,6 +146,12 @@ class Study:
         # Samplers learn of a constraint from complete trials alone. The value tells them
         # nothing: it is the middle of what is known, and no report ever reads it.
         trial.set_user_attr("infeasible", reason)
+        pinned = self._frozen(trial.number).system_attrs.get("fixed_params", {})
+        if "point" in trial.user_attrs and set(trial.params) > set(pinned):
+            # An arm is not lost for one bad draw of what it leaves open: it is asked for again.
+            self._waiting.append(self._count())
+            kept = {name: trial.user_attrs[name] for name in ("point", "fixed", "tags")}
+            self.study.enqueue_trial(pinned, user_attrs=kept)
         scores = sorted(
             found[0]
             for story in self.ledger.rank(self.ledger.stories.values())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cluster import server
@@ -51,10 +52,11 @@ def show(
     if failed:
         last = failed[0].errors[-1]["error"].strip().splitlines()[-1]
         first = f"{len(failed)} failed; the first, trial {failed[0].trial:03d}: {last}"
-        console.print(first, style="yellow", highlight=False, soft_wrap=True)
+        console.print(first, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if infeasible:
         console.print(f"{infeasible} configurations were refused as infeasible, at no cost")
-    console.print(next_commands(space, ledger, storage), highlight=False, soft_wrap=True)
+    following = next_commands(space, ledger, storage)
+    console.print(following, highlight=False, markup=False, soft_wrap=True)
 
 
 def best_trials(ledger: Ledger) -> Table | str:
@@ -77,7 +79,7 @@ def best_trials(ledger: Ledger) -> Table | str:
             story.outcome,
             str(story.done),
             duration(story.seconds),
-            "  ".join(f"{name}={number(story.config[name])}" for name in varying),
+            escape("  ".join(f"{name}={number(story.config[name])}" for name in varying)),
         )
     return table
 

@@ -8,16 +8,17 @@ FOLDER` writes a whole search again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
 from cluster import ledger as ledgers
@@ -25,6 +26,7 @@ from cluster.ledger import Ledger
 from cluster.server import artifacts, connect, experiment, first_line
 from cluster.story import Story
 from cluster.study import refusals
+from cluster.uploads import upload_best, upload_predictions
 from trainables.errors import UserError
 
 STATUS = {"complete": "FINISHED", "stopped": "KILLED", "diverged": "FAILED", "failed": "FAILED"}
@@ -32,6 +34,8 @@ BATCH = 1000
 """MLflow takes at most so many metrics in one call."""
 PERIOD = 1.0
 """Seconds between two rounds of writing."""
+UPLOAD_PERIOD = 60.0
+"""Seconds between two looks for weights to upload while the search runs."""
 PATIENCE = 60.0
 """Seconds that the end of a search waits for a server that does not answer."""
 
@@ -56,7 +60,6 @@ class Tracker:
         self._parent = ""
         self._runs: dict[int, str] = {}
         self._written: dict[int, int] = {}
-        self._uploaded: set[int] = set()
         self._dirty: set[int] = set(ledger.stories)
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -85,9 +88,11 @@ class Tracker:
             )
         else:
             tags = {"kind": "search", "search": self.ledger.id, **self.ledger.settings["tags"]}
-            self._parent = self.client.create_run(
-                self._experiment, tags=tags, run_name=self.ledger.folder.name
-            ).info.run_id
+            begun = int(self.ledger.settings["begun"] * 1000)
+            made = self.client.create_run(
+                self._experiment, begun, tags, run_name=self.ledger.folder.name
+            )
+            self._parent = made.info.run_id
         if self.kind == "trial":
             for path in sorted((self.ledger.folder / "data").glob("*.parquet")):
                 self.client.log_artifact(self._parent, str(path), "data")
@@ -128,6 +133,9 @@ class Tracker:
         self.upload_best()
         if self.kind == "trial":
             self._count()
+            resources = self.ledger.settings.get("resources")
+            if resources:  # what trials really got; the space only said what it wanted
+                self.client.set_tag(self._parent, "resources", json.dumps(resources))
         for trial, story in self.ledger.stories.items():
             if story.outcome is None and trial in self._runs:
                 self.client.set_terminated(self._runs[trial], "KILLED")
@@ -135,23 +143,12 @@ class Tracker:
 
     def upload_best(self) -> None:
         """Have the weights of the best trials, and of no others, among the artifacts."""
-        kept = {story.trial for story in self.ledger.kept}
-        for run in self._search(f"tags.kind = '{self.kind}' and tags.weights = 'yes'"):
-            trial = int(run.data.tags["trial"])
-            self._uploaded.add(trial)
-            if trial not in kept:
-                get_artifact_repository(run.info.artifact_uri).delete_artifacts("checkpoint")
-                self.client.set_tag(run.info.run_id, "weights", "no")
-        for trial in kept - self._uploaded:
-            best = self.ledger.newest_attempt(trial) / "best"
-            if (best / "manifest.json").exists() and trial in self._runs:
-                for path in best.glob("*"):
-                    if path.suffix != ".parquet":
-                        self.client.log_artifact(self._runs[trial], str(path), "checkpoint")
-                self.client.set_tag(self._runs[trial], "weights", "yes")
+        marked = self._search(f"tags.kind = '{self.kind}' and tags.weights = 'yes'")
+        upload_best(self.client, self.ledger, self._runs, marked)
 
     def _work(self) -> None:
         deadline = float("inf")
+        upload = time.monotonic() + UPLOAD_PERIOD
         while True:
             ending = self._ending.wait(PERIOD)
             if ending and deadline == float("inf"):
@@ -167,6 +164,10 @@ class Tracker:
                     with self._lock:
                         self._dirty.update(todo[place:])
                     break
+            if not ending and not self.behind and time.monotonic() > upload:
+                with contextlib.suppress(Exception):  # the end of the search does it again
+                    self.upload_best()
+                upload = time.monotonic() + UPLOAD_PERIOD
             if ending and (not self._dirty or time.monotonic() > deadline):
                 return
 
@@ -185,7 +186,7 @@ class Tracker:
             tags |= {"outcome": outcome, "reason": story.reason}
             if outcome == "failed":
                 tags["error"] = story.errors[-1]["error"][-4000:]
-            self._log_predictions(story, run_id)
+            upload_predictions(self.client, self.ledger, story.trial, run_id)
         for start in range(0, max(len(metrics), 1), BATCH):
             self.client.log_batch(
                 run_id,
@@ -214,7 +215,7 @@ class Tracker:
                 self._experiment, int(story.started * 1000), tags, run_name=name
             )
             run_id = made.info.run_id
-        params = [Param(key, str(value)) for key, value in story.config.items()]
+        params = [Param(key, _text(value)) for key, value in story.config.items()]
         self.client.log_batch(run_id, params=params)
         self._runs[story.trial] = run_id
         return run_id
@@ -226,11 +227,6 @@ class Tracker:
             values |= {"score": best[0], "best_report": float(best[1])}
         now = int(story.ended * 1000)
         return [Metric(key, value, now, 0) for key, value in values.items()]
-
-    def _log_predictions(self, story: Story, run_id: str) -> None:
-        best = self.ledger.newest_attempt(story.trial) / "best"
-        for path in sorted(best.glob("*.parquet")):
-            self.client.log_artifact(run_id, str(path), "predictions")
 
     def _count(self) -> None:
         counts = dict.fromkeys(STATUS, 0)
@@ -258,20 +254,28 @@ class Tracker:
 
 
 def rebuild(folder: Path, uri: str | None) -> None:
-    """Write a whole search to MLflow again, from its folder alone."""
+    """Write a whole search to MLflow again, its confirmation too, from its folder alone."""
     if not (folder / "search.json").exists():
         raise UserError(f"{folder} is no search's folder: it has no search.json")
     ledger = ledgers.reopen(folder)
     settings = ledger.settings
     client = connect(uri or settings["tracking_uri"])
     refused = refusals(folder)
-    place = artifacts(uri, folder.parent) if uri else settings["artifacts"]
+    storage = folder.parent if settings.get("kind", "trial") == "trial" else folder.parent.parent
+    place = artifacts(uri, storage) if uri else settings["artifacts"]
     tracker = Tracker(client, ledger, place, lambda: refused)
     tracker.start()
     trouble = tracker.close(finished=ledger.finished)
     ledger.close()
     if trouble:
         raise UserError(trouble)
+    if (folder / "confirm" / "search.json").exists():
+        rebuild(folder / "confirm", uri)
+
+
+def _text(value: Any) -> str:
+    # Lists read back as JSON; plain values as people write them.
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
 
 
 def main() -> int:

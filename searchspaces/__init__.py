@@ -46,7 +46,8 @@ class SearchSpace(Generic[C]):
     stopped, `trials` how many are tried. `compare` names the scientific hyperparameters, the
     rows of the report's table. Every one of `arms` runs `seeds` times; `start` are known
     configurations that run after the default, which is always trial 0. `prepare` makes sure
-    that the data are on this machine, and tells the right answers.
+    that the data are on this machine, and tells the right answers. `load` fills in `name`,
+    `question` and, for a space given by its path, `file`.
     """
 
     config: type[C]
@@ -67,6 +68,7 @@ class SearchSpace(Generic[C]):
     restore: Callable[[C, Path], Predictor] | None = None
     resources: Mapping[str, float] = field(default_factory=lambda: {"cpu": 1})
     name: str = ""
+    file: str = ""
     question: str = ""
 
 
@@ -86,7 +88,8 @@ def load(name: str) -> SearchSpace[Any]:
     if not isinstance(space, SearchSpace):
         raise UserError(f"{module.__file__} defines no SPACE = SearchSpace(...)")
     question = " ".join((module.__doc__ or "").strip().split("\n\n")[0].split())
-    return dataclasses.replace(space, name=Path(name).stem, question=question)
+    file = str(Path(name).resolve()) if name.endswith(".py") else ""
+    return dataclasses.replace(space, name=Path(name).stem, file=file, question=question)
 
 
 def configure(space: SearchSpace[C], values: Mapping[str, Any]) -> C:

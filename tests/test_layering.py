@@ -36,7 +36,7 @@ APART = ("trainables.tasks", "searchspaces")  # the modules of these never impor
 HOMES = {
     "ray": {"cluster", "trainables.tune", "trainables.trainable"},
     "mlflow": {
-        *("cluster.tracking", "cluster.server", "typing:cluster.drive"),
+        *("cluster.tracking", "cluster.server", "cluster.uploads", "typing:cluster.drive"),
         *("reports.records", "reports.export", "reports.served"),
     },
     "optuna": {"cluster", "typing:searchspaces", "reports.importance"},

@@ -22,6 +22,17 @@ from trainables import checkpoint
 from trainables.errors import UserError
 
 
+def default_device(name: str | None = None) -> torch.device:
+    """Give the device of that name, else the GPU where there is one; raises UserError."""
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device {name} cannot be used: {reason}\nleave it out") from error
+    return device
+
+
 def default_cache() -> Path:
     """Give the folder of things built once per machine: `TUNERY_CACHE`, else the user's."""
     return Path(os.environ.get("TUNERY_CACHE") or "~/.cache/tunery").expanduser()

@@ -6,19 +6,19 @@ Needs torch and the data, but neither Ray, Optuna, MLflow nor `datasets`.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from searchspaces import SearchSpace, configure, load, parse
 from trainables.errors import UserError
-from trainables.run import Run, data_folder, finite
+from trainables.run import Run, data_folder, default_device, finite
 
 BAD_INPUT, DIVERGED = 2, 1
 
@@ -85,6 +85,22 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     return 0
 
 
+def remember(out: Path, space: SearchSpace[Any], values: dict[str, Any]) -> None:
+    """Keep the configuration beside its checkpoints; refuse to go on with those of another."""
+    path = out / "config.json"
+    mine = json.dumps({"space": space.name, **asdict(configure(space, values))}, indent=2)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_text(encoding="utf-8") != mine:
+            raise UserError(
+                f"{out} holds the training of another configuration: {path}\n"
+                "choose another folder with --out"
+            )
+        path.write_text(mine, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written to: {error.strerror}") from error
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     options = parser().parse_args(arguments)
@@ -92,12 +108,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         space = load(options.space)
         values = parse(space, options.set)
-        device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if options.reports is not None and options.reports < 1:
+            raise UserError(f"--reports {options.reports} is not above 0")
+        if options.out is not None:
+            remember(options.out, space, values)
         run = Run(
             reports=options.reports or space.reports,
             metric=space.metric,
             mode=space.mode,
-            device=torch.device(device),
+            device=default_device(options.device),
             data=data_folder(options.data_dir),
             source=options.data,
             weights=options.weights_dir,
@@ -107,7 +126,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         if options.debug:
             raise
-        Console(stderr=True).print(str(error), style="red", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            str(error), style="red", highlight=False, markup=False, soft_wrap=True
+        )
         return BAD_INPUT
 
 

@@ -18,7 +18,7 @@ from cluster.samplers import SAMPLERS
 from cluster.scheduler import SCHEDULERS
 from searchspaces import SearchSpace, load, names, parse
 from trainables.errors import UserError
-from trainables.run import Run, data_folder, default_cache
+from trainables.run import Run, data_folder, default_cache, default_device
 
 INTERRUPTED, BAD_INPUT = 130, 2
 
@@ -119,6 +119,7 @@ def command(options: argparse.Namespace, console: Console) -> int:
         reports=options.reports or space.reports,
         metric=space.metric,
         mode=space.mode,
+        device=default_device(),
         data=data_folder(options.data_dir),
         cache=default_cache(),
         source=options.data or "real",
@@ -146,10 +147,8 @@ def command(options: argparse.Namespace, console: Console) -> int:
         preview.show(space, fixed, run, settings["trials"], settings["scheduler"], console)
         return 0
     if options.confirm:
-        return confirmation.conduct(
-            options.space, space, run, chosen, options.storage, console, options.confirm
-        )
-    return campaign.conduct(options.space, space, run, chosen, options.storage, console)
+        return confirmation.conduct(space, run, chosen, options.storage, console, options.confirm)
+    return campaign.conduct(space, run, chosen, options.storage, console)
 
 
 def usage() -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.attempts import LOSSES, RETRIES, Attempts
-from cluster.ledger import Ledger
+from cluster.ledger import KEPT, Ledger
 from cluster.search import kind, said
 from cluster.study import Study
 from searchspaces import SearchSpace
@@ -158,6 +158,23 @@ def test_an_error_is_sorted_by_its_words_not_by_the_code_it_shows(
 ) -> None:
     assert kind(text) == expected
     assert "No space left" not in said(text)
+
+
+def test_every_one_of_the_best_trials_keeps_its_weights(
+    begin: Callable[..., Ledger], open_study: Open, space: SearchSpace[Any]
+) -> None:
+    ledger = begin(trials=KEPT + 3)
+    attempts = Attempts(ledger, open_study(ledger, space), KEPT + 3)
+    for _ in range(KEPT + 3):
+        attempt = attempts.next()
+        assert attempt is not None
+        best = ledger.newest_attempt(attempt.trial) / "best"
+        best.mkdir(parents=True)
+        (best / "manifest.json").touch()
+        attempts.heard(attempt.trial, result(float(attempt.trial)))
+        attempts.ended(attempt.trial, "complete")
+    have = sorted(int(p.parents[2].name) for p in ledger.folder.glob("trials/*/*/best/*.json"))
+    assert have == list(range(KEPT))
 
 
 def test_attempts_are_nothing_to_pickle(attempts: Attempts) -> None:

@@ -8,6 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from cluster.attempts import Attempts
 from cluster.ledger import Ledger
 from cluster.plan import plan
 from cluster.samplers import SAMPLERS
@@ -187,6 +188,42 @@ def test_arms_and_seeds_run_once_each_also_after_a_resume(
     assert len({c["learning_rate"] for c in configs}) == 4  # an arm leaves it to the sampler
     assert not any("seed" in trial.params for trial in study.study.trials)
     assert len(study.study.trials) == 4
+
+
+def test_an_arm_is_not_lost_for_a_refused_draw_of_what_it_leaves_open(
+    begin: Begin, reopen: Reopen, open_study: Open, change: Change
+) -> None:
+    arms = tuple({"momentum": momentum} for momentum in (False, True))
+    space = change(arms=arms, feasible=narrow)
+    ledger = begin(seeds=4, trials=8)
+    study = open_study(ledger, space)
+    asked = []
+    for number in range(8):
+        if number == 5:
+            ledger = reopen(ledger)
+            study = open_study(ledger, space)
+        suggestion = study.ask()
+        assert suggestion is not None
+        ledger.begin(suggestion.trial, suggestion.values, suggestion.config)
+        asked.append((suggestion.config["momentum"], suggestion.config["seed"]))
+    assert study.infeasible > 0
+    assert sorted(asked) == [(momentum, seed) for momentum in (False, True) for seed in range(4)]
+
+
+def test_a_finite_space_ends_where_its_feasible_points_do(
+    begin: Begin, open_study: Open, change: Change
+) -> None:
+    space = change(suggest=finite, feasible=lambda c: "too wide" if c.width == 3 else None)
+    ledger = begin(sampler="grid", trials=9)
+    attempts = Attempts(ledger, open_study(ledger, space), 9)
+    handed = []
+    while not attempts.finished:
+        if (attempt := attempts.next()) is not None:
+            handed.append(attempt.values)
+            attempts.ended(attempt.trial, "complete")
+    assert len(handed) == 3
+    assert attempts.study.infeasible == 1
+    assert ledger.finished
 
 
 def test_start_configurations_run_after_the_default(

@@ -5,6 +5,7 @@ Weights come by torchvision's own loading, or from a folder where there is no ne
 
 from __future__ import annotations
 
+import re
 import urllib.error
 from pathlib import Path
 from typing import Any, Literal
@@ -58,13 +59,13 @@ def replace_head(model: nn.Module, classes: int) -> None:
             setattr(model, head, nn.Linear(module.in_features, classes))
             return
         if isinstance(module, nn.Sequential):
-            last = [n for n, m in module.named_children() if isinstance(m, nn.Linear)][-1]
-            old = module.get_submodule(last)
-            assert isinstance(old, nn.Linear)
-            setattr(module, last, nn.Linear(old.in_features, classes))
-            return
+            linear = [(n, m) for n, m in module.named_children() if isinstance(m, nn.Linear)]
+            if linear:
+                last, old = linear[-1]
+                setattr(module, last, nn.Linear(old.in_features, classes))
+                return
     raise UserError(
-        f"{type(model).__name__} has none of the heads {', '.join(HEADS)}; it has "
+        f"{type(model).__name__} has no linear head called {', '.join(HEADS)}; it has "
         f"{', '.join(name for name, _ in model.named_children())}"
     )
 
@@ -109,8 +110,10 @@ def read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _classes_in(state: dict[str, torch.Tensor]) -> int:
-    # The head comes last, and its bias has one number per class.
-    return len(next(reversed([t for key, t in state.items() if key.endswith("bias")])))
+    # The last layer of the head has a bias with one number per class; files sort their keys.
+    biases = [k for k in state if k.split(".")[0] in HEADS and k.endswith(".bias")]
+    last = max(biases, key=lambda key: [int(n) for n in re.findall(r"\d+", key)])
+    return len(state[last])
 
 
 def _downloaded(models: Any, name: str) -> nn.Module:
