@@ -4,15 +4,17 @@ import argparse
 import importlib
 import sys
 import tempfile
-import traceback
+from functools import partial
 from pathlib import Path
 
 from reports.chapters import findings, write
+from reports.command import add_server, answer, complain
 from reports.html import html
 from reports.logged import log_report
 from reports.markdown import Findings, winner_line
-from reports.records import Tracker, TrackerError, open_tracker, read_search
-from reports.search import ReportError, Search
+from reports.records import Tracker, read_search
+from reports.safe import slug
+from reports.search import ReportError
 from reports.style import save
 from reports.tablefiles import write_tables
 
@@ -26,29 +28,15 @@ def main(arguments: list[str] | None = None) -> int:
         code: int = importlib.import_module(f"reports.{given[0]}").main(given[1:])
         return code
     options = _parser().parse_args(given)
-    uri = options.tracking_uri or f"sqlite:///{Path(options.storage) / 'mlflow.db'}"
-    codes = []
-    for name in options.names:
-        try:
-            tracker = open_tracker(uri)
-            search = read_search(tracker, name)
-            out = Path(options.out or "report")
-            # Several reports never share a folder; one goes where --out says.
-            out = out / search.space if len(options.names) > 1 or not options.out else out
-            _report(tracker, search, _writable(out), options)
-            codes.append(0)
-        except (ReportError, TrackerError) as error:
-            if options.debug:
-                traceback.print_exc()
-            lost = f"The tracking server {uri} could not answer: "
-            told = isinstance(error, ReportError)
-            print(error if told else f"{lost}{error}"[:600], file=sys.stderr)
-            codes.append(2)
-    return max(codes)
+    return max([answer(options, partial(_report, options, name)) for name in options.names])
 
 
-def _report(tracker: Tracker, search: Search, out: Path, options: argparse.Namespace) -> None:
-    found = findings(tracker, search)
+def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
+    search = read_search(tracker, name)
+    out = Path(options.out or "report")
+    # Several reports never share a folder; one goes where --out says.
+    out = _writable(out / slug(search.name) if len(options.names) > 1 or not options.out else out)
+    found = findings(tracker, search, options.open_test_again)
     _files(tracker, found, out, options)
     if search.synthetic:
         print("SYNTHETIC DATA:")
@@ -59,7 +47,7 @@ def _report(tracker: Tracker, search: Search, out: Path, options: argparse.Names
 
 
 def _files(tracker: Tracker, found: Findings, out: Path, options: argparse.Namespace) -> None:
-    report = write(tracker, found, options.ensemble, options.open_test_again)
+    report = write(tracker, found, options.ensemble)
     for name, figure in report.figures.items():
         save(figure, out / "figures", name)
     tables = write_tables(report.text, found.search, out / "tables")
@@ -74,7 +62,7 @@ def _files(tracker: Tracker, found: Findings, out: Path, options: argparse.Names
         # MLflow shows HTML as a page and markdown as text, so it gets the page in any case.
         log_report(tracker, found.search, out, [out / "report.md", *drawn, *tables], page)
     except ReportError as error:
-        print(error, file=sys.stderr)  # the report is written all the same
+        complain(error)  # the report is written all the same
 
 
 def _writable(folder: Path) -> Path:
@@ -101,14 +89,10 @@ def _parser() -> argparse.ArgumentParser:
         "names",
         nargs="+",
         metavar="NAME",
-        help="a space's name, or the number of its MLflow experiment; or several of them",
+        help="a space, by its name or the number of its MLflow experiment, for its newest search; "
+        "or a search, such as digits-2; or several of them",
     )
-    parser.add_argument(
-        "--storage", default="runs", metavar="DIR", help="where the search wrote (default: runs)"
-    )
-    parser.add_argument(
-        "--tracking-uri", metavar="URI", help="default: sqlite:///STORAGE/mlflow.db"
-    )
+    add_server(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -126,7 +110,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="open the test set for others than the first picked ones too; it is counted",
     )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
 

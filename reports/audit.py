@@ -12,7 +12,7 @@ from reports.outcomes import rungs
 from reports.records import Tracker, with_curves
 from reports.search import Search, TrialRecord
 from reports.sections import Section, paragraphs, picture
-from reports.statistics import finite, thinned
+from reports.statistics import evenly, finite
 from reports.style import INK, MARK, empty_figure, score_axis, score_range, style, words
 from reports.tables import Table, count_text, joined, markdown
 from reports.winner import Choice
@@ -52,7 +52,8 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
             f"{FEWEST} that are never stopped: `--control 4` makes such a group."
         )
     others = [t for t in search.trials if t not in control and t.reports >= at[0]]
-    compared = with_curves(tracker, thinned(others, COMPARED), [search.metric])
+    sample = evenly(others, COMPARED)
+    compared = with_curves(tracker, sample, [search.metric])
     seen = with_curves(tracker, control, [search.metric])
     eta = at[1] / at[0] if len(at) > 1 else 3.0
     found = [rung for r in at if (rung := look(search, seen, compared, r, eta))]
@@ -69,11 +70,17 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
         for rung in found
     )
     header = ("rung (report)", "control trials", "rank correlation", "95 % interval", "would stop")
+    among = (
+        "all trials"
+        if len(sample) == len(others)
+        else f"the control trials and {len(sample):,} of the {len(others):,} others (spread "
+        "evenly over the search)"
+    )
     text = paragraphs(
         f"{count_text(len(control), 'control trial')} ran to the end whatever their rungs said. "
         "Spearman's rank correlation between a score at a rung and the final one says how far "
         "the rung could be trusted (interval: Bonett and Wright, 2000); *would stop* are those "
-        f"below the best 1/{eta:g} of all trials seen at that rung, as ASHA counts.",
+        f"below the best 1/{eta:g} of {among} seen at that rung, as ASHA counts.",
         markdown(Table(header, rows, "lrrrr")),
         bloomers_text(search, choice, control, found),
         picture("asha_audit", "Scores at the rungs against final scores"),

@@ -31,17 +31,28 @@ def varied(search: Search) -> list[str]:
     ]
 
 
-def best_trials(search: Search, choice: Choice) -> str:
-    """The best candidates, and the default configuration wherever it came."""
+def best_trials(search: Search, choice: Choice, validation: int | None = None) -> str:
+    """The best candidates, and the default configuration wherever it came.
+
+    Scores that are shares of so many validation examples have an interval each.
+    """
     shown = list(choice.candidates[:SHOWN])
     shown += [t for t in search.trials if t.number == 0 and t not in shown]
     names = varied(search)
-    header = ("trial", "outcome", f"best {search.metric}", "at report", "parameters", "device s")
-    rows = tuple(_trial_row(search, choice, trial, names) for trial in shown)
+    n = validation if is_share(search.metric) else None
+    interval = f"95 % interval, n = {n:,}" if n else ""
+    rows = tuple(_trial_row(search, choice, trial, names, n) for trial in shown)
     if all(trial.outcome == "complete" for trial in shown):
         rows = tuple((row[0], "", *row[2:]) for row in rows)
-    table = Table((*header, *names), rows, "llrrrr" + "r" * len(names))
+    about = ("trial", "outcome", f"best {search.metric}", interval)
+    header = (*about, "at report", "parameters", "device s", *names)
+    table = Table(header, rows, "llrrrrr" + "r" * len(names))
     text = markdown(without_empty_columns(table))
+    if n:
+        text += (
+            "\n\nAn interval (Wilson) is that of one score on these validation examples; that "
+            "the best of many are flattered by the choice is not in it."
+        )
     candidates = set(choice.candidates)
     sign = 1 if search.mode == "max" else -1
     bar = sign * choice.winner.metrics["score"]
@@ -64,7 +75,7 @@ def best_trials(search: Search, choice: Choice) -> str:
 
 
 def _trial_row(
-    search: Search, choice: Choice, trial: TrialRecord, names: list[str]
+    search: Search, choice: Choice, trial: TrialRecord, names: list[str], n: int | None
 ) -> tuple[str, ...]:
     marks = [
         word
@@ -76,11 +87,19 @@ def _trial_row(
         f"{trial.number}" + (f" ({', '.join(marks)})" if marks else ""),
         trial.outcome,
         score_text(metrics.get("score"), search.metric),
+        _interval(metrics.get("score"), n),
         f"{metrics['best_report']:.0f}" if "best_report" in metrics else "",
         f"{metrics['parameters']:,.0f}" if "parameters" in metrics else "",
         f"{metrics['device_seconds']:,.3g}" if "device_seconds" in metrics else "",
         *(value_text(trial.params.get(name, "")) for name in names),
     )
+
+
+def _interval(score: float | None, n: int | None) -> str:
+    if n is None or score is None or not 0 <= score <= 1:
+        return ""
+    found = wilson(round(score * n), n)
+    return f"{found.low * 100:.2f} to {found.high * 100:.2f} %"
 
 
 def against_default(search: Search, choice: Choice, validation: int | None) -> str:
@@ -90,7 +109,8 @@ def against_default(search: Search, choice: Choice, validation: int | None) -> s
         return "There is no trial 0 on record, so the default configuration is unknown."
     winner = choice.winner
     if default is winner:
-        return "**The default configuration won**: no other candidate scored better on validation."
+        better = "has a better mean over fresh seeds" if choice.confirmed else "scored better"
+        return f"**The default configuration won**: no other candidate {better} on validation."
     ours, theirs = winner.metrics["score"], default.metrics.get("score")
     if theirs is None or not finite(theirs):
         return f"The default configuration (trial 0) has no score: it is {default.outcome}."
@@ -134,16 +154,20 @@ def published(search: Search, choice: Choice, test: Opened) -> str | None:
         )
         for entry in search.published
     ]
-    name, winner = f"**this search, trial {choice.winner.number}**", choice.winner
+    name = f"**this search, {choice.model.title}**"
     if test.accuracy is not None:
         a = test.accuracy
         note = f"95 % interval {a.low * 100:.2f} to {a.high * 100:.2f} %, n = {a.n:,}"
         rows.append((name, "test_accuracy", score_text(a.value, "test_accuracy"), note))
     else:
-        value = score_text(winner.metrics["score"], search.metric)
+        value = score_text(choice.model.metrics["score"], search.metric)
         rows.append((name, search.metric, value, "on validation, where it was chosen"))
     table = Table(("setting", "metric", "value", "note"), tuple(rows), "llrl")
-    return markdown(without_empty_columns(table))
+    data = search.tags.get("data_fingerprint", "not recorded")
+    return markdown(without_empty_columns(table)) + (
+        "\n\nPublished numbers were measured on the data sets as published, ours on the data with "
+        f"the fingerprint `{data}`: they compare only where these are the same."
+    )
 
 
 def _published_value(value: object, metric: str) -> str:

@@ -13,12 +13,13 @@ from reports.judged import (
     quality_table,
 )
 from reports.library import Library, library
+from reports.openings import BY_HAND, read_openings, recorded
 from reports.predictions import Predicted, read_examples, read_predictions
-from reports.records import Tracker, read_openings
+from reports.records import Tracker
 from reports.search import ReportError, Search, TrialRecord
 from reports.statistics import finite, ranked
 from reports.tables import count_text
-from reports.winner import open_predictions, recorded
+from reports.winner import open_predictions
 
 PREFIX = 6  # letters of a run id that may stand for it
 
@@ -26,7 +27,7 @@ PREFIX = 6  # letters of a run id that may stand for it
 def by_hand(
     tracker: Tracker, search: Search, ids: Sequence[str], split: str, again: bool = False
 ) -> str:
-    """The text for these members on a split; a test set that was opened before needs `again`.
+    """The text for these members on a split; the test set needs `again`, unless on record.
 
     Raises ReportError for unknown members, members without predictions, and a sealed test set.
     """
@@ -88,7 +89,7 @@ def _member(search: Search, name: str) -> TrialRecord:
 def _judged(models: Library) -> tuple[Judged, Judged]:
     blend, first = everyone(models.outputs, models.targets), models.part([0])
     alone = Judged(f"best member ({models.runs[0].label})", equal(1), first, models.outputs[0])
-    return alone, Judged("by hand", blend, models, mixed(blend, models.outputs))
+    return alone, Judged(BY_HAND, blend, models, mixed(blend, models.outputs))
 
 
 def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord], split: str) -> Library:
@@ -100,12 +101,12 @@ def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord], split: 
 
 def _open(tracker: Tracker, search: Search, judged: Judged, again: bool) -> Library:
     openings, entry = read_openings(tracker, search), opening(judged)
-    if openings and not recorded(openings, entry):
+    if not recorded(openings, entry):
         if not again:
             raise ReportError(
-                f"The test set of {search.name!r} was opened before, for others "
-                f"({count_text(len(openings), 'time')}).\nTo open it for these members as well, "
-                "which is counted and reported, add --open-test-again."
+                f"The test set of {search.name!r} is opened by its report, for what validation "
+                f"picked ({count_text(len(openings), 'opening')} on record).\nTo open it for "
+                "these members as well, which is counted and reported, add --open-test-again."
             )
         entry["again"] = True
     found = open_predictions(tracker, search, judged.runs, entry)

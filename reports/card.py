@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reports.safe import redacted
 from reports.search import Search, TrialRecord
 
 
@@ -60,7 +61,7 @@ def card(
             "## To make it again",
             "",
             "```sh",
-            str(tags.get("command", "not known")),
+            redacted(tags.get("command", "not known")),
             "```",
             "",
             "Versions: " + _versions(search.versions) + f"; seed {tags.get('seed', 'not known')}.",

@@ -19,8 +19,9 @@ from reports.best import against_default, best_trials, published
 from reports.comparison import comparison
 from reports.failures import failures
 from reports.markdown import Findings, Report, assembled, provenance, test_set
+from reports.openings import INTACT, read_openings, read_seal
 from reports.outcomes import outcomes
-from reports.records import Tracker, read_openings
+from reports.records import Tracker
 from reports.search import Search
 from reports.sections import Section
 from reports.space import read_space
@@ -29,24 +30,27 @@ from reports.winner import Choice, Opened, choose, data_sizes, open_test
 Chapter = tuple[str, Section | str | None]
 
 
-def findings(tracker: Tracker, search: Search) -> Findings:
-    """Pick the winner on validation, and only then open its test predictions."""
+def findings(tracker: Tracker, search: Search, again: bool = False) -> Findings:
+    """Pick the winner on validation, and only then open its test predictions.
+
+    `again` (`--open-test-again`) opens them though they were opened before for another winner.
+    """
     choice = choose(search)
     sizes = data_sizes(tracker, search)
-    test = open_test(tracker, search, choice.winner) if choice else Opened(None, search.openings)
-    return Findings(search, choice, test, sizes)
+    if choice is None:
+        return Findings(search, choice, Opened(None), sizes, INTACT)
+    seal = read_seal(tracker, search, choice.model, again)
+    return Findings(search, choice, open_test(tracker, search, choice.model, seal), sizes, seal)
 
 
-def write(
-    tracker: Tracker, found: Findings, ensemble: bool = False, again: bool = False
-) -> Report:
-    """The whole report; `ensemble` adds its chapter, `again` opens the test set for others too."""
+def write(tracker: Tracker, found: Findings, ensemble: bool = False) -> Report:
+    """The whole report; `ensemble` adds its chapter."""
     search, choice = found.search, found.choice
     chapters: list[Chapter] = []
     if choice is not None:
-        chapters += _answers(tracker, found, choice, again)
+        chapters += _answers(tracker, found, choice)
         if ensemble:
-            chapters.append(("Ensembles", ensembles.section(tracker, search, again)))
+            chapters.append(("Ensembles", ensembles.section(tracker, search, found.seal)))
         chapters += _pictures(tracker, search, choice)
     chapters += [
         ("Outcomes and cost", outcomes(search)),
@@ -58,11 +62,11 @@ def write(
     return assembled(found, chapters)
 
 
-def _answers(tracker: Tracker, found: Findings, choice: Choice, again: bool) -> Iterator[Chapter]:
-    search, test = found.search, found.test
-    yield "Best trials", best_trials(search, choice)
-    yield "Confirmation on fresh seeds", confirmation.section(tracker, search, again)
-    yield "Against the default", against_default(search, choice, found.sizes.get("validation"))
+def _answers(tracker: Tracker, found: Findings, choice: Choice) -> Iterator[Chapter]:
+    search, test, validation = found.search, found.test, found.sizes.get("validation")
+    yield "Best trials", best_trials(search, choice, validation)
+    yield "Confirmation on fresh seeds", confirmation.section(tracker, search, found.seal)
+    yield "Against the default", against_default(search, choice, validation)
     yield "Comparison", comparison(tracker, search)
     yield "Beside published numbers", published(search, choice, test)
     yield "By class", classes.section(tracker, search, choice, test)

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from reports.openings import opened_as
 from reports.predictions import Array, read_examples, read_predictions
 from reports.records import Tracker
 from reports.search import Search
@@ -26,7 +27,7 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> S
     examples = read_examples(tracker, search, "validation")
     if examples is None:
         return None
-    found = read_predictions(tracker, search, [choice.winner], examples)
+    found = read_predictions(tracker, search, [choice.model], examples)
     if not found.runs or found.votes:
         return None
     k = found.outputs[0].shape[1]
@@ -36,7 +37,7 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> S
     header: tuple[str, ...] = ("class", "precision", "recall", "F1", "examples")
     # Opened for this trial already, or not at all: a report opens nothing on the side.
     opened = (
-        open_predictions(tracker, search, [choice.winner], {"trial": choice.winner.number})
+        open_predictions(tracker, search, [choice.model], opened_as(choice.model))
         if test.accuracy is not None
         else None
     )
@@ -53,7 +54,7 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> S
     matrix = confusion_matrix(answers, guesses, labels=range(k))
     most = _confusions(matrix, names)
     text = paragraphs(
-        f"The winner, trial {choice.winner.number}, on {len(answers):,} validation examples"
+        f"The winner, {choice.model.title}, on {len(answers):,} validation examples"
         + (" and on test." if opened is not None else "."),
         markdown(table),
         f"The {CLASSES_SHOWN} classes of lowest F1 out of {k:,}." if k > CLASSES_SHOWN else None,

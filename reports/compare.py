@@ -5,8 +5,7 @@ better sampler from a lucky one.
 """
 
 import argparse
-import sys
-import traceback
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.records import Tracker, TrackerError, open_tracker, read_named
+from reports.command import add_server, answer
+from reports.records import Tracker, read_named
 from reports.search import ReportError, Search
 from reports.statistics import mean_interval
 from reports.style import empty_figure, save
 from reports.tables import Table, markdown, score_text
 
-SETTINGS = ("sampler", "scheduler", "trials", "reports", "fixed")
-"""What two repeats of a search have in common."""
+SETTINGS = ("sampler", "scheduler", "trials", "reports")
+"""What two repeats of a search have in common, besides the hyperparameters that are fixed."""
 
 
 @dataclass(frozen=True)
@@ -36,28 +36,24 @@ class Race:
     @property
     def settings(self) -> tuple[str, ...]:
         """Give what repeats of this search share."""
-        return tuple(self.search.tags.get(name, "") for name in SETTINGS)
+        tags = self.search.tags
+        return (*(tags.get(name, "") for name in SETTINGS), _fixed(tags.get("fixed", "")))
 
 
 def main(arguments: list[str]) -> int:
     """0 after a comparison, 2 after a message of what to mend."""
     options = _parser().parse_args(arguments)
-    uri = options.tracking_uri or f"sqlite:///{Path(options.storage) / 'mlflow.db'}"
-    try:
-        tracker = open_tracker(uri)
+
+    def compare(tracker: Tracker) -> None:
         races = [race(search) for search in read(tracker, options.names)]
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
         (out / "compare.md").write_text(text(races), encoding="utf-8")
         save(figure(races), out / "figures", "compare")
-    except (ReportError, TrackerError, OSError) as error:
-        if options.debug:
-            traceback.print_exc()
-        print(error, file=sys.stderr)
-        return 2
-    print(markdown(table(races)))
-    print(f"\ncomparison: {out / 'compare.md'}")
-    return 0
+        print(markdown(table(races)))
+        print(f"\ncomparison: {out / 'compare.md'}")
+
+    return answer(options, compare)
 
 
 def read(tracker: Tracker, names: Sequence[str]) -> list[Search]:
@@ -189,6 +185,15 @@ def figure(races: Sequence[Race]) -> Figure:
     return drawn
 
 
+def _fixed(text: str) -> str:
+    # The seed of a search is written among what it fixes, and is what repeats differ in.
+    try:
+        fixed = dict(json.loads(text or "{}"))
+    except (TypeError, ValueError):
+        return text
+    return json.dumps({name: fixed[name] for name in sorted(fixed) if name != "seed"})
+
+
 def _with_interval(values: Sequence[float], metric: str) -> str:
     mean = score_text(float(np.mean(values)), metric)
     if len(values) < 2:
@@ -200,8 +205,6 @@ def _with_interval(values: Sequence[float], metric: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reports compare", description=__doc__)
     parser.add_argument("names", nargs="+", help="names of searches, such as digits digits-2")
-    parser.add_argument("--storage", default="runs", help="default: runs")
-    parser.add_argument("--tracking-uri", help="default: sqlite:///STORAGE/mlflow.db")
     parser.add_argument("--out", default="report/compare", help="default: report/compare")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    add_server(parser)
     return parser

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from reports.intervals import chance_text, interval_text
+from reports.openings import INTACT, Opening, Seal
 from reports.paired import Array
 from reports.predictions import right
 from reports.records import Tracker
@@ -16,17 +17,25 @@ from reports.verdicts import scores_of, signed, verdicts
 from reports.winner import SEEDS, confirmed, confirmed_ranking, open_predictions
 
 
-def section(tracker: Tracker, search: Search, again: bool = False) -> str | None:
+def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None:
     """Configurations run again on fresh seeds, and which of them differ; None without re-runs.
 
-    Opens the test predictions of the winner's, the runner-up's and the default's re-runs; with
-    `again` (`--open-test-again`) those of all configurations.
+    Opens the test predictions of the winner's, the runner-up's and the default's re-runs as far
+    as the seal allows; with `--open-test-again` those of all configurations.
     """
     if not search.reruns:
         return None
     ranking, groups = confirmed_ranking(search), confirmed(search)
-    opened = _open(tracker, search, ranking, again)
+    opened = _open(tracker, search, ranking, seal)
     parts = [_introduction(search, ranking), *_caveats(search)]
+    entries = {of: _entry(of, groups[of]) for of in _picked(ranking)}
+    refused = [of for of, entry in entries.items() if of not in opened and seal.closed(entry)]
+    if refused:
+        parts.append(
+            f"**The test set is not opened for the re-runs of {_numbers(refused)}**, since it was "
+            "opened before for others; `--open-test-again` opens it for these, and that is "
+            "counted. All validation results stand."
+        )
     if groups:
         parts.append(_table(search, ranking, groups, opened))
     if ranking:
@@ -34,15 +43,22 @@ def section(tracker: Tracker, search: Search, again: bool = False) -> str | None
     return "\n\n".join(part for part in parts if part)
 
 
-def _open(tracker: Tracker, search: Search, ranking: list[int], again: bool) -> dict[int, Array]:
+def _picked(ranking: list[int]) -> list[int]:
+    return [of for place, of in enumerate(ranking) if place < 2 or of == 0]
+
+
+def _entry(of: int, runs: Iterable[TrialRecord]) -> Opening:
+    return {"reruns_of": of, "runs": [run.number for run in runs]}
+
+
+def _open(tracker: Tracker, search: Search, ranking: list[int], seal: Seal) -> dict[int, Array]:
     # Right or wrong, (seeds, n), per configuration whose re-runs all have test predictions.
     groups, opened = confirmed(search), {}
-    picked = {*ranking[:2], *(of for of in ranking if of == 0)}
+    picked = _picked(ranking)
     for of in ranking:
-        if of in picked or again:
-            entry = {"reruns_of": of, "runs": [run.number for run in groups[of]]}
-            marked = entry if of in picked else {**entry, "again": True}
-            found = open_predictions(tracker, search, groups[of], marked)
+        if of in picked or seal.again:
+            entry = seal.marked(_entry(of, groups[of]), of in picked)
+            found = open_predictions(tracker, search, groups[of], entry, seal)
             if found is not None:
                 targets = found.examples.targets
                 opened[of] = np.stack([right(output, targets) for output in found.outputs])
@@ -89,7 +105,11 @@ def _caveats(search: Search) -> list[str]:
 
 
 def _trials(runs: Iterable[TrialRecord]) -> str:
-    return joined([f"trial {of}" for of in sorted({run.of or 0 for run in runs})])
+    return _numbers({run.of or 0 for run in runs})
+
+
+def _numbers(trials: Iterable[int]) -> str:
+    return joined([f"trial {of}" for of in sorted(trials)])
 
 
 def _table(
@@ -99,6 +119,7 @@ def _table(
     opened: Mapping[int, Array],
 ) -> str:
     rows = []
+    cut = _cut_short(search)
     default = scores_of(groups.get(0, ()))
     for of in [*ranking, *(of for of in groups if of not in ranking)]:
         scores = scores_of(groups[of])
@@ -121,7 +142,7 @@ def _table(
                 f"{len(scores)}",
                 "" if found is None else interval_text(mean_interval([found]), search.metric),
                 interval_text(mean, search.metric),
-                "" if found is None else signed(search, found - mean.value),
+                "" if found is None or of in cut else signed(search, found - mean.value),
                 interval_text(test, "test_accuracy") if test else "",
                 chance_text(better) if better else "",
             )
@@ -142,15 +163,21 @@ def _table(
         "winner's curse is the search score less the re-run mean"
         f"{', with its sign turned' if search.mode == 'min' else ''}: positive where the search "
         "flattered."
+        + "".join(
+            f" Trial {of} has none: it was {cut[of]}, its search score is one at a smaller budget."
+            for of in groups
+            if of in cut
+        )
     )
 
 
 def _flattery(
     search: Search, ranking: list[int], groups: Mapping[int, tuple[TrialRecord, ...]]
 ) -> str:
-    best = max if search.mode == "max" else min
-    scores = {of: score for of in ranking if (score := _search_score(search, of)) is not None}
-    leader = best(scores, key=lambda of: scores[of])
+    best, cut = (max if search.mode == "max" else min), _cut_short(search)
+    found = {of: _search_score(search, of) for of in ranking if of not in cut}
+    scores = {of: score for of, score in found.items() if score is not None}
+    leader = best(scores, key=lambda of: scores[of], default=ranking[0])
     if leader == ranking[0]:
         return ""
     mean = float(np.mean(scores_of(groups[leader])))
@@ -158,6 +185,10 @@ def _flattery(
         f"The best of these by search score, trial {leader}, lost its lead on fresh seeds "
         f"({signed(search, scores[leader] - mean)} of its search score did not come back)."
     )
+
+
+def _cut_short(search: Search) -> dict[int, str]:
+    return {t.number: t.outcome for t in search.trials if t.outcome != "complete"}
 
 
 def _search_score(search: Search, of: int) -> float | None:

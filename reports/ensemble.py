@@ -4,10 +4,7 @@
 """
 
 import argparse
-import sys
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from reports.blends import (
     AVERAGES,
@@ -20,6 +17,7 @@ from reports.blends import (
     single,
 )
 from reports.by_hand import by_hand
+from reports.command import add_server, answer
 from reports.judged import (
     Judged,
     cost_table,
@@ -32,9 +30,10 @@ from reports.judged import (
     standing,
 )
 from reports.library import Library, library, read_library
+from reports.openings import INTACT, Seal, opened_as
 from reports.predictions import read_examples
-from reports.records import Tracker, TrackerError, open_tracker, read_search
-from reports.search import ReportError, Search, TrialRecord
+from reports.records import Tracker, read_search
+from reports.search import Search, TrialRecord
 from reports.tables import count_text
 from reports.winner import choose, confirmed, open_predictions, open_test
 
@@ -46,29 +45,31 @@ HOW = (
 )
 
 
-def section(tracker: Tracker, search: Search, again: bool = False) -> str | None:
+def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None:
     """Ensembles of the trials, judged on validation, and the picked one on the test set.
 
-    None where no trial has a score. With `again` (`--open-test-again`) all are opened.
+    None where no trial has a score. With `--open-test-again` all are opened.
     """
     choice = choose(search)
     if choice is None:
         return None
     examples = read_examples(tracker, search, "validation")
-    models = examples and read_library(tracker, search, choice.candidates, examples)
+    candidates = [choice.model, *choice.candidates[1:]]
+    models = examples and read_library(tracker, search, candidates, examples)
     if examples is None or not models or len(models.runs) < 2 or len(examples) < 4:
         found = len(models.runs) if models else 0
         return (
             "There is nothing to make an ensemble of: that takes two trials with predictions of "
             f"at least 4 validation examples on record, and here {found} have some."
         )
-    if models.runs[0] is not choice.winner:
-        return f"No validation predictions are stored of the winner, trial {choice.winner.number}."
+    if models.runs[0] is not choice.model:
+        return f"No validation predictions are stored of the winner, {choice.model.title}."
     ours = _ensembles(models) + _seeds(tracker, search, choice.winner.number, models)
     folds = halves(models.targets, stratified=not models.votes)
     picked_alone = out_of_fold(single, models.outputs, models.targets, folds)
     alone = Judged("single best", equal(1), models.part([0]), picked_alone)
     best = max(ours, key=standing)
+    others = [judged for judged in ours if judged is not best]
     parts = [
         f"Made of {count_text(len(models.runs), 'trial')} with stored predictions of "
         f"{count_text(len(examples), 'validation example')}"
@@ -77,7 +78,7 @@ def section(tracker: Tracker, search: Search, again: bool = False) -> str | None
         HOW,
         "\n".join(f"- {judged.name}: {members_text(judged)}" for judged in ours),
         _pick(best, alone),
-        *_on_test(tracker, search, alone, [best, *(o for o in ours if again and o is not best)]),
+        *_on_test(tracker, search, alone, [best, *(o for o in others if seal.again)], seal),
     ]
     return "\n\n".join(parts)
 
@@ -125,20 +126,26 @@ def _pick(best: Judged, alone: Judged) -> str:
 
 
 def _on_test(
-    tracker: Tracker, search: Search, alone: Judged, picked: Sequence[Judged]
+    tracker: Tracker, search: Search, alone: Judged, picked: Sequence[Judged], seal: Seal
 ) -> list[str]:
     """Quality on the test set of the single model and of what was picked, opened on record."""
     winner = alone.library.runs[0]
-    opened = open_test(tracker, search, winner)
-    found = open_predictions(tracker, search, [winner], {"trial": winner.number})
+    opened = open_test(tracker, search, winner, seal)
+    found = open_predictions(tracker, search, [winner], opened_as(winner), seal)
     if found is None:
-        return [f"No test: of trial {winner.number} {opened.missing or 'nothing is stored'}."]
+        return [f"No test of {winner.title}: {opened.missing or 'nothing is stored'}."]
     one = library(found)
     tested, temperatures = [Judged(alone.name, equal(1), one, one.outputs[0])], [fitted(alone)]
     parts = []
     for place, judged in enumerate(picked):
-        entry = opening(judged) | ({"again": True} if place else {})
-        found = open_predictions(tracker, search, judged.runs, entry)
+        entry = seal.marked(opening(judged), picked=not place)
+        found = open_predictions(tracker, search, judged.runs, entry, seal)
+        if found is None and seal.closed(entry):
+            parts.append(
+                f'The test set was opened before, and not for "{judged.name}"; '
+                "`--open-test-again` opens it for that as well, and that is counted."
+            )
+            continue
         if found is None:
             parts.append(f'Not all members of "{judged.name}" have test predictions.')
             continue
@@ -155,25 +162,19 @@ def _on_test(
 def main(arguments: list[str]) -> int:
     """Judge members given by hand; 0 after a table, 2 after a message of what to mend."""
     options = _parser().parse_args(arguments)
-    uri = options.tracking_uri or f"sqlite:///{Path(options.storage) / 'mlflow.db'}"
-    try:
-        tracker = open_tracker(uri)
+
+    def judge(tracker: Tracker) -> None:
         search = read_search(tracker, options.name)
         print(by_hand(tracker, search, options.members, options.split, options.open_test_again))
-    except (ReportError, TrackerError) as error:
-        if options.debug:
-            traceback.print_exc()
-        lost = f"The tracking server {uri} could not answer: "
-        print(error if isinstance(error, ReportError) else f"{lost}{error}"[:600], file=sys.stderr)
-        return 2
-    return 0
+
+    return answer(options, judge)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reports ensemble", description="Judge an ensemble of trials given by hand."
     )
-    parser.add_argument("name", help="a space's name, or the number of its MLflow experiment")
+    parser.add_argument("name", help="the name of a space or of a search, such as digits-2")
     parser.add_argument(
         "--members", nargs="+", required=True, metavar="ID", help="trial numbers or run ids"
     )
@@ -183,13 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--open-test-again",
         action="store_true",
-        help="open the test set though it was opened before; this is counted and reported",
+        help="open the test set for these members; this is counted and reported",
     )
-    parser.add_argument(
-        "--storage", default="runs", metavar="DIR", help="where the search wrote (default: runs)"
-    )
-    parser.add_argument(
-        "--tracking-uri", metavar="URI", help="default: sqlite:///STORAGE/mlflow.db"
-    )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    add_server(parser)
     return parser

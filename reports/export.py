@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import shlex
 import shutil
-import sys
 import tempfile
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +19,21 @@ from mlflow.types import Schema, TensorSpec
 
 from reports import models
 from reports.card import card
+from reports.command import add_server, answer
 from reports.ensemble import best_of
 from reports.judged import fitted
-from reports.records import Tracker, TrackerError, open_tracker, read_search
+from reports.openings import read_openings, read_seal
+from reports.records import Tracker, read_search
+from reports.safe import redacted
 from reports.search import ReportError, Search, TrialRecord
-from reports.winner import choose, data_sizes, open_test
+from reports.winner import accuracy_on_record, choose, data_sizes, open_test
 
 NEEDED = ("torch", "safetensors", "pyarrow", "numpy", "pandas", "filelock", "pillow")
 """Packages that the served model imports, at the versions that made it."""
 
 
 @dataclass(frozen=True)
-class Blend:
+class Exported:
     """What is exported: trials with their weights and temperatures, and one for the average."""
 
     members: tuple[tuple[TrialRecord, float, float], ...]
@@ -41,40 +43,49 @@ class Blend:
 def main(arguments: list[str]) -> int:
     """Run the command line; gives the exit code."""
     options = parser().parse_args(arguments)
-    uri = options.tracking_uri or f"sqlite:///{Path(options.storage).resolve() / 'mlflow.db'}"
-    try:
-        tracker = open_tracker(uri)
+
+    def work(tracker: Tracker) -> None:
         search = read_search(tracker, options.name)
-        blend = _ensemble(tracker, search) if options.ensemble else chosen(search, options.members)
-        space = options.space or search.tags.get("space_file") or search.space
-        where = export(tracker, uri, search, blend, space, options.register or search.space)
-    except (ReportError, TrackerError) as error:
-        if options.debug:
-            traceback.print_exc()
-        print(error, file=sys.stderr)
-        return 2
-    print(f"registered: {where}")
-    print(
-        f"use it:     MLFLOW_TRACKING_URI={uri} mlflow models serve -m {where} --env-manager local"
-    )
-    return 0
+        what = _ensemble(tracker, search) if options.ensemble else chosen(search, options.members)
+        space = space_of(search, options.space)
+        where = export(tracker, search, what, space, options.register or search.space)
+        uri = redacted(tracker.tracking_uri)
+        print(f"registered: {where}")
+        print(
+            f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve -m {where} "
+            "--env-manager local"
+        )
+
+    return answer(options, work)
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     p = argparse.ArgumentParser(prog="python -m reports export", description=__doc__)
-    p.add_argument("name", help="a space's name or an experiment id")
+    p.add_argument("name", help="the name of a space or of a search, such as digits-2")
     p.add_argument("--ensemble", action="store_true", help="the ensemble best on validation")
     p.add_argument("--members", nargs="+", type=int, help="trial numbers, averaged equally")
     p.add_argument("--register", help="name of the registered model (default: the space's)")
     p.add_argument("--space", help="the space's file, where it is none of Tunery's (code: run)")
-    p.add_argument("--storage", default="runs", help="default: runs")
-    p.add_argument("--tracking-uri")
-    p.add_argument("--debug", action="store_true", help="show tracebacks")
+    add_server(p)
     return p
 
 
-def chosen(search: Search, numbers: Sequence[int] | None) -> Blend:
+def space_of(search: Search, given: str | None) -> str:
+    """Give the space that restores the models: the file the user names, or Tunery's own.
+
+    Raises ReportError for any other: a server may name code, but does not have it run.
+    """
+    file = search.tags.get("space_file")
+    if given or (not file and search.space in models.names()):
+        return given or search.space
+    raise ReportError(
+        f"The space {search.space!r} is none of Tunery's, and a file of code is run only where "
+        f"you name it.\nName it with --space {shlex.quote(file) if file else 'FILE.py'}"
+    )
+
+
+def chosen(search: Search, numbers: Sequence[int] | None) -> Exported:
     """Take the winner, or the trials named, with equal weights."""
     if numbers is None:
         choice = choose(search)
@@ -82,18 +93,19 @@ def chosen(search: Search, numbers: Sequence[int] | None) -> Blend:
             raise ReportError(
                 f"No trial of {search.name} has a score: there is nothing to export."
             )
-        return Blend(((choice.winner, 1.0, 1.0),))
+        return Exported(((choice.model, 1.0, 1.0),))
     by_number = {trial.number: trial for trial in search.trials}
     unknown = [number for number in numbers if number not in by_number]
     if unknown:
         raise ReportError(f"{search.name} has no trials {unknown}; it has 0 to {max(by_number)}.")
-    return Blend(tuple((by_number[number], 1.0 / len(numbers), 1.0) for number in numbers))
+    return Exported(tuple((by_number[number], 1.0 / len(numbers), 1.0) for number in numbers))
 
 
-def _ensemble(tracker: Tracker, search: Search) -> Blend:
+def _ensemble(tracker: Tracker, search: Search) -> Exported:
     # Fitted to the trials whose weights are kept: the others could not be exported.
     choice = choose(search)
-    runs = [t for t in choice.candidates if t.tags.get("weights") == "yes"] if choice else []
+    candidates = [choice.model, *choice.candidates[1:]] if choice else []
+    runs = [t for t in candidates if t.tags.get("weights") == "yes"]
     judged = best_of(tracker, search, runs)
     if judged is None:
         raise ReportError(f"{search.name} has no two trials with weights and stored predictions.")
@@ -102,10 +114,10 @@ def _ensemble(tracker: Tracker, search: Search) -> Blend:
         (run, float(judged.blend.weights[i]), float(judged.blend.temperatures[i]))
         for run, i in pairs
     ]
-    return Blend(tuple(members), fitted(judged) or 1.0)
+    return Exported(tuple(members), fitted(judged) or 1.0)
 
 
-def export(tracker: Tracker, uri: str, search: Search, blend: Blend, space: str, name: str) -> str:
+def export(tracker: Tracker, search: Search, what: Exported, space: str, name: str) -> str:
     """Register the members as one model; gives its address, `models:/NAME/VERSION`.
 
     Raises ReportError where the weights of a member are gone, naming all such.
@@ -113,7 +125,7 @@ def export(tracker: Tracker, uri: str, search: Search, blend: Blend, space: str,
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "members"
         folder.mkdir()
-        trials = [trial for trial, _, _ in blend.members]
+        trials = [trial for trial, _, _ in what.members]
         without = [trial.name for trial in trials if not _weights(tracker, trial, folder)]
         if without:
             raise ReportError(
@@ -122,18 +134,18 @@ def export(tracker: Tracker, uri: str, search: Search, blend: Blend, space: str,
                 "python -m trainables.train."
             )
         predictors = [
-            models.restored(space, trial.params, folder / trial.name) for trial in trials
+            models.restored(space, trial.params, folder / _folder(trial)) for trial in trials
         ]
-        _describe(folder, space, blend)
+        _describe(folder, space, what)
         text = card(
             search,
-            [(trial, weight) for trial, weight, _ in blend.members],
+            [(trial, weight) for trial, weight, _ in what.members],
             data_sizes(tracker, search),
-            _test_sentence(tracker, search, trials),
+            on_test(tracker, search, trials),
             predictors[0].classes,
         )
         (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
-        return _register(uri, search, predictors[0], folder, name, text)
+        return _register(tracker.tracking_uri, search, predictors[0], folder, name, text)
 
 
 def _weights(tracker: Tracker, trial: TrialRecord, folder: Path) -> bool:
@@ -142,42 +154,52 @@ def _weights(tracker: Tracker, trial: TrialRecord, folder: Path) -> bool:
         return False
     with tempfile.TemporaryDirectory() as draft:
         found = tracker.download_artifacts(trial.run_id, "checkpoint", draft)
-        shutil.move(found, folder / trial.name)
+        shutil.move(found, folder / _folder(trial))
     return True
 
 
-def _describe(folder: Path, space: str, blend: Blend) -> None:
+def _folder(trial: TrialRecord) -> str:
+    # Not its name: that is the server's, and might lead out of the folder.
+    return f"{trial.number:03d}" if trial.of is None else f"rerun-{trial.number:03d}"
+
+
+def _describe(folder: Path, space: str, what: Exported) -> None:
     if space.endswith(".py"):
         shutil.copy(space, folder / "space.py")
     description = {
         "space": space,
-        "temperature": blend.temperature,
+        "temperature": what.temperature,
         "members": [
             {
-                "folder": trial.name,
+                "folder": _folder(trial),
                 "weight": weight,
                 "temperature": temperature,
                 "params": dict(trial.params),
             }
-            for trial, weight, temperature in blend.members
+            for trial, weight, temperature in what.members
         ],
     }
     (folder / "members.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
 
 
-def _test_sentence(tracker: Tracker, search: Search, trials: Sequence[TrialRecord]) -> str:
+def on_test(tracker: Tracker, search: Search, trials: Sequence[TrialRecord]) -> str:
+    """Say what is known on the test set; it is opened for the winner alone."""
     if len(trials) > 1:
         return (
             "What the average is worth on the test set is told by "
             f"`python -m reports {search.space} --ensemble`."
         )
-    opened = open_test(tracker, search, trials[0])
-    if opened.accuracy is None:
-        return f"Nothing is known of it on the test set: {opened.missing}."
-    low, high = opened.accuracy.low, opened.accuracy.high
+    model, choice = trials[0], choose(search)
+    accuracy = accuracy_on_record(read_openings(tracker, search), model)
+    missing = "the test set was not opened for it, since validation did not pick it"
+    if accuracy is None and choice is not None and model is choice.model:
+        opened = open_test(tracker, search, model, read_seal(tracker, search, model, again=False))
+        accuracy, missing = opened.accuracy, opened.missing
+    if accuracy is None:
+        return f"Nothing is known of it on the test set: {missing}."
     return (
-        f"Test accuracy {opened.accuracy.value:.2%} (95 % interval {low:.2%} to {high:.2%}, "
-        f"n = {opened.accuracy.n})."
+        f"Test accuracy {accuracy.value:.2%} (95 % interval {accuracy.low:.2%} to "
+        f"{accuracy.high:.2%}, n = {accuracy.n})."
     )
 
 

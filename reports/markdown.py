@@ -6,11 +6,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from reports.openings import INTACT, Seal, openings_text, winner_changed
 from reports.outcomes import device_seconds
+from reports.safe import redacted
 from reports.search import Search
 from reports.sections import Section
 from reports.tables import Table, count_text, duration_text, joined, markdown, score_text
-from reports.winner import Choice, Opened, openings_text, winner_changed
+from reports.winner import Choice, Opened
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Findings:
     choice: Choice | None  # None: no trial has a score
     test: Opened
     sizes: Mapping[str, int]  # examples per split
+    seal: Seal = INTACT  # of the test set, before this report
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def winner_line(findings: Findings) -> str:
     if choice is None:
         return "no winner: no trial has a score"
     if accuracy is None:
-        return f"winner: trial {choice.winner.number}; {findings.test.missing}"
+        return f"winner: {choice.model.title}; {findings.test.missing}"
     return (
         f"winner test accuracy: {accuracy.value * 100:.2f} % (95 % interval "
         f"{accuracy.low * 100:.2f} to {accuracy.high * 100:.2f} %, n = {accuracy.n})"
@@ -103,12 +106,18 @@ def summary(findings: Findings) -> str:
     )
     if choice is None:
         return text + "**No trial has a score**, so there is no winner and no test set was opened."
-    winner = choice.winner
-    at = winner.metrics.get("best_report")
+    winner, model = choice.winner, choice.model
+    at = model.metrics.get("best_report")
     validation = findings.sizes.get("validation")
+    which = f"The winner is trial {winner.number} (`{model.name}`)"
+    if model is not winner:
+        which = (
+            f"The winner is trial {winner.number}, which was itself {winner.outcome}; its model "
+            f"is the best of its complete re-runs, {model.label} (`{model.name}`),"
+        )
     text += (
-        f"The winner is trial {winner.number} (`{winner.name}`) with "
-        f"{score_text(winner.metrics['score'], search.metric)}"
+        f"{which} with "
+        f"{score_text(model.metrics['score'], search.metric)}"
         f"{f' at report {at:.0f}' if at is not None else ''}"
         f"{f' on {validation:,} validation examples' if validation else ''}, the best of "
         f"{count_text(len(choice.candidates), 'candidate')}."
@@ -130,7 +139,7 @@ def test_set(findings: Findings, openings: Sequence[Mapping[str, Any]]) -> str |
     text = openings_text(openings)
     if findings.test.missing:
         text = (
-            f"There is no test accuracy of trial {findings.choice.winner.number}: "
+            f"There is no test accuracy of {findings.choice.model.title}: "
             f"{findings.test.missing}. {text}"
         )
     if winner_changed(openings):
@@ -157,5 +166,5 @@ def provenance(findings: Findings) -> str:
         ("MLflow run", f"{search.name} ({search.run_id})"),
     )
     table = markdown(Table(("what", "value"), tuple(row for row in rows if row[1]), "ll"))
-    command = tags.get("command")
+    command = redacted(tags.get("command", ""))
     return f"```sh\n{command}\n```\n\n{table}" if command else table

@@ -9,6 +9,7 @@ from typing import Any
 
 from reports.search import ReportError
 from searchspaces import load, parse
+from searchspaces import names as names
 from trainables.errors import UserError
 from trainables.run import Predictor as Predictor
 

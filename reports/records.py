@@ -1,7 +1,4 @@
-"""The one reader of MLflow: a search and its trials as plain records, whatever the server.
-
-It writes a single thing, the tag that says when the test set was opened and for whom.
-"""
+"""The one reader of MLflow: a search and its trials as plain records, whatever the server."""
 
 import json
 import logging
@@ -15,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 # A report must not wait four minutes for a server that is gone, draw progress bars over its
-# output, or send usage statistics; whoever sets these variables otherwise keeps the last word.
+# output, print addresses with the logins in them, or send usage statistics; whoever sets these
+# variables otherwise keeps the last word.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from reports.safe import redacted
 from reports.search import Curve, ReportError, Search, TrialRecord
 
 Tracker = MlflowClient
@@ -31,7 +31,6 @@ TrackerError = MlflowException
 
 DEADLINE = 10.0  # seconds a server has for its first answer
 PAGE = 1000  # runs per request; MLflow's own servers accept up to 50,000, but in one answer
-OPENINGS = "test_openings"
 KINDS = {"trial": ("trial",), "confirmation": ("trial", "of")}  # child runs, and their numbers
 
 
@@ -62,7 +61,7 @@ def open_tracker(uri: str) -> Tracker:
     if cause is not None:
         why = (str(cause).strip() or repr(cause)).splitlines()[0][:300]
     raise ReportError(
-        f"The tracking server {uri} cannot be read: {why}\n"
+        f"The tracking server {redacted(uri)} cannot be read: {redacted(why)}\n"
         "Start it, or name another one with --tracking-uri or --storage."
     ) from cause
 
@@ -89,8 +88,17 @@ def _check_database(uri: str) -> None:
 
 
 def read_search(tracker: Tracker, name: str) -> Search:
-    """The newest search of an experiment, given by name or numeric id, without any curves."""
-    experiment = _experiment(tracker, name)
+    """The newest search of a space, given by name or numeric id; else the search of that name.
+
+    Curves are left out.
+    """
+    existing = _pages(tracker.search_experiments)
+    experiment = tracker.get_experiment_by_name(name)
+    if experiment is None:
+        experiment = next((e for e in existing if e.experiment_id == name), None)
+    if experiment is None and (own := _own_name(tracker, existing, name)):
+        return own
+    experiment = _active(experiment, existing, name)
     found = tracker.search_runs(
         [experiment.experiment_id],
         "tags.kind = 'search'",
@@ -107,20 +115,22 @@ def read_search(tracker: Tracker, name: str) -> Search:
 
 def read_named(tracker: Tracker, name: str) -> Search:
     """A search by its own name, such as digits-2; else the newest of the space of that name."""
-    every = [e.experiment_id for e in _pages(tracker.search_experiments)]
+    existing = _pages(tracker.search_experiments)
+    return _own_name(tracker, existing, name) or read_search(tracker, name)
+
+
+def _own_name(tracker: Tracker, existing: Sequence[Experiment], name: str) -> Search | None:
+    spaces = {experiment.experiment_id: experiment.name for experiment in existing}
     quoted = name.replace("'", "")
     found = tracker.search_runs(
-        every, f"tags.kind = 'search' and attributes.run_name = '{quoted}'", max_results=2
+        list(spaces), f"tags.kind = 'search' and attributes.run_name = '{quoted}'", max_results=2
     )
     if len(found) > 1:
         raise ReportError(
             f"More than one search is called {name!r} on this server.\n"
             "Rename one of their runs in the MLflow UI, or compare them in storages of their own."
         )
-    if not found:
-        return read_search(tracker, name)
-    experiment = tracker.get_experiment(found[0].info.experiment_id)
-    return _search(tracker, experiment.name, found[0])
+    return _search(tracker, spaces[found[0].info.experiment_id], found[0]) if found else None
 
 
 def _search(tracker: Tracker, space: str, run: Run) -> Search:
@@ -143,16 +153,11 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
         compare=tuple(_json(tags, "compare", [])),
         published=tuple(_json(tags, "published", [])),
         versions=_json(tags, "versions", {}),
-        openings=_openings(run),
         reruns=tuple(trial for trial in trials if trial.of is not None),
     )
 
 
-def _experiment(tracker: Tracker, name: str) -> Experiment:
-    found = tracker.get_experiment_by_name(name)
-    existing = _pages(tracker.search_experiments)
-    if found is None:
-        found = next((e for e in existing if e.experiment_id == name), None)
+def _active(found: Experiment | None, existing: Sequence[Experiment], name: str) -> Experiment:
     if found is not None and found.lifecycle_stage == "active":
         return found
     if found is not None:
@@ -240,38 +245,6 @@ def fetch(tracker: Tracker, run_id: str, path: str, folder: Path) -> Path | None
         return Path(tracker.download_artifacts(run_id, path, str(target)))
     except OSError as error:  # requests' errors are of this kind as well
         raise ReportError(f"{path} of run {run_id} cannot be read: {error}") from error
-
-
-def add_opening(
-    tracker: Tracker, search: Search, opening: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], ...]:
-    """Put on record that the test set was opened; gives all openings on record."""
-    # Read anew: another section, or another report, may have opened it since the search was read.
-    openings = (*read_openings(tracker, search), opening)
-    try:
-        tracker.set_tag(search.run_id, OPENINGS, json.dumps(list(openings)))
-    except MlflowException as error:
-        raise ReportError(
-            f"That the test set is opened cannot be written down on {search.name!r}: {error}\n"
-            "A report does not show a test score that is not on record: make the server writable."
-        ) from error
-    return openings
-
-
-def read_openings(tracker: Tracker, search: Search) -> tuple[Mapping[str, Any], ...]:
-    """When the test set was opened and for which runs, as it stands on the server now."""
-    return _openings(tracker.get_run(search.run_id))
-
-
-def _openings(run: Run) -> tuple[Mapping[str, Any], ...]:
-    text = run.data.tags.get(OPENINGS, "[]")
-    try:
-        return tuple(json.loads(text))
-    except ValueError as error:
-        raise ReportError(
-            f"The tag `{OPENINGS}` of run {run.info.run_name!r} ({run.info.run_id}) is damaged: "
-            f"{text[:200]!r}\nMend it, so that the record of test openings stays whole."
-        ) from error
 
 
 def _json(tags: Mapping[str, str], key: str, otherwise: Any) -> Any:

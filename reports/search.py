@@ -32,6 +32,10 @@ class TrialRecord:
     def label(self) -> str:
         return f"{self.number}" if self.of is None else f"re-run {self.number}"
 
+    @property
+    def title(self) -> str:
+        return f"trial {self.label}" if self.of is None else f"{self.label} of trial {self.of}"
+
 
 @dataclass(frozen=True)
 class Search:
@@ -48,7 +52,6 @@ class Search:
     compare: tuple[str, ...] = ()
     published: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    openings: tuple[Mapping[str, Any], ...] = ()  # when this was read; see records.read_openings
     reruns: tuple[TrialRecord, ...] = ()  # confirmation: configurations again, on fresh seeds
 
     @property

@@ -129,11 +129,15 @@ def ranked(items: Iterable[T], score: Callable[[T], float], mode: str) -> list[T
 
 def thinned(items: Sequence[T], limit: int) -> list[T]:
     """At most `limit` items of a ranking: its better half of them in full, the rest evenly."""
+    head = limit // 2 if len(items) > limit else 0
+    return [*items[:head], *evenly(items[head:], limit - head)]
+
+
+def evenly(items: Sequence[T], limit: int) -> list[T]:
+    """At most `limit` items, evenly over their order."""
     if len(items) <= limit:
         return list(items)
-    head = limit // 2
-    rest = np.linspace(head, len(items) - 1, limit - head).round().astype(int)
-    return [*items[:head], *(items[i] for i in rest)]
+    return [items[i] for i in np.linspace(0, len(items) - 1, limit).round().astype(int)]
 
 
 def smoothed(values: Sequence[float]) -> NDArray[np.float64] | None:

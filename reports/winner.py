@@ -1,20 +1,26 @@
 """The sealed test set: the winner is picked on validation, and only then is it opened."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
+from reports.openings import (
+    INTACT,
+    Opening,
+    Seal,
+    add_opening,
+    opened_as,
+    read_openings,
+    recorded,
+    refusal,
+)
 from reports.predictions import Predicted, read_examples, read_predictions, right
-from reports.records import Tracker, add_opening, read_openings
+from reports.records import Tracker
 from reports.search import Search, TrialRecord
 from reports.statistics import Proportion, finite, ranked, wilson
-from reports.tables import joined
 
 SEEDS = 2  # re-runs that a configuration must have before its mean can decide
-NAMED = 8  # members of an ensemble that a sentence names
 
 
 @dataclass(frozen=True)
@@ -24,18 +30,23 @@ class Choice:
     candidates: tuple[TrialRecord, ...]
     only_complete: bool  # False: no trial was complete, so all with a score are candidates
     confirmed: bool = False  # True: the winner has the best mean over fresh seeds
+    rerun: TrialRecord | None = None  # of a confirmed winner that was itself cut short
 
     @property
     def winner(self) -> TrialRecord:
         return self.candidates[0]
 
+    @property
+    def model(self) -> TrialRecord:
+        """The run whose weights and predictions are the winner's."""
+        return self.rerun or self.winner
+
 
 @dataclass(frozen=True)
 class Opened:
-    """What opening the winner's test predictions showed, and all openings of this search."""
+    """What opening the winner's test predictions showed."""
 
     accuracy: Proportion | None
-    openings: tuple[Mapping[str, Any], ...]
     missing: str = ""  # why there is no accuracy
 
 
@@ -43,7 +54,8 @@ def choose(search: Search) -> Choice | None:
     """Complete trials by their validation score; every scored trial if none is complete.
 
     Where configurations were run again, the one of the best mean over fresh seeds wins, since a
-    search score is flattered by having been the best of many.
+    search score is flattered by having been the best of many. Where that one was stopped before
+    its full budget, the best of its complete re-runs is its model.
     """
     scored = [trial for trial in search.trials if finite(trial.metrics.get("score"))]
     complete = [trial for trial in scored if trial.outcome == "complete"]
@@ -51,7 +63,12 @@ def choose(search: Search) -> Choice | None:
     best = next(iter(confirmed_ranking(search)), None)
     first = [trial for trial in scored if trial.number == best]
     pool = first + [trial for trial in pool if trial not in first]
-    return Choice(tuple(pool), bool(complete), bool(first)) if pool else None
+    if not pool:
+        return None
+    cut = [trial for trial in first if trial.outcome != "complete"]
+    reruns = confirmed(search)[cut[0].number] if cut else ()
+    best_rerun = next(iter(ranked(reruns, lambda r: r.metrics["score"], search.mode)), None)
+    return Choice(tuple(pool), bool(complete), bool(first), best_rerun)
 
 
 def confirmed(search: Search) -> dict[int, tuple[TrialRecord, ...]]:
@@ -84,45 +101,54 @@ def data_sizes(tracker: Tracker, search: Search) -> dict[str, int]:
     return sizes
 
 
-def open_test(tracker: Tracker, search: Search, winner: TrialRecord) -> Opened:
-    """The winner's test accuracy, from the record where it was opened before.
+def open_test(tracker: Tracker, search: Search, model: TrialRecord, seal: Seal = INTACT) -> Opened:
+    """A model's test accuracy: from the record where it was opened before, else opened now.
 
     Raises ReportError where predictions and examples do not belong together, or where the
     opening cannot be put on record.
     """
-    openings = read_openings(tracker, search)
-    for opening in openings:
-        if opening.get("trial") == winner.number:
-            return Opened(wilson(int(opening["correct"]), int(opening["n"])), openings)
-    found = _read(tracker, search, [winner])
+    openings, entry = read_openings(tracker, search), opened_as(model)
+    known = accuracy_on_record(openings, model)
+    if known is not None:
+        return Opened(known)
+    if seal.closed(entry):
+        return Opened(None, refusal(openings, model))
+    found = _read(tracker, search, [model])
     if found is None:
-        return Opened(None, openings, "no test predictions are stored for it that can be judged")
+        return Opened(None, "no test predictions are stored for it that can be judged")
     correct = int(right(found.outputs[0], found.examples.targets).sum())
     accuracy = wilson(correct, len(found.examples))
-    entry = {"trial": winner.number, "accuracy": accuracy.value, "n": accuracy.n}
-    return Opened(accuracy, _record(tracker, search, {**entry, "correct": correct}))
+    entry = {**entry, "accuracy": accuracy.value, "n": accuracy.n, "correct": correct}
+    add_opening(tracker, search, seal.marked(entry))
+    return Opened(accuracy)
+
+
+def accuracy_on_record(openings: Sequence[Opening], model: TrialRecord) -> Proportion | None:
+    """The test accuracy of a model for which the test set was opened before."""
+    known = recorded(openings, opened_as(model))
+    return None if known is None else wilson(int(known["correct"]), int(known["n"]))
 
 
 def open_predictions(
-    tracker: Tracker, search: Search, runs: Sequence[TrialRecord], entry: Mapping[str, Any]
+    tracker: Tracker,
+    search: Search,
+    runs: Sequence[TrialRecord],
+    entry: Opening,
+    seal: Seal = INTACT,
 ) -> Predicted | None:
     """The test predictions of these runs, once it is on record that they are opened.
 
     `entry` says what they are opened as; what is on record in the same words is not written
-    again. None, and no record, where one of them has no test predictions that can be judged.
+    again. None, and no record, where the seal forbids it, or where one of them has no test
+    predictions that can be judged.
     """
-    found = _read(tracker, search, runs)
-    if found is None:
+    known = recorded(read_openings(tracker, search), entry)
+    if known is None and seal.closed(entry):
         return None
-    if not recorded(read_openings(tracker, search), entry):
-        _record(tracker, search, {**entry, "n": len(found.examples)})
+    found = _read(tracker, search, runs)
+    if found is not None and known is None:
+        add_opening(tracker, search, {**entry, "n": len(found.examples)})
     return found
-
-
-def recorded(openings: Sequence[Mapping[str, Any]], entry: Mapping[str, Any]) -> bool:
-    """Whether the test set was opened for this before."""
-    wanted = {key: value for key, value in entry.items() if key != "again"}
-    return any(wanted == {key: o.get(key) for key in wanted} for o in openings)
 
 
 def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord]) -> Predicted | None:
@@ -131,40 +157,3 @@ def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord]) -> Pred
         return None
     found = read_predictions(tracker, search, runs, examples)
     return found if len(found.runs) == len(runs) else None
-
-
-def _record(
-    tracker: Tracker, search: Search, entry: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], ...]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return add_opening(tracker, search, {"time": now, **entry})
-
-
-def openings_text(openings: Sequence[Mapping[str, Any]]) -> str:
-    """How often, when and for what the test set was opened, in one sentence."""
-    if not openings:
-        return "The test set of this search has not been opened."
-    times = {1: "once", 2: "twice"}.get(len(openings), f"{len(openings)} times")
-    each = "; ".join(_opening_text(opening) for opening in openings)
-    again = sum(bool(opening.get("again")) for opening in openings)
-    asked = f" Of these, {again} by `--open-test-again`." if again else ""
-    return f"The test set of this search was opened {times}: {each}.{asked}"
-
-
-def winner_changed(openings: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the test set was opened for one winner, and later for another."""
-    return len({opening["trial"] for opening in openings if "trial" in opening}) > 1
-
-
-def _opening_text(opening: Mapping[str, Any]) -> str:
-    time = opening.get("time")
-    if "reruns_of" in opening:
-        runs = len(opening.get("runs", ()))
-        return f"for {runs} re-runs of trial {opening['reruns_of']} at {time}"
-    if "ensemble" in opening:
-        members = list(opening.get("members", ()))
-        more = f" and {len(members) - NAMED} more" if len(members) > NAMED else ""
-        names = ", ".join(members[:NAMED]) + more if more else joined(members)
-        return f'for the ensemble "{opening["ensemble"]}" of {names} at {time}'
-    counts = f"({opening.get('correct')} of {opening.get('n')} right)"
-    return f"for trial {opening.get('trial')} at {time} {counts}"

@@ -80,7 +80,7 @@ def _write_search(
     )
     parent = client.create_run(
         experiment,
-        run_name="digits",
+        run_name=tags.get("search_name", "digits"),
         tags={
             "kind": "search",
             "search": "abc",

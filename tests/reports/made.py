@@ -1,8 +1,17 @@
 """Searches made up in memory, for whatever needs no server."""
 
+import json
 from typing import Any
 
+from mlflow.tracking import MlflowClient
+
 from reports.search import Search, TrialRecord
+
+
+def openings(client: MlflowClient, parent: str) -> list[dict[str, Any]]:
+    """What the run of a search says of openings of its test set."""
+    tags = client.get_run(parent).data.tags
+    return [json.loads(tags[name]) for name in sorted(tags) if name.startswith("test_opening")]
 
 
 def trial(number: int, score: float | None = 0.9, **about: Any) -> TrialRecord:

@@ -3,10 +3,13 @@
 import math
 
 import pytest
+from mlflow.tracking import MlflowClient
 from scipy.stats import spearmanr
 
+from reports import audit
 from reports.audit import cut, late_bloomers, look, rank_correlation
 from reports.search import TrialRecord
+from reports.winner import choose
 from tests.reports.made import search, trial
 
 METRIC = "validation_accuracy"
@@ -59,3 +62,28 @@ def test_rank_correlation() -> None:
     rho, low, high = rank_correlation([1, 2, 3, 4], [1, 2, 3, 4])
     assert rho == pytest.approx(1)
     assert -1 < low < high <= 1
+
+
+@pytest.mark.parametrize(
+    ("most", "said"), [(100, "of all trials seen"), (2, "of the control trials and 2 of the 6")]
+)
+def test_it_says_whom_the_control_trials_were_compared_with(
+    most: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "COMPARED", most)
+    read: list[int] = []
+
+    def known(_: object, trials: list[TrialRecord], keys: list[str]) -> list[TrialRecord]:
+        read.extend(t.number for t in trials)
+        return trials
+
+    monkeypatch.setattr(audit, "with_curves", known)
+    control = [curved(i, i / 10, i / 9, tags={"control": "yes"}) for i in range(4)]
+    others = [curved(i, 0.5, 0.6) for i in range(4, 10)]
+    made = search(*control, *others, tags={"scheduler": "asha", "rungs": "[1, 3]"})
+    choice = choose(made)
+    assert choice is not None
+    found = audit.section(MlflowClient(), made, choice)
+    assert found is not None
+    assert said in found.text
+    assert read[:-4] == ([4, 9] if most == 2 else [4, 5, 6, 7, 8, 9])

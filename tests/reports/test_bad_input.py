@@ -16,6 +16,7 @@ from mlflow.tracking import MlflowClient
 import reports.__main__
 import reports.records
 from reports.__main__ import main
+from tests.reports.made import openings
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -93,7 +94,7 @@ def test_an_out_folder_that_cannot_be_written(
     out = str(tmp_path / "taken")
     message = refused(capsys, "digits", "--storage", str(storage), "--out", out)
     assert "taken cannot be written to" in message
-    assert "test_openings" not in client.get_run(parent).data.tags
+    assert openings(client, parent) == []
 
 
 def test_predictions_of_other_examples_name_the_run(
@@ -112,7 +113,7 @@ def test_predictions_of_other_examples_name_the_run(
     message = refused(capsys, *arguments)
     assert "'digits-000'" in message
     assert "400 of 400 examples lack a prediction" in message
-    assert "test_openings" not in client.get_run(parent).data.tags
+    assert openings(client, parent) == []
     assert main([*arguments, "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
 

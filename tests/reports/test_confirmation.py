@@ -1,6 +1,5 @@
 """Configurations run again on fresh seeds: who wins then, and what it is worth on the test set."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +8,14 @@ import pytest
 from mlflow.tracking import MlflowClient
 from scipy.stats import t
 
+from reports.chapters import findings, write
 from reports.confirmation import section
+from reports.markdown import winner_line
+from reports.openings import Seal, openings_text, winner_changed
 from reports.paired import holm, over_seeds
-from reports.records import read_openings, read_search
-from reports.winner import choose, open_test, openings_text, winner_changed
+from reports.records import read_search
+from reports.winner import choose, open_test
+from tests.reports.made import openings
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -124,7 +127,7 @@ def test_openings_are_recorded_once_and_for_the_picked_alone(
     open_test(client, search, choice.winner)
     section(client, search)
     section(client, search)
-    told = json.loads(client.get_run(parent).data.tags["test_openings"])
+    told = openings(client, parent)
     assert told[0]["trial"] == 5
     assert [(o["reruns_of"], o["runs"], o["n"]) for o in told[1:]] == [
         (5, [3, 4, 5], 400),
@@ -132,12 +135,12 @@ def test_openings_are_recorded_once_and_for_the_picked_alone(
         (0, [9, 10, 11], 400),
     ]
     assert not winner_changed(told)
-    text = section(client, search, again=True)
+    text = section(client, search, Seal(again=True))
     assert text is not None
     assert "corrected for 3 comparisons" in text
-    openings = read_openings(client, search)
-    assert openings[4]["again"] is True
-    said = openings_text(openings)
+    told = openings(client, parent)
+    assert [o.get("again", False) for o in told] == [False] * 4 + [True]
+    said = openings_text(told)
     assert "was opened 5 times" in said
     assert "for 3 re-runs of trial 3 at 20" in said
     assert "Of these, 1 by `--open-test-again`." in said
@@ -152,7 +155,7 @@ def test_without_test_predictions_validation_is_compared(
     assert "Welch's t-test" in text
     assert "against trial 2, the runner-up: +0.87 points on validation, p = 0.01" in text
     assert "test accuracy" not in text
-    assert "test_openings" not in client.get_run(parent).data.tags
+    assert openings(client, parent) == []
 
 
 def test_a_loss_is_the_better_the_lower(
@@ -218,3 +221,40 @@ def test_failed_re_runs_and_none_at_all(
     assert "1 configuration was run again" in text
     write_search(some_trials)
     assert section(client, read_search(client, "digits")) is None
+
+
+def test_a_default_that_was_stopped_wins_by_its_re_runs(
+    client: MlflowClient, write_search: Write, some_trials: Trials
+) -> None:
+    some_trials[0] |= {"outcome": "stopped", "score": 0.5}
+    known = {"validation": np.eye(4)[np.arange(300) % 4], "test": outputs(390, 1)}
+    again = [rerun(0, 0, 0.97, 380), rerun(1, 0, 0.98, outputs=known), rerun(2, 0, 0.96, 370)]
+    again += [rerun(3, 3, 0.93, 360), rerun(4, 3, 0.94, 361), rerun(5, 0, 0.99, outcome="failed")]
+    parent = write_search([*some_trials, *again])
+    search = read_search(client, "digits")
+    found = findings(client, search)
+    assert found.choice is not None
+    assert (found.choice.winner.number, found.choice.model.of) == (0, 0)
+    assert found.choice.model.number == 1  # the best complete re-run on validation
+    assert "97.50 %" in winner_line(found)  # 390 of 400
+    (told,) = openings(client, parent)
+    assert (told["trial"], told["rerun"]) == (0, 1)
+    text = write(client, found).text
+    assert "is trial 0, which was itself stopped; its model is the best" in " ".join(text.split())
+    assert "**this search, re-run 1 of trial 0** | test_accuracy | 97.50 %" in text
+    assert "The winner, re-run 1 of trial 0, on 300 validation examples and on test." in text
+    confirmed = text[text.index("## Confirmation") :]
+    cells = row(confirmed, "0 (winner, default)")
+    assert cells[2] == "50.00 %"
+    assert cells[4] == ""  # no curse: a score at a smaller budget promised nothing
+    assert "Trial 0 has none: it was stopped" in text
+    assert "lost its lead" in text  # trial 3, the best of those with a full search score
+
+
+def test_a_complete_winner_is_its_own_model(
+    client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
+) -> None:
+    write_search([*some_trials, *reruns])
+    choice = choose(read_search(client, "digits"))
+    assert choice is not None
+    assert choice.model is choice.winner

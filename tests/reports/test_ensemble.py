@@ -1,6 +1,5 @@
 """Ensembles of stored predictions: the chapter of a report, and the command for chosen members."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +15,12 @@ from scipy.special import softmax
 from reports.calibration import ece, nll, scaled, temperature
 from reports.ensemble import main, section
 from reports.library import library
+from reports.openings import Seal
 from reports.paired import mcnemar, paired_bootstrap
 from reports.predictions import Examples, Predicted
 from reports.records import read_search
 from reports.search import TrialRecord
+from tests.reports.made import openings
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -56,13 +57,6 @@ def trials() -> Trials:
 def row(text: str, start: str) -> list[str]:
     line = next(line for line in text.splitlines() if line.startswith(f"| {start}"))
     return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def openings(client: MlflowClient, parent: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(
-        client.get_run(parent).data.tags.get("test_openings", "[]")
-    )
-    return found
 
 
 def test_the_chapter_of_a_report(
@@ -155,7 +149,7 @@ def test_all_ensembles_are_opened_where_asked(
     parent = write_search(trials)
     search = read_search(client, "digits")
     section(client, search)
-    text = section(client, search, again=True)
+    text = section(client, search, Seal(again=True))
     assert text is not None
     told = openings(client, parent)
     assert len(told) == 5
@@ -255,7 +249,10 @@ def test_members_by_hand_on_the_test_set_are_put_on_record(
 ) -> None:
     parent = write_search(trials)
     test = ("--split", "test")
-    assert run(storage, "--members", "0", "1", *test) == 0
+    assert run(storage, "--members", "0", "1", *test) == 2  # even where nothing was opened yet
+    assert "add --open-test-again" in capsys.readouterr().err
+    assert openings(client, parent) == []
+    assert run(storage, "--members", "0", "1", *test, "--open-test-again") == 0
     text = capsys.readouterr().out
     assert "NLL after" in text
     assert "on test, 400 examples" in text

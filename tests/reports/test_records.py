@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import reports.records
-from reports.records import fetch, read_search, with_curves
+from reports.records import fetch, read_named, read_search, with_curves
 from reports.search import ReportError
 
 Trials = list[dict[str, Any]]
@@ -43,16 +43,21 @@ def test_descriptions_that_are_cut_are_left_out(client: MlflowClient, write_sear
     assert search.published == ()
 
 
-@pytest.mark.parametrize(
-    ("tags", "named"),
-    [({"test_openings": "[{"}, "test_openings"), ({"mode": "best"}, "'best'")],
-)
-def test_damage_that_matters_is_refused(
-    tags: dict[str, str], named: str, client: MlflowClient, write_search: Write
-) -> None:
-    write_search([], tags)
-    with pytest.raises(ReportError, match=named):
+def test_damage_that_matters_is_refused(client: MlflowClient, write_search: Write) -> None:
+    write_search([], {"mode": "best"})
+    with pytest.raises(ReportError, match="'best'"):
         read_search(client, "digits")
+
+
+def test_a_space_means_its_newest_search_and_every_search_has_a_name(
+    client: MlflowClient, write_search: Write
+) -> None:
+    first, second = write_search([]), write_search([], {"search_name": "digits-2"})
+    assert read_search(client, "digits").run_id == second
+    assert read_search(client, "digits-2").run_id == second
+    assert read_named(client, "digits").run_id == first
+    with pytest.raises(ReportError, match=r"No experiment 'digits-3'\. Did you mean digits"):
+        read_search(client, "digits-3")
 
 
 def test_an_absent_artifact_is_none(

@@ -11,7 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import reports.curves
-from reports.__main__ import main
+from reports.statistics import wilson
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -59,7 +59,11 @@ def test_the_winner_is_the_best_complete_trial(
     assert "**beats the default**" in text
     assert "a difference of 4.00 points" in text
     winner = row(text, "3 (winner)")
-    assert winner == ["3 (winner)", "97.00 %", "11", "10,003", "100", "adamw", "0.0167", "32"]
+    found = wilson(291, 300)
+    interval = f"{found.low * 100:.2f} to {found.high * 100:.2f} %"
+    assert "| 95 % interval, n = 300 |" in text
+    assert winner[:3] == ["3 (winner)", "97.00 %", interval]
+    assert winner[3:] == ["11", "10,003", "100", "adamw", "0.0167", "32"]
     assert row(text, "0 (default)")[1] == "93.00 %"
     assert "batch_size" not in text  # it was the same in every trial
 
@@ -75,6 +79,7 @@ def test_outcomes_and_published_numbers(
     assert "Together 0.333 device-hours." in text
     assert row(text, "k nearest")[1:] == ["test_accuracy", "98.00 %", "old"]
     assert row(text, "**this search, trial 3**")[2] == "94.25 %"
+    assert "ours on the data with the fingerprint `feed0001`: they compare only where" in text
     assert "1 trial (10):\n\n```text" in text
     assert "ValueError: `odd` width" in text
 
@@ -89,36 +94,6 @@ def test_figures_lie_beside_the_report(
     first = (tmp_path / "out/figures/training_curves.svg").read_bytes()
     read_report()
     assert (tmp_path / "out/figures/training_curves.svg").read_bytes() == first
-
-
-def test_the_test_set_is_opened_once_per_winner(
-    write_search: Write, read_report: Read, some_trials: Trials, client: MlflowClient
-) -> None:
-    parent = write_search(some_trials)
-    assert "was opened once: for trial 3" in read_report()
-    opening = json.loads(client.get_run(parent).data.tags["test_openings"])
-    assert [{k: v for k, v in o.items() if k != "time"} for o in opening] == [
-        {"trial": 3, "accuracy": 0.9425, "n": 400, "correct": 377}
-    ]
-    assert "was opened once: for trial 3" in read_report()
-    assert json.loads(client.get_run(parent).data.tags["test_openings"]) == opening
-
-
-def test_a_recorded_opening_is_believed_and_a_new_winner_is_counted(
-    write_search: Write, read_report: Read, some_trials: Trials, client: MlflowClient
-) -> None:
-    recorded = {"time": "2026-01-02T03:04:05+00:00", "trial": 3, "accuracy": 0.9, "n": 400}
-    parent = write_search(
-        some_trials, {"test_openings": json.dumps([{**recorded, "correct": 360}])}
-    )
-    assert "winner test accuracy: 90.00 %" in read_report()
-    run = next(r for r in client.search_runs(["1"]) if r.info.run_name == "digits-005")
-    client.log_metric(run.info.run_id, "score", 0.985, step=0)  # the search went on
-    text = read_report()
-    assert "The winner is trial 5" in text
-    assert "was opened twice: for trial 3 at 2026-01-02" in text
-    assert "The winner changed in between" in text
-    assert len(json.loads(client.get_run(parent).data.tags["test_openings"])) == 2
 
 
 def test_synthetic_data_is_said_loudly(
@@ -178,15 +153,6 @@ def test_no_complete_trial(write_search: Write, read_report: Read, some_trials: 
     assert "There is no trial 0 on record" in text
 
 
-def test_the_newest_search_is_read(
-    write_search: Write, read_report: Read, some_trials: Trials
-) -> None:
-    write_search(some_trials)
-    write_search(some_trials[:2])
-    assert "This search has run 2 trials" in read_report()
-    assert "This search has run 2 trials" in read_report("1")  # the experiment's number
-
-
 def test_a_crowded_figure_keeps_the_default(
     write_search: Write, read_report: Read, some_trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,67 +160,6 @@ def test_a_crowded_figure_keeps_the_default(
     write_search(some_trials)
     text = read_report()
     assert "9 trials of 12 not drawn." in text  # drawn: the winner, the last, the default
-
-
-def artifacts(client: MlflowClient, run: str, path: str = "report") -> set[str]:
-    found = set()
-    for entry in client.list_artifacts(run, path):
-        found |= artifacts(client, run, entry.path) if entry.is_dir else {entry.path}
-    return found
-
-
-def test_the_report_is_put_beside_the_search(
-    write_search: Write,
-    read_report: Read,
-    some_trials: Trials,
-    client: MlflowClient,
-    tmp_path: Path,
-) -> None:
-    parent = write_search(some_trials)
-    text = read_report("digits", "--html")
-    logged = artifacts(client, parent)
-    for name in re.findall(r"\(([^() ]+\.(?:png|svg))\)", text):
-        assert f"report/{name}" in logged
-    assert {"report/report.md", "report/report.html", "report/tables/trials.csv"} <= logged
-    page = Path(client.download_artifacts(parent, "report/report.html", str(tmp_path)))
-    assert page.read_text() == (tmp_path / "out/report.html").read_text()
-    assert page.read_text().count("data:image/png") == text.count(".png)")
-
-
-def test_logging_can_be_left_out_and_is_not_fatal(
-    write_search: Write,
-    read_report: Read,
-    some_trials: Trials,
-    client: MlflowClient,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    parent = write_search(some_trials[:2])
-    read_report("digits", "--no-log")
-    assert not artifacts(client, parent)
-    assert not (tmp_path / "out/report.html").exists()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(MlflowClient, "log_artifact", full)
-    assert "# digits" in read_report()
-    assert "No space left on device" in capsys.readouterr().err
-
-
-def test_several_names_at_once(
-    write_search: Write,
-    some_trials: Trials,
-    storage: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    write_search(some_trials[:2])
-    arguments = ["--storage", str(storage), "--out", str(tmp_path / "all"), "--no-log"]
-    assert main(["digits", "none", *arguments]) == 2
-    assert "No experiment 'none'" in capsys.readouterr().err
-    assert (tmp_path / "all/digits/report.md").is_file()
 
 
 def test_every_chapter_of_a_full_search(
@@ -303,13 +208,3 @@ def test_scores_that_are_all_alike(
         trial["curves"] = {"validation_accuracy": [0.0] * 9, "train_loss": [0.0] * 9}
     write_search(some_trials, {"mode": mode, "sampler": "random"})
     assert "**The default configuration won**" in read_report()
-
-
-@pytest.mark.parametrize("action", ["ensemble", "export", "compare"])
-def test_other_actions_have_commands_of_their_own(
-    action: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as left:
-        main([action, "--help"])
-    assert left.value.code == 0
-    assert f"python -m reports {action}" in capsys.readouterr().out

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from reports.statistics import finite, joined_rows, ranked, smoothed, thinned, wilson
+from reports.statistics import evenly, finite, joined_rows, ranked, smoothed, thinned, wilson
 
 
 def wilson_by_hand(k: int, n: int) -> tuple[float, float]:
@@ -79,3 +79,8 @@ def test_smoothing_keeps_a_quadratic_and_calms_noise() -> None:
     assert calmed is not None
     assert calmed.std() < 0.7 * noise.std()
     assert smoothed([1.0, 2.0, 3.0]) is None
+
+
+def test_an_even_sample_keeps_both_ends_and_favours_none() -> None:
+    assert evenly(range(5), 5) == [0, 1, 2, 3, 4]
+    assert evenly(range(101), 11) == list(range(0, 101, 10))

@@ -15,7 +15,7 @@ def test_outliers_leave_the_frame_and_the_best_never(mode: str) -> None:
     assert high - low < 0.3
 
 
-@pytest.mark.parametrize("scores", [[0.5], [0.0, 0.0], [0.9, 0.9, 0.9, 0.2]])
+@pytest.mark.parametrize("scores", [[0.5], [0.0, 0.0], [*[0.9] * 9, 0.2]])
 def test_scores_that_are_alike_have_a_frame(scores: list[float]) -> None:
     low, high = score_range(scores, "max")
     assert low < min(scores) <= max(scores) < high

@@ -1,0 +1,110 @@
+"""The command as it is used: which searches it reads, and where its report goes."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from reports.__main__ import main
+
+Trials = list[dict[str, Any]]
+Write = Callable[..., str]
+Read = Callable[..., str]
+
+
+def artifacts(client: MlflowClient, run: str, path: str = "report") -> set[str]:
+    found = set()
+    for entry in client.list_artifacts(run, path):
+        found |= artifacts(client, run, entry.path) if entry.is_dir else {entry.path}
+    return found
+
+
+def test_the_report_is_put_beside_the_search(
+    write_search: Write,
+    read_report: Read,
+    some_trials: Trials,
+    client: MlflowClient,
+    tmp_path: Path,
+) -> None:
+    parent = write_search(some_trials)
+    text = read_report("digits", "--html")
+    logged = artifacts(client, parent)
+    for name in re.findall(r"\(([^() ]+\.(?:png|svg))\)", text):
+        assert f"report/{name}" in logged
+    assert {"report/report.md", "report/report.html", "report/tables/trials.csv"} <= logged
+    page = Path(client.download_artifacts(parent, "report/report.html", str(tmp_path)))
+    assert page.read_text() == (tmp_path / "out/report.html").read_text()
+    assert page.read_text().count("data:image/png") == text.count(".png)")
+
+
+def test_logging_can_be_left_out_and_is_not_fatal(
+    write_search: Write,
+    read_report: Read,
+    some_trials: Trials,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parent = write_search(some_trials[:2])
+    read_report("digits", "--no-log")
+    assert not artifacts(client, parent)
+    assert not (tmp_path / "out/report.html").exists()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", full)
+    assert "# digits" in read_report()
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_several_names_at_once(
+    write_search: Write,
+    some_trials: Trials,
+    storage: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_search(some_trials[:2])
+    arguments = ["--storage", str(storage), "--out", str(tmp_path / "all"), "--no-log"]
+    assert main(["digits", "none", *arguments]) == 2
+    assert "No experiment 'none'" in capsys.readouterr().err
+    assert (tmp_path / "all/digits/report.md").is_file()
+
+
+def test_a_report_of_a_search_by_its_own_name(
+    write_search: Write,
+    some_trials: Trials,
+    storage: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_search(some_trials[:2], {"search_name": "../digits-2"})
+    write_search(some_trials[:1])
+    monkeypatch.chdir(tmp_path)
+    assert main(["../digits-2", "--storage", str(storage), "--no-log"]) == 0
+    (folder,) = (tmp_path / "report").iterdir()
+    assert "This search has run 2 trials" in (folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize("action", ["ensemble", "export", "compare"])
+def test_other_actions_have_commands_of_their_own(
+    action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([action, "--help"])
+    assert left.value.code == 0
+    assert f"python -m reports {action}" in capsys.readouterr().out
+
+
+def test_the_newest_search_is_read(
+    write_search: Write, read_report: Read, some_trials: Trials
+) -> None:
+    write_search(some_trials)
+    write_search(some_trials[:2])
+    assert "This search has run 2 trials" in read_report()
+    assert "This search has run 2 trials" in read_report("1")  # the experiment's number
