@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +13,11 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
@@ -196,23 +202,33 @@ def test_no_module_waits_for_itself() -> None:
 
 def test_one_configuration_trains_where_only_torch_is_installed(tmp_path: Path) -> None:
     absent = ["ray", "optuna", "mlflow", "datasets", "transformers", "peft", "sklearn", "scipy"]
+    draw = np.random.default_rng(0)
+    for split in ("train", "test"):
+        rows = []
+        for _ in range(60):
+            png = io.BytesIO()
+            Image.fromarray(draw.integers(0, 255, (32, 32, 3), np.uint8)).save(png, "PNG")
+            rows.append({"bytes": png.getvalue(), "path": None})
+        table = pa.table({"image": rows, "label": [i % 10 for i in range(60)]})
+        pq.write_table(table, tmp_path / f"{split}.parquet")
     program = f"""
 import sys
-from pathlib import Path
 sys.modules.update(dict.fromkeys({absent}))  # None there makes an import fail
-import torch
-torch.set_num_threads(1)
-import trainables.train
-from searchspaces import load
-from trainables.run import Run
-space = load("svhn_150k")
-run = Run(reports=1, source="made-up", share=0.1, cache=Path({str(tmp_path)!r}))
-print(len(list(space.train(space.config(stem=8, width=8, growth=8), run))))
+from trainables.train import main
+words = "--space svhn_150k --reports 1 --set learning_rate=0.05 --set stem=8 --set width=8"
+sys.exit(main([*words.split(), "--set", "growth=8", "--data-dir", {str(tmp_path)!r}]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=50
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "TUNERY_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=50,
     )
-    assert done.stdout == "1\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "learning_rate=0.05" in done.stdout
+    assert "best validation_accuracy" in done.stdout
 
 
 def _ours() -> list[Path]:

@@ -80,3 +80,11 @@ def test_real_street_numbers(tmp_path: Path) -> None:
     assert len(data.train) > 7 * len(data.validation) > 0
     ones = (data.test.labels == 1).float().mean()
     assert 0.15 < ones < 0.25, "the most common digit is 1"
+
+
+@pytest.mark.network
+@pytest.mark.timeout(1800)
+def test_official_svhn_comes_from_the_hub(tmp_path: Path) -> None:
+    data = load(SVHN, folder=None, cache=tmp_path)
+    assert len(data.train) + len(data.validation) == 73_257
+    assert len(data.test) == 26_032
