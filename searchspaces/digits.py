@@ -43,7 +43,7 @@ class Config:
     weight_decay: float = 1e-2
     label_smoothing: float = 0.05
     shift: int = 1
-    epochs: int = 30
+    epochs: int = 20
 
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < math.inf:
