@@ -199,8 +199,10 @@ SPACE = replace(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("sampler", ["tpe", "qmc", "gp", "cmaes", "grid"])
-@pytest.mark.parametrize("scheduler", ["asha", "median"])
+@pytest.mark.parametrize(
+    ("sampler", "scheduler"),
+    [("tpe", "asha"), ("qmc", "median"), ("gp", "asha"), ("cmaes", "median"), ("grid", "asha")],
+)
 def test_every_sampler_and_scheduler_reaches_the_number_of_trials(
     tune: Tune, space_file: SpaceFile, tmp_path: Path, sampler: str, scheduler: str
 ) -> None:
