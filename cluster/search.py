@@ -104,7 +104,7 @@ def run(
     when everything has been put down.
     """
     searcher = Handout(attempts, resources.concurrency)
-    inner = scheduler.build(stopping, _space(attempts), settings.reports)
+    inner = scheduler.build(stopping, attempts.study.space, settings.reports)
     trainable = tune.with_resources(
         tune.with_parameters(Trial, settings=settings),
         lambda config: _bundle(resources, config["alone"]),
@@ -267,7 +267,3 @@ def _writing(attempts: Attempts) -> Iterator[None]:
             f"the search cannot write: {error}\n"
             "make room there, then go on with the same command and --resume: nothing is lost"
         )
-
-
-def _space(attempts: Attempts) -> Any:
-    return attempts.study.space
