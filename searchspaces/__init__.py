@@ -30,12 +30,17 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Published:
-    """A number from a paper or from earlier work, to be put beside ours."""
+    """A number from a paper or from earlier work, to be put beside ours.
+
+    `of` names the values of the compared hyperparameters that it was measured with: the row of
+    the comparison table that it stands in.
+    """
 
     setting: str
     value: float
     metric: str
     note: str = ""
+    of: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

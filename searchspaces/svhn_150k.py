@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from searchspaces import Published, SearchSpace
+from trainables.classify import classify, restored, truth
 from trainables.data.images import ImageData, load
 from trainables.data.svhn import SIZE, SVHN
 from trainables.models.separable import separable
 from trainables.run import Loop, Predictor, Run, Truth, seed_everything
-from trainables.tasks.classify import classify, restored, truth
 
 if TYPE_CHECKING:
     import optuna

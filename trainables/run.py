@@ -60,13 +60,15 @@ class Truth:
     """What a report must know of a data set: the right answers, and what was looked at.
 
     `targets` holds an integer label (or an answer) per example of each split; an example's id
-    is its place in it. Row i of a kept prediction belongs to target i.
+    is its place in it. Row i of a kept prediction belongs to target i. `inputs`, where there is
+    one, gives the raw inputs of a split as they go into a `Predictor`, in the same order.
     """
 
     fingerprint: str = ""
     source: Source = "real"
     classes: tuple[str, ...] = ()
     targets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    inputs: Callable[[str], np.ndarray] | None = None
 
 
 def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
@@ -79,12 +81,14 @@ class Predictor:
     """A trained model with its preprocessing; `example` is a batch of one raw input.
 
     Called with a batch like it, gives probabilities (n, classes), columns in the order of
-    `classes`, or answers (n,).
+    `classes`, or answers (n,). `network`, where there is one, is the differentiable module from
+    a batch of raw inputs (of images: pixels in 0..255, uint8 or float) to logits.
     """
 
     predict: Callable[[np.ndarray], np.ndarray]
     example: np.ndarray
     classes: tuple[str, ...] = ()
+    network: torch.nn.Module | None = None
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         return self.predict(inputs)
@@ -114,9 +118,10 @@ def seed_everything(seed: int) -> torch.Generator:
 class Run:
     """A trial's budget, device, places and memory; a test builds `Run(reports=2)`.
 
-    With `folder` None nothing is written. `share` below 1 asks a loop to do only that part of
-    every epoch: a probe that times a configuration without training it. `tick`, where there is
-    one, hears which share of the present report is done.
+    With `folder` None nothing is written. `weights` is a folder of pretrained weights, `teacher`
+    one with the trained model of another run. `share` below 1 asks a loop to do only that part
+    of every epoch: a probe that times a configuration without training it. `tick`, where there
+    is one, hears which share of the present report is done.
     """
 
     reports: int
@@ -128,7 +133,7 @@ class Run:
     source: Source = "real"
     download: bool = True
     weights: Path | None = None
-    teacher: str | None = None
+    teacher: Path | None = None
     folder: Path | None = None
     share: float = 1.0
     tick: Callable[[float], None] | None = None
@@ -178,6 +183,10 @@ class Run:
         The callables run once, when the trial has made its last report, on its best weights.
         """
         self._predictions.update(predictions)
+
+    def stale(self, patience: int) -> bool:
+        """Tell whether so many reports (0: never) brought nothing better: time to stop early."""
+        return 0 < patience <= self.done - self.best_report
 
     def record(self, metrics: Metrics) -> None:
         """Count one report, and save `last/` and, if it is the best so far, `best/`.

@@ -32,7 +32,7 @@ class Settings:
     data: Path | None = None
     source: Source = "real"
     weights: Path | None = None
-    teacher: str | None = None
+    teacher: Path | None = None
     threads: int = 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,12 @@ from optuna.distributions import (
 
 from cluster.points import field_of, suggested
 from searchspaces import SearchSpace, configure, load, names
-from trainables.data.images import ImageData
 from trainables.run import Run, finite
 
 # What makes a space's trial quick; a space that is not named here runs with its defaults.
 SMALL: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 1, "width": 16},
     "svhn_150k": {"stem": 8, "width": 8, "growth": 8, "batch_size": 128},
-}
-# The data that a space with `restore` predicts, as they go into a restored model.
-DATA: dict[str, Callable[[Any, Run], ImageData]] = {
-    "digits": lambda module, run: module.digits(),
-    "svhn_150k": lambda module, run: module.images(run),
 }
 REPORTS = 2
 
@@ -251,15 +244,15 @@ def test_a_restored_model_predicts_what_was_stored(
         pytest.skip("nothing can be restored here")
     run = finished[0]
     assert run.folder is not None
-    module = __import__(f"searchspaces.{space.name}", fromlist=["SPACE"])
-    data = DATA[space.name](module, trials.run())
+    assert space.prepare is not None, "a report asks prepare for the inputs to predict"
+    truth = space.prepare(trials.config(), trials.run())
+    assert truth.inputs is not None
     predict = space.restore(trials.config(), run.folder / "best")
     for split, stored in _predictions(run).items():
-        part = getattr(data, split)
-        raw = part.pixels[part.rows].numpy()
+        raw = truth.inputs(split)
         assert np.allclose(predict(raw), stored, atol=1e-5)
         assert (predict.example.shape[1:], predict.example.dtype) == (raw.shape[1:], raw.dtype)
-        assert predict.classes == data.classes
+        assert predict.classes == truth.classes
     assert len(predict(predict.example)) == 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from trainables.run import Loop, Metrics, Predictor, Run, Truth
 
 EVALUATION_BATCH = 512
 Pixels = np.ndarray
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Of a batch's augmented uint8 pixels, float32 logits and labels: a number to minimise."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Recipe:
 
     The learning rate is the peak value, `epochs` are per report, `shift` is in pixels, `rotation`
     in degrees, `solarize` a probability per image, `clip` the largest gradient norm (0: none).
+    After `patience` reports without a better one the training ends (0: never).
     """
 
     seed: int = 0
@@ -41,6 +44,7 @@ class Recipe:
     schedule: str = "one_cycle"
     label_smoothing: float = 0.0
     clip: float = 0.0
+    patience: int = 0
     shift: int = 0
     flip: bool = False
     rotation: float = 0.0
@@ -67,11 +71,14 @@ class Normalise(nn.Module):
         return augment.normalise(pixels, self.mean, self.std, memory_format=torch.channels_last)
 
 
-def classify(config: Any, run: Run, network: nn.Module, data: ImageData) -> Loop:
+def classify(
+    config: Any, run: Run, network: nn.Module, data: ImageData, loss: Loss | None = None
+) -> Loop:
     """Train a network on images; reports loss and accuracy on train and validation.
 
     The network is built by the caller after `seed_everything`, and takes normalised images.
-    Predictions on validation and test are kept.
+    `loss` takes the place of cross-entropy with the Recipe's label smoothing. Predictions on
+    validation and test are kept.
     """
     recipe = recipe_of(config)
     device = run.device
@@ -111,12 +118,17 @@ def classify(config: Any, run: Run, network: nn.Module, data: ImageData) -> Loop
         for rows in shuffled[: steps * batch_size].split(batch_size):
             yield augmented(train.pixels.index_select(0, rows)), train.labels[rows]
 
+    def cross_entropy(pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+
+    criterion = loss or cross_entropy
+
     def measure(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         pixels, labels = batch
         with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
             logits = model(pixels)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-        return {"loss": loss, "accuracy": (logits.argmax(1) == labels).float().mean()}
+        minimised = criterion(pixels, logits.float(), labels)
+        return {"loss": minimised, "accuracy": (logits.argmax(1) == labels).float().mean()}
 
     def outputs(split: Split) -> Tensor:
         chunks = split.rows.split(EVALUATION_BATCH)
@@ -127,16 +139,18 @@ def classify(config: Any, run: Run, network: nn.Module, data: ImageData) -> Loop
     def evaluate() -> Metrics:
         logits = outputs(validation)
         labels = validation.labels[validation.rows]
-        loss = F.cross_entropy(logits, labels).double()
+        entropy = F.cross_entropy(logits, labels).double()
         accuracy = (logits.argmax(1) == labels).double().mean()
-        both = torch.stack([loss, accuracy]).tolist()
+        both = torch.stack([entropy, accuracy]).tolist()
         return {"validation_loss": both[0], "validation_accuracy": both[1]}
 
     run.keep(
         validation=lambda: outputs(validation).softmax(1).cpu().numpy(),
         test=lambda: outputs(data.test).softmax(1).cpu().numpy(),
     )
-    yield from fit(
+    if run.stale(recipe.patience):
+        return
+    for metrics in fit(
         model,
         updates,
         owed=owed,
@@ -149,7 +163,10 @@ def classify(config: Any, run: Run, network: nn.Module, data: ImageData) -> Loop
         schedule=schedule(recipe.schedule),
         clip=recipe.clip,
         tick=run.tick,
-    )
+    ):
+        yield metrics
+        if run.stale(recipe.patience):
+            return
 
 
 def restored(
@@ -163,11 +180,18 @@ def restored(
         chunks = torch.from_numpy(pixels).split(EVALUATION_BATCH)
         return predict(model, iter(chunks)).softmax(1).numpy()
 
-    return Predictor(probabilities, np.zeros((1, *shape), np.uint8), tuple(classes))
+    example = np.zeros((1, *shape), np.uint8)
+    return Predictor(probabilities, example, tuple(classes), network=model)
 
 
 def truth(data: ImageData) -> Truth:
-    """Give a report the right answers of the two parts that are predicted."""
+    """Give a report the right answers of the two parts that are predicted, and their images."""
+    splits = {"validation": data.validation, "test": data.test}
+
+    def inputs(name: str) -> Pixels:
+        split = splits[name]
+        return split.pixels.index_select(0, split.rows).numpy()
+
     return Truth(
         fingerprint=data.fingerprint,
         source=data.source,
@@ -176,4 +200,5 @@ def truth(data: ImageData) -> Truth:
             "validation": data.validation.labels[data.validation.rows].numpy(),
             "test": data.test.labels[data.test.rows].numpy(),
         },
+        inputs=inputs,
     )

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
+from trainables import classify as task
+from trainables.classify import Normalise, Recipe, classify, recipe_of, restored, truth
 from trainables.data.images import ImageData, Split
 from trainables.models.mlp import mlp
 from trainables.run import Run, seed_everything
-from trainables.tasks import classify as task
-from trainables.tasks.classify import Normalise, Recipe, classify, recipe_of, restored, truth
 
 SIDE, CLASSES = 8, 3
 TRAIN, VALIDATION, TEST = 120, 30, 45
