@@ -62,6 +62,7 @@ class Truth:
     `targets` holds an integer label (or an answer) per example of each split; an example's id
     is its place in it. Row i of a kept prediction belongs to target i. `inputs`, where there is
     one, gives the raw inputs of a split as they go into a `Predictor`, in the same order.
+    `groups` names a part of the data per example of a split: a report scores the parts apart.
     """
 
     fingerprint: str = ""
@@ -69,6 +70,7 @@ class Truth:
     classes: tuple[str, ...] = ()
     targets: Mapping[str, np.ndarray] = field(default_factory=dict)
     inputs: Callable[[str], np.ndarray] | None = None
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
@@ -145,6 +147,7 @@ class Run:
     facts: dict[str, float] = field(default_factory=dict)
     parts: dict[str, Any] = field(default_factory=dict)
     _predictions: dict[str, Predictions] = field(default_factory=dict)
+    _exhibits: dict[str, Callable[[Path], None]] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -184,6 +187,14 @@ class Run:
         """
         self._predictions.update(predictions)
 
+    def show(self, name: str, write: Callable[[Path], None]) -> None:
+        """Name a file (.md, .png or .gif) that a report is to show of the best trial.
+
+        `write` gets its path, and runs once, when the trial has made its last report, on its
+        best weights. It must not look at the answers of the test set.
+        """
+        self._exhibits[name] = write
+
     def stale(self, patience: int) -> bool:
         """Tell whether so many reports (0: never) brought nothing better: time to stop early."""
         return 0 < patience <= self.done - self.best_report
@@ -221,12 +232,15 @@ class Run:
         checkpoint.write(self.folder / "last", manifest, tree)
 
     def finish(self) -> None:
-        """Store the kept predictions of the best report, beside its weights."""
-        if self.folder is None:
+        """Store the kept predictions and exhibits of the best report, beside its weights."""
+        if self.folder is None or not self.best_report:
             return
         best = self.folder / "best"
-        if self._predictions and self.best_report:
-            if self.best_report != self.done and (found := checkpoint.read(best)):
-                checkpoint.restore(found[1], self.parts, partly=True)
-            for split, predict in self._predictions.items():
-                checkpoint.write_predictions(best / f"{split}.parquet", predict())
+        if not (self._predictions or self._exhibits):
+            return
+        if self.best_report != self.done and (found := checkpoint.read(best)):
+            checkpoint.restore(found[1], self.parts, partly=True)
+        for split, predict in self._predictions.items():
+            checkpoint.write_predictions(best / f"{split}.parquet", predict())
+        for name, write in self._exhibits.items():
+            write(best / name)

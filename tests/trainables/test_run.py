@@ -203,3 +203,15 @@ def test_the_data_folder_comes_from_option_or_environment(
     monkeypatch.setenv("TUNERY_DATA", str(tmp_path / "gone"))
     with pytest.raises(UserError, match=r"TUNERY_DATA .*gone"):
         data_folder(None)
+
+
+def test_exhibits_are_made_of_the_best_weights(tmp_path: Path) -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    model = torch.nn.ParameterList([weight])
+    run = Run(reports=3, metric="score", folder=tmp_path)
+    run.show("weight.md", lambda path: path.write_text(f"{weight.item():g}") and None)
+    for report in run.resume(model=model):
+        weight.data.fill_(report)
+        run.record({"score": float(report == 1)})
+    run.finish()
+    assert (tmp_path / "best" / "weight.md").read_text() == "1"
