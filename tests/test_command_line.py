@@ -195,7 +195,7 @@ def test_a_legal_value_outside_the_searched_range_is_a_note(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.timeout(300)
 def test_a_full_disk_stops_the_search_and_loses_nothing(
     tune: Callable[..., tuple[int, str]], space_file: SpaceFile, tmp_path: Path

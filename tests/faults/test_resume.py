@@ -16,6 +16,8 @@ from searchspaces import load
 from tests.test_search import assert_mlflow_has_the_ledger, opened, runs, study
 from trainables.run import Run
 
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
+
 Start = Callable[..., Any]
 Tune = Callable[..., tuple[int, str]]
 
@@ -86,7 +88,6 @@ def worker_of(folder: Path) -> int | None:
     return None
 
 
-@pytest.mark.timeout(300)
 def test_a_killed_worker_and_a_killed_driver_leave_no_trace(
     start: Start, tune: Tune, space_file: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -115,11 +116,9 @@ def test_a_killed_worker_and_a_killed_driver_leave_no_trace(
     assert "worker process has died" in errors[0]["error"]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "moment",
-    ["settings", "first trial", "first report", "first outcome", "last report", "twice"],
+    ["settings", "first trial", "first outcome", "last report", "twice"],
 )
 def test_the_driver_may_be_killed_at_any_moment(
     start: Start, tune: Tune, space_file: Callable[..., Path], tmp_path: Path, moment: str
@@ -129,7 +128,6 @@ def test_the_driver_may_be_killed_at_any_moment(
     reached: dict[str, Callable[[], object]] = {
         "settings": lambda: (folder / "search.json").exists(),
         "first trial": lambda: heard(folder),
-        "first report": lambda: reports(folder),
         "first outcome": lambda: any('"outcome"' in line for line in heard(folder)),
         "last report": lambda: reports(folder) == 5 * TRIALS,
         "twice": lambda: reports(folder) >= 4,
@@ -149,7 +147,6 @@ def test_the_driver_may_be_killed_at_any_moment(
     assert_whole(tmp_path / "runs", path)
 
 
-@pytest.mark.timeout(300)
 def test_an_interrupted_search_and_one_whose_time_is_up_go_on_later(
     start: Start, tune: Tune, space_file: Callable[..., Path], tmp_path: Path
 ) -> None:
