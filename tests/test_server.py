@@ -1,12 +1,7 @@
 """A real tracking server with a login in its address, which goes away while a search runs."""
 
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,46 +9,12 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
+from tests.mlflow_server import Server
 from tests.test_search import opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 Start = Callable[..., Any]
-
-
-class Server:
-    """`mlflow server` on a free port of this machine, that can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
-        command += ["--artifacts-destination", str(self.folder / "served"), "--workers", "1"]
-        with (self.folder / "server.txt").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, cwd=self.folder
-            )
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://{self.address}/health", timeout=2):
-                    return
-            except OSError:
-                assert time.monotonic() < deadline, (self.folder / "server.txt").read_text()
-                time.sleep(0.2)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)  # the session that was started above
-            self.process.wait()
-            self.process = None
 
 
 @pytest.fixture

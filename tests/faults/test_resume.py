@@ -8,13 +8,8 @@ from typing import Any
 
 import pytest
 
-from cluster import ledger as ledgers
-from cluster.ledger import Ledger
-from cluster.plan import plan
-from cluster.study import Study
-from searchspaces import load
+from tests.faults.account import losses, undisturbed
 from tests.test_search import assert_mlflow_has_the_ledger, opened, runs, study
-from trainables.run import Run
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
@@ -24,13 +19,6 @@ Tune = Callable[..., tuple[int, str]]
 TRIALS = 5
 SPACE = f"SPACE = replace(SPACE, trials={TRIALS}, reports=5)"
 PLAIN = ("--sampler", "random", "--scheduler", "none", "--concurrency", 2, "--set", "nap=0.2")
-
-
-def losses(ledger: Ledger) -> dict[int, list[tuple[int, float]]]:
-    return {
-        trial: [(r.report, r.metrics["loss"]) for r in story.reports]
-        for trial, story in ledger.stories.items()
-    }
 
 
 def heard(folder: Path) -> list[str]:
@@ -48,7 +36,9 @@ def assert_whole(storage: Path, space_file: Path) -> None:
     ledger = opened(storage / "toy")
     assert len(ledger.stories) == TRIALS
     assert {s.outcome for s in ledger.stories.values()} == {"complete"}
-    assert losses(ledger) == undisturbed_numbers(space_file, storage.parent / "undisturbed")
+    assert losses(ledger) == undisturbed(
+        space_file, storage.parent / "undisturbed", TRIALS, {"nap": 0.2}
+    )
     trials = study(storage / "toy")
     assert [t.state.name for t in trials] == ["COMPLETE"] * TRIALS
     assert_mlflow_has_the_ledger(storage)
@@ -61,22 +51,6 @@ def assert_whole(storage: Path, space_file: Path) -> None:
     for run in children.values():
         files = [Path(f.path).suffix for f in client.list_artifacts(run.info.run_id, "checkpoint")]
         assert sorted(files) == [".json", ".safetensors"]
-
-
-def undisturbed_numbers(space_file: Path, folder: Path) -> dict[int, list[tuple[int, float]]]:
-    """Ask a study of its own for the same trials, and train each in one go, without Ray."""
-    space = load(str(space_file))
-    fixed = {"nap": 0.0}
-    settings = {"metric": "loss", "mode": "min", "sampler": "random", "seed": 0, "fixed": fixed}
-    ledger = ledgers.create(folder, "toy", settings)
-    asking = Study(ledger, space, plan(space, fixed, "random", 3))
-    numbers = {}
-    for _ in range(TRIALS):
-        asked = asking.ask()
-        loop = space.train(space.config(**asked.values), Run(reports=space.reports))
-        numbers[asked.trial] = [(n, report["loss"]) for n, report in enumerate(loop, 1)]
-    ledger.close()
-    return numbers
 
 
 def worker_of(folder: Path) -> int | None:

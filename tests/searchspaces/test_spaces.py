@@ -27,6 +27,11 @@ from trainables.run import Run, finite
 SMALL: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 1, "width": 16},
     "svhn_150k": {"stem": 8, "width": 8, "growth": 8, "batch_size": 128},
+    "svhn_augment": {"batch_size": 64},
+    "svhn_batch": {"batch_size": 64},
+    "svhn_extra": {"batch_size": 64},
+    "svhn_optimizer": {"batch_size": 64},
+    "svhn_rate": {"batch_size": 64},
 }
 REPORTS = 2
 
@@ -166,7 +171,8 @@ def test_suggestions_are_configurations(space: SearchSpace[Any]) -> None:
         reason = space.feasible(config) if space.feasible else None
         assert reason is None or reason
         made.append((config, reason))
-    assert len({repr(config) for config, _ in made}) == 20
+    different = len({repr(config) for config, _ in made})
+    assert different == 20 or (space.arms and different > 1)  # a table may be all there is
     assert any(reason is None for _, reason in made)
 
 

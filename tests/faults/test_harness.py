@@ -1,0 +1,20 @@
+"""One search that suffers every fault once, in an order and at moments drawn from a seed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import FAULTS, attack
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
+
+
+def test_a_search_that_suffers_everything(tmp_path: Path) -> None:
+    seed = random.randrange(10_000)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    faults = dice.sample(sorted(FAULTS), len(FAULTS))
+    assert attack(tmp_path, faults, dice)
