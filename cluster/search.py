@@ -253,6 +253,8 @@ def kind(text: str) -> Trouble:
     words = said(text).lower()
     if re.search(r"outofmemoryerror|out of memory|low on memory|memoryerror", words):
         return "memory"
+    if "trainable.preemptederror:" in words:
+        return "lost"
     if words.startswith("the actor") and re.search("preempted|node (was|has|died)", words):
         return "lost"
     return "failed"

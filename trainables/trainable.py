@@ -1,15 +1,18 @@
 """The one Ray Tune Trainable: a step is one report of the task's generator.
 
 What it sends to the driver is plain numbers and words; checkpoints and predictions it writes
-itself into the folder of the attempt, where the next attempt finds them.
+itself into the folder of the attempt, where the next attempt finds them. A worker that is told
+to end (SIGTERM: a machine is taken away) ends behind the report that it is working on.
 """
 
 from __future__ import annotations
 
 import platform
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ray
@@ -36,6 +39,10 @@ class Settings:
     threads: int = 1
 
 
+class PreemptedError(Exception):
+    """A worker ended because its machine is taken away; its trial goes on elsewhere."""
+
+
 class Trial(tune.Trainable):
     """Runs attempts at trials, one after the other in the same process."""
 
@@ -44,6 +51,12 @@ class Trial(tune.Trainable):
         self.settings = settings
         self.space: SearchSpace[Any] | None = None
         self.loop: Loop | None = None
+        self.told_to_end = False
+        # Ray's own handler would end the process in the middle of a report.
+        signal.signal(signal.SIGTERM, self._tell_to_end)
+
+    def _tell_to_end(self, number: int, frame: FrameType | None) -> None:
+        self.told_to_end = True
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Make ready for another trial."""
@@ -74,6 +87,8 @@ class Trial(tune.Trainable):
             return self._end("diverged", heard)
         if run.done >= run.reports:
             return self._end("complete", heard)
+        if self.told_to_end:
+            raise PreemptedError(f"SIGTERM came, and this worker ended behind report {run.done}")
         return self._result(heard)
 
     def cleanup(self) -> None:

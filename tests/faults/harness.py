@@ -29,6 +29,7 @@ from tests.mlflow_server import Server
 ROOT = Path(__file__).parents[2]
 TRIALS, REPORTS, NAP = 24, 5, 0.8
 AWAY = 30.0  # seconds without a tracking server
+PATIENCE = 150.0  # seconds in which a driver must have started
 SPACE = f'''
 def train_logged(config: Config, run: Run) -> Loop:
     """Leave a line on another disk for every report that is worked out."""
@@ -127,14 +128,28 @@ def driver(scene: Scene) -> str:
 
 def worker(scene: Scene) -> str:
     """Kill a process that trains."""
-    lines = scene.log.read_text().splitlines() if scene.log.exists() else []
-    for pid in reversed(list(dict.fromkeys(int(line.split()[3]) for line in lines[-8:]))):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-        return f"the worker {pid} was killed"
-    return "no worker was there to be killed"
+    return f"the worker {_end(scene, signal.SIGKILL)} was killed"
+
+
+def notice(scene: Scene) -> str:
+    """Tell a process that trains to end, as a cloud does before it takes a machine."""
+    return f"the worker {_end(scene, signal.SIGTERM)} was told to end"
+
+
+def _end(scene: Scene, how: signal.Signals) -> int | None:
+    """Send a signal to the process that trained last, once there is one."""
+    assert scene.search is not None
+    deadline = time.monotonic() + PATIENCE
+    while scene.search.poll() is None and time.monotonic() < deadline:
+        lines = scene.log.read_text().splitlines() if scene.log.exists() else []
+        for pid in reversed([int(line.split()[3]) for line in lines[-4:]]):
+            try:
+                os.kill(pid, how)
+            except ProcessLookupError:
+                continue
+            return pid
+        time.sleep(0.1)
+    return None
 
 
 def node(scene: Scene) -> str:
@@ -183,20 +198,19 @@ def twins(scene: Scene) -> str:
     """Start a second driver on the same search; one of the two must be refused."""
     assert scene.search is not None
     first, second = scene.search, scene.start("--resume")
-    said = scene.said
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while first.poll() is None and second.poll() is None:
-        assert time.monotonic() < deadline, "two drivers run the same search"
+        assert time.monotonic() < deadline, f"two drivers run the same search\n{scene.said()}"
         time.sleep(0.1)
     if second.poll() is None:
         scene.search = second
     else:
-        assert second.returncode in (0, 2), said()
+        assert second.returncode in (0, 2), scene.said()
     return "a second driver was started"
 
 
 FAULTS: dict[str, Callable[[Scene], str]] = {
-    f.__name__: f for f in (driver, worker, node, away, full, torn, twins)
+    f.__name__: f for f in (driver, worker, notice, node, away, full, torn, twins)
 }
 
 

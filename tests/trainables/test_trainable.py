@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 import ray
 
 from trainables.errors import UserError
-from trainables.trainable import Settings, Trial
+from trainables.trainable import PreemptedError, Settings, Trial
 
 SPACE = '''
 """A walk at random, whose trials do on request whatever a trial can do."""
@@ -86,7 +88,9 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         made.append(Alone({"trial": trial, "attempt": attempt, "values": values}))
         return made[-1]
 
+    handler = signal.getsignal(signal.SIGTERM)
     yield make
+    signal.signal(signal.SIGTERM, handler)
     for trial in made:
         trial.stop()
     assert not ray.is_initialized()
@@ -231,3 +235,16 @@ def test_stopping_closes_the_generator(make: Make, tmp_path: Path) -> None:
     trial.step()
     trial.stop()
     assert note.exists()
+
+
+def test_told_to_end_it_saves_its_report_first_and_another_attempt_goes_on(
+    make: Make, tmp_path: Path
+) -> None:
+    whole = _scores([trial.step() for trial in [make(trial=1)] for _ in range(3)])
+    first = make()
+    first.step()
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(PreemptedError, match="behind report 2"):
+        first.step()
+    second = make(attempt=2)
+    assert _scores([second.step()]) == whole
