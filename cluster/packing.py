@@ -1,0 +1,105 @@
+"""How many trials share a GPU: as many as one of them leaves memory and idle time for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import torch
+
+from searchspaces import load
+from trainables.errors import UserError
+from trainables.run import Run, seed_everything
+from trainables.trainable import Settings
+
+HEADROOM = 0.9  # of the free memory: what a probe did not see must fit as well
+CONTEXT = 600 * 2**20  # bytes that CUDA takes per process, beside PyTorch's allocator
+SHARE = 0.2  # of a report, for the probe
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one trial takes of a GPU: bytes free without it, bytes at its peak, busy time in 0..1.
+
+    `busy` is the share of the time in which one of its kernels runs.
+    """
+
+    free: int
+    peak: int
+    busy: float
+
+
+def together(load: Load, room: int) -> int:
+    """Give the number of trials on one GPU that end the most per hour, at most `room`.
+
+    Kernels of different processes take turns, so k trials are k times as fast as one until the
+    GPU is always busy; more of them only take memory.
+    """
+    by_memory = int(HEADROOM * load.free / (load.peak + CONTEXT))
+    by_time = math.ceil(1 / max(load.busy, 0.01) - 1e-9)
+    return max(1, min(by_memory, by_time, room))
+
+
+def fraction(settings: Settings, values: Mapping[str, Any], room: int) -> tuple[float, Load]:
+    """Probe a configuration on a GPU of the cluster; gives the share of a GPU for each trial.
+
+    `room` is how many trials the CPUs beside a GPU can run. Raises UserError where there is no
+    GPU, or the probe fails.
+    """
+    if not ray.cluster_resources().get("GPU"):
+        raise UserError(
+            "--gpus-per-trial auto: Ray sees no GPU here to measure a trial on\n"
+            "leave the option out to train on CPUs"
+        )
+    probe = ray.remote(num_gpus=1, num_cpus=1, max_retries=0)(measured)
+    try:
+        found: Load = ray.get(probe.remote(settings, dict(values)))
+    except ray.exceptions.RayError as error:
+        raise UserError(
+            f"--gpus-per-trial auto: the probe failed: {str(error).splitlines()[-1]}\n"
+            "give a number, such as --gpus-per-trial 0.5"
+        ) from error
+    # Ray keeps fractions to four decimals; rounded down they still fit side by side.
+    return math.floor(1e4 / together(found, room)) / 1e4, found
+
+
+def measured(settings: Settings, values: Mapping[str, Any]) -> Load:
+    """Run two short reports of a configuration on this process's GPU, and measure the second."""
+    from torch.profiler import ProfilerActivity, profile
+
+    space = load(settings.space)
+    torch.set_num_threads(settings.threads)
+    run = Run(
+        reports=settings.reports,
+        metric=space.metric,
+        mode=space.mode,
+        device=torch.device("cuda"),
+        data=settings.data,
+        cache=settings.cache,
+        source=settings.source,
+        weights=settings.weights,
+        teacher=settings.teacher,
+        share=SHARE,
+    )
+    seed_everything(0)
+    torch.cuda.init()
+    free, _ = torch.cuda.mem_get_info()
+    loop = space.train(space.config(**values), run)
+    for _ in itertools.islice(loop, 1):  # loads kernels, fills caches
+        torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        started = time.perf_counter()
+        for _ in itertools.islice(loop, 1):
+            torch.cuda.synchronize()
+        took = time.perf_counter() - started
+    loop.close()
+    kernels = sum(event.self_device_time_total for event in seen.key_averages()) / 1e6
+    return Load(free, torch.cuda.max_memory_reserved(), min(1.0, kernels / took))
+
+
+__all__ = ["Load", "fraction", "measured", "together"]
