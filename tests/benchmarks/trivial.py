@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,15 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Config:
-    """A place in the plane."""
+    """A place in the plane; a report takes `nap` seconds."""
 
     x: float = 0.5
     y: float = 0.5
+    nap: float = 0.0
 
 
 def train(config: Config, run: Run) -> Loop:
     """Report the height there, sinking a little from report to report."""
     for report in run.resume():
+        time.sleep(config.nap)
         yield {"value": (config.x - 0.3) ** 2 + (config.y - 0.6) ** 2 + 1 / (report + 1)}
 
 
