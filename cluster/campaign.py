@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from cluster import ledger as ledgers
-from cluster import opening, points, provenance, server, summary
+from cluster import opening, points, provenance, server, summary, teachers
 from cluster.drive import Choices, Drive, drive
 from cluster.ledger import Ledger
 from cluster.plan import plan
@@ -49,6 +49,7 @@ def settings(space: SearchSpace[Any], chosen: Choices, storage: Path) -> dict[st
         "rungs": rungs(reports, min(space.grace, reports)) if scheduler == "asha" else [],
         "enqueued": enqueued,
         "control": chosen.control or 0,
+        "teacher": chosen.teacher or "",
     }
 
 
@@ -67,6 +68,7 @@ def conduct(
         ledger.settings = new = opening.agree(ledger.folder, ledger.settings, given)
     run.reports = new["reports"]
     client = server.connect(chosen.tracking_uri or new["tracking_uri"])
+    teach(run, new, chosen)
     truth = prepare(space, new["fixed"], run)
     if ledger is None:
         new["tags"] = provenance.tags(space, new, truth)
@@ -88,6 +90,19 @@ def prepare(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> Trut
     """Have the data on this machine, before anything is started."""
     config = configure(space, fixed)
     return space.prepare(config, run) if space.prepare else Truth(source=run.source)
+
+
+def teach(run: Run, settings: dict[str, Any], chosen: Choices) -> None:
+    """Fetch the teacher of a search, if it has one; refuse one that is another now."""
+    if not settings.get("teacher"):
+        return
+    uri = chosen.tracking_uri or settings["tracking_uri"]
+    run.teacher = teachers.fetched(settings["teacher"], uri, run.cache)
+    if settings.setdefault("teacher_folder", run.teacher.name) != run.teacher.name:
+        raise UserError(
+            f"the teacher in {settings['teacher']} has changed since the search was begun\n"
+            "put it back as it was, or start another search with --fresh"
+        )
 
 
 def check_data(ledger: Ledger, truth: Truth) -> None:

@@ -51,6 +51,7 @@ def conduct(
         settings = found.settings
         run.reports = settings["reports"]
         client = server.connect(chosen.tracking_uri or settings["tracking_uri"])
+        campaign.teach(run, settings, chosen)
         campaign.check_data(found, campaign.prepare(space, settings["fixed"], run))
         points = list(plan(found, space, best, chosen.seeds or SEEDS))
         ledger = ledgers.attach(folder / FOLDER, _settings(found, folder / FOLDER, points))

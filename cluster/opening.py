@@ -72,12 +72,17 @@ def agree(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -
 
 
 def begin(storage: Path, name: str, settings: Mapping[str, Any], truth: Truth) -> Ledger:
-    """Create the folder of a new search, with the right answers of its data, settings last."""
+    """Create the folder of a new search, with the right answers of its data, settings last.
+
+    A split's table has the columns id, target and, where the data have parts, group.
+    """
     ledger = ledgers.create(storage, name, settings)
     folder = ledger.folder / "data"
     folder.mkdir()
     for split, targets in truth.targets.items():
-        table = pa.table({"id": range(len(targets)), "target": targets})
-        pq.write_table(table, folder / f"{split}.parquet")
+        columns: dict[str, Any] = {"id": range(len(targets)), "target": targets}
+        if split in truth.groups:
+            columns["group"] = [str(name) for name in truth.groups[split]]
+        pq.write_table(pa.table(columns), folder / f"{split}.parquet")
     ledgers.write_settings(ledger.folder, ledger.settings)
     return ledger

@@ -29,14 +29,18 @@ def plan(space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: in
     """List what runs before any sampling: the default, known configurations, a grid or arms.
 
     Arms take turns, so that every arm has run once before one runs twice; what an arm leaves
-    open is sampled, but for trial 0, which is the default.
+    open is sampled, but for trial 0, which is the default. Arms that the fixed values make equal
+    are one.
     """
     default = {**asdict(space.config()), **fixed}
     if space.arms:
         repeats = range(seeds if "seed" in default else 1)
-        turns = [(arm, seed) for seed in repeats for arm in space.arms]
+        whole = [{**arm, **fixed} for arm in space.arms]
+        different = [n for n, values in enumerate(whole) if values not in whole[:n]]
+        arms = [{name: whole[n][name] for name in space.arms[n]} for n in different]
+        turns = [(arm, seed) for seed in repeats for arm in arms]
         hidden = [{"seed": seed} if "seed" in default else {} for _, seed in turns]
-        first = point(space, {**default, **space.arms[0], **hidden[0]}, {})
+        first = point(space, {**default, **arms[0], **hidden[0]}, {})
         rest = zip(turns[1:], hidden[1:], strict=True)
         return [first, *(point(space, arm, seed) for (arm, _), seed in rest)]
     known = [point(space, {**default, **start}, {}) for start in ({}, *space.start)]

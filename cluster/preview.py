@@ -49,6 +49,8 @@ def show(
     else:
         likely = expected_reports(space, trials, run.reports, scheduler)
         show_cost(per_report, likely, trials, console)
+    if owed := probed.facts.get("teacher_reports"):
+        console.print(f"besides: a model to learn from, {owed:.0f} reports, once per machine")
 
 
 def show_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Console) -> None:

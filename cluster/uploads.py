@@ -1,4 +1,7 @@
-"""What goes to MLflow as files: predictions of every trial, and the weights of the best few."""
+"""What goes to MLflow as files: predictions of every trial, and the best few's weights.
+
+What a trial wants a report to show (`Run.show`) lies beside its weights, and goes with them.
+"""
 
 from __future__ import annotations
 

@@ -51,8 +51,9 @@ class SearchSpace(Generic[C]):
     stopped, `trials` how many are tried. `compare` names the scientific hyperparameters, the
     rows of the report's table. Every one of `arms` runs `seeds` times; `start` are known
     configurations that run after the default, which is always trial 0. `prepare` makes sure
-    that the data are on this machine, and tells the right answers. `load` fills in `name`,
-    `question` and, for a space given by its path, `file`.
+    that the data are on this machine, and tells the right answers. A space that uses the model
+    of `--teacher` (`Run.teacher`, a folder for `trained`) says in `taught` which values come with
+    one, often none. `load` fills in `name`, `question` and, for a space given by its path, `file`.
     """
 
     config: type[C]
@@ -71,6 +72,7 @@ class SearchSpace(Generic[C]):
     start: tuple[Mapping[str, Any], ...] = ()
     published: tuple[Published, ...] = ()
     restore: Callable[[C, Path], Predictor] | None = None
+    taught: Mapping[str, Any] | None = None
     resources: Mapping[str, float] = field(default_factory=lambda: {"cpu": 1})
     name: str = ""
     file: str = ""
@@ -107,6 +109,35 @@ def configure(space: SearchSpace[C], values: Mapping[str, Any]) -> C:
         return space.config(**values)
     except (TypeError, ValueError) as error:
         raise UserError(f"no {space.name} configuration has {dict(values)}: {error}") from error
+
+
+def trained(folder: Path) -> Predictor:
+    """Give the model in a folder that `trainables.train --out` wrote, with its best weights.
+
+    Raises UserError where there is none, or where its space cannot restore it.
+    """
+    path = folder / "config.json"
+    try:
+        values = dict(json.loads(path.read_text(encoding="utf-8")))
+        space = load(str(values.pop("space")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder} holds no trained model: {path} cannot be read ({error})\n"
+            "python -m trainables.train --space NAME --out FOLDER makes one"
+        ) from error
+    if space.restore is None:
+        raise UserError(
+            f"the space {space.name} does not say how to restore the model in {folder}"
+        )
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return space.restore(configure(space, given), folder / "best")
+
+
+def taught(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what comes with a teacher; raises UserError where the space does not learn from one."""
+    if space.taught is None:
+        raise UserError(f"{space.name} learns from no other model: leave --teacher out")
+    return {**space.taught, **values}
 
 
 def parse(space: SearchSpace[Any], assignments: list[str]) -> dict[str, Any]:

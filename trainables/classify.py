@@ -72,18 +72,23 @@ class Normalise(nn.Module):
 
 
 def classify(
-    config: Any, run: Run, network: nn.Module, data: ImageData, loss: Loss | None = None
+    config: Any,
+    run: Run,
+    network: nn.Module,
+    data: ImageData,
+    loss: Loss | None = None,
+    moments: tuple[Tensor, Tensor] | None = None,
 ) -> Loop:
     """Train a network on images; reports loss and accuracy on train and validation.
 
     The network is built by the caller after `seed_everything`, and takes normalised images.
-    `loss` takes the place of cross-entropy with the Recipe's label smoothing. Predictions on
-    validation and test are kept.
+    `loss` takes the place of cross-entropy with the Recipe's label smoothing, `moments` that of
+    train's own mean and deviation per channel. Predictions on validation and test are kept.
     """
     recipe = recipe_of(config)
     device = run.device
     on_gpu = device.type == "cuda"
-    mean, std = augment.moments(data.train.pixels, data.train.rows)
+    mean, std = moments or augment.moments(data.train.pixels, data.train.rows)
     data = data.to(device)
     train, validation = data.train.head(run.share), data.validation.head(run.share)
     model = nn.Sequential(Normalise(mean, std), network)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -84,13 +85,15 @@ class Predictor:
 
     Called with a batch like it, gives probabilities (n, classes), columns in the order of
     `classes`, or answers (n,). `network`, where there is one, is the differentiable module from
-    a batch of raw inputs (of images: pixels in 0..255, uint8 or float) to logits.
+    a batch of raw inputs (of images: pixels in 0..255, uint8 or float) to logits. `write` goes
+    on after a prompt: it takes `length`, `temperature`, `top_k` and `seed`.
     """
 
     predict: Callable[[np.ndarray], np.ndarray]
     example: np.ndarray
     classes: tuple[str, ...] = ()
     network: torch.nn.Module | None = None
+    write: Callable[..., str] | None = None
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         return self.predict(inputs)
@@ -193,6 +196,8 @@ class Run:
         `write` gets its path, and runs once, when the trial has made its last report, on its
         best weights. It must not look at the answers of the test set.
         """
+        if not re.fullmatch(r"[\w-]+\.(md|png|gif)", name):
+            raise ValueError(f"a report shows NAME.md, NAME.png or NAME.gif, not {name!r}")
         self._exhibits[name] = write
 
     def stale(self, patience: int) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from searchspaces import SearchSpace, configure, load, parse
+from searchspaces import SearchSpace, configure, load, parse, taught
 from trainables.errors import UserError
 from trainables.run import Run, data_folder, default_device, finite
 
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", choices=["real", "synthetic"], default="real")
     p.add_argument("--data-dir", type=Path, help="folder of data sets (or TUNERY_DATA)")
     p.add_argument("--weights-dir", type=Path, help="folder of pretrained weights")
+    p.add_argument("--teacher", type=Path, help="a model to learn from: an --out folder")
     p.add_argument("--device", help="default: cuda where there is one, else cpu")
     p.add_argument("--out", type=Path, help="folder for checkpoints; goes on from what is there")
     p.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -88,7 +89,8 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
 def remember(out: Path, space: SearchSpace[Any], values: dict[str, Any]) -> None:
     """Keep the configuration beside its checkpoints; refuse to go on with those of another."""
     path = out / "config.json"
-    mine = json.dumps({"space": space.name, **asdict(configure(space, values))}, indent=2)
+    config = asdict(configure(space, values))
+    mine = json.dumps({"space": space.file or space.name, **config}, indent=2)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_text(encoding="utf-8") != mine:
@@ -108,6 +110,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         space = load(options.space)
         values = parse(space, options.set)
+        if options.teacher:
+            values = taught(space, values)
+            if str(options.teacher).startswith("runs:"):
+                raise UserError(
+                    f"--teacher {options.teacher}: MLflow is only known to trainables.tune\n"
+                    "give a folder that --out has written"
+                )
         if options.reports is not None and options.reports < 1:
             raise UserError(f"--reports {options.reports} is not above 0")
         if options.out is not None:
@@ -120,6 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
             data=data_folder(options.data_dir),
             source=options.data,
             weights=options.weights_dir,
+            teacher=options.teacher,
             folder=options.out,
         )
         return train(space, values, run, console)

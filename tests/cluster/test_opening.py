@@ -72,3 +72,13 @@ def test_a_storage_that_cannot_be_written_to(place: str, tmp_path: Path) -> None
 def test_the_storage_folder_is_made_and_left_clean(tmp_path: Path) -> None:
     opening.check_storage(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_the_parts_of_the_data_lie_beside_the_answers(tmp_path: Path) -> None:
+    targets = {"validation": np.array([3, 1]), "test": np.array([2])}
+    truth = Truth(targets=targets, groups={"validation": np.array(["gcd", "lcm"])})
+    ledger = opening.begin(tmp_path, "toy", {"metric": "loss", "mode": "min"}, truth)
+    folder = ledger.folder / "data"
+    tables = {split: pq.read_table(folder / f"{split}.parquet") for split in targets}
+    assert tables["validation"]["group"].to_pylist() == ["gcd", "lcm"]
+    assert tables["test"].column_names == ["id", "target"]

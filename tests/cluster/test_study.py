@@ -190,6 +190,13 @@ def test_arms_and_seeds_run_once_each_also_after_a_resume(
     assert len(study.study.trials) == 4
 
 
+def test_arms_that_a_fixed_value_makes_equal_run_once(change: Change) -> None:
+    space = change(arms=({"momentum": False}, {"momentum": True}, {"momentum": True, "width": 3}))
+    points = plan(space, {"momentum": True}, "random", 2)
+    assert [point.fixed["seed"] for point in points[1:]] == [0, 1, 1]
+    assert len(plan(space, {"momentum": True, "width": 3}, "random", 2)) == 2
+
+
 def test_an_arm_is_not_lost_for_a_refused_draw_of_what_it_leaves_open(
     begin: Begin, reopen: Reopen, open_study: Open, change: Change
 ) -> None:

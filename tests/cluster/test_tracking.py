@@ -68,6 +68,7 @@ def end(ledger: Ledger) -> Finish:
         best.mkdir(parents=True)
         (best / "manifest.json").write_text('{"file": "state-2.safetensors"}')
         (best / "state-2.safetensors").write_bytes(b"weights")
+        (best / "episode.gif").write_bytes(b"moving")
         pq.write_table(pa.table({"id": [0], "p0": [0.5]}), best / "validation.parquet")
         if outcome == "failed":
             ledger.error(trial, "failed", "Traceback ...\nRuntimeError: on purpose")
@@ -142,6 +143,7 @@ def test_every_outcome_has_its_run_with_all_its_numbers(ledger: Ledger, end: Fin
     assert first["metrics"]["best_report"][0][1] == 2.0
     assert first["metrics"]["parameters"][0][1] == 3.0
     assert first["artifacts"] == {
+        "checkpoint/episode.gif",
         "checkpoint/manifest.json",
         "checkpoint/state-2.safetensors",
         "predictions/validation.parquet",
@@ -266,6 +268,7 @@ def test_weights_of_the_best_few_alone_also_after_an_extension(
     def with_weights() -> set[str]:
         runs = found(ledger.settings["tracking_uri"])
         have = {n for n, run in runs.items() if "checkpoint/manifest.json" in run["artifacts"]}
+        assert have == {n for n, r in runs.items() if "checkpoint/episode.gif" in r["artifacts"]}
         assert have == {n for n, run in runs.items() if run["tags"].get("weights") == "yes"}
         assert all(
             "predictions/validation.parquet" in run["artifacts"]

@@ -77,6 +77,7 @@ def test_a_probe_trains_none(tmp_path: Path) -> None:
     run = Run(1, cache=tmp_path, share=0.1)
     assert trained_once("t", {}, run, lesson([]), reports=3) is None
     assert not list(tmp_path.iterdir())
+    assert run.facts["teacher_reports"] == 3
 
 
 def test_a_diverged_or_killed_one_leaves_nothing(tmp_path: Path) -> None:
