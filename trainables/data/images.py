@@ -47,6 +47,7 @@ class Source:
     synthetic: Callable[[int, int], Arrays] | None = None  # of count and seed
     photos: bool = False
     tar: str = ""  # address of an archive of photographs, a folder per class
+    tar_size: str = ""  # of that archive, as people read it
     drop: tuple[str, ...] = ()  # kinds of photographs left out: see trainables.data.prepare
 
 
@@ -118,10 +119,11 @@ def load(
     """
     facts: dict[str, Any] = {"fingerprint": "made-up", "skipped": 0}
     if kind == "made-up":
-        arrays = {"train": _noise(source, 512, 0), "test": _noise(source, 128, 1)}
+        counts = {"train": 512 * len(source.train), "test": 128}
+        arrays = {s: _noise(source, counts[s], seed) for seed, s in enumerate(counts)}
     else:
         if kind == "synthetic":
-            at = _synthetic(source, cache, synthetic_size)
+            at = _synthetic(source, cache, synthetic_size * len(source.train))
         elif folder is not None:
             at = _from_folder(source, folder, cache)
         else:
