@@ -22,5 +22,6 @@ MIT67 = Source(
     classes=tuple(ROOMS.split()),
     photos=True,
     tar="http://groups.csail.mit.edu/vision/LabelMe/NewImages/indoorCVPR_09.tar",
+    tar_size="2.4 GB",
     drop=("black and white",),
 )

@@ -75,11 +75,15 @@ def in_folder(source: Source, folder: Path) -> dict[str, list[Path]]:
 def ways_out(source: Source) -> str:
     """Say what a user without the data can do."""
     files = "a folder per class, Parquet files" if source.photos else "these files"
-    origin = source.tar or f"{source.hub} from the hub"
     lines = [
-        f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: one that holds {files} or {source.name}/",
-        f"  neither of them, and a network: {origin} is downloaded, once",
+        f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: one that holds {files} or {source.name}/"
     ]
+    if source.tar:
+        size = f" ({source.tar_size})" if source.tar_size else ""
+        lines.append(f"  TUNERY_DOWNLOAD={source.name}: {source.tar}{size} is downloaded, once")
+    else:
+        hub = f"{source.hub} from the hub is downloaded, once"
+        lines.append(f"  neither of them, and a network: {hub}")
     if source.synthetic:
         lines.append("  --data synthetic: images drawn by this program")
     return "ways out:\n" + "\n".join(lines)

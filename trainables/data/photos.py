@@ -8,6 +8,7 @@ converted stands in `prepared.csv` beside the arrays, and what there is is told 
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,8 +55,9 @@ def load(
 
     The classes are those of the data, whatever the source expects. A `folder` is or holds under
     the source's name Parquet files or a folder per class; without it the source's archive or its
-    data set on the hub is taken, with `download` False from an earlier download alone. Data
-    without splits are cut 80/10/10 by class, the test part the same for every seed. Raises
+    data set on the hub is taken, with `download` False from an earlier download alone. An archive
+    is large: it is fetched only where TUNERY_DOWNLOAD names the source. Data without splits are
+    cut 80/10/10 by class, the test part the same for every seed. Raises
     DataMissing, or UserError for data that cannot be used.
     """
     source = replace(source, shape=(3, size, size), photos=True)
@@ -95,8 +97,11 @@ def _found(
     }
     key |= {"drop": source.drop, "classes": source.classes}
     if folder is None and source.tar:
+        wanted = source.name in os.environ.get("TUNERY_DOWNLOAD", "").split(",")
         try:
-            folder = downloads.unpacked(source.tar, cache, source.name, download=download)
+            folder = downloads.unpacked(
+                source.tar, cache, source.name, download=download and wanted
+            )
         except DataMissing as error:
             raise DataMissing(f"{error}\n{parquet.ways_out(source)}") from error
     if folder is None:

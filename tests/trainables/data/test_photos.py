@@ -293,6 +293,31 @@ def test_no_data_names_the_ways_out(
         _load(tmp_path, folder=None, download=False)
 
 
+def test_a_large_archive_is_fetched_on_request_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fetch(url: str, target: Path) -> None:
+        asked.append(url)
+        raise DataMissing("fetched in vain")
+
+    monkeypatch.setattr(photos.downloads, "fetch", fetch)
+    monkeypatch.delenv("TUNERY_DOWNLOAD", raising=False)
+    archive = replace(PETS, hub="", tar="http://127.0.0.1:9/pets.tar", tar_size="2 GB")
+    way = r"TUNERY_DOWNLOAD=pets: http://127.0.0.1:9/pets.tar \(2 GB\) is downloaded"
+    with pytest.raises(DataMissing, match=way):
+        _load(tmp_path, archive, folder=None)
+    monkeypatch.setenv("TUNERY_DOWNLOAD", "others")
+    with pytest.raises(DataMissing, match=way):
+        _load(tmp_path, archive, folder=None)
+    assert not asked
+    monkeypatch.setenv("TUNERY_DOWNLOAD", "others,pets")
+    with pytest.raises(DataMissing, match="in vain"):
+        _load(tmp_path, archive, folder=None)
+    assert asked == [archive.tar]
+
+
 def test_made_up_photographs_have_the_folders_classes(tmp_path: Path) -> None:
     _fill(tmp_path / "data", each=1)
     data = _load(tmp_path, kind="made-up")

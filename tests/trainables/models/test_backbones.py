@@ -7,7 +7,14 @@ import torch
 from safetensors.torch import save_file
 
 from trainables.errors import UserError
-from trainables.models.backbones import backbone, unfreeze_last
+from trainables.models.backbones import (
+    backbone,
+    check_size,
+    expected,
+    find,
+    read,
+    unfreeze_last,
+)
 from trainables.models.convnet import convnet, small_cnn
 
 
@@ -67,3 +74,67 @@ def test_convnets_have_as_many_convolutions_as_they_say(convolutions: int) -> No
 
 def test_the_small_cnn_reads_house_numbers() -> None:
     assert small_cnn()(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_frozen_layers_keep_weights_and_statistics() -> None:
+    model = backbone("shufflenet_v2_x0_5", 3)
+    unfreeze_last(model, 2)  # the head and the last batch norm
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    updates = torch.optim.SGD(learning, lr=0.1)
+    model.train()
+    model(torch.randn(4, 3, 32, 32)).square().sum().backward()
+    updates.step()
+    moved = {n for n, value in model.state_dict().items() if not torch.equal(value, before[n])}
+    statistics = {f"conv5.1.{name}" for name in ("running_mean", "running_var")}
+    assert moved >= {"fc.weight", "fc.bias", "conv5.1.bias", *statistics}
+    assert {name.rpartition(".")[0] for name in moved} == {"fc", "conv5.1"}
+
+
+def test_a_head_may_have_a_hidden_layer() -> None:
+    model = backbone("resnet18", 5, hidden=16, dropout=0.5)
+    unfreeze_last(model, 2)
+    learning = {n: tuple(p.shape) for n, p in model.named_parameters() if p.requires_grad}
+    assert learning == {
+        **{"fc.0.weight": (16, 512), "fc.0.bias": (16,)},
+        **{"fc.3.weight": (5, 16), "fc.3.bias": (5,)},
+    }
+    assert isinstance(model.fc[2], torch.nn.Dropout)
+
+
+def test_torchvisions_own_file_and_names_with_dots(tmp_path: Path) -> None:
+    name = "resnet18-f37072fd.pth"
+    torch.save(
+        {"denselayer1.norm.1.weight": torch.ones(1), "aux1.fc": torch.ones(1)}, tmp_path / name
+    )
+    assert find("resnet18", "imagenet", tmp_path) == tmp_path / name
+    assert set(read(tmp_path / name)) == {"denselayer1.norm1.weight"}
+    with pytest.raises(UserError, match=r"f37072fd\.pth does not hold the weights of resnet18"):
+        backbone("resnet18", 5, "imagenet", tmp_path)
+
+
+def test_nothing_is_downloaded_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    wanted = r"(?s)not downloaded yet.*--weights-dir FOLDER, or do without"
+    with pytest.raises(UserError, match=wanted):
+        backbone("resnet18", 5, "imagenet", download=False, instead="do without")
+
+
+def test_images_that_a_network_cannot_take_are_refused() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 9))
+    check_size(model, 9)
+    with pytest.raises(UserError, match="does not take images of 8 x 8"):
+        check_size(model, 8)
+    assert model.training
+
+
+def test_normalisation_is_that_of_torchvisions_weights() -> None:
+    from torchvision import models
+
+    for name in models.list_models(module=models):
+        if name in ("googlenet", "inception_v3"):  # torchvision turns theirs around inside
+            assert expected(name)[0].tolist() == [0.5] * 3
+            continue
+        preset = models.get_model_weights(name).DEFAULT.transforms()
+        assert torch.allclose(expected(name)[0], torch.tensor(preset.mean)), name
+        assert torch.allclose(expected(name)[1], torch.tensor(preset.std)), name

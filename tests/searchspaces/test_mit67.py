@@ -1,0 +1,103 @@
+"""A user's own photographs in the spaces of MIT Indoor-67, with weights from a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from searchspaces import configure, load
+from trainables import checkpoint
+from trainables.models.backbones import backbone
+from trainables.train import main
+
+COLOURS = {"garden": (40, 160, 50), "salle à manger": (180, 60, 40), "workshop": (60, 60, 190)}
+SMALL = ("backbone=shufflenet_v2_x0_5", "size=32", "shift=2", "learning_rate=0.003")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUNERY_CACHE", str(tmp_path / "cache"))
+    draw = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number in range(20):
+            noise = draw.integers(-20, 20, (40, 50, 3))
+            pixels = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "mine" / name / f"{number}.jpg")
+    return tmp_path
+
+
+def _train(folder: Path, *more: str, space: str = "mit67_transfer") -> int:
+    values = [
+        word for value in (SMALL if space == "mit67_transfer" else ()) for word in ("--set", value)
+    ]
+    places = ["--data-dir", str(folder / "mine"), "--out", str(folder / "out")]
+    return main(["--space", space, *places, "--reports", "2", *values, *more])
+
+
+def test_frozen_layers_of_given_weights_stay_and_the_classes_are_the_folders(folder: Path) -> None:
+    torch.manual_seed(0)
+    weights = backbone("shufflenet_v2_x0_5", 9).state_dict()
+    for name, value in weights.items():
+        if name.endswith("running_var"):
+            value.fill_(0.1)  # or a random network's features fade away
+    save_file(weights, folder / "shufflenet_v2_x0_5_imagenet.safetensors")
+    assert _train(folder, "--weights-dir", str(folder)) == 0
+
+    found = checkpoint.read(folder / "out" / "best")
+    assert found is not None
+    state = {k.removeprefix("1.0."): v for k, v in found[1]["parts"]["model"].items()}
+    assert state["0.mean"].tolist() == pytest.approx([0.485, 0.456, 0.406])
+    for name, value in weights.items():
+        if not name.startswith("fc."):
+            assert torch.equal(state[name], value), name
+
+    values = json.loads((folder / "out" / "config.json").read_text())
+    space = load(values.pop("space"))
+    assert space.restore is not None
+    predictor = space.restore(configure(space, values), folder / "out" / "best")
+    assert predictor.classes == tuple(COLOURS)
+    assert predictor(predictor.example).shape == (1, 3)
+
+
+def test_without_weights_the_ways_out_are_told(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert _train(folder, "--weights-dir", str(folder)) == 2
+    told = capfd.readouterr().err
+    assert "no weights of shufflenet_v2_x0_5 (imagenet)" in told
+    assert "--weights-dir FOLDER" in told and "--set origin=none" in told
+    assert not list((folder / "out").glob("**/*.safetensors"))
+    (folder / "out").rename(folder / "in vain")
+    assert _train(folder, "--set", "origin=none") == 0
+
+
+def test_an_encoder_of_another_space_is_gone_on_from(folder: Path) -> None:
+    small = [w for v in ("size=32", "filters=2", "blocks=3", "fc_width=8") for w in ("--set", v)]
+    assert _train(folder, *small, space="mit67_pyramid") == 0
+    (folder / "out").rename(folder / "teacher")
+    more = (*small, "--teacher", str(folder / "teacher"))
+    assert _train(folder, *more, "--set", "learning_rate=1e-9", space="mit67_autoencoder") == 0
+    teacher, student = (checkpoint.read(folder / name / "best") for name in ("teacher", "out"))
+    assert teacher is not None and student is not None
+    name = "1.0.0.0.weight"  # of the first convolution
+    one, other = (found[1]["parts"]["model"][name] for found in (teacher, student))
+    assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_classifier_begins_where_the_autoencoder_ended(folder: Path) -> None:
+    chosen = ("size=32", "filters=2", "blocks=3", "fc_width=8", "start=autoencoder")
+    words = [w for value in (*chosen, "pretrain_epochs=2") for w in ("--set", value)]
+    assert _train(folder, *words, "--set", "learning_rate=1e-9", space="mit67_autoencoder") == 0
+    (cached,) = (folder / "cache").glob("autoencoder-*/best")
+    autoencoder, trained = (checkpoint.read(path) for path in (cached, folder / "out" / "best"))
+    assert autoencoder is not None and trained is not None
+    before = autoencoder[1]["parts"]["model"]["1.0.weight"]
+    after = trained[1]["parts"]["model"]["1.0.0.0.weight"]
+    assert torch.allclose(before, after, atol=1e-6)

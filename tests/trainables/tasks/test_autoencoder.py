@@ -1,0 +1,84 @@
+"""Pre-training of an encoder: it learns, sees nothing but train, and hands its weights on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.data.images import ImageData, Split
+from trainables.errors import UserError
+from trainables.models.pyramid import classifier, decoder, encoder
+from trainables.run import Run, seed_everything
+from trainables.tasks.autoencoder import fill, pretrained_encoder, reconstruct
+
+SHAPE = {"filters": 4, "blocks": 2}
+
+
+def _data(others: int = 0) -> ImageData:
+    """Draw bright and dark squares; `others` is what validation and test look like."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 60, (40, 3, 8, 8), generator=generator, dtype=torch.uint8)
+    pixels[::2] += 150
+    pixels[30:] += others
+    labels = torch.arange(40) % 2
+    part = Split(pixels, labels, torch.arange(30))
+    return ImageData(
+        train=part,
+        validation=replace(part, rows=torch.arange(30, 35)),
+        test=replace(part, rows=torch.arange(35, 40)),
+        classes=("dark", "bright"),
+        fingerprint="drawn",
+        source="synthetic",
+        skipped=0,
+    )
+
+
+def _both() -> tuple[nn.Sequential, nn.Sequential]:
+    return encoder(**SHAPE, dropout=0.0), decoder(**SHAPE)  # type: ignore[arg-type]
+
+
+def _pretrained(cache: Path, others: int = 0, **settings: float) -> dict[str, torch.Tensor]:
+    seed_everything(1)
+    found = pretrained_encoder(
+        Run(1, cache=cache, **settings),  # type: ignore[arg-type]
+        _both,
+        _data(others),
+        epochs=2,
+        shape=SHAPE,
+        seed=0,
+        learning_rate=1e-2,
+        batch_size=10,
+    )
+    return dict(found.state_dict())
+
+
+def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_it_learns_to_give_pixels_back() -> None:
+    seed_everything(0)
+    loop = reconstruct(Run(8), *_both(), _data(), seed=0, learning_rate=1e-2, batch_size=10)
+    losses = [metrics["train_loss"] for metrics in loop]
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_validation_and_test_images_are_not_looked_at(tmp_path: Path) -> None:
+    first = _pretrained(tmp_path / "one")
+    assert _same(first, _pretrained(tmp_path / "two", others=40))
+    assert not _same(first, _pretrained(tmp_path / "three", share=0.5)), "a probe trains none"
+    assert not (tmp_path / "three").exists()
+
+
+def test_an_encoder_goes_on_from_one_built_alike() -> None:
+    given, _ = _both()
+    wanted, _ = _both()
+    network = nn.Sequential(nn.Identity(), classifier(given, [8], 2))
+    fill(wanted, network, "--teacher x")
+    assert _same(dict(wanted.state_dict()), dict(given.state_dict()))
+    with pytest.raises(UserError, match="--teacher x has no encoder like"):
+        fill(encoder(filters=8, blocks=2), network, "--teacher x")

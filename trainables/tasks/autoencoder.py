@@ -1,0 +1,141 @@
+"""An encoder that learns to see without labels: it and a decoder give the pixels back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainables import checkpoint
+from trainables.classify import Normalise
+from trainables.data import augment
+from trainables.data.images import ImageData
+from trainables.errors import UserError
+from trainables.loops import fit
+from trainables.optim import constant, optimizer
+from trainables.run import Loop, Run, seed_everything
+from trainables.teacher import trained_once
+
+
+def reconstruct(
+    run: Run,
+    encoder: nn.Module,
+    decoder: nn.Module,
+    data: ImageData,
+    *,
+    seed: int,
+    learning_rate: float,
+    batch_size: int,
+) -> Loop:
+    """Train encoder and decoder with Adam to give pixels back; an epoch of train per report.
+
+    Reports the mean squared error of pixels in 0..1, on train alone: images of validation and
+    test are looked at by nothing that a classifier starts from. The decoder's outputs lie in 0..1.
+    """
+    device = run.device
+    on_gpu = device.type == "cuda"
+    train = data.train.to(device)
+    moments = augment.moments(data.train.pixels, data.train.rows)
+    model = nn.Sequential(Normalise(*moments), encoder, decoder)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    updates = optimizer("adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0)
+    order = torch.Generator().manual_seed(seed)
+    owed = run.resume(model=model, optimizer=updates, order=order)
+    batch_size = min(batch_size, len(train))
+    steps = len(train) // batch_size
+
+    def batches() -> Iterator[Tensor]:
+        shuffled = train.rows[torch.randperm(len(train), generator=order).to(device)]
+        for rows in shuffled[: steps * batch_size].split(batch_size):
+            yield train.pixels.index_select(0, rows)
+
+    def measure(pixels: Tensor) -> dict[str, Tensor]:
+        with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
+            images = model(pixels)
+        return {"loss": F.mse_loss(images.float(), pixels.float() / 255)}
+
+    yield from fit(
+        model,
+        updates,
+        owed=owed,
+        epochs=1,
+        steps=steps,
+        batches=batches,
+        measure=measure,
+        evaluate=dict,
+        learning_rate=learning_rate,
+        schedule=constant,
+        tick=run.tick,
+    )
+
+
+def pretrained_encoder(
+    run: Run,
+    build: Callable[[], tuple[nn.Sequential, nn.Sequential]],
+    data: ImageData,
+    *,
+    epochs: int,
+    shape: Mapping[str, object],
+    seed: int,
+    learning_rate: float,
+    batch_size: int,
+) -> nn.Sequential:
+    """Give an encoder that was trained once on this machine for these settings.
+
+    `build` makes encoder and decoder; `shape` is what they depend on. In a probe the encoder is
+    untrained.
+    """
+    how = {"seed": seed, "learning_rate": learning_rate, "batch_size": batch_size}
+
+    def train(lessons: Run) -> Loop:
+        seed_everything(seed)
+        encoder, decoder = build()
+        yield from reconstruct(
+            lessons,
+            encoder,
+            decoder,
+            data,
+            seed=seed,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+        )
+
+    folder = trained_once(
+        "autoencoder",
+        {**how, "shape": dict(shape), "data": data.fingerprint},
+        run,
+        train,
+        reports=epochs,
+        metric="train_loss",
+        mode="min",
+    )
+    encoder, decoder = build()
+    if folder is not None:
+        channels = data.train.pixels.shape[1]
+        blank = Normalise(torch.zeros(channels), torch.ones(channels))
+        checkpoint.load_module(nn.Sequential(blank, encoder, decoder), folder)
+    return encoder.train()
+
+
+def fill(encoder: nn.Module, network: nn.Module, origin: str) -> None:
+    """Fill an encoder from the part of a trained network that is built alike.
+
+    Raises UserError, which calls the network `origin`, where there is none.
+    """
+
+    def shapes(module: nn.Module) -> dict[str, torch.Size]:
+        state = module.state_dict()
+        return {name: value.shape for name, value in state.items() if isinstance(value, Tensor)}
+
+    wanted = shapes(encoder)
+    for part in network.modules():
+        if shapes(part) == wanted:
+            encoder.load_state_dict(part.state_dict())
+            return
+    sizes = ", ".join("x".join(map(str, size)) for size in list(wanted.values())[:3] if size)
+    raise UserError(
+        f"{origin} has no encoder like the one that is wanted, which begins with {sizes}\n"
+        "its blocks, depth and filters must be those of this space"
+    )
