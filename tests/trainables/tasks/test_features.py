@@ -1,0 +1,93 @@
+"""A line through vectors: exact with and without standardising, and shown on maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.svm import LinearSVC
+
+from trainables import maps
+from trainables.data.ag_news import AG_NEWS
+from trainables.data.text import load
+from trainables.run import Run
+from trainables.tasks.features import fill, probabilities, support_vectors
+
+
+@dataclass(frozen=True)
+class Config:
+    encoder: str = "tiny"
+    pooling: str = "mean"
+    C: float = 0.1
+    scaling: str = "standard"
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("scaling", ["none", "standard"])
+def test_standardising_is_part_of_the_weights(classes: int, scaling: str) -> None:
+    draw = np.random.default_rng(0)
+    vectors = (draw.standard_normal((150, 6)) * [1, 2, 3, 4, 5, 0] + 2).astype(np.float32)
+    labels = (vectors[:, :classes] / [1, 2, 3][:classes]).argmax(1)
+    head = torch.nn.Linear(6, classes)
+    fill(head, vectors, labels, Config(scaling=scaling), support_vectors)
+    spread = np.where(vectors.std(0) > 0, vectors.std(0), 1)
+    seen = (vectors - vectors.mean(0)) / spread if scaling == "standard" else vectors
+    fitted = LinearSVC(C=0.1, dual=False, tol=1e-3).fit(seen, labels)
+    given = probabilities(head, vectors)
+    assert np.allclose(given.sum(1), 1)
+    assert (given.argmax(1) == fitted.predict(seen)).mean() > 0.98
+    if classes == 2:
+        odds = 1 / (1 + np.exp(-fitted.decision_function(seen)))
+        np.testing.assert_allclose(given[:, 1], odds, atol=1e-4)
+
+
+def test_a_map_is_drawn_once_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maps.importlib.util, "find_spec", lambda name: None)
+    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="made-up")
+    draw = np.random.default_rng(0)
+    vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.parts.items()}
+    drawn: list[str] = []
+    monkeypatch.setattr(maps, "draw", _counted(maps.draw, drawn))
+    for number in range(2):
+        run = Run(reports=1, cache=tmp_path, folder=tmp_path / f"trial-{number}")
+        maps.show_maps(run, data, {"of": "test"}, vectors)
+        assert run.folder is not None
+        for name, write in run._exhibits.items():
+            write(tmp_path / name)
+    assert drawn == ["tsne"]
+    with Image.open(tmp_path / "map_tsne.png") as image:
+        assert len(image.convert("RGB").getcolors(1 << 20) or []) > len(data.classes)
+    assert "pip install 'tunery[text]'" in (tmp_path / "map_umap.md").read_text()
+
+
+def _counted(draw: object, drawn: list[str]) -> object:
+    def counting(path: Path, method: str, *given: object) -> None:
+        drawn.append(method)
+        draw(path, method, *given)  # type: ignore[operator]
+
+    return counting
+
+
+def test_the_test_set_s_answers_are_not_drawn(tmp_path: Path) -> None:
+    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="made-up")
+    draw = np.random.default_rng(0)
+    vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.parts.items()}
+    maps.draw(tmp_path / "one.png", "tsne", data, vectors)
+    data.test.labels[:] = 3 - data.test.labels
+    maps.draw(tmp_path / "other.png", "tsne", data, vectors)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+
+
+@pytest.mark.slow
+def test_umap_lays_out_clusters_apart() -> None:
+    pytest.importorskip("umap")
+    draw = np.random.default_rng(0)
+    vectors = np.concatenate([draw.normal(0, 1, (40, 5)), draw.normal(30, 1, (40, 5))])
+    flat = maps.laid_out("umap", vectors.astype(np.float32))
+    middles = flat[:40].mean(0), flat[40:].mean(0)
+    apart = np.linalg.norm(middles[0] - middles[1])
+    assert apart > 2 * max(np.linalg.norm(flat[:40] - middles[0], axis=1).mean(), 0.1)

@@ -1,0 +1,93 @@
+"""Fine-tuning: what it trains, what it leaves behind, and how it goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from searchspaces.rotten_lora import FULL, Config, train
+from trainables import checkpoint, encoders
+from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
+from trainables.data.text import load
+from trainables.encoders import Encoder
+from trainables.run import Run
+from trainables.tokens import padded, tokens
+
+LORA = Config(encoder="tiny", epochs=2, batch_size=8, targets="qv", learning_rate=5e-3)
+
+
+def _run(tmp_path: Path, reports: int = 4) -> Run:
+    return Run(
+        reports=reports,
+        metric="validation_accuracy",
+        cache=tmp_path / "cache",
+        source="made-up",
+        folder=tmp_path / "trial",
+    )
+
+
+def _train(config: Config, run: Run, most: int = 99) -> list[dict[str, float]]:
+    loop, heard = train(config, run), []
+    for _, metrics in zip(range(most), loop, strict=False):
+        run.record(metrics)
+        heard.append(dict(metrics))
+    loop.close()
+    return heard
+
+
+@pytest.mark.parametrize("config", [LORA, replace(LORA, **FULL, learning_rate=1e-3)])
+def test_it_goes_on_within_an_epoch(tmp_path: Path, config: Config) -> None:
+    whole = _train(config, _run(tmp_path / "whole"))
+    cut = _train(config, _run(tmp_path / "cut"), most=1)  # half an epoch
+    assert cut + _train(config, _run(tmp_path / "cut")) == whole
+
+
+def test_adapters_leave_little_and_the_base_alone(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    _train(LORA, run)
+    found = checkpoint.read(tmp_path / "trial" / "best")
+    assert found is not None
+    model = found[1]["parts"]["model"]
+    assert all("lora_" in name or "classifier" in name for name in model)
+    assert run.facts["trainable_parameters"] == sum(w.numel() for w in model.values())
+    bare = encoders.classifier(Encoder("tiny", None), 2)[0]
+    assert run.facts["parameters"] == sum(w.numel() for w in bare.parameters())
+
+
+def test_the_adapter_folder_predicts_what_was_stored(tmp_path: Path) -> None:
+    import peft  # after trainables: it imports torchvision
+
+    run = _run(tmp_path)
+    _train(LORA, run)
+    run.finish()
+    best = tmp_path / "trial" / "best"
+    assert "adapter/" in (best / "adapter.md").read_text()
+    base, _ = encoders.classifier(Encoder("tiny", None), 2)
+    model = peft.PeftModel.from_pretrained(base, best / "adapter").eval()
+    data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="made-up")
+    tokenizer = encoders.tokenizer(Encoder("tiny", None))
+    ids, mask = padded(tokens(tokenizer, data.test.texts), tokenizer.pad_token_id)
+    with torch.inference_mode():
+        given = model(input_ids=ids, attention_mask=mask).logits.softmax(1).numpy()
+    stored = pq.read_table(best / "test.parquet")["p1"].to_numpy()
+    np.testing.assert_allclose(given[:, 1], stored, atol=1e-5)
+
+
+def test_a_trial_trains_its_epochs_however_often_it_reports(tmp_path: Path) -> None:
+    ticks: dict[int, list[float]] = {}
+    for reports in (2, 7):
+        run = _run(tmp_path / str(reports), reports)
+        run.folder, run.tick = None, ticks.setdefault(reports, []).append
+        assert len(_train(LORA, run)) == reports
+    assert {reports: len(heard) for reports, heard in ticks.items()} == {2: 14, 7: 14}
+
+
+def test_adapters_without_targets_are_refused() -> None:
+    with pytest.raises(ValueError, match="targets"):
+        Config(targets="none")
+    Config(method="full")
