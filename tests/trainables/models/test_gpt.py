@@ -1,0 +1,61 @@
+"""The small transformer: GPT-2's numbers for GPT-2's weights, and no look ahead."""
+
+from __future__ import annotations
+
+import torch
+
+from trainables.models.gpt import GPT
+
+
+def test_its_logits_are_those_of_transformers_gpt2() -> None:
+    from trainables import torchvision_operators  # noqa: F401 - before transformers
+    from transformers import GPT2Config, GPT2LMHeadModel  # isort: skip
+
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=23, n_positions=16, n_embd=24, n_layer=3, n_head=4, initializer_range=0.3
+    )
+    theirs = GPT2LMHeadModel(config).eval()
+    for weight in theirs.parameters():  # biases and gains, which begin as 0 and 1, count too
+        weight.data += 0.1 * torch.randn_like(weight)
+    ours = GPT(23, block=16, layers=3, heads=4, width=24, dropout=0.1).eval()
+    names = {
+        "wte": "tokens",
+        "wpe": "places",
+        "ln_f": "last",
+        "h": "blocks",
+        "ln_1": "before_attention",
+        "attn.c_attn": "attention.inward",
+        "attn.c_proj": "attention.outward",
+        "ln_2": "before_perceptron",
+        "mlp.c_fc": "perceptron.0",
+        "mlp.c_proj": "perceptron.2",
+    }
+    weights = {}
+    for name, weight in theirs.transformer.state_dict().items():
+        # Their projections are stored inputs first.
+        turned = weight.T if ".c_" in name and weight.dim() == 2 else weight
+        for old, new in names.items():
+            name = f".{name}".replace(f".{old}.", f".{new}.")[1:]
+        weights[name] = turned
+    ours.load_state_dict(weights)
+    tokens = torch.randint(23, (2, 16))
+    assert torch.allclose(ours(tokens), theirs(tokens).logits, atol=1e-4)
+
+
+def test_a_character_sees_nothing_of_those_behind_it() -> None:
+    torch.manual_seed(0)
+    model = GPT(11, block=8, layers=2, heads=2, width=16, dropout=0.0).eval()
+    tokens = torch.randint(11, (1, 8))
+    other = tokens.clone()
+    other[0, 5:] = (other[0, 5:] + 1) % 11
+    one, two = model(tokens), model(other)
+    assert torch.allclose(one[:, :5], two[:, :5], atol=1e-6)
+    assert not torch.allclose(one[:, 5], two[:, 5], atol=1e-6)
+
+
+def test_at_the_start_all_characters_are_about_equally_likely() -> None:
+    torch.manual_seed(0)
+    model = GPT(11, block=8, layers=4, heads=2, width=64, dropout=0.0).eval()
+    logits = model(torch.randint(11, (4, 8)))
+    assert float(logits.detach().abs().max()) < 1.0

@@ -1,0 +1,53 @@
+"""The network that answers: what it writes is what it finds likeliest, and it stops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from trainables.models.cells import CELLS
+from trainables.models.seq2seq import Seq2Seq
+
+START, END = 1, 2
+
+
+def network(**settings: Any) -> Seq2Seq:
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {
+        **{"cell": "gru", "code": "torch", "embedding": 6, "hidden": 8, "layers": 2},
+        **{"bidirectional": True, "shared": True, "dropout": 0.1},
+    }
+    return Seq2Seq(12, **{**shape, **settings}).eval()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_greedy_answers_agree_with_teacher_forcing_on_them(cell: str, bidirectional: bool) -> None:
+    model = network(cell=cell, bidirectional=bidirectional)
+    questions = torch.randint(3, 12, (5, 7))
+    given = model.answer(questions, START, END, most=6)
+    fed = torch.cat([torch.full((5, 1), START), given[:, :-1]], 1)
+    assert torch.equal(model(questions, fed).argmax(2), given)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_written_cells_answer_as_pytorchs(cell: str) -> None:
+    theirs, ours = network(cell=cell), network(cell=cell, code="written")
+    ours.load_state_dict(theirs.state_dict())
+    questions, fed = torch.randint(3, 12, (5, 7)), torch.randint(3, 12, (5, 4))
+    assert torch.allclose(theirs(questions, fed), ours(questions, fed), atol=1e-5)
+
+
+def test_it_stops_when_all_have_ended() -> None:
+    model = network()
+    torch.nn.init.zeros_(model.head.weight)
+    torch.nn.init.zeros_(model.head.bias)
+    model.head.bias.data[END] = 1.0
+    assert model.answer(torch.randint(3, 12, (5, 7)), START, END, most=6).tolist() == [[END]] * 5
+
+
+def test_a_shared_embedding_is_one() -> None:
+    sizes = [sum(weight.numel() for weight in network(shared=s).parameters()) for s in (1, 0)]
+    assert sizes[1] - sizes[0] == 12 * 6
