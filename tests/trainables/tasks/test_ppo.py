@@ -1,0 +1,78 @@
+"""PPO's two formulas by hand, and that it learns."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from searchspaces.cartpole_ppo import Config, train
+from trainables.run import Run, finite
+from trainables.tasks.ppo import advantages, clipped
+
+HALF = 0.5
+
+
+def test_gae_by_hand() -> None:
+    # Three steps of three environments: one goes on, one dies at its second step, the time of
+    # one is up there. gamma = lambda = 1/2, so a surprise counts a quarter one step before.
+    rewards = torch.tensor([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [4.0, 4.0, 4.0]])
+    values = torch.tensor([[10.0, 10.0, 10.0], [20.0, 20.0, 20.0], [30.0, 30.0, 30.0]])
+    following = torch.tensor([[20.0, 20.0, 20.0], [30.0, 6.0, 6.0], [40.0, 40.0, 40.0]])
+    terminated = torch.tensor([[False] * 3, [False, True, False], [False] * 3])
+    ended = torch.tensor([[False] * 3, [False, True, True], [False] * 3])
+    found = advantages(rewards, values, following, terminated, ended, HALF, HALF)
+    last = 4 + 20 - 30  # -6
+    goes_on = 2 + 15 - 20 + last / 4  # -4.5
+    dies = 2 - 20  # nothing follows
+    cut = 2 + 3 - 20  # the state that it was left in is worth 6, and no later step counts
+    expected = [
+        [1 + 10 - 10 + goes_on / 4, 1 + 10 - 10 + dies / 4, 1 + 10 - 10 + cut / 4],
+        [goes_on, dies, cut],
+        [last, last, last],
+    ]
+    assert found.tolist() == expected
+
+
+def test_whole_returns_and_one_step_surprises_are_its_ends() -> None:
+    rewards, values, following = torch.randn(3, 6, 2)
+    following[:-1] = values[1:]
+    never = torch.zeros(6, 2, dtype=torch.bool)
+    ends = [advantages(rewards, values, following, never, never, 0.9, bound) for bound in (0, 1)]
+    assert torch.allclose(ends[0], rewards + 0.9 * following - values)
+    powers = 0.9 ** torch.arange(6.0)[:, None]
+    whole = (powers * rewards).sum(0) + 0.9**6 * following[-1]
+    assert torch.allclose(ends[1][0], whole - values[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "gain", "slope"),
+    [
+        (1.1, 2.0, 2.2, 2.0),
+        (1.5, 2.0, 2.4, 0.0),  # it has gained all that it may
+        (0.5, 2.0, 1.0, 2.0),  # a loss is never cut off
+        (0.5, -2.0, -1.6, 0.0),
+        (1.5, -2.0, -3.0, -2.0),
+    ],
+)
+def test_the_clipped_objective(ratio: float, advantage: float, gain: float, slope: float) -> None:
+    given = torch.tensor([ratio], requires_grad=True)
+    loss = clipped(given, torch.tensor([advantage]), 0.2)
+    loss.backward()
+    assert math.isclose(-loss.item(), gain, rel_tol=1e-6)
+    assert given.grad is not None
+    assert math.isclose(-given.grad.item(), slope, abs_tol=1e-6)
+
+
+def test_it_learns_to_balance() -> None:
+    run, heard = Run(reports=2, metric="mean_return"), []
+    for metrics in train(Config(steps=2048, episodes=4), run):
+        run.record(metrics)
+        heard.append(metrics["mean_return"])
+    assert max(heard) > 60  # at random: 22
+
+
+def test_a_diverged_policy_is_reported_not_raised() -> None:
+    config = Config(steps=256, rollout=16, learning_rate=1e30, schedule="constant", episodes=1)
+    assert not all(finite(metrics) for metrics in train(config, Run(reports=2)))
