@@ -4,21 +4,23 @@ import argparse
 import importlib
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from reports.chapters import findings, write
+from reports.chapters import Chapter, findings, write
 from reports.command import add_server, answer, complain
 from reports.html import html
 from reports.logged import log_report
 from reports.markdown import Findings, winner_line
 from reports.records import Tracker, read_search
 from reports.safe import slug
-from reports.search import ReportError
+from reports.search import ReportError, Search
+from reports.sections import Section
 from reports.style import save
 from reports.tablefiles import write_tables
 
-ACTIONS = ("ensemble", "export", "compare")  # each a module of this name with a main of its own
+ACTIONS = ("ensemble", "export", "compare", "predict", "sample")  # modules with a main each
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,8 +38,9 @@ def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
     out = Path(options.out or "report")
     # Several reports never share a folder; one goes where --out says.
     out = _writable(out / slug(search.name) if len(options.names) > 1 or not options.out else out)
+    more = _asked(tracker, search, options)
     found = findings(tracker, search, options.open_test_again)
-    _files(tracker, found, out, options)
+    _files(tracker, found, [(title, make(found)) for title, make in more], out, options)
     if search.synthetic:
         print("SYNTHETIC DATA:")
     print(winner_line(found))
@@ -46,10 +49,41 @@ def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
         print(f"as one file: {out / 'report.html'}")
 
 
-def _files(tracker: Tracker, found: Findings, out: Path, options: argparse.Namespace) -> None:
-    report = write(tracker, found, options.ensemble)
+def _asked(
+    tracker: Tracker, search: Search, options: argparse.Namespace
+) -> list[tuple[str, Callable[[Findings], Section]]]:
+    """Chapters that need the winner's weights and data, which are found before the test is opened.
+
+    Only here a report needs torch, and seconds to import it.
+    """
+    if not (options.explain or options.robust):
+        return []
+    from reports import explain, looking, robust
+
+    winner = looking.winner(tracker, search, options.space, options.data_dir)
+    asked: list[tuple[str, Callable[[Findings], Section]]] = []
+    if options.explain:
+        asked.append(
+            ("What the winner looks at", lambda f: explain.section(search, winner, f.test))
+        )
+    if options.robust:
+        asked.append(("Under attack", lambda f: robust.section(search, winner, f.test)))
+    return asked
+
+
+def _files(
+    tracker: Tracker,
+    found: Findings,
+    more: Sequence[Chapter],
+    out: Path,
+    options: argparse.Namespace,
+) -> None:
+    report = write(tracker, found, options.ensemble, more)
     for name, figure in report.figures.items():
         save(figure, out / "figures", name)
+    for name, content in report.files.items():
+        (out / "figures").mkdir(exist_ok=True)
+        (out / "figures" / name).write_bytes(content)
     tables = write_tables(report.text, found.search, out / "tables")
     (out / "report.md").write_text(report.text, encoding="utf-8")
     page = html(report.text, out)
@@ -58,6 +92,7 @@ def _files(tracker: Tracker, found: Findings, out: Path, options: argparse.Names
     if options.no_log:
         return
     drawn = [out / "figures" / f"{n}.{kind}" for n in report.figures for kind in ("png", "svg")]
+    drawn += [out / "figures" / name for name in report.files]
     try:
         # MLflow shows HTML as a page and markdown as text, so it gets the page in any case.
         log_report(tracker, found.search, out, [out / "report.md", *drawn, *tables], page)
@@ -101,6 +136,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--html", action="store_true", help="also one self-contained HTML file")
     parser.add_argument(
         "--ensemble", action="store_true", help="also ensembles of the best trials"
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="also what the winner looks at in images"
+    )
+    parser.add_argument(
+        "--robust", action="store_true", help="also the winner's accuracy under FGSM and PGD"
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="for --explain and --robust: the data of the search (default: TUNERY_DATA)",
+    )
+    parser.add_argument(
+        "--space", metavar="FILE", help="for these: the space's file, where it is none of Tunery's"
     )
     parser.add_argument(
         "--no-log", action="store_true", help="do not put the report into the tracking server"

@@ -1,4 +1,4 @@
-"""The best trials, the default beside the winner, and the numbers that others published."""
+"""The best trials, and the default configuration beside the winner."""
 
 from collections import defaultdict
 
@@ -14,7 +14,7 @@ from reports.tables import (
     value_text,
     without_empty_columns,
 )
-from reports.winner import Choice, Opened
+from reports.winner import Choice
 
 SHOWN = 10  # best trials in the table
 
@@ -137,38 +137,3 @@ def against_default(search: Search, choice: Choice, validation: int | None) -> s
     if rows:
         text += "\n\n" + markdown(Table(("hyperparameter", "winner", "default"), rows, "lrr"))
     return text
-
-
-def published(search: Search, choice: Choice, test: Opened) -> str | None:
-    """Numbers of others, with ours in the same table."""
-    if not search.published:
-        return None
-    if search.synthetic:
-        return "Left out: numbers measured on synthetic data do not stand beside published ones."
-    rows = [
-        (
-            str(entry.get("setting", "")),
-            str(entry.get("metric", "")),
-            _published_value(entry.get("value"), str(entry.get("metric", search.metric))),
-            str(entry.get("note", "")),
-        )
-        for entry in search.published
-    ]
-    name = f"**this search, {choice.model.title}**"
-    if test.accuracy is not None:
-        a = test.accuracy
-        note = f"95 % interval {a.low * 100:.2f} to {a.high * 100:.2f} %, n = {a.n:,}"
-        rows.append((name, "test_accuracy", score_text(a.value, "test_accuracy"), note))
-    else:
-        value = score_text(choice.model.metrics["score"], search.metric)
-        rows.append((name, search.metric, value, "on validation, where it was chosen"))
-    table = Table(("setting", "metric", "value", "note"), tuple(rows), "llrl")
-    data = search.tags.get("data_fingerprint", "not recorded")
-    return markdown(without_empty_columns(table)) + (
-        "\n\nPublished numbers were measured on the data sets as published, ours on the data with "
-        f"the fingerprint `{data}`: they compare only where these are the same."
-    )
-
-
-def _published_value(value: object, metric: str) -> str:
-    return score_text(value, metric) if isinstance(value, int | float) else str(value or "")

@@ -1,23 +1,27 @@
 """The chapters of a report in their order, written from what the tracking server says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reports import (
     audit,
     budget,
     classes,
+    comparison,
     confirmation,
     curves,
+    exhibits,
     hyperparameters,
     importance,
     parallel,
+    parts,
+    published,
     size,
     timeline,
 )
 from reports import ensemble as ensembles
-from reports.best import against_default, best_trials, published
-from reports.comparison import comparison
+from reports.best import against_default, best_trials
 from reports.failures import failures
+from reports.groups import groups
 from reports.markdown import Findings, Report, assembled, provenance, test_set
 from reports.openings import INTACT, read_openings, read_seal
 from reports.outcomes import outcomes
@@ -43,12 +47,14 @@ def findings(tracker: Tracker, search: Search, again: bool = False) -> Findings:
     return Findings(search, choice, open_test(tracker, search, choice.model, seal), sizes, seal)
 
 
-def write(tracker: Tracker, found: Findings, ensemble: bool = False) -> Report:
-    """The whole report; `ensemble` adds its chapter."""
+def write(
+    tracker: Tracker, found: Findings, ensemble: bool = False, more: Sequence[Chapter] = ()
+) -> Report:
+    """The whole report; `ensemble` adds its chapter, `more` are chapters on the winner."""
     search, choice = found.search, found.choice
     chapters: list[Chapter] = []
     if choice is not None:
-        chapters += _answers(tracker, found, choice)
+        chapters += [*_answers(tracker, found, choice), *more]
         if ensemble:
             chapters.append(("Ensembles", ensembles.section(tracker, search, found.seal)))
         chapters += _pictures(tracker, search, choice)
@@ -67,9 +73,13 @@ def _answers(tracker: Tracker, found: Findings, choice: Choice) -> Iterator[Chap
     yield "Best trials", best_trials(search, choice, validation)
     yield "Confirmation on fresh seeds", confirmation.section(tracker, search, found.seal)
     yield "Against the default", against_default(search, choice, validation)
-    yield "Comparison", comparison(tracker, search)
-    yield "Beside published numbers", published(search, choice, test)
+    yield "Comparison", comparison.section(tracker, search, validation)
+    rows = groups(search)
+    placed = published.column(search, rows) if len(rows) > 1 else None
+    yield "Beside published numbers", published.section(search, choice, test, placed)
     yield "By class", classes.section(tracker, search, choice, test)
+    yield "By part", parts.section(tracker, search, choice, test)
+    yield "Shown by the winner", exhibits.section(tracker, choice)
 
 
 def _pictures(tracker: Tracker, search: Search, choice: Choice) -> Iterator[Chapter]:

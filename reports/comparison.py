@@ -1,15 +1,18 @@
 """The question of the space, answered: its compared hyperparameters, best over all the others."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-from scipy.stats import ttest_ind
-
-from reports.paired import holm, mcnemar
+from reports import pairs
+from reports.groups import Group, groups, repeats
+from reports.paired import Array, holm
+from reports.pairs import LEVEL, Pair
 from reports.predictions import read_examples, read_predictions, right
+from reports.published import Column, column, ordering
 from reports.records import Tracker
-from reports.search import Search, TrialRecord
-from reports.statistics import finite, mean_interval, ranked
+from reports.rows import figure
+from reports.search import Search
+from reports.sections import Section, paragraphs, picture
+from reports.statistics import Interval, interquartile_mean, mean_interval, ranked
 from reports.tables import (
     Table,
     count_text,
@@ -20,55 +23,76 @@ from reports.tables import (
     without_empty_columns,
 )
 
-LEVEL = 0.05  # of all comparisons together
 TESTED = 20  # groups compared by their predictions: one file each
 SHOWN = 40  # groups in the table
+DRAWN = 40  # groups in the figure
+SEEDS = 3  # of every row, from which an interquartile mean is shown
 
 
-@dataclass(frozen=True)
-class Group:
-    """Trials with the same values of the compared hyperparameters, best first."""
+def section(tracker: Tracker, search: Search, validation: int | None = None) -> Section | None:
+    """Table, answers and figure; None where the space compares nothing that varies.
 
-    values: tuple[str, ...]
-    trials: tuple[TrialRecord, ...]  # complete, with a score
-    tried: int
-
-    @property
-    def best(self) -> TrialRecord:
-        return self.trials[0]
-
-
-def comparison(tracker: Tracker, search: Search) -> str | None:
-    """The table with its sentences; None where the space compares nothing that varies."""
+    `validation` is the number of examples that a score that is a share was measured on.
+    """
     found = groups(search)
     if len(found) < 2:
         return None
-    repeated = repeats(search, found)
+    repeated = repeats(found)
     # Ranked by what is shown: means where every row is a mean, else the best.
-    score = (lambda g: _mean(g)) if repeated else (lambda g: g.best.metrics["score"])
+    score = (lambda g: g.mean) if repeated else (lambda g: g.best.metrics["score"])
     order = ranked([g for g in found if g.trials], score, search.mode)
     if not order:
         return None
-    tested, p_values = (
-        (order, _by_seeds(order)) if repeated else _by_examples(tracker, search, order)
+    hits = {} if repeated else _hits(tracker, search, order)
+    every = pairs.by_seeds(order, search.mode) if repeated else pairs.by_examples(order, hits)
+    against = _against_best(order[0], every)
+    theirs = column(search, found)
+    shown = order[:SHOWN] + [g for g in found if not g.trials][:SHOWN]
+    left_out = max(0, len(order) - SHOWN)
+    drawn = [g for g in shown if g.trials][:DRAWN]
+    text = paragraphs(
+        _table(search, shown, order[0], against, theirs, repeated),
+        pairs.text(search, every),
+        _more_found(order[0], every, against),
+        ordering(search, theirs, every) if theirs else None,
+        _explained(search, repeated, len(against))
+        + (f" {left_out} further groups are left out." if left_out else ""),
+        _beside(search, theirs) if theirs else None,
+        picture("comparison", "Scores of the compared settings"),
+        _legend(repeated, theirs, is_share(search.metric) and validation is not None),
     )
-    same = {id(g): p >= LEVEL for g, p in zip(tested[1:], p_values, strict=True)}
-    rows = [
-        (
-            *(value_text(value) for value in g.values),
-            f"{g.tried:,}",
-            f"{len(g.trials):,}",
-            f"{g.best.number}",
-            score_text(g.best.metrics["score"], search.metric),
-            _interval(g, search.metric) if repeated else "",
-            "best" if g is order[0] else _verdict(same.get(id(g))),
+    n = validation if is_share(search.metric) else None
+    return Section(text, {"comparison": figure(search, drawn, repeated, theirs, n)})
+
+
+def _table(
+    search: Search,
+    shown: Sequence[Group],
+    best: Group,
+    against: Mapping[tuple[str, ...], float],
+    theirs: Column | None,
+    repeated: bool,
+) -> str:
+    middle = repeated and not is_share(search.metric)
+    middle = middle and all(len(g.trials) >= SEEDS for g in shown if g.trials)
+    rows = []
+    for g in shown:
+        scored = bool(g.trials)
+        p = against.get(g.values)
+        verdict = "not tested" if p is None else "indistinguishable" if p >= LEVEL else "worse"
+        rows.append(
+            (
+                *map(value_text, g.values),
+                f"{len(g.tried):,}",
+                f"{len(g.trials):,}",
+                f"{g.best.number}" if scored else "",
+                score_text(g.best.metrics["score"], search.metric) if scored else "",
+                _text(mean_interval(g.scores), search.metric) if scored and repeated else "",
+                _text(interquartile_mean(g.scores), search.metric) if scored and middle else "",
+                theirs.text(g) if theirs else "",
+                "best" if g is best else verdict if scored else "",
+            )
         )
-        for g in order[:SHOWN]
-    ]
-    empty = [g for g in found if not g.trials]
-    rows += [
-        (*map(value_text, g.values), f"{g.tried:,}", "0", "", "", "", "") for g in empty[:SHOWN]
-    ]
     header = (
         *search.compare,
         "trials",
@@ -76,95 +100,56 @@ def comparison(tracker: Tracker, search: Search) -> str | None:
         "best trial",
         f"best {search.metric}",
         "mean over seeds (95 %)",
+        "interquartile mean (95 %)",
+        f"published ({theirs.name})" if theirs else "",
         "against the best",
     )
-    align = "l" * len(search.compare) + "rrrrrl"
-    table = without_empty_columns(Table(header, tuple(rows), align))
-    text = f"{markdown(table)}\n\n{_explained(search, repeated, len(p_values))}"
-    left_out = max(0, len(order) - SHOWN)
-    return text + (f" {left_out} further groups are left out." if left_out else "")
+    align = "l" * len(search.compare) + "rrrrrrrl"
+    return markdown(without_empty_columns(Table(header, tuple(rows), align)))
 
 
-def groups(search: Search) -> list[Group]:
-    """Trials by the compared values, in the order in which these were first tried."""
-    by_values: dict[tuple[str, ...], list[TrialRecord]] = {}
-    for trial in search.trials:
-        if any(name in trial.params for name in search.compare):
-            key = tuple(trial.params.get(name, "") for name in search.compare)
-            by_values.setdefault(key, []).append(trial)
-    return [
-        Group(
-            key,
-            tuple(
-                ranked(
-                    [
-                        t
-                        for t in trials
-                        if t.outcome == "complete" and finite(t.metrics.get("score"))
-                    ],
-                    lambda t: t.metrics["score"],
-                    search.mode,
-                )
-            ),
-            len(trials),
-        )
-        for key, trials in by_values.items()
-    ]
+def _against_best(best: Group, every: Sequence[Pair]) -> dict[tuple[str, ...], float]:
+    # Fewer tests than all pairs, so they are corrected apart.
+    found = {}
+    for pair in every:
+        if best in (pair.first, pair.second):
+            other = pair.second if pair.first is best else pair.first
+            found[other.values] = pair.alone
+    return dict(zip(found, holm(list(found.values())), strict=True)) if found else {}
 
 
-def repeats(search: Search, found: list[Group]) -> bool:
-    """Whether the space repeats its arms: every group with a score has several seeds."""
-    seeds = [{t.params.get("seed") for t in g.trials} for g in found if g.trials]
-    return bool(seeds) and all(len(s) > 1 and None not in s for s in seeds)
+def _more_found(
+    best: Group, every: Sequence[Pair], against: Mapping[tuple[str, ...], float]
+) -> str | None:
+    among_all = sum(pair.differs for pair in every if best in (pair.first, pair.second))
+    alone = sum(p < LEVEL for p in against.values())
+    if alone <= among_all:
+        return None
+    return (
+        f"The table's last column asks less, only who is worse than the best row, and so has "
+        f"fewer tests to correct for: by it {count_text(alone, 'row')} "
+        f"{'is' if alone == 1 else 'are'} worse."
+    )
 
 
-def _by_seeds(order: list[Group]) -> list[float]:
-    best = [t.metrics["score"] for t in order[0].trials]
-    p_values = []
-    for g in order[1:]:
-        scores = [t.metrics["score"] for t in g.trials]
-        if np.var(best) + np.var(scores) == 0:
-            p_values.append(1.0 if best[0] == scores[0] else 0.0)
-        else:
-            p_values.append(float(ttest_ind(best, scores, equal_var=False).pvalue))
-    return holm(p_values) if p_values else []
-
-
-def _by_examples(
-    tracker: Tracker, search: Search, order: list[Group]
-) -> tuple[list[Group], list[float]]:
-    """Groups whose best trials can be judged on the same validation examples, and p-values."""
+def _hits(tracker: Tracker, search: Search, order: Sequence[Group]) -> dict[int, Array]:
+    """Which validation examples the best trials of the first groups get right."""
     examples = read_examples(tracker, search, "validation")
     if examples is None or not is_share(search.metric):
-        return order[:1], []
+        return {}
     found = read_predictions(tracker, search, [g.best for g in order[:TESTED]], examples)
-    hits = {
+    return {
         run.number: right(output, examples.targets)
         for run, output in zip(found.runs, found.outputs, strict=True)
     }
-    if order[0].best.number not in hits:
-        return order[:1], []
-    tested = [g for g in order if g.best.number in hits]
-    first = hits[order[0].best.number]
-    p_values = [mcnemar(first, hits[g.best.number]) for g in tested[1:]]
-    return tested, holm(p_values) if p_values else []
 
 
-def _mean(group: Group) -> float:
-    return float(np.mean([t.metrics["score"] for t in group.trials]))
-
-
-def _interval(group: Group, metric: str) -> str:
-    found = mean_interval([t.metrics["score"] for t in group.trials])
+def _text(found: Interval, metric: str) -> str:
     value = score_text(found.value, metric)
     if not found.known:
         return f"{value}, n = {found.n}"
     ends = f"{score_text(found.low, metric)} to {score_text(found.high, metric)}"
     return f"{value} ({ends}), n = {found.n}"
-
-
-def _verdict(same: bool | None) -> str:
-    return {None: "not tested", True: "indistinguishable", False: "worse"}[same]
 
 
 def _explained(search: Search, repeated: bool, tests: int) -> str:
@@ -192,4 +177,31 @@ def _explained(search: Search, repeated: bool, tests: int) -> str:
     text += f" from the best where p ≥ {LEVEL:g}."
     if not repeated:
         text += " Seeds are not repeated, so that the luck of a training run is not in this test."
+    elif not is_share(search.metric):
+        text += (
+            " An interquartile mean leaves out the best and the worst quarter of the seeds "
+            "(rounded down; Agarwal et al., 2021); its bootstrap interval is too narrow where "
+            "seeds are few."
+        )
     return text
+
+
+def _beside(search: Search, theirs: Column) -> str:
+    data = search.tags.get("data_fingerprint", "not recorded")
+    return (
+        f"Published numbers ({theirs.name}) were measured on the data sets as published; ours are "
+        f"`{search.metric}` on the data with the fingerprint `{data}`, at this search's budget: "
+        "orders compare better than heights."
+    )
+
+
+def _legend(repeated: bool, theirs: Column | None, interval: bool) -> str:
+    if repeated:
+        text = "Marks are means over seeds with 95 % intervals (Student's t), dots single seeds"
+    else:
+        text = "Marks are the best trials of their rows"
+        text += " with 95 % intervals (Wilson)" if interval else ""
+        text += ", dots the others"
+    if theirs:
+        text += f"; hollow diamonds are published numbers ({theirs.name}), ours are on validation"
+    return text + "."

@@ -1,4 +1,4 @@
-"""Training curves: metrics over reports, as reported and smoothed, coloured by score."""
+"""Training curves: metrics over reports, as reported and smoothed, by score or by arm."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,8 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from reports.arms import MOST, arm_curves
+from reports.groups import Group, groups, repeats
 from reports.records import Tracker, with_curves
 from reports.search import Curve, Search, TrialRecord
 from reports.sections import Section, picture
@@ -26,11 +28,15 @@ from reports.style import (
 from reports.tables import count_text, is_share
 from reports.winner import Choice
 
+NONE = "No trial made two reports that could be joined by a line, so no curve is drawn."
 DRAWN = 60  # trials in the figure: more only add ink, and each costs a request per metric
 
 
 def section(tracker: Tracker, search: Search, choice: Choice) -> Section:
-    """Curves of the best trials and of some of the others."""
+    """Curves of the best trials and of some of the others, or of arms repeated over seeds."""
+    arms = groups(search)
+    if repeats(arms) and 1 < len(arms) <= MOST:
+        return _of_arms(tracker, search, arms)
     candidates = set(choice.candidates)
     others = [trial for trial in search.trials if trial not in candidates]
     keys = curve_keys(search)
@@ -39,9 +45,7 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section:
     trials = with_curves(tracker, drawn, keys)
     figure = training_curves(search, trials, choice.winner.number, keys)
     if figure is None:
-        return Section(
-            "No trial made two reports that could be joined by a line, so no curve is drawn."
-        )
+        return Section(NONE)
     text = (
         f"{picture('training_curves', 'Training curves of the trials')}\n\n"
         "One line per trial, the darker the better; the winner in red, the default dashed. "
@@ -51,6 +55,26 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section:
         "others may leave the frame."
     )
     left_out = len(search.trials) - sum(any(trial.curves.values()) for trial in trials)
+    if left_out:
+        text += f" {count_text(left_out, 'trial')} of {len(search.trials):,} not drawn."
+    return Section(text, {"training_curves": figure})
+
+
+def _of_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section:
+    keys = curve_keys(search)
+    each = max(1, DRAWN // len(arms))
+    every = [list(dict.fromkeys((*group.trials, *group.tried))) for group in arms]
+    kept = [trial for trials in every for trial in trials[:each]]
+    figure = arm_curves(search, arms, with_curves(tracker, kept, keys), keys)
+    if figure is None:
+        return Section(NONE)
+    text = (
+        f"{picture('training_curves', 'Training curves of the compared settings')}\n\n"
+        "One colour per setting: thin every run as reported, thick the mean over the seeds of "
+        f"its complete runs, smoothed where it has {SMOOTHED_FROM} reports or more "
+        "(Savitzky-Golay, quadratic, over a quarter of the curve, at least five reports)."
+    )
+    left_out = len(search.trials) - len(kept)
     if left_out:
         text += f" {count_text(left_out, 'trial')} of {len(search.trials):,} not drawn."
     return Section(text, {"training_curves": figure})

@@ -24,6 +24,7 @@ from reports.ensemble import best_of
 from reports.judged import fitted
 from reports.openings import read_openings, read_seal
 from reports.records import Tracker, read_search
+from reports.restoring import space_of, weights
 from reports.safe import redacted
 from reports.search import ReportError, Search, TrialRecord
 from reports.winner import accuracy_on_record, choose, data_sizes, open_test
@@ -71,20 +72,6 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def space_of(search: Search, given: str | None) -> str:
-    """Give the space that restores the models: the file the user names, or Tunery's own.
-
-    Raises ReportError for any other: a server may name code, but does not have it run.
-    """
-    file = search.tags.get("space_file")
-    if given or (not file and search.space in models.names()):
-        return given or search.space
-    raise ReportError(
-        f"The space {search.space!r} is none of Tunery's, and a file of code is run only where "
-        f"you name it.\nName it with --space {shlex.quote(file) if file else 'FILE.py'}"
-    )
-
-
 def chosen(search: Search, numbers: Sequence[int] | None) -> Exported:
     """Take the winner, or the trials named, with equal weights."""
     if numbers is None:
@@ -126,7 +113,9 @@ def export(tracker: Tracker, search: Search, what: Exported, space: str, name: s
         folder = Path(scratch) / "members"
         folder.mkdir()
         trials = [trial for trial, _, _ in what.members]
-        without = [trial.name for trial in trials if not _weights(tracker, trial, folder)]
+        without = [
+            trial.name for trial in trials if not weights(tracker, trial, folder / _folder(trial))
+        ]
         if without:
             raise ReportError(
                 f"No weights are stored of {', '.join(without)}: a search keeps those of its "
@@ -146,16 +135,6 @@ def export(tracker: Tracker, search: Search, what: Exported, space: str, name: s
         )
         (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
         return _register(tracker.tracking_uri, search, predictors[0], folder, name, text)
-
-
-def _weights(tracker: Tracker, trial: TrialRecord, folder: Path) -> bool:
-    listed = {entry.path for entry in tracker.list_artifacts(trial.run_id, "checkpoint")}
-    if "checkpoint/manifest.json" not in listed:
-        return False
-    with tempfile.TemporaryDirectory() as draft:
-        found = tracker.download_artifacts(trial.run_id, "checkpoint", draft)
-        shutil.move(found, folder / _folder(trial))
-    return True
 
 
 def _folder(trial: TrialRecord) -> str:

@@ -40,7 +40,8 @@ blockquote { margin: 1rem 0; padding: .1rem 1rem; border-left: 5px solid #c1440e
 """
 
 SCREEN = 105  # pixels of a page per inch of a figure
-PICTURE = re.compile(r'<a href="[^"]*">\s*<img src="([^"]+)" alt="([^"]*)"\s*/?>\s*</a>')
+PICTURE = re.compile(r'(?:<a href="[^"]*">\s*)?<img src="([^"]+)" alt="([^"]*)"[^>]*>(?:\s*</a>)?')
+OURS = re.compile(r"figures/[\w-]+\.(png|gif)")
 
 
 def html(text: str, folder: Path) -> str:
@@ -67,8 +68,13 @@ def _alerts(text: str) -> str:
 
 
 def _inlined(source: str, shows: str, folder: Path) -> str:
+    # A text that a task wrote may name any file or address: only a report's own are shown.
+    if not OURS.fullmatch(source) or not (folder / source).is_file():
+        return f"<em>{shows}</em>"
     content = (folder / source).read_bytes()
     data = base64.b64encode(content).decode("ascii")
+    if source.endswith(".gif"):
+        return f'<img src="data:image/gif;base64,{data}" alt="{shows}">'
     # A PNG says its width in its bytes 16 to 20; in inches all figures have letters of one size.
     width = int.from_bytes(content[16:20], "big") * SCREEN // DPI
     return f'<img src="data:image/png;base64,{data}" alt="{shows}" width="{width}">'

@@ -32,6 +32,7 @@ class Report:
 
     text: str
     figures: Mapping[str, Figure]
+    files: Mapping[str, bytes]  # pictures that are there already
 
 
 def assembled(findings: Findings, chapters: Sequence[tuple[str, Section | str | None]]) -> Report:
@@ -40,13 +41,15 @@ def assembled(findings: Findings, chapters: Sequence[tuple[str, Section | str | 
     if findings.test.accuracy is not None:
         parts.append(winner_line(findings))
     figures: dict[str, Figure] = {}
+    files: dict[str, bytes] = {}
     for heading, chapter in chapters:
         section = Section(chapter) if isinstance(chapter, str) else chapter
         if section is None or not section.text:
             continue
         parts.append(f"## {heading}\n\n{section.text}")
         figures |= section.figures
-    return Report("\n\n".join(parts) + "\n", figures)
+        files |= section.files
+    return Report("\n\n".join(parts) + "\n", figures, files)
 
 
 def winner_line(findings: Findings) -> str:

@@ -1,17 +1,30 @@
-"""The one file that asks a space to restore a trained model: for export, predictions and maps."""
+"""The one file that asks a space to restore a trained model: for export, predictions and maps.
+
+Everything goes in and comes out as NumPy arrays: the rest of the reports knows no torch.
+"""
 
 from __future__ import annotations
 
+import copy
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reports.search import ReportError
-from searchspaces import load, parse
+import numpy as np
+import torch
+
+from reports.search import ReportError, Search
+from searchspaces import SearchSpace, load, parse
 from searchspaces import names as names
+from trainables.attack import fgsm, pgd
 from trainables.errors import UserError
+from trainables.explain import class_maps
+from trainables.pretrained import write
 from trainables.run import Predictor as Predictor
+from trainables.run import Run, Truth, data_folder, default_device
+
+BATCH = 64
 
 
 def restored(space: str, params: Mapping[str, str], checkpoint: Path) -> Predictor:
@@ -26,9 +39,103 @@ def restored(space: str, params: Mapping[str, str], checkpoint: Path) -> Predict
                 f"The space {space} does not say how to restore a trained model.\n"
                 "Give its SPACE a `restore`: searchspaces/digits.py has one of two lines."
             )
-        known = typing.get_type_hints(found.config)
-        assignments = [f"{name}={value}" for name, value in params.items() if name in known]
-        config: Any = found.config(**parse(found, assignments))
-        return found.restore(config, checkpoint)
+        return found.restore(_config(found, params), checkpoint)
+    except UserError as error:
+        raise ReportError(str(error)) from error
+
+
+def truth(space: str, params: Mapping[str, str], search: Search, folder: Path | None) -> Truth:
+    """The data of a search, with their inputs, from a folder, TUNERY_DATA or the cache.
+
+    Nothing is downloaded. Raises ReportError where they are not here, or are not the search's.
+    """
+    try:
+        found = load(space)
+        if found.prepare is None:
+            raise ReportError(f"The space {space} has no `prepare` that would give its data.")
+        source: Any = search.tags.get("source", "real")
+        run = Run(reports=1, data=data_folder(folder), source=source, download=False)
+        data = found.prepare(_config(found, params), run)
+        there = data.fingerprint
+        wanted = search.tags.get("data_fingerprint", "")
+        if there != wanted and search.trials:
+            # A hyperparameter may add data to train on; what is on record is of the first trial.
+            there = found.prepare(_config(found, search.trials[0].params), run).fingerprint
+    except UserError as error:
+        raise ReportError(f"The data of {search.name} are not here: {error}") from error
+    if there != wanted:
+        raise ReportError(
+            f"These are not the data that {search.name} was run on: their fingerprint is "
+            f"{there or 'unknown'}, and not {wanted or 'recorded there'}.\n"
+            "Name the folder that it was run with by --data-dir."
+        )
+    return data
+
+
+def maps(predictor: Predictor, pixels: np.ndarray, classes: np.ndarray) -> np.ndarray | str:
+    """Class activation maps, (n, y, x), of (n, c, h, w) pixels for (n,) classes, or why not."""
+    if predictor.network is None:
+        return "its space gives no network to look into"
+    try:
+        parts = [
+            class_maps(predictor.network, torch.from_numpy(some), torch.from_numpy(of))
+            for some, of in _batches(pixels, classes)
+        ]
+    except UserError as error:
+        return str(error)
+    return torch.cat(parts).numpy()
+
+
+def attacked(
+    predictor: Predictor, pixels: np.ndarray, labels: np.ndarray, epsilons: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which examples are still right after FGSM and after PGD, (epsilons, n) each."""
+    assert predictor.network is not None
+    device = default_device()
+    network = copy.deepcopy(predictor.network).to(device)
+    draws = torch.Generator().manual_seed(0)
+    kept: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for epsilon in epsilons:
+        rows: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        for some, of in _batches(pixels, labels):
+            clean = torch.from_numpy(some).to(device)
+            answers = torch.from_numpy(of).to(device)
+            changed = (
+                fgsm(network, clean, answers, epsilon),
+                pgd(network, clean, answers, epsilon, draws),
+            )
+            for row, found in zip(rows, changed, strict=True):
+                with torch.no_grad():
+                    row.append((network(found).argmax(1) == answers).cpu().numpy())
+        for whole, row in zip(kept, rows, strict=True):
+            whole.append(np.concatenate(row))
+    return np.stack(kept[0]), np.stack(kept[1])
+
+
+def _batches(first: np.ndarray, second: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    starts = range(0, len(first), BATCH)
+    return [(first[i : i + BATCH], second[i : i + BATCH]) for i in starts]
+
+
+def _config(space: SearchSpace[Any], params: Mapping[str, str]) -> Any:
+    known = typing.get_type_hints(space.config)
+    assignments = [f"{name}={value}" for name, value in params.items() if name in known]
+    return space.config(**parse(space, assignments))
+
+
+def written(predictor: Predictor, prompt: str, **how: Any) -> str:
+    """Go on after a prompt with a language model; raises ReportError where it is none."""
+    if predictor.write is None:
+        raise ReportError("This model writes no text: its space restores none that does.")
+    try:
+        return predictor.write(prompt, **how)
+    except UserError as error:
+        raise ReportError(str(error)) from error
+
+
+def pretrained(name: str, prompt: str, **how: Any) -> str:
+    """Go on after a prompt with a pretrained model; raises ReportError where it cannot be had."""
+    try:
+        return write(name, prompt, **how)
     except UserError as error:
         raise ReportError(str(error)) from error

@@ -23,11 +23,15 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Examples:
-    """A split: ids (n,) ascending and their targets (n,), integers or answers of any kind."""
+    """A split: ids (n,) ascending and their targets (n,), integers or answers of any kind.
+
+    `groups` (n,) names the part of the data that an example belongs to, where there are parts.
+    """
 
     split: str
     ids: NDArray[np.int64]
     targets: Array
+    groups: Array | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,7 +60,9 @@ def read_examples(tracker: Tracker, search: Search, split: str) -> Examples | No
         return None
     ids = table["id"].to_numpy()
     order = np.argsort(ids)
-    return Examples(split, ids[order], table["target"].to_numpy(zero_copy_only=False)[order])
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    groups = columns["group"][order].astype(str) if "group" in columns else None
+    return Examples(split, ids[order], columns["target"][order], groups)
 
 
 def read_predictions(

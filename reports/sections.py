@@ -8,10 +8,14 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class Section:
-    """Markdown, and figures to be saved beside it as `figures/NAME.png` and `.svg`."""
+    """Markdown, and figures to be saved beside it as `figures/NAME.png` and `.svg`.
+
+    `files` are pictures that are there already, by the name they get beside the figures.
+    """
 
     text: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def picture(name: str, shows: str) -> str:

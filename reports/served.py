@@ -37,9 +37,14 @@ class Members(PythonModel):
     def predict(
         self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Give per input the label, its confidence and the probability of every class."""
+        """Give per input the label, its confidence and the probability of every class.
+
+        A model that answers gives the answers alone; of several the first one's.
+        """
         example = self.members[0][1].example
         inputs = np.asarray(model_input).astype(example.dtype)
+        if not self.members[0][1].classes:  # answers: there is nothing to average
+            return pd.DataFrame({"label": self.members[0][1](inputs)})
         average = sum(
             member["weight"] * scaled(predictor(inputs), member["temperature"])
             for member, predictor in self.members

@@ -1,5 +1,6 @@
 """Tables as values: a header, rows of text and an alignment, written as markdown."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,8 +44,15 @@ def without_empty_columns(table: Table) -> Table:
 
 
 def is_share(metric: str) -> bool:
-    """Whether a metric is a fraction of examples, which people read in per cent."""
-    return metric.split("_")[-1] in ("accuracy", "accuracies", "acc")
+    """Whether a metric is a fraction of examples, which people read in per cent.
+
+    Metrics of others may have their unit behind a comma: `test accuracy, %`.
+    """
+    words = re.findall(r"[a-z]+", metric.lower())
+    return words[-1:] in (["accuracy"], ["accuracies"], ["acc"]) or words[-2:] == [
+        "exact",
+        "match",
+    ]
 
 
 def score_text(value: float | None, metric: str) -> str:
@@ -55,6 +63,11 @@ def score_text(value: float | None, metric: str) -> str:
         # Papers quote 97.6, programs 0.976; an accuracy of at most 1 % is not worth quoting.
         return f"{value * 100 if value <= 1 else value:.2f} %"
     return f"{value:.4g}"
+
+
+def in_unit(value: float, metric: str) -> float:
+    """A score as a fraction where it is a share: 86.16 and 0.8616 are the same accuracy."""
+    return value / 100 if is_share(metric) and value > 1 else value
 
 
 def value_text(text: str) -> str:

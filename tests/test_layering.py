@@ -43,6 +43,7 @@ HOMES = {
     "ray": {"cluster", "trainables.tune", "trainables.trainable"},
     "mlflow": {
         *("cluster.tracking", "cluster.server", "cluster.uploads", "typing:cluster.drive"),
+        "cluster.teachers",
         *("reports.records", "reports.export", "reports.served"),
     },
     "optuna": {"cluster", "typing:searchspaces", "reports.importance"},
@@ -133,6 +134,7 @@ def offence(found: Import) -> str | None:
         if within(by, "reports") and within(what, "reports"):
             return None
         below = ("searchspaces", "trainables.run", "trainables.errors")
+        below += ("trainables.explain", "trainables.attack", "trainables.pretrained")
         allowed = by == "reports.models" and any(within(what, module) for module in below)
         return None if allowed else "reports stand apart"
     if layer(what) < layer(by):

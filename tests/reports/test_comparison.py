@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from scipy.stats import ttest_ind
 
-from reports.comparison import comparison
+from reports.comparison import section
 from reports.paired import holm
 from reports.records import read_search
 from reports.statistics import mean_interval
@@ -35,9 +35,10 @@ def made(number: int, kind: str, score: float, **about: Any) -> dict[str, Any]:
 
 
 def compared(client: MlflowClient, **tags: str) -> str:
-    text = comparison(client, read_search(client, "digits"))
-    assert text is not None
-    return text
+    found = section(client, read_search(client, "digits"), N)
+    assert found is not None
+    assert list(found.figures) == ["comparison"]
+    return found.text
 
 
 def test_the_best_of_each_value_on_the_same_examples(
@@ -100,4 +101,4 @@ def test_nothing_to_compare(
     compare: str, client: MlflowClient, write_search: Write, some_trials: list[dict[str, Any]]
 ) -> None:
     write_search(some_trials, {"compare": compare})
-    assert comparison(client, read_search(client, "digits")) is None
+    assert section(client, read_search(client, "digits")) is None

@@ -241,7 +241,7 @@ def test_a_default_that_was_stopped_wins_by_its_re_runs(
     assert (told["trial"], told["rerun"]) == (0, 1)
     text = write(client, found).text
     assert "is trial 0, which was itself stopped; its model is the best" in " ".join(text.split())
-    assert "**this search, re-run 1 of trial 0** | test_accuracy | 97.50 %" in text
+    assert "**this search, re-run 1 of trial 0** | test accuracy | 97.50 %" in text
     assert "The winner, re-run 1 of trial 0, on 300 validation examples and on test." in text
     confirmed = text[text.index("## Confirmation") :]
     cells = row(confirmed, "0 (winner, default)")

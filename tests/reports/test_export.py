@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from reports.export import Exported, _describe, chosen, on_test, space_of
+from reports.export import Exported, _describe, chosen, on_test
 from reports.records import read_search
+from reports.restoring import space_of
 from reports.search import ReportError, TrialRecord
 from tests.reports.made import openings, search, trial
 from tests.reports.test_confirmation import rerun

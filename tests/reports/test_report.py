@@ -77,7 +77,7 @@ def test_outcomes_and_published_numbers(
     for outcome, count in (counts | {"infeasible": "3", "retried": "1"}).items():
         assert row(text, outcome)[1] == count
     assert "Together 0.333 device-hours." in text
-    assert row(text, "k nearest")[1:] == ["test_accuracy", "98.00 %", "old"]
+    assert row(text, "k nearest")[1:] == ["test accuracy", "98.00 %", "old"]
     assert row(text, "**this search, trial 3**")[2] == "94.25 %"
     assert "ours on the data with the fingerprint `feed0001`: they compare only where" in text
     assert "1 trial (10):\n\n```text" in text
@@ -186,6 +186,7 @@ def test_every_chapter_of_a_full_search(
     assert drawn == {
         "asha_audit",
         "budget",
+        "comparison",
         "confusion",
         "hyperparameters",
         "parallel_coordinates",

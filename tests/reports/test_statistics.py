@@ -4,8 +4,18 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import trim_mean
 
-from reports.statistics import evenly, finite, joined_rows, ranked, smoothed, thinned, wilson
+from reports.statistics import (
+    evenly,
+    finite,
+    interquartile_mean,
+    joined_rows,
+    ranked,
+    smoothed,
+    thinned,
+    wilson,
+)
 
 
 def wilson_by_hand(k: int, n: int) -> tuple[float, float]:
@@ -13,6 +23,16 @@ def wilson_by_hand(k: int, n: int) -> tuple[float, float]:
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return middle - half, middle + half
+
+
+def test_the_interquartile_mean_is_the_middle_half() -> None:
+    returns = [9.0, 500.0, 480.0, 20.0, 470.0, 490.0, 460.0, 500.0]
+    found = interquartile_mean(returns)
+    assert found.value == (460 + 470 + 480 + 490) / 4
+    assert found.value == trim_mean(returns, 0.25)
+    assert min(returns) <= found.low < found.value < found.high <= 500
+    assert interquartile_mean(returns) == found  # the same draws
+    assert interquartile_mean([1.0, 2.0, 6.0]).value == 3  # no quarter of three to cut
 
 
 @pytest.mark.parametrize(("correct", "n"), [(3900, 3999), (1, 10), (5, 5), (0, 7)])

@@ -5,6 +5,8 @@ import pytest
 from reports.tables import (
     Table,
     duration_text,
+    in_unit,
+    is_share,
     joined,
     markdown,
     score_text,
@@ -16,6 +18,27 @@ from reports.tables import (
 def test_markdown_escapes_what_would_break_a_row() -> None:
     table = Table(("a", "b"), (("x | y", "two\nlines"),), "lr")
     assert markdown(table) == "| a | b |\n| :--- | ---: |\n| x \\| y | two lines |"
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("validation_accuracy", True),
+        ("test accuracy, %", True),
+        ("validation_exact_match", True),
+        ("accuracy_loss", False),
+        ("validation_return", False),
+        ("match", False),
+    ],
+)
+def test_shares_are_known_by_their_names(metric: str, expected: bool) -> None:
+    assert is_share(metric) is expected
+
+
+def test_papers_and_programs_write_the_same_accuracy() -> None:
+    assert in_unit(86.16, "test accuracy, %") == pytest.approx(0.8616)
+    assert in_unit(0.8616, "test_accuracy") == 0.8616
+    assert in_unit(475.0, "mean_return") == 475
 
 
 def test_a_ragged_table_is_refused() -> None:

@@ -1,0 +1,131 @@
+"""`python -m reports predict NAME picture.jpg`: what the winner sees in pictures of one's own."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from reports import models
+from reports.command import add_server, answer
+from reports.crops import Pixels, enlarged, five_crops, read_picture, takes_pictures
+from reports.overlay import bars, show
+from reports.records import Tracker, read_search
+from reports.restoring import chosen_run, restored, space_of
+from reports.safe import slug
+from reports.search import ReportError, Search
+from reports.style import empty_figure, style
+
+LISTED = 5  # labels
+
+
+def main(arguments: list[str]) -> int:
+    """0 after a table and a figure per picture, 2 after a message of what to mend."""
+    options = _parser().parse_args(arguments)
+
+    def work(tracker: Tracker) -> None:
+        pictures = [(path, read_picture(path)) for path in options.pictures]
+        search = read_search(tracker, options.name)
+        run = chosen_run(search, options.trial)
+        predictor = restored(tracker, search, run, space_of(search, options.space))
+        if not takes_pictures(predictor):
+            raise ReportError(
+                f"The models of {search.name} read no pictures: they take "
+                f"{_about(predictor.example)}."
+            )
+        if search.synthetic:
+            print("SYNTHETIC DATA:")
+        places = _places(options.pictures, Path(options.out))
+        for (path, picture), place in zip(pictures, places, strict=True):
+            shape = predictor.example.shape[1:]
+            crops = five_crops(enlarged(picture, shape), *shape[1:])
+            probabilities = np.asarray(predictor(crops), np.float64).mean(axis=0)
+            chosen = np.full(1, probabilities.argmax())
+            found = models.maps(predictor, crops[:1], chosen)
+            print(f"{path}, by {run.title} of {search.name}:")
+            print(table(probabilities, predictor.classes))
+            seen = None if isinstance(found, str) else found[0]
+            if isinstance(found, str):
+                print(f"  no map: {found}")
+            drawn = figure(search, crops[0], seen, probabilities, predictor.classes)
+            _write(drawn, place)
+            print(f"  figure: {place}\n")
+
+    return answer(options, work)
+
+
+def table(probabilities: NDArray[np.float64], names: Sequence[str]) -> str:
+    """The first labels with their confidences, aligned."""
+    order = np.argsort(-probabilities, kind="stable")[:LISTED]
+    width = max(len(names[label]) for label in order)
+    return "\n".join(
+        f"  {place}  {names[label]:<{width}}  {probabilities[label] * 100:6.2f} %"
+        for place, label in enumerate(order, 1)
+    )
+
+
+def figure(
+    search: Search,
+    crop: Pixels,
+    found: NDArray[np.float32] | None,
+    probabilities: NDArray[np.float64],
+    names: tuple[str, ...],
+) -> Figure:
+    """The centre crop, the map over it where there is one, and the first classes."""
+    with style():
+        panels = 2 if found is None else 3
+        drawn = empty_figure(search, 2.5 * panels, 2.5)
+        axes = drawn.subplots(1, panels)
+        show(axes[0], crop)
+        if found is not None:
+            show(axes[1], crop, found)
+            axes[1].set_title(f"what speaks for {names[int(probabilities.argmax())][:24]}")
+        bars(axes[-1], probabilities, names)
+    return drawn
+
+
+def _places(pictures: Sequence[Path], out: Path) -> list[Path]:
+    places: list[Path] = []
+    for path in pictures:
+        stem, again = f"predict-{slug(path.stem)}", 1
+        while (place := out / f"{stem}{f'-{again}' if again > 1 else ''}.png") in places:
+            again += 1
+        places.append(place)
+    return places
+
+
+def _write(drawn: Figure, place: Path) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with style():
+            drawn.savefig(place, metadata={"Software": None})
+    except OSError as error:
+        raise ReportError(
+            f"{place} cannot be written: {error.strerror}\nName another folder with --out DIR."
+        ) from error
+
+
+def _about(example: object) -> str:
+    array = np.asarray(example)
+    shape = " x ".join(map(str, array.shape[1:]))
+    return f"{array.dtype} inputs of shape {shape}" if shape else f"{array.dtype} inputs"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reports predict",
+        description="Name what pictures show, by the best model of a search: the shorter side "
+        "resized, five crops (centre and corners) averaged, and the class activation map of the "
+        "centre drawn.",
+    )
+    parser.add_argument("name", help="the name of a space or of a search, such as svhn_150k-2")
+    parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="image files")
+    parser.add_argument("--trial", type=int, metavar="N", help="a trial instead of the winner")
+    parser.add_argument(
+        "--out", default="report", metavar="DIR", help="where figures go (default: report)"
+    )
+    parser.add_argument("--space", help="the space's file, where it is none of Tunery's")
+    add_server(parser)
+    return parser

@@ -1,0 +1,226 @@
+"""`reports predict` and the chapters that run the winner again, with a net that was trained."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from reports import models, predict
+from reports.__main__ import main
+from reports.crops import enlarged, five_crops, read_picture
+from reports.search import ReportError
+from tests.reports.made import openings
+from tests.reports.trained import SPACES, trained, write_trained
+
+Write = Callable[..., str]
+LOOKER = str(SPACES / "looker.py")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("looker"), LOOKER)
+
+
+@pytest.fixture
+def looked(
+    client: MlflowClient, write_search: Write, weights: Path, tmp_path: Path
+) -> Iterator[str]:
+    yield write_trained(client, write_search, LOOKER, weights, tmp_path)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A written 3, large, in colour and wider than high."""
+    bunch = load_digits()
+    image = bunch.images[bunch.target == 3][0] * 15
+    wide = np.pad(image, ((1, 1), (3, 3))).astype(np.uint8)
+    path = tmp_path / "a 3.png"
+    Image.fromarray(wide).convert("RGB").resize((140, 100)).save(path)
+    return path
+
+
+def words(storage: Path, tmp_path: Path, *more: object) -> list[str]:
+    given = ["digits", *more, "--storage", storage, "--out", tmp_path / "out", "--space", LOOKER]
+    return [str(word) for word in given]
+
+
+def test_a_picture_is_named_and_drawn(
+    looked: str,
+    weights: Path,
+    storage: Path,
+    tmp_path: Path,
+    picture: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["predict", *words(storage, tmp_path, picture, picture)]) == 0
+    said = capsys.readouterr().out
+    rows = re.findall(r"^  (\d)  (\d)  +(\d+\.\d\d) %", said, re.MULTILINE)
+    crops = five_crops(enlarged(read_picture(picture), (1, 8, 8)), 8, 8)
+    expected = models.restored(LOOKER, {}, weights)(crops).mean(axis=0)
+    best = np.argsort(-expected)[:5]
+    once = [(f"{i}", f"{c}", f"{expected[c] * 100:.2f}") for i, c in enumerate(best, 1)]
+    assert rows == once * 2
+    for name in ("predict-a-3.png", "predict-a-3-2.png"):
+        assert f"figure: {tmp_path / 'out' / name}" in said
+        with Image.open(tmp_path / "out" / name) as drawn:
+            assert drawn.width > 2 * drawn.height  # picture, map and classes side by side
+
+
+def test_a_net_without_feature_maps_still_names(
+    client: MlflowClient,
+    write_search: Write,
+    storage: Path,
+    tmp_path: Path,
+    picture: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    best = trained(tmp_path / "trial", "digits", epochs=1)
+    write_trained(client, write_search, "digits", best, tmp_path)
+    given = ["predict", "digits", str(picture), "--storage", str(storage), "--trial", "0"]
+    assert main([*given, "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "no map: Sequential has no feature maps" in said
+    assert (tmp_path / "out" / "predict-a-3.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "There is no picture"), (b"not one", "is not a picture")]
+)
+def test_what_is_no_picture_is_said(
+    content: bytes | None,
+    message: str,
+    storage: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "there.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    assert predict.main(words(storage, tmp_path, path)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_of_something_else_is_said(
+    looked: str,
+    storage: Path,
+    tmp_path: Path,
+    picture: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Reader:
+        example = np.zeros((1, 80), np.int64)
+        classes = ("a", "b")
+
+    monkeypatch.setattr(predict, "restored", lambda *_: Reader())
+    assert predict.main(words(storage, tmp_path, picture)) == 2
+    assert "read no pictures: they take int64 inputs of shape 80" in capsys.readouterr().err
+    assert predict.main(words(storage, tmp_path, picture, "--trial", 7)) == 2
+    assert "digits has no trial 7; it has 0 to 0" in capsys.readouterr().err
+
+
+def test_weights_that_are_gone_are_said(
+    write_search: Write,
+    some_trials: list[dict[str, Any]],
+    storage: Path,
+    tmp_path: Path,
+    picture: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_search(some_trials)
+    assert predict.main(words(storage, tmp_path, picture)) == 2
+    assert "The weights of trial 3 of digits are not stored" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L", "P", "RGBA", "I;16"])
+def test_every_kind_of_picture_is_read(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / f"one.{'tif' if mode == 'CMYK' else 'png'}"
+    image = Image.fromarray(np.full((9, 7), 200, np.uint8))
+    if mode == "I;16":
+        image = Image.fromarray(np.full((9, 7), 200 * 256, np.uint16))
+    else:
+        image = image.convert(mode)
+    image.save(path)
+    found = np.asarray(read_picture(path))
+    assert found.shape == (9, 7, 3)
+    assert (abs(found.astype(int) - 200) < 3).all()
+
+
+def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # taken with the camera on its side
+    Image.new("RGB", (20, 10)).save(tmp_path / "one.jpg", exif=exif)
+    assert read_picture(tmp_path / "one.jpg").size == (10, 20)
+
+
+def test_crops_are_the_centre_and_the_corners() -> None:
+    picture = Image.fromarray(np.arange(64 * 128, dtype=np.uint8).reshape(64, 128))
+    for channels, height, high in ((1, 28, 30), (3, 32, 34), (1, 8, 9), (3, 112, 128)):
+        found = enlarged(picture, (channels, height, height))
+        assert found.shape[:2] == (channels, high)
+        assert found.shape[2] == pytest.approx(2 * high, abs=2)
+        crops = five_crops(found, height, height)
+        assert crops.shape == (5, channels, height, height)
+        assert np.array_equal(crops[1], found[:, :height, :height])
+        assert np.array_equal(crops[4], found[:, -height:, -height:])
+        y, x = (found.shape[1] - height) // 2, (found.shape[2] - height) // 2
+        assert np.array_equal(crops[0], found[:, y : y + height, x : x + height])
+
+
+def test_a_report_looks_into_the_winner(
+    looked: str, client: MlflowClient, storage: Path, tmp_path: Path
+) -> None:
+    assert main([*words(storage, tmp_path), "--explain", "--robust", "--html"]) == 0
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "## What the winner looks at" in text
+    gains = dict(re.findall(r"^\| (validation|test) \| (\d+) \| \d.*points", text, re.MULTILINE))
+    assert gains == {"validation": "359", "test": "359"}
+    rows = re.findall(r"^\| (\d)/255 \| ([\d.]+) % .*?\| ([\d.]+) % ", text, re.MULTILINE)
+    assert [row[0] for row in rows] == ["0", "1", "2", "4", "8"]
+    fgsm, pgd = ([float(row[i]) for row in rows] for i in (1, 2))
+    said = re.search(r"winner test accuracy: ([\d.]+) %", text)
+    assert said is not None
+    assert fgsm[0] == pgd[0] == float(said[1])  # unchanged pixels, all of the test set
+    assert all(p <= f for f, p in zip(fgsm, pgd, strict=True))
+    assert pgd[-1] < pgd[0]
+    assert "on 359 test examples" in text
+    for name in ("looked_at", "robustness"):
+        assert (tmp_path / "out" / "figures" / f"{name}.png").exists()
+
+
+@pytest.mark.parametrize("option", ["--explain", "--robust"])
+def test_other_data_are_refused_before_the_test_set_is_opened(
+    option: str,
+    looked: str,
+    client: MlflowClient,
+    storage: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parent = client.get_run(looked).data.tags["mlflow.parentRunId"]
+    client.set_tag(parent, "data_fingerprint", "other")
+    assert main([*words(storage, tmp_path), option]) == 2
+    assert "not the data that digits was run on" in capsys.readouterr().err
+    assert openings(client, parent) == []
+
+
+def test_a_folder_that_is_none_is_said(
+    looked: str, storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words(storage, tmp_path), "--explain", "--data-dir", "/nowhere"]) == 2
+    assert "--data-dir /nowhere is not a folder" in capsys.readouterr().err
+
+
+def test_unreadable_sizes_are_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    Image.new("L", (100, 100)).save(tmp_path / "huge.png")
+    with pytest.raises(ReportError, match="not a picture that can be read"):
+        read_picture(tmp_path / "huge.png")

@@ -1,0 +1,122 @@
+"""Text on the command line: from the best trial of a search, or from a pretrained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from reports.__main__ import main
+from searchspaces import dante_gpt
+from trainables import pretrained, torchvision_operators  # noqa: F401 - before transformers
+from trainables.run import Run
+
+SMALL = {"layers": 1, "heads": 2, "width": 16, "block": 16, "batch_size": 4, "steps": 4}
+
+
+@pytest.fixture
+def searched(client: MlflowClient, storage: Path, tmp_path: Path) -> Path:
+    """A search of dante_gpt whose second trial is the best and the only one with weights."""
+    run = Run(
+        **{"reports": 1, "metric": "validation_loss", "mode": "min"},
+        **{"source": "made-up", "folder": tmp_path / "trial"},
+    )
+    for metrics in dante_gpt.train(dante_gpt.Config(**SMALL), run):
+        run.record(metrics)
+    artifacts = (storage / "artifacts").as_uri()
+    experiment = client.create_experiment("dante_gpt", artifact_location=artifacts)
+    about = {"kind": "search", "metric": "validation_loss", "mode": "min"}
+    parent = client.create_run(experiment, run_name="dante_gpt", tags=about).info.run_id
+    for number, score in enumerate((2.5, 2.0)):
+        told = {"kind": "trial", "trial": str(number), "outcome": "complete"}
+        tags = {"mlflow.parentRunId": parent, **told, **({"weights": "yes"} if number else {})}
+        trial = client.create_run(experiment, run_name=f"trial-{number}", tags=tags).info.run_id
+        client.log_metric(trial, "score", score)
+        for name, value in SMALL.items():
+            client.log_param(trial, name, value)
+        if number:
+            client.log_artifacts(trial, str(tmp_path / "trial" / "best"), "checkpoint")
+    return storage
+
+
+def test_the_best_trial_writes(searched: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sample", "dante_gpt", "--prompt", "bade ", "--length", "30"]
+    server = ["--storage", str(searched)]
+    texts = []
+    for more in ([], ["--trial", "1"], ["--seed", "1"], ["--top-k", "1"]):
+        assert main([*words, *more, *server]) == 0
+        texts.append(capsys.readouterr().out)
+    assert all(text.startswith("bade ") and len(text) == 36 for text in texts)
+    assert texts[0] == texts[1]
+    assert len(set(texts)) == 3
+
+
+def test_what_it_cannot_write_is_told(searched: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    server = ["--storage", str(searched)]
+    assert main(["sample", "dante_gpt", "--prompt", "Kyoto", *server]) == 2
+    assert "does not know 'K'" in capsys.readouterr().err
+    assert main(["sample", "dante_gpt", "--trial", "0", *server]) == 2
+    assert "are not stored" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny GPT-2 that knows 28 letters, as save_pretrained writes it."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    place = tmp_path_factory.mktemp("model") / "gpt"
+    letters = dict(zip(["<end>", *"abcdefghijklmnopqrstuvwxyz "], range(28), strict=True))
+    pieces = Tokenizer(models.WordLevel(letters, unk_token="<end>"))
+    pieces.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    pieces.decoder = decoders.Fuse()
+    torch.manual_seed(0)
+    size = {"vocab_size": 28, "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    # No number stands for the end here, so that every text is as long as it was asked for.
+    model = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(**size, bos_token_id=None, eos_token_id=None)
+    )
+    model.save_pretrained(place)
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=pieces, bos_token="<end>", eos_token="<end>"
+    ).save_pretrained(place)
+    return place
+
+
+def test_a_pretrained_model_writes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for more in ([], ["--seed", "0"], ["--seed", "1"], ["--temperature", "0"], ["--top-k", "1"]):
+        assert main(["sample", str(folder), "--prompt", "nel mezzo", "--length", "40", *more]) == 0
+        texts.append(capsys.readouterr().out.rstrip("\n"))
+    assert all(text.startswith("nel mezzo") for text in texts)
+    assert texts[0] == texts[1] != texts[2]
+    assert texts[3] == texts[4]
+
+
+def test_a_text_that_is_too_long_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", str(folder), "--prompt", "nel", "--length", "62"]) == 2
+    assert "64 tokens at most" in capsys.readouterr().err
+
+
+def test_pickled_weights_are_not_read(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in folder.iterdir():
+        if path.suffix == ".json":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    assert main(["sample", str(tmp_path)]) == 2
+    assert "model.safetensors" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_had_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pretrained, "_unreachable", lambda name: "no route to the hub")
+    assert main(["sample", "gpt2", "--prompt", "Once"]) == 2
+    told = capsys.readouterr().err
+    assert "'gpt2'" in told and "no route to the hub" in told and "ways out" in told
