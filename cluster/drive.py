@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import ray
 from rich.console import Console
 
-from cluster import opening, search, tracking
+from cluster import opening, packing, search, tracking
 from cluster.attempts import Attempts
 from cluster.ledger import Ledger, write_settings
 from cluster.plan import Point
@@ -42,9 +42,10 @@ class Choices:
     going: opening.Going = None
     budget: float | None = None
     concurrency: int | None = None
-    gpus: float | None = None
+    gpus: float | Literal["auto"] | None = None
     address: str | None = None
     control: int | None = None
+    teacher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,6 @@ def drive(what: Drive) -> Driven:
 
 def _run(what: Drive, attempts: Attempts, tracker: tracking.Tracker) -> bool:
     run = what.run
-    resources = search.share_out(
-        dict(what.space.resources), what.chosen.gpus, what.chosen.concurrency
-    )
-    what.ledger.settings["resources"] = {"cpu": resources.cpus, "gpu": resources.gpus}
-    write_settings(what.ledger.folder, what.ledger.settings)
     worker = Settings(
         space=what.space.file or what.space.name,
         folder=what.ledger.folder.resolve(),
@@ -121,9 +117,29 @@ def _run(what: Drive, attempts: Attempts, tracker: tracking.Tracker) -> bool:
         source=run.source,
         weights=run.weights,
         teacher=run.teacher,
-        threads=max(1, int(resources.cpus)),
+        threads=max(1, int(what.space.resources.get("cpu", 1))),
     )
     settings = what.ledger.settings
+    gpus = what.chosen.gpus
+    if gpus == "auto":
+        gpus = _measured(what, worker)
+    resources = search.share_out(dict(what.space.resources), gpus, what.chosen.concurrency)
+    settings["resources"] = {"cpu": resources.cpus, "gpu": resources.gpus}
+    write_settings(what.ledger.folder, settings)
     searched = list(dict.fromkeys(map(field_of, settings["parameters"])))
     with Screen(attempts, searched, what.console, lambda: tracker.behind) as screen:
         return search.run(attempts, worker, resources, settings["scheduler"], screen.update)
+
+
+def _measured(what: Drive, worker: Settings) -> float:
+    """Probe the default configuration on a GPU, say what was found, and give the share."""
+    have = ray.cluster_resources()
+    cpus = float(what.space.resources.get("cpu", 1)) or 1.0
+    room = int(have.get("CPU", 0) / max(have.get("GPU", 1), 1) / cpus)
+    gpus, load = packing.fraction(worker, what.ledger.settings["fixed"], max(1, room))
+    what.console.print(
+        f"a trial takes {load.peak / 2**30:.2f} of {load.free / 2**30:.2f} GiB and keeps the GPU "
+        f"busy {load.busy:.0%} of the time: {1 / gpus:.0f} trials share it",
+        highlight=False,
+    )
+    return gpus

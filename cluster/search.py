@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from ray.tune.search import Searcher
 
 from cluster import scheduler
 from cluster.attempts import Attempts, Trouble
+from cluster.capacity import capacity
 from trainables.errors import UserError
 from trainables.trainable import Settings, Trial
 
@@ -32,16 +35,17 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_worker_niceness": "0",  # by default whatever else runs pushes trials aside
 }
+LOOK = 5.0  # seconds between looks at how large the cluster is
 COLOUR = re.compile(r"\x1b\[\d*m")
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a trial takes, and how many run at once."""
+    """What a trial takes, and how many may run at once; None: as many as there is room for."""
 
     cpus: float
     gpus: float
-    concurrency: int
+    concurrency: int | None
 
 
 def start_ray(address: str | None) -> None:
@@ -53,6 +57,8 @@ def start_ray(address: str | None) -> None:
     os.environ.update(QUIET)
     workers = {**QUIET, "OMP_WAIT_POLICY": "PASSIVE"}
     local: dict[str, Any] = {} if address else {"include_dashboard": False}
+    if address:  # as many trials wait as may run at once, which is what an autoscaler goes by
+        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")
     try:
         ray.init(
             address=address,
@@ -74,7 +80,7 @@ def share_out(wanted: dict[str, float], gpus: float | None, concurrency: int | N
 
     A trial takes one GPU, or the share asked for, where there are any and the space wants one.
     """
-    have = ray.cluster_resources()
+    have = capacity()
     cpus = wanted.get("cpu", 1.0)
     if gpus is None:
         gpus = wanted.get("gpu", 1.0) if have.get("GPU", 0.0) else 0.0
@@ -85,10 +91,16 @@ def share_out(wanted: dict[str, float], gpus: float | None, concurrency: int | N
         )
     if cpus > have.get("CPU", 0.0):
         raise UserError(f"a trial wants {cpus:g} CPUs, and Ray has {have.get('CPU', 0.0):g}")
-    room = int(have["CPU"] / cpus) if cpus else 10_000
-    if gpus:
-        room = min(room, int(have["GPU"] / gpus + 1e-9))
-    return Resources(cpus, gpus, min(concurrency or room, room))
+    return Resources(cpus, gpus, concurrency)
+
+
+def room(resources: Resources) -> int:
+    """Count the trials that may run at once, on machines that are there or can be rented."""
+    have = capacity()
+    fits = int(have.get("CPU", 0.0) / resources.cpus) if resources.cpus else 10_000
+    if resources.gpus:
+        fits = min(fits, int(have.get("GPU", 0.0) / resources.gpus + 1e-9))
+    return max(1, min(resources.concurrency or fits, fits))
 
 
 def run(
@@ -103,7 +115,7 @@ def run(
     What ends a search early, a full disk or a space without feasible configurations, is raised
     when everything has been put down.
     """
-    searcher = Handout(attempts, resources.concurrency)
+    searcher = Handout(attempts, lambda: room(resources))
     inner = scheduler.build(stopping, attempts.study.space, settings.reports)
     trainable = tune.with_resources(
         tune.with_parameters(Trial, settings=settings),
@@ -140,11 +152,19 @@ def run(
 class Handout(Searcher):
     """Gives Tune an attempt when there is room for one."""
 
-    def __init__(self, attempts: Attempts, concurrency: int) -> None:
+    def __init__(self, attempts: Attempts, room: Callable[[], int]) -> None:
         super().__init__()
         self.attempts = attempts
-        self.concurrency = concurrency
+        self.room = room
         self._trials: dict[str, int] = {}
+        self._measured, self._room = -math.inf, 0
+
+    @property
+    def concurrency(self) -> int:
+        """How many attempts may be live, looked up now and then: machines come and go."""
+        if time.monotonic() > self._measured + LOOK:
+            self._measured, self._room = time.monotonic(), self.room()
+        return self._room
 
     def trial_of(self, trial_id: str) -> int:
         """Translate Ray's trial id into the number of our trial."""

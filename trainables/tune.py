@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
-from cluster import campaign, confirmation, preview
+from cluster import campaign, confirmation, preview, remote, teachers
 from cluster.drive import Choices
 from cluster.points import distributions, field_of
 from cluster.samplers import SAMPLERS
 from cluster.scheduler import SCHEDULERS
-from searchspaces import SearchSpace, load, names, parse
+from searchspaces import SearchSpace, load, names, parse, taught
 from trainables.errors import UserError
 from trainables.run import Run, data_folder, default_cache, default_device
 
@@ -45,14 +46,20 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--confirm", type=positive(int), metavar="K", help="run the best K again")
     p.add_argument("--time-budget", type=seconds, metavar="TIME", help="such as 90s, 30m, 2h")
     p.add_argument("--concurrency", type=positive(int), help="trials at once (default: all room)")
-    p.add_argument("--gpus-per-trial", type=positive(float), help="such as 0.25")
+    p.add_argument("--gpus-per-trial", type=gpus, help="such as 0.25, or auto: by a probe")
     p.add_argument("--address", help="a running Ray cluster, such as auto")
-    p.add_argument("--storage", type=Path, default=Path("runs"), help="default: runs")
-    p.add_argument("--tracking-uri", help="an MLflow server (default: a file in the storage)")
+    p.add_argument("--cluster", type=Path, metavar="FILE", help="run on a cluster of `ray up`")
+    storage = Path(os.environ.get("TUNERY_STORAGE", "runs"))
+    p.add_argument("--storage", type=Path, default=storage, help=f"default: {storage}")
+    p.add_argument(
+        "--tracking-uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or None,
+        help="an MLflow server (default: MLFLOW_TRACKING_URI, or a file in the storage)",
+    )
     p.add_argument("--data", choices=["real", "synthetic"], help="synthetic: drawn, not real")
     p.add_argument("--data-dir", type=Path, help="folder of data sets (or TUNERY_DATA)")
     p.add_argument("--weights-dir", type=Path, help="folder of pretrained weights")
-    p.add_argument("--teacher", help="a trained model to learn from: runs:/RUN_ID")
+    p.add_argument("--teacher", help="a model to learn from: runs:/RUN_ID, or an --out folder")
     going = p.add_mutually_exclusive_group()
     going.add_argument("--resume", dest="going", action="store_const", const="resume")
     going.add_argument("--fresh", dest="going", action="store_const", const="fresh")
@@ -73,6 +80,12 @@ def positive(kind: type[Any]) -> Any:
     return read
 
 
+def gpus(text: str) -> float | Literal["auto"]:
+    """Read a share of a GPU, or the wish to have one measured."""
+    share: float = 0.0 if text == "auto" else positive(float)(text)
+    return share or "auto"
+
+
 def seconds(text: str) -> float:
     """Read a time such as 90s, 30m or 2h into seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
@@ -84,6 +97,7 @@ def seconds(text: str) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     options = parser().parse_args(arguments)
+    options.words = sys.argv[1:] if arguments is None else arguments
     console = Console(stderr=False)
     try:
         return command(options, console)
@@ -115,6 +129,13 @@ def command(options: argparse.Namespace, console: Console) -> int:
     if options.seed is not None and "seed" in vars(space.config()) and "seed" not in fixed:
         fixed["seed"] = options.seed
     warn_outside(space, fixed, console)
+    if options.teacher:
+        fixed = taught(space, fixed)
+    if options.cluster and not options.dry_run:
+        if options.address:
+            raise UserError("--cluster starts Ray elsewhere, --address names one: give either")
+        answer = input if sys.stdin.isatty() else None
+        return remote.conduct(options.cluster, options.words, answer)
     run = Run(
         reports=options.reports or space.reports,
         metric=space.metric,
@@ -124,7 +145,6 @@ def command(options: argparse.Namespace, console: Console) -> int:
         cache=default_cache(),
         source=options.data or "real",
         weights=options.weights_dir,
-        teacher=options.teacher,
     )
     chosen = Choices(
         trials=options.trials,
@@ -141,9 +161,11 @@ def command(options: argparse.Namespace, console: Console) -> int:
         gpus=options.gpus_per_trial,
         address=options.address,
         control=options.control,
+        teacher=teachers.full_name(options.teacher) if options.teacher else None,
     )
     if options.dry_run:
         settings = campaign.settings(space, chosen, options.storage)
+        campaign.teach(run, settings, chosen)
         preview.show(space, fixed, run, settings["trials"], settings["scheduler"], console)
         return 0
     if options.confirm:

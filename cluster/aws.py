@@ -1,0 +1,165 @@
+"""What `cluster/gpu.yaml` needs of an AWS account, made once: `python -m cluster.aws`.
+
+A security group that admits nobody but you, over SSH, and an instance profile that may rent
+machines and use one bucket: what Ray would make by itself is open to SSH from everywhere, may do
+anything in EC2 and S3, and leaves workers without any right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import json
+import sys
+import time
+from typing import Any
+
+from trainables.errors import UserError
+
+NAME = "tunery"
+RENT = [
+    "ec2:Describe*",
+    "ec2:RunInstances",
+    "ec2:CreateTags",
+    "ec2:TerminateInstances",
+    "ec2:StopInstances",
+    "ec2:StartInstances",
+    "ssm:GetParameters",  # EC2 looks the image up on behalf of who rents
+]
+SPOT = {"StringLike": {"iam:AWSServiceName": "spot.amazonaws.com"}}
+
+
+def policy(account: str, bucket: str, partition: str = "aws") -> dict[str, Any]:
+    """Say what the machines may do: rent more of their kind, and use the bucket."""
+    arn = f"arn:{partition}"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": RENT, "Resource": "*"},
+            {
+                "Effect": "Allow",
+                "Action": "iam:PassRole",
+                "Resource": f"{arn}:iam::{account}:role/{NAME}",
+            },
+            {
+                "Effect": "Allow",
+                "Action": "iam:CreateServiceLinkedRole",
+                "Resource": "*",
+                "Condition": SPOT,
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket", "s3:GetBucketLocation"],
+                "Resource": f"{arn}:s3:::{bucket}",
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+                "Resource": f"{arn}:s3:::{bucket}/*",
+            },
+        ],
+    }
+
+
+def rules(group: str, admitted: str) -> list[dict[str, Any]]:
+    """Give a group's rules: everything between its own machines, SSH from `admitted`."""
+    inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
+    ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": admitted}]}
+    return [inside, ssh]
+
+
+def close(ec2: Any, admitted: str) -> str:
+    """Make the security group in the default network, or give the one there exactly our rules."""
+    networks = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    if not networks:
+        raise UserError(
+            "the region has no default network\nmake one with `aws ec2 create-default-vpc`"
+        )
+    network = networks[0]["VpcId"]
+    filters = [
+        {"Name": "vpc-id", "Values": [network]},
+        {"Name": "group-name", "Values": [NAME]},
+    ]
+    found = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    if found:
+        group = found[0]["GroupId"]
+        if old := found[0]["IpPermissions"]:
+            ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=old)
+    else:
+        group = ec2.create_security_group(
+            GroupName=NAME, Description="Machines of tunery", VpcId=network
+        )["GroupId"]
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rules(group, admitted))
+    return str(group)
+
+
+def allow(iam: Any, account: str, bucket: str, partition: str) -> None:
+    """Make the role and its instance profile, or give the role there exactly our policy."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "ec2.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    gone = iam.exceptions.NoSuchEntityException
+    try:
+        iam.get_role(RoleName=NAME)
+    except gone:
+        iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))
+    iam.put_role_policy(
+        RoleName=NAME,
+        PolicyName=NAME,
+        PolicyDocument=json.dumps(policy(account, bucket, partition)),
+    )
+    try:
+        profile = iam.get_instance_profile(InstanceProfileName=NAME)["InstanceProfile"]
+    except gone:
+        profile = iam.create_instance_profile(InstanceProfileName=NAME)["InstanceProfile"]
+    if not profile["Roles"]:
+        iam.add_role_to_instance_profile(InstanceProfileName=NAME, RoleName=NAME)
+        time.sleep(10)  # until EC2 has heard of it
+
+
+def network(text: str) -> str:
+    """Read a network such as 203.0.113.7/32; the whole world is refused."""
+    try:
+        read = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not read.prefixlen:
+        raise argparse.ArgumentTypeError(f"{text} is everybody")
+    return str(read)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    p = argparse.ArgumentParser(prog="python -m cluster.aws", description=__doc__)
+    p.add_argument("--region", required=True)
+    p.add_argument("--bucket", required=True, help="bucket of the storage; it must exist")
+    p.add_argument("--admit", required=True, type=network, help="who may log in: a CIDR")
+    options = p.parse_args(arguments)
+    try:
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError:
+        print("pip install boto3, or this package with [cluster]", file=sys.stderr)
+        return 2
+    session = boto3.Session(region_name=options.region)
+    try:
+        caller = session.client("sts").get_caller_identity()
+        partition = caller["Arn"].split(":")[1]
+        allow(session.client("iam"), caller["Account"], options.bucket, partition)
+        group = close(session.client("ec2"), options.admit)
+    except (BotoCoreError, ClientError, UserError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"instance profile {NAME} and security group {group} are ready in {options.region}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The tracking server: MLflow with a login, on PostgreSQL. Stays in the foreground.
+#
+#   pip install 'mlflow[auth]' 'psycopg[binary]'
+#   cluster/mlflow.sh             run it here
+#   cluster/mlflow.sh unit        print the unit of systemd that does
+#
+# Edit three things, here or in the environment:
+: "${MLFLOW_DATABASE:=postgresql:///mlflow}"   # 1. an empty database, first `createdb mlflow`
+: "${MLFLOW_FILES:=$HOME/mlflow-files}"        # 2. where artifacts go: a folder or a bucket
+: "${MLFLOW_LISTEN:=127.0.0.1}"                # 3. who may connect: this machine, or its address
+# The first start makes the user `admin` with a password of its own, in ~/.mlflow/server: more
+# users with `python -m mlflow`'s API or under /signup, by him.
+set -euo pipefail
+
+if [ "${1:-}" = unit ]; then
+    here=$(cd "$(dirname "$0")" && pwd)
+    cat <<END
+[Unit]
+Description=MLflow tracking server
+After=network-online.target postgresql.service
+
+[Service]
+User=$(id -un)
+Environment="PATH=$PATH"
+Environment="MLFLOW_DATABASE=$MLFLOW_DATABASE"
+Environment="MLFLOW_FILES=$MLFLOW_FILES"
+Environment="MLFLOW_LISTEN=$MLFLOW_LISTEN"
+ExecStart="$here/mlflow.sh"
+Restart=on-failure
+RestartSec=5
+NoNewPrivileges=true
+ProtectSystem=strict
+ReadWritePaths=$HOME
+PrivateTmp=true
+
+[Install]
+WantedBy=multi-user.target
+END
+    exit
+fi
+
+umask 077
+secrets=$HOME/.mlflow/server
+mkdir -p "$secrets"
+for name in password key; do
+    [ -s "$secrets/$name" ] ||
+        python -c 'import secrets; print(secrets.token_urlsafe(24))' > "$secrets/$name"
+done
+cat > "$secrets/basic_auth.ini" <<END
+[mlflow]
+default_permission = READ
+database_uri = ${MLFLOW_DATABASE//%/%%}
+admin_username = admin
+END
+# Given in the environment, no secret is seen in the list of processes.
+export MLFLOW_AUTH_CONFIG_PATH=$secrets/basic_auth.ini
+export MLFLOW_BACKEND_STORE_URI=$MLFLOW_DATABASE
+MLFLOW_AUTH_ADMIN_PASSWORD=$(cat "$secrets/password")
+MLFLOW_FLASK_SERVER_SECRET_KEY=$(cat "$secrets/key")
+export MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false  # a dozen processes without work
+words=(--host "$MLFLOW_LISTEN" --port "${MLFLOW_PORT:-5000}")
+if [ "$MLFLOW_LISTEN" != 127.0.0.1 ]; then
+    echo "anyone who reaches port ${MLFLOW_PORT:-5000} of $MLFLOW_LISTEN is asked for a login, over plain" \
+        "HTTP: let a firewall admit only the cluster, or put TLS before it" >&2
+fi
+exec python -m mlflow server --app-name basic-auth --artifacts-destination "$MLFLOW_FILES" "${words[@]}"

@@ -1,0 +1,188 @@
+"""Whole clusters on this machine, started from the shipped files.
+
+What is changed in the files is what a user would change, and in `gpu.yaml` the minutes that an
+idle machine is kept; all of it stands in `LOCAL` and `CLOUD` below.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.story import Story, read
+from tests.cluster.lab.machines import Lab, missing
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+LAPTOP, HEAD, WORKERS = "172.31.250.10", "172.31.250.11", ["172.31.250.12", "172.31.250.13"]
+LOCAL = {
+    "head_ip: 192.168.1.10": f"head_ip: {HEAD}",
+    "[192.168.1.11, 192.168.1.12]": f"[{', '.join(WORKERS)}]",
+    "~/.ssh/id_ed25519": "{folder}/key",
+    "/mnt/shared/tunery": "{folder}/shared",
+    "http://your-server:5000": "",
+}
+CLOUD = {
+    "s3://your-bucket/tunery": "{folder}/shared",
+    "http://your-server:5000": "",
+    "idle_timeout_minutes: 5": "idle_timeout_minutes: 1",
+}
+SEARCH = "python -m trainables.tune --space toy --sampler random --scheduler none"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    if why := missing():
+        pytest.skip(why)
+    with Lab(tmp_path) as made:
+        yield made
+
+
+def edit(lab: Lab, name: str, changes: dict[str, str]) -> None:
+    """Change the file in the laptop's checkout as a user would."""
+    file = lab.checkout("laptop") / "cluster" / name
+    text = file.read_text()
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new.format(folder=lab.folder))
+    file.write_text(text)
+
+
+class Said:
+    """A command on the laptop, and what it says."""
+
+    def __init__(self, lab: Lab, command: str, name: str = "laptop") -> None:
+        self.log = lab.folder / f"said-{time.monotonic_ns()}.txt"
+        with self.log.open("w") as log:
+            self.process = lab.on(
+                name, command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def done(self) -> str:
+        assert self.process.wait() == 0, self.text
+        return self.text
+
+    def until(self, true: Callable[[], object]) -> None:
+        while not true():
+            assert self.process.poll() is None, self.text
+            time.sleep(0.2)
+
+
+def said(lab: Lab, command: str, name: str = "laptop") -> str:
+    return Said(lab, command, name).done()
+
+
+def stories(lab: Lab) -> list[Story]:
+    files = sorted(lab.shared.glob("toy/trials/*/reports.jsonl"))
+    return [story for file in files if (story := read(file))]
+
+
+def check_secrets(lab: Lab, spoken: str) -> None:
+    """No token and no key stands in what was said, in the storage, or in Ray's own logs."""
+    home = lab.folder / "machines" / "laptop" / "home"
+    token = (home / ".ray" / "auth_token").read_text().strip()
+    keys = [file.read_text().splitlines()[1] for file in [lab.folder / "key"]]
+    files = [file for file in lab.shared.rglob("*") if file.is_file()]
+    files += [file for file in lab.folder.glob("machines/*/ray/**/*.log") if file.is_file()]
+    for secret in (token, *keys):
+        assert len(secret) > 20
+        assert secret not in spoken
+        for file in files:
+            assert secret.encode() not in file.read_bytes(), file
+
+
+def test_a_search_on_machines_of_ones_own(lab: Lab) -> None:
+    for name, address in zip(
+        ("laptop", "head", "w1", "w2"), (LAPTOP, HEAD, *WORKERS), strict=True
+    ):
+        lab.boot(name, address)
+    edit(lab, "local.yaml", LOCAL)
+    spoken = said(lab, f"{SEARCH} --trials 6 --set nap=1 --cluster cluster/local.yaml")
+    assert "best trials by loss" in spoken
+    assert "ray down --yes cluster/local.yaml" in spoken
+    found = stories(lab)
+    assert [story.outcome for story in found] == ["complete"] * 6
+    places = {place.partition("/")[0] for story in found for _, _, place in story.spans}
+    assert places <= {"head", "w1", "w2"}
+    assert len(places) >= 2, places
+
+    # Who has no token, or another one, is not let in; the dashboard is nobody's but the head's.
+    ask = "curl -s -o /dev/null -w '%{http_code}'"
+    jobs = "http://127.0.0.1:8265/api/jobs/"
+    assert said(lab, f"{ask} {jobs}", "head").endswith("401")
+    assert said(lab, f"{ask} -H 'Authorization: Bearer wrong' {jobs}", "head").endswith("403")
+    away = Said(lab, f"{ask} -m 5 http://{HEAD}:8265/", "w1")
+    assert away.process.wait() != 0, away.text
+    stranger = "env -u RAY_AUTH_TOKEN HOME=/nowhere RAY_AUTH_MODE=disabled"
+    joined = Said(lab, f"{stranger} timeout 60 ray start --address={HEAD}:6379", "laptop")
+    assert joined.process.wait() != 0, joined.text
+
+    # The same search with `ray submit`, which runs the file itself on the head.
+    again = "--space toy --resume --trials 7 --address auto"
+    submitted = said(lab, f"ray submit cluster/local.yaml trainables/tune.py -- {again}")
+    assert "7 trials" in submitted
+    assert [story.outcome for story in stories(lab)] == ["complete"] * 7
+    spoken += submitted + said(lab, "ray down --yes cluster/local.yaml")
+    assert "No nodes remaining" in spoken
+    check_secrets(lab, spoken)
+
+
+def test_a_search_on_rented_machines(lab: Lab) -> None:
+    from tests.cluster.lab.cloud import LINES, REGION, Cloud, ready
+
+    with Cloud(lab, owner="laptop") as cloud:
+        lab.boot("laptop", LAPTOP, LINES)
+        edit(lab, "gpu.yaml", CLOUD)
+        while not ready(lab.folder):
+            time.sleep(0.2)
+        spoken = said(
+            lab, f"python -m cluster.aws --region {REGION} --bucket b --admit {LAPTOP}/32"
+        )
+        words = "--trials 4 --reports 12 --set nap=2 --gpus-per-trial 0.25"
+        search = Said(lab, f"{SEARCH} {words} --cluster cluster/gpu.yaml")
+
+        def reports() -> int:
+            files = lab.shared.glob("toy/trials/*/reports.jsonl")
+            return sum(file.read_text().count('"report": ') for file in files)
+
+        search.until(lambda: reports() >= 14)
+        first = cloud.lives("spot")
+        assert len(first) == 1, cloud.story  # four quarters of a GPU are one machine
+        cloud.take(first[0])
+        spoken += search.done()
+
+        found = stories(lab)
+        assert [story.outcome for story in found] == ["complete"] * 4
+        lost = [error["kind"] for story in found for error in story.errors]
+        assert lost == ["lost"] * 4, lost
+        for story in found:
+            assert [report.report for report in story.reports] == list(range(1, 13))
+            assert len({place for _, _, place in story.spans}) == 2
+            # The second worker's own memory begins with the first one's reports.
+            file = lab.shared / f"toy/trials/{story.trial:03d}/attempt-2/best/manifest.json"
+            history = json.loads(file.read_text())["history"]
+            heard = [report.seconds for report in story.reports]
+            assert [report["seconds"] for report in history] == heard[: len(history)]
+            assert len(history) > 6
+        second = [name for name in cloud.story if "boot" in name and "spot" in name]
+        assert len(second) == 2, cloud.story
+
+        deadline = time.monotonic() + 240
+        while cloud.lives("spot"):
+            assert time.monotonic() < deadline, cloud.story
+            time.sleep(0.5)
+        assert len(cloud.running) == 1  # the head
+        spoken += said(lab, "ray down --yes cluster/gpu.yaml")
+        while cloud.running:
+            assert time.monotonic() < deadline, cloud.story
+            time.sleep(0.5)
+        check_secrets(lab, spoken)
