@@ -186,7 +186,8 @@ def _read(text: str, kind: Any, name: str) -> Any:
 
 def _unknown(what: str, name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?\n" if near else ""
+    either = " or ".join([", ".join(near[:-1]), near[-1]] if near[1:] else near)
+    hint = f"did you mean {either}?\n" if near else ""
     return f"unknown {what} {name!r}: {hint}there are: {', '.join(known)}"
 
 

@@ -48,7 +48,7 @@ def test_names_are_those_of_the_files() -> None:
 def test_an_unknown_name_brings_near_ones(name: str) -> None:
     near = "svhn_150k" if "svhn" in name else "digits"
     message = _refused(name)
-    assert f"unknown space {name!r}: did you mean {near}?" in message
+    assert f"unknown space {name!r}: did you mean {near}" in message
     assert "--space path/to/mine.py" in message
 
 
