@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from cluster import copies, opening, points, provenance, server, summary, teachers
 from cluster import ledger as ledgers
-from cluster import opening, points, provenance, server, summary, teachers
 from cluster.drive import Choices, Drive, drive
 from cluster.ledger import Ledger
 from cluster.plan import plan
@@ -58,6 +58,8 @@ def conduct(
 ) -> int:
     """Run a search, or go on with one; gives the exit code."""
     opening.check_storage(storage)
+    if chosen.remote:
+        copies.restore(storage, chosen.remote, space.name)
     folder = opening.find(storage, space.name, chosen.going)
     new = settings(space, chosen, storage)
     ledger = ledgers.reopen(folder) if folder else None
@@ -79,7 +81,8 @@ def conduct(
     try:
         planned = plan(space, new["fixed"], new["sampler"], new["seeds"])
         summary.introduce(space, ledger, console)
-        done = drive(Drive(space, run, chosen, console, ledger, client, planned))
+        remote = chosen.remote / ledger.folder.name if chosen.remote else None
+        done = drive(Drive(space, run, chosen, console, ledger, client, planned, remote))
         summary.show(space, ledger, done.infeasible, storage, console)
         return done.exit_code(console)
     finally:

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cluster import campaign, opening, server, summary
+from cluster import campaign, copies, opening, server, summary
 from cluster import ledger as ledgers
 from cluster.drive import Choices, Drive, drive
 from cluster.ledger import Ledger
@@ -42,6 +42,8 @@ def conduct(
 ) -> int:
     """Confirm the newest search of a space, or go on confirming it; gives the exit code."""
     opening.check_storage(storage)
+    if chosen.remote:
+        copies.restore(storage, chosen.remote, space.name)
     folder = ledgers.newest(storage, space.name)
     if folder is None:
         raise UserError(f"there is no search of {space.name} in {storage} to confirm")
@@ -62,7 +64,8 @@ def conduct(
             f"{len(points)} runs",
             highlight=False,
         )
-        done = drive(Drive(space, run, chosen, console, ledger, client, every))
+        remote = chosen.remote / folder.name / FOLDER if chosen.remote else None
+        done = drive(Drive(space, run, chosen, console, ledger, client, every, remote))
         console.print(table(ledger, found))
         following = summary.next_commands(space, found, storage)
         console.print(following, highlight=False, soft_wrap=True)

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import ray
 from rich.console import Console
 
-from cluster import opening, packing, search, tracking
+from cluster import opening, packing, search, sight, tracking
 from cluster.attempts import Attempts
+from cluster.copies import Copies
 from cluster.ledger import Ledger, write_settings
 from cluster.plan import Point
 from cluster.points import field_of
 from cluster.progress import Screen
 from cluster.study import Study
 from searchspaces import SearchSpace
+from trainables.mirror import Place
 from trainables.run import Run
 from trainables.trainable import Settings
 
@@ -46,11 +48,12 @@ class Choices:
     address: str | None = None
     control: int | None = None
     teacher: str | None = None
+    remote: Place | None = None
 
 
 @dataclass(frozen=True)
 class Drive:
-    """What is to be driven, and with what."""
+    """What is to be driven, and with what; `remote` is where the ledger's copy is, if anywhere."""
 
     space: SearchSpace[Any]
     run: Run
@@ -59,6 +62,7 @@ class Drive:
     ledger: Ledger
     client: MlflowClient
     points: Sequence[Point]
+    remote: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -93,24 +97,33 @@ def drive(what: Drive) -> Driven:
         what.client, ledger, ledger.settings["artifacts"], lambda: study.infeasible
     )
     attempts = Attempts(ledger, study, ledger.settings["trials"], deadline, tracker.touch)
+    copies = Copies(ledger, what.remote) if what.remote else None
+    if copies:
+        copies.start()
     tracker.start()
     done = ledger.finished
     try:
         if not done:
             search.start_ray(chosen.address)
-            done = _run(what, attempts, tracker)
+            done = _run(what, attempts, tracker, copies)
     finally:
-        trouble = tracker.close(finished=done)
+        troubles = [tracker.close(finished=done), copies.close() if copies else None]
         if ray.is_initialized():
             ray.shutdown()
+    trouble = "\n".join(filter(None, troubles)) or None
     return Driven(done, attempts.late, study.infeasible, trouble)
 
 
-def _run(what: Drive, attempts: Attempts, tracker: tracking.Tracker) -> bool:
-    run = what.run
+def _run(
+    what: Drive, attempts: Attempts, tracker: tracking.Tracker, copies: Copies | None
+) -> bool:
+    run, folder = what.run, what.ledger.folder.resolve()
+    sight.check(folder, what.remote)
+    if what.remote:  # a worker's own disk; what it saves there it copies
+        folder = run.cache.resolve() / "attempts" / what.ledger.id / folder.name
     worker = Settings(
         space=what.space.file or what.space.name,
-        folder=what.ledger.folder.resolve(),
+        folder=folder,
         cache=run.cache.resolve(),
         reports=run.reports,
         data=run.data,
@@ -118,6 +131,7 @@ def _run(what: Drive, attempts: Attempts, tracker: tracking.Tracker) -> bool:
         weights=run.weights,
         teacher=run.teacher,
         threads=max(1, int(what.space.resources.get("cpu", 1))),
+        remote=what.remote / "attempts" if what.remote else None,
     )
     settings = what.ledger.settings
     gpus = what.chosen.gpus
@@ -127,8 +141,19 @@ def _run(what: Drive, attempts: Attempts, tracker: tracking.Tracker) -> bool:
     settings["resources"] = {"cpu": resources.cpus, "gpu": resources.gpus}
     write_settings(what.ledger.folder, settings)
     searched = list(dict.fromkeys(map(field_of, settings["parameters"])))
-    with Screen(attempts, searched, what.console, lambda: tracker.behind) as screen:
-        return search.run(attempts, worker, resources, settings["scheduler"], screen.update)
+
+    def behind() -> str:
+        writers = {"MLflow": tracker.behind, "copy": copies.behind if copies else ""}
+        return "; ".join(f"{name}: {why}" for name, why in writers.items() if why)
+
+    with Screen(attempts, searched, what.console, behind) as screen:
+
+        def every_step() -> None:
+            screen.update()
+            if copies:
+                copies.step()
+
+        return search.run(attempts, worker, resources, settings["scheduler"], every_step)
 
 
 def _measured(what: Drive, worker: Settings) -> float:

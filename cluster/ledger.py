@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Ledger:
         self.mode: Mode = self.settings["mode"]
         self.stories: dict[int, Story] = {}
         self.kept: list[Story] = []
+        self.fetch: Callable[[int], None] = lambda trial: None
+        """Brings here what an ended trial leaves behind, where workers write elsewhere."""
         for path in sorted(folder.glob("trials/*/reports.jsonl")):
             if (story := stories.read(path)) is not None:
                 self.stories[story.trial] = story
@@ -123,10 +125,14 @@ class Ledger:
                 shutil.rmtree(attempt, ignore_errors=True)
         elif story.outcome:
             _tidy(self.newest_attempt(trial), weights=True)
-            kept = self.rank([*(s for s in self.kept if s.trial != trial), story])
+            kept = self._with(story)
             self.kept = kept[:KEPT]
             for dropped in {story.trial, *(s.trial for s in kept)} - {s.trial for s in self.kept}:
                 _tidy(self.newest_attempt(dropped), weights=False)
+
+    def keeps(self, story: Story) -> bool:
+        """Tell whether an ended trial is one of the best few, whose weights stay."""
+        return story.trial in {s.trial for s in self._with(story)[:KEPT]}
 
     def rank(self, stories: Iterable[Story]) -> list[Story]:
         """Give the complete and stopped trials that have a score, best first."""
@@ -144,6 +150,9 @@ class Ledger:
     def close(self) -> None:
         """Let another driver have the search."""
         self.lock.release()
+
+    def _with(self, story: Story) -> list[Story]:
+        return self.rank([*(s for s in self.kept if s.trial != story.trial), story])
 
     def _file(self, trial: int) -> Path:
         return self.folder / "trials" / f"{trial:03d}" / "reports.jsonl"
@@ -167,7 +176,7 @@ def create(storage: Path, name: str, settings: Mapping[str, Any]) -> Ledger:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise UserError(f"another process has just begun the search in {folder}") from None
-    lock = _take(folder)
+    lock = take(folder)
     own = {"id": f"{folder.name}-{uuid.uuid4().hex[:8]}", "begun": time.time()}
     return Ledger(folder, {**settings, **own}, lock)
 
@@ -175,14 +184,14 @@ def create(storage: Path, name: str, settings: Mapping[str, Any]) -> Ledger:
 def attach(folder: Path, settings: Mapping[str, Any]) -> Ledger:
     """Open a ledger inside a search's folder, with its id and these settings from now on."""
     folder.mkdir(exist_ok=True)
-    lock = _take(folder)
+    lock = take(folder)
     write_settings(folder, settings)
     return Ledger(folder, settings, lock)
 
 
 def reopen(folder: Path) -> Ledger:
     """Open an existing search; raises UserError where another driver has it."""
-    lock = _take(folder)
+    lock = take(folder)
     return Ledger(folder, read_settings(folder), lock)
 
 
@@ -215,15 +224,21 @@ def read_settings(folder: Path) -> dict[str, Any]:
         ) from error
 
 
+def number_of(name: str, folder: str) -> int | None:
+    """Read the number of a search, from 1, from its folder's name; None where it is no search."""
+    match = re.fullmatch(re.escape(name) + r"(?:-(\d+))?", folder)
+    return int(match[1] or 1) if match else None
+
+
 def _searches(storage: Path, name: str) -> Iterator[tuple[int, Path]]:
-    pattern = re.compile(re.escape(name) + r"(?:-(\d+))?")
     for path in storage.glob(f"{name}*"):
-        match = pattern.fullmatch(path.name)
-        if match and path.is_dir():
-            yield int(match[1] or 1), path
+        number = number_of(name, path.name)
+        if number is not None and path.is_dir():
+            yield number, path
 
 
-def _take(folder: Path) -> filelock.FileLock:
+def take(folder: Path) -> filelock.FileLock:
+    """Lock a search's folder; raises UserError where another driver has it."""
     lock = filelock.FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)

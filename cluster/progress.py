@@ -111,7 +111,7 @@ class Screen:
         ahead = f", about {duration(left * elapsed / new)} left" if new and left else ""
         table.add_row("time", duration(elapsed) + ahead)
         if self.behind():
-            table.add_row("[yellow]MLflow[/]", escape(f"behind, will catch up: {self.behind()}"))
+            table.add_row("[yellow]written[/]", escape(f"behind, will catch up: {self.behind()}"))
         return table
 
     def _settings(self, story: Story) -> str:

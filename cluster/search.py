@@ -237,6 +237,10 @@ class Watcher(tune.Callback):
         self.searcher = searcher
         self.every_step = every_step
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Give Tune nothing to pickle."""
+        return {}
+
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Let the screen breathe."""
         self.every_step()
@@ -273,7 +277,7 @@ def kind(text: str) -> Trouble:
     words = said(text).lower()
     if re.search(r"outofmemoryerror|out of memory|low on memory|memoryerror", words):
         return "memory"
-    if "trainable.preemptederror:" in words:
+    if re.search(r"trainable\.preemptederror:|mirror\.remoteerror:|the actor never ran", words):
         return "lost"
     if words.startswith("the actor") and re.search("preempted|node (was|has|died)", words):
         return "lost"

@@ -31,6 +31,7 @@ def upload_best(
             repository.delete_artifacts("checkpoint")
             client.set_tag(run.info.run_id, "weights", "no")
     for trial in kept - there.keys():
+        ledger.fetch(trial)
         best = ledger.newest_attempt(trial) / "best"
         if trial in runs and (best / "manifest.json").exists():
             for path in best.glob("*"):
@@ -41,5 +42,6 @@ def upload_best(
 
 def upload_predictions(client: MlflowClient, ledger: Ledger, trial: int, run_id: str) -> None:
     """Put a trial's predictions beside its run."""
+    ledger.fetch(trial)
     for path in sorted((ledger.newest_attempt(trial) / "best").glob("*.parquet")):
         client.log_artifact(run_id, str(path), "predictions")

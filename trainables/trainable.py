@@ -1,15 +1,18 @@
 """The one Ray Tune Trainable: a step is one report of the task's generator.
 
 What it sends to the driver is plain numbers and words; checkpoints and predictions it writes
-itself into the folder of the attempt, where the next attempt finds them. A worker that is told
-to end (SIGTERM: a machine is taken away) ends behind the report that it is working on.
+itself into the folder of the attempt, where the next attempt finds them, and copies them to
+remote storage, where there is one, before the driver hears of them. A worker that is told to
+end (SIGTERM: a machine is taken away) ends behind the report that it is working on.
 """
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,13 +23,17 @@ import torch
 from ray import tune
 
 from searchspaces import SearchSpace, load
-from trainables import checkpoint
+from trainables import checkpoint, mirror
 from trainables.run import Loop, Run, Source, attempt_folder, finite
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What all trials of a search share; `folder` is the search's, `threads` a trial's CPUs."""
+    """What all trials of a search share; `folder` is the search's, `threads` a trial's CPUs.
+
+    With `remote`, `folder` is on the worker's own disk, and `remote/NNN/K` has what attempt K at
+    trial NNN saved.
+    """
 
     space: str
     folder: Path
@@ -37,6 +44,7 @@ class Settings:
     weights: Path | None = None
     teacher: Path | None = None
     threads: int = 1
+    remote: mirror.Place | None = None
 
 
 class PreemptedError(Exception):
@@ -87,15 +95,18 @@ class Trial(tune.Trainable):
             return self._end("diverged", heard)
         if run.done >= run.reports:
             return self._end("complete", heard)
+        result = self._result(heard)
         if self.told_to_end:
             raise PreemptedError(f"SIGTERM came, and this worker ended behind report {run.done}")
-        return self._result(heard)
+        return result
 
     def cleanup(self) -> None:
         """Close the generator and free what it held."""
         if self.loop is not None:
             self.loop.close()
             self.loop = None
+            if self.settings.remote and self.run.folder:
+                shutil.rmtree(self.run.folder.parent, ignore_errors=True)
             del self.run
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -106,7 +117,10 @@ class Trial(tune.Trainable):
             self.space = load(settings.space)
             torch.set_num_threads(settings.threads)
         folder = attempt_folder(settings.folder, config["trial"], config["attempt"])
-        _go_on_from_earlier(folder, config["attempt"])
+        if remote := settings.remote:
+            mirror.patiently(lambda: _fetch_earlier(folder, remote, config))
+        else:
+            _go_on_from_earlier(folder, config["attempt"])
         self.run = Run(
             reports=settings.reports,
             metric=self.space.metric,
@@ -131,12 +145,19 @@ class Trial(tune.Trainable):
 
     def _result(self, heard: int) -> dict[str, Any]:
         run = self.run
+        if self.settings.remote and run.folder:
+            _copy(run.folder, self.settings.remote, self.config)
         return {
             "report": run.done,
             "history": run.history[heard:],
             "facts": dict(run.facts),
             "place": f"{platform.node()}/{run.device.type}{','.join(map(str, _gpus()))}",
         }
+
+
+def owner_of(values: Mapping[str, Any]) -> str:
+    """Say whose copy it is: a trial that was forgotten may come back with other values."""
+    return json.dumps(dict(values), sort_keys=True)
 
 
 def _gpus() -> list[int]:
@@ -153,3 +174,23 @@ def _go_on_from_earlier(folder: Path, attempt: int) -> None:
         if checkpoint.copy(source / "last", folder / "last"):
             checkpoint.copy(source / "best", folder / "best")
             return
+
+
+def _fetch_earlier(folder: Path, remote: mirror.Place, config: Mapping[str, Any]) -> None:
+    """Do the same where earlier attempts ran on other machines."""
+    trial, attempt = config["trial"], config["attempt"]
+    for old in folder.parent.glob("attempt-*"):
+        shutil.rmtree(old)
+    mirror.delete(_place(remote, trial, attempt))
+    for earlier in range(attempt - 1, 0, -1):
+        if mirror.pull(_place(remote, trial, earlier), folder, owner_of(config["values"])):
+            return
+
+
+def _copy(folder: Path, remote: mirror.Place, config: Mapping[str, Any]) -> None:
+    place = _place(remote, config["trial"], config["attempt"])
+    mirror.patiently(lambda: mirror.push(folder, place, owner_of(config["values"])))
+
+
+def _place(remote: mirror.Place, trial: int, attempt: int) -> mirror.Place:
+    return remote / f"{trial:03d}" / str(attempt)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from cluster import campaign, confirmation, preview, remote, teachers
+from cluster import campaign, confirmation, copies, preview, remote, teachers
 from cluster.drive import Choices
 from cluster.points import distributions, field_of
 from cluster.samplers import SAMPLERS
@@ -49,8 +49,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--gpus-per-trial", type=gpus, help="such as 0.25, or auto: by a probe")
     p.add_argument("--address", help="a running Ray cluster, such as auto")
     p.add_argument("--cluster", type=Path, metavar="FILE", help="run on a cluster of `ray up`")
-    storage = Path(os.environ.get("TUNERY_STORAGE", "runs"))
-    p.add_argument("--storage", type=Path, default=storage, help=f"default: {storage}")
+    p.add_argument(
+        "--storage",
+        default=os.environ.get("TUNERY_STORAGE") or "runs",
+        help="a folder, or such as s3://bucket/prefix (default: TUNERY_STORAGE, or runs)",
+    )
     p.add_argument(
         "--tracking-uri",
         default=os.environ.get("MLFLOW_TRACKING_URI") or None,
@@ -120,6 +123,7 @@ def command(options: argparse.Namespace, console: Console) -> int:
             console.print(f"{name:22s} {load(name).question}", highlight=False, soft_wrap=True)
         return 0 if options.list else usage()
     space = load(options.space)
+    storage, place = copies.home(options.storage)
     if options.seeds and not space.arms and not options.confirm:
         raise UserError(
             f"--seeds repeats the arms of a space, and {space.name} has none; "
@@ -162,15 +166,16 @@ def command(options: argparse.Namespace, console: Console) -> int:
         address=options.address,
         control=options.control,
         teacher=teachers.full_name(options.teacher) if options.teacher else None,
+        remote=place,
     )
     if options.dry_run:
-        settings = campaign.settings(space, chosen, options.storage)
+        settings = campaign.settings(space, chosen, storage)
         campaign.teach(run, settings, chosen)
         preview.show(space, fixed, run, settings["trials"], settings["scheduler"], console)
         return 0
     if options.confirm:
-        return confirmation.conduct(space, run, chosen, options.storage, console, options.confirm)
-    return campaign.conduct(space, run, chosen, options.storage, console)
+        return confirmation.conduct(space, run, chosen, storage, console, options.confirm)
+    return campaign.conduct(space, run, chosen, storage, console)
 
 
 def usage() -> int:

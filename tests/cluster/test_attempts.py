@@ -147,6 +147,11 @@ TASK_ERROR = """ray::Trial.train() (pid=1, ip=192.0.2.2)
             "lost",
         ),
         (
+            "The actor died unexpectedly before finishing this task.\n\tactor_id: 12\nThe actor "
+            "never ran - it was cancelled before it started running.",
+            "lost",
+        ),
+        (
             "The actor died unexpectedly before finishing this task.\nTask was killed due to the "
             "node running low on memory.",
             "memory",

@@ -1,0 +1,202 @@
+"""Copies on a `file://` storage, and the trainable whose attempts run on different machines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from trainables import mirror
+from trainables.mirror import Place, RemoteError
+from trainables.trainable import PreemptedError, Settings, Trial
+
+TRIVIAL = Path(__file__).parents[1] / "spaces" / "trivial.py"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place((tmp_path / "bucket").as_uri()) / "a" / "1"
+
+
+def lying(place: Place) -> Path:
+    return Path(place.open()[1])
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def read(folder: Path) -> dict[str, str]:
+    return {name: (folder / name).read_text() for name in mirror.names(folder)}
+
+
+def test_a_copy_is_what_the_folder_was_and_only_changes_travel(
+    place: Place, tmp_path: Path
+) -> None:
+    here = write(tmp_path / "here", last__state_1="x", best__state_1="y", _lock="", b_part="half")
+    mirror.push(here, place, "me")
+    first = {path.name for path in lying(place).iterdir()}
+    assert len(first) == 3
+    (here / "last" / "state.1").unlink()
+    write(here, last__state_2="xx")
+    mirror.push(here, place, "me")
+    second = {path.name for path in lying(place).iterdir()}
+    assert len(second) == 3
+    assert len(first & second) == 1  # what did not change
+    assert mirror.pull(place, tmp_path / "there", "me")
+    assert read(tmp_path / "there") == {"last/state.2": "xx", "best/state.1": "y"}
+    mirror.push(tmp_path / "there", place, "me")  # fetched files are not new
+    assert {path.name for path in lying(place).iterdir()} == second
+    assert not mirror.pull(place, tmp_path / "other", "you")
+    assert not mirror.pull(place / "nothing", tmp_path / "other")
+    mirror.delete(place)
+    mirror.delete(place)
+    assert mirror.newest(place) is None
+
+
+@pytest.mark.parametrize("broken", ["manifest", "file", "no file"])
+def test_a_copy_of_which_half_arrived_is_not_believed(
+    broken: str, place: Place, tmp_path: Path
+) -> None:
+    here = write(tmp_path / "here", state_1="first")
+    mirror.push(here, place, "me")
+    whole = {path.name: path.read_bytes() for path in lying(place).iterdir()}
+    write(here, state_1="second")
+    mirror.push(here, place, "me")
+    for name, content in whole.items():
+        (lying(place) / name).write_bytes(content)  # as before the old ones were deleted
+    match broken:
+        case "manifest":
+            manifest = lying(place) / "manifest-000002.json"
+            manifest.write_bytes(manifest.read_bytes()[:-9])
+        case "file":
+            (lying(place) / "000002.0.state.1").write_text("sec")
+        case "no file":
+            (lying(place) / "000002.0.state.1").unlink()
+    assert mirror.pull(place, tmp_path / "there")
+    assert read(tmp_path / "there") == {"state.1": "first"}
+    mirror.push(here, place, "me")
+    assert mirror.pull(place, tmp_path / "there")
+    assert read(tmp_path / "there") == {"state.1": "second"}
+
+
+def test_of_a_file_that_grows_what_was_seen_is_copied(place: Place, tmp_path: Path) -> None:
+    here = write(tmp_path / "here", a_jsonl="one\n", search_json="{}")
+    seen = mirror.stamps(here, mirror.names(here))
+    write(here, a_jsonl="one\ntwo\n", search_json='{"a": 1}', b_jsonl="later")
+    mirror.push(here, place, "me", seen)
+    mirror.pull(place, tmp_path / "there")
+    assert read(tmp_path / "there") == {"a.jsonl": "one\n", "search.json": '{"a": 1}'}
+
+
+def test_a_name_does_not_leave_the_folder(place: Place, tmp_path: Path) -> None:
+    mirror.push(write(tmp_path / "here", a="x"), place, "me")
+    manifest = lying(place) / "manifest-000001.json"
+    told = json.loads(manifest.read_text())
+    told["files"]["../out"] = told["files"].pop("a")
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(RemoteError, match=r"'\.\./out', which leaves the folder"):
+        mirror.pull(place, tmp_path / "there")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_storage_that_is_away_is_waited_for_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(mirror.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(mirror.time, "sleep", lambda s: now.__setitem__(0, now[0] + s))
+
+    def away(until: float) -> Callable[[], str]:
+        def work() -> str:
+            if now[0] < until:
+                raise OSError("no answer")
+            return "there"
+
+        return work
+
+    assert mirror.patiently(away(30)) == "there"
+    with pytest.raises(RemoteError, match="did not answer for 120 s: no answer"):
+        mirror.patiently(away(1e9))
+
+
+def test_a_place_keeps_the_options_of_its_uri(tmp_path: Path) -> None:
+    place = Place("s3://b/x?region=us-east-1") / "toy" / "ledger"
+    assert str(place) == "s3://b/x/toy/ledger?region=us-east-1"
+    with pytest.raises(ValueError, match="foo"):
+        Place("foo://x").open()
+
+
+@pytest.fixture
+def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Build an attempt at trial 0 on a machine of its own: only the storage is shared."""
+    monkeypatch.setattr(ray, "get_gpu_ids", list)
+    made: list[Trial] = []
+
+    def make(machine: str, attempt: int, **values: Any) -> Trial:
+        settings = Settings(
+            str(TRIVIAL),
+            tmp_path / machine / "search",
+            tmp_path / machine / "cache",
+            reports=4,
+            remote=Place((tmp_path / "bucket").as_uri()) / "attempts",
+        )
+
+        class There(Trial):
+            def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]
+                super().setup(config, settings)
+
+        made.append(There({"trial": 0, "attempt": attempt, "values": values}))
+        return made[-1]
+
+    handler = signal.getsignal(signal.SIGTERM)
+    yield make
+    signal.signal(signal.SIGTERM, handler)
+    for trial in made:
+        trial.stop()
+
+
+def losses(results: list[dict[str, Any]]) -> dict[int, float]:
+    heard = [entry for result in results for entry in result["history"]]
+    return {entry["report"]: entry["metrics"]["loss"] for entry in heard}
+
+
+def test_an_attempt_goes_on_on_another_machine(on: Callable[..., Trial], tmp_path: Path) -> None:
+    quiet = on("quiet", 1)
+    undisturbed = losses([quiet.step() for _ in range(4)])
+    files = tmp_path / "bucket" / "attempts" / "000"
+    shutil.rmtree(files)
+
+    first = on("first", 1)
+    results = [first.step(), first.step()]
+    first._tell_to_end(signal.SIGTERM, None)
+    with pytest.raises(PreemptedError):
+        first.step()
+    shutil.rmtree(tmp_path / "first")
+    mirror.push(write(tmp_path / "stale", a="x"), Place(files.as_uri()) / "2", "forgotten")
+
+    second = on("second", 2)
+    results.append(second.step())
+    assert results[-1]["outcome"] == "complete"  # report 3 is told again, 4 ends the trial
+    assert losses(results) == undisturbed
+    names = mirror.newest(Place(files.as_uri()) / "2")
+    assert names is not None
+    assert {"best/validation.parquet", "best/manifest.json"} < names.files.keys()
+    second.cleanup()
+    assert not list((tmp_path / "second" / "search").rglob("attempt-*"))
+
+
+def test_a_forgotten_trials_checkpoint_is_not_another_trials(on: Callable[..., Trial]) -> None:
+    on("first", 1, width=2).step()
+    again = on("second", 2, width=3).step()
+    assert [entry["report"] for entry in again["history"]] == [1]
