@@ -120,6 +120,7 @@ def trained(folder: Path) -> Predictor:
     try:
         values = dict(json.loads(path.read_text(encoding="utf-8")))
         space = load(str(values.pop("space")))
+        values.pop("--teacher", None)  # what it learnt from it has learnt
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder} holds no trained model: {path} cannot be read ({error})\n"

@@ -20,7 +20,7 @@ from searchspaces import SearchSpace
 from trainables.classify import classify, truth
 from trainables.data.flowers import FLOWERS, FLOWERS102
 from trainables.data.images import ImageData
-from trainables.models.backbones import backbone
+from trainables.models.backbones import backbone, check_size
 from trainables.models.convnet import convnet
 from trainables.run import Loop, Predictor, Run, Truth, seed_everything
 from trainables.tasks.photographs import images, labelled, restored_labelled
@@ -79,7 +79,11 @@ def convolutions(network: str) -> int | None:
 def build(config: Config, classes: int) -> torch.nn.Module:
     """Build the net; (n, 3, size, size) -> (n, classes)."""
     count = convolutions(config.network)
-    return backbone(config.network, classes) if count is None else convnet(count, classes)
+    if count is not None:
+        return convnet(count, classes)
+    net = backbone(config.network, classes)
+    check_size(net, config.size)
+    return net
 
 
 def flowers(config: Config, run: Run) -> ImageData:
@@ -97,8 +101,10 @@ def train(config: Config, run: Run) -> Loop:
 
 
 def prepare(config: Config, run: Run) -> Truth:
-    """Find or fetch the flowers and prepare them once for this machine."""
-    return truth(flowers(config, run))
+    """Find or fetch the flowers, and see whether the network takes them."""
+    data = flowers(config, run)
+    build(config, len(data.classes))
+    return truth(data)
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ from searchspaces import Published, SearchSpace
 from trainables.classify import truth
 from trainables.data.flowers import FLOWERS, FLOWERS102
 from trainables.data.images import ImageData
-from trainables.models.backbones import check_size, expected
+from trainables.models.backbones import expected
 from trainables.run import Loop, Predictor, Run, Truth, seed_everything
 from trainables.tasks.finetune import finetune
 from trainables.tasks.photographs import images, labelled, pretrained, restored_labelled
@@ -75,6 +75,7 @@ def network(config: Config, classes: int, run: Run | None = None) -> torch.nn.Mo
         config.backbone,
         classes,
         run,
+        size=config.size,
         origin="none" if config.mode == "scratch" else config.origin,
         unfrozen=config.unfrozen if config.mode == "top" else None,
         instead="train from scratch with --set mode=scratch",
@@ -107,7 +108,7 @@ def prepare(config: Config, run: Run) -> Truth:
     """Find the flowers and the pretrained weights before a search begins."""
     data = flowers(config, run)
     if run.download:
-        check_size(network(config, len(data.classes), run), config.size)
+        network(config, len(data.classes), run)
     return truth(data)
 
 

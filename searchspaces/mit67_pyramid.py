@@ -32,7 +32,8 @@ class Config:
     """Settings of one training; the defaults are the published ones.
 
     `size` is an image's side in pixels, `filters` the channels of the first block, `depth` the
-    convolutions per block, `fc_width` the units of each fully connected layer but the last.
+    convolutions per block, `fc_width` the units of each fully connected layer but the last;
+    `compile` trains by torch.compile, for GPUs.
     """
 
     seed: int = 0
@@ -56,6 +57,7 @@ class Config:
     batch_size: int = 32
     schedule: Literal["constant", "one_cycle", "cosine", "linear"] = "constant"
     patience: int = 6
+    compile: bool = False
     epochs: int = 1
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ import torch
 from searchspaces import Published, SearchSpace
 from trainables.classify import classify, truth
 from trainables.data.mit67 import MIT67
-from trainables.models.backbones import check_size, expected
+from trainables.models.backbones import expected
 from trainables.run import Loop, Predictor, Run, Truth, seed_everything
 from trainables.tasks.photographs import images, labelled, pretrained, restored_labelled
 
@@ -78,6 +78,7 @@ def network(config: Config, classes: int, run: Run | None = None) -> torch.nn.Mo
         config.backbone,
         classes,
         run,
+        size=config.size,
         origin=config.origin,
         unfrozen=config.unfrozen,
         hidden=config.hidden,
@@ -99,7 +100,7 @@ def prepare(config: Config, run: Run) -> Truth:
     """Find the photographs and the pretrained weights before a search begins."""
     data = images(MIT67, run, config.size)
     if run.download:
-        check_size(network(config, len(data.classes), run), config.size)
+        network(config, len(data.classes), run)
     return truth(data)
 
 

@@ -48,6 +48,8 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
         raise UserError(f"the configuration is refused: {reason}")
     if space.prepare:
         space.prepare(config, run)
+    if run.folder is not None:
+        remember(run.folder, space, config, run.teacher)
     console.print(
         f"{space.name} on {run.device}: "
         + "  ".join(f"{name}={value}" for name, value in asdict(config).items()),
@@ -86,16 +88,18 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     return 0
 
 
-def remember(out: Path, space: SearchSpace[Any], values: dict[str, Any]) -> None:
+def remember(out: Path, space: SearchSpace[Any], config: Any, teacher: Path | None) -> None:
     """Keep the configuration beside its checkpoints; refuse to go on with those of another."""
     path = out / "config.json"
-    config = asdict(configure(space, values))
-    mine = json.dumps({"space": space.file or space.name, **config}, indent=2)
+    told = {"space": space.file or space.name, **asdict(config)}
+    if teacher is not None:
+        told["--teacher"] = str(teacher.resolve())
+    mine = json.dumps(told, indent=2)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_text(encoding="utf-8") != mine:
             raise UserError(
-                f"{out} holds the training of another configuration: {path}\n"
+                f"{out} holds the training of another configuration or teacher: {path}\n"
                 "choose another folder with --out"
             )
         path.write_text(mine, encoding="utf-8")
@@ -119,8 +123,6 @@ def main(arguments: list[str] | None = None) -> int:
                 )
         if options.reports is not None and options.reports < 1:
             raise UserError(f"--reports {options.reports} is not above 0")
-        if options.out is not None:
-            remember(options.out, space, values)
         run = Run(
             reports=options.reports or space.reports,
             metric=space.metric,

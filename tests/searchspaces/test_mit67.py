@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from searchspaces import configure, load
+from searchspaces import configure, load, trained
 from trainables import checkpoint
 from trainables.models.backbones import backbone
 from trainables.train import main
@@ -73,12 +73,13 @@ def test_without_weights_the_ways_out_are_told(
     told = capfd.readouterr().err
     assert "no weights of shufflenet_v2_x0_5 (imagenet)" in told
     assert "--weights-dir FOLDER" in told and "--set origin=none" in told
-    assert not list((folder / "out").glob("**/*.safetensors"))
-    (folder / "out").rename(folder / "in vain")
+    assert not (folder / "out").exists()
     assert _train(folder, "--set", "origin=none") == 0
 
 
-def test_an_encoder_of_another_space_is_gone_on_from(folder: Path) -> None:
+def test_an_encoder_of_another_space_is_gone_on_from(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     small = [w for v in ("size=32", "filters=2", "blocks=3", "fc_width=8") for w in ("--set", v)]
     assert _train(folder, *small, space="mit67_pyramid") == 0
     (folder / "out").rename(folder / "teacher")
@@ -89,6 +90,11 @@ def test_an_encoder_of_another_space_is_gone_on_from(folder: Path) -> None:
     name = "1.0.0.0.weight"  # of the first convolution
     one, other = (found[1]["parts"]["model"][name] for found in (teacher, student))
     assert torch.allclose(one, other, atol=1e-6)
+    assert trained(folder / "out").classes == tuple(COLOURS)
+    (folder / "teacher").rename(folder / "other")
+    more = (*small, "--teacher", str(folder / "other"), "--set", "learning_rate=1e-9")
+    assert _train(folder, *more, space="mit67_autoencoder") == 2
+    assert "another configuration or teacher" in capfd.readouterr().err
 
 
 def test_a_classifier_begins_where_the_autoencoder_ended(folder: Path) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainables import classify as task
 from trainables.classify import Normalise, Recipe, classify, recipe_of, restored, truth
@@ -92,6 +93,43 @@ def test_every_augmentation_changes_what_is_learnt_from(
     assert augmented == _train(data, _run(), **options)
     assert plain[0]["train_loss"] != augmented[0]["train_loss"]
     assert all(np.isfinite(list(metrics.values())).all() for metrics in augmented)
+
+
+def test_a_compiled_network_learns_the_same(
+    data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = _train(data, _run())
+    called: list[Any] = []
+
+    def compiled(model: nn.Module) -> Any:
+        called.append(model)
+        return lambda pixels: model(pixels)  # torch.compile itself takes a minute here
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    assert _train(data, _run(tmp_path), compile=True) == plain
+    assert len(called) == 1
+    assert restored(_network(), (2, SIDE, SIDE), data.classes, tmp_path / "best")
+
+
+def test_no_step_asks_the_device_for_a_number(data: ImageData) -> None:
+    class Asked(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            scalars = (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero)
+            self.count += func.overloadpacket in scalars
+            return func(*args, **kwargs or {})
+
+    heard: list[int] = []
+    with Asked() as asked:
+        run = _run(reports=1, tick=lambda _: heard.append(asked.count))
+        # Adam's steps are counted on the host where it is not fused, as on a CPU.
+        _train(data, run, **AUGMENTATIONS["all"], clip=1.0, optimizer="sgd")
+        torch.ones(1).item()
+    assert len(heard) == TRAIN / 20
+    assert heard[0] == heard[-1] < asked.count
 
 
 def test_the_images_themselves_are_left_alone(data: ImageData) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -67,7 +68,7 @@ def backbone(
             state, source = read(path), str(path)
         else:
             state, source = _downloaded(models, name, download, instead), "torchvision's file"
-        model = models.get_model(name, weights=None, num_classes=_classes_in(state), **plain)
+        model = models.get_model(name, weights=None, num_classes=classes_in(state), **plain)
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
@@ -84,7 +85,7 @@ def expected(name: str) -> tuple[Tensor, Tensor]:
 
 
 def check_size(model: nn.Module, size: int) -> None:
-    """Raise UserError where a classifier cannot take images of size x size."""
+    """Raise UserError where a classifier cannot take images of size x size pixels."""
     training = model.training
     try:
         with torch.inference_mode():
@@ -102,32 +103,38 @@ def check_size(model: nn.Module, size: int) -> None:
 def replace_head(model: nn.Module, classes: int, hidden: int = 0, dropout: float = 0.0) -> None:
     """Put a new head where the last linear layer was, whatever that is called.
 
-    It is a linear layer, with `hidden` above 0 two of them; dropout stands before the last.
+    It is a linear layer (of a SqueezeNet a 1x1 convolution), with `hidden` above 0 two of them;
+    dropout stands before the last.
     """
     for head in HEADS:
         module = getattr(model, head, None)
         if isinstance(module, nn.Linear):
-            setattr(model, head, _head(module.in_features, classes, hidden, dropout))
+            setattr(model, head, _head(module, classes, hidden, dropout))
             return
         if isinstance(module, nn.Sequential):
-            linear = [(n, m) for n, m in module.named_children() if isinstance(m, nn.Linear)]
-            if linear:
-                last, old = linear[-1]
-                setattr(module, last, _head(old.in_features, classes, hidden, dropout))
-                return
+            children = list(module.named_children())
+            for last, old in reversed(children):
+                if isinstance(old, nn.Linear | nn.Conv2d):
+                    setattr(module, last, _head(old, classes, hidden, dropout))
+                    return
     raise UserError(
         f"{type(model).__name__} has no linear head called {', '.join(HEADS)}; it has "
         f"{', '.join(name for name, _ in model.named_children())}"
     )
 
 
-def _head(inputs: int, classes: int, hidden: int, dropout: float) -> nn.Module:
+def _head(old: nn.Linear | nn.Conv2d, classes: int, hidden: int, dropout: float) -> nn.Module:
+    def layer(inputs: int, outputs: int) -> nn.Module:
+        linear = isinstance(old, nn.Linear)
+        return nn.Linear(inputs, outputs) if linear else nn.Conv2d(inputs, outputs, 1)
+
+    inputs = old.in_features if isinstance(old, nn.Linear) else old.in_channels
     layers: list[nn.Module] = []
     if hidden > 0:
-        layers += [nn.Linear(inputs, hidden), nn.ReLU(inplace=True)]
+        layers += [layer(inputs, hidden), nn.ReLU(inplace=True)]
     if dropout > 0:
         layers.append(nn.Dropout(dropout))
-    last = nn.Linear(hidden or inputs, classes)
+    last = layer(hidden or inputs, classes)
     return nn.Sequential(*layers, last) if layers else last
 
 
@@ -177,12 +184,19 @@ def read(path: Path) -> dict[str, Tensor]:
             return _modern(load_file(path))
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        said = isinstance(error, OSError | RuntimeError | SafetensorError) and str(error)
+        reason = said.splitlines()[0][:200] if said else "other things than tensors are in it"
         raise UserError(
-            f"{path} cannot be read as weights: {str(error).splitlines()[0][:200]}\n"
-            "copy it again, or convert it to safetensors"
+            f"{path} cannot be read as weights: {reason}\n"
+            "copy it again, or save the network's state_dict() as safetensors"
         ) from error
-    state = found.get("state_dict", found)
-    return _modern({key.removeprefix("module."): tensor for key, tensor in state.items()})
+    state = found.get("state_dict", found) if isinstance(found, dict) else found
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(
+            f"{path} holds no weights by name\ncopy it again, or look for another file"
+        )
+    # Whole networks were saved from within DataParallel, of some (AlexNet) the features alone.
+    return _modern({key.replace("module.", ""): tensor for key, tensor in state.items()})
 
 
 def _modern(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -190,12 +204,13 @@ def _modern(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {DOTTED.sub(r"\1\2", key): tensor for key, tensor in kept.items()}
 
 
-def _classes_in(state: dict[str, Tensor]) -> int:
-    # The last layer of the head has a bias with one number per class; files sort their keys.
-    biases = [k for k in state if k.split(".")[0] in HEADS and k.endswith(".bias")]
-    if not biases:
+def classes_in(state: dict[str, Tensor]) -> int:
+    """Tell how many classes the head of a torchvision classifier knows, by its weights."""
+    # The last layer of the head has a row of weights per class; files sort their keys.
+    weights = [k for k in state if k.split(".")[0] in HEADS and k.endswith(".weight")]
+    if not weights:
         return 1000  # other weights: loading them says what they lack
-    last = max(biases, key=lambda key: [int(n) for n in re.findall(r"\d+", key)])
+    last = max(weights, key=lambda key: [int(n) for n in re.findall(r"\d+", key)])
     return len(state[last])
 
 

@@ -85,23 +85,14 @@ def block_cnn(
     return nn.Sequential(*adapter, *layers, *pool, nn.Linear(inputs, classes))
 
 
-def resnet32(channels: int = 3, classes: int = 10) -> nn.Sequential:
+def resnet32(filters: int = 16) -> nn.Sequential:
     """Build the CIFAR ResNet of 32 layers: 0.47 M parameters."""
-    return block_cnn(blocks=5, filters=16, skip=True, stages=3, channels=channels, classes=classes)
+    return block_cnn(blocks=5, filters=filters, skip=True, stages=3)
 
 
-def wide_resnet14_2(channels: int = 3, classes: int = 10) -> nn.Sequential:
+def wide_resnet14_2(filters: int = 16) -> nn.Sequential:
     """Build the pre-activation WideResNet of 14 layers, twice as wide: 0.69 M parameters."""
-    return block_cnn(
-        blocks=2,
-        filters=16,
-        skip=True,
-        stages=3,
-        widen=2,
-        pre_activation=True,
-        channels=channels,
-        classes=classes,
-    )
+    return block_cnn(blocks=2, filters=filters, skip=True, stages=3, widen=2, pre_activation=True)
 
 
 def _shortcut(inputs: int, outputs: int, stride: int, normed: bool) -> nn.Module:

@@ -6,9 +6,8 @@ The larger one is trained once per machine by a recipe of its own, or given with
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -22,17 +21,12 @@ from trainables.classify import Loss, Normalise, Recipe, classify, restored, tru
 from trainables.data.cifar10 import CIFAR10
 from trainables.data.images import ImageData, load
 from trainables.errors import UserError
-from trainables.models.residual import block_cnn
+from trainables.models.residual import block_cnn, resnet32, wide_resnet14_2
 from trainables.run import Loop, Predictor, Run, Truth, seed_everything
 from trainables.teacher import trained_once
 
-TEACHERS: Mapping[str, partial[nn.Sequential]] = MappingProxyType(
-    {
-        "resnet32": partial(block_cnn, blocks=5, stages=3, skip=True),
-        "wide_resnet14_2": partial(
-            block_cnn, blocks=2, stages=3, widen=2, skip=True, pre_activation=True
-        ),
-    }
+TEACHERS: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
+    {"resnet32": resnet32, "wide_resnet14_2": wide_resnet14_2}
 )
 
 
@@ -191,7 +185,7 @@ def _own_teacher(config: Config, run: Run, data: ImageData) -> nn.Module:
 
     def untrained() -> nn.Module:
         seed_everything(recipe.seed)
-        return TEACHERS[config.teacher](filters=config.teacher_filters)
+        return TEACHERS[config.teacher](config.teacher_filters)
 
     folder = trained_once(
         config.teacher,

@@ -48,8 +48,9 @@ def finetune(
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         first = next(reports) * steps
-        for rows in stream(len(train), batch_size, seed, first, steps):
-            chosen = train.rows[rows.to(device)]
+        # All at once: a copy to the device per batch would have the host wait for it.
+        places = torch.stack(list(stream(len(train), batch_size, seed, first, steps)))
+        for chosen in train.rows[places.to(device)]:
             yield train.pixels.index_select(0, chosen), train.labels[chosen]
 
     def measure(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from trainables.classify import restored
 from trainables.data import photos
 from trainables.data.images import ImageData, Source
 from trainables.errors import UserError
-from trainables.models.backbones import Origin, backbone, unfreeze_last
+from trainables.models.backbones import Origin, backbone, check_size, unfreeze_last
 from trainables.run import Predictor, Run
 
 
@@ -80,6 +80,7 @@ def pretrained(
     classes: int,
     run: Run | None,
     *,
+    size: int,
     origin: Origin,
     unfrozen: int | None,
     hidden: int = 0,
@@ -90,7 +91,8 @@ def pretrained(
 
     With None, or where nothing is pretrained, all layers learn. Without a run, which is to be
     filled from a checkpoint, on made-up data and in a probe the weights are random, whatever the
-    origin: none of them needs any. `instead` tells what to do without the weights.
+    origin: none of them needs any. `instead` tells what to do without the weights. Raises
+    UserError where these cannot be had, or the network takes no images of size x size.
     """
     real = run is not None and run.source == "real" and run.share == 1
     model = backbone(
@@ -103,6 +105,8 @@ def pretrained(
         download=run is not None and run.download,
         instead=instead,
     )
+    if run is not None:
+        check_size(model, size)
     head = 2 if hidden > 0 else 1
     unfreeze_last(model, None if origin == "none" or unfrozen is None else head + unfrozen)
     return model

@@ -1,5 +1,6 @@
 """torchvision's classifiers with a new head, and weights from a folder, in every usual format."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -10,21 +11,37 @@ from trainables.errors import UserError
 from trainables.models.backbones import (
     backbone,
     check_size,
+    classes_in,
     expected,
     find,
     read,
+    replace_head,
     unfreeze_last,
 )
 from trainables.models.convnet import convnet, small_cnn
 
+FAMILIES = (
+    *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3"),
+    *("maxvit_t", "mnasnet0_5", "mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5"),
+    *("squeezenet1_1", "swin_t", "vgg11", "vit_b_16"),
+)
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_0"])
-def test_heads_are_replaced_or_refused(name: str) -> None:
-    if name == "squeezenet1_0":  # its head is a convolution
-        with pytest.raises(UserError, match="no linear head"):
-            backbone(name, 7)
-        return
-    assert backbone(name, 7).eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_gets_another_head(name: str) -> None:
+    side = 299 if name == "inception_v3" else 224
+    with torch.device("meta"):
+        assert classes_in(backbone(name, 9).state_dict()) == 9
+        model = backbone(name, 7, hidden=5).eval()
+        assert model(torch.zeros(2, 3, side, side)).shape == (2, 7)
+    unfreeze_last(model, 2)
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    assert [weight.shape[0] for weight in learning] == [5, 5, 7, 7]
+
+
+def test_a_network_without_a_head_is_refused() -> None:
+    with pytest.raises(UserError, match=r"no linear head called fc, .*it has 0"):
+        replace_head(torch.nn.Sequential(torch.nn.ReLU()), 7)
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pth", "places365"])
@@ -37,8 +54,12 @@ def test_weights_come_from_a_folder(tmp_path: Path, form: str) -> None:
     elif form == "pth":
         torch.save(state, tmp_path / "resnet18_imagenet.pth")
     else:
-        wrapped = {"state_dict": {f"module.{key}": value for key, value in state.items()}}
-        torch.save(wrapped, tmp_path / "resnet18_places365.pth.tar")
+        # As Places365 is published: by an old torch, from within DataParallel, without counters.
+        inner = {f"module.{k}": v for k, v in state.items() if "num_batches_tracked" not in k}
+        wrapped = {"epoch": 90, "arch": "resnet18", "state_dict": OrderedDict(inner)}
+        wrapped["best_prec1"] = torch.tensor(54.7)
+        path = tmp_path / "resnet18_places365.pth.tar"
+        torch.save(wrapped, path, _use_new_zipfile_serialization=False)
     origin = "places365" if form == "places365" else "imagenet"
     model = backbone("resnet18", 5, origin, tmp_path)  # type: ignore[arg-type]
     assert torch.equal(model.state_dict()["conv1.weight"], state["conv1.weight"])
@@ -49,8 +70,15 @@ def test_missing_weights_say_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"resnet50_places365\.pth\.tar"):
         backbone("resnet50", 5, "places365", tmp_path)
     (tmp_path / "resnet18.pth").write_bytes(b"torn")
-    with pytest.raises(UserError, match="cannot be read as weights"):
+    with pytest.raises(UserError, match="cannot be read as weights: other things"):
         backbone("resnet18", 5, "imagenet", tmp_path)
+    torch.save(torch.nn.ReLU(), tmp_path / "resnet18.pth")
+    with pytest.raises(UserError, match=r"other things than tensors(.|\n)*state_dict\(\)"):
+        backbone("resnet18", 5, "imagenet", tmp_path)
+    for wrong in (torch.zeros(3), {"epoch": 3}, {"state_dict": [torch.zeros(3)]}):
+        torch.save(wrong, tmp_path / "resnet18.pth")
+        with pytest.raises(UserError, match="holds no weights by name"):
+            backbone("resnet18", 5, "imagenet", tmp_path)
     with pytest.raises(UserError, match="no classifier 'resnet1'"):
         backbone("resnet1", 5)
 
@@ -105,10 +133,14 @@ def test_a_head_may_have_a_hidden_layer() -> None:
 def test_torchvisions_own_file_and_names_with_dots(tmp_path: Path) -> None:
     name = "resnet18-f37072fd.pth"
     torch.save(
-        {"denselayer1.norm.1.weight": torch.ones(1), "aux1.fc": torch.ones(1)}, tmp_path / name
+        {
+            "features.module.denselayer1.norm.1.weight": torch.ones(1),
+            "aux1.fc": torch.ones(1),
+        },
+        tmp_path / name,
     )
     assert find("resnet18", "imagenet", tmp_path) == tmp_path / name
-    assert set(read(tmp_path / name)) == {"denselayer1.norm1.weight"}
+    assert set(read(tmp_path / name)) == {"features.denselayer1.norm1.weight"}
     with pytest.raises(UserError, match=r"f37072fd\.pth does not hold the weights of resnet18"):
         backbone("resnet18", 5, "imagenet", tmp_path)
 

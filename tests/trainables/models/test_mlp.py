@@ -27,9 +27,13 @@ def test_dropout_follows_every_hidden_layer_and_no_other() -> None:
     assert nn.Dropout not in [type(layer) for layer in mlp(4, (3, 2), 1)]
 
 
-def test_computes_what_it_says() -> None:
-    model = mlp(4, (3,), 2)
-    first, last = model[1], model[3]
-    inputs = torch.randn(5, 4)
-    expected = (inputs @ first.weight.T + first.bias).clamp(min=0) @ last.weight.T + last.bias
-    assert torch.allclose(model(inputs), expected, atol=1e-6)
+def test_it_agrees_with_torchvisions() -> None:
+    from trainables import torchvision_operators  # noqa: F401 - before torchvision
+    from torchvision.ops import MLP  # isort: skip
+
+    ours, theirs = mlp(12, (5, 3), 2), MLP(12, [5, 3, 2])
+    weights = zip(theirs.parameters(), ours.parameters(), strict=True)
+    for their, our in weights:
+        their.data.copy_(our.data)
+    inputs = torch.randn(7, 12)
+    assert torch.allclose(ours(inputs), theirs(inputs), atol=1e-6)

@@ -22,6 +22,18 @@ def test_a_non_local_block_agrees_with_a_loop_over_positions() -> None:
     assert torch.allclose(block(images), images + block.out(mixed), atol=1e-5)
 
 
+def test_its_blocks_agree_with_torchvisions_vgg() -> None:
+    from trainables import torchvision_operators  # noqa: F401 - before torchvision
+    from torchvision.models import vgg  # isort: skip
+
+    torch.manual_seed(0)
+    theirs = vgg.make_layers([64, 64, "M", 128, 128, "M"])
+    ours = encoder(filters=64, blocks=2, dropout=0.0, batch_norm=False)
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.randn(2, 3, 16, 16)
+    assert torch.allclose(ours(images), theirs(images), atol=1e-5)
+
+
 def test_a_new_non_local_block_changes_nothing() -> None:
     images = torch.randn(2, 6, 3, 4)
     assert torch.equal(NonLocal(6)(images), images)

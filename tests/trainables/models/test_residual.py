@@ -61,6 +61,25 @@ def test_pre_activation_passes_its_input_on_unchanged() -> None:
     assert torch.equal(block(images), images)
 
 
+def test_blocks_agree_with_a_stage_of_torchvisions_resnet() -> None:
+    from trainables import torchvision_operators  # noqa: F401 - before torchvision
+    from torchvision.models import resnet18  # isort: skip
+
+    torch.manual_seed(0)
+    theirs = resnet18().layer2
+    for norm in (m for m in theirs.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    ours = nn.Sequential(Block(64, 128, 2, skip=True), Block(128, 128, 1, skip=True))
+    names = {"conv1": "first", "bn1": "first_norm", "conv2": "second", "bn2": "second_norm"}
+    names["downsample"] = "shortcut"
+    parts = ((key.split(".", 2), value) for key, value in theirs.state_dict().items())
+    ours.load_state_dict({f"{n}.{names[of]}.{rest}": v for (n, of, rest), v in parts})
+    images = torch.randn(4, 64, 12, 12)
+    assert torch.allclose(ours(images), theirs(images), atol=1e-5)
+    assert torch.allclose(ours.eval()(images), theirs.eval()(images), atol=1e-5)
+
+
 @pytest.mark.parametrize("model", [resnet32(), wide_resnet14_2()])
 def test_teachers_learn(model: nn.Module) -> None:
     logits = model(torch.randn(4, 3, 32, 32))

@@ -40,7 +40,7 @@ def test_parameters_are_the_published_ones() -> None:
 
     assert millions(network(Config())) == "0.08"
     published = {"resnet32": "0.47", "wide_resnet14_2": "0.69"}
-    assert {name: millions(build(filters=16)) for name, build in TEACHERS.items()} == published
+    assert {name: millions(build(16)) for name, build in TEACHERS.items()} == published
 
 
 def test_the_loss_is_what_one_computes_by_hand() -> None:

@@ -35,7 +35,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source model of one's own, as `trainables.train --out` writes it."""
     folder = tmp_path_factory.mktemp("source")
     values = {"stage": "source", "epochs": 1, "batch_size": 256}
-    remember(folder, load("svhn_transfer"), values)
+    remember(folder, load("svhn_transfer"), Config(**values), None)  # type: ignore[arg-type]
     finish(Config(**values), run(folder / "cache", folder=folder))  # type: ignore[arg-type]
     return folder
 
@@ -92,7 +92,7 @@ def test_a_given_source_takes_the_place_of_ones_own(tmp_path: Path, source: Path
 
 def test_a_source_that_has_seen_the_new_digits_is_refused(tmp_path: Path) -> None:
     space = load("svhn_rate")
-    remember(tmp_path, space, {})
+    remember(tmp_path, space, space.config(), None)
     finish(space.config(), run(tmp_path, folder=tmp_path), "svhn_rate")
     prepare = load("svhn_transfer").prepare
     assert prepare is not None
