@@ -7,8 +7,9 @@ import importlib.metadata
 import json
 import shlex
 import shutil
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,13 @@ from reports.safe import redacted
 from reports.search import ReportError, Search, TrialRecord
 from reports.winner import accuracy_on_record, choose, data_sizes, open_test
 
-NEEDED = ("torch", "safetensors", "pyarrow", "numpy", "pandas", "filelock", "pillow")
-"""Packages that the served model imports, at the versions that made it."""
+NEEDED = (
+    *("torch", "safetensors", "pyarrow", "numpy", "pandas", "scipy", "filelock", "rich"),
+    "pillow",
+)
+"""Packages that the code of any served model imports."""
+SOME_NEED = ("torchvision", "transformers", "tokenizers", "peft")
+"""Packages that are needed where restoring a model and asking it once has imported them."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,12 @@ def export(tracker: Tracker, search: Search, what: Exported, space: str, name: s
         predictors = [
             models.restored(space, trial.params, folder / _folder(trial)) for trial in trials
         ]
-        _describe(folder, space, what)
+        if len(trials) > 1 and not predictors[0].classes:
+            raise ReportError(
+                f"The models of {search.name} answer with texts, and there is no average of these"
+                f".\nExport one of them: --members {trials[0].number}"
+            )
+        _describe(folder, space, what, carried(predictors, folder))
         text = card(
             search,
             [(trial, weight) for trial, weight, _ in what.members],
@@ -142,7 +153,26 @@ def _folder(trial: TrialRecord) -> str:
     return f"{trial.number:03d}" if trial.of is None else f"rerun-{trial.number:03d}"
 
 
-def _describe(folder: Path, space: str, what: Exported) -> None:
+def carried(predictors: Sequence[models.Predictor], folder: Path) -> list[dict[str, str]]:
+    """Copy what models need beside their checkpoints, such as a pretrained encoder, only once.
+
+    Gives for each of them the folders below `folder`, by the hyperparameters that name them.
+    """
+    places: dict[tuple[Path, ...], str] = {}
+    for predictor in predictors:
+        for name, files in predictor.files.items():
+            if files in places:
+                continue
+            places[files] = f"{name}-{len(places)}"
+            (folder / places[files]).mkdir()
+            for file in files:
+                shutil.copyfile(file, folder / places[files] / file.name)
+    return [{name: places[files] for name, files in p.files.items()} for p in predictors]
+
+
+def _describe(
+    folder: Path, space: str, what: Exported, files: Sequence[Mapping[str, str]]
+) -> None:
     if space.endswith(".py"):
         shutil.copy(space, folder / "space.py")
     description = {
@@ -154,8 +184,9 @@ def _describe(folder: Path, space: str, what: Exported) -> None:
                 "weight": weight,
                 "temperature": temperature,
                 "params": dict(trial.params),
+                "files": dict(beside),
             }
-            for trial, weight, temperature in what.members
+            for (trial, weight, temperature), beside in zip(what.members, files, strict=True)
         ],
     }
     (folder / "members.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
@@ -203,7 +234,7 @@ def _register(
             ],
             signature=ModelSignature(inputs=inputs),
             input_example=example,
-            pip_requirements=[f"{p}=={importlib.metadata.version(p)}" for p in NEEDED],
+            pip_requirements=needed(predictor),
             registered_model_name=name,
             metadata={"space": search.space, "search": search.name},
         )
@@ -212,3 +243,10 @@ def _register(
     client = mlflow.MlflowClient()
     client.update_model_version(name, version, description=text[:5000])
     return f"models:/{name}/{version}"
+
+
+def needed(predictor: models.Predictor) -> list[str]:
+    """List the packages that a restored model imports, at the versions that made it."""
+    predictor(predictor.example)
+    imported = [package for package in SOME_NEED if package in sys.modules]
+    return [f"{p}=={importlib.metadata.version(p)}" for p in (*NEEDED, *imported)]

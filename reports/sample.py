@@ -62,12 +62,12 @@ def _number(text: str) -> int:
 def _share(text: str) -> float:
     if not 0 <= (value := float(text)) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is negative, or no number")
-    return value
+    return value if value >= 1e-6 else 0.0  # by which a float32 could not be divided
 
 
 def _count(text: str) -> int:
-    if (value := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
+    if not 0 <= (value := int(text)) < 2**63:
+        raise argparse.ArgumentTypeError(f"{text} is negative, or has over 63 bits")
     return value
 
 

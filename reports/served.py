@@ -1,7 +1,7 @@
 """The model that an export registers: MLflow runs this file where the model is loaded.
 
-It holds no state of its own. Beside it lie the code of the spaces, `members.json` and a
-checkpoint per member; nothing is unpickled.
+It holds no state of its own. Beside it lie the code of the spaces, `members.json`, a checkpoint
+per member and what pretrained encoders these need; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ class Members(PythonModel):
         """Restore every member from its checkpoint."""
         from reports.models import restored
 
-        folder = Path(context.artifacts["members"])
+        folder = Path(context.artifacts["members"]).resolve()
         self.description = json.loads((folder / "members.json").read_text(encoding="utf-8"))
         own = folder / "space.py"
         space = str(own) if own.exists() else self.description["space"]
-        self.members = [
-            (member, restored(space, member["params"], folder / member["folder"]))
-            for member in self.description["members"]
-        ]
+        self.members = []
+        for member in self.description["members"]:
+            beside = {name: str(folder / place) for name, place in member["files"].items()}
+            params = {**member["params"], **beside}
+            self.members.append((member, restored(space, params, folder / member["folder"])))
 
     def predict(
         self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Give per input the label, its confidence and the probability of every class.
 
-        A model that answers gives the answers alone; of several the first one's.
+        A model that answers with texts gives these alone.
         """
         example = self.members[0][1].example
         inputs = np.asarray(model_input).astype(example.dtype)

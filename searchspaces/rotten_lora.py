@@ -4,7 +4,8 @@ Full fine-tuning against low-rank adapters (Hu et al., 2021) by rank and by the 
 matrices that they are put on, on Rotten Tomatoes (Pang and Lee, 2005). Adapters want about ten
 times the learning rate of full fine-tuning, so it is searched for each on its own. The published
 numbers are of DistilBERT: `--set encoder=distilbert-base-uncased` repeats them; without a hub
-the default encoder comes as a package.
+the default encoder comes as a package. How many trials share a GPU depends on the encoder:
+`--gpus-per-trial auto` measures it.
 """
 
 from __future__ import annotations

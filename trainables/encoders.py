@@ -44,9 +44,18 @@ class Encoder:
         """Tell its configuration, vocabulary and weights from all others."""
         if self.folder is None:
             return {"drawn": self.name}
-        kept = ("config.json", "tokenizer.json", "vocab.txt")
-        files = [*_weights(self.folder), *(self.folder / name for name in kept)]
-        return {path.name: caches.content_hash(path, cache) for path in files if path.is_file()}
+        kept = ("config.json", "tokenizer.json", "vocab.*", "merges.txt", "*.model")
+        files = [path for name in kept for path in sorted(self.folder.glob(name))]
+        files += _weights(self.folder)
+        return {path.name: caches.content_hash(path, cache) for path in files}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it takes to load it elsewhere; a tiny one takes nothing."""
+        if self.folder is None:
+            return ()
+        found = {path for pattern in FILES for path in self.folder.glob(pattern)}
+        return tuple(sorted(path for path in found if path.is_file()))
 
 
 def found(name: str, *, made_up: bool = False, download: bool = True) -> Encoder:
@@ -88,7 +97,7 @@ def repository(encoder: Encoder) -> str:
 
 
 def tokenizer(encoder: Encoder) -> Any:
-    """Load an encoder's tokenizer."""
+    """Load an encoder's tokenizer; raises UserError for one that knows no words."""
     transformers = _transformers()
     if encoder.folder is None:
         letters = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -96,11 +105,24 @@ def tokenizer(encoder: Encoder) -> Any:
         pieces = [*special, *letters, *(f"##{letter}" for letter in letters)]
         return transformers.BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)})
     try:
-        return transformers.AutoTokenizer.from_pretrained(
+        found = transformers.AutoTokenizer.from_pretrained(
             encoder.folder, local_files_only=True, trust_remote_code=False
         )
+        knows = reads(found)
     except Exception as error:  # the library raises whatever its parts do
         raise _unusable(encoder, error) from error
+    if not knows:
+        raise UserError(
+            f"the encoder in {encoder.folder} has a tokenizer without words: tokenizer.json or "
+            "the files of its vocabulary are missing\n"
+            "copy the whole encoder, or name another: --set encoder=NAME-or-folder"
+        )
+    return found
+
+
+def reads(tokenizer: Any) -> bool:
+    """Tell whether a tokenizer has a vocabulary; without its files transformers makes up none."""
+    return not set(tokenizer("a 1.")["input_ids"]) <= set(tokenizer.all_special_ids)
 
 
 def body(encoder: Encoder) -> nn.Module:

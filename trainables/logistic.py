@@ -14,8 +14,9 @@ def one_against_rest(
 
     Minimises what scikit-learn's OneVsRestClassifier(LogisticRegression(C)) does, but all classes
     share each pass over the vectors, and steps are taken where the curvature at zero, a bound for
-    that everywhere (Boehning and Lindsay, 1988), is one in all directions. The vectors of
-    encoders are so lopsided that scikit-learn needs up to thirty times as long.
+    that everywhere (Boehning and Lindsay, 1988), is one in all directions. On one core and the
+    vectors of AG News by all-MiniLM-L6-v2 (21,598 of 384 numbers, 0.1 to 0.5 s) scikit-learn
+    took 0.5 to 3 times as long, and 6 to 8 times with two of the numbers made ten times as large.
     """
     from scipy.linalg import cholesky, solve_triangular
     from scipy.optimize import minimize

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from trainables import torchvision_operators  # noqa: F401 - transformers imports torchvision
+from trainables.encoders import reads
 from trainables.errors import UserError
 
 
@@ -61,6 +62,8 @@ def _loaded(name: str) -> tuple[Any, Any]:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             name, use_safetensors=True, trust_remote_code=False
         )
+        if not reads(tokenizer):
+            raise ValueError("its tokenizer has no words, since files of it are missing")
     except Exception as error:  # the library raises whatever its parts do
         raise UserError(_missing(name, f"{type(error).__name__}: {error}")) from error
     return tokenizer, model

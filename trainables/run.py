@@ -86,7 +86,8 @@ class Predictor:
     Called with a batch like it, gives probabilities (n, classes), columns in the order of
     `classes`, or answers (n,). `network`, where there is one, is the differentiable module from
     a batch of raw inputs (of images: pixels in 0..255, uint8 or float) to logits. `write` goes
-    on after a prompt: it takes `length`, `temperature`, `top_k` and `seed`.
+    on after a prompt: it takes `length`, `temperature`, `top_k` and `seed`. `files` are what it
+    needs beside its checkpoint, by the hyperparameter whose value is a folder of them.
     """
 
     predict: Callable[[np.ndarray], np.ndarray]
@@ -94,6 +95,7 @@ class Predictor:
     classes: tuple[str, ...] = ()
     network: torch.nn.Module | None = None
     write: Callable[..., str] | None = None
+    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         return self.predict(inputs)
@@ -113,6 +115,8 @@ def finite(metrics: Metrics) -> bool:
 
 def seed_everything(seed: int) -> torch.Generator:
     """Seed Python, NumPy and torch, and give a generator (CPU) with the same seed."""
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed={seed} is not a whole number from 0 to {2**63 - 1}")
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)

@@ -86,7 +86,7 @@ def shuffled(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> lis
 
     They depend on nothing but seed and epoch.
     """
-    generator = np.random.default_rng([seed, epoch])
+    generator = np.random.default_rng([seed % 2**32, epoch])
     order = generator.permutation(len(lengths))
     bucket = BUCKET * batch_size
     batches = []

@@ -1,19 +1,29 @@
 """An export: what it says of the test set, whose code it runs, and where its files go."""
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from reports.export import Exported, _describe, chosen, on_test
+from reports import export, models
+from reports.export import Exported, _describe, carried, chosen, needed, on_test
 from reports.records import read_search
 from reports.restoring import space_of
 from reports.search import ReportError, TrialRecord
+from reports.served import Members
+from searchspaces.rotten_lora import Config, train
 from tests.reports.made import openings, search, trial
 from tests.reports.test_confirmation import rerun
+from trainables import encoders
+from trainables.encoders import Encoder
+from trainables.run import Predictor, Run
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -70,6 +80,49 @@ def test_a_space_of_our_own_needs_no_file(client: MlflowClient, write_search: Wr
 def test_no_name_of_the_servers_becomes_a_path(tmp_path: Path) -> None:
     one = TrialRecord("id", "../../elsewhere", 7, "complete")
     again = TrialRecord("id2", "/absolute", 7, "complete", of=3)
-    _describe(tmp_path, "digits", Exported(((one, 0.5, 1.0), (again, 0.5, 1.0))))
+    _describe(tmp_path, "digits", Exported(((one, 0.5, 1.0), (again, 0.5, 1.0))), ({}, {}))
     told = json.loads((tmp_path / "members.json").read_text())
     assert [member["folder"] for member in told["members"]] == ["007", "rerun-007"]
+
+
+def test_an_encoder_goes_along_once_and_is_not_missed_where_it_came_from(tmp_path: Path) -> None:
+    tiny, place, members = Encoder("tiny", None), tmp_path / "encoder", tmp_path / "members"
+    encoders.body(tiny).save_pretrained(place)  # type: ignore[operator]
+    encoders.tokenizer(tiny).save_pretrained(place)
+    (place / "pytorch_model.bin").write_bytes(b"pickled")
+    config = Config(encoder=str(place), batch_size=16, epochs=1)
+    run = Run(reports=1, metric="validation_accuracy", source="made-up", cache=tmp_path)
+    run.folder = tmp_path
+    for metrics in train(config, run):
+        run.record(metrics)
+    params = {name: str(value) for name, value in asdict(config).items()}
+    trials = [TrialRecord("id", "", n, "complete", params=params) for n in (0, 1)]
+    for name in ("000", "001"):
+        shutil.copytree(tmp_path / "best", members / name)
+    one, other = (models.restored("rotten_lora", params, tmp_path / "best") for _ in trials)
+    what = Exported(((trials[0], 0.5, 1.0), (trials[1], 0.5, 1.0)))
+    _describe(members, "rotten_lora", what, carried([one, other], members))
+    copied = {path.name for path in (members / "encoder-0").iterdir()}
+    assert copied == {path.name for path in place.iterdir()} - {"pytorch_model.bin"}
+    assert not (members / "encoder-1").exists()
+    assert {"transformers", "tokenizers", "peft"} < {n.partition("==")[0] for n in needed(one)}
+
+    texts = np.array(["what a film", "no"], dtype=object)
+    expected = one(texts)
+    shutil.rmtree(place)
+    served = Members()
+    served.load_context(SimpleNamespace(artifacts={"members": str(members)}))
+    table = served.predict(None, texts)
+    np.testing.assert_allclose(table[["p_neg", "p_pos"]], expected, atol=1e-6)
+
+
+def test_answers_have_no_average(
+    client: MlflowClient, write_search: Write, some_trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_search(some_trials)
+    found = read_search(client, "digits")
+    monkeypatch.setattr(export, "weights", lambda *given: True)
+    says = Predictor(lambda questions: questions, np.array(["1 + 1"], dtype=object))
+    monkeypatch.setattr(models, "restored", lambda *given: says)
+    with pytest.raises(ReportError, match=r"no average of these\.\nExport one.*--members 3"):
+        export.export(client, found, chosen(found, [3, 5]), "mathematics_rnn", "name")

@@ -102,6 +102,22 @@ def test_a_text_that_is_too_long_is_refused(
     assert "64 tokens at most" in capsys.readouterr().err
 
 
+def test_a_model_without_words_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    assert main(["sample", str(tmp_path)]) == 2
+    assert "its tokenizer has no words" in capsys.readouterr().err
+
+
+def test_numbers_beyond_the_machine_s_are_refused_or_taken_for_none(folder: Path) -> None:
+    words = ["sample", str(folder), "--prompt", "nel", "--length", "4"]
+    assert main([*words, "--temperature", "1e-320"]) == 0
+    with pytest.raises(SystemExit):
+        main([*words, "--seed", str(2**64)])
+
+
 def test_pickled_weights_are_not_read(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ ARCHITECTURES = {
     "Roberta": (SMALL, ("query", "key", "value", "output.dense")),
     "MPNet": (SMALL, ("attn.q", "attn.k", "attn.v", "attn.o")),
     "Electra": (SMALL, ("query", "key", "value", "output.dense")),
+    "DebertaV2": (SMALL, ("query_proj", "key_proj", "value_proj", "attention.output.dense")),
     "Albert": (SMALL, ("query", "key", "value", "attention.dense")),
 }
 

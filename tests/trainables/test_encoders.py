@@ -88,6 +88,13 @@ def test_folders_that_cannot_be_used_are_refused(
         encoders.body(encoders.found(str(tmp_path)))
 
 
+def test_a_tokenizer_without_words_is_refused(folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    with pytest.raises(UserError, match="without words"):
+        encoders.tokenizer(encoders.found(str(tmp_path)))
+
+
 def test_pickled_weights_are_no_encoder(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     torch.save({}, tmp_path / "pytorch_model.bin")

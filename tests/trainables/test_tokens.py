@@ -55,3 +55,4 @@ def test_batches_follow_from_seed_and_epoch() -> None:
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3)
     assert order(1, 2) != order(2, 2)
+    assert order(-1, 2) != order(1, 2)

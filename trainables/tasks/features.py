@@ -127,12 +127,8 @@ def scores(split: str, head: nn.Linear, vectors: np.ndarray, labels: np.ndarray)
 
 
 def restored(config: Settings, classes: tuple[str, ...], folder: Path) -> Predictor:
-    """Give encoder and classifier as one: texts (objects of type str, n) to probabilities.
-
-    The encoder lies in `folder`, as an export puts it there, or is found by its name.
-    """
-    beside = folder / "encoder"
-    encoder = encoders.found(str(beside.resolve()) if beside.is_dir() else config.encoder)
+    """Give encoder and classifier as one: texts (objects of type str, n) to probabilities."""
+    encoder = encoders.found(config.encoder)
     body, tokenizer = encoders.body(encoder), encoders.tokenizer(encoder)
     width: int = body.config.hidden_size  # type: ignore[union-attr,assignment]
     head = nn.Linear(width, len(classes))
@@ -148,4 +144,5 @@ def restored(config: Settings, classes: tuple[str, ...], folder: Path) -> Predic
         vectors = encoded(body, tokenizer, texts.tolist(), torch.device("cpu"))
         return probabilities(head, scaled(vectors[config.pooling], config.scaling))
 
-    return Predictor(predict, np.array(["a text"], dtype=object), classes)
+    files = {"encoder": encoder.files} if encoder.files else {}
+    return Predictor(predict, np.array(["a text"], dtype=object), classes, files=files)

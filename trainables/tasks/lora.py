@@ -206,12 +206,8 @@ def describe(model: Classifier, path: Path) -> None:
 
 
 def restored(config: Settings, classes: tuple[str, ...], folder: Path) -> Predictor:
-    """Give the trained classifier: texts (objects of type str, n) to probabilities.
-
-    The encoder lies in `folder`, as an export puts it there, or is found by its name.
-    """
-    beside = folder / "encoder"
-    encoder = encoders.found(str(beside.resolve()) if beside.is_dir() else config.encoder)
+    """Give the trained classifier: texts (objects of type str, n) to probabilities."""
+    encoder = encoders.found(config.encoder)
     model, _ = build(config, encoder, len(classes))
     checkpoint.load_module(model, folder)
     tokenizer = encoders.tokenizer(encoder)
@@ -224,4 +220,5 @@ def restored(config: Settings, classes: tuple[str, ...], folder: Path) -> Predic
         cpu = torch.device("cpu")
         return logits_of(model, of, lengths, tokenizer.pad_token_id, cpu).softmax(1).numpy()
 
-    return Predictor(predict, np.array(["a text"], dtype=object), classes)
+    files = {"encoder": encoder.files} if encoder.files else {}
+    return Predictor(predict, np.array(["a text"], dtype=object), classes, files=files)
