@@ -84,7 +84,7 @@ def _files(
     for name, content in report.files.items():
         (out / "figures").mkdir(exist_ok=True)
         (out / "figures" / name).write_bytes(content)
-    tables = write_tables(report.text, found.search, out / "tables")
+    tables = write_tables(report.text, found.search, out / "tables", report.tables)
     (out / "report.md").write_text(report.text, encoding="utf-8")
     page = html(report.text, out)
     if options.html:

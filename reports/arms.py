@@ -14,7 +14,14 @@ from reports.groups import Group, name_of, natural, numbers
 from reports.search import Curve, Search, TrialRecord
 from reports.statistics import finite, smoothed
 from reports.style import empty_figure, log_axis, score_axis, style, words
-from reports.tables import is_share
+from reports.tables import (
+    Table,
+    is_share,
+    markdown,
+    score_text,
+    value_text,
+    without_empty_columns,
+)
 
 MOST = 12  # settings that one figure can hold apart
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000", "#8c6d31")
@@ -75,6 +82,30 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
         return ()
     steps = sorted(set.intersection(*(set(of) for of in values)))
     return tuple((step, float(np.mean([of[step] for of in values]))) for step in steps)
+
+
+def arms_table(
+    search: Search, found: Sequence[Group], trials: Sequence[TrialRecord]
+) -> str | None:
+    """How far every setting came: its mean curve at the first and the last of its reports.
+
+    None where no mean has two reports.
+    """
+    curves = {trial.number: trial.curves.get(search.metric, ()) for trial in trials}
+    rows = []
+    for group in natural(found):
+        mean = mean_curve([_drawable(curves.get(t.number, ())) for t in group.trials])
+        if len(mean) > 1:
+            (_, first), (_, last) = mean[0], mean[-1]
+            times = f"{last / first:.3g} ×" if first > 0 and last > 0 else ""
+            ends = (score_text(value, search.metric) for value in (first, last))
+            rows.append((*map(value_text, group.values), *ends, times))
+    if not rows:
+        return None
+    about = ("at the first report", "at the last", "last over first")
+    align = "l" * len(search.compare) + "rrr"
+    table = without_empty_columns(Table((*search.compare, *about), tuple(rows), align))
+    return f"Means of `{search.metric}` over seeds:\n\n{markdown(table)}"
 
 
 def _draw(

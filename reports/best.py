@@ -90,9 +90,13 @@ def _trial_row(
         _interval(metrics.get("score"), n),
         f"{metrics['best_report']:.0f}" if "best_report" in metrics else "",
         f"{metrics['parameters']:,.0f}" if "parameters" in metrics else "",
-        f"{metrics['device_seconds']:,.3g}" if "device_seconds" in metrics else "",
+        _seconds(metrics.get("device_seconds")),
         *(value_text(trial.params.get(name, "")) for name in names),
     )
+
+
+def _seconds(found: float | None) -> str:
+    return "" if found is None else f"{found:,.0f}" if found >= 100 else f"{found:.3g}"
 
 
 def _interval(score: float | None, n: int | None) -> str:
@@ -118,8 +122,8 @@ def against_default(search: Search, choice: Choice, validation: int | None) -> s
     by = f"{abs(gain) * 100:.2f} points" if is_share(search.metric) else f"{abs(gain):.4g}"
     verdict = "beats" if gain > 0 else "does not beat" if gain < 0 else "only equals"
     text = (
-        f"The winner **{verdict} the default** configuration (trial 0, {default.outcome}) on "
-        f"validation: {score_text(ours, search.metric)} against "
+        f"The winner **{verdict} the default** configuration (trial 0, {default.outcome}) by the "
+        f"metric of the search: {score_text(ours, search.metric)} against "
         f"{score_text(theirs, search.metric)}, a difference of {by}."
     )
     if is_share(search.metric) and validation and 0 <= ours <= 1:
@@ -132,7 +136,7 @@ def against_default(search: Search, choice: Choice, validation: int | None) -> s
     rows = tuple(
         (name, value_text(winner.params.get(name, "")), value_text(default.params.get(name, "")))
         for name in varied(search)
-        if winner.params.get(name) != default.params.get(name)
+        if name != "seed" and winner.params.get(name) != default.params.get(name)
     )
     if rows:
         text += "\n\n" + markdown(Table(("hyperparameter", "winner", "default"), rows, "lrr"))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 from scipy.stats import t as student
 
+from reports.groups import enqueued
 from reports.search import Search, TrialRecord
 from reports.sections import Section, picture
 from reports.statistics import finite
@@ -25,7 +26,12 @@ Floats = NDArray[np.float64]
 
 
 def section(search: Search) -> Section | None:
-    """The curve for random trials, the best so far for others; None with under two scores."""
+    """The curve for random trials, the best so far for others.
+
+    None with under two scores, or where all was planned and the order of trials says nothing.
+    """
+    if len(enqueued(search)) == len(search.trials):
+        return None
     trials = [t for t in search.trials if t.outcome != "unfinished"]
     if sum(finite(t.metrics.get("score")) for t in trials) < 2:
         return None

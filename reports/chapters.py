@@ -21,7 +21,7 @@ from reports import (
 from reports import ensemble as ensembles
 from reports.best import against_default, best_trials
 from reports.failures import failures
-from reports.groups import groups
+from reports.groups import enqueued, groups
 from reports.markdown import Findings, Report, assembled, provenance, test_set
 from reports.openings import INTACT, read_openings, read_seal
 from reports.outcomes import outcomes
@@ -84,6 +84,8 @@ def _answers(tracker: Tracker, found: Findings, choice: Choice) -> Iterator[Chap
 
 def _pictures(tracker: Tracker, search: Search, choice: Choice) -> Iterator[Chapter]:
     space = read_space(tracker, search)
+    if len(enqueued(search)) == len(search.trials):  # a plan, which the comparison has shown
+        space = tuple(p for p in space if p.field not in search.compare)
     yield "Training curves", curves.section(tracker, search, choice)
     yield "Hyperparameters", hyperparameters.section(search, choice, space)
     yield "Importance", importance.section(search, space)

@@ -18,7 +18,8 @@ from reports.winner import Choice, Opened, open_predictions
 
 NUMBERED = 16  # classes whose matrix has numbers in its cells
 NAMED = 40  # classes whose names fit along the axes
-CLASSES_SHOWN = 60  # rows of the table, the worst first beyond this
+ALL_SHOWN = 24  # classes, beyond which the table has the worst and the best alone
+SHOWN = 10  # of the worst, and of the best
 PAIRS_SHOWN = 10
 
 
@@ -47,22 +48,36 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> S
         header = (*header, "test precision", "test recall", "test F1", "test examples")
         for c in range(k):
             cells[c] += _scores(on_test[c])
-    order = list(range(k))
-    if k > CLASSES_SHOWN:
-        order = sorted(order, key=lambda c: float(rows[c][2]))[:CLASSES_SHOWN]
-    table = Table(header, tuple(tuple(cells[c]) for c in order), "l" + "r" * (len(header) - 1))
+    table = Table(header, tuple(map(tuple, cells)), "l" + "r" * (len(header) - 1))
+    order, chosen = shown(rows), None
+    if len(order) < k:
+        chosen = (
+            f"The {SHOWN} classes of lowest and the {SHOWN} of highest F1 out of {k:,}; all are "
+            "in `tables/all_classes.csv`."
+        )
     matrix = confusion_matrix(answers, guesses, labels=range(k))
     most = _confusions(matrix, names)
     text = paragraphs(
         f"The winner, {choice.model.title}, on {len(answers):,} validation examples"
         + (" and on test." if opened is not None else "."),
-        markdown(table),
-        f"The {CLASSES_SHOWN} classes of lowest F1 out of {k:,}." if k > CLASSES_SHOWN else None,
+        markdown(Table(header, tuple(table.rows[c] for c in order), table.align)),
+        chosen,
         picture("confusion", "Confusion matrix of the winner on validation"),
         "Validation; every row is a true class and adds up to 100 %.",
         f"Most often confused: {most}." if most else "It confused nothing with anything.",
     )
-    return Section(text, {"confusion": matrix_figure(search, matrix, names)})
+    figures = {"confusion": matrix_figure(search, matrix, names)}
+    return Section(text, figures, tables={"all_classes": table} if chosen else {})
+
+
+def shown(rows: NDArray[np.float64]) -> list[int]:
+    """Classes to show: all of a few, else the worst by F1 and the best; (k, 4) of `per_class`."""
+    k = len(rows)
+    if k <= ALL_SHOWN:
+        return list(range(k))
+    # Among equals those with more examples say more; a class of none says nothing.
+    order = sorted((c for c in range(k) if rows[c][3]), key=lambda c: (rows[c][2], -rows[c][3]))
+    return order if len(order) <= 2 * SHOWN else [*order[:SHOWN], *order[-SHOWN:]]
 
 
 def class_names(search: Search, k: int) -> list[str]:
@@ -123,7 +138,7 @@ def matrix_figure(search: Search, matrix: NDArray[np.int64], names: list[str]) -
 
 
 def _scores(row: NDArray[np.float64]) -> list[str]:
-    shares = ["–" if np.isnan(share) else f"{share * 100:.2f} %" for share in row[:3]]
+    shares = ["–" if np.isnan(share) else f"{share * 100:.1f} %" for share in row[:3]]
     return [*shares, f"{row[3]:,.0f}"]
 
 

@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reports.command import add_server, answer
+from reports.intervals import interval_text
 from reports.records import Tracker, read_named
 from reports.search import ReportError, Search
 from reports.statistics import mean_interval
 from reports.style import empty_figure, save
-from reports.tables import Table, markdown, score_text
+from reports.tables import Table, markdown
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
 """What two repeats of a search have in common, besides the hyperparameters that are fixed."""
@@ -195,11 +196,7 @@ def _fixed(text: str) -> str:
 
 
 def _with_interval(values: Sequence[float], metric: str) -> str:
-    mean = score_text(float(np.mean(values)), metric)
-    if len(values) < 2:
-        return mean
-    found = mean_interval(values)
-    return f"{mean} ({score_text(found.low, metric)} to {score_text(found.high, metric)})"
+    return interval_text(mean_interval(values), metric)
 
 
 def _parser() -> argparse.ArgumentParser:

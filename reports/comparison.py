@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from reports import pairs
-from reports.groups import Group, groups, repeats
+from reports.groups import Group, enqueued, groups, name_of, nuisances, repeats
+from reports.intervals import interval_text
 from reports.paired import Array, holm
 from reports.pairs import LEVEL, Pair
 from reports.predictions import read_examples, read_predictions, right
@@ -12,11 +13,13 @@ from reports.records import Tracker
 from reports.rows import figure
 from reports.search import Search
 from reports.sections import Section, paragraphs, picture
-from reports.statistics import Interval, interquartile_mean, mean_interval, ranked
+from reports.statistics import interquartile_mean, mean_interval, ranked
+from reports.style import words
 from reports.tables import (
     Table,
     count_text,
     is_share,
+    joined,
     markdown,
     score_text,
     value_text,
@@ -49,15 +52,18 @@ def section(tracker: Tracker, search: Search, validation: int | None = None) -> 
     theirs = column(search, found)
     shown = order[:SHOWN] + [g for g in found if not g.trials][:SHOWN]
     left_out = max(0, len(order) - SHOWN)
+    returns = repeated and search.mode == "max" and not is_share(search.metric)
+    middle = returns and all(len(g.trials) >= SEEDS for g in order)
     drawn = [g for g in shown if g.trials][:DRAWN]
     text = paragraphs(
-        _table(search, shown, order[0], against, theirs, repeated),
+        _table(search, shown, order[0], against, theirs, repeated, middle),
+        _single_runs(search, order) if repeated else None,
         pairs.text(search, every),
         _more_found(order[0], every, against),
         ordering(search, theirs, every) if theirs else None,
-        _explained(search, repeated, len(against))
+        _explained(search, found, repeated, middle, len(against))
         + (f" {left_out} further groups are left out." if left_out else ""),
-        _beside(search, theirs) if theirs else None,
+        _beside(search, theirs, validation) if theirs else None,
         picture("comparison", "Scores of the compared settings"),
         _legend(repeated, theirs, is_share(search.metric) and validation is not None),
     )
@@ -72,9 +78,9 @@ def _table(
     against: Mapping[tuple[str, ...], float],
     theirs: Column | None,
     repeated: bool,
+    middle: bool,
 ) -> str:
-    middle = repeated and not is_share(search.metric)
-    middle = middle and all(len(g.trials) >= SEEDS for g in shown if g.trials)
+    lost = any(len(g.trials) < len(g.tried) for g in shown)
     rows = []
     for g in shown:
         scored = bool(g.trials)
@@ -83,12 +89,16 @@ def _table(
         rows.append(
             (
                 *map(value_text, g.values),
-                f"{len(g.tried):,}",
+                f"{len(g.tried):,}" if lost else "",
                 f"{len(g.trials):,}",
                 f"{g.best.number}" if scored else "",
                 score_text(g.best.metrics["score"], search.metric) if scored else "",
-                _text(mean_interval(g.scores), search.metric) if scored and repeated else "",
-                _text(interquartile_mean(g.scores), search.metric) if scored and middle else "",
+                interval_text(mean_interval(g.scores), search.metric)
+                if scored and repeated
+                else "",
+                interval_text(interquartile_mean(g.scores), search.metric)
+                if scored and middle
+                else "",
                 theirs.text(g) if theirs else "",
                 "best" if g is best else verdict if scored else "",
             )
@@ -98,7 +108,7 @@ def _table(
         "trials",
         "complete",
         "best trial",
-        f"best {search.metric}",
+        f"its {search.metric}",
         "mean over seeds (95 %)",
         "interquartile mean (95 %)",
         f"published ({theirs.name})" if theirs else "",
@@ -144,18 +154,42 @@ def _hits(tracker: Tracker, search: Search, order: Sequence[Group]) -> dict[int,
     }
 
 
-def _text(found: Interval, metric: str) -> str:
-    value = score_text(found.value, metric)
-    if not found.known:
-        return f"{value}, n = {found.n}"
-    ends = f"{score_text(found.low, metric)} to {score_text(found.high, metric)}"
-    return f"{value} ({ends}), n = {found.n}"
+def _single_runs(search: Search, order: Sequence[Group]) -> str | None:
+    luckiest = ranked(order, lambda g: g.best.metrics["score"], search.mode)[0]
+    if luckiest is order[0]:
+        return None
+    score = score_text(luckiest.best.metrics["score"], search.metric)
+    return (
+        f"The best single run, trial {luckiest.best.number} with {score}, is one of "
+        f"{name_of(search, luckiest)}, not of the row with the best mean: a single seed may be "
+        "lucky, so it does not decide between rows."
+    )
 
 
-def _explained(search: Search, repeated: bool, tests: int) -> str:
+def _explained(
+    search: Search, found: Sequence[Group], repeated: bool, middle: bool, tests: int
+) -> str:
     names = ", ".join(f"`{name}`" for name in search.compare)
-    text = f"One row per value of {names}; scores on validation, of complete trials. "
+    where = " on validation" if search.metric.startswith("validation") else ""
+    text = f"One row per value of {names}; scores{where} of complete trials. "
     if repeated:
+        more = len(search.trials) - len(enqueued(search))
+        if len(search.trials) > sum(len(g.tried) for g in found) > 0 and more > 0:
+            text += (
+                f"{count_text(more, 'further trial')}, which the sampler added to the planned "
+                f"ones, {'is' if more == 1 else 'are'} in no row. "
+            )
+        if inside := nuisances(found, search.compare):
+            listed = joined([f"`{name}`" for name in inside])
+            text += (
+                f"The runs of a row differ in {listed} too, as the sampler chose, so that a mean "
+                "is over these as well. "
+            )
+        if not tests:
+            return text + (
+                "Means are over seeds. The best row cannot be tested against the others: that "
+                "takes two complete runs of both."
+            )
         text += (
             "Every row was repeated over seeds, and rows are compared by the means (Welch's "
             "t-test against the best row"
@@ -177,21 +211,29 @@ def _explained(search: Search, repeated: bool, tests: int) -> str:
     text += f" from the best where p ≥ {LEVEL:g}."
     if not repeated:
         text += " Seeds are not repeated, so that the luck of a training run is not in this test."
-    elif not is_share(search.metric):
+    elif middle:
         text += (
             " An interquartile mean leaves out the best and the worst quarter of the seeds "
-            "(rounded down; Agarwal et al., 2021); its bootstrap interval is too narrow where "
-            "seeds are few."
+            "(rounded down, of three none; Agarwal et al., 2021); its bootstrap interval is too "
+            "narrow where seeds are few."
         )
     return text
 
 
-def _beside(search: Search, theirs: Column) -> str:
-    data = search.tags.get("data_fingerprint", "not recorded")
+def _beside(search: Search, theirs: Column, validation: int | None) -> str:
+    examples = f" of {count_text(validation, 'example')}" if validation else ""
+    reports = search.tags.get("reports", "")
+    length = f" of at most {count_text(int(reports), 'report')}" if reports.isdigit() else ""
+    ours = words(search.metric)
+    other = (
+        f" **A {theirs.name} beside a {ours}**: no test set was opened for the rows."
+        if theirs.name != ours
+        else ""
+    )
     return (
-        f"Published numbers ({theirs.name}) were measured on the data sets as published; ours are "
-        f"`{search.metric}` on the data with the fingerprint `{data}`, at this search's budget: "
-        "orders compare better than heights."
+        f"*Published* is the {theirs.name} that others report, on their data and at their budget. "
+        f"Ours is the {ours}{examples}, of trials{length}, each at its best report, which "
+        f"flatters it.{other} Orders compare better than heights."
     )
 
 

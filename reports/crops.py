@@ -27,6 +27,10 @@ def read_picture(path: Path) -> Image.Image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I;16"):  # 16 bits, which a mere conversion would cut off
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            if upright.has_transparency_data:  # as a viewer shows it, and as photos are prepared
+                layer = upright.convert("RGBA")
+                white = Image.new("RGBA", layer.size, "white")
+                return Image.alpha_composite(white, layer).convert("RGB")
             return upright.convert("RGB")
     except FileNotFoundError as error:
         raise ReportError(f"There is no picture {path}.") from error

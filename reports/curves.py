@@ -9,11 +9,11 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.arms import MOST, arm_curves
+from reports.arms import MOST, arm_curves, arms_table
 from reports.groups import Group, groups, repeats
 from reports.records import Tracker, with_curves
 from reports.search import Curve, Search, TrialRecord
-from reports.sections import Section, picture
+from reports.sections import Section, paragraphs, picture
 from reports.statistics import SMOOTHED_FROM, finite, ranked, smoothed, thinned
 from reports.style import (
     MARK,
@@ -28,12 +28,14 @@ from reports.style import (
 from reports.tables import count_text, is_share
 from reports.winner import Choice
 
-NONE = "No trial made two reports that could be joined by a line, so no curve is drawn."
 DRAWN = 60  # trials in the figure: more only add ink, and each costs a request per metric
 
 
-def section(tracker: Tracker, search: Search, choice: Choice) -> Section:
-    """Curves of the best trials and of some of the others, or of arms repeated over seeds."""
+def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
+    """Curves of the best trials and of some of the others, or of arms repeated over seeds.
+
+    None where no trial made two reports that could be joined by a line.
+    """
     arms = groups(search)
     if repeats(arms) and 1 < len(arms) <= MOST:
         return _of_arms(tracker, search, arms)
@@ -45,7 +47,7 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section:
     trials = with_curves(tracker, drawn, keys)
     figure = training_curves(search, trials, choice.winner.number, keys)
     if figure is None:
-        return Section(NONE)
+        return None
     text = (
         f"{picture('training_curves', 'Training curves of the trials')}\n\n"
         "One line per trial, the darker the better; the winner in red, the default dashed. "
@@ -60,14 +62,15 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section:
     return Section(text, {"training_curves": figure})
 
 
-def _of_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section:
+def _of_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section | None:
     keys = curve_keys(search)
     each = max(1, DRAWN // len(arms))
     every = [list(dict.fromkeys((*group.trials, *group.tried))) for group in arms]
     kept = [trial for trials in every for trial in trials[:each]]
-    figure = arm_curves(search, arms, with_curves(tracker, kept, keys), keys)
+    trials = with_curves(tracker, kept, keys)
+    figure = arm_curves(search, arms, trials, keys)
     if figure is None:
-        return Section(NONE)
+        return None
     text = (
         f"{picture('training_curves', 'Training curves of the compared settings')}\n\n"
         "One colour per setting: thin every run as reported, thick the mean over the seeds of "
@@ -77,7 +80,8 @@ def _of_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section
     left_out = len(search.trials) - len(kept)
     if left_out:
         text += f" {count_text(left_out, 'trial')} of {len(search.trials):,} not drawn."
-    return Section(text, {"training_curves": figure})
+    table = None if is_share(search.metric) else arms_table(search, arms, trials)
+    return Section(paragraphs(text, table), {"training_curves": figure})
 
 
 def curve_keys(search: Search) -> tuple[str, ...]:
@@ -105,7 +109,8 @@ def training_curves(
         for axes, key in zip(panels, keys, strict=True):
             _lines(axes, search, trials, winner, key, colours, norm)
             _frame(axes, [_drawable(trial, key) for trial in trials], key)
-        panels[0].legend(loc="best")
+        if panels[0].get_legend_handles_labels()[0]:
+            panels[0].legend(loc="best")
         bar = figure.colorbar(
             ScalarMappable(norm, colours),
             ax=list(panels),

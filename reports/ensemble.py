@@ -78,8 +78,11 @@ def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None
         HOW,
         "\n".join(f"- {judged.name}: {members_text(judged)}" for judged in ours),
         _pick(best, alone),
-        *_on_test(tracker, search, alone, [best, *(o for o in others if seal.again)], seal),
     ]
+    picked = [best, *(other for other in others if seal.again)]
+    picked = [judged for judged in picked if judged.runs != alone.runs]
+    if picked:
+        parts += _on_test(tracker, search, alone, picked, seal)
     return "\n\n".join(parts)
 
 
@@ -119,6 +122,11 @@ def _seeds(tracker: Tracker, search: Search, winner: int, models: Library) -> li
 
 
 def _pick(best: Judged, alone: Judged) -> str:
+    if best.runs == alone.runs:
+        return (
+            f'Picked on validation: "{best.name}", which is **the single model alone**: no second '
+            "one made it better, and there is no ensemble to open the test set for."
+        )
     text = f'Picked on validation: "{best.name}".'
     if standing(best) <= standing(alone):
         text += " **On validation it is no better than the single model.**"

@@ -33,19 +33,39 @@ class Group:
 
 
 def groups(search: Search) -> list[Group]:
-    """Trials by the compared values, in the order in which these were first tried."""
+    """Trials by the compared values, in the order in which these were first tried.
+
+    Where arms are repeated over seeds these are the arms alone: trials that the sampler added
+    would mix another seed and other settings into their means.
+    """
     by_values: dict[tuple[str, ...], list[TrialRecord]] = {}
-    for trial in search.trials:
+    planned = enqueued(search)
+    several = len({trial.params.get("seed") for trial in planned}) > 1
+    for trial in planned if several else search.trials:
         if any(name in trial.params for name in search.compare):
             key = tuple(trial.params.get(name, "") for name in search.compare)
             by_values.setdefault(key, []).append(trial)
     return [Group(key, _scored(search, found), tuple(found)) for key, found in by_values.items()]
 
 
+def enqueued(search: Search) -> list[TrialRecord]:
+    """The trials that were planned before any sampling: arms, a grid, known configurations."""
+    planned = search.tags.get("enqueued", "")
+    return [t for t in search.trials if planned.isdigit() and t.number < int(planned)]
+
+
 def repeats(found: Sequence[Group]) -> bool:
-    """Whether the space repeats its arms: every group with a score has several seeds."""
-    seeds = [{t.params.get("seed") for t in g.trials} for g in found if g.trials]
-    return bool(seeds) and all(len(s) > 1 and None not in s for s in seeds)
+    """Whether rows are one setting each, run on several seeds; some may have lost all but one."""
+    seeds = [[t.params.get("seed") for t in g.trials] for g in found]
+    once = all(None not in row and len(set(row)) == len(row) for row in seeds)
+    return once and any(len(row) > 1 for row in seeds)
+
+
+def nuisances(found: Sequence[Group], compare: Sequence[str]) -> list[str]:
+    """Hyperparameters other than the compared ones and the seed that differ inside a row."""
+    names = {name for g in found for t in g.trials for name in t.params} - {"seed", *compare}
+    rows = [[t.params for t in g.trials] for g in found]
+    return sorted(n for n in names if any(len({p.get(n) for p in row}) > 1 for row in rows))
 
 
 def name_of(search: Search, group: Group) -> str:

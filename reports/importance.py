@@ -31,15 +31,10 @@ MOST = 300  # of them are looked at, the last ones; more change little but the t
 
 
 def section(search: Search, space: tuple[Parameter, ...]) -> Section | None:
-    """The bars, or why there are none; None where fewer than two hyperparameters were searched."""
-    if len(space) < 2:
-        return None
+    """The bars; None with under two hyperparameters, or too few trials that ran to the end."""
     trials = equal_budget(search)
-    if len(trials) < FEWEST:
-        return Section(
-            f"Left out: {count_text(len(trials), 'trial')} ran to the end, and below {FEWEST} the "
-            "importances would be noise. Stopped trials had smaller budgets and do not count."
-        )
+    if len(space) < 2 or len(trials) < FEWEST:
+        return None
     frozen = [_frozen(space, trial) for trial in trials[-MOST:]]
     shares = importances(frozen, search.mode)
     spread = halves(frozen, search.mode)

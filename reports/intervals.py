@@ -1,15 +1,23 @@
 """Numbers with their uncertainty, as people read them."""
 
+import math
+
 from reports.statistics import Interval
 from reports.tables import is_share, score_text
 
 
 def interval_text(interval: Interval, metric: str) -> str:
-    """`97.12 % (96.80 to 97.44 %)`, or the value alone where its interval is unknown."""
+    """`97.12 % (96.80 to 97.44 %)`, or the value alone where its interval is unknown.
+
+    Ends of a share are cut at 0 and 1, which Student's t does not know of.
+    """
     value = score_text(interval.value, metric)
     if not interval.known:
         return value
-    low, high = score_text(interval.low, metric), score_text(interval.high, metric)
+    ends = (interval.low, interval.high)
+    if is_share(metric) and 0 <= interval.value <= 1:
+        ends = (max(0.0, ends[0]), min(1.0, ends[1]))
+    low, high = (score_text(end, metric) for end in ends)
     return f"{value} ({low.removesuffix(' %')} to {high})"
 
 
@@ -21,10 +29,11 @@ def chance_text(interval: Interval) -> str:
 
 def difference_text(interval: Interval, metric: str) -> str:
     """`+0.42 points (95 % interval -0.10 to +0.94)`; points are per cent of the examples."""
-    factor, unit, digits = (100, " points", ".2f") if is_share(metric) else (1, "", ".4g")
-    value, low, high = (
-        format(x * factor, f"+{digits}") for x in (interval.value, interval.low, interval.high)
-    )
+    share = is_share(metric)
+    factor, unit, digits = (100, " points", ".2f") if share else (1, "", ".4g")
+    most = 1.0 if share else math.inf  # by which shares can differ
+    ends = (max(-most, interval.low), min(most, interval.high))
+    value, low, high = (format(x * factor, f"+{digits}") for x in (interval.value, *ends))
     known = f" (95 % interval {low} to {high})" if interval.known else ""
     return f"{value}{unit}{known}"
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from reports.openings import INTACT, Seal, openings_text, winner_changed
 from reports.outcomes import device_seconds
-from reports.safe import redacted
+from reports.safe import plain, redacted
 from reports.search import Search
 from reports.sections import Section
 from reports.tables import Table, count_text, duration_text, joined, markdown, score_text
@@ -33,6 +33,7 @@ class Report:
     text: str
     figures: Mapping[str, Figure]
     files: Mapping[str, bytes]  # pictures that are there already
+    tables: Mapping[str, Table]  # that are in no chapter
 
 
 def assembled(findings: Findings, chapters: Sequence[tuple[str, Section | str | None]]) -> Report:
@@ -42,6 +43,7 @@ def assembled(findings: Findings, chapters: Sequence[tuple[str, Section | str | 
         parts.append(winner_line(findings))
     figures: dict[str, Figure] = {}
     files: dict[str, bytes] = {}
+    tables: dict[str, Table] = {}
     for heading, chapter in chapters:
         section = Section(chapter) if isinstance(chapter, str) else chapter
         if section is None or not section.text:
@@ -49,7 +51,8 @@ def assembled(findings: Findings, chapters: Sequence[tuple[str, Section | str | 
         parts.append(f"## {heading}\n\n{section.text}")
         figures |= section.figures
         files |= section.files
-    return Report("\n\n".join(parts) + "\n", figures, files)
+        tables |= section.tables
+    return Report("\n\n".join(parts) + "\n", figures, files, tables)
 
 
 def winner_line(findings: Findings) -> str:
@@ -58,7 +61,9 @@ def winner_line(findings: Findings) -> str:
     if choice is None:
         return "no winner: no trial has a score"
     if accuracy is None:
-        return f"winner: {choice.model.title}; {findings.test.missing}"
+        score = score_text(choice.model.metrics["score"], findings.search.metric)
+        why = findings.test.missing if "test" in findings.sizes else "no test set is kept"
+        return f"winner: {choice.model.title}, {findings.search.metric} {score}; {why}"
     return (
         f"winner test accuracy: {accuracy.value * 100:.2f} % (95 % interval "
         f"{accuracy.low * 100:.2f} to {accuracy.high * 100:.2f} %, n = {accuracy.n})"
@@ -75,7 +80,7 @@ def title(findings: Findings) -> str:
             "anything about real data or stands beside a published one."
         )
     if question := search.tags.get("question"):
-        parts.append(f"**Question.** {question}")
+        parts.append(f"**Question.** {plain(question)}")
     return "\n\n".join(parts)
 
 
@@ -127,6 +132,8 @@ def summary(findings: Findings) -> str:
     )
     if not choice.only_complete:
         text += " **No trial is complete**: the winner was picked among all trials with a score."
+    if "test" not in findings.sizes:
+        text += " No test set is kept: this score, by which it was chosen, flatters it."
     if (accuracy := findings.test.accuracy) is not None:
         text += (
             f" On {accuracy.n:,} test examples that played no part in the choice it is right "
@@ -137,7 +144,7 @@ def summary(findings: Findings) -> str:
 
 def test_set(findings: Findings, openings: Sequence[Mapping[str, Any]]) -> str | None:
     """When the test set was opened and for what; `openings` are all there are by now."""
-    if findings.choice is None:
+    if findings.choice is None or not ("test" in findings.sizes or openings):
         return None
     text = openings_text(openings)
     if findings.test.missing:
@@ -169,5 +176,5 @@ def provenance(findings: Findings) -> str:
         ("MLflow run", f"{search.name} ({search.run_id})"),
     )
     table = markdown(Table(("what", "value"), tuple(row for row in rows if row[1]), "ll"))
-    command = redacted(tags.get("command", ""))
+    command = " ".join(redacted(tags.get("command", "")).split())
     return f"```sh\n{command}\n```\n\n{table}" if command else table

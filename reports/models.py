@@ -36,7 +36,8 @@ def restored(space: str, params: Mapping[str, str], checkpoint: Path) -> Predict
         found = load(space)
         if found.restore is None:
             raise ReportError(
-                f"The space {space} does not say how to restore a trained model.\n"
+                f"The space {space} does not say how to restore a trained model, so none of its "
+                "models can be exported, asked or looked into.\n"
                 "Give its SPACE a `restore`: searchspaces/digits.py has one of two lines."
             )
         return found.restore(_config(found, params), checkpoint)

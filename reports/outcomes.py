@@ -18,16 +18,21 @@ def outcomes(search: Search) -> str:
     rows = []
     for word in known:
         same = [trial for trial in trials if trial.outcome == word]
+        if not same:
+            continue
         rows.append(_row(word, same, len(trials)))
         if word == "stopped":
             rows += _stops(search, same)
         if word == "failed" and any(t.reason == "out of memory" for t in same):
             rows.append(_row("– out of memory", [t for t in same if t.reason == "out of memory"]))
     for word, what in (("infeasible", "never run"), ("retried", "counted above")):
-        if word in search.metrics:
+        if search.metrics.get(word):
             rows.append((word, f"{search.metrics[word]:,.0f}", "", "", what))
-    header = ("outcome", "trials", "share", "reports", "device-hours")
-    table = markdown(Table(header, tuple(rows), "lrrrr"))
+    if not rows:
+        return ""
+    table = markdown(
+        Table(("outcome", "trials", "share", "reports", "cost"), tuple(rows), "lrrrr")
+    )
     return f"{table}\n\n{_cost(search)}{_saved(search)}"
 
 
@@ -48,13 +53,13 @@ def rungs(search: Search) -> list[int]:
         found = json.loads(search.tags.get("rungs", "[]"))
     except ValueError:
         return []
-    return [int(rung) for rung in found] if isinstance(found, list) else []
+    return [r for r in found if isinstance(r, int)] if isinstance(found, list) else []
 
 
 def _row(word: str, trials: Sequence[TrialRecord], of: int = 0) -> tuple[str, ...]:
     share = f"{len(trials) / of * 100:.1f} %" if of else ""
     reports = f"{sum(trial.reports for trial in trials):,}"
-    return word, f"{len(trials):,}", share, reports, f"{device_seconds(trials) / 3600:.3g}"
+    return word, f"{len(trials):,}", share, reports, duration_text(device_seconds(trials))
 
 
 def _stops(search: Search, stopped: Sequence[TrialRecord]) -> list[tuple[str, ...]]:

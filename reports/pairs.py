@@ -1,5 +1,6 @@
 """Which rows of a comparison differ by more than chance: every pair, with an interval."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -15,7 +16,7 @@ from reports.statistics import Interval
 from reports.tables import count_text, is_share, joined
 
 LEVEL = 0.05  # of all pairs together
-NAMED = 6  # pairs in a sentence
+NAMED = 4  # pairs in a sentence
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,11 @@ class Pair:
 
 
 def by_seeds(order: Sequence[Group], mode: str) -> list[Pair]:
-    """All pairs of rows that are repeated over seeds, by Welch's t-test; `order` best first."""
+    """All pairs of rows that are repeated over seeds, by Welch's t-test; `order` best first.
+
+    A row of a single run is in none of them: nothing is known of its spread.
+    """
+    order = [g for g in order if len(g.trials) > 1]
     return _corrected([_welch(one, two, mode) for one, two in combinations(order, 2)])
 
 
@@ -56,8 +61,9 @@ def _welch(one: Group, two: Group, mode: str) -> Pair:
     gap = sign * (one.mean - two.mean)
     if np.ptp(one.scores) == 0 and np.ptp(two.scores) == 0:  # nothing varies
         return Pair(one, two, Interval(gap, gap, gap, 0), float(gap == 0))
-    test = ttest_ind(one.scores, two.scores, equal_var=False)
-    ends = test.confidence_interval(0.95)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # one never varies
+        test = ttest_ind(one.scores, two.scores, equal_var=False)
+        ends = test.confidence_interval(0.95)
     low, high = sorted((sign * float(ends.low), sign * float(ends.high)))
     n = len(one.scores) + len(two.scores)
     return Pair(one, two, Interval(gap, low, high, n), float(test.pvalue))
@@ -76,7 +82,8 @@ def text(search: Search, found: Sequence[Pair]) -> str | None:
     if len(found) == 1:
         pair = found[0]
         verdict = "differ beyond chance" if differ else "do not differ beyond chance"
-        return f"**The two rows {verdict}**: {_about(search, pair)}."
+        both = f"{name_of(search, pair.first)} and {name_of(search, pair.second)}"
+        return f"**{both} {verdict}**: {_about(search, pair)}."
     corrected = f"Holm-corrected for {count_text(len(found), 'pair')}"
     corrected += "; lower is better" if search.mode == "min" else ""
     if not differ:

@@ -61,5 +61,5 @@ def per_part(examples: Examples, output: Array) -> dict[str, Proportion]:
 def _cells(found: Proportion | None) -> tuple[str, str, str]:
     if found is None:
         return "", "", ""
-    interval = f"{found.low * 100:.2f} to {found.high * 100:.2f} %"
-    return f"{found.value * 100:.2f} %", interval, f"{found.n:,}"
+    interval = f"{found.low * 100:.1f} to {found.high * 100:.1f} %"
+    return f"{found.value * 100:.1f} %", interval, f"{found.n:,}"

@@ -125,5 +125,7 @@ def _table(tracker: Tracker, run_id: str, artifact: str, name: str) -> pa.Table 
             return pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
             raise ReportError(
-                f"The artifact {artifact} of run {name!r} is no readable Parquet file: {error}"
+                f"The artifact {artifact} of run {name!r} ({run_id}) is no readable Parquet file, "
+                "cut off or damaged.\nDelete it, and the report goes without what it would show; "
+                "or put a whole copy in its place."
             ) from error

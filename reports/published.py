@@ -10,7 +10,7 @@ from reports.groups import Group, matches
 from reports.intervals import difference_text
 from reports.pairs import Pair
 from reports.search import Search
-from reports.statistics import mean_interval
+from reports.statistics import finite, mean_interval
 from reports.tables import (
     Table,
     count_text,
@@ -54,8 +54,10 @@ def column(search: Search, found: Sequence[Group]) -> Column | None:
         (entry, group)
         for entry in search.published
         for group in found
-        if entry.get("of")
+        if isinstance(entry.get("of"), dict)
+        and entry["of"]
         and isinstance(entry.get("value"), int | float)
+        and finite(entry["value"])
         and matches(group, entry["of"], search.compare)
     ]
     if not placed:
@@ -170,12 +172,13 @@ def section(search: Search, choice: Choice, test: Opened, placed: Column | None)
     else:
         value = score_text(choice.model.metrics["score"], search.metric)
         metric = search.metric.replace("_", " ")
-        rows.append((name, metric, value, "on validation, where it was chosen"))
+        rows.append((name, metric, value, "flattered: it was chosen by this"))
     table = Table(("setting", "metric", "value", "note"), tuple(rows), "llrl")
     data = search.tags.get("data_fingerprint", "not recorded")
     return markdown(without_empty_columns(table)) + (
-        "\n\nPublished numbers were measured on the data sets as published, ours on the data with "
-        f"the fingerprint `{data}`: they compare only where these are the same."
+        "\n\nPublished numbers were measured by others, on their data and at their budget; ours "
+        f"on the data with the fingerprint `{data}` and at the budget above. They compare only "
+        "where these are the same."
     )
 
 
@@ -184,4 +187,5 @@ def _metric(entry: Entry) -> str:
 
 
 def _value_text(value: object, metric: str) -> str:
-    return score_text(value, metric) if isinstance(value, int | float) else str(value or "")
+    known = isinstance(value, int | float) and finite(value)
+    return score_text(value, metric) if known else str(value or "")  # type: ignore[arg-type]

@@ -53,7 +53,8 @@ def open_tracker(uri: str) -> Tracker:
     # In a thread, since not every kind of server has a timeout that could be set.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(DEADLINE)
+    # A database file is no server that might be away, only slow on a busy machine.
+    thread.join(DEADLINE * (6 if uri.startswith("sqlite:") else 1))
     if answer and isinstance(answer[0], MlflowClient):
         return answer[0]
     why = f"no answer within {DEADLINE:.0f} s"
@@ -150,8 +151,8 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
         tags=tags,
         metrics=run.data.metrics,
         trials=tuple(trial for trial in trials if trial.of is None),
-        compare=tuple(_json(tags, "compare", [])),
-        published=tuple(_json(tags, "published", [])),
+        compare=tuple(name for name in _json(tags, "compare", []) if isinstance(name, str)),
+        published=tuple(e for e in _json(tags, "published", []) if isinstance(e, dict)),
         versions=_json(tags, "versions", {}),
         reruns=tuple(trial for trial in trials if trial.of is not None),
     )

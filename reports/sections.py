@@ -5,17 +5,21 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
+from reports.tables import Table
+
 
 @dataclass(frozen=True)
 class Section:
     """Markdown, and figures to be saved beside it as `figures/NAME.png` and `.svg`.
 
-    `files` are pictures that are there already, by the name they get beside the figures.
+    `files` are pictures that are there already, by the name they get beside the figures;
+    `tables` are those too long to be read, which are written as CSV and LaTeX alone.
     """
 
     text: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
 
 def picture(name: str, shows: str) -> str:

@@ -42,7 +42,10 @@ def section(search: Search, choice: Choice) -> Section | None:
         "One dot per "
         f"{'complete ' if choice.only_complete else ''}trial. The line is the Pareto front: "
         "trials that no trial of their size or smaller beats.",
-        markdown(Table(("trial", "parameters", search.metric), rows, "lrr")),
+        markdown(Table(("trial", "parameters", search.metric), rows, "lrr"))
+        if len(front) > 1
+        else f"Here it is a single one: trial {front[0].number}, the best of all, is also the "
+        "smallest.",
         f"{more} smaller ones of the front are left out." if more > 0 else None,
     )
     return Section(text, {"parameters": size_figure(search, choice, trials, front)})

@@ -48,7 +48,7 @@ class Parameter:
 
 
 def read_space(tracker: Tracker, search: Search) -> tuple[Parameter, ...]:
-    """What was searched, compared hyperparameters first; guessed where it is not on record."""
+    """What differed between trials, compared ones first; a range not on record is guessed."""
     with tempfile.TemporaryDirectory() as folder:
         path = fetch(tracker, search.run_id, "search.json", Path(folder))
         settings = json.loads(path.read_text(encoding="utf-8")) if path else {}
@@ -58,8 +58,11 @@ def read_space(tracker: Tracker, search: Search) -> tuple[Parameter, ...]:
         if declared
         else _guessed(search)
     )
-    tried = {name for trial in search.trials for name in trial.params}
-    varied = [p for p in found if p.field in tried and (p.choices[1:] or p.high > p.low)]
+    tried: dict[str, set[str]] = {}
+    for trial in search.trials:
+        for field, text in trial.params.items():
+            tried.setdefault(field, set()).add(text)
+    varied = [p for p in found if len(tried.get(p.field, ())) > 1]
     return tuple(sorted(varied, key=lambda p: p.field not in search.compare))
 
 

@@ -4,7 +4,7 @@ import csv
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas
@@ -13,18 +13,22 @@ from markdown_it.token import Token
 
 from reports.search import Search
 from reports.statistics import finite
+from reports.style import words
 from reports.tables import Table
 
 ALIGNED = {"text-align:right": "r", "text-align:center": "c"}
 NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( %)?")
 
 
-def write_tables(text: str, search: Search, folder: Path) -> list[Path]:
-    """Write the tables of a report, and all trials with unrounded values as trials.csv."""
+def write_tables(
+    text: str, search: Search, folder: Path, long: Mapping[str, Table] | None = None
+) -> list[Path]:
+    """Write the tables of a report, all trials unrounded as trials.csv, and what is too long."""
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "trials.csv"]
     write_trials(search, written[0])
-    for name, heading, table in tables_of(text):
+    more = [(name, words(name), table) for name, table in (long or {}).items()]
+    for name, heading, table in [*tables_of(text), *more]:
         written += [folder / f"{name}.csv", folder / f"{name}.tex"]
         with written[-2].open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(csv_rows(table))

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports.safe import plain
+
 RULES = {"l": ":---", "r": "---:", "c": ":---:"}
 
 
@@ -30,7 +32,7 @@ def markdown(table: Table) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return plain(text).replace("|", "\\|")
 
 
 def without_empty_columns(table: Table) -> Table:
@@ -90,6 +92,8 @@ def duration_text(seconds: float) -> str:
     """Device time in the unit that leaves a readable number."""
     if seconds < 120:
         return f"{seconds:.3g} device-seconds"
+    if seconds < 3600:
+        return f"{seconds / 60:.3g} device-minutes"
     return f"{seconds / 3600:.3g} device-hours"
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from reports.classes import class_names, matrix_figure, per_class
+from reports.classes import class_names, matrix_figure, per_class, shown
 from tests.reports.made import search
 
 
@@ -19,6 +19,15 @@ def test_precision_recall_and_f1() -> None:
     assert found[2][1] == 0
     assert math.isnan(found[3][1])  # there is none
     assert found[3][3] == 0
+
+
+def test_of_many_classes_the_worst_and_the_best() -> None:
+    answers = np.repeat(np.arange(40), 40)
+    places = np.tile(np.arange(40), 40)
+    guesses = np.where(places < answers, answers, 41)  # class c is right c times of 40
+    rows = per_class(answers, guesses, 60)  # 40 and the following have no examples
+    assert shown(rows) == [*range(10), *range(30, 40)]
+    assert shown(rows[:12]) == list(range(12))
 
 
 def test_names() -> None:

@@ -21,7 +21,7 @@ def test_searches_that_differ_in_their_seed_alone_are_repeats() -> None:
     (row,) = table(races).rows
     assert row[4] == "3"
     found = mean_interval([0.90, 0.94, 0.92])
-    assert row[5] == f"92.00 % ({found.low * 100:.2f} % to {found.high * 100:.2f} %)"
+    assert row[5] == f"92.00 % ({found.low * 100:.2f} to {found.high * 100:.2f} %)"
     assert "Student's t" in text(races)
 
 

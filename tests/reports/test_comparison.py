@@ -79,12 +79,37 @@ def test_arms_repeated_over_seeds_are_compared_by_their_means(
     assert [row[0] for row in found] == ["sgd", "adamw", "lion"]
     expected = mean_interval(scores["sgd"])
     low, high = f"{expected.low * 100:.2f}", f"{expected.high * 100:.2f}"
-    assert found[0][5] == f"95.10 % ({low} % to {high} %), n = 4"
+    assert found[0][4] == f"95.10 % ({low} to {high} %)"
+    assert "trial 4 with 99.00 %, is one of adamw, not of the row with the best mean" in text
     p_values = holm(
         [ttest_ind(scores["sgd"], scores[k], equal_var=False).pvalue for k in ("adamw", "lion")]
     )
     assert [p >= 0.05 for p in p_values] == [True, False]
     assert [row[-1] for row in found] == ["best", "indistinguishable", "worse"]
+
+
+def test_what_the_sampler_added_is_in_no_row(client: MlflowClient, write_search: Write) -> None:
+    runs = [("sgd", 0, 0.90), ("lion", 0, 0.80), ("sgd", 1, 0.92), ("lion", 1, 0.82)]
+    more = [("sgd", 0, 0.10), ("adamw", 0, 0.99)]
+    trials = [made(i, k, s, params={"seed": n}) for i, (k, n, s) in enumerate([*runs, *more])]
+    write_search(trials, {"enqueued": "4"})
+    text = compared(client)
+    assert [row[0] for row in rows(text)] == ["sgd", "lion"]
+    assert rows(text)[0][4].startswith("91.00 % (")
+    assert "2 further trials, which the sampler added to the planned ones, are in no row" in text
+    assert "differ in `width` too, as the sampler chose" in text
+
+
+def test_an_arm_that_lost_a_seed_leaves_the_others_means(
+    client: MlflowClient, write_search: Write
+) -> None:
+    runs = [("sgd", 0, 0.90), ("lion", 0, 0.80), ("sgd", 1, 0.92), ("lion", 1, 0.82)]
+    trials = [made(i, k, s, params={"seed": n}) for i, (k, n, s) in enumerate(runs)]
+    trials[3]["outcome"] = "failed"
+    write_search(trials, {"enqueued": "4"})
+    found = rows(compared(client))
+    assert [row[5] for row in found] == ["91.00 % (78.29 to 100.00 %)", "80.00 %"]
+    assert [row[-1] for row in found] == ["best", "not tested"]
 
 
 def test_without_predictions_or_seeds_nothing_is_claimed(

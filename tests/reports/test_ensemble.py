@@ -87,6 +87,21 @@ def test_the_chapter_of_a_report(
     assert len(tested) == 2  # on validation and on the test set
 
 
+def test_the_single_model_alone_is_no_ensemble_to_open(
+    client: MlflowClient, write_search: Write
+) -> None:
+    certain = np.eye(4)[np.arange(300) % 4]
+    useless = np.full((300, 4), 0.25)
+    outputs = [{"validation": certain}, {"validation": useless}]
+    parent = write_search(
+        [{**trial(n, 1.0 - n), "outputs": found} for n, found in enumerate(outputs)]
+    )
+    text = section(client, read_search(client, "digits"))
+    assert text is not None
+    assert "is **the single model alone**" in text
+    assert openings(client, parent) == []
+
+
 def test_the_test_figures_are_those_of_the_predictions(
     client: MlflowClient, write_search: Write, trials: Trials
 ) -> None:

@@ -44,7 +44,7 @@ def test_every_outcome_is_counted() -> None:
 def test_what_stopping_saved() -> None:
     # 8 reports of 100 s and twice 6 of 200 s; the trial stopped for time spared nothing.
     text = outcomes(counted())
-    assert "Stopping 3 trials early spared 20 reports, about 0.889 device-hours" in text
+    assert "Stopping 3 trials early spared 20 reports, about 53.3 device-minutes" in text
     assert "23 reports, as many as 2.56 full trials" in text
 
 

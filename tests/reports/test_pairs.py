@@ -47,7 +47,7 @@ def test_the_answer_is_one_sentence() -> None:
     assert "16 over 512 by +36.50 points (95 % interval +" in said
     two = repeated({k: APART[k] for k in (16, 512)})
     said = pairs.text(two, pairs.by_seeds(groups(two), "max")) or ""
-    assert said.startswith("**The two rows differ beyond chance**: 16 over 512 by ")
+    assert said.startswith("**16 and 512 differ beyond chance**: 16 over 512 by ")
 
 
 def test_where_less_is_better_the_lower_comes_first() -> None:

@@ -52,11 +52,11 @@ def test_parts_are_scored_apart(
     found = wilson(60, 100)
     assert [row[0] for row in rows] == ["lcm", "place value", "gcd"]
     assert rows[2][1:4] == [
-        "60.00 %",
-        f"{found.low * 100:.2f} to {found.high * 100:.2f} %",
+        "60.0 %",
+        f"{found.low * 100:.1f} to {found.high * 100:.1f} %",
         "100",
     ]
-    assert rows[2][4] == f"{(200 - 23) / 200 * 100:.2f} %"  # of 400 the last 23 are wrong
+    assert rows[2][4] == f"{(200 - 23) / 200 * 100:.1f} %"  # of 400 the last 23 are wrong
     assert rows[2][6] == "200"
 
 

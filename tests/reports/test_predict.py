@@ -152,6 +152,11 @@ def test_every_kind_of_picture_is_read(mode: str, tmp_path: Path) -> None:
     assert (abs(found.astype(int) - 200) < 3).all()
 
 
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert np.asarray(read_picture(tmp_path / "clear.png")).min() == 255
+
+
 def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # taken with the camera on its side

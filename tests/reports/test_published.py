@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+import pytest
+
 from reports import pairs
 from reports.comparison import section
 from reports.groups import groups
@@ -104,6 +106,15 @@ def test_all_in_their_rows_leave_no_chapter() -> None:
     assert column(beside(ALIKE, loose), groups(search)) is None
     text = left_over(beside(ALIKE, loose), choice, Opened(None), None) or ""
     assert cells(text)["course"] == ["course", "test accuracy", "93.00 %", ""]
+
+
+@pytest.mark.parametrize("value", [float("nan"), "high", None])
+def test_what_is_no_number_is_in_no_row(value: Any) -> None:
+    entry = {"setting": "x", "value": value, "metric": "test accuracy, %", "note": ""}
+    search = beside(
+        ALIKE, ({**entry, "of": {"batch_size": 16}}, {**entry, "value": 1.0, "of": [1]})
+    )
+    assert column(search, groups(search)) is None
 
 
 def test_synthetic_data_never_stand_beside_published_numbers() -> None:

@@ -69,3 +69,10 @@ def test_an_absent_artifact_is_none(
     found = fetch(client, parent, "data/test.parquet", tmp_path)
     assert found is not None
     assert found.is_file()
+
+
+def test_tags_that_hold_something_else(client: MlflowClient, write_search: Write) -> None:
+    write_search([], {"compare": '["a", 1, null]', "published": '[3, "x", {"setting": "y"}]'})
+    found = read_search(client, "digits")
+    assert found.compare == ("a",)
+    assert found.published == ({"setting": "y"},)

@@ -1,9 +1,17 @@
 """Logins are not printed, and no name of the server's leads out of a folder."""
 
 import pytest
+from markdown_it import MarkdownIt
 
 from reports.__main__ import main
-from reports.safe import redacted, slug
+from reports.safe import plain, redacted, slug
+
+
+def test_text_of_others_stays_text() -> None:
+    text = "# a\n\n![x](http://h/x.png) <script>1</script> p < 0.001"
+    body = MarkdownIt().render(f"So: {plain(text)}")
+    assert body.count("<") == 2  # of its own paragraph
+    assert "&lt;script&gt;1&lt;/script&gt; p &lt; 0.001" in body
 
 
 @pytest.mark.parametrize(
