@@ -50,13 +50,17 @@ def card(
             "",
             f"Examples the search kept apart: {data or 'not stored'}. Fingerprint of the data: "
             f"`{tags.get('data_fingerprint', 'not known')}`.",
-            f"Classes: {', '.join(classes)}.",
+            f"Classes: {', '.join(classes)}." if classes else "It answers with texts of its own.",
             "",
             "## Limits",
             "",
-            "Nothing is known of inputs unlike these data: other cameras, other classes, other "
-            "preprocessing. It always answers with one of its classes. Its confidence is a "
-            "probability only as far as its calibration was measured.",
+            "Nothing is known of inputs unlike these data: other sources, other preprocessing. "
+            + (
+                "It always answers with one of its classes. Its confidence is a probability only "
+                "as far as its calibration was measured."
+                if classes
+                else "It always answers, and does not say how sure it is."
+            ),
             "",
             "## To make it again",
             "",

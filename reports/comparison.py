@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reports import pairs
-from reports.groups import Group, enqueued, groups, name_of, nuisances, repeats
+from reports.groups import Group, differing, enqueued, groups, name_of, nuisances, repeats
 from reports.intervals import interval_text
 from reports.paired import Array, holm
 from reports.pairs import LEVEL, Pair
@@ -199,6 +199,13 @@ def _explained(
             "A row shows the best over all other hyperparameters, which flatters rows with more "
             "trials. "
         )
+        drawn = differing([g.best for g in found if g.trials], search.compare)
+        if drawn and any(len(g.trials) == 1 for g in found):
+            listed = joined([f"`{name}`" for name in drawn])
+            text += (
+                f"A row of one trial is one draw of {listed}, so that a difference may be due to "
+                "these instead. "
+            )
         if not tests:
             return text + (
                 "Whether rows differ by more than chance cannot be said: there are neither "

@@ -63,9 +63,13 @@ def repeats(found: Sequence[Group]) -> bool:
 
 def nuisances(found: Sequence[Group], compare: Sequence[str]) -> list[str]:
     """Hyperparameters other than the compared ones and the seed that differ inside a row."""
-    names = {name for g in found for t in g.trials for name in t.params} - {"seed", *compare}
-    rows = [[t.params for t in g.trials] for g in found]
-    return sorted(n for n in names if any(len({p.get(n) for p in row}) > 1 for row in rows))
+    return sorted({name for g in found for name in differing(g.trials, compare)})
+
+
+def differing(trials: Sequence[TrialRecord], compare: Sequence[str]) -> list[str]:
+    """Hyperparameters other than the compared ones and the seed that differ between trials."""
+    names = {name for trial in trials for name in trial.params} - {"seed", *compare}
+    return sorted(n for n in names if len({trial.params.get(n) for trial in trials}) > 1)
 
 
 def name_of(search: Search, group: Group) -> str:
