@@ -117,7 +117,7 @@ def log_axis(axes: Axes, which: str) -> None:
     decades = np.log10(high / low) if low > 0 else 1
     subs = (1, 2, 5) if decades < 1.2 else (1, 3) if decades < 2.5 else (1,)
     axis.set_major_locator(LogLocator(subs=subs))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.8g}"))
     axis.set_minor_formatter(NullFormatter())
     axis.set_minor_locator(NullLocator())
 

@@ -17,6 +17,12 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write to no server but a test's own; MLflow leaves the address it was told in here."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
 ROOT = Path(__file__).parents[1]
 
 
