@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import ray
 from rich.console import Console
 
-from cluster import opening, packing, search, sight, tracking
+from cluster import connection, opening, packing, search, sight, tracking
 from cluster.attempts import Attempts
+from cluster.capacity import capacity
 from cluster.copies import Copies
 from cluster.ledger import Ledger, write_settings
 from cluster.plan import Point
@@ -104,7 +105,7 @@ def drive(what: Drive) -> Driven:
     done = ledger.finished
     try:
         if not done:
-            search.start_ray(chosen.address)
+            connection.connect(chosen.address)
             done = _run(what, attempts, tracker, copies)
     finally:
         troubles = [tracker.close(finished=done), copies.close() if copies else None]
@@ -118,6 +119,9 @@ def _run(
     what: Drive, attempts: Attempts, tracker: tracking.Tracker, copies: Copies | None
 ) -> bool:
     run, folder = what.run, what.ledger.folder.resolve()
+    address = what.chosen.address
+    if address and (note := connection.exposed(address)):
+        what.console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     sight.check(folder, what.remote)
     if what.remote:  # a worker's own disk; what it saves there it copies
         folder = run.cache.resolve() / "attempts" / what.ledger.id / folder.name
@@ -158,7 +162,7 @@ def _run(
 
 def _measured(what: Drive, worker: Settings) -> float:
     """Probe the default configuration on a GPU, say what was found, and give the share."""
-    have = ray.cluster_resources()
+    have = capacity()
     cpus = float(what.space.resources.get("cpu", 1)) or 1.0
     room = int(have.get("CPU", 0) / max(have.get("GPU", 1), 1) / cpus)
     gpus, load = packing.fraction(worker, what.ledger.settings["fixed"], max(1, room))

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 import torch
 
+from cluster.capacity import capacity
 from searchspaces import load
 from trainables.errors import UserError
 from trainables.run import Run, seed_everything
@@ -51,7 +52,7 @@ def fraction(settings: Settings, values: Mapping[str, Any], room: int) -> tuple[
     `room` is how many trials the CPUs beside a GPU can run. Raises UserError where there is no
     GPU, or the probe fails.
     """
-    if not ray.cluster_resources().get("GPU"):
+    if not capacity().get("GPU"):
         raise UserError(
             "--gpus-per-trial auto: Ray sees no GPU here to measure a trial on\n"
             "leave the option out to train on CPUs"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
-import os
 import re
 import tempfile
 import time
@@ -24,17 +22,6 @@ from cluster.capacity import capacity
 from trainables.errors import UserError
 from trainables.trainable import Settings, Trial
 
-QUIET = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # our ledger is what a search goes on from
-    "TUNE_WARN_THRESHOLD_S": "10",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_worker_niceness": "0",  # by default whatever else runs pushes trials aside
-}
 LOOK = 5.0  # seconds between looks at how large the cluster is
 COLOUR = re.compile(r"\x1b\[\d*m")
 
@@ -46,33 +33,6 @@ class Resources:
     cpus: float
     gpus: float
     concurrency: int | None
-
-
-def start_ray(address: str | None) -> None:
-    """Start Ray on this machine, or join a running cluster; quietly, without a dashboard.
-
-    Workers get their thread settings before they import torch: a spinning thread pool on a
-    shared machine costs up to 100 times the work.
-    """
-    os.environ.update(QUIET)
-    workers = {**QUIET, "OMP_WAIT_POLICY": "PASSIVE"}
-    local: dict[str, Any] = {} if address else {"include_dashboard": False}
-    if address:  # as many trials wait as may run at once, which is what an autoscaler goes by
-        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")
-    try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": workers},
-            **local,
-        )
-    except ConnectionError as error:
-        raise UserError(
-            f"no Ray cluster answers at --address {address}: {error}\n"
-            "leave --address out to run on this machine alone"
-        ) from error
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
 def share_out(wanted: dict[str, float], gpus: float | None, concurrency: int | None) -> Resources:
@@ -250,6 +210,11 @@ class Watcher(tune.Callback):
         # Trial.get_error looks in the storage, which has the file after a snapshot only.
         _, _, text = Path(trial.error_file).read_text(encoding="utf-8").partition("\n")
         text = COLOUR.sub("", text).strip()
+        if blind := re.search(r"trainable\.BlindError: (.+)", text):
+            self.attempts.broken = UserError(
+                f"the machine {blind[1]}\n"
+                "mount it there, then go on with the same command and --resume: nothing is lost"
+            )
         if self.attempts.broken is None:
             with _writing(self.attempts):
                 if full := re.search("No space left on device|Disk quota exceeded", said(text)):

@@ -19,8 +19,9 @@ def one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write to no server but a test's own; MLflow leaves the address it was told in here."""
+    """Use no server and cluster but a test's own; MLflow leaves the address it was told here."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
 ROOT = Path(__file__).parents[1]

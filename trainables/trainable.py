@@ -51,6 +51,10 @@ class PreemptedError(Exception):
     """A worker ended because its machine is taken away; its trial goes on elsewhere."""
 
 
+class BlindError(Exception):
+    """A machine does not see the storage that the driver writes to."""
+
+
 class Trial(tune.Trainable):
     """Runs attempts at trials, one after the other in the same process."""
 
@@ -119,6 +123,8 @@ class Trial(tune.Trainable):
         folder = attempt_folder(settings.folder, config["trial"], config["attempt"])
         if remote := settings.remote:
             mirror.patiently(lambda: _fetch_earlier(folder, remote, config))
+        elif not settings.folder.is_dir():  # a machine that joined later
+            raise BlindError(f"{platform.node()} does not see the storage {settings.folder}")
         else:
             _go_on_from_earlier(folder, config["attempt"])
         self.run = Run(

@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--time-budget", type=seconds, metavar="TIME", help="such as 90s, 30m, 2h")
     p.add_argument("--concurrency", type=positive(int), help="trials at once (default: all room)")
     p.add_argument("--gpus-per-trial", type=gpus, help="such as 0.25, or auto: by a probe")
-    p.add_argument("--address", help="a running Ray cluster, such as auto")
+    p.add_argument("--address", help="a running Ray cluster, such as auto (or RAY_ADDRESS)")
     p.add_argument("--cluster", type=Path, metavar="FILE", help="run on a cluster of `ray up`")
     p.add_argument(
         "--storage",
@@ -163,7 +163,7 @@ def command(options: argparse.Namespace, console: Console) -> int:
         budget=options.time_budget,
         concurrency=options.concurrency,
         gpus=options.gpus_per_trial,
-        address=options.address,
+        address=options.address or os.environ.get("RAY_ADDRESS"),
         control=options.control,
         teacher=teachers.full_name(options.teacher) if options.teacher else None,
         remote=place,

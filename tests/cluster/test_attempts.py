@@ -1,12 +1,14 @@
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cluster.attempts import LOSSES, RETRIES, Attempts
 from cluster.ledger import KEPT, Ledger
-from cluster.search import kind, said
+from cluster.search import Handout, Watcher, kind, said
 from cluster.study import Study
 from searchspaces import SearchSpace
 from trainables.errors import UserError
@@ -163,6 +165,26 @@ def test_an_error_is_sorted_by_its_words_not_by_the_code_it_shows(
 ) -> None:
     assert kind(text) == expected
     assert "No space left" not in said(text)
+
+
+def test_a_machine_that_does_not_see_the_storage_ends_the_search(
+    attempts: Attempts, tmp_path: Path
+) -> None:
+    """Every trial that it took would fail, one after the other."""
+    handout = Handout(attempts, lambda: 1)
+    assert handout.suggest("ray-1")
+    error = tmp_path / "error.txt"
+    error.write_text(
+        "Failure # 1\nray::ResourceTrainable.train()\n"
+        "trainables.trainable.BlindError: node-7 does not see the storage /nfs/runs\n"
+    )
+    watcher = Watcher(attempts, handout, lambda: None)
+    watcher.on_trial_error(1, [], SimpleNamespace(error_file=error, trial_id="ray-1"))
+    assert "the machine node-7 does not see" in str(attempts.broken)
+    assert "--resume" in str(attempts.broken)
+    assert attempts.finished
+    assert attempts.ledger.stories[0].outcome is None, "it is left for the resume"
+    assert not attempts.ledger.stories[0].errors
 
 
 def test_every_one_of_the_best_trials_keeps_its_weights(

@@ -14,7 +14,7 @@ import pytest
 import ray
 
 from trainables.errors import UserError
-from trainables.trainable import PreemptedError, Settings, Trial
+from trainables.trainable import BlindError, PreemptedError, Settings, Trial
 
 SPACE = '''
 """A walk at random, whose trials do on request whatever a trial can do."""
@@ -78,6 +78,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     space = tmp_path / "walk.py"
     space.write_text(SPACE)
     settings = Settings(str(space), tmp_path / "search", tmp_path / "cache", reports=3)
+    settings.folder.mkdir()
     made: list[Trial] = []
 
     class Alone(Trial):
@@ -123,6 +124,13 @@ def test_every_step_is_a_report_and_the_last_one_ends_the_trial(
 def test_what_tune_makes_of_a_step(make: Make) -> None:
     result = make().train()
     assert (result["report"], result["done"], result["training_iteration"]) == (1, False, 1)
+
+
+def test_a_machine_without_the_storage_makes_none_of_its_own(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "search").rmdir()
+    with pytest.raises(BlindError, match="does not see the storage"):
+        make().step()
+    assert not (tmp_path / "search").exists()
 
 
 def test_a_misspelt_value_fails_at_the_first_step(make: Make) -> None:
