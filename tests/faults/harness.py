@@ -227,6 +227,12 @@ def small_disk(folder: Path) -> Iterator[bool]:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+def may_mount() -> bool:
+    """Tell whether a disk may be mounted here."""
+    with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder) / "disk") as mounted:
+        return mounted
+
+
 def attack(folder: Path, faults: list[str], dice: random.Random) -> list[str]:
     """Run one search under these faults, and close its account; gives what was done to it."""
     trivial = (ROOT / "tests" / "spaces" / "trivial.py").read_text(encoding="utf-8")
@@ -270,6 +276,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     options = parser.parse_args()
     print(f"seed {options.seed}")
+    if not may_mount():
+        print("no disk may be mounted here: `full` is left out")
     dice, done, searches = random.Random(options.seed), 0, 0
     while done < options.faults:
         names = dice.choices(sorted(FAULTS), k=min(8, options.faults - done))
