@@ -108,7 +108,9 @@ def drive(what: Drive) -> Driven:
             connection.connect(chosen.address)
             done = _run(what, attempts, tracker, copies)
     finally:
-        troubles = [tracker.close(finished=done), copies.close() if copies else None]
+        # On a full disk MLflow has no room either, and none comes by waiting.
+        patience = 0.0 if attempts.broken else tracking.PATIENCE
+        troubles = [tracker.close(done, patience), copies.close() if copies else None]
         if ray.is_initialized():
             ray.shutdown()
     trouble = "\n".join(filter(None, troubles)) or None

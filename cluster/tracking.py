@@ -110,10 +110,11 @@ class Tracker:
         with self._lock:
             self._dirty.add(trial)
 
-    def close(self, finished: bool) -> str | None:
-        """Write what is left and end the parent run; gives what went wrong, if anything."""
+    def close(self, finished: bool, patience: float = PATIENCE) -> str | None:
+        """Write what is left in `patience` seconds, end the parent run; gives what went wrong."""
+        self._deadline = time.monotonic() + patience
         self._ending.set()
-        self._thread.join(timeout=PATIENCE + 15)
+        self._thread.join(timeout=patience + 15)
         if self._thread.is_alive():
             self.behind = self.behind or "it is slow"
         if not self.behind:
@@ -147,12 +148,9 @@ class Tracker:
         upload_best(self.client, self.ledger, self._runs, marked)
 
     def _work(self) -> None:
-        deadline = float("inf")
         upload = time.monotonic() + UPLOAD_PERIOD
         while True:
             ending = self._ending.wait(PERIOD)
-            if ending and deadline == float("inf"):
-                deadline = time.monotonic() + PATIENCE
             with self._lock:
                 todo, self._dirty = sorted(self._dirty), set()
             for place, trial in enumerate(todo):
@@ -168,7 +166,7 @@ class Tracker:
                 with contextlib.suppress(Exception):  # the end of the search does it again
                     self.upload_best()
                 upload = time.monotonic() + UPLOAD_PERIOD
-            if ending and (not self._dirty or time.monotonic() > deadline):
+            if ending and (not self._dirty or time.monotonic() > self._deadline):
                 return
 
     def _write(self, story: Story) -> None:
