@@ -78,12 +78,17 @@ def end(ledger: Ledger) -> Finish:
     return one
 
 
-def write(ledger: Ledger, finished: bool = True, client: MlflowClient | None = None) -> str | None:
+def write(
+    ledger: Ledger,
+    finished: bool = True,
+    client: MlflowClient | None = None,
+    patience: float = tracking.PATIENCE,
+) -> str | None:
     """Do what a driver does with a tracker, from start to end."""
     client = client or server.connect(ledger.settings["tracking_uri"])
     tracker = Tracker(client, ledger, ledger.settings["artifacts"], lambda: 7)
     tracker.start()
-    return tracker.close(finished=finished)
+    return tracker.close(finished, patience)
 
 
 def found(uri: str) -> dict[str, Any]:
@@ -323,10 +328,9 @@ def test_a_server_that_never_comes_back_is_told_of_with_the_way_out(
     ledger: Ledger, end: Finish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "PERIOD", 0.01)
-    monkeypatch.setattr(tracking, "PATIENCE", 0.2)
     end(0, 0.25)
     client = Absent(server.connect(ledger.settings["tracking_uri"]), float("inf"))
-    trouble = write(ledger, client=client)  # type: ignore[arg-type]
+    trouble = write(ledger, client=client, patience=0.2)  # type: ignore[arg-type]
     assert trouble is not None
     assert "no answer from http://***@host" in trouble
     assert "secret" not in trouble
