@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from reports.chapters import Chapter, findings, write
+from reports.chapters.order import Chapter, findings, write
+from reports.chapters.report import Findings, winner_line
 from reports.command import add_server, answer, complain
-from reports.html import html
 from reports.logged import log_report
-from reports.markdown import Findings, winner_line
-from reports.records import Tracker, read_search
-from reports.safe import slug
+from reports.read.records import Tracker, read_search
 from reports.search import ReportError, Search
-from reports.sections import Section
-from reports.style import save
-from reports.tablefiles import write_tables
+from reports.write.html import html
+from reports.write.safe import slug
+from reports.write.sections import Section
+from reports.write.style import save
+from reports.write.tablefiles import write_tables
 
 ACTIONS = ("ensemble", "export", "compare", "predict", "sample")  # modules with a main each
 
@@ -58,7 +58,8 @@ def _asked(
     """
     if not (options.explain or options.robust):
         return []
-    from reports import explain, looking, robust
+    from reports.chapters import explain, robust
+    from reports.trained import looking
 
     winner = looking.winner(tracker, search, options.space, options.data_dir)
     asked: list[tuple[str, Callable[[Findings], Section]]] = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.safe import redacted
 from reports.search import Search, TrialRecord
+from reports.write.safe import redacted
 
 
 def card(

@@ -6,9 +6,9 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from reports.records import Tracker, TrackerError, open_tracker
-from reports.safe import redacted
+from reports.read.records import Tracker, TrackerError, open_tracker
 from reports.search import ReportError
+from reports.write.safe import redacted
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:

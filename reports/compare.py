@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reports.command import add_server, answer
-from reports.intervals import interval_text
-from reports.records import Tracker, read_named
+from reports.numbers.statistics import mean_interval
+from reports.read.records import Tracker, read_named
 from reports.search import ReportError, Search
-from reports.statistics import mean_interval
-from reports.style import empty_figure, save
-from reports.tables import Table, markdown
+from reports.write.intervals import interval_text
+from reports.write.style import empty_figure, save
+from reports.write.tables import Table, markdown
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
 """What two repeats of a search have in common, besides the hyperparameters that are fixed."""

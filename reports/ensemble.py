@@ -1,170 +1,32 @@
-"""Ensembles of a search's trials from their stored predictions: picked on validation, tested once.
+"""`python -m reports ensemble NAME --members ID ID …`: members named by hand, judged.
 
-`python -m reports ensemble NAME --members ID ID …` judges members given by hand.
+Their average or vote stands beside their best member.
 """
 
 import argparse
 from collections.abc import Sequence
 
-from reports.blends import (
-    AVERAGES,
-    VOTES,
-    equal,
-    everyone,
-    halves,
-    mixed,
-    out_of_fold,
-    single,
-)
-from reports.by_hand import by_hand
-from reports.command import add_server, answer
-from reports.judged import (
+from reports.chapters.judged import (
     Judged,
     cost_table,
     fitted,
     gain_text,
     members_text,
-    on_other,
     opening,
     quality_table,
-    standing,
 )
-from reports.library import Library, library, read_library
-from reports.openings import INTACT, Seal, opened_as
-from reports.predictions import read_examples
-from reports.records import Tracker, read_search
-from reports.search import Search, TrialRecord
-from reports.tables import count_text
-from reports.winner import choose, confirmed, open_predictions, open_test
+from reports.command import add_server, answer
+from reports.numbers.blends import equal, everyone, mixed
+from reports.numbers.statistics import finite, ranked
+from reports.read.library import Library, library
+from reports.read.openings import BY_HAND, read_openings, recorded
+from reports.read.predictions import Predicted, read_examples, read_predictions
+from reports.read.records import Tracker, read_search
+from reports.read.winner import open_predictions
+from reports.search import ReportError, Search, TrialRecord
+from reports.write.tables import count_text
 
-HOW = (
-    "Every ensemble was fitted on one half of the validation set and judged on the other, and the "
-    "other way round; the single model was picked likewise. Members and weights are those fitted "
-    "on the whole of it. In brackets 95 % intervals (Wilson); NLL is the negative log-likelihood "
-    "in nats, ECE the expected calibration error (15 bins)."
-)
-
-
-def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None:
-    """Ensembles of the trials, judged on validation, and the picked one on the test set.
-
-    None where no trial has a score. With `--open-test-again` all are opened.
-    """
-    choice = choose(search)
-    if choice is None:
-        return None
-    examples = read_examples(tracker, search, "validation")
-    candidates = [choice.model, *choice.candidates[1:]]
-    models = examples and read_library(tracker, search, candidates, examples)
-    if examples is None or not models or len(models.runs) < 2 or len(examples) < 4:
-        found = len(models.runs) if models else 0
-        return (
-            "There is nothing to make an ensemble of: that takes two trials with predictions of "
-            f"at least 4 validation examples on record, and here {found} have some."
-        )
-    if models.runs[0] is not choice.model:
-        return f"No validation predictions are stored of the winner, {choice.model.title}."
-    ours = _ensembles(models) + _seeds(tracker, search, choice.winner.number, models)
-    folds = halves(models.targets, stratified=not models.votes)
-    picked_alone = out_of_fold(single, models.outputs, models.targets, folds)
-    alone = Judged("single best", equal(1), models.part([0]), picked_alone)
-    best = max(ours, key=standing)
-    others = [judged for judged in ours if judged is not best]
-    parts = [
-        f"Made of {count_text(len(models.runs), 'trial')} with stored predictions of "
-        f"{count_text(len(examples), 'validation example')}"
-        f"{', by vote over their answers' if models.votes else ''}.",
-        cost_table([alone, *ours], alone),
-        HOW,
-        "\n".join(f"- {judged.name}: {members_text(judged)}" for judged in ours),
-        _pick(best, alone),
-    ]
-    picked = [best, *(other for other in others if seal.again)]
-    picked = [judged for judged in picked if judged.runs != alone.runs]
-    if picked:
-        parts += _on_test(tracker, search, alone, picked, seal)
-    return "\n\n".join(parts)
-
-
-def best_of(tracker: Tracker, search: Search, runs: Sequence[TrialRecord]) -> Judged | None:
-    """The ensemble of these runs, best first, that does best on validation; None of under two."""
-    examples = read_examples(tracker, search, "validation")
-    models = examples and read_library(tracker, search, runs, examples)
-    if not models or models.votes or len(models.runs) < 2 or len(models.targets) < 4:
-        return None
-    return max(_ensembles(models), key=standing)
-
-
-def _ensembles(models: Library) -> list[Judged]:
-    recipes = VOTES if models.votes else AVERAGES
-    outputs, targets = models.outputs, models.targets
-    folds = halves(targets, stratified=not models.votes)
-    return [
-        Judged(
-            name,
-            recipe(outputs, targets),
-            models,
-            out_of_fold(recipe, outputs, targets, folds),
-        )
-        for name, recipe in recipes.items()
-    ]
-
-
-def _seeds(tracker: Tracker, search: Search, winner: int, models: Library) -> list[Judged]:
-    examples = read_examples(tracker, search, "validation")
-    runs = confirmed(search).get(winner, ())
-    found = examples and read_library(tracker, search, runs, examples)
-    if not found or len(found.runs) < 2:
-        return []
-    blend = everyone(found.outputs, found.targets)
-    name = f"{len(found.runs)} seeds of trial {winner}"
-    return [Judged(name, blend, found, mixed(blend, found.outputs))]
-
-
-def _pick(best: Judged, alone: Judged) -> str:
-    if best.runs == alone.runs:
-        return (
-            f'Picked on validation: "{best.name}", which is **the single model alone**: no second '
-            "one made it better, and there is no ensemble to open the test set for."
-        )
-    text = f'Picked on validation: "{best.name}".'
-    if standing(best) <= standing(alone):
-        text += " **On validation it is no better than the single model.**"
-    return text
-
-
-def _on_test(
-    tracker: Tracker, search: Search, alone: Judged, picked: Sequence[Judged], seal: Seal
-) -> list[str]:
-    """Quality on the test set of the single model and of what was picked, opened on record."""
-    winner = alone.library.runs[0]
-    opened = open_test(tracker, search, winner, seal)
-    found = open_predictions(tracker, search, [winner], opened_as(winner), seal)
-    if found is None:
-        return [f"No test of {winner.title}: {opened.missing or 'nothing is stored'}."]
-    one = library(found)
-    tested, temperatures = [Judged(alone.name, equal(1), one, one.outputs[0])], [fitted(alone)]
-    parts = []
-    for place, judged in enumerate(picked):
-        entry = seal.marked(opening(judged), picked=not place)
-        found = open_predictions(tracker, search, judged.runs, entry, seal)
-        if found is None and seal.closed(entry):
-            parts.append(
-                f'The test set was opened before, and not for "{judged.name}"; '
-                "`--open-test-again` opens it for that as well, and that is counted."
-            )
-            continue
-        if found is None:
-            parts.append(f'Not all members of "{judged.name}" have test predictions.')
-            continue
-        tested.append(on_other(judged, library(found)))
-        temperatures.append(fitted(judged))
-    table = quality_table(tested, temperatures)
-    lead = (
-        f"On {count_text(len(one.targets), 'test example')} that had no part in this, before and "
-        "after scaling by a temperature fitted on validation:"
-    )
-    return [lead, table, *parts, *(gain_text(judged, tested[0]) for judged in tested[1:])]
+PREFIX = 6  # letters of a run id that may stand for it
 
 
 def main(arguments: list[str]) -> int:
@@ -196,3 +58,100 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_server(parser)
     return parser
+
+
+def by_hand(
+    tracker: Tracker, search: Search, ids: Sequence[str], split: str, again: bool = False
+) -> str:
+    """The text for these members on a split; the test set needs `again`, unless on record.
+
+    Raises ReportError for unknown members, members without predictions, and a sealed test set.
+    """
+    runs = members(search, ids)
+    temperatures: list[float | None] = [None, None]
+    if split == "validation":
+        models = _read(tracker, search, runs, split)
+    else:
+        known = _read(tracker, search, runs, "validation")
+        temperatures = [fitted(judged) for judged in _judged(known)]
+        models = (
+            _open(tracker, search, _judged(known)[-1], again)
+            if split == "test"
+            else _read(tracker, search, runs, split)
+        )
+    alone, ours = _judged(models)
+    parts = [
+        f"{count_text(len(runs), 'member')} of {search.name} on {split}, "
+        f"{count_text(len(models.targets), 'example')}, "
+        f"{'by vote' if models.votes else 'averaged'}: {members_text(ours)}.",
+        cost_table([alone, ours], alone),
+    ]
+    if split != "validation" and not models.votes:
+        parts += [
+            "Before and after scaling by a temperature fitted on validation:",
+            quality_table([alone, ours], temperatures),
+        ]
+    return "\n\n".join([*parts, gain_text(ours, alone)])
+
+
+def members(search: Search, ids: Sequence[str]) -> list[TrialRecord]:
+    """The runs meant by trial numbers or run ids, the best on validation first."""
+    found = [_member(search, name) for name in dict.fromkeys(ids)]
+    if len(set(found)) != len(found) or len(found) < 2:
+        raise ReportError(
+            f"{len(set(found))} member named by {' '.join(ids)}: an ensemble takes two or more "
+            "different ones.\nName them with --members ID ID …"
+        )
+    unscored = [run.name for run in found if not finite(run.metrics.get("score"))]
+    if unscored:
+        raise ReportError(f"No validation score: {', '.join(unscored)}.\nLeave them out.")
+    return ranked(found, lambda run: run.metrics["score"], search.mode)
+
+
+def _member(search: Search, name: str) -> TrialRecord:
+    runs = [*search.trials, *search.reruns]  # where numbers meet, the trial is meant
+    for run in runs:
+        if name in (str(run.number), run.run_id):
+            return run
+    near = [run for run in runs if len(name) >= PREFIX and run.run_id.startswith(name)]
+    if len(near) == 1:
+        return near[0]
+    raise ReportError(
+        f"{search.name!r} has no trial and no run {name!r}.\n"
+        f"It has {count_text(len(search.trials), 'trial')} from 0 on; run ids are in MLflow."
+    )
+
+
+def _judged(models: Library) -> tuple[Judged, Judged]:
+    blend, first = everyone(models.outputs, models.targets), models.part([0])
+    alone = Judged(f"best member ({models.runs[0].label})", equal(1), first, models.outputs[0])
+    return alone, Judged(BY_HAND, blend, models, mixed(blend, models.outputs))
+
+
+def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord], split: str) -> Library:
+    examples = read_examples(tracker, search, split)
+    if examples is None:
+        raise ReportError(f"{search.name!r} has no examples of the split {split!r} on record.")
+    return _whole(runs, read_predictions(tracker, search, runs, examples), split)
+
+
+def _open(tracker: Tracker, search: Search, judged: Judged, again: bool) -> Library:
+    openings, entry = read_openings(tracker, search), opening(judged)
+    if not recorded(openings, entry):
+        if not again:
+            raise ReportError(
+                f"The test set of {search.name!r} is opened by its report, for what validation "
+                f"picked ({count_text(len(openings), 'opening')} on record).\nTo open it for "
+                "these members as well, which is counted and reported, add --open-test-again."
+            )
+        entry["again"] = True
+    found = open_predictions(tracker, search, judged.runs, entry)
+    return _whole(judged.runs, found, "test")
+
+
+def _whole(runs: Sequence[TrialRecord], found: Predicted | None, split: str) -> Library:
+    has = set(found.runs) if found else set()
+    if found is None or len(has) < len(runs):
+        without = ", ".join(run.name for run in runs if run not in has)
+        raise ReportError(f"Not all have usable {split} predictions on record: {without}.")
+    return library(found)

@@ -18,17 +18,18 @@ import numpy as np
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from reports import models
 from reports.card import card
+from reports.chapters.ensembles import best_of
+from reports.chapters.judged import fitted
 from reports.command import add_server, answer
-from reports.ensemble import best_of
-from reports.judged import fitted
-from reports.openings import read_openings, read_seal
-from reports.records import Tracker, read_search
-from reports.restoring import space_of, weights
-from reports.safe import redacted
+from reports.read.openings import read_openings, read_seal
+from reports.read.records import Tracker, read_search
+from reports.read.weights import weights
+from reports.read.winner import accuracy_on_record, choose, data_sizes, open_test
 from reports.search import ReportError, Search, TrialRecord
-from reports.winner import accuracy_on_record, choose, data_sizes, open_test
+from reports.trained import models
+from reports.trained.restoring import space_of
+from reports.write.safe import redacted
 
 NEEDED = (
     *("torch", "safetensors", "pyarrow", "numpy", "pandas", "scipy", "filelock", "rich"),

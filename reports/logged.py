@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.records import Tracker, TrackerError
+from reports.read.records import Tracker, TrackerError
 from reports.search import ReportError, Search
 
 

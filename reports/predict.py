@@ -8,15 +8,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports import models
 from reports.command import add_server, answer
-from reports.crops import Pixels, enlarged, five_crops, read_picture, takes_pictures
-from reports.overlay import bars, show
-from reports.records import Tracker, read_search
-from reports.restoring import chosen_run, restored, space_of
-from reports.safe import slug
+from reports.read.records import Tracker, read_search
 from reports.search import ReportError, Search
-from reports.style import empty_figure, style
+from reports.trained import models
+from reports.trained.crops import Pixels, enlarged, five_crops, read_picture, takes_pictures
+from reports.trained.overlay import bars, show
+from reports.trained.restoring import chosen_run, restored, space_of
+from reports.write.safe import slug
+from reports.write.style import empty_figure, style
 
 LISTED = 5  # labels
 

@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reports import models
 from reports.command import add_server, answer, complain
-from reports.records import Tracker, read_search
-from reports.restoring import chosen_run, restored, space_of
+from reports.read.records import Tracker, read_search
 from reports.search import ReportError
+from reports.trained import models
+from reports.trained.restoring import chosen_run, restored, space_of
 
 
 def main(arguments: list[str]) -> int:

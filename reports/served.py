@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
-from reports.calibration import scaled
+from reports.numbers.calibration import scaled
 
 
 class Members(PythonModel):
@@ -23,7 +23,7 @@ class Members(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Restore every member from its checkpoint."""
-        from reports.models import restored
+        from reports.trained.models import restored
 
         folder = Path(context.artifacts["members"]).resolve()
         self.description = json.loads((folder / "members.json").read_text(encoding="utf-8"))

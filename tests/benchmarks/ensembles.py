@@ -15,7 +15,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.greedy import greedy
+from reports.numbers.greedy import greedy
 from tests.benchmarks.report import MET, MISSED, heading, verdict
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from reports.compare import area, race, table, text
+from reports.numbers.statistics import mean_interval
 from reports.search import Search
-from reports.statistics import mean_interval
 from tests.reports.made import search, trial
 
 

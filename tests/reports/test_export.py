@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from reports import export, models
+from reports import export
 from reports.export import Exported, _describe, carried, chosen, needed, on_test
-from reports.records import read_search
-from reports.restoring import space_of
+from reports.read.records import read_search
 from reports.search import ReportError, TrialRecord
 from reports.served import Members
+from reports.trained import models
+from reports.trained.restoring import space_of
 from searchspaces.rotten_lora import Config, train
+from tests.reports.chapters.test_confirmation import rerun
 from tests.reports.made import openings, search, trial
-from tests.reports.test_confirmation import rerun
 from trainables import encoders
 from trainables.encoders import Encoder
 from trainables.run import Predictor, Run

@@ -11,10 +11,11 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from reports import models, predict
+from reports import predict
 from reports.__main__ import main
-from reports.crops import enlarged, five_crops, read_picture
 from reports.search import ReportError
+from reports.trained import models
+from reports.trained.crops import enlarged, five_crops, read_picture
 from tests.reports.made import openings
 from tests.reports.trained import SPACES, trained, write_trained
 

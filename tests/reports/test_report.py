@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-import reports.curves
-from reports.statistics import wilson
+import reports.chapters.curves
+from reports.numbers.statistics import wilson
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -157,7 +157,7 @@ def test_no_complete_trial(write_search: Write, read_report: Read, some_trials: 
 def test_a_crowded_figure_keeps_the_default(
     write_search: Write, read_report: Read, some_trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports.curves, "DRAWN", 2)
+    monkeypatch.setattr(reports.chapters.curves, "DRAWN", 2)
     write_search(some_trials)
     text = read_report()
     assert "9 trials of 12 not drawn." in text  # drawn: the winner, the last, the default

@@ -1,0 +1,1 @@
+"""One module per chapter of a report, with what chapters share; `order` lists them."""

@@ -1,0 +1,216 @@
+"""Was early stopping right? A few trials that it never stopped tell what it would have lost."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import spearmanr
+
+from reports.chapters.outcomes import rungs
+from reports.numbers.statistics import evenly, finite
+from reports.read.records import Tracker, with_curves
+from reports.read.winner import Choice
+from reports.search import Search, TrialRecord
+from reports.write.sections import Section, paragraphs, picture
+from reports.write.style import INK, MARK, empty_figure, score_axis, score_range, style, words
+from reports.write.tables import Table, count_text, joined, markdown
+
+COMPARED = 100  # other trials whose scores at the rungs are read: one request each
+FEWEST = 3  # control trials, below which a rank correlation is no number
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A rung seen by the control group: what each scored there, and who would have been cut."""
+
+    report: int
+    then: dict[int, float]  # trial: the metric at this report
+    cutoff: float  # ASHA keeps what is at least as good
+    correlation: float  # Spearman, with the final scores
+    low: float
+    high: float
+
+
+def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
+    """Correlations, late bloomers and figure; None where nothing was stopped early by ASHA."""
+    at = rungs(search)
+    if search.tags.get("scheduler") != "asha" or not at:
+        return None
+    control = [
+        t
+        for t in search.trials
+        if t.tags.get("control") == "yes"
+        and t.outcome == "complete"
+        and finite(t.metrics.get("score"))
+    ]
+    if len(control) < FEWEST:
+        return Section(
+            f"Left out: {count_text(len(control), 'control trial')} ran to the end. Whether "
+            "stopping early lost good trials can only be told from at least "
+            f"{FEWEST} that are never stopped: `--control 4` makes such a group."
+        )
+    others = [t for t in search.trials if t not in control and t.reports >= at[0]]
+    sample = evenly(others, COMPARED)
+    compared = with_curves(tracker, sample, [search.metric])
+    seen = with_curves(tracker, control, [search.metric])
+    eta = at[1] / at[0] if len(at) > 1 else 3.0
+    found = [rung for r in at if (rung := look(search, seen, compared, r, eta))]
+    if not found:
+        return None
+    rows = tuple(
+        (
+            f"{rung.report}",
+            f"{len(rung.then)}",
+            "unknown" if math.isnan(rung.correlation) else f"{rung.correlation:.2f}",
+            "" if math.isnan(rung.low) else f"{rung.low:.2f} to {rung.high:.2f}",
+            f"{len(cut(search, rung))}",
+        )
+        for rung in found
+    )
+    header = ("rung (report)", "control trials", "rank correlation", "95 % interval", "would stop")
+    among = (
+        "all trials"
+        if len(sample) == len(others)
+        else f"the control trials and {len(sample):,} of the {len(others):,} others (spread "
+        "evenly over the search)"
+    )
+    text = paragraphs(
+        f"{count_text(len(control), 'control trial')} ran to the end whatever their rungs said. "
+        "Spearman's rank correlation between a score at a rung and the final one says how far "
+        "the rung could be trusted (interval: Bonett and Wright, 2000); *would stop* are those "
+        f"below the best 1/{eta:g} of {among} seen at that rung, as ASHA counts.",
+        markdown(Table(header, rows, "lrrrr")),
+        bloomers_text(search, choice, control, found),
+        picture("asha_audit", "Scores at the rungs against final scores"),
+        "Scores far off the others are drawn at the edge of their panel.",
+    )
+    return Section(text, {"asha_audit": audit_figure(search, control, found)})
+
+
+def look(
+    search: Search,
+    control: Sequence[TrialRecord],
+    others: Sequence[TrialRecord],
+    report: int,
+    eta: float,
+) -> Rung | None:
+    """One rung; None where fewer than three control trials have a score at that report."""
+    then = {
+        t.number: value for t in control if (value := _at(t, search.metric, report)) is not None
+    }
+    if len(then) < FEWEST:
+        return None
+    recorded = [*then.values()]
+    recorded += [v for t in others if (v := _at(t, search.metric, report)) is not None]
+    share = 1 - 1 / eta if search.mode == "max" else 1 / eta
+    final = [t.metrics["score"] for t in control if t.number in then]
+    rho, low, high = rank_correlation(list(then.values()), final)
+    return Rung(report, then, float(np.quantile(recorded, share)), rho, low, high)
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
+    """Spearman's correlation and its 95 % interval by Bonett and Wright (2000); nan if unknown."""
+    if len(x) < FEWEST or len(set(x)) < 2 or len(set(y)) < 2:
+        return math.nan, math.nan, math.nan
+    rho = float(spearmanr(x, y).statistic)
+    if len(x) < 4:
+        return rho, math.nan, math.nan
+    half = 1.96 * math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
+    at = math.atanh(max(-0.999999, min(0.999999, rho)))
+    return rho, math.tanh(at - half), math.tanh(at + half)
+
+
+def cut(search: Search, rung: Rung) -> list[int]:
+    """Control trials that ASHA would have stopped at this rung."""
+    sign = 1 if search.mode == "max" else -1
+    return [n for n, value in rung.then.items() if sign * value < sign * rung.cutoff]
+
+
+def late_bloomers(
+    search: Search, control: Sequence[TrialRecord], found: Sequence[Rung]
+) -> tuple[list[TrialRecord], list[TrialRecord]]:
+    """Control trials ASHA would have stopped, and those of them that ended well.
+
+    Well: at least as good as the median of the complete trials outside the control group.
+    """
+    stopped = {n for rung in found for n in cut(search, rung)}
+    would = [t for t in control if t.number in stopped]
+    inside = set(control)
+    kept = [
+        t.metrics["score"]
+        for t in search.trials
+        if t.outcome == "complete" and t not in inside and finite(t.metrics.get("score"))
+    ]
+    if not kept:
+        return would, []
+    sign = 1 if search.mode == "max" else -1
+    bar = sign * float(np.median(kept))
+    return would, [t for t in would if sign * t.metrics["score"] >= bar]
+
+
+def bloomers_text(
+    search: Search, choice: Choice, control: Sequence[TrialRecord], found: Sequence[Rung]
+) -> str:
+    would, late = late_bloomers(search, control, found)
+    if not would:
+        return "ASHA would have stopped none of them."
+    text = (
+        f"ASHA would have stopped {len(would)} of the {len(control)}. **Late bloomers: "
+        f"{len(late)}**"
+    )
+    if not late:
+        return (
+            f"{text}: none of these came to at least the median of the complete trials outside "
+            "the control group."
+        )
+    names = joined([f"{t.number}" for t in late])
+    text += (
+        f" (trial {names}): at the end at least as good as the median of the complete trials "
+        "outside the control group."
+    )
+    if choice.winner in late:
+        text += " The winner is one of them: without the control group it would have been lost."
+    return text
+
+
+def audit_figure(search: Search, control: Sequence[TrialRecord], found: Sequence[Rung]) -> Figure:
+    """A panel per rung: score there against final score, with ASHA's cutoff."""
+    final = {t.number: t.metrics["score"] for t in control}
+    up = score_range(list(final.values()), search.mode)
+    with style():
+        figure = empty_figure(search, 2.5 * len(found) + 0.7, 2.7)
+        panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
+        for axes, rung in zip(panels, found, strict=True):
+            stopped = set(cut(search, rung))
+            across = score_range([*rung.then.values(), rung.cutoff], search.mode)
+            for numbers, colour, mark, label in (
+                ([n for n in rung.then if n not in stopped], INK, "o", "kept"),
+                ([n for n in rung.then if n in stopped], MARK, "X", "would stop"),
+            ):
+                axes.scatter(
+                    np.clip([rung.then[n] for n in numbers], *across),
+                    np.clip([final[n] for n in numbers], *up),
+                    s=30,
+                    c=colour,
+                    marker=mark,
+                    edgecolors="white",
+                    linewidths=0.5,
+                    label=label,
+                )
+            axes.axvline(rung.cutoff, color="0.35", lw=1, ls="--", label="ASHA's cutoff")
+            axes.set_xlabel(f"{words(search.metric)}\nat report {rung.report}")
+            axes.locator_params(axis="x", nbins=4)
+            score_axis(axes.xaxis, search.metric)
+            axes.margins(0.08)
+        panels[0].set_ylabel(f"final {words(search.metric)}")
+        score_axis(panels[0].yaxis, search.metric)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _at(trial: TrialRecord, metric: str, report: int) -> float | None:
+    value = dict(trial.curves.get(metric, ())).get(report)
+    return value if finite(value) else None

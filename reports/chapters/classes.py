@@ -1,0 +1,154 @@
+"""What the winner confuses with what: per-class figures and the confusion matrix."""
+
+import json
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from reports.read.openings import opened_as
+from reports.read.predictions import Array, read_examples, read_predictions
+from reports.read.records import Tracker
+from reports.read.winner import Choice, Opened, open_predictions
+from reports.search import Search
+from reports.write.sections import Section, paragraphs, picture
+from reports.write.style import empty_figure, style
+from reports.write.tables import Table, markdown
+
+NUMBERED = 16  # classes whose matrix has numbers in its cells
+NAMED = 40  # classes whose names fit along the axes
+ALL_SHOWN = 24  # classes, beyond which the table has the worst and the best alone
+SHOWN = 10  # of the worst, and of the best
+PAIRS_SHOWN = 10
+
+
+def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> Section | None:
+    """Tables and matrix of the winner; None where it has no predictions of classes."""
+    examples = read_examples(tracker, search, "validation")
+    if examples is None:
+        return None
+    found = read_predictions(tracker, search, [choice.model], examples)
+    if not found.runs or found.votes:
+        return None
+    k = found.outputs[0].shape[1]
+    names = class_names(search, k)
+    answers, guesses = examples.targets, found.outputs[0].argmax(axis=1)
+    rows = per_class(answers, guesses, k)
+    header: tuple[str, ...] = ("class", "precision", "recall", "F1", "examples")
+    # Opened for this trial already, or not at all: a report opens nothing on the side.
+    opened = (
+        open_predictions(tracker, search, [choice.model], opened_as(choice.model))
+        if test.accuracy is not None
+        else None
+    )
+    cells = [[names[c], *_scores(rows[c])] for c in range(k)]
+    if opened is not None:
+        on_test = per_class(opened.examples.targets, opened.outputs[0].argmax(axis=1), k)
+        header = (*header, "test precision", "test recall", "test F1", "test examples")
+        for c in range(k):
+            cells[c] += _scores(on_test[c])
+    table = Table(header, tuple(map(tuple, cells)), "l" + "r" * (len(header) - 1))
+    order, chosen = shown(rows), None
+    if len(order) < k:
+        chosen = (
+            f"The {SHOWN} classes of lowest and the {SHOWN} of highest F1 out of {k:,}; all are "
+            "in `tables/all_classes.csv`."
+        )
+    matrix = confusion_matrix(answers, guesses, labels=range(k))
+    most = _confusions(matrix, names)
+    text = paragraphs(
+        f"The winner, {choice.model.title}, on {len(answers):,} validation examples"
+        + (" and on test." if opened is not None else "."),
+        markdown(Table(header, tuple(table.rows[c] for c in order), table.align)),
+        chosen,
+        picture("confusion", "Confusion matrix of the winner on validation"),
+        "Validation; every row is a true class and adds up to 100 %.",
+        f"Most often confused: {most}." if most else "It confused nothing with anything.",
+    )
+    figures = {"confusion": matrix_figure(search, matrix, names)}
+    return Section(text, figures, tables={"all_classes": table} if chosen else {})
+
+
+def shown(rows: NDArray[np.float64]) -> list[int]:
+    """Classes to show: all of a few, else the worst by F1 and the best; (k, 4) of `per_class`."""
+    k = len(rows)
+    if k <= ALL_SHOWN:
+        return list(range(k))
+    # Among equals those with more examples say more; a class of none says nothing.
+    order = sorted((c for c in range(k) if rows[c][3]), key=lambda c: (rows[c][2], -rows[c][3]))
+    return order if len(order) <= 2 * SHOWN else [*order[:SHOWN], *order[-SHOWN:]]
+
+
+def class_names(search: Search, k: int) -> list[str]:
+    """Names of the k classes, or their numbers where the names are not on record."""
+    try:
+        found = json.loads(search.tags.get("classes", "[]"))
+    except ValueError:
+        found = []
+    if isinstance(found, list) and len(found) == k:
+        return [str(name) for name in found]
+    return [str(c) for c in range(k)]
+
+
+def per_class(answers: Array, guesses: Array, k: int) -> NDArray[np.float64]:
+    """Precision, recall, F1 and number of examples of every class, (k, 4); nan for 0 of 0."""
+    found = precision_recall_fscore_support(
+        answers, guesses, labels=range(k), zero_division=np.nan
+    )
+    return np.column_stack([np.asarray(part, dtype=float) for part in found])
+
+
+def matrix_figure(search: Search, matrix: NDArray[np.int64], names: list[str]) -> Figure:
+    """Rows normalised; white for never, with what is wrong as counts where they fit."""
+    k = len(names)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = min(7.0, max(3.0, 0.42 * k if k <= NUMBERED else 0.18 * k))
+    with style():
+        figure = empty_figure(search, side + 1.3, side + 0.3)
+        axes = figure.subplots()
+        # Square root: errors of a percent must be seen beside a diagonal of 95.
+        image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
+        if k <= NUMBERED:
+            for row, column in np.argwhere(matrix > 0):
+                dark = np.sqrt(shares[row, column]) > 0.55
+                axes.text(
+                    column,
+                    row,
+                    f"{matrix[row, column]:,}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if dark else "black",
+                )
+        if k <= NAMED:
+            long = max(len(name) for name in names) > 3
+            shown = [name[:20] for name in names]
+            size = 8 if k <= NUMBERED else 6
+            axes.set_xticks(range(k), shown, rotation=90 if long else 0, fontsize=size)
+            axes.set_yticks(range(k), shown, fontsize=size)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        axes.grid(False)
+        bar = figure.colorbar(image, ax=axes, shrink=0.75, pad=0.02)
+        bar.set_label("share of the true class")
+        ticks = (0, 0.01, 0.05, 0.2, 0.5, 1)
+        bar.set_ticks(list(np.sqrt(ticks)), labels=[f"{tick * 100:g} %" for tick in ticks])
+    return figure
+
+
+def _scores(row: NDArray[np.float64]) -> list[str]:
+    shares = ["–" if np.isnan(share) else f"{share * 100:.1f} %" for share in row[:3]]
+    return [*shares, f"{row[3]:,.0f}"]
+
+
+def _confusions(matrix: NDArray[np.int64], names: list[str]) -> str:
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS_SHOWN]
+    pairs = [np.unravel_index(flat, wrong.shape) for flat in order]
+    return ", ".join(
+        f"{names[true]} taken for {names[taken]} ({wrong[true, taken]:,})"
+        for true, taken in pairs
+        if wrong[true, taken]
+    )

@@ -1,0 +1,88 @@
+"""Do the best trials crowd at an end of a range? Then the best values may lie beyond it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+from reports.read.space import Parameter, value
+from reports.read.winner import Choice
+
+EDGE = 0.05  # of the range, in log scale where the range is
+BEST = 10  # trials that count as the best
+RARE = 0.05  # so improbable must it be that trials spread evenly crowd at an end so much
+
+
+@dataclass(frozen=True)
+class Edge:
+    """How many of the best trials lie near the ends of a range."""
+
+    of: int  # best trials looked at, of all hyperparameters
+    span: str  # from the lowest to the highest of their values
+    at_low: int = 0
+    at_high: int = 0
+    low_warned: bool = False
+    high_warned: bool = False
+    warning: str = ""
+
+
+def near_edges(
+    space: tuple[Parameter, ...], parameter: Parameter, choice: Choice, mode: str
+) -> Edge:
+    """Count the best trials near both ends, and warn where the winner or many of them are there.
+
+    Many: more than even sampling of the range would bring there in one of twenty searches
+    (one-sided binomial test).
+    """
+    best = choice.candidates[:BEST]
+    found = [v for trial in best if (v := value(space, parameter, trial)) is not None]
+    if parameter.choices or not found:
+        return Edge(len(best), _tally(parameter, found))
+    span = f"{min(found):.3g} to {max(found):.3g}"
+    places = [parameter.position(v) for v in found]
+    low = sum(place <= EDGE for place in places)
+    high = sum(place >= 1 - EDGE for place in places)
+    if not parameter.declared:
+        return Edge(len(best), span, low, high)
+    mine = value(space, parameter, choice.winner)
+    place = None if mine is None else parameter.position(mine)
+    winner_low = place is not None and place <= EDGE
+    winner_high = place is not None and place >= 1 - EDGE
+    low_warned = winner_low or _crowded(parameter, low, len(found))
+    high_warned = winner_high or _crowded(parameter, high, len(found))
+    warnings = [
+        _sentence(parameter, count, len(found), end, at, winner)
+        for warned, count, end, at, winner in (
+            (low_warned, low, "lower", parameter.low, winner_low),
+            (high_warned, high, "upper", parameter.high, winner_high),
+        )
+        if warned
+    ]
+    return Edge(len(best), span, low, high, low_warned, high_warned, " ".join(warnings))
+
+
+def _crowded(parameter: Parameter, count: int, of: int) -> bool:
+    return count >= 2 and bool(binomtest(count, of, _expected(parameter), "greater").pvalue < RARE)
+
+
+def _expected(parameter: Parameter) -> float:
+    """Share of evenly drawn values within the edge: a whole number has few values to draw."""
+    step = parameter.step or (1.0 if parameter.whole else None)
+    if step is None or parameter.log:
+        return EDGE
+    levels = np.arange(parameter.low, parameter.high + step / 2, step)
+    return float(np.mean((levels - parameter.low) <= EDGE * (parameter.high - parameter.low)))
+
+
+def _sentence(parameter: Parameter, count: int, of: int, end: str, at: float, winner: bool) -> str:
+    who = f"{count} of the {of} best trials" if of > 1 else "the only trial"
+    winners = " (the winner among them)" if winner and count > 1 else ""
+    if winner and count == 1:
+        who = "the winner"
+    verb = "lie" if count > 1 else "lies"
+    return f"`{parameter.name}`: {who}{winners} {verb} at the {end} end of the range, {at:g}."
+
+
+def _tally(parameter: Parameter, found: list[str]) -> str:
+    counts = [(found.count(choice), choice) for choice in parameter.choices if choice in found]
+    return ", ".join(f"{choice}: {n}" for n, choice in sorted(counts, reverse=True))

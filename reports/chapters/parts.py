@@ -1,0 +1,65 @@
+"""The winner on every part of the data apart: problem types, sources, whatever the space names."""
+
+import numpy as np
+
+from reports.numbers.statistics import Proportion, wilson
+from reports.read.openings import opened_as
+from reports.read.predictions import Array, Examples, read_examples, read_predictions, right
+from reports.read.records import Tracker
+from reports.read.winner import Choice, Opened, open_predictions
+from reports.search import Search
+from reports.write.sections import paragraphs
+from reports.write.tables import Table, markdown, without_empty_columns
+
+SHOWN = 60  # parts in the table, the worst beyond this
+
+
+def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> str | None:
+    """Right per part with intervals, the best first; None where the data name no parts."""
+    examples = read_examples(tracker, search, "validation")
+    if examples is None or examples.groups is None:
+        return None
+    found = read_predictions(tracker, search, [choice.model], examples)
+    if not found.runs:
+        return None
+    on_validation = per_part(examples, found.outputs[0])
+    # Opened for this trial already, or not at all: a report opens nothing on the side.
+    opened = (
+        open_predictions(tracker, search, [choice.model], opened_as(choice.model))
+        if test.accuracy is not None
+        else None
+    )
+    on_test = per_part(opened.examples, opened.outputs[0]) if opened else {}
+    order = sorted(on_validation, key=lambda part: (-on_validation[part].value, part))
+    order += sorted(set(on_test) - set(order))
+    rows = tuple(
+        (part, *_cells(on_validation.get(part)), *_cells(on_test.get(part)))
+        for part in order[-SHOWN:]
+    )
+    about = ("part", "validation", "95 % interval", "examples")
+    header = (*about, "test", "test 95 % interval", "test examples")
+    left_out = len(order) - len(rows)
+    return paragraphs(
+        f"The winner, {choice.model.title}: how much of every part of the data it gets right "
+        "(intervals by Wilson), in the order of validation, the worst last.",
+        markdown(without_empty_columns(Table(header, rows, "lrrrrrr"))),
+        f"{left_out} parts of which it gets more right are left out." if left_out > 0 else None,
+    )
+
+
+def per_part(examples: Examples, output: Array) -> dict[str, Proportion]:
+    """How many of each part's examples are right."""
+    if examples.groups is None:
+        return {}
+    hits = right(output, examples.targets)
+    return {
+        str(part): wilson(int(hits[examples.groups == part].sum()), int(count))
+        for part, count in zip(*np.unique(examples.groups, return_counts=True), strict=True)
+    }
+
+
+def _cells(found: Proportion | None) -> tuple[str, str, str]:
+    if found is None:
+        return "", "", ""
+    interval = f"{found.low * 100:.1f} to {found.high * 100:.1f} %"
+    return f"{found.value * 100:.1f} %", interval, f"{found.n:,}"

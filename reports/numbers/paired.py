@@ -1,0 +1,107 @@
+"""Whether two models differ, judged on the same examples: tests and intervals of differences."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom, binomtest
+from scipy.stats import t as student
+
+from reports.numbers.statistics import Interval
+
+Array = NDArray[Any]
+
+RESAMPLES = 4_000
+CHUNK = 2**24  # entries of a resampling matrix held at once: 128 MB of int64
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference per example with its interval and the p-value of no difference."""
+
+    interval: Interval
+    p: float
+
+
+def mcnemar(ours: Array, theirs: Array) -> float:
+    """Mid-p of McNemar's test (Fagerland et al., 2013) for two models right or wrong, (n,) each.
+
+    Two-sided; exact but for half the probability of what was seen, since the exact test of so
+    few disagreements is needlessly cautious. 1 where the models never disagree.
+    """
+    first = int(np.sum(ours & ~theirs))
+    second = int(np.sum(theirs & ~ours))
+    n = first + second
+    if first == second:
+        return 1.0
+    exact = binomtest(first, n, 0.5).pvalue
+    return float(exact - binom.pmf(min(first, second), n, 0.5))
+
+
+def paired_bootstrap(
+    differences: Array, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
+) -> Interval:
+    """Mean difference per example, (n,), with the percentile interval over resampled examples."""
+    values = np.asarray(differences, dtype=np.float64)
+    n = len(values)
+    # Right and wrong leave but three differences: then a resample is one multinomial draw.
+    kinds, counts = np.unique(values, return_counts=True)
+    random = np.random.default_rng(seed)
+    if len(kinds) <= 3:
+        means = random.multinomial(n, counts / n, resamples) @ kinds / n
+    else:
+        rows = max(1, CHUNK // n)
+        sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
+        means = np.concatenate(
+            [values[random.integers(0, n, (size, n))].mean(axis=1) for size in sizes]
+        )
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Interval(float(values.mean()), float(low), float(high), n)
+
+
+def over_seeds(ours: Array, theirs: Array, confidence: float = 0.95) -> Difference:
+    """Difference of two configurations, each run on several seeds, on the same examples.
+
+    ours (seeds, n), theirs (seeds, n): a value per run and example, such as right or wrong.
+    Seeds and examples are crossed random effects: the variance of the difference has a part of
+    each configuration's seeds and one of the examples, less the residual that both contain.
+    Student's t with Satterthwaite's degrees of freedom. Raises ValueError below two seeds.
+    """
+    if min(len(ours), len(theirs)) < 2:
+        raise ValueError(f"{len(ours)} and {len(theirs)} seeds: two of each are needed")
+    a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    n = a.shape[1]
+    differences = a.mean(axis=0) - b.mean(axis=0)
+    parts = [(side.mean(axis=1).var(ddof=1) / len(side), len(side) - 1) for side in (a, b)]
+    of_examples = differences.var(ddof=1) / n - _residual(a) - _residual(b)
+    if of_examples > 0:
+        parts.append((of_examples, n - 1))
+    variance = sum(part for part, _ in parts)
+    mean = float(differences.mean())
+    if variance == 0:
+        return Difference(Interval(mean, mean, mean, n), 1.0 if mean == 0 else 0.0)
+    degrees = variance**2 / sum(part**2 / free for part, free in parts)
+    half = student.ppf((1 + confidence) / 2, degrees) * math.sqrt(variance)
+    p = 2 * student.sf(abs(mean) / math.sqrt(variance), degrees)
+    return Difference(Interval(mean, float(mean - half), float(mean + half), n), float(p))
+
+
+def _residual(side: Array) -> float:
+    # Mean square of what neither seed nor example explains, as it enters a mean over both.
+    seeds, n = side.shape
+    rest = side - side.mean(axis=1, keepdims=True) - side.mean(axis=0) + side.mean()
+    return float((rest**2).sum() / ((seeds - 1) * (n - 1)) / (seeds * n))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for being several (Holm, 1979), in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    corrected = np.maximum.accumulate(np.asarray(p_values, float)[order] * factors)
+    result = np.empty(len(p_values))
+    result[order] = np.minimum(corrected, 1)
+    return [float(p) for p in result]

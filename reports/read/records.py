@@ -1,0 +1,266 @@
+"""The one reader of MLflow: a search and its trials as plain records, whatever the server."""
+
+import json
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+# A report must not wait four minutes for a server that is gone, draw progress bars over its
+# output, print addresses with the logins in them, or send usage statistics; whoever sets these
+# variables otherwise keeps the last word.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from mlflow.entities import Experiment, Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from reports.search import Curve, ReportError, Search, TrialRecord
+from reports.write.safe import redacted
+
+Tracker = MlflowClient
+TrackerError = MlflowException
+
+DEADLINE = 10.0  # seconds a server has for its first answer
+PAGE = 1000  # runs per request; MLflow's own servers accept up to 50,000, but in one answer
+KINDS = {"trial": ("trial",), "confirmation": ("trial", "of")}  # child runs, and their numbers
+
+
+def open_tracker(uri: str) -> Tracker:
+    """A client whose server has answered once. Raises ReportError, within DEADLINE + a second."""
+    for noisy in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    if uri.startswith("sqlite:"):
+        _check_database(uri)
+    answer: list[Tracker | Exception] = []
+
+    def ask() -> None:
+        try:
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+            answer.append(client)
+        except Exception as error:  # drivers of databases raise what they like
+            answer.append(error)
+
+    # In a thread, since not every kind of server has a timeout that could be set.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    # A database file is no server that might be away, only slow on a busy machine.
+    thread.join(DEADLINE * (6 if uri.startswith("sqlite:") else 1))
+    if answer and isinstance(answer[0], MlflowClient):
+        return answer[0]
+    why = f"no answer within {DEADLINE:.0f} s"
+    cause = answer[0] if answer and isinstance(answer[0], Exception) else None
+    if cause is not None:
+        why = (str(cause).strip() or repr(cause)).splitlines()[0][:300]
+    raise ReportError(
+        f"The tracking server {redacted(uri)} cannot be read: {redacted(why)}\n"
+        "Start it, or name another one with --tracking-uri or --storage."
+    ) from cause
+
+
+def _check_database(uri: str) -> None:
+    path = Path(uri.removeprefix("sqlite:///").split("?")[0])
+    if not path.is_file():
+        raise ReportError(
+            f"No database at {path}.\n"
+            "Run a search first (python -m trainables.tune --space NAME), or say where one was "
+            "written with --storage DIR or --tracking-uri URI."
+        )
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            connection.execute("SELECT 1 FROM experiments LIMIT 1")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise ReportError(
+            f"{path} is not an MLflow database that can be read: {error}\n"
+            "Say where the search's database is with --storage DIR or --tracking-uri URI."
+        ) from error
+
+
+def read_search(tracker: Tracker, name: str) -> Search:
+    """The newest search of a space, given by name or numeric id; else the search of that name.
+
+    Curves are left out.
+    """
+    existing = _pages(tracker.search_experiments)
+    experiment = tracker.get_experiment_by_name(name)
+    if experiment is None:
+        experiment = next((e for e in existing if e.experiment_id == name), None)
+    if experiment is None and (own := _own_name(tracker, existing, name)):
+        return own
+    experiment = _active(experiment, existing, name)
+    found = tracker.search_runs(
+        [experiment.experiment_id],
+        "tags.kind = 'search'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    if not found:
+        raise ReportError(
+            f"The experiment {experiment.name!r} holds no search.\n"
+            f"Run one with: python -m trainables.tune --space {experiment.name}"
+        )
+    return _search(tracker, experiment.name, found[0])
+
+
+def read_named(tracker: Tracker, name: str) -> Search:
+    """A search by its own name, such as digits-2; else the newest of the space of that name."""
+    existing = _pages(tracker.search_experiments)
+    return _own_name(tracker, existing, name) or read_search(tracker, name)
+
+
+def _own_name(tracker: Tracker, existing: Sequence[Experiment], name: str) -> Search | None:
+    spaces = {experiment.experiment_id: experiment.name for experiment in existing}
+    quoted = name.replace("'", "")
+    found = tracker.search_runs(
+        list(spaces), f"tags.kind = 'search' and attributes.run_name = '{quoted}'", max_results=2
+    )
+    if len(found) > 1:
+        raise ReportError(
+            f"More than one search is called {name!r} on this server.\n"
+            "Rename one of their runs in the MLflow UI, or compare them in storages of their own."
+        )
+    return _search(tracker, spaces[found[0].info.experiment_id], found[0]) if found else None
+
+
+def _search(tracker: Tracker, space: str, run: Run) -> Search:
+    tags = run.data.tags
+    if "metric" not in tags or tags.get("mode") not in ("min", "max"):
+        raise ReportError(
+            f"Run {run.info.run_name!r} ({run.info.run_id}) lacks the tags `metric` and `mode` "
+            f"(min or max; here {tags.get('mode')!r}).\nWas it written by another program?"
+        )
+    trials = _children(tracker, run)
+    return Search(
+        run_id=run.info.run_id,
+        name=run.info.run_name or space,
+        space=space,
+        metric=tags["metric"],
+        mode=tags["mode"],
+        tags=tags,
+        metrics=run.data.metrics,
+        trials=tuple(trial for trial in trials if trial.of is None),
+        compare=tuple(name for name in _json(tags, "compare", []) if isinstance(name, str)),
+        published=tuple(e for e in _json(tags, "published", []) if isinstance(e, dict)),
+        versions=_json(tags, "versions", {}),
+        reruns=tuple(trial for trial in trials if trial.of is not None),
+    )
+
+
+def _active(found: Experiment | None, existing: Sequence[Experiment], name: str) -> Experiment:
+    if found is not None and found.lifecycle_stage == "active":
+        return found
+    if found is not None:
+        raise ReportError(
+            f"The experiment {name!r} is deleted.\n"
+            f"Bring it back with: mlflow experiments restore -x {found.experiment_id}"
+        )
+    names = sorted(e.name for e in existing if e.name != "Default")
+    near = get_close_matches(name, names, n=3)
+    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    raise ReportError(f"No experiment {name!r}.{guess}\nThere are: {shown or 'none yet'}.")
+
+
+def _children(tracker: Tracker, parent: Run) -> list[TrialRecord]:
+    runs = _pages(
+        lambda page_token: tracker.search_runs(
+            [parent.info.experiment_id],
+            f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
+            max_results=PAGE,
+            page_token=page_token,
+        )
+    )
+    trials = [_trial(run) for run in runs if run.data.tags.get("kind") in KINDS]
+    return sorted(trials, key=lambda trial: trial.number)
+
+
+def _trial(run: Run) -> TrialRecord:
+    tags = run.data.tags
+    wanted = KINDS[tags["kind"]]
+    for tag in wanted:
+        if not tags.get(tag, "").isdigit():
+            raise ReportError(
+                f"Run {run.info.run_name!r} ({run.info.run_id}) has no trial number: "
+                f"its tag `{tag}` is {tags.get(tag, '')!r}."
+            )
+    number = tags["trial"]
+    return TrialRecord(
+        run_id=run.info.run_id,
+        name=run.info.run_name or number,
+        number=int(number),
+        outcome=tags.get("outcome", "unfinished"),
+        params=run.data.params,
+        metrics=run.data.metrics,
+        error=tags.get("error"),
+        reason=tags.get("reason"),
+        tags=tags,
+        reports=_reports_made(run),
+        of=int(tags["of"]) if "of" in wanted else None,
+    )
+
+
+def _reports_made(run: Run) -> int:
+    # The entity shows values only; its message to the server also has the step of the last one.
+    return max((int(metric.step) for metric in run.data.to_proto().metrics), default=0)
+
+
+def with_curves(
+    tracker: Tracker, trials: Iterable[TrialRecord], keys: Sequence[str]
+) -> tuple[TrialRecord, ...]:
+    """The same trials with their curves of these metrics: one request per trial and metric."""
+    return tuple(
+        replace(trial, curves={key: _curve(tracker, trial, key) for key in keys})
+        for trial in trials
+    )
+
+
+def _curve(tracker: Tracker, trial: TrialRecord, key: str) -> Curve:
+    if key not in trial.metrics:
+        return ()
+    points = tracker.get_metric_history(trial.run_id, key)
+    # A report told twice after a resume counts once: the later one overwrites.
+    last = {p.step: p.value for p in sorted(points, key=lambda p: p.timestamp)}
+    return tuple(sorted(last.items()))
+
+
+def fetch(tracker: Tracker, run_id: str, path: str, folder: Path) -> Path | None:
+    """A run's artifact as a file below `folder`, or None where the run has no such artifact."""
+    target = folder / run_id
+    target.mkdir(exist_ok=True)
+    try:
+        listed = tracker.list_artifacts(run_id, str(Path(path).parent))
+        if path not in {entry.path for entry in listed}:
+            return None
+        return Path(tracker.download_artifacts(run_id, path, str(target)))
+    except OSError as error:  # requests' errors are of this kind as well
+        raise ReportError(f"{path} of run {run_id} cannot be read: {error}") from error
+
+
+def _json(tags: Mapping[str, str], key: str, otherwise: Any) -> Any:
+    # Servers cut long tags; a description that is cut is left out rather than fatal.
+    try:
+        value = json.loads(tags[key])
+    except (KeyError, ValueError):
+        return otherwise
+    return value if isinstance(value, type(otherwise)) else otherwise
+
+
+def _pages(ask: Callable[..., Any]) -> list[Any]:
+    page = ask(page_token=None)
+    found = list(page)
+    while page.token:
+        page = ask(page_token=page.token)
+        found.extend(page)
+    return found

@@ -1,0 +1,71 @@
+"""The winner with its weights and its data at hand, for the chapters that run it again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.numbers.statistics import evenly
+from reports.read.predictions import read_examples
+from reports.read.records import Tracker
+from reports.read.winner import Opened
+from reports.search import ReportError, Search, TrialRecord
+from reports.trained import models
+from reports.trained.crops import Pixels, takes_pictures
+from reports.trained.restoring import chosen_run, restored, space_of
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A restored model, and the images and answers of any split, in the order of their ids."""
+
+    run: TrialRecord
+    predictor: Any
+    inputs: Callable[[str], Pixels]
+    targets: Callable[[str], NDArray[np.int64]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.predictor.classes)
+
+    def sample(self, split: str, most: int) -> tuple[Pixels, NDArray[np.int64]]:
+        """At most so many examples of a split, evenly over it."""
+        targets = self.targets(split)
+        rows = np.array(evenly(range(len(targets)), most))
+        return self.inputs(split)[rows], targets[rows]
+
+
+def winner(tracker: Tracker, search: Search, space: str | None, folder: Path | None) -> Winner:
+    """Restore the winner and find its data; raises ReportError before anything is opened."""
+    run = chosen_run(search, None)
+    where = space_of(search, space)
+    predictor = restored(tracker, search, run, where)
+    if not takes_pictures(predictor) or predictor.network is None:
+        raise ReportError(
+            f"The models of {search.name} are no classifiers of images that can be looked into: "
+            "leave --explain and --robust out."
+        )
+    data = models.truth(where, run.params, search, folder)
+    if data.inputs is None:
+        raise ReportError(f"The space {search.space} does not give the inputs of its data.")
+    inputs = data.inputs
+
+    def targets(split: str) -> NDArray[np.int64]:
+        mine = np.asarray(data.targets[split])
+        examples = read_examples(tracker, search, split)
+        if examples is None or not np.array_equal(examples.targets, mine):
+            raise ReportError(
+                f"The {split} answers of {search.name} are others than those of these data."
+            )
+        return mine
+
+    targets("validation")
+    return Winner(run, predictor, inputs, targets)
+
+
+def open_split(test: Opened) -> str:
+    """The split to judge on: the test set where it was opened for the winner, else validation."""
+    return "test" if test.accuracy is not None else "validation"

@@ -1,0 +1,54 @@
+"""Pictures with what a model saw in them: the map over the picture, and its first classes."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from PIL import Image
+
+from reports.trained.crops import Pixels
+from reports.write.style import INK
+
+TOP = 3  # classes drawn
+
+
+def show(axes: Axes, pixels: Pixels, found: NDArray[np.float32] | None = None) -> None:
+    """Draw (c, y, x) pixels, greyed under a map (y, x) of what spoke for the class."""
+    image = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if found is None:
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        return
+    grey = np.asarray(Image.fromarray(image).convert("L"))
+    axes.imshow(grey, cmap="gray", vmin=-120, vmax=310)
+    axes.imshow(heat(found, grey.shape), cmap="inferno", vmin=0, vmax=1, alpha=0.55)
+
+
+def heat(found: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """A map as large as its picture, 0 for what does not speak for the class, at most 1."""
+    speaking = np.maximum(np.asarray(found, np.float32), 0)
+    highest = float(speaking.max())
+    scaled = Image.fromarray(speaking / highest if highest > 0 else speaking)
+    bigger = scaled.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.clip(np.asarray(bigger, np.float32), 0, 1)
+
+
+def bars(axes: Axes, probabilities: NDArray[np.float64], names: tuple[str, ...]) -> None:
+    """The first classes with their probabilities, most probable on top."""
+    order = np.argsort(-probabilities, kind="stable")[:TOP]
+    axes.barh(range(len(order)), probabilities[order], color=INK, height=0.34, align="edge")
+    for row, label in enumerate(order):
+        text = f"{names[label][:28]}: {probabilities[label] * 100:.1f} %"
+        axes.text(0, row - 0.06, text, va="bottom", fontsize=9)
+    axes.set_ylim(len(order) - 0.4, -0.6)
+    axes.set_xlim(0, 1)
+    axes.axis("off")
+
+
+def first(probabilities: NDArray[np.float64], names: tuple[str, ...]) -> str:
+    """The first classes with their probabilities, a line each."""
+    order = np.argsort(-probabilities, kind="stable")[:TOP]
+    return "\n".join(f"{names[c][:16]}: {probabilities[c] * 100:.0f} %" for c in order)

@@ -1,0 +1,1 @@
+"""How a report says things: tables, intervals, figures, files; not whence its numbers."""

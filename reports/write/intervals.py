@@ -1,0 +1,43 @@
+"""Numbers with their uncertainty, as people read them."""
+
+import math
+
+from reports.numbers.statistics import Interval
+from reports.write.tables import is_share, score_text
+
+
+def interval_text(interval: Interval, metric: str) -> str:
+    """`97.12 % (96.80 to 97.44 %)`, or the value alone where its interval is unknown.
+
+    Ends of a share are cut at 0 and 1, which Student's t does not know of.
+    """
+    value = score_text(interval.value, metric)
+    if not interval.known:
+        return value
+    ends = (interval.low, interval.high)
+    if is_share(metric) and 0 <= interval.value <= 1:
+        ends = (max(0.0, ends[0]), min(1.0, ends[1]))
+    low, high = (score_text(end, metric) for end in ends)
+    return f"{value} ({low.removesuffix(' %')} to {high})"
+
+
+def chance_text(interval: Interval) -> str:
+    """`0.84 (0.51 to 0.97)`: a probability that is no share of examples."""
+    known = f" ({interval.low:.2f} to {interval.high:.2f})" if interval.known else ""
+    return f"{interval.value:.2f}{known}"
+
+
+def difference_text(interval: Interval, metric: str) -> str:
+    """`+0.42 points (95 % interval -0.10 to +0.94)`; points are per cent of the examples."""
+    share = is_share(metric)
+    factor, unit, digits = (100, " points", ".2f") if share else (1, "", ".4g")
+    most = 1.0 if share else math.inf  # by which shares can differ
+    ends = (max(-most, interval.low), min(most, interval.high))
+    value, low, high = (format(x * factor, f"+{digits}") for x in (interval.value, *ends))
+    known = f" (95 % interval {low} to {high})" if interval.known else ""
+    return f"{value}{unit}{known}"
+
+
+def p_text(p: float) -> str:
+    """`p = 0.032`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -1,0 +1,89 @@
+"""The audit of early stopping: who would have been cut, and who of these ended well."""
+
+import math
+
+import pytest
+from mlflow.tracking import MlflowClient
+from scipy.stats import spearmanr
+
+from reports.chapters import audit
+from reports.chapters.audit import cut, late_bloomers, look, rank_correlation
+from reports.read.winner import choose
+from reports.search import TrialRecord
+from tests.reports.made import search, trial
+
+METRIC = "validation_accuracy"
+
+
+def curved(number: int, then: float, score: float, **about: object) -> TrialRecord:
+    return trial(number, score, curves={METRIC: ((1, then), (9, score))}, **about)
+
+
+def test_late_bloomers_are_those_cut_that_ended_well() -> None:
+    control = [
+        curved(0, 0.9, 0.95),
+        curved(1, 0.1, 0.96),  # a late bloomer
+        curved(2, 0.2, 0.30),  # rightly cut
+        curved(3, 0.8, 0.90),
+    ]
+    others = [curved(i, 0.85, 0.92) for i in range(4, 7)]
+    others += [curved(i, 0.3, 0.3, outcome="stopped", reports=1) for i in range(7, 13)]
+    made = search(*control, *others)
+    rung = look(made, control, others, 1, 3.0)
+    assert rung is not None
+    assert 0.3 <= rung.cutoff <= 0.85
+    assert cut(made, rung) == [1, 2]
+    would, late = late_bloomers(made, control, [rung])
+    assert [t.number for t in would] == [1, 2]
+    assert [t.number for t in late] == [1]
+
+
+def test_the_best_are_the_lowest_where_that_is_asked() -> None:
+    control = [curved(i, then, then) for i, then in enumerate((0.1, 0.2, 0.9, 0.8))]
+    made = search(*control, mode="min")
+    rung = look(made, control, [], 1, 3.0)
+    assert rung is not None
+    assert cut(made, rung) == [2, 3]
+
+
+def test_a_rung_that_too_few_reached() -> None:
+    control = [curved(i, 0.5, 0.6) for i in range(3)]
+    assert look(search(*control), control, [], 5, 3.0) is None
+
+
+def test_rank_correlation() -> None:
+    x, y = [0.1, 0.4, 0.2, 0.9, 0.5, 0.3], [1.0, 2.0, 3.0, 6.0, 5.0, 2.5]
+    rho, low, high = rank_correlation(x, y)
+    assert rho == pytest.approx(spearmanr(x, y).statistic)
+    half = 1.96 * math.sqrt((1 + rho**2 / 2) / 3)
+    assert math.atanh(high) - math.atanh(low) == pytest.approx(2 * half)
+    assert low < rho < high
+    assert all(map(math.isnan, rank_correlation([1, 1, 1, 1], [1, 2, 3, 4])))
+    rho, low, high = rank_correlation([1, 2, 3, 4], [1, 2, 3, 4])
+    assert rho == pytest.approx(1)
+    assert -1 < low < high <= 1
+
+
+@pytest.mark.parametrize(
+    ("most", "said"), [(100, "of all trials seen"), (2, "of the control trials and 2 of the 6")]
+)
+def test_it_says_whom_the_control_trials_were_compared_with(
+    most: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "COMPARED", most)
+    read: list[int] = []
+
+    def known(_: object, trials: list[TrialRecord], keys: list[str]) -> list[TrialRecord]:
+        read.extend(t.number for t in trials)
+        return trials
+
+    monkeypatch.setattr(audit, "with_curves", known)
+    control = [curved(i, i / 10, i / 9, tags={"control": "yes"}) for i in range(4)]
+    others = [curved(i, 0.5, 0.6) for i in range(4, 10)]
+    made = search(*control, *others, tags={"scheduler": "asha", "rungs": "[1, 3]"})
+    choice = choose(made)
+    assert choice is not None
+    found = audit.section(MlflowClient(), made, choice)
+    assert found is not None
+    assert said in found.text
+    assert read[:-4] == ([4, 9] if most == 2 else [4, 5, 6, 7, 8, 9])

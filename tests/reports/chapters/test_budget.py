@@ -1,0 +1,81 @@
+"""The expected best of k trials: against all subsets, and its interval by simulation."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from reports.chapters.budget import expected_best, interval, sampled, section
+from tests.reports.made import search, trial
+
+
+def test_it_is_the_mean_over_all_subsets() -> None:
+    scores = np.random.default_rng(0).normal(size=9)
+    for k in range(1, 10):
+        brute = np.mean([max(some) for some in combinations(scores, k)])
+        assert expected_best(scores, [k])[0] == pytest.approx(brute, abs=1e-12)
+
+
+def test_it_does_not_overflow_with_thousands_of_trials() -> None:
+    scores = np.random.default_rng(0).random(5000)
+    found = expected_best(scores, [1, 2, 2500, 5000])
+    assert found[0] == pytest.approx(scores.mean())
+    assert found[3] == scores.max()
+    assert list(found) == sorted(found)
+
+
+def test_the_interval_is_the_jackknife() -> None:
+    scores = np.random.default_rng(1).random(12)
+    left_out = np.array([expected_best(np.delete(scores, j), [3])[0] for j in range(12)])
+    error = np.sqrt(11 / 12 * np.sum((left_out - left_out.mean()) ** 2))
+    low, high = interval(scores, [3])
+    assert (high - low)[0] == pytest.approx(2 * 2.2009851600 * error, rel=1e-8)  # t of 11 degrees
+
+
+@pytest.mark.parametrize("k", [1, 5, 10])
+def test_the_interval_covers_what_it_promises(k: int) -> None:
+    rng = np.random.default_rng(k)
+    truth = k / (k + 0.25)  # the largest of k values u^(1/4), u uniform
+    covered = 0
+    for _ in range(2000):
+        low, high = interval(rng.random(100) ** 0.25, [k])
+        covered += bool(low[0] <= truth <= high[0])
+    assert 0.93 <= covered / 2000 <= 0.97
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_a_budget_that_there_is_not(k: int) -> None:
+    with pytest.raises(ValueError, match=f"a budget of {k} trials out of 3"):
+        expected_best([0.1, 0.2, 0.3], [k])
+
+
+def test_only_random_trials_count_and_the_hopeless_as_the_worst() -> None:
+    made = search(
+        trial(0, 0.99),  # the default configuration
+        trial(1, 0.5),
+        trial(2, None, outcome="diverged"),
+        trial(3, 0.7, outcome="stopped"),
+        trial(4, 0.8, outcome="unfinished"),
+    )
+    assert list(sampled(made)) == [0.5, 0.5, 0.7]
+    worst_high = search(
+        trial(0), trial(1, 0.5), trial(2, None, outcome="failed"), trial(3, 0.7), mode="min"
+    )
+    assert list(sampled(worst_high)) == [0.5, 0.7, 0.7]
+
+
+def test_what_is_said_of_samplers() -> None:
+    trials = [trial(i, 0.5 + i / 100) for i in range(12)]
+    said = {
+        sampler: section(search(*trials, tags={"sampler": sampler}))
+        for sampler in ("random", "qmc", "tpe")
+    }
+    for sampler, text in said.items():
+        assert text is not None
+        assert ("the estimator holds for random ones only" in text.text) == (sampler == "tpe")
+        assert ("over its 11 random trials" in text.text) == (sampler != "tpe")
+        assert set(text.figures) == {"budget"}
+    few = section(search(*trials[:4], tags={"sampler": "random"}))
+    assert few is not None
+    assert "needs 8 random ones; there are 3" in few.text
+    assert section(search(trials[0])) is None

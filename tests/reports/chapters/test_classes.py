@@ -1,0 +1,44 @@
+"""Per-class figures by hand, and names of classes."""
+
+import math
+
+import numpy as np
+import pytest
+
+from reports.chapters.classes import class_names, matrix_figure, per_class, shown
+from tests.reports.made import search
+
+
+def test_precision_recall_and_f1() -> None:
+    answers = np.array([0, 0, 0, 0, 1, 1, 2])
+    guesses = np.array([0, 0, 0, 1, 1, 0, 0])
+    found = per_class(answers, guesses, 4)
+    assert found[0] == pytest.approx([3 / 5, 3 / 4, 2 / 3, 4])
+    assert found[1] == pytest.approx([1 / 2, 1 / 2, 1 / 2, 2])
+    assert math.isnan(found[2][0])  # never predicted
+    assert found[2][1] == 0
+    assert math.isnan(found[3][1])  # there is none
+    assert found[3][3] == 0
+
+
+def test_of_many_classes_the_worst_and_the_best() -> None:
+    answers = np.repeat(np.arange(40), 40)
+    places = np.tile(np.arange(40), 40)
+    guesses = np.where(places < answers, answers, 41)  # class c is right c times of 40
+    rows = per_class(answers, guesses, 60)  # 40 and the following have no examples
+    assert shown(rows) == [*range(10), *range(30, 40)]
+    assert shown(rows[:12]) == list(range(12))
+
+
+def test_names() -> None:
+    assert class_names(search(tags={"classes": '["cat", "dog"]'}), 2) == ["cat", "dog"]
+    for damaged in ('["cat"]', "[dam", "{}"):
+        assert class_names(search(tags={"classes": damaged}), 2) == ["0", "1"]
+
+
+@pytest.mark.parametrize(("k", "texts"), [(3, 4), (30, 0)])
+def test_counts_stand_where_they_fit(k: int, texts: int) -> None:
+    matrix = np.eye(k, dtype=np.int64) * 5
+    matrix[0, 1] = 2
+    figure = matrix_figure(search(), matrix, [f"class {c}" for c in range(k)])
+    assert len(figure.axes[0].texts) == texts

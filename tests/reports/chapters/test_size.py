@@ -1,0 +1,50 @@
+"""The Pareto front of scores and sizes."""
+
+from reports.chapters.size import pareto, section
+from reports.read.winner import choose
+from reports.search import TrialRecord
+from tests.reports.made import search, trial
+
+
+def sized(number: int, size: float, score: float) -> TrialRecord:
+    return trial(number, score, metrics={"parameters": size})
+
+
+TRIALS = [sized(0, 100, 0.8), sized(1, 50, 0.7), sized(2, 70, 0.6), sized(3, 100, 0.9)]
+
+
+def test_nothing_on_the_front_is_beaten_by_something_smaller() -> None:
+    assert [t.number for t in pareto(TRIALS, "max", "parameters")] == [1, 3]
+    assert [t.number for t in pareto(TRIALS, "min", "parameters")] == [1, 2]
+
+
+def test_the_table_is_the_front() -> None:
+    made = search(*TRIALS)
+    choice = choose(made)
+    assert choice is not None
+    found = section(made, choice)
+    assert found is not None
+    assert "| 1 | 50 | 70.00 % |\n| 3 | 100 | 90.00 % |" in found.text
+
+
+def test_networks_of_one_size_are_not_drawn() -> None:
+    made = search(sized(0, 100, 0.8), sized(1, 100, 0.9), trial(2))
+    choice = choose(made)
+    assert choice is not None
+    assert section(made, choice) is None
+
+
+def test_what_is_trained_is_counted_where_it_is_known() -> None:
+    sizes = [(0, 100.0, 0.9), (1, 5.0, 0.8)]
+    made = search(
+        *(
+            trial(n, score, metrics={"parameters": 100.0, "trainable_parameters": size})
+            for n, size, score in sizes
+        )
+    )
+    choice = choose(made)
+    assert choice is not None
+    found = section(made, choice)
+    assert found is not None
+    assert "| trial | trainable parameters |" in found.text
+    assert "| 1 | 5 | 80.00 % |\n| 0 | 100 | 90.00 % |" in found.text

@@ -1,0 +1,171 @@
+"""Greedy selection against brute force, and blends that are judged on what they have not seen."""
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from reports.numbers.blends import (
+    AVERAGES,
+    VOTES,
+    Blend,
+    calibrated,
+    halves,
+    mixed,
+    out_of_fold,
+    single,
+    uniform,
+)
+from reports.numbers.calibration import nll, scaled, temperature
+from reports.numbers.greedy import greedy
+
+
+def made(
+    models: int, n: int, classes: int = 3, seed: int = 0, skill: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    targets = random.integers(0, classes, n)
+    logits = random.normal(0, 1, (models, n, classes))
+    logits[:, np.arange(n), targets] += skill * random.random((models, 1))
+    return softmax(2 * logits, axis=2), targets
+
+
+def cost(outputs: np.ndarray, targets: np.ndarray, members: list[int], criterion: str) -> float:
+    mean = outputs[members].mean(axis=0)
+    if criterion == "nll":
+        return nll(mean, targets)
+    return float(np.mean(mean.argmax(axis=1) != targets))
+
+
+def by_force(
+    outputs: np.ndarray, targets: np.ndarray, criterion: str, steps: int, initial: int
+) -> list[int]:
+    models = range(len(outputs))
+    ranking = sorted(models, key=lambda m: (cost(outputs, targets, [m], criterion), m))
+    taken = ranking[:initial]
+    while len(taken) < steps:
+        taken = [
+            *taken,
+            min(
+                models,
+                key=lambda m: (
+                    round(cost(outputs, targets, [*taken, m], criterion), 12),
+                    m not in taken,
+                    ranking.index(m),
+                ),
+            ),
+        ]
+    costs = [round(cost(outputs, targets, taken[: k + 1], criterion), 12) for k in range(steps)]
+    return taken[: costs.index(min(costs)) + 1]
+
+
+@pytest.mark.parametrize("criterion", ["nll", "accuracy"])
+@pytest.mark.parametrize("seed", range(5))
+def test_it_takes_what_a_plain_loop_takes(criterion: str, seed: int) -> None:
+    outputs, targets = made(7, 40, seed=seed)
+    for steps, initial in ((1, 1), (12, 1), (12, 3), (7, 7)):
+        found = greedy(outputs, targets, criterion, steps, initial)
+        assert list(found.taken) == by_force(outputs, targets, criterion, steps, initial)
+
+
+@pytest.mark.parametrize("criterion", ["nll", "accuracy"])
+def test_two_steps_find_the_best_pair_with_the_best_model(criterion: str) -> None:
+    outputs, targets = made(8, 60, seed=3)
+    alone = [cost(outputs, targets, [m], criterion) for m in range(8)]
+    best = int(np.argmin(alone))
+    pairs = [p for p in combinations_with_replacement(range(8), 2) if best in p]
+    least = min(cost(outputs, targets, list(pair), criterion) for pair in pairs)
+    found = greedy(outputs, targets, criterion, steps=2, initial=1)
+    assert found.costs[-1] == pytest.approx(least)
+
+
+def test_single_precision_in_many_blocks_takes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs, targets = made(20, 500, 10, seed=1)
+    for criterion in ("nll", "accuracy"):
+        whole = greedy(outputs, targets, criterion, 20)
+        with monkeypatch.context() as patch:
+            patch.setattr("reports.numbers.greedy.BLOCK", 7000)
+            parts = greedy(outputs.astype(np.float32), targets, criterion, 20)
+        assert parts.taken == whole.taken
+        assert parts.costs == pytest.approx(whole.costs, rel=1e-5)
+
+
+def test_members_already_chosen_go_first_among_equals() -> None:
+    outputs, targets = made(3, 30)
+    twins = outputs[[0, 0, 0, 1]]
+    taken = set(greedy(twins, targets, "accuracy", 10, 1).taken)
+    assert len(taken & {0, 1, 2}) <= 1
+
+
+def test_a_useless_crowd_is_cut_off() -> None:
+    targets = np.arange(60) % 3
+    perfect, wrong = np.eye(3)[targets], np.eye(3)[(targets + 1) % 3]
+    found = greedy(np.stack([wrong, perfect, wrong]), targets, "accuracy", 10, 3)
+    assert found.taken == (1,)
+    assert list(found.weights) == [0, 1, 0]
+
+
+def test_targets_that_no_model_gives_are_errors() -> None:
+    votes = np.eye(2)[np.zeros((2, 4), int)]
+    assert greedy(votes, np.array([0, 0, -1, -1]), "accuracy", 1).costs == (0.5,)
+
+
+def test_nothing_and_nonsense_are_refused() -> None:
+    outputs, targets = made(2, 10)
+    with pytest.raises(ValueError, match="'auc'"):
+        greedy(outputs, targets, "auc")
+    with pytest.raises(ValueError, match="nothing to select"):
+        greedy(outputs[:0], targets)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_uniform_tries_every_k_of_the_ranking(seed: int) -> None:
+    outputs, targets = made(10, 80, seed=seed)
+    ranking = sorted(range(10), key=lambda m: nll(outputs[m], targets))
+    k = min(range(1, 11), key=lambda k: nll(outputs[ranking[:k]].mean(axis=0), targets))
+    blend = uniform(outputs, targets)
+    assert sorted(blend.members) == sorted(ranking[:k])
+    assert mixed(blend, outputs) == pytest.approx(outputs[ranking[:k]].mean(axis=0))
+
+
+def test_calibrated_members_have_temperatures_of_their_own() -> None:
+    outputs, targets = made(4, 300, skill=3.0)
+    bold = softmax(8 * np.log(outputs), axis=2)
+    blend = calibrated(bold, targets)
+    first = blend.members[0]
+    assert blend.temperatures[first] == pytest.approx(temperature(bold[first], targets))
+    members = [scaled(bold[m], blend.temperatures[m]) for m in blend.members]
+    assert mixed(blend, bold) == pytest.approx(np.mean(members, axis=0))
+    assert nll(mixed(blend, bold), targets) < nll(mixed(single(bold, targets), bold), targets)
+
+
+def test_halves_are_even_in_classes_and_meet_every_example_once() -> None:
+    targets = np.repeat([0, 1, 2], [10, 30, 60])
+    folds = halves(targets, stratified=True)
+    assert sorted(np.concatenate([judge for _, judge in folds])) == list(range(100))
+    for fit, judge in folds:
+        assert not set(fit) & set(judge)
+        assert list(np.bincount(targets[judge])) == [5, 15, 30]
+    with pytest.raises(ValueError, match="3 examples"):
+        halves(targets[:3], stratified=True)
+
+
+def test_out_of_fold_is_not_flattered() -> None:
+    # Two hundred coins, of which the luckiest looks good only where it was picked.
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 2, 100)
+    outputs = np.eye(2)[random.integers(0, 2, (200, 100))]
+    seen = mixed(single(outputs, targets), outputs)
+    unseen = out_of_fold(single, outputs, targets, halves(targets, stratified=True))
+    assert np.mean(seen.argmax(1) == targets) > 0.6
+    assert abs(np.mean(unseen.argmax(1) == targets) - 0.5) < 0.1
+
+
+@pytest.mark.parametrize("name", [*AVERAGES, *VOTES])
+def test_every_blend_is_an_average(name: str) -> None:
+    outputs, targets = made(6, 50)
+    blend = {**AVERAGES, **VOTES}[name](outputs, targets)
+    assert isinstance(blend, Blend)
+    assert blend.weights.sum() == pytest.approx(1)
+    assert mixed(blend, outputs).sum(axis=1) == pytest.approx(np.ones(50))

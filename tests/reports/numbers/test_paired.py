@@ -1,0 +1,98 @@
+"""Tests of differences against statsmodels, scipy and the formulas themselves."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, ttest_ind, ttest_rel
+from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from reports.numbers.paired import holm, mcnemar, over_seeds, paired_bootstrap
+
+
+def disagreeing(first: int, second: int, agreeing: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    ours = np.r_[np.ones(first), np.zeros(second), np.ones(agreeing)].astype(bool)
+    theirs = np.r_[np.zeros(first), np.ones(second), np.ones(agreeing)].astype(bool)
+    return ours, theirs
+
+
+@pytest.mark.parametrize(("first", "second"), [(12, 3), (3, 12), (7, 6), (1, 0), (40, 71)])
+def test_mcnemar_is_the_exact_test_less_half_of_what_was_seen(first: int, second: int) -> None:
+    exact = reference_mcnemar([[50, first], [second, 0]], exact=True).pvalue
+    seen = math.comb(first + second, first) / 2 ** (first + second)
+    assert mcnemar(*disagreeing(first, second)) == pytest.approx(exact - seen)
+
+
+def test_mcnemar_of_many_is_chi_squared() -> None:
+    reference = reference_mcnemar([[9, 1100], [1250, 9]], exact=False, correction=False).pvalue
+    assert mcnemar(*disagreeing(1100, 1250)) == pytest.approx(reference, rel=0.01)
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_mcnemar_of_a_draw_is_one(count: int) -> None:
+    assert mcnemar(*disagreeing(count, count)) == 1
+
+
+def test_mcnemar_rejects_no_more_than_it_says() -> None:
+    # Mid-p may exceed its level slightly, the exact test stays far below it.
+    random = np.random.default_rng(0)
+    wins = random.binomial(30, 0.5, 2000)
+    p_values = {k: mcnemar(*disagreeing(int(k), 30 - int(k), 0)) for k in np.unique(wins)}
+    assert 0.03 < np.mean([p_values[k] < 0.05 for k in wins]) < 0.06
+
+
+@pytest.mark.parametrize("continuous", [True, False])
+def test_the_paired_bootstrap_is_scipys(continuous: bool) -> None:
+    random = np.random.default_rng(0)
+    values = random.exponential(1, 300) if continuous else random.choice([-1, 0, 1], 300)
+    found = paired_bootstrap(values, resamples=20_000)
+    reference = bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=1
+    ).confidence_interval
+    width = reference.high - reference.low
+    assert found.value == pytest.approx(values.mean())
+    assert found.low == pytest.approx(reference.low, abs=0.03 * width)
+    assert found.high == pytest.approx(reference.high, abs=0.03 * width)
+
+
+def test_the_bootstrap_repeats_itself_and_knows_certainty() -> None:
+    values = np.random.default_rng(0).normal(size=50)
+    assert paired_bootstrap(values) == paired_bootstrap(values)
+    same = paired_bootstrap(np.zeros(50))
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+def test_where_seeds_do_nothing_the_examples_alone_count() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.normal(0.3, 1, 80), random.normal(0, 1, 80)
+    found = over_seeds(np.stack([a, a, a]), np.stack([b, b]))
+    reference = ttest_rel(a, b)
+    assert found.p == pytest.approx(reference.pvalue)
+    low, high = reference.confidence_interval()
+    assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
+
+
+def test_where_examples_are_all_alike_the_seeds_alone_count() -> None:
+    random = np.random.default_rng(1)
+    a, b = random.normal(1, 1, (5, 1)), random.normal(0, 2, (4, 1))
+    found = over_seeds(np.repeat(a, 30, axis=1), np.repeat(b, 30, axis=1))
+    assert found.p == pytest.approx(ttest_ind(a[:, 0], b[:, 0], equal_var=False).pvalue)
+
+
+def test_certain_differences_and_too_few_seeds() -> None:
+    ones, zeros = np.ones((2, 9)), np.zeros((2, 9))
+    assert over_seeds(ones, zeros).p == 0
+    assert over_seeds(ones, ones).p == 1
+    with pytest.raises(ValueError, match="1 and 2 seeds"):
+        over_seeds(ones[:1], ones)
+
+
+def test_holm_is_statsmodels() -> None:
+    p_values = [0.04, 0.01, 0.03, 0.9, 0.012]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reference = multipletests(p_values, method="holm")[1]
+    assert holm(p_values) == pytest.approx(reference)
+    assert holm([]) == []

@@ -1,0 +1,78 @@
+"""Reading MLflow: points written twice, tags cut short, many pages."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+import reports.read.records
+from reports.read.records import fetch, read_named, read_search, with_curves
+from reports.search import ReportError
+
+Trials = list[dict[str, Any]]
+Write = Callable[..., str]
+
+
+def test_a_report_told_twice_counts_once(client: MlflowClient, write_search: Write) -> None:
+    points = [(1, 0.1), (2, 0.2), (3, 0.3), (2, 0.25), (3, 0.35), (4, 0.4)]
+    write_search([{"number": 0, "curves": {"validation_accuracy": points}}])
+    search = read_search(client, "digits")
+    (trial,) = with_curves(client, search.trials, ["validation_accuracy", "never_logged"])
+    assert trial.curves["validation_accuracy"] == ((1, 0.1), (2, 0.25), (3, 0.35), (4, 0.4))
+    assert trial.curves["never_logged"] == ()
+    assert trial.outcome == "unfinished"
+
+
+def test_trials_over_several_pages_come_in_order(
+    client: MlflowClient,
+    write_search: Write,
+    some_trials: Trials,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reports.read.records, "PAGE", 5)
+    write_search(some_trials[::-1])
+    assert [trial.number for trial in read_search(client, "digits").trials] == list(range(12))
+
+
+def test_descriptions_that_are_cut_are_left_out(client: MlflowClient, write_search: Write) -> None:
+    write_search([], {"versions": '{"python": "3.1', "published": "7"})
+    search = read_search(client, "digits")
+    assert search.versions == {}
+    assert search.published == ()
+
+
+def test_damage_that_matters_is_refused(client: MlflowClient, write_search: Write) -> None:
+    write_search([], {"mode": "best"})
+    with pytest.raises(ReportError, match="'best'"):
+        read_search(client, "digits")
+
+
+def test_a_space_means_its_newest_search_and_every_search_has_a_name(
+    client: MlflowClient, write_search: Write
+) -> None:
+    first, second = write_search([]), write_search([], {"search_name": "digits-2"})
+    assert read_search(client, "digits").run_id == second
+    assert read_search(client, "digits-2").run_id == second
+    assert read_named(client, "digits").run_id == first
+    with pytest.raises(ReportError, match=r"No experiment 'digits-3'\. Did you mean digits"):
+        read_search(client, "digits-3")
+
+
+def test_an_absent_artifact_is_none(
+    client: MlflowClient, write_search: Write, tmp_path: Path
+) -> None:
+    parent = write_search([])
+    assert fetch(client, parent, "predictions/test.parquet", tmp_path) is None
+    assert fetch(client, parent, "data/other.parquet", tmp_path) is None
+    found = fetch(client, parent, "data/test.parquet", tmp_path)
+    assert found is not None
+    assert found.is_file()
+
+
+def test_tags_that_hold_something_else(client: MlflowClient, write_search: Write) -> None:
+    write_search([], {"compare": '["a", 1, null]', "published": '[3, "x", {"setting": "y"}]'})
+    found = read_search(client, "digits")
+    assert found.compare == ("a",)
+    assert found.published == ({"setting": "y"},)

@@ -1,0 +1,81 @@
+"""Ranges as a search wrote them down, and what a trial's values are in them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from reports.read.records import read_search
+from reports.read.space import Parameter, merged, read_space, value
+from tests.reports.made import trial
+
+RATES = {"type": "float", "log": True, "step": None}
+WRITTEN = {
+    "learning_rate.adamw": {**RATES, "low": 1e-3, "high": 1e-1},
+    "learning_rate.sgd": {**RATES, "low": 1e-2, "high": 1.0},
+    "optimizer": {"type": "categorical", "choices": ["adamw", "sgd"]},
+    "width": {"type": "int", "low": 32, "high": 96, "log": False, "step": 32},
+    "frozen": {"type": "float", "low": 0.5, "high": 0.5, "log": False, "step": None},
+}
+
+
+@pytest.fixture
+def space(
+    client: MlflowClient,
+    write_search: Callable[..., str],
+    some_trials: list[dict[str, Any]],
+    tmp_path: Path,
+) -> tuple[Parameter, ...]:
+    parent = write_search(some_trials[:2])
+    (tmp_path / "search.json").write_text(json.dumps({"parameters": WRITTEN, "other": 1}))
+    client.log_artifact(parent, str(tmp_path / "search.json"))
+    return read_space(client, read_search(client, "digits"))
+
+
+def test_what_is_compared_comes_first_and_what_cannot_vary_goes(
+    space: tuple[Parameter, ...],
+) -> None:
+    names = ["optimizer", "learning_rate.adamw", "learning_rate.sgd", "width"]
+    assert [p.name for p in space] == names
+    assert space[1].log
+    assert space[3] == Parameter("width", 32, 96, False, True, 32)
+
+
+def test_a_branch_counts_only_where_it_was_taken(space: tuple[Parameter, ...]) -> None:
+    _, adamw, sgd, width = space
+    tried = trial(1, params={"optimizer": "sgd", "learning_rate": 0.05, "width": 64})
+    assert value(space, adamw, tried) is None  # although 0.05 lies in its range
+    assert value(space, sgd, tried) == 0.05
+    assert value(space, width, tried) == 64
+    outside = trial(2, params={"optimizer": "sgd", "learning_rate": 5.0})
+    assert value(space, sgd, outside) is None
+    assert value(space, width, outside) is None
+
+
+def test_positions_are_in_the_scale_of_the_range(space: tuple[Parameter, ...]) -> None:
+    optimizer, adamw, _, width = space
+    assert adamw.position(1e-2) == pytest.approx(0.5)
+    assert width.position(64) == pytest.approx(0.5)
+    assert optimizer.position("sgd") == 1
+
+
+def test_branches_are_one_field(space: tuple[Parameter, ...]) -> None:
+    rate = merged(space)[1]
+    assert (rate.name, rate.low, rate.high, rate.log) == ("learning_rate", 1e-3, 1.0, True)
+
+
+def test_ranges_that_are_not_on_record_are_guessed(
+    client: MlflowClient, write_search: Callable[..., str], some_trials: list[dict[str, Any]]
+) -> None:
+    write_search(some_trials)
+    guessed = read_space(client, read_search(client, "digits"))
+    assert not any(p.declared for p in guessed)
+    assert [(p.name, p.choices) for p in guessed] == [
+        ("optimizer", ("adamw", "sgd")),
+        ("learning_rate", ()),
+        ("width", ()),
+    ]
+    assert (guessed[2].low, guessed[2].high) == (32, 96)

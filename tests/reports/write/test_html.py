@@ -1,0 +1,46 @@
+"""The page holds everything it shows, and shows what could be code."""
+
+import re
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from reports.write.html import html
+from reports.write.sections import picture
+from reports.write.style import save
+from reports.write.tables import Table, markdown
+
+
+def page(folder: Path) -> str:
+    save(Figure(figsize=(2, 1)), folder / "figures", "one")
+    table = markdown(Table(("name", "value"), (("<script>alert(1)</script>", "a | b"),), "lr"))
+    text = (
+        f"# Title & more\n\n> [!WARNING]\n> Careful.\n\n## First\n\n{picture('one', 'A figure')}\n"
+        f"\n## Second\n\n{table}\n\n```text\n<img src=x onerror=alert(2)>\n```\n"
+    )
+    return html(text, folder)
+
+
+def test_nothing_is_outside_the_file(tmp_path: Path) -> None:
+    text = page(tmp_path)
+    assert re.findall(r'src="([^"]{0,15})', text) == ["data:image/png;"]
+    assert set(re.findall(r'href="([^"]*)"', text)) == {"#s1", "#s2"}
+    assert 'alt="A figure"' in text
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_what_could_be_code_is_shown(tmp_path: Path) -> None:
+    text = page(tmp_path)
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "&lt;img src=x onerror" in text
+
+
+def test_headings_tables_and_title(tmp_path: Path) -> None:
+    text = page(tmp_path)
+    assert "<title>Title &amp; more</title>" in text
+    assert '<h2 id="s2">Second</h2>' in text
+    assert '<td style="text-align:right">a | b</td>' in text
+    assert "[!WARNING]" not in text
+    assert "<blockquote>\n<p>Careful.</p>" in text

@@ -1,0 +1,80 @@
+"""Tables as files: what a program and what LaTeX reads."""
+
+import csv
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reports.write.tablefiles import csv_rows, latex, tables_of, write_tables
+from reports.write.tables import Table, markdown
+from tests.reports.made import search, trial
+
+TABLE = Table(
+    ("trial", "best_score", "n", "size", "mixed"),
+    (("1 (winner)", "97.00 %", "1,000", "–", "5 %"), ("a_b & c", "3.50 %", "20", "1e-05", "7")),
+    "lrrcl",
+)
+TEXT = f"# Title\n\n## Best & first\n\n{markdown(TABLE)}\n\nText.\n\n{markdown(TABLE)}\n"
+
+
+def test_tables_are_found_under_their_headings() -> None:
+    found = list(tables_of(TEXT))
+    assert [(name, heading) for name, heading, _ in found] == [
+        ("best_first", "Best & first"),
+        ("best_first_2", "Best & first"),
+    ]
+    assert found[0][2] == TABLE
+
+
+def test_numbers_are_numbers_in_csv() -> None:
+    assert csv_rows(TABLE) == [
+        ["trial", "best_score (%)", "n", "size", "mixed"],
+        ["1 (winner)", "97.00", "1000", "", "5 %"],
+        ["a_b & c", "3.50", "20", "1e-05", "7"],
+    ]
+
+
+def test_latex_escapes_and_has_rules() -> None:
+    text = latex(TABLE, "Best & first", "best_first")
+    for expected in (
+        r"\begin{tabular}{lrrcl}",
+        r"\toprule",
+        r"best\_score",
+        r"97.00 \%",
+        r"a\_b \& c",
+        r"\caption{Best \& first}",
+        r"\label{tab:best_first}",
+    ):
+        assert expected in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles(tmp_path: Path) -> None:
+    body = latex(TABLE, "Best & first", "best_first")
+    head = r"\documentclass{article}\usepackage{booktabs}\begin{document}"
+    (tmp_path / "t.tex").write_text(f"{head}\n{body}\n\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
+
+
+def test_all_trials_unrounded(tmp_path: Path) -> None:
+    made = search(
+        trial(0, 0.123456789, params={"rate": 1e-5}, metrics={"loss": 1.7976931348623157e308}),
+        trial(1, None, params={"kind": 'a, "b"'}, outcome="failed", reason="out of memory"),
+    )
+    written = write_tables(TEXT, made, tmp_path / "tables")
+    assert [path.name for path in written] == [
+        "trials.csv",
+        "best_first.csv",
+        "best_first.tex",
+        "best_first_2.csv",
+        "best_first_2.tex",
+    ]
+    with written[0].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["score"] == "0.123456789"
+    assert rows[0]["loss"] == "inf"
+    assert rows[1]["kind"] == 'a, "b"'
+    assert (rows[1]["score"], rows[1]["reason"]) == ("", "out of memory")

@@ -1,0 +1,85 @@
+"""Tables and numbers as people read them."""
+
+import pytest
+
+from reports.write.tables import (
+    Table,
+    duration_text,
+    in_unit,
+    is_share,
+    joined,
+    markdown,
+    score_text,
+    value_text,
+    without_empty_columns,
+)
+
+
+def test_markdown_escapes_what_would_break_a_row() -> None:
+    table = Table(("a", "b"), (("x | y", "two\nlines"),), "lr")
+    assert markdown(table) == "| a | b |\n| :--- | ---: |\n| x \\| y | two lines |"
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("validation_accuracy", True),
+        ("test accuracy, %", True),
+        ("validation_exact_match", True),
+        ("accuracy_loss", False),
+        ("validation_return", False),
+        ("match", False),
+    ],
+)
+def test_shares_are_known_by_their_names(metric: str, expected: bool) -> None:
+    assert is_share(metric) is expected
+
+
+def test_papers_and_programs_write_the_same_accuracy() -> None:
+    assert in_unit(86.16, "test accuracy, %") == pytest.approx(0.8616)
+    assert in_unit(0.8616, "test_accuracy") == 0.8616
+    assert in_unit(475.0, "mean_return") == 475
+
+
+def test_a_ragged_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="columns differ"):
+        Table(("a", "b"), (("1",),), "lr")
+    with pytest.raises(ValueError, match="'x'"):
+        Table(("a",), (), "x")
+
+
+def test_columns_without_content_go() -> None:
+    table = Table(("a", "b", "c"), (("1", "", "2"), ("3", "", "")), "lcr")
+    assert without_empty_columns(table) == Table(("a", "c"), (("1", "2"), ("3", "")), "lr")
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("0.012345", "0.0123"),
+        ("1.234e-05", "1.23e-05"),
+        ("64", "64"),
+        ("1000000", "1000000"),
+        ("adamw", "adamw"),
+        ("True", "True"),
+        ("", ""),
+        ("0.5", "0.5"),
+    ],
+)
+def test_hyperparameters(stored: str, shown: str) -> None:
+    assert value_text(stored) == shown
+
+
+def test_scores_durations_and_lists() -> None:
+    assert score_text(0.97612, "validation_accuracy") == "97.61 %"
+    assert score_text(97.6, "test_accuracy") == "97.60 %"
+    assert score_text(0.123456, "validation_loss") == "0.1235"
+    assert score_text(None, "validation_loss") == ""
+    assert duration_text(90) == "90 device-seconds"
+    assert duration_text(5400) == "1.5 device-hours"
+    assert [joined(list(parts)) for parts in ("", "a", "ab", "abc")] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
