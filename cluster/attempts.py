@@ -16,6 +16,7 @@ from cluster.ledger import Ledger, write_settings
 from cluster.story import Outcome
 from cluster.study import Study
 from trainables.errors import UserError
+from trainables.run import finite
 
 Trouble = Literal["failed", "memory", "lost"]
 RETRIES = 2
@@ -54,9 +55,15 @@ class Attempts:
         """Why nothing more is handed out; what is live goes on."""
         self.broken: UserError | None = None
         """Why nothing more can be written down; what is live is left for a resume."""
-        self._again = deque(
-            trial for trial, story in sorted(ledger.stories.items()) if story.outcome is None
-        )
+        self._again: deque[int] = deque()
+        for trial, story in sorted(ledger.stories.items()):
+            if story.outcome is None and story.done >= int(ledger.settings["reports"]):
+                # The driver ended between the last two lines: all that is left is its outcome.
+                self._close(
+                    trial, "complete" if finite(story.reports[-1].metrics) else "diverged", ""
+                )
+            elif story.outcome is None:
+                self._again.append(trial)
 
     def __getstate__(self) -> dict[str, Any]:
         """Give Tune, which pickles whatever it is handed, nothing: the ledger is the state."""
@@ -66,6 +73,15 @@ class Attempts:
     def late(self) -> bool:
         """Tell whether the time budget is spent."""
         return self.deadline is not None and time.time() > self.deadline
+
+    @property
+    def over(self) -> bool:
+        """Tell whether to end at once: nothing can be written, or time is up and nothing heard of.
+
+        What waits for a machine would, with the time spent, make one report and be stopped.
+        """
+        waiting = self.late and not any(map(self._heard_of, self.live))
+        return self.broken is not None or (waiting and bool(self.live))
 
     @property
     def finished(self) -> bool:
@@ -106,6 +122,8 @@ class Attempts:
         """Write down an outcome; None says that the driver, not the trial, ended it."""
         self.live.pop(trial, None)
         reason = ""
+        if outcome is None and self.late and not self._heard_of(trial):
+            return  # it never came to run: a resume begins it
         if outcome is None:
             outcome = "stopped"
             reason = "time budget" if self.late else "scheduler"
@@ -122,6 +140,10 @@ class Attempts:
         else:
             self._again.append(trial)
             self.changed(trial)
+
+    def _heard_of(self, trial: int) -> bool:
+        spans = self.ledger.stories[trial].spans
+        return bool(spans and spans[-1][2])
 
     def _close(self, trial: int, outcome: Outcome, reason: str) -> None:
         self.ledger.end(trial, outcome, reason)

@@ -74,7 +74,7 @@ def conduct(
     truth = prepare(space, new["fixed"], run)
     if ledger is None:
         new["tags"] = provenance.tags(space, new, truth)
-        ledger = opening.begin(storage, space.name, new, truth)
+        ledger = opening.begin(storage, space.name, new, truth, chosen.going)
     else:
         check_data(ledger, truth)
         ledgers.write_settings(ledger.folder, ledger.settings)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import filelock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -71,12 +72,24 @@ def agree(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -
     return old
 
 
-def begin(storage: Path, name: str, settings: Mapping[str, Any], truth: Truth) -> Ledger:
+def begin(
+    storage: Path, name: str, settings: Mapping[str, Any], truth: Truth, going: Going = None
+) -> Ledger:
     """Create the folder of a new search, with the right answers of its data, settings last.
 
-    A split's table has the columns id, target and, where the data have parts, group.
+    A split's table has the columns id, target and, where the data have parts, group. Raises
+    UserError where another process has begun the search since `find`, unless going `fresh`.
     """
-    ledger = ledgers.create(storage, name, settings)
+    with filelock.FileLock(storage / f".{name}.lock"):
+        if going != "fresh" and (other := ledgers.newest(storage, name)):
+            raise UserError(
+                f"another process has just begun the search in {other}\n"
+                "wait for it, or start another search beside it with --fresh"
+            )
+        return _written(ledgers.create(storage, name, settings), truth)
+
+
+def _written(ledger: Ledger, truth: Truth) -> Ledger:
     folder = ledger.folder / "data"
     folder.mkdir()
     for split, targets in truth.targets.items():

@@ -183,8 +183,8 @@ class Recorder(tune.Stopper):
         return late
 
     def stop_all(self) -> bool:
-        """End the search where results cannot be written down any more."""
-        return self.attempts.broken is not None
+        """End the search where results cannot be written down any more, or time is up."""
+        return self.attempts.over
 
 
 class Watcher(tune.Callback):

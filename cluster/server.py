@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cluster.provenance import without_secrets
@@ -51,7 +52,12 @@ def experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
     """Find an experiment, bring a deleted one back, or make it; gives its id."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        return str(client.create_experiment(name, artifact_location=artifacts))
+        try:
+            return str(client.create_experiment(name, artifact_location=artifacts))
+        except MlflowException:  # another process has made it in between
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)

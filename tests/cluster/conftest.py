@@ -40,6 +40,7 @@ def begin(tmp_path: Path) -> Callable[..., Ledger]:
             "seeds": 3,
             "fixed": {},
             "trials": 4,
+            "reports": 4,
             "tags": {},
             "artifacts": (tmp_path / "artifacts").as_uri(),
         }

@@ -21,7 +21,7 @@ def result(*losses: float) -> Mapping[str, Any]:
         {"report": n, "seconds": 1.0, "metrics": {"loss": loss}}
         for n, loss in enumerate(losses, 1)
     ]
-    return {"history": history, "facts": {}}
+    return {"history": history, "facts": {}, "place": "node/cpu"}
 
 
 @pytest.fixture
@@ -165,6 +165,40 @@ def test_an_error_is_sorted_by_its_words_not_by_the_code_it_shows(
 ) -> None:
     assert kind(text) == expected
     assert "No space left" not in said(text)
+
+
+def test_what_waits_for_a_machine_when_time_is_up_is_left_for_a_resume(
+    attempts: Attempts,
+) -> None:
+    assert attempts.next() is not None
+    assert attempts.next() is not None
+    assert not attempts.over
+    attempts.heard(0, result(0.5))
+    attempts.deadline = 0.0
+    assert not attempts.over, "trial 0 runs, and is stopped at its next report"
+    attempts.ended(0, None)
+    assert attempts.over
+    attempts.ended(1, None)
+    stories = attempts.ledger.stories
+    assert [stories[0].outcome, stories[1].outcome] == ["stopped", None]
+
+
+@pytest.mark.parametrize(("last", "outcome"), [(0.25, "complete"), (float("nan"), "diverged")])
+def test_a_trial_that_lacks_its_outcome_alone_is_not_run_again(
+    begin: Callable[..., Ledger],
+    open_study: Open,
+    space: SearchSpace[Any],
+    last: float,
+    outcome: str,
+) -> None:
+    ledger = begin(trials=1)
+    attempts = Attempts(ledger, open_study(ledger, space), trials=1)
+    assert attempts.next() is not None
+    losses = [0.5] * (ledger.settings["reports"] - 1)
+    attempts.heard(0, result(*losses, last))
+    again = Attempts(ledger, attempts.study, trials=1)
+    assert ledger.stories[0].outcome == outcome
+    assert again.finished
 
 
 def test_a_machine_that_does_not_see_the_storage_ends_the_search(

@@ -28,6 +28,17 @@ def test_a_search_that_is_there_is_not_begun_again(
     assert opening.find(storage, "to", None) is None
 
 
+def test_of_two_drivers_that_begin_at_once_one_is_refused(tmp_path: Path) -> None:
+    """Both have looked, and found nothing there."""
+    settings = {"metric": "loss", "mode": "min"}
+    opening.begin(tmp_path, "toy", settings, Truth(), None)
+    for going in (None, "resume"):
+        with pytest.raises(UserError, match="another process has just begun the search in"):
+            opening.begin(tmp_path, "toy", settings, Truth(), going)  # type: ignore[arg-type]
+    beside = opening.begin(tmp_path, "toy", settings, Truth(), "fresh")
+    assert beside.folder.name == "toy-2"
+
+
 def test_settings_left_out_are_the_searchs_own_and_more_trials_extend() -> None:
     nothing = dict.fromkeys(SETTINGS)
     assert opening.agree(Path("x"), SETTINGS, nothing) == SETTINGS

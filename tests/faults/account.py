@@ -50,6 +50,7 @@ def close(
     search: Path, uri: str, folder: Path, trials: int, reports: int, fixed: dict[str, Any]
 ) -> None:
     """Check the whole account of a search that was disturbed; AssertionError says what is lost."""
+    assert [path.name for path in search.parent.glob("toy*")] == ["toy"]
     ledger = ledgers.reopen(search)
     ledger.close()
     assert sorted(ledger.stories) == list(range(trials))

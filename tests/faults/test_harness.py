@@ -1,4 +1,4 @@
-"""One search that suffers every fault once, in an order and at moments drawn from a seed."""
+"""One search that suffers every fault once; `harness --faults 8 --seed N` does a seed's again."""
 
 from __future__ import annotations
 
