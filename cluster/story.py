@@ -86,6 +86,9 @@ def fold(story: Story | None, event: Event) -> Story:
         )
     if story is None:
         raise ValueError("the file does not begin with its trial")
+    if story.spans and "attempt" not in event:
+        began, heard, place = story.spans[-1]
+        story.spans[-1] = (began, event.get("time", heard), event.get("place", place))
     if "error" in event:
         story.errors.append(dict(event))
     elif "attempt" in event:
@@ -98,11 +101,9 @@ def fold(story: Story | None, event: Event) -> Story:
     elif "facts" in event:
         story.facts = dict(event["facts"])
     elif "place" not in event:
-        story.outcome, story.reason = event["outcome"], event["reason"]
-        story.ended = event["time"]
-    if story.spans and "attempt" not in event:
-        began, heard, place = story.spans[-1]
-        story.spans[-1] = (began, event.get("time", heard), event.get("place", place))
+        # Other threads look: who sees the outcome finds everything else in its place.
+        story.reason, story.ended = event["reason"], event["time"]
+        story.outcome = event["outcome"]
     return story
 
 

@@ -1,8 +1,9 @@
 """The one MLflow writer: a thread on the driver that replays the ledger into a tracking server.
 
-Writing is idempotent by (run, key, step) with the ledger's own times, so whatever a crash or an
-absent server left out is written later, and nothing twice. `python -m cluster.tracking rebuild
-FOLDER` writes a whole search again.
+The ledger is right. Before the first word of a trial in this process, its run is looked at: what
+it lacks is added, and one that says what the ledger does not is deleted and written anew. So
+whatever a crash or an absent server left out is written later, and no report twice. Runs whose
+end is there are left alone; `python -m cluster.tracking rebuild FOLDER` goes over these, too.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cluster import ledger as ledgers
+from cluster import telling
 from cluster.ledger import Ledger
 from cluster.server import artifacts, connect, experiment, first_line
 from cluster.story import Story
 from cluster.study import refusals
+from cluster.telling import SECONDS, STATUS, Had, milliseconds
 from cluster.uploads import upload_best, upload_predictions
 from trainables.errors import UserError
 
-STATUS = {"complete": "FINISHED", "stopped": "KILLED", "diverged": "FAILED", "failed": "FAILED"}
 BATCH = 1000
 """MLflow takes at most so many metrics in one call."""
 PERIOD = 1.0
@@ -38,6 +39,8 @@ UPLOAD_PERIOD = 60.0
 """Seconds between two looks for weights to upload while the search runs."""
 PATIENCE = 60.0
 """Seconds that the end of a search waits for a server that does not answer."""
+GRACE = 15.0
+"""Seconds beyond these that a request may take which is under way."""
 
 
 class Tracker:
@@ -49,19 +52,25 @@ class Tracker:
         ledger: Ledger,
         artifacts: str | None,
         infeasible: Callable[[], int],
+        again: bool = False,
     ) -> None:
         self.client = client
         self.ledger = ledger
         self.artifacts = artifacts
         self.infeasible = infeasible
+        self.again = again
+        """Go over runs whose end is there, too."""
         self.kind = str(ledger.settings.get("kind", "trial"))
         self.behind: str = ""
         self._experiment = ""
         self._parent = ""
         self._runs: dict[int, str] = {}
-        self._written: dict[int, int] = {}
+        self._found: dict[int, Run] = {}
+        self._had: dict[int, Had] = {}
         self._dirty: set[int] = set(ledger.stories)
         self._lock = threading.Lock()
+        self._patience = PATIENCE
+        self._progress = 0.0
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
 
@@ -88,7 +97,7 @@ class Tracker:
             )
         else:
             tags = {"kind": "search", "search": self.ledger.id, **self.ledger.settings["tags"]}
-            begun = int(self.ledger.settings["begun"] * 1000)
+            begun = milliseconds(self.ledger.settings["begun"])
             made = self.client.create_run(
                 self._experiment, begun, tags, run_name=self.ledger.folder.name
             )
@@ -101,8 +110,10 @@ class Tracker:
         for run in self._search(f"tags.kind = '{self.kind}'"):
             trial = int(run.data.tags["trial"])
             self._runs[trial] = run.info.run_id
-            # The end of a run is the last that is written of it.
-            if "outcome" in run.data.tags and run.info.status != "RUNNING":
+            story = self.ledger.stories.get(trial)
+            if self.again or not telling.whole(story, run.info.end_time, run.data.params):
+                self._found[trial] = run
+            else:
                 self._dirty.discard(trial)
 
     def touch(self, trial: int) -> None:
@@ -111,12 +122,16 @@ class Tracker:
             self._dirty.add(trial)
 
     def close(self, finished: bool, patience: float = PATIENCE) -> str | None:
-        """Write what is left in `patience` seconds, end the parent run; gives what went wrong."""
-        self._deadline = time.monotonic() + patience
+        """Write what is left, end the parent run; gives what went wrong.
+
+        Gives up when nothing has been written for `patience` seconds, at once for 0.
+        """
+        self._patience, self._progress = patience, time.monotonic()
         self._ending.set()
-        self._thread.join(timeout=patience + 15)
+        while self._thread.is_alive() and time.monotonic() <= self._progress + patience + GRACE:
+            self._thread.join(timeout=PERIOD)
         if self._thread.is_alive():
-            self.behind = self.behind or "it is slow"
+            self.behind = self.behind or "it does not answer"
         if not self.behind:
             try:
                 self._finish("FINISHED" if finished else "KILLED")
@@ -133,7 +148,8 @@ class Tracker:
     def _finish(self, status: str) -> None:
         self.upload_best()
         if self.kind == "trial":
-            self._count()
+            counts = telling.counts(self.ledger, self.infeasible())
+            self.client.log_batch(self._parent, metrics=[Metric(*point) for point in counts])
             resources = self.ledger.settings.get("resources")
             if resources:  # what trials really got; the space only said what it wanted
                 self.client.set_tag(self._parent, "resources", json.dumps(resources))
@@ -156,7 +172,7 @@ class Tracker:
             for place, trial in enumerate(todo):
                 try:
                     self._write(self.ledger.stories[trial])
-                    self.behind = ""
+                    self.behind, self._progress = "", time.monotonic()
                 except Exception as error:
                     self.behind = first_line(error)
                     with self._lock:
@@ -166,76 +182,64 @@ class Tracker:
                 with contextlib.suppress(Exception):  # the end of the search does it again
                     self.upload_best()
                 upload = time.monotonic() + UPLOAD_PERIOD
-            if ending and (not self._dirty or time.monotonic() > self._deadline):
+            if ending and (not self._dirty or time.monotonic() > self._progress + self._patience):
                 return
 
     def _write(self, story: Story) -> None:
-        reports, outcome = list(story.reports), story.outcome  # the driver goes on writing
-        run_id = self._runs.get(story.trial) or self._create(story)
-        fresh = reports[self._written.get(story.trial, 0) :]
-        metrics = [
-            Metric(key, value, int(report.time * 1000), report.report)
-            for report in fresh
-            for key, value in {**report.metrics, "device_seconds": report.seconds}.items()
-        ]
-        tags = {"attempts": str(story.attempts), "spans": json.dumps(story.spans)}
+        # The driver goes on writing: no report comes after the outcome, but one just before it.
+        outcome = story.outcome
+        reports = list(story.reports)
+        # Kept again when all is written: after an error the server says best what it has.
+        had = self._had.pop(story.trial, None) or self._find(story.trial)
+        if had and telling.contradicts(had, story, reports, outcome is not None):
+            self.client.delete_run(had.run_id)
+            had = None
+        had = had or self._create(story)
+        self._runs[story.trial] = had.run_id
+        points = telling.points(had, reports)
         if outcome is not None:
-            metrics += self._final(story)
-            tags |= {"outcome": outcome, "reason": story.reason}
-            if outcome == "failed":
-                tags["error"] = story.errors[-1]["error"][-4000:]
-            upload_predictions(self.client, self.ledger, story.trial, run_id)
-        for start in range(0, max(len(metrics), 1), BATCH):
+            points += telling.last_points(had, self.ledger, story)
+            upload_predictions(self.client, self.ledger, story.trial, had.run_id)
+        params = telling.parameters(story)
+        tags = [RunTag(key, value) for key, value in telling.tags(story, outcome).items()]
+        for start in range(0, max(len(points), 1), BATCH):
             self.client.log_batch(
-                run_id,
-                metrics=metrics[start : start + BATCH],
-                tags=[RunTag(key, value) for key, value in tags.items()],
+                had.run_id,
+                metrics=[Metric(*point) for point in points[start : start + BATCH]],
+                params=[Param(key, params[key]) for key in params.keys() - had.params.keys()],
+                tags=tags,
             )
+            had.params = params
         if outcome is not None:
-            self.client.set_terminated(run_id, STATUS[outcome], int(story.ended * 1000))
-        self._written[story.trial] = len(reports)
+            self.client.set_terminated(had.run_id, STATUS[outcome], milliseconds(story.ended))
+        had.seconds |= {report.report: report.seconds for report in reports}
+        self._had[story.trial] = had
 
-    def _create(self, story: Story) -> str:
-        # A request that timed out may have made the run all the same.
-        found = self._search(f"tags.kind = '{self.kind}' and tags.trial = '{story.trial}'")
-        if found:
-            run_id: str = found[0].info.run_id
-        else:
-            name = f"{self.ledger.name}-{story.trial:03d}"
-            tags = {
-                **story.tags,
-                "kind": self.kind,
-                "search": self.ledger.id,
-                "trial": str(story.trial),
-                "mlflow.parentRunId": self._parent,
-            }
-            made = self.client.create_run(
-                self._experiment, int(story.started * 1000), tags, run_name=name
-            )
-            run_id = made.info.run_id
-        params = [Param(key, _text(value)) for key, value in story.config.items()]
-        self.client.log_batch(run_id, params=params)
-        self._runs[story.trial] = run_id
-        return run_id
+    def _find(self, trial: int) -> Had | None:
+        run = self._found.pop(trial, None)
+        if run is None:  # a request that timed out may have made the run all the same
+            found = self._search(f"tags.kind = '{self.kind}' and tags.trial = '{trial}'")
+            if not found:
+                return None
+            run = found[0]
+        run_id, seconds = run.info.run_id, {}
+        if SECONDS in run.data.metrics:  # written last of a report: where it is, all of it is
+            history = self.client.get_metric_history(run_id, SECONDS)
+            seconds = {metric.step: metric.value for metric in history}
+        return Had(run_id, run.info.start_time, run.data.params, run.data.metrics, seconds)
 
-    def _final(self, story: Story) -> list[Metric]:
-        best = self.ledger.best(story)
-        values = dict(story.facts)
-        if best is not None:
-            values |= {"score": best[0], "best_report": float(best[1])}
-        now = int(story.ended * 1000)
-        return [Metric(key, value, now, 0) for key, value in values.items()]
-
-    def _count(self) -> None:
-        counts = dict.fromkeys(STATUS, 0)
-        for story in self.ledger.stories.values():
-            if story.outcome is not None:
-                counts[story.outcome] += 1
-        counts["infeasible"] = self.infeasible()
-        counts["retried"] = sum(len(s.errors) > 0 for s in self.ledger.stories.values())
-        now = int(time.time() * 1000)
-        metrics = [Metric(key, float(value), now, 0) for key, value in counts.items()]
-        self.client.log_batch(self._parent, metrics=metrics)
+    def _create(self, story: Story) -> Had:
+        tags = {
+            **story.tags,
+            "kind": self.kind,
+            "search": self.ledger.id,
+            "trial": str(story.trial),
+            "mlflow.parentRunId": self._parent,
+        }
+        name = f"{self.ledger.name}-{story.trial:03d}"
+        started = milliseconds(story.started)
+        made = self.client.create_run(self._experiment, started, tags, run_name=name)
+        return Had(made.info.run_id, started, {}, {}, {})
 
     def _search(self, condition: str) -> list[Run]:
         found: list[Run] = []
@@ -261,7 +265,7 @@ def rebuild(folder: Path, uri: str | None) -> None:
     refused = refusals(folder)
     storage = folder.parent if settings.get("kind", "trial") == "trial" else folder.parent.parent
     place = artifacts(uri, storage) if uri else settings["artifacts"]
-    tracker = Tracker(client, ledger, place, lambda: refused)
+    tracker = Tracker(client, ledger, place, lambda: refused, again=True)
     tracker.start()
     trouble = tracker.close(finished=ledger.finished)
     ledger.close()
@@ -269,11 +273,6 @@ def rebuild(folder: Path, uri: str | None) -> None:
         raise UserError(trouble)
     if (folder / "confirm" / "search.json").exists():
         rebuild(folder / "confirm", uri)
-
-
-def _text(value: Any) -> str:
-    # Lists read back as JSON; plain values as people write them.
-    return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
 
 
 def main() -> int:

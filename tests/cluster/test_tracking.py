@@ -1,7 +1,10 @@
 import shutil
 import socket
+import sqlite3
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from cluster import ledger as ledgers
-from cluster import server, tracking
+from cluster import server, story, tracking
 from cluster.ledger import Ledger
 from cluster.provenance import command, without_secrets
+from cluster.story import Story
 from cluster.study import Study
 from cluster.tracking import Tracker
 from searchspaces import SearchSpace
@@ -221,6 +225,171 @@ def test_a_writer_killed_at_any_call_is_made_good(
     assert mended == whole
 
 
+def test_parameters_that_a_killed_writer_left_out_are_there_after_a_resume(
+    ledger: Ledger, end: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(0, 0.25)
+    client = server.connect(ledger.settings["tracking_uri"])
+    tracker = Tracker(client, ledger, ledger.settings["artifacts"], lambda: 7)
+    tracker._thread = threading.Thread()
+    tracker.start()
+
+    def die(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "log_batch", die)
+    with pytest.raises(KeyboardInterrupt):
+        tracker._write(ledger.stories[0])
+    assert write(ledger) is None
+    run = found(ledger.settings["tracking_uri"])["toy-000"]
+    assert (run["status"], run["params"]) == ("FINISHED", {"width": "0", "seed": "0"})
+
+
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("config", [{"width": 9}, {"width": 0, "seed": 0}])
+def test_a_trial_that_a_lost_machine_forgot_takes_nothing_from_the_one_before(
+    ledger: Ledger,
+    end: Finish,
+    reopen: Callable[[Ledger], Ledger],
+    ended: bool,
+    config: dict[str, Any],
+) -> None:
+    if ended:
+        end(0, 0.25)
+    else:
+        ledger.begin(0, {}, {"width": 0, "seed": 0})
+        ledger.attempt(0)
+        ledger.hear(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 5.0}}], {})
+    write(ledger, finished=False)
+    shutil.rmtree(ledger.folder / "trials" / "000")
+    again = reopen(ledger)
+    again.begin(0, {}, config)
+    again.attempt(0)
+    again.hear(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 7.0}}], {})
+    again.end(0, "complete")
+    assert write(again) is None
+    run = found(again.settings["tracking_uri"])["toy-000"]
+    assert run["params"] == {key: str(value) for key, value in config.items()}
+    assert [(step, value) for step, value, _ in run["metrics"]["loss"]] == [(1, 7.0)]
+    assert [value for _, value, _ in run["metrics"]["score"]] == [7.0]
+
+
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize(("seconds", "loss"), [(3.0, 0.25), (4.0, 0.125)])
+def test_a_line_lost_and_told_again_gives_no_second_point(
+    ledger: Ledger,
+    reopen: Callable[[Ledger], Ledger],
+    ended: bool,
+    seconds: float,
+    loss: float,
+) -> None:
+    ledger.begin(0, {}, {"width": 0})
+    ledger.attempt(0)
+    ledger.hear(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 1.25}}], {"size": 3.0})
+    ledger.hear(0, [{"report": 2, "seconds": 3.0, "metrics": {"loss": 0.25}}], {})
+    if ended:
+        ledger.end(0, "complete")
+    write(ledger, finished=ended)
+    file = ledger.folder / "trials" / "000" / "reports.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[: -2 if ended else -1]))
+    again = reopen(ledger)
+    # The same report once more, or that of another attempt, which took another time.
+    again.hear(0, [{"report": 2, "seconds": seconds, "metrics": {"loss": loss}}], {})
+    again.end(0, "complete")
+    assert write(again) is None
+    run = found(again.settings["tracking_uri"])["toy-000"]
+    points = {key: [(s, v) for s, v, _ in history] for key, history in run["metrics"].items()}
+    assert points == {
+        "loss": [(1, 1.25), (2, loss)],
+        "device_seconds": [(1, 1.5), (2, seconds)],
+        "size": [(0, 3.0)],
+        "score": [(0, loss)],
+        "best_report": [(0, 2.0)],
+    }
+
+
+def test_a_report_that_comes_while_a_trial_is_written_is_not_lost(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Busy(Story):
+        """The last report and the outcome come just after somebody looked at the reports."""
+
+        def __getattribute__(self, name: str) -> Any:
+            value = super().__getattribute__(name)
+            if name == "reports" and not finished.is_set():
+                finished.set()
+                value = list(value)
+                ledger.hear(0, [{"report": 2, "seconds": 3.0, "metrics": {"loss": 0.25}}], {})
+                ledger.end(0, "complete")
+            return value
+
+    finished = threading.Event()
+    finished.set()
+    monkeypatch.setattr(story, "Story", Busy)
+    ledger.begin(0, {}, {"width": 0})
+    ledger.attempt(0)
+    ledger.hear(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 1.25}}], {})
+    tracker = Tracker(
+        server.connect(ledger.settings["tracking_uri"]),
+        ledger,
+        ledger.settings["artifacts"],
+        lambda: 7,
+    )
+    tracker._thread = threading.Thread()
+    tracker.start()
+    finished.clear()
+    tracker._write(ledger.stories[0])  # and the driver is killed
+    assert ledger.stories[0].outcome == "complete"
+    assert write(ledger) is None
+    run = found(ledger.settings["tracking_uri"])["toy-000"]
+    assert [step for step, _, _ in run["metrics"]["loss"]] == [1, 2]
+    assert run["status"] == "FINISHED"
+
+
+def test_who_sees_an_outcome_sees_everything_that_came_with_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, bool, bool]] = []
+
+    class Seen(Story):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "outcome" and value is not None:
+                heard = self.spans[-1][1] == self.ended
+                seen.append((self.reason, self.ended > 0, heard))
+
+    monkeypatch.setattr(story, "Story", Seen)
+    ledger.begin(0, {}, {"width": 0})
+    ledger.attempt(0)
+    ledger.end(0, "stopped", "it lagged behind")
+    assert seen == [("it lagged behind", True, True)]
+
+
+def test_an_ordinary_search_asks_little_of_the_server(ledger: Ledger, end: Finish) -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.client = server.connect(ledger.settings["tracking_uri"])
+            self.calls: Counter[str] = Counter()
+
+        def __getattr__(self, name: str) -> Any:
+            self.calls[name] += 1
+            return getattr(self.client, name)
+
+    begun, resumed = Counting(), Counting()
+    for trial in range(4):
+        end(trial, 0.25)
+    assert write(ledger, client=begun) is None  # type: ignore[arg-type]
+    assert begun.calls["create_run"] == 1 + 4  # a parent
+    assert begun.calls["log_batch"] == 1 + 4
+    assert begun.calls["search_runs"] == 3 + 4
+    assert begun.calls["get_metric_history"] == begun.calls["delete_run"] == 0
+    assert write(ledger, client=resumed) is None  # type: ignore[arg-type]
+    assert resumed.calls["log_batch"] == 1
+    assert resumed.calls["search_runs"] == 3
+    assert resumed.calls["create_run"] == resumed.calls["get_metric_history"] == 0
+
+
 def test_an_interrupted_search_leaves_no_run_running(ledger: Ledger, end: Finish) -> None:
     end(0, 0.25)
     ledger.begin(1, {}, {"width": 9})
@@ -263,6 +432,32 @@ def test_rebuilding_elsewhere_gives_the_same(
     monkeypatch.setattr(sys, "argv", [*words[:2], str(ledger.folder.parent)])
     assert tracking.main() == 2
     assert "is no search's folder" in capsys.readouterr().err
+
+
+def test_rebuilding_in_place_mends_runs_that_have_ended(
+    ledger: Ledger,
+    end: Finish,
+    space: SearchSpace[Any],
+    open_study: Callable[[Ledger, SearchSpace[Any]], Study],
+) -> None:
+    open_study(ledger, space)
+    for trial in range(3):
+        end(trial, 0.25)
+    write(ledger)
+    uri = ledger.settings["tracking_uri"]
+    whole = found(uri)
+    ledger.close()
+    database = sqlite3.connect(uri.removeprefix("sqlite:///"))
+    with database:
+        for table in ("metrics", "latest_metrics"):
+            database.execute(f"delete from {table} where step = 2 or key = 'score'")
+        database.execute("update params set value = '77' where key = 'width' and value = '1'")
+    database.close()
+    tracking.rebuild(ledger.folder, None)
+    mended = found(uri)
+    for runs in (whole, mended):
+        runs["toy"].pop("metrics")
+    assert mended == whole
 
 
 def test_weights_of_the_best_few_alone_also_after_an_extension(
@@ -324,6 +519,40 @@ def test_a_server_that_is_away_for_a_while_is_told_everything(
     assert len(runs["toy-001"]["metrics"]["loss"]) == 2
 
 
+def test_a_slow_server_is_waited_for_as_long_as_it_takes_something(
+    ledger: Ledger, end: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for trial in range(4):
+        end(trial, 0.25)
+
+    class Clock:
+        now = 0.0
+        time = staticmethod(time.time)
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    client = server.connect(ledger.settings["tracking_uri"])
+    refused, log_batch = set(), client.log_batch
+
+    def slow(run_id: str, **what: Any) -> None:
+        if what.get("tags") and run_id not in refused:
+            refused.add(run_id)
+            clock.now += 50  # less than the patience, but not all trials together
+            time.sleep(0.05)  # let the one who waits look at the clock
+            raise ConnectionError("busy")
+        log_batch(run_id, **what)
+
+    monkeypatch.setattr(tracking, "time", clock)
+    monkeypatch.setattr(tracking, "PERIOD", 0.01)
+    monkeypatch.setattr(client, "log_batch", slow)
+    assert write(ledger, client=client) is None
+    assert len(refused) == 4
+    runs = found(ledger.settings["tracking_uri"])
+    assert {run["status"] for run in runs.values()} == {"FINISHED"}
+
+
 def test_a_server_that_never_comes_back_is_told_of_with_the_way_out(
     ledger: Ledger, end: Finish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,6 +566,13 @@ def test_a_server_that_never_comes_back_is_told_of_with_the_way_out(
     assert f"python -m cluster.tracking rebuild {ledger.folder}" in trouble
     assert write(ledger) is None
     assert found(ledger.settings["tracking_uri"])["toy-000"]["status"] == "FINISHED"
+
+
+def test_without_patience_nothing_is_tried_for_long(ledger: Ledger, end: Finish) -> None:
+    end(0, 0.25)
+    client = Absent(server.connect(ledger.settings["tracking_uri"]), 100)
+    assert write(ledger, client=client, patience=0.0) is not None  # type: ignore[arg-type]
+    assert client.calls >= 97
 
 
 def test_a_server_that_goes_away_at_the_very_end_is_no_traceback(
