@@ -59,7 +59,7 @@ def conduct(
     """Run a search, or go on with one; gives the exit code."""
     opening.check_storage(storage)
     if chosen.remote:
-        copies.restore(storage, chosen.remote, space.name)
+        copies.restore(storage, chosen.remote, space.name, chosen.going)
     folder = opening.find(storage, space.name, chosen.going)
     new = settings(space, chosen, storage)
     ledger = ledgers.reopen(folder) if folder else None

@@ -2,7 +2,8 @@
 
 Ledger, study and mlflow.db lie on the driver's disk; below the URI, `SEARCH/ledger` is a copy of
 the search's folder, and `SEARCH/attempts/NNN/K` one of what attempt K at trial NNN has saved,
-by its worker. The driver fetches what an ended trial leaves behind; then its attempts go.
+by its worker. The driver fetches what an ended trial leaves behind; then its attempts go. A
+copy is one driver's: its manifest has as owner the word that the driver's folder is marked with.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import tempfile
 import threading
 import time
 import uuid
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from cluster import ledger as ledgers
 from cluster import server
+from cluster.heart import Heart, claim
 from cluster.ledger import Ledger
+from cluster.opening import Going
+from cluster.provenance import has_login
 from cluster.study import JOURNAL
 from trainables import mirror
 from trainables.errors import UserError
-from trainables.mirror import Place
+from trainables.place import Place
 from trainables.trainable import owner_of
 
 HOME = Path("runs")
@@ -32,7 +37,6 @@ PATIENCE = 60.0
 """Seconds that the end of a search waits for a storage that does not answer."""
 MARK = ".copied"
 """File of a search's folder that says which copies were made of it, and of no other."""
-SECRET = re.compile("key|secret|token|password|signature|credential|^sig$", re.IGNORECASE)
 
 
 def home(storage: str) -> tuple[Path, Place | None]:
@@ -43,7 +47,7 @@ def home(storage: str) -> tuple[Path, Place | None]:
     if "://" not in storage:
         return Path(storage), None
     parts = urlsplit(storage)
-    if parts.password or any(SECRET.search(name) for name, _ in parse_qsl(parts.query)):
+    if has_login(storage):
         raise UserError(
             f"the storage {parts.scheme}://... has a login in it, which would be written down\n"
             "give it to all machines as their provider has it: AWS_ACCESS_KEY_ID and "
@@ -54,18 +58,21 @@ def home(storage: str) -> tuple[Path, Place | None]:
     return HOME / f"{words[:60]}-{own}", Place(storage)
 
 
-def restore(storage: Path, remote: Place, space: str) -> None:
+def restore(storage: Path, remote: Place, space: str, going: Going = "resume") -> None:
     """Bring back the searches of a space that were last driven elsewhere, or whose disk is lost.
 
-    Raises UserError where the storage cannot be used.
+    The newest is this driver's from then on if it is gone on with. Raises UserError where the
+    storage cannot be used, or where a driver that lives has that search.
     """
     try:
         mirror.try_out(remote)
-        for name in mirror.folders(remote):
-            if ledgers.number_of(space, name):
-                _restore(storage, remote / name / "ledger", storage / name)
-                confirmed = storage / name / "confirm"
-                _restore(storage, remote / name / confirmed.name / "ledger", confirmed)
+        found = {ledgers.number_of(space, name): name for name in mirror.folders(remote)}
+        numbers = sorted(n for n in found if n and _is_of(space, remote / found[n]))
+        for number in numbers:
+            name, ours = found[number], going == "resume" and number == numbers[-1]
+            _restore(storage, remote / name, storage / name, ours)
+            confirmed = storage / name / "confirm"
+            _restore(storage, remote / name / confirmed.name, confirmed, ours)
     except (OSError, ValueError) as error:
         raise UserError(
             f"the storage {remote} cannot be used: {server.first_line(error)}\n"
@@ -80,7 +87,8 @@ class Copies:
         self.ledger = ledger
         self.place = place
         self.behind = ""
-        self._owner = _owner(ledger.folder) or uuid.uuid4().hex
+        self._owner = _marked(ledger.folder)
+        self._heart = Heart(place, self._owner, PERIOD)
         self._files: dict[str, mirror.Stamp] = {}
         self._ended: set[int] = set()
         self._fetched: set[int] = set()
@@ -93,9 +101,15 @@ class Copies:
 
     def start(self) -> None:
         """Make the copy ours, and begin; raises UserError where that is impossible."""
-        (self.ledger.folder / MARK).write_text(self._owner, encoding="utf-8")
         self._look()
         try:
+            found = mirror.newest(self.place / "ledger")
+            if found is not None and found.owner != self._owner:
+                raise UserError(
+                    f"another driver has gone on with the search {self.place} meanwhile\n"
+                    "the same command with --resume goes on when that one has ended"
+                )
+            claim(self.place, self._owner, PERIOD)
             left = {int(name) for name in mirror.folders(self.place / "attempts")}
             self._push()
         except OSError as error:
@@ -103,7 +117,13 @@ class Copies:
             raise UserError(f"the storage {self.place} cannot be used: {why}") from error
         self._fetched, self._deleted = self._ended - left, self._ended - left
         self.ledger.fetch = self.fetch
+        self._heart.start()
         self._thread.start()
+
+    @property
+    def lost(self) -> UserError | None:
+        """Say why this driver must end, if another has the search now."""
+        return self._heart.lost
 
     def step(self) -> None:
         """Have a copy made where it is time; called between events, when all files agree."""
@@ -119,14 +139,19 @@ class Copies:
                 return
             if story.outcome in ("complete", "stopped"):
                 weights = self.ledger.keeps(story)
+                folder = self.ledger.newest_attempt(trial)
                 mirror.pull(
                     self.place / "attempts" / f"{trial:03d}" / str(story.attempts),
-                    self.ledger.newest_attempt(trial),
+                    folder,
                     owner_of(story.values),
                     lambda name: (
                         name.startswith("best/") and (weights or name.endswith(".parquet"))
                     ),
                 )
+                if weights and not self.ledger.keeps(story):  # a better one ended meanwhile
+                    for path in (folder / "best").glob("*"):
+                        if path.suffix != ".parquet":
+                            path.unlink(missing_ok=True)
             self._fetched.add(trial)
 
     def close(self) -> str | None:
@@ -139,9 +164,12 @@ class Copies:
             self.behind = self.behind or "it is slow"
         else:
             self._look()
-            while not self._tried() and time.monotonic() < deadline:
+            while not self._tried() and not self.lost and time.monotonic() < deadline:
                 time.sleep(1.0)
+        if self.lost:
+            return str(self.lost)
         if not self.behind:
+            self._heart.close()
             return None
         return (
             f"the copy in {self.place} has not got everything: {self.behind}\n"
@@ -149,14 +177,13 @@ class Copies:
         )
 
     def _work(self) -> None:
-        while True:
+        while not self._ending.is_set():
             self._wake.wait()
             if self._ending.is_set():
                 return
             self._tried()
             self._due = time.monotonic() + PERIOD
-            if not self._ending.is_set():
-                self._wake.clear()
+            self._wake.clear()  # and then a look at `_ending`: its own waking may be what went
 
     def _tried(self) -> bool:
         """Make a copy; what fails is done again the next time, and does not stop the search."""
@@ -169,9 +196,9 @@ class Copies:
         return True
 
     def _round(self) -> None:
-        now = mirror.newest(self.place / "ledger")
-        if now is not None and now.owner != self._owner:
-            raise OSError("another driver, on another disk, goes on with this search")
+        self._heart.beat()
+        if self.lost:
+            raise self.lost
         for trial in sorted(self._ended - self._fetched):
             self.fetch(trial)
         # A lost head forgets what came after `_look`: those trials need their attempts.
@@ -199,29 +226,51 @@ class Copies:
         mirror.push(folder, self.place / "ledger", self._owner, files)
 
 
-def _owner(folder: Path) -> str | None:
+def _marked(folder: Path) -> str:
+    """Give the word that tells a driver's folder from all others."""
     mark = folder / MARK
-    return mark.read_text(encoding="utf-8") if mark.exists() else None
+    if not mark.exists():
+        mark.write_text(uuid.uuid4().hex, encoding="utf-8")
+    return mark.read_text(encoding="utf-8")
 
 
-def _restore(storage: Path, place: Place, here: Path) -> None:
-    found = mirror.newest(place)
-    if found is None or found.owner == _owner(here):
+def _is_of(space: str, place: Place) -> bool:
+    # A space called digits-2 has folders that look like the second search of digits.
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        there = mirror.pull(place / "ledger", folder, None, lambda name: name == "search.json")
+        return there and ledgers.read_settings(folder).get("space", space) == space
+
+
+def _restore(storage: Path, place: Place, here: Path, ours: bool) -> None:
+    found = mirror.newest(place / "ledger")
+    if found is None:
         return
     here.mkdir(parents=True, exist_ok=True)
+    if not ours and (here / MARK).exists() and found.owner == _marked(here):
+        return
     lock = ledgers.take(here)
     try:
+        # Whoever holds the lock of a folder is the only driver that has its mark.
+        mark = _marked(here)
+        if ours:
+            claim(place, mark, PERIOD)
+            found = mirror.newest(place / "ledger") or found
+        if found.owner == mark:
+            return
         for old in here.iterdir():
             if old.is_dir():
                 shutil.rmtree(old)
-            elif old.name != ".lock":
+            elif old.name not in (".lock", MARK):
                 old.unlink()
-        mirror.pull(place, here)
+        mirror.pull(place / "ledger", here)
         settings = ledgers.read_settings(here)
         # Only the driver's own database moves with its disk.
         if re.search(rf"^sqlite:.*/{storage.name}/mlflow\.db$", settings["tracking_uri"]):
             settings["tracking_uri"] = server.default_uri(storage)
             settings["artifacts"] = server.artifacts(settings["tracking_uri"], storage)
             ledgers.write_settings(here, settings)
+        if ours:
+            mirror.push(here, place / "ledger", mark)
     finally:
         lock.release()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import ray
 from rich.console import Console
 
-from cluster import connection, opening, packing, search, sight, tracking
+from cluster import connection, opening, packing, search, sight, teachers, tracking
 from cluster.attempts import Attempts
 from cluster.capacity import capacity
 from cluster.copies import Copies
@@ -20,7 +20,7 @@ from cluster.points import field_of
 from cluster.progress import Screen
 from cluster.study import Study
 from searchspaces import SearchSpace
-from trainables.mirror import Place
+from trainables.place import Place
 from trainables.run import Run
 from trainables.trainable import Settings
 
@@ -108,7 +108,8 @@ def drive(what: Drive) -> Driven:
             connection.connect(chosen.address)
             done = _run(what, attempts, tracker, copies)
     finally:
-        # On a full disk MLflow has no room either, and none comes by waiting.
+        # On a full disk MLflow has no room either, and none comes by waiting; and what another
+        # driver has now is no longer ours to write.
         patience = 0.0 if attempts.broken else tracking.PATIENCE
         troubles = [tracker.close(done, patience), copies.close() if copies else None]
         if ray.is_initialized():
@@ -125,6 +126,9 @@ def _run(
     if address and (note := connection.exposed(address)):
         what.console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     sight.check(folder, what.remote)
+    lesson = (what.remote or Place(folder.as_uri())) / "teacher"
+    if run.teacher:
+        teachers.lend(run.teacher, lesson)
     if what.remote:  # a worker's own disk; what it saves there it copies
         folder = run.cache.resolve() / "attempts" / what.ledger.id / folder.name
     worker = Settings(
@@ -136,6 +140,7 @@ def _run(
         source=run.source,
         weights=run.weights,
         teacher=run.teacher,
+        lesson=lesson,
         threads=max(1, int(what.space.resources.get("cpu", 1))),
         remote=what.remote / "attempts" if what.remote else None,
     )
@@ -143,7 +148,9 @@ def _run(
     gpus = what.chosen.gpus
     if gpus == "auto":
         gpus = _measured(what, worker)
-    resources = search.share_out(dict(what.space.resources), gpus, what.chosen.concurrency)
+    resources = search.share_out(
+        dict(what.space.resources), gpus, what.chosen.concurrency, bool(address)
+    )
     settings["resources"] = {"cpu": resources.cpus, "gpu": resources.gpus}
     write_settings(what.ledger.folder, settings)
     searched = list(dict.fromkeys(map(field_of, settings["parameters"])))
@@ -158,16 +165,23 @@ def _run(
             screen.update()
             if copies:
                 copies.step()
+                attempts.broken = attempts.broken or copies.lost
 
         return search.run(attempts, worker, resources, settings["scheduler"], every_step)
 
 
 def _measured(what: Drive, worker: Settings) -> float:
     """Probe the default configuration on a GPU, say what was found, and give the share."""
-    have = capacity()
+    have = capacity(bool(what.chosen.address))
     cpus = float(what.space.resources.get("cpu", 1)) or 1.0
-    room = int(have.get("CPU", 0) / max(have.get("GPU", 1), 1) / cpus)
-    gpus, load = packing.fraction(worker, what.ledger.settings["fixed"], max(1, room))
+    if have.get("GPU"):
+        what.console.print(
+            "--gpus-per-trial auto: measuring a trial, as soon as Ray has a free GPU for it; "
+            f"after {packing.PATIENCE / 60:.0f} minutes without one the search ends",
+            highlight=False,
+            soft_wrap=True,
+        )
+    gpus, load = packing.fraction(worker, what.ledger.settings["fixed"], have, cpus)
     what.console.print(
         f"a trial takes {load.peak / 2**30:.2f} of {load.free / 2**30:.2f} GiB and keeps the GPU "
         f"busy {load.busy:.0%} of the time: {1 / gpus:.0f} trials share it",

@@ -12,7 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from trainables import mirror
 from trainables.errors import UserError
-from trainables.mirror import Place
+from trainables.place import Place
 
 PATIENCE = 120.0
 """Seconds that a machine may take to start a worker."""
@@ -38,6 +38,8 @@ def check(folder: Path, remote: Place | None) -> None:
                 trouble = ray.get(asked[node["NodeID"]], timeout=PATIENCE)
             except ray.exceptions.RayError as error:
                 trouble = f"it does not answer ({type(error).__name__})"
+                if _is_gone(node, error):
+                    continue
             if trouble:
                 raise UserError(
                     f"the machine {name} cannot use the storage {remote or folder}: {trouble}\n"
@@ -67,6 +69,13 @@ def look(sign: Path, remote: Place | None) -> str:
     except (OSError, ValueError) as error:
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return ""
+
+
+def _is_gone(node: dict[str, Any], error: Exception) -> bool:
+    """Tell whether a machine was lost since it was listed, which is no matter of the storage."""
+    alive = {other["NodeID"] for other in ray.nodes() if other["Alive"]}
+    unplaced = isinstance(error, ray.exceptions.TaskUnschedulableError)
+    return unplaced or node["NodeID"] not in alive
 
 
 def _asked(node: dict[str, Any], sign: Path, remote: Place | None) -> Any:

@@ -18,8 +18,9 @@ from mlflow.tracking import MlflowClient
 
 from cluster.server import connect, first_line
 from searchspaces import load, names, parse
-from trainables import cache, checkpoint
+from trainables import cache, checkpoint, mirror
 from trainables.errors import UserError
+from trainables.place import Place
 
 PREFIX = "runs:/"
 
@@ -66,6 +67,20 @@ def fetched(name: str, uri: str, folder: Path) -> Path:
         (draft / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
     return cache.built(folder, "teacher", key, build)
+
+
+def lend(teacher: Path, place: Place) -> None:
+    """Copy a teacher out of the driver's cache, for machines that have one of their own.
+
+    Raises UserError where that is impossible.
+    """
+    try:
+        mirror.push(teacher, place, teacher.name)
+    except OSError as error:
+        raise UserError(
+            f"the teacher cannot be copied to {place}: {first_line(error)}\n"
+            "mend that, then go on with the same command and --resume"
+        ) from error
 
 
 def _config(client: MlflowClient, run: Run, name: str) -> dict[str, object]:

@@ -13,7 +13,7 @@ from cluster import copies
 from tests.faults.account import losses, undisturbed
 from tests.test_search import assert_mlflow_has_the_ledger, opened, runs
 from trainables import mirror
-from trainables.mirror import Place
+from trainables.place import Place
 
 ROOT = Path(__file__).parents[1]
 TRIALS, REPORTS = 4, 8

@@ -1,14 +1,13 @@
 """Copies of folders on remote storage (`s3://`, `gs://`, `file://`): whole, or not believed.
 
 A copy is a flat place with the files' contents and a manifest that says which file is which, how
-long it is, and whose copy it is. Nothing there is ever overwritten, and the manifest comes last:
-a reader finds the newest whole copy, or the one before it.
+long it is, and whose copy it is. No object of a whole copy is ever overwritten, and the manifest
+comes last: a reader finds the newest whole copy, or the one before it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import math
 import os
@@ -20,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from trainables.place import Place, get, put, ready
 
 T = TypeVar("T")
 
@@ -33,37 +34,12 @@ TRIES = 3
 """Looks for a whole copy while its owner replaces it."""
 GROWING = (".jsonl", ".journal")
 """Files of these kinds are only ever appended to; all others are replaced as a whole."""
-OPTIONS = {
-    "s3": "allow_delayed_open=true",  # a small file is one request, and not three
-    "gs": "retry_limit_seconds=10",  # and not 15 minutes
-    "gcs": "retry_limit_seconds=10",
-}
 OWN = re.compile(r"^\.|\.part$")
 """Names of files that are nobody else's: locks, marks, and what is being written."""
 
 
 class RemoteError(OSError):
     """The remote storage did not answer for a long time, or holds what it cannot."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder below a URI of pyarrow's; without secrets, so that it may be shown and sent."""
-
-    uri: str
-    below: str = ""
-
-    def __truediv__(self, name: str) -> Place:
-        return Place(self.uri, f"{self.below}/{name}" if self.below else name)
-
-    def __str__(self) -> str:
-        head, mark, options = self.uri.partition("?")
-        return f"{head.rstrip('/')}/{self.below}{mark}{options}" if self.below else self.uri
-
-    def open(self) -> tuple[Any, str]:
-        """Give pyarrow's filesystem and the path there; raises ValueError for a wrong URI."""
-        files, path = _opened(self.uri)
-        return files, f"{path.rstrip('/')}/{self.below}" if self.below else path
 
 
 @dataclass(frozen=True)
@@ -118,7 +94,7 @@ def push(folder: Path, place: Place, owner: str, files: dict[str, Stamp] | None 
     if old and same and old.owner == owner:
         return
     number = old.number + 1 if old else 1
-    remote, path = _ready(place)
+    remote, path = ready(place)
 
     def upload(entry: tuple[int, tuple[str, Stamp]]) -> tuple[str, tuple[str, Stamp]] | None:
         index, (name, stamp) = entry
@@ -140,8 +116,7 @@ def push(folder: Path, place: Place, owner: str, files: dict[str, Stamp] | None 
         listed = {name: [target, s.size, s.time] for name, (target, s) in copied.items()}
         manifest = f"manifest-{number:06d}.json"
         text = json.dumps({"owner": owner, "number": number, "files": listed})
-        with remote.open_output_stream(f"{path}/{manifest}") as sink:
-            sink.write(text.encode())
+        put(place, manifest, text.encode())
         needed = {manifest, *(target for target, _ in copied.values())}
         left = [f"{path}/{o}" for o in (old.objects if old else ()) if o not in needed]
         list(pool.map(remote.delete_file, left))
@@ -220,12 +195,9 @@ def delete(place: Place) -> None:
 def try_out(place: Place) -> None:
     """Write, read and delete a small file; raises OSError."""
     folder = place / f".try-{uuid.uuid4().hex[:12]}"
-    remote, path = _ready(folder)
-    with remote.open_output_stream(f"{path}/file") as sink:
-        sink.write(path.encode())
-    with remote.open_input_stream(f"{path}/file") as source:
-        if source.read() != path.encode():
-            raise RemoteError(f"{place} gives back something else than was written")
+    put(folder, "file", folder.below.encode())
+    if get(folder, "file") != folder.below.encode():
+        raise RemoteError(f"{place} gives back something else than was written")
     delete(folder)
 
 
@@ -247,24 +219,6 @@ def patiently(work: Callable[[], T]) -> T:
                 ) from error
         time.sleep(pause)
         pause = min(2 * pause, 10.0)
-
-
-@functools.lru_cache
-def _opened(uri: str) -> tuple[Any, str]:
-    from pyarrow import fs  # takes 40 ms that a local search need not spend
-
-    option = OPTIONS.get(uri.partition(":")[0], "")
-    if option and option.partition("=")[0] not in uri:
-        uri += ("&" if "?" in uri else "?") + option
-    found: tuple[Any, str] = fs.FileSystem.from_uri(uri)
-    return found
-
-
-def _ready(place: Place) -> tuple[Any, str]:
-    remote, path = place.open()
-    if remote.type_name == "local":  # elsewhere folders are but names, and one costs a request
-        remote.create_dir(path)
-    return remote, path
 
 
 def _listed(place: Place) -> list[Any]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +25,18 @@ import torch
 from ray import tune
 
 from searchspaces import SearchSpace, load
-from trainables import checkpoint, mirror
+from trainables import cache, checkpoint, mirror
+from trainables.place import Place
 from trainables.run import Loop, Run, Source, attempt_folder, finite
+
+AWAY = re.compile(
+    r"time[d_ ]*out|network|connect|curl|resolve|unavailable|slow_?down|throttl|deadline|internal"
+    r"|exhausted|\b5\d\d\b|\b429\b",
+    re.IGNORECASE,
+)
+"""What the errors of storages say that may be there again; all others stay as they are."""
+PAUSES = (1.0, 5.0)
+"""Seconds before a storage that refuses a worker is asked again: a role may come late."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,8 @@ class Settings:
     """What all trials of a search share; `folder` is the search's, `threads` a trial's CPUs.
 
     With `remote`, `folder` is on the worker's own disk, and `remote/NNN/K` has what attempt K at
-    trial NNN saved.
+    trial NNN saved. `teacher` is in the driver's cache, and `lesson` has a copy for machines
+    that do not see it.
     """
 
     space: str
@@ -43,8 +56,9 @@ class Settings:
     source: Source = "real"
     weights: Path | None = None
     teacher: Path | None = None
+    lesson: Place | None = None
     threads: int = 1
-    remote: mirror.Place | None = None
+    remote: Place | None = None
 
 
 class PreemptedError(Exception):
@@ -52,7 +66,7 @@ class PreemptedError(Exception):
 
 
 class BlindError(Exception):
-    """A machine does not see the storage that the driver writes to."""
+    """A machine cannot use the storage of the search, and waiting would not help."""
 
 
 class Trial(tune.Trainable):
@@ -83,6 +97,9 @@ class Trial(tune.Trainable):
         when the trial has ended by itself, `outcome` and Tune's `done`.
         """
         first = self.loop is None
+        if self.told_to_end:
+            behind = "before it began" if first else f"behind report {self.run.done}"
+            raise PreemptedError(f"SIGTERM came, and this worker ended {behind}")
         loop, run = self._start() if self.loop is None else (self.loop, self.run)
         heard = 0 if first else run.done
         try:
@@ -99,10 +116,7 @@ class Trial(tune.Trainable):
             return self._end("diverged", heard)
         if run.done >= run.reports:
             return self._end("complete", heard)
-        result = self._result(heard)
-        if self.told_to_end:
-            raise PreemptedError(f"SIGTERM came, and this worker ended behind report {run.done}")
-        return result
+        return self._result(heard)
 
     def cleanup(self) -> None:
         """Close the generator and free what it held."""
@@ -118,6 +132,8 @@ class Trial(tune.Trainable):
     def _start(self) -> tuple[Loop, Run]:
         settings, config = self.settings, self.config
         if self.space is None:
+            if whole := settings.remote:  # a machine that joined later may have no right to it
+                mirror.patiently(lambda: _try_out(Place(whole.uri)))
             self.space = load(settings.space)
             torch.set_num_threads(settings.threads)
         folder = attempt_folder(settings.folder, config["trial"], config["attempt"])
@@ -136,7 +152,7 @@ class Trial(tune.Trainable):
             cache=settings.cache,
             source=settings.source,
             weights=settings.weights,
-            teacher=settings.teacher,
+            teacher=taught_by(settings),
             folder=folder,
         )
         self.loop = self.space.train(self.space.config(**config["values"]), self.run)
@@ -166,9 +182,40 @@ def owner_of(values: Mapping[str, Any]) -> str:
     return json.dumps(dict(values), sort_keys=True)
 
 
+def taught_by(settings: Settings) -> Path | None:
+    """Give the teacher's folder on this machine, brought into its cache where it is missing.
+
+    Raises OSError.
+    """
+    given, lesson = settings.teacher, settings.lesson
+    if given is None or lesson is None or given.is_dir():
+        return given
+
+    def build(draft: Path) -> None:
+        if not mirror.patiently(lambda: mirror.pull(lesson, draft, given.name)):
+            raise FileNotFoundError(f"the teacher {given.name} is not in {lesson}")
+
+    return cache.built(settings.cache, "teacher", {"copy": given.name}, build)
+
+
 def _gpus() -> list[int]:
     # Asked outside of a cluster, Ray would start one to answer.
     return ray.get_gpu_ids() if ray.is_initialized() else []
+
+
+def _try_out(storage: Place) -> None:
+    for pause in (*PAUSES, None):
+        try:
+            mirror.try_out(storage)
+            break
+        except OSError as error:
+            why = str(error).partition("\n")[0]
+            if AWAY.search(re.sub("'[^']*'", "", why)):  # quoted are names, which say anything
+                raise
+            if pause is None:
+                blind = f"{platform.node()} cannot use the storage {storage}: {why}"
+                raise BlindError(blind) from error
+        time.sleep(pause)
 
 
 def _go_on_from_earlier(folder: Path, attempt: int) -> None:
@@ -182,7 +229,7 @@ def _go_on_from_earlier(folder: Path, attempt: int) -> None:
             return
 
 
-def _fetch_earlier(folder: Path, remote: mirror.Place, config: Mapping[str, Any]) -> None:
+def _fetch_earlier(folder: Path, remote: Place, config: Mapping[str, Any]) -> None:
     """Do the same where earlier attempts ran on other machines."""
     trial, attempt = config["trial"], config["attempt"]
     for old in folder.parent.glob("attempt-*"):
@@ -193,10 +240,10 @@ def _fetch_earlier(folder: Path, remote: mirror.Place, config: Mapping[str, Any]
             return
 
 
-def _copy(folder: Path, remote: mirror.Place, config: Mapping[str, Any]) -> None:
+def _copy(folder: Path, remote: Place, config: Mapping[str, Any]) -> None:
     place = _place(remote, config["trial"], config["attempt"])
     mirror.patiently(lambda: mirror.push(folder, place, owner_of(config["values"])))
 
 
-def _place(remote: mirror.Place, trial: int, attempt: int) -> mirror.Place:
+def _place(remote: Place, trial: int, attempt: int) -> Place:
     return remote / f"{trial:03d}" / str(attempt)

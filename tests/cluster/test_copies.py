@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import socket
 import subprocess
@@ -9,18 +10,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from cluster import copies, sight
+from cluster import copies, drive, heart, search, sight
 from cluster import ledger as ledgers
+from cluster.attempts import Attempts
 from cluster.copies import Copies
+from cluster.drive import Choices, Drive
 from cluster.ledger import Ledger
-from cluster.search import kind
+from cluster.search import Resources, kind
+from cluster.study import Study
+from searchspaces import SearchSpace
 from trainables import mirror
 from trainables.errors import UserError
-from trainables.mirror import Place
+from trainables.place import Place, put
+from trainables.run import Run
 from trainables.trainable import owner_of
 
 
@@ -65,6 +73,25 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     mirror.delete(place)
 
 
+class Clock:
+    """Time that passes where somebody sleeps; `during` is what happens meanwhile."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.during: Callable[[], object] = lambda: None
+        patch.setattr(heart, "monotonic", lambda: self.now)
+        patch.setattr(heart, "sleep", self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.during()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
 def trained(ledger: Ledger, place: Place, work: Path, losses: list[float]) -> int:
     """Do what a driver and a worker do for a trial, up to its outcome."""
     trial = len(ledger.stories)
@@ -84,7 +111,11 @@ def trained(ledger: Ledger, place: Place, work: Path, losses: list[float]) -> in
 
 
 def test_a_lost_disk_is_brought_back_with_all_that_ended_trials_left(
-    remote: Place, begin: Callable[..., Ledger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    remote: Place,
+    begin: Callable[..., Ledger],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
 ) -> None:
     monkeypatch.setattr(ledgers, "KEPT", 1)
     storage = tmp_path / "runs"
@@ -140,28 +171,180 @@ def test_what_ended_after_the_look_keeps_its_attempts(
     assert mirror.folders(place / "attempts") == []
 
 
-def test_who_goes_on_elsewhere_has_the_search_from_then_on(
-    begin: Callable[..., Ledger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(copies, "PATIENCE", 1.0)
-    remote = Place((tmp_path / "bucket").as_uri())
+@pytest.fixture
+def first(remote: Place, begin: Callable[..., Ledger], tmp_path: Path) -> Copies:
+    """Give a driver that lives, with one trial in the copy."""
     ledger = begin(tracking_uri="http://server:5000")
-    first = Copies(ledger, remote / "toy")
-    first.start()
+    trained(ledger, remote / "toy", tmp_path / "worker", [0.5])
+    driver = Copies(ledger, remote / "toy")
+    driver.start()
+    driver._round()
+    return driver
+
+
+def there(remote: Place) -> dict[str, Any]:
+    """Give all that lies in the copy, and whose it is."""
+    found = mirror.newest(remote / "toy" / "ledger")
+    assert found is not None
+    return {"owner": found.owner, **found.files}
+
+
+def test_a_search_that_is_driven_elsewhere_is_left_alone(
+    first: Copies, remote: Place, tmp_path: Path, clock: Clock
+) -> None:
+    before = there(remote)
+    clock.during = first._heart.beat
+    other = tmp_path / "other"
+    with pytest.raises(UserError, match=r"process \d+ on .* is running .*/toy\b(.|\n)* 120 s"):
+        copies.restore(other, remote, "toy")
+    assert clock.now == 3.0
+    assert not (other / "toy" / "search.json").exists()
+    assert there(remote) == before
+    first._round()
+    assert first.lost is None
+    copies.restore(other, remote, "toy", "fresh")  # which leaves it to its driver
+    assert (other / "toy" / "search.json").exists()
+    assert clock.now == 3.0
+    assert there(remote) == before
+
+
+def test_a_search_whose_driver_is_silent_is_gone_on_with_and_ends_there(
+    first: Copies,
+    remote: Place,
+    tmp_path: Path,
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     copies.restore(tmp_path / "other", remote, "toy")
+    assert clock.now == pytest.approx(120.0)
+    assert "waiting 120 s" in capsys.readouterr().out
     other = ledgers.reopen(tmp_path / "other" / "toy")
     second = Copies(other, remote / "toy")
     second.start()
-    trained(other, remote / "toy", tmp_path / "worker", [0.5])
-    assert second.close() is None
+    before = there(remote)
+    first.ledger.begin(1, {}, {})
+    first.step()
+    first._look()
     said = first.close()
     assert said is not None
-    assert "another driver" in said
+    assert said == str(first.lost)
+    assert "another driver, process" in said
+    assert there(remote) == before
+    trained(other, remote / "toy", tmp_path / "worker", [0.5])
+    assert second.close() is None
     with pytest.raises(UserError, match="another process is running"):
         copies.restore(tmp_path / "runs", remote, "toy")
-    ledger.close()
+    first.ledger.close()
+    copies.restore(tmp_path / "runs", remote, "toy")  # the other has ended: no wait
+    assert clock.now == pytest.approx(120.0)
+    assert len(ledgers.reopen(tmp_path / "runs" / "toy").stories) == 2
+
+
+def test_a_killed_drivers_own_resume_need_not_wait(
+    first: Copies, remote: Place, tmp_path: Path, clock: Clock
+) -> None:
+    clock.during = lambda: pytest.fail("waits")
+    first.ledger.close()
     copies.restore(tmp_path / "runs", remote, "toy")
-    assert len(ledgers.reopen(tmp_path / "runs" / "toy").stories) == 1
+    again = Copies(ledgers.reopen(first.ledger.folder), remote / "toy")
+    again.start()
+    assert again.close() is None
+    assert heart.seen(remote / "toy", 1.0) is None
+
+
+def test_who_was_overtaken_before_it_began_does_not_begin(
+    first: Copies, remote: Place, tmp_path: Path, clock: Clock
+) -> None:
+    for name in ("slow", "quick"):
+        copies.restore(tmp_path / name, remote, "toy")
+    slow, quick = (
+        Copies(ledgers.reopen(tmp_path / name / "toy"), remote / "toy")
+        for name in ("slow", "quick")
+    )
+    quick.start()
+    assert quick.close() is None
+    with pytest.raises(UserError, match=r"has gone on with the search(.|\n)*--resume"):
+        slow.start()
+
+
+def test_a_driver_that_has_lost_its_search_ends_it(
+    first: Copies,
+    remote: Place,
+    space: SearchSpace[Any],
+    open_study: Callable[..., Study],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(attempts: Attempts, *others: Any) -> None:
+        every_step = others[-1]
+        every_step()
+        assert not attempts.finished
+        heart.give(remote / "toy", "another", 30.0)
+        with pytest.raises(UserError):
+            first._round()
+        every_step()
+        assert attempts.finished
+        raise attempts.broken or AssertionError
+
+    monkeypatch.setattr(search, "run", run)
+    monkeypatch.setattr(search, "share_out", lambda *_: Resources(1.0, 0.0, None, False))
+    monkeypatch.setattr(sight, "check", lambda *_: None)
+    first._due = math.inf
+    ledger = first.ledger
+    ledger.settings["parameters"], ledger.settings["scheduler"] = {}, "none"
+    attempts = Attempts(ledger, open_study(ledger, space), 4)
+    unused: Any = SimpleNamespace(behind="")
+    what = Drive(space, Run(1), Choices(), Console(quiet=True), ledger, unused, [], remote / "toy")
+    with pytest.raises(UserError, match=r"another driver, process(.|\n)*--resume"):
+        drive._run(what, attempts, unused, first)
+
+
+def test_half_a_sign_is_waited_for_and_does_not_end_its_own_driver(
+    first: Copies, remote: Place, tmp_path: Path, clock: Clock
+) -> None:
+    put(remote / "toy" / "driver", "sign.json", b'{"own')
+    copies.restore(tmp_path / "other", remote, "toy")
+    assert clock.now == pytest.approx(120.0)
+    put(remote / "toy" / "driver", "sign.json", b"")
+    first._heart.beat()
+    assert first.lost is None
+
+
+def test_the_end_is_not_slept_through(begin: Callable[..., Ledger], tmp_path: Path) -> None:
+    keeper = Copies(begin(), Place((tmp_path / "bucket").as_uri()) / "toy")
+    clear = keeper._wake.clear
+
+    def ended_just_before() -> None:
+        keeper._ending.set()
+        keeper._wake.set()
+        clear()
+
+    keeper._wake.clear = ended_just_before  # type: ignore[method-assign]
+    keeper.start()
+    keeper._wake.set()
+    keeper._thread.join(10)
+    assert not keeper._thread.is_alive()
+
+
+def test_weights_that_a_better_trial_made_needless_while_they_came_do_not_stay(
+    begin: Callable[..., Ledger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "KEPT", 1)
+    place = Place((tmp_path / "bucket").as_uri()) / "toy"
+    ledger = begin()
+    keeper = Copies(ledger, place)
+    keeper.start()
+    trained(ledger, place, tmp_path / "worker", [0.5])
+    pull = mirror.pull
+
+    def pull_while_another_ends(*words: Any) -> bool:
+        monkeypatch.setattr(mirror, "pull", pull)
+        trained(ledger, place, tmp_path / "worker", [0.25])
+        return pull(*words)
+
+    monkeypatch.setattr(mirror, "pull", pull_while_another_ends)
+    keeper.fetch(0)
+    left = sorted(path.name for path in ledger.newest_attempt(0).rglob("*") if path.is_file())
+    assert left == ["validation.parquet"]
 
 
 def test_a_storage_that_is_away_stops_nothing_and_is_named_at_the_end(

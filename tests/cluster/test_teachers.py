@@ -10,9 +10,11 @@ from mlflow.tracking import MlflowClient
 
 from cluster import campaign, server
 from cluster.drive import Choices
-from cluster.teachers import fetched, full_name
+from cluster.teachers import fetched, full_name, lend
 from searchspaces import load, trained
+from trainables import mirror
 from trainables.errors import UserError
+from trainables.place import Place
 from trainables.run import Run
 from trainables.train import main as train
 
@@ -114,3 +116,18 @@ def test_a_search_goes_on_with_the_teacher_that_it_was_begun_with(
     manifest.write_text(manifest.read_text() + " ")
     with pytest.raises(UserError, match="has changed since"):
         campaign.teach(Run(1, cache=tmp_path / "cache"), settings, Choices())
+
+
+def test_a_teacher_is_lent_to_machines_with_caches_of_their_own(tmp_path: Path) -> None:
+    teacher = tmp_path / "cache" / "teacher-1"
+    teacher.mkdir(parents=True)
+    (teacher / "config.json").write_text("{}")
+    place = Place((tmp_path / "search folder").as_uri()) / "teacher"
+    lend(teacher, place)
+    first = mirror.newest(place)
+    lend(teacher, place)
+    assert first is not None
+    assert mirror.newest(place) == first
+    (tmp_path / "full").touch()
+    with pytest.raises(UserError, match=r"cannot be copied to file://.*full(.|\n)*--resume"):
+        lend(teacher, Place((tmp_path / "full").as_uri()) / "teacher")

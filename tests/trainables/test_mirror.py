@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 import ray
 
 from trainables import mirror
-from trainables.mirror import Place, RemoteError
-from trainables.trainable import PreemptedError, Settings, Trial
+from trainables.mirror import RemoteError
+from trainables.place import Place
+from trainables.trainable import BlindError, PreemptedError, Settings, Trial, taught_by
 
 TRIVIAL = Path(__file__).parents[1] / "spaces" / "trivial.py"
 
@@ -186,8 +188,8 @@ def test_an_attempt_goes_on_on_another_machine(on: Callable[..., Trial], tmp_pat
     mirror.push(write(tmp_path / "stale", a="x"), Place(files.as_uri()) / "2", "forgotten")
 
     second = on("second", 2)
-    results.append(second.step())
-    assert results[-1]["outcome"] == "complete"  # report 3 is told again, 4 ends the trial
+    results += [second.step(), second.step()]
+    assert results[-1]["outcome"] == "complete"
     assert losses(results) == undisturbed
     names = mirror.newest(Place(files.as_uri()) / "2")
     assert names is not None
@@ -200,3 +202,56 @@ def test_a_forgotten_trials_checkpoint_is_not_another_trials(on: Callable[..., T
     on("first", 1, width=2).step()
     again = on("second", 2, width=3).step()
     assert [entry["report"] for entry in again["history"]] == [1]
+
+
+REFUSED = "When initiating write to 'network': AWS Error ACCESS_DENIED during PutObject operation"
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, *errors: OSError) -> list[OSError]:
+    left = list(errors)
+
+    def try_out(place: Place) -> None:
+        if left:
+            raise left.pop(0)
+
+    monkeypatch.setattr(mirror, "try_out", try_out)
+    monkeypatch.setattr(mirror.time, "sleep", lambda _: None)
+    return left
+
+
+def test_a_machine_that_may_not_use_the_storage_is_named_at_once(
+    on: Callable[..., Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(monkeypatch, *[OSError(REFUSED)] * 9)
+    storage = (tmp_path / "bucket").as_uri()
+    with pytest.raises(BlindError, match=f"cannot use the storage {storage}: .*ACCESS_DENIED"):
+        on("first", 1).step()
+
+
+@pytest.mark.parametrize("words", ["NETWORK_CONNECTION", "SLOW_DOWN", "HTTP status 503", "role"])
+def test_a_storage_that_is_only_away_blinds_nobody(
+    words: str, on: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 1 if words == "role" else 9  # which a machine may get a moment later
+    left = refusing(monkeypatch, *[OSError(f"AWS Error {words}")] * count)
+    first = on("first", 1)
+    assert first.step()["report"] == 1
+    assert not left
+    monkeypatch.setattr(mirror, "try_out", lambda _: pytest.fail("once for a worker"))
+    first.step()
+
+
+def test_a_teacher_comes_to_a_machine_that_has_another_cache(place: Place, tmp_path: Path) -> None:
+    there = write(tmp_path / "driver" / "teacher-1", config_json="{}", best__manifest_json="{}")
+    mirror.push(there, place, there.name)
+    at_home = Settings("toy", tmp_path, tmp_path / "driver", 1, teacher=there, lesson=place)
+    assert taught_by(at_home) == there
+    shutil.rmtree(there)
+    elsewhere = replace(at_home, cache=tmp_path / "worker")
+    found = taught_by(elsewhere)
+    assert found is not None and found.is_relative_to(tmp_path / "worker")
+    assert (found / "best" / "manifest.json").read_text() == "{}"
+    mirror.delete(place)
+    assert taught_by(elsewhere) == found
+    with pytest.raises(FileNotFoundError, match="the teacher teacher-1 is not in file:"):
+        taught_by(at_home)

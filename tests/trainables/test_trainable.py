@@ -245,14 +245,19 @@ def test_stopping_closes_the_generator(make: Make, tmp_path: Path) -> None:
     assert note.exists()
 
 
-def test_told_to_end_it_saves_its_report_first_and_another_attempt_goes_on(
+def test_told_to_end_it_begins_no_other_report_and_another_attempt_goes_on(
     make: Make, tmp_path: Path
 ) -> None:
     whole = _scores([trial.step() for trial in [make(trial=1)] for _ in range(3)])
     first = make()
     first.step()
     os.kill(os.getpid(), signal.SIGTERM)
-    with pytest.raises(PreemptedError, match="behind report 2"):
+    with pytest.raises(PreemptedError, match="behind report 1"):
         first.step()
+    assert first.run.done == 1
+    with pytest.raises(PreemptedError, match="before it began"):
+        told = make(trial=2)
+        told._tell_to_end(signal.SIGTERM, None)
+        told.step()
     second = make(attempt=2)
-    assert _scores([second.step()]) == whole
+    assert _scores([second.step(), second.step()]) == whole
