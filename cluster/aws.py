@@ -20,22 +20,26 @@ NAME = "tunery"
 RENT = [
     "ec2:Describe*",
     "ec2:RunInstances",
-    "ec2:CreateTags",
-    "ec2:TerminateInstances",
-    "ec2:StopInstances",
-    "ec2:StartInstances",
     "ssm:GetParameters",  # EC2 looks the image up on behalf of who rents
 ]
+KEEP = ["ec2:CreateTags", "ec2:TerminateInstances", "ec2:StopInstances", "ec2:StartInstances"]
+# Ray's tag of a machine, given as it is rented. Who could tag any machine could end any, so tags
+# are for new machines and for those that have this one.
+OURS = {"StringLike": {"aws:ResourceTag/ray-cluster-name": f"{NAME}*"}}
+NEW = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 SPOT = {"StringLike": {"iam:AWSServiceName": "spot.amazonaws.com"}}
 
 
 def policy(account: str, bucket: str, partition: str = "aws") -> dict[str, Any]:
-    """Say what the machines may do: rent more of their kind, and use the bucket."""
+    """Say what the machines may do: rent more of their kind, end those, and use the bucket."""
     arn = f"arn:{partition}"
+    machines = f"{arn}:ec2:*:{account}:instance/*"
     return {
         "Version": "2012-10-17",
         "Statement": [
             {"Effect": "Allow", "Action": RENT, "Resource": "*"},
+            {"Effect": "Allow", "Action": KEEP, "Resource": machines, "Condition": OURS},
+            {"Effect": "Allow", "Action": "ec2:CreateTags", "Resource": "*", "Condition": NEW},
             {
                 "Effect": "Allow",
                 "Action": "iam:PassRole",

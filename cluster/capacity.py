@@ -10,25 +10,32 @@ from typing import Any
 
 import ray
 
+from trainables.errors import UserError
+
 PLAN = Path("~/ray_bootstrap_config.yaml")  # where `ray up` leaves a head its own file, as JSON
 
 
-def capacity() -> dict[str, float]:
-    """Give what the cluster has, or can have where its autoscaler rents more machines.
+def capacity(joined: bool) -> dict[str, float]:
+    """Give what Ray has or, where a cluster was joined, can have: its autoscaler may rent more.
 
     Ray does not say how far its autoscaler may go. On a head made by `ray up` its file does;
-    elsewhere the environment's TUNERY_CAPACITY, such as CPU=32,GPU=8.
+    elsewhere the environment's TUNERY_CAPACITY, such as CPU=32,GPU=8. For a Ray of the search's
+    own neither says anything: it has no autoscaler. Raises UserError for what is no number.
     """
     have = {name: float(amount) for name, amount in ray.cluster_resources().items()}
-    for name, amount in (told() or planned()).items():
+    for name, amount in (told() or planned()).items() if joined else ():
         have[name] = max(have.get(name, 0.0), amount)
     return have
 
 
 def told() -> dict[str, float]:
     """Read TUNERY_CAPACITY."""
-    pairs = os.environ.get("TUNERY_CAPACITY", "").split(",")
-    return {name: float(amount) for name, _, amount in (p.partition("=") for p in pairs) if amount}
+    text = os.environ.get("TUNERY_CAPACITY", "")
+    pairs = (pair.partition("=") for pair in text.split(",") if pair.strip())
+    try:
+        return {name.strip(): float(amount) for name, _, amount in pairs}
+    except ValueError as error:
+        raise UserError(f"TUNERY_CAPACITY={text} is not such as CPU=32,GPU=8") from error
 
 
 def planned(file: Path = PLAN) -> dict[str, float]:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.capacity import PLAN
+
 DASHBOARD = "http://127.0.0.1:8265"
 PATIENCE = 300.0
 """Seconds that a head may take to answer, and machines that are always there to join."""
@@ -62,11 +64,12 @@ def gather() -> None:
     """Wait for the machines that are always there: a search shares out what it finds."""
     from ray.util.state import list_nodes
 
-    file = Path("~/ray_bootstrap_config.yaml").expanduser()
+    file = PLAN.expanduser()
     if not file.exists():
         return
     want, deadline = expected(json.loads(file.read_text(encoding="utf-8"))), time.time() + PATIENCE
-    while len(list_nodes(address=DASHBOARD, filters=[("state", "=", "ALIVE")])) < want:
+    alive: dict[str, Any] = {"filters": [("state", "=", "ALIVE")], "limit": want}
+    while len(list_nodes(address=DASHBOARD, **alive)) < want:
         if time.time() > deadline:
             print(f"not all of {want} machines are there; going on without", flush=True)
             return

@@ -9,29 +9,47 @@
 : "${MLFLOW_DATABASE:=postgresql:///mlflow}"   # 1. an empty database, first `createdb mlflow`
 : "${MLFLOW_FILES:=$HOME/mlflow-files}"        # 2. where artifacts go: a folder or a bucket
 : "${MLFLOW_LISTEN:=127.0.0.1}"                # 3. who may connect: this machine, or its address
+: "${MLFLOW_PORT:=5000}"
+: "${MLFLOW_NAMES:=}"  # what else it is called in addresses, such as your-server,mlflow: MLflow
+                       # itself answers to localhost and to private IP addresses alone
 # The first start makes the user `admin` with a password of its own, in ~/.mlflow/server: more
 # users with `python -m mlflow`'s API or under /signup, by him.
 set -euo pipefail
+umask 077
+secrets=$HOME/.mlflow/server
+mkdir -p "$secrets"
 
 if [ "${1:-}" = unit ]; then
     here=$(cd "$(dirname "$0")" && pwd)
-    cat <<END
+    writable=("$HOME")
+    case $MLFLOW_FILES in
+    *://*) ;;
+    *)
+        mkdir -p "$MLFLOW_FILES"
+        MLFLOW_FILES=$(cd "$MLFLOW_FILES" && pwd)
+        writable+=("$MLFLOW_FILES")
+        ;;
+    esac
+    # Everybody may read a unit, so the settings, a password among them, have their own file.
+    settings=$secrets/settings
+    for name in PATH MLFLOW_DATABASE MLFLOW_FILES MLFLOW_LISTEN MLFLOW_PORT MLFLOW_NAMES; do
+        printf '%s="%s"\n' "$name" "$(sed 's/["\\`$]/\\&/g' <<< "${!name}")"
+    done > "$settings"
+    # In a unit % begins a name of systemd's own.
+    sed 's/%/%%/g' <<END
 [Unit]
 Description=MLflow tracking server
 After=network-online.target postgresql.service
 
 [Service]
 User=$(id -un)
-Environment="PATH=$PATH"
-Environment="MLFLOW_DATABASE=$MLFLOW_DATABASE"
-Environment="MLFLOW_FILES=$MLFLOW_FILES"
-Environment="MLFLOW_LISTEN=$MLFLOW_LISTEN"
+EnvironmentFile=$settings
 ExecStart="$here/mlflow.sh"
 Restart=on-failure
 RestartSec=5
 NoNewPrivileges=true
 ProtectSystem=strict
-ReadWritePaths=$HOME
+ReadWritePaths=$(printf '"%s" ' "${writable[@]}")
 PrivateTmp=true
 
 [Install]
@@ -40,9 +58,6 @@ END
     exit
 fi
 
-umask 077
-secrets=$HOME/.mlflow/server
-mkdir -p "$secrets"
 for name in password key; do
     [ -s "$secrets/$name" ] ||
         python -c 'import secrets; print(secrets.token_urlsafe(24))' > "$secrets/$name"
@@ -60,9 +75,18 @@ MLFLOW_AUTH_ADMIN_PASSWORD=$(cat "$secrets/password")
 MLFLOW_FLASK_SERVER_SECRET_KEY=$(cat "$secrets/key")
 export MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false  # a dozen processes without work
-words=(--host "$MLFLOW_LISTEN" --port "${MLFLOW_PORT:-5000}")
+if [ -n "$MLFLOW_NAMES" ]; then
+    MLFLOW_SERVER_ALLOWED_HOSTS=$(python -c '
+import sys
+from mlflow.server.security_utils import get_default_allowed_hosts
+names = [name.strip() for name in sys.argv[1].split(",")]
+print(",".join([*get_default_allowed_hosts(), *names, *(f"{name}:*" for name in names)]))
+' "$MLFLOW_NAMES")
+    export MLFLOW_SERVER_ALLOWED_HOSTS
+fi
+words=(--host "$MLFLOW_LISTEN" --port "$MLFLOW_PORT")
 if [ "$MLFLOW_LISTEN" != 127.0.0.1 ]; then
-    echo "anyone who reaches port ${MLFLOW_PORT:-5000} of $MLFLOW_LISTEN is asked for a login, over plain" \
+    echo "anyone who reaches port $MLFLOW_PORT of $MLFLOW_LISTEN is asked for a login, over plain" \
         "HTTP: let a firewall admit only the cluster, or put TLS before it" >&2
 fi
 exec python -m mlflow server --app-name basic-auth --artifacts-destination "$MLFLOW_FILES" "${words[@]}"

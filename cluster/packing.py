@@ -12,15 +12,15 @@ from typing import Any
 import ray
 import torch
 
-from cluster.capacity import capacity
 from searchspaces import load
 from trainables.errors import UserError
 from trainables.run import Run, seed_everything
-from trainables.trainable import Settings
+from trainables.trainable import Settings, taught_by
 
 HEADROOM = 0.9  # of the free memory: what a probe did not see must fit as well
 CONTEXT = 600 * 2**20  # bytes that CUDA takes per process, beside PyTorch's allocator
 SHARE = 0.2  # of a report, for the probe
+PATIENCE = 900.0  # seconds until a GPU is free: a rented machine is installed first
 
 
 @dataclass(frozen=True)
@@ -46,27 +46,46 @@ def together(load: Load, room: int) -> int:
     return max(1, min(by_memory, by_time, room))
 
 
-def fraction(settings: Settings, values: Mapping[str, Any], room: int) -> tuple[float, Load]:
+def fraction(
+    settings: Settings, values: Mapping[str, Any], have: Mapping[str, float], cpus: float
+) -> tuple[float, Load]:
     """Probe a configuration on a GPU of the cluster; gives the share of a GPU for each trial.
 
-    `room` is how many trials the CPUs beside a GPU can run. Raises UserError where there is no
-    GPU, or the probe fails.
+    `have` is what the cluster has of every resource, `cpus` what a trial takes. Raises UserError
+    where there is no GPU, none gets free, or the probe fails or sees nothing.
     """
-    if not capacity().get("GPU"):
+    if not have.get("GPU"):
         raise UserError(
             "--gpus-per-trial auto: Ray sees no GPU here to measure a trial on\n"
             "leave the option out to train on CPUs"
         )
+    room = max(1, int(have.get("CPU", 0.0) / max(have["GPU"], 1.0) / cpus))
+    there = ray.remote(num_gpus=1, num_cpus=1)(_there)
     probe = ray.remote(num_gpus=1, num_cpus=1, max_retries=0)(measured)
     try:
+        ray.get(there.remote(), timeout=PATIENCE)
         found: Load = ray.get(probe.remote(settings, dict(values)))
+    except ray.exceptions.GetTimeoutError as error:
+        raise UserError(
+            f"--gpus-per-trial auto: no GPU was free, or could be rented, in {PATIENCE:g} s\n"
+            "look at `ray status`, or give a number, such as --gpus-per-trial 0.5"
+        ) from error
     except ray.exceptions.RayError as error:
         raise UserError(
             f"--gpus-per-trial auto: the probe failed: {str(error).splitlines()[-1]}\n"
             "give a number, such as --gpus-per-trial 0.5"
         ) from error
+    if not found.busy:
+        raise UserError(
+            "--gpus-per-trial auto: the probe saw nothing run on the GPU\n"
+            "give a number, such as --gpus-per-trial 0.5"
+        )
     # Ray keeps fractions to four decimals; rounded down they still fit side by side.
     return math.floor(1e4 / together(found, room)) / 1e4, found
+
+
+def _there() -> None:
+    """Run where a GPU is free."""
 
 
 def measured(settings: Settings, values: Mapping[str, Any]) -> Load:
@@ -76,7 +95,7 @@ def measured(settings: Settings, values: Mapping[str, Any]) -> Load:
     space = load(settings.space)
     torch.set_num_threads(settings.threads)
     run = Run(
-        reports=settings.reports,
+        reports=max(2, settings.reports),
         metric=space.metric,
         mode=space.mode,
         device=torch.device("cuda"),
@@ -84,7 +103,7 @@ def measured(settings: Settings, values: Mapping[str, Any]) -> Load:
         cache=settings.cache,
         source=settings.source,
         weights=settings.weights,
-        teacher=settings.teacher,
+        teacher=taught_by(settings),
         share=SHARE,
     )
     seed_everything(0)

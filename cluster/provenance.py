@@ -21,7 +21,14 @@ from searchspaces import SearchSpace
 from trainables.run import Truth
 
 PACKAGES = ("tunery", "torch", "torchvision", "ray", "optuna", "mlflow")
-SECRET = re.compile(r"(//)[^/\s]*@")
+# A user alone says who someone is, but to a web server he may be a token; and what a name of a
+# query calls a secret is one.
+LOGIN = re.compile(r"(?:https?://|//[^/\s:@]*:)[^/\s]*@", re.IGNORECASE)
+USER = re.compile(r"(//)[^/\s]*@")
+NAMED = re.compile(
+    r"([?&](?:sig|[^=&\s]*(?:key|secret|token|password|signature|credential)[^=&\s]*)=)[^&\s]+",
+    re.IGNORECASE,
+)
 
 
 def tags(space: SearchSpace[Any], settings: Mapping[str, Any], truth: Truth) -> dict[str, str]:
@@ -58,12 +65,17 @@ def command() -> str:
     """Give the command line, without the login of any address in it."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     start = ["python", "-m", spec.name] if spec else ["python", *sys.argv[:1]]
-    return without_secrets(shlex.join([*start, *sys.argv[1:]]))
+    return shlex.join([*start, *map(without_secrets, sys.argv[1:])])
+
+
+def has_login(text: str) -> bool:
+    """Tell whether an address in a text has a password or a token in it."""
+    return bool(LOGIN.search(text) or NAMED.search(text))
 
 
 def without_secrets(text: str) -> str:
-    """Take user names and passwords out of addresses."""
-    return SECRET.sub(r"\1***@", text)
+    """Take user names, passwords and tokens out of addresses."""
+    return NAMED.sub(r"\1***", USER.sub(r"\1***@", text))
 
 
 def commit() -> str:

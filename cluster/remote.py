@@ -16,12 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cluster.provenance import has_login, without_secrets
 from trainables.errors import UserError
 
 CHECKOUT = "tunery"  # in the home folder of every machine; the shipped files mount it there
 ENDED = re.compile(r"the search has ended with exit code (\d+)")
 BEGUN = ("submitted as", "attached to", "not all of")  # the first words of `cluster.job`
-SECRET = re.compile(r"://[^/\s]*:[^/\s]*@")
 LOST, INTERRUPTED = 1, 130
 
 
@@ -73,14 +73,9 @@ def read(file: Path) -> dict[str, Any]:
 def translated(words: Sequence[str], config: dict[str, Any], file: Path) -> list[str]:
     """Give the search's words as the head must hear them: without --cluster, files by their place.
 
-    Raises UserError for a space file that no mount takes along, and for passwords, which a job's
-    words are no place for.
+    Raises UserError for a space file that no mount takes along, and for a login in the words.
     """
-    if secret := next((word for word in words if SECRET.search(word)), None):
-        raise UserError(
-            f"{SECRET.sub('://***@', secret)} has a login in it, which everybody on the cluster "
-            f"could read\nput it into ~/.mlflow/credentials, and mount ~/.mlflow in {file}"
-        )
+    check(words, f"put it into ~/.mlflow/credentials, and mount ~/.mlflow in {file}")
     kept = list(words)
     for at in reversed(range(len(kept))):
         if kept[at] == "--cluster":
@@ -93,6 +88,15 @@ def translated(words: Sequence[str], config: dict[str, Any], file: Path) -> list
         if space.endswith(".py") and (named or space != word):
             kept[at] = word.replace(space, place(Path(space), config, file))
     return [*kept, "--address", "auto"]
+
+
+def check(words: Sequence[str], way_out: str) -> None:
+    """Refuse words with a login in them: Ray shows a job's words to all who see the cluster."""
+    if secret := next(filter(has_login, words), None):
+        raise UserError(
+            f"{without_secrets(secret)} has a login in it, which everybody on the cluster could "
+            f"read\n{way_out}"
+        )
 
 
 def place(space: Path, config: dict[str, Any], file: Path) -> str:
@@ -111,7 +115,8 @@ def place(space: Path, config: dict[str, Any], file: Path) -> str:
 def follow(file: Path, words: Sequence[str]) -> int:
     """Submit the search, or attach to the one with the same words, and show what it says."""
     command = f"cd ~/{CHECKOUT} && python -m cluster.job {shlex.join(words)}"
-    code, before = LOST, list[str]()
+    code: int | None = None
+    before: list[str] = []
     try:
         with _ray(["exec", str(file), command], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
@@ -127,9 +132,10 @@ def follow(file: Path, words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\nnot followed any more; the search goes on, and the same command attaches to it")
         return INTERRUPTED
-    if code == LOST:
+    if code is None:
         print("".join(before), file=sys.stderr)
         print("the head was lost from sight; the same command attaches again", file=sys.stderr)
+        return LOST
     return code
 
 

@@ -28,19 +28,25 @@ COLOUR = re.compile(r"\x1b\[\d*m")
 
 @dataclass(frozen=True)
 class Resources:
-    """What a trial takes, and how many may run at once; None: as many as there is room for."""
+    """What a trial takes, and how many may run at once; None: as many as there is room for.
+
+    `joined`: on a cluster that others have started, which may grow.
+    """
 
     cpus: float
     gpus: float
     concurrency: int | None
+    joined: bool
 
 
-def share_out(wanted: dict[str, float], gpus: float | None, concurrency: int | None) -> Resources:
+def share_out(
+    wanted: dict[str, float], gpus: float | None, concurrency: int | None, joined: bool
+) -> Resources:
     """Decide what each trial gets on the cluster at hand.
 
     A trial takes one GPU, or the share asked for, where there are any and the space wants one.
     """
-    have = capacity()
+    have = capacity(joined)
     cpus = wanted.get("cpu", 1.0)
     if gpus is None:
         gpus = wanted.get("gpu", 1.0) if have.get("GPU", 0.0) else 0.0
@@ -51,12 +57,12 @@ def share_out(wanted: dict[str, float], gpus: float | None, concurrency: int | N
         )
     if cpus > have.get("CPU", 0.0):
         raise UserError(f"a trial wants {cpus:g} CPUs, and Ray has {have.get('CPU', 0.0):g}")
-    return Resources(cpus, gpus, concurrency)
+    return Resources(cpus, gpus, concurrency, joined)
 
 
 def room(resources: Resources) -> int:
     """Count the trials that may run at once, on machines that are there or can be rented."""
-    have = capacity()
+    have = capacity(resources.joined)
     fits = int(have.get("CPU", 0.0) / resources.cpus) if resources.cpus else 10_000
     if resources.gpus:
         fits = min(fits, int(have.get("GPU", 0.0) / resources.gpus + 1e-9))
@@ -213,7 +219,7 @@ class Watcher(tune.Callback):
         if blind := re.search(r"trainable\.BlindError: (.+)", text):
             self.attempts.broken = UserError(
                 f"the machine {blind[1]}\n"
-                "mount it there, then go on with the same command and --resume: nothing is lost"
+                "mend that, then go on with the same command and --resume: nothing is lost"
             )
         if self.attempts.broken is None:
             with _writing(self.attempts):
@@ -227,7 +233,9 @@ def _bundle(resources: Resources, alone: bool) -> tune.PlacementGroupFactory:
     if alone:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         nodes = [node for node in nodes if node.get("GPU", 0) or not gpus]
-        cpus = min(node.get("CPU", cpus) for node in nodes) if nodes else cpus
+        # A head without CPUs is none that trials run on.
+        fit = [node["CPU"] for node in nodes if node.get("CPU", 0) >= max(cpus, 1)]
+        cpus = min(fit, default=cpus)
         gpus = max(1.0, gpus) if gpus else 0.0
     return tune.PlacementGroupFactory([{"CPU": cpus, **({"GPU": gpus} if gpus else {})}])
 

@@ -26,7 +26,7 @@ def artifacts(uri: str, storage: Path) -> str | None:
 
 def connect(uri: str) -> MlflowClient:
     """Open a tracking server; raises UserError within 15 s where it does not answer."""
-    if "***@" in uri:
+    if "***" in uri:
         raise UserError(
             f"the tracking server {uri} wants a login, which is written down nowhere\n"
             "give --tracking-uri again as you did at first"

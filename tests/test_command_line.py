@@ -70,6 +70,11 @@ def refused(
         (["--space", "digits", "--gpus-per-trial", "nan"], ["nan is not a number above 0"]),
         (["--space", "digits", "--time-budget", "soon"], ["'soon' is not a time such as 90s"]),
         (["--space", "digits", "--resume", "--fresh"], ["not allowed with"]),
+        (["--sp", "digits", "--clus", "x.yaml"], ["unrecognized arguments: --sp", "--clus"]),
+        (
+            ["--space", "digits", "--address", "auto", "--tracking-uri", "http://me:word@host"],
+            ["http://***@host has a login", "~/.mlflow/credentials", "MLFLOW_TRACKING_URI"],
+        ),
         (["--space", "digits", "--data-dir", "nowhere"], ["--data-dir nowhere is not a folder"]),
         (["--space", "digits", "--storage", "/proc/no"], ["/proc/no cannot be written to"]),
         (

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m trainables.tune",
         description="Search the hyperparameters of a space on Ray, and log everything in MLflow.",
+        allow_abbrev=False,  # `remote.translated` knows the whole words
     )
     p.add_argument("--space", help="a name from --list, or the path of a space file (code: run)")
     p.add_argument("--list", action="store_true", help="list the spaces and end")
@@ -140,6 +141,12 @@ def command(options: argparse.Namespace, console: Console) -> int:
             raise UserError("--cluster starts Ray elsewhere, --address names one: give either")
         answer = input if sys.stdin.isatty() else None
         return remote.conduct(options.cluster, options.words, answer)
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    if address:
+        remote.check(
+            options.words,
+            "put it into ~/.mlflow/credentials, or the address into MLFLOW_TRACKING_URI",
+        )
     run = Run(
         reports=options.reports or space.reports,
         metric=space.metric,
@@ -163,7 +170,7 @@ def command(options: argparse.Namespace, console: Console) -> int:
         budget=options.time_budget,
         concurrency=options.concurrency,
         gpus=options.gpus_per_trial,
-        address=options.address or os.environ.get("RAY_ADDRESS"),
+        address=address,
         control=options.control,
         teacher=teachers.full_name(options.teacher) if options.teacher else None,
         remote=place,

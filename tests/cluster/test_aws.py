@@ -1,6 +1,22 @@
 from __future__ import annotations
 
+import fnmatch
+
 import pytest
+
+from tests.cluster.test_files import config_of
+
+
+def test_only_machines_of_the_cluster_can_be_ended_or_named() -> None:
+    from cluster import aws
+
+    said = aws.policy("1", "b")["Statement"]
+    name = config_of("gpu.yaml")["cluster_name"]
+    for action in ("ec2:TerminateInstances", "ec2:StopInstances", "ec2:CreateTags"):
+        conditions = [s.get("Condition") for s in said if action in s["Action"]]
+        assert aws.OURS in conditions, action
+        assert None not in conditions, action
+    assert fnmatch.fnmatch(name, aws.OURS["StringLike"]["aws:ResourceTag/ray-cluster-name"])
 
 
 def test_the_group_lets_in_whom_it_is_told_and_nobody_else(

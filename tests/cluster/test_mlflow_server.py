@@ -2,39 +2,93 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.cluster.test_files import FILES, stub
 
+DATABASE = "postgresql://u:p%40s$w`\"'@h/d"
 
-def test_the_tracking_server_has_a_login_and_hides_its_secrets(tmp_path: Path) -> None:
-    stub(tmp_path, "python", 'case "$1" in -c) echo hidden;; *) echo "$@"; env;; esac')
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    settings = {"PATH": path, "HOME": str(tmp_path), "MLFLOW_DATABASE": "postgresql://u:p%40@h/d"}
-    done = subprocess.run(
-        [FILES / "mlflow.sh"], env=settings, capture_output=True, text=True, check=True
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    """An environment in which MLflow only says how it was started."""
+    stub(
+        tmp_path,
+        "python",
+        f'case "$1$2" in -c*get_default*) exec {sys.executable} "$@";;\n'
+        '-c*) echo hidden;; *) echo "$@"; env;; esac',
     )
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    return {"PATH": path, "HOME": str(tmp_path), "MLFLOW_DATABASE": DATABASE}
+
+
+def said(settings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [FILES / "mlflow.sh", *words], env=settings, capture_output=True, text=True, check=True
+    )
+
+
+def test_the_tracking_server_has_a_login_and_hides_its_secrets(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    done = said(settings)
     words, *environment = done.stdout.splitlines()
     assert words.startswith("-m mlflow server --app-name basic-auth")
-    assert "--host 127.0.0.1" in words
+    assert "--host 127.0.0.1 --port 5000" in words
     assert "hidden" not in words
     assert "u:p" not in words
     assert "MLFLOW_AUTH_ADMIN_PASSWORD=hidden" in environment
-    assert "MLFLOW_BACKEND_STORE_URI=postgresql://u:p%40@h/d" in environment
+    assert f"MLFLOW_BACKEND_STORE_URI={DATABASE}" in environment
     assert not done.stderr
     secrets = tmp_path / ".mlflow" / "server"
     assert {path.stat().st_mode & 0o777 for path in secrets.iterdir()} == {0o600}
-    assert "database_uri = postgresql://u:p%%40@h/d" in (secrets / "basic_auth.ini").read_text()
-    open_ = subprocess.run(
-        [FILES / "mlflow.sh"],
-        env={**settings, "MLFLOW_LISTEN": "10.0.0.5"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "10.0.0.5" in open_.stderr
-    unit = subprocess.run(
-        [FILES / "mlflow.sh", "unit"], env=settings, capture_output=True, text=True, check=True
-    )
-    assert f'ExecStart="{FILES}/mlflow.sh"' in unit.stdout
-    assert "hidden" not in unit.stdout
+    assert "database_uri = postgresql://u:p%%40s$w" in (secrets / "basic_auth.ini").read_text()
+    assert "10.0.0.5" in said({**settings, "MLFLOW_LISTEN": "10.0.0.5"}).stderr
+
+
+def test_a_unit_names_no_password_and_hears_every_setting(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    files = tmp_path / "50% of all"
+    settings |= {"MLFLOW_FILES": str(files), "MLFLOW_PORT": "5001", "MLFLOW_NAMES": "mlflow"}
+    lines = said(settings, "unit").stdout.splitlines()
+    assert f'ExecStart="{FILES}/mlflow.sh"' in lines
+    assert "p%" not in "".join(lines)
+    escaped = str(files).replace("%", "%%")
+    assert f'ReadWritePaths="{tmp_path}" "{escaped}"' in map(str.strip, lines)
+    assert files.is_dir()
+    file = tmp_path / ".mlflow" / "server" / "settings"
+    assert f"EnvironmentFile={file}" in lines
+    assert file.stat().st_mode & 0o777 == 0o600
+    for name, value in settings.items():
+        if name != "HOME":
+            # What systemd undoes in double quotes, the shell does as well.
+            shell = ["bash", "-c", f'. "$1" && printf %s "${name}"', "-", str(file)]
+            read = subprocess.run(shell, capture_output=True, text=True, check=True, env={})
+            assert read.stdout == value
+
+
+def test_a_bucket_is_no_folder_of_a_unit(settings: dict[str, str], tmp_path: Path) -> None:
+    unit = said({**settings, "MLFLOW_FILES": "s3://b/x"}, "unit").stdout
+    assert f'\nReadWritePaths="{tmp_path}" \n' in unit
+
+
+def test_the_server_answers_to_its_names_and_to_what_mlflow_does(
+    settings: dict[str, str],
+) -> None:
+    from mlflow.server.security_utils import get_default_allowed_hosts, is_allowed_host_header
+
+    def allowed(names: str) -> str:
+        lines = said({**settings, "MLFLOW_NAMES": names}).stdout.splitlines()
+        found = [line for line in lines if line.startswith("MLFLOW_SERVER_ALLOWED_HOSTS=")]
+        return "".join(found).partition("=")[2]
+
+    assert allowed("") == ""
+    hosts = allowed("your-server, mlflow").split(",")
+    assert hosts[: len(get_default_allowed_hosts())] == get_default_allowed_hosts()
+    for host in ("your-server:5000", "mlflow:5000", "mlflow", "localhost:5000", "10.0.0.7:5000"):
+        assert is_allowed_host_header(hosts, host), host
+    assert not is_allowed_host_header(hosts, "elsewhere:5000")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster import capacity, job, remote
+from cluster import capacity, job, remote, search, server
+from cluster.provenance import without_secrets
 from trainables.errors import UserError
 
 
@@ -22,11 +25,32 @@ def test_words_are_translated_for_the_head(tmp_path: Path) -> None:
         remote.translated(["--space", str(tmp_path / "mine.py")], config, file)
 
 
-def test_a_password_does_not_become_a_word_of_a_job() -> None:
-    words = ["--tracking-uri", "http://me:planted@server:5000"]
-    with pytest.raises(UserError, match="login") as refused:
-        remote.translated(words, {}, Path("x.yaml"))
-    assert "planted" not in str(refused.value)
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://me:planted@server:5000",
+        "https://planted@server",
+        "postgresql://h/d?user=me&password=planted",
+    ],
+)
+def test_a_login_does_not_become_a_word_of_a_job(uri: str) -> None:
+    for words in (["--tracking-uri", uri], [f"--tracking-uri={uri}"]):
+        with pytest.raises(UserError, match="login") as refused:
+            remote.translated(words, {}, Path("x.yaml"))
+        assert "planted" not in str(refused.value)
+
+
+def test_an_address_that_was_written_down_without_its_password_is_asked_for_again() -> None:
+    with pytest.raises(UserError, match="give --tracking-uri again"):
+        server.connect(without_secrets("postgresql://host/mlflow?password=planted"))
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://server:5000/a@b", "abfs://container@account.net/x", "postgresql://me@host/d"]
+)
+def test_a_name_is_no_login(uri: str) -> None:
+    there = remote.translated(["--storage", uri], {}, Path("x.yaml"))
+    assert there == ["--storage", uri, "--address", "auto"]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +102,81 @@ def test_what_can_be_rented_counts_as_there(monkeypatch: pytest.MonkeyPatch) -> 
     assert capacity.rentable(config) == {"CPU": 2 * 8 + 5 * 4, "GPU": 6}
     monkeypatch.setattr(capacity, "planned", lambda: {"CPU": 4.0, "GPU": 2.0})
     monkeypatch.setattr(capacity.ray, "cluster_resources", lambda: {"CPU": 8.0})
-    assert capacity.capacity() == {"CPU": 8.0, "GPU": 2.0}
+    assert capacity.capacity(joined=True) == {"CPU": 8.0, "GPU": 2.0}
+    monkeypatch.setenv("TUNERY_CAPACITY", "CPU=32, GPU=8,")
+    assert capacity.capacity(joined=True) == {"CPU": 32.0, "GPU": 8.0}
+    for wrong in ("CPU=lots", "CPU", "8"):
+        monkeypatch.setenv("TUNERY_CAPACITY", wrong)
+        with pytest.raises(UserError, match=f"TUNERY_CAPACITY={wrong} is not such as"):
+            capacity.capacity(joined=True)
+
+
+def test_a_ray_of_ones_own_has_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the head of a cluster, too, where a file tells what could be rented for the cluster."""
+    monkeypatch.setattr(capacity, "planned", lambda: {"CPU": 4.0, "GPU": 2.0})
+    monkeypatch.setattr(capacity.ray, "cluster_resources", lambda: {"CPU": 2.0})
+    wanted = {"cpu": 1.0, "gpu": 1.0}
+    alone = search.share_out(wanted, None, None, joined=False)
+    assert (alone.gpus, search.room(alone)) == (0.0, 2)
+    member = search.share_out(wanted, None, None, joined=True)
+    assert (member.gpus, search.room(member)) == (1.0, 2)
     monkeypatch.setenv("TUNERY_CAPACITY", "CPU=32,GPU=8")
-    assert capacity.capacity() == {"CPU": 32.0, "GPU": 8.0}
+    assert search.share_out(wanted, None, None, joined=False).gpus == 0.0
+
+
+@pytest.mark.parametrize(
+    ("cpus", "machines", "expected"),
+    [
+        (1.0, [{}, {"CPU": 8.0}, {"CPU": 4.0}], 4.0),  # a head without CPUs
+        (0.0, [{"CPU": 0.0}, {"CPU": 4.0}], 4.0),
+        (2.0, [{"CPU": 1.0}, {"CPU": 4.0}], 4.0),
+        (2.0, [{}], 2.0),  # none is there yet
+    ],
+)
+def test_a_trial_that_is_to_be_alone_takes_a_machine(
+    monkeypatch: pytest.MonkeyPatch,
+    cpus: float,
+    machines: list[dict[str, float]],
+    expected: float,
+) -> None:
+    nodes = [{"Alive": True, "Resources": resources} for resources in machines]
+    monkeypatch.setattr(search.ray, "nodes", lambda: nodes)
+    bundle = search._bundle(search.Resources(cpus, 0.0, None, joined=True), alone=True)
+    assert bundle.bundles == [{"CPU": expected}]
+
+
+def test_every_machine_that_is_always_there_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ray.util import state
+
+    def list_nodes(limit: int = 100, **_: Any) -> list[int]:
+        return list(range(151))[:limit]
+
+    kinds = {"head": {}, "worker": {"min_workers": 150}}
+    (tmp_path / "plan.json").write_text(json.dumps({"available_node_types": kinds}))
+    monkeypatch.setattr(job, "PLAN", tmp_path / "plan.json")
+    monkeypatch.setattr(job, "PATIENCE", -1.0)
+    monkeypatch.setattr(state, "list_nodes", list_nodes)
+    job.gather()
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("says", "code", "expected"),
+    [("the search has ended with exit code 1", 1, ""), ("Shared connection closed", 1, "lost")],
+)
+def test_a_search_that_failed_is_not_a_lost_head(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    says: str,
+    code: int,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(
+        remote,
+        "_ray",
+        lambda words, stdout: subprocess.Popen(["echo", says], stdout=stdout, text=True),
+    )
+    assert remote.follow(Path("x.yaml"), []) == code
+    assert ("lost from sight" in capsys.readouterr().err) == bool(expected)

@@ -90,10 +90,15 @@ def check_secrets(lab: Lab, spoken: str) -> None:
     """No token and no key stands in what was said, in the storage, or in Ray's own logs."""
     home = lab.folder / "machines" / "laptop" / "home"
     token = (home / ".ray" / "auth_token").read_text().strip()
-    keys = [file.read_text().splitlines()[1] for file in [lab.folder / "key"]]
+    keys = [lab.folder / "key", *(home / ".ssh").glob("ray-autoscaler*.pem")]
+    # The lines of a key; the first is the same in every key of OpenSSH, the last one may be short.
+    lines = [line for key in keys for line in key.read_text().splitlines()[2:-2]]
     files = [file for file in lab.shared.rglob("*") if file.is_file()]
-    files += [file for file in lab.folder.glob("machines/*/ray/**/*.log") if file.is_file()]
-    for secret in (token, *keys):
+    for kind in ("log", "out", "err"):
+        logs = [file for file in lab.folder.glob(f"machines/*/ray/**/*.{kind}") if file.is_file()]
+        assert logs, kind
+        files += logs
+    for secret in (token, *lines):
         assert len(secret) > 20
         assert secret not in spoken
         for file in files:
