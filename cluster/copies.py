@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from cluster import ledger as ledgers
 from cluster import server
-from cluster.heart import Heart, claim
+from cluster.heartbeat import Heartbeat, claim
 from cluster.ledger import Ledger
 from cluster.opening import Going
 from cluster.provenance import has_login
@@ -88,7 +88,7 @@ class Copies:
         self.place = place
         self.behind = ""
         self._owner = _marked(ledger.folder)
-        self._heart = Heart(place, self._owner, PERIOD)
+        self._heartbeat = Heartbeat(place, self._owner, PERIOD)
         self._files: dict[str, mirror.Stamp] = {}
         self._ended: set[int] = set()
         self._fetched: set[int] = set()
@@ -117,13 +117,13 @@ class Copies:
             raise UserError(f"the storage {self.place} cannot be used: {why}") from error
         self._fetched, self._deleted = self._ended - left, self._ended - left
         self.ledger.fetch = self.fetch
-        self._heart.start()
+        self._heartbeat.start()
         self._thread.start()
 
     @property
     def lost(self) -> UserError | None:
         """Say why this driver must end, if another has the search now."""
-        return self._heart.lost
+        return self._heartbeat.lost
 
     def step(self) -> None:
         """Have a copy made where it is time; called between events, when all files agree."""
@@ -169,7 +169,7 @@ class Copies:
         if self.lost:
             return str(self.lost)
         if not self.behind:
-            self._heart.close()
+            self._heartbeat.close()
             return None
         return (
             f"the copy in {self.place} has not got everything: {self.behind}\n"
@@ -196,7 +196,7 @@ class Copies:
         return True
 
     def _round(self) -> None:
-        self._heart.beat()
+        self._heartbeat.beat()
         if self.lost:
             raise self.lost
         for trial in sorted(self._ended - self._fetched):

@@ -252,7 +252,8 @@ def kind(text: str) -> Trouble:
         return "memory"
     if re.search(r"trainable\.preemptederror:|mirror\.remoteerror:|the actor never ran", words):
         return "lost"
-    if words.startswith("the actor") and re.search("preempted|node (was|has|died)", words):
+    gone = "preempted|node (was|has|died)|is temporarily unavailable"
+    if words.startswith("the actor") and re.search(gone, words):
         return "lost"
     return "failed"
 

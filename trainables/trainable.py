@@ -44,7 +44,7 @@ class Settings:
     """What all trials of a search share; `folder` is the search's, `threads` a trial's CPUs.
 
     With `remote`, `folder` is on the worker's own disk, and `remote/NNN/K` has what attempt K at
-    trial NNN saved. `teacher` is in the driver's cache, and `lesson` has a copy for machines
+    trial NNN saved. `teacher` is in the driver's cache, and `taught_from` has a copy for machines
     that do not see it.
     """
 
@@ -56,7 +56,7 @@ class Settings:
     source: Source = "real"
     weights: Path | None = None
     teacher: Path | None = None
-    lesson: Place | None = None
+    taught_from: Place | None = None
     threads: int = 1
     remote: Place | None = None
 
@@ -187,7 +187,7 @@ def taught_by(settings: Settings) -> Path | None:
 
     Raises OSError.
     """
-    given, lesson = settings.teacher, settings.lesson
+    given, lesson = settings.teacher, settings.taught_from
     if given is None or lesson is None or given.is_dir():
         return given
 

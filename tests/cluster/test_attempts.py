@@ -154,6 +154,11 @@ TASK_ERROR = """ray::Trial.train() (pid=1, ip=192.0.2.2)
             "lost",
         ),
         (
+            "The actor 12 is unavailable: The actor is temporarily unavailable: RpcError: RPC "
+            "error: Socket closed rpc_code: 14. The task may or may not have been executed.",
+            "lost",
+        ),
+        (
             "The actor died unexpectedly before finishing this task.\nTask was killed due to the "
             "node running low on memory.",
             "memory",

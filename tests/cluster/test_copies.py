@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cluster import copies, drive, heart, search, sight
+from cluster import copies, drive, heartbeat, search, sight
 from cluster import ledger as ledgers
 from cluster.attempts import Attempts
 from cluster.copies import Copies
@@ -79,8 +79,8 @@ class Clock:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.during: Callable[[], object] = lambda: None
-        patch.setattr(heart, "monotonic", lambda: self.now)
-        patch.setattr(heart, "sleep", self.sleep)
+        patch.setattr(heartbeat, "monotonic", lambda: self.now)
+        patch.setattr(heartbeat, "sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -193,7 +193,7 @@ def test_a_search_that_is_driven_elsewhere_is_left_alone(
     first: Copies, remote: Place, tmp_path: Path, clock: Clock
 ) -> None:
     before = there(remote)
-    clock.during = first._heart.beat
+    clock.during = first._heartbeat.beat
     other = tmp_path / "other"
     with pytest.raises(UserError, match=r"process \d+ on .* is running .*/toy\b(.|\n)* 120 s"):
         copies.restore(other, remote, "toy")
@@ -249,7 +249,7 @@ def test_a_killed_drivers_own_resume_need_not_wait(
     again = Copies(ledgers.reopen(first.ledger.folder), remote / "toy")
     again.start()
     assert again.close() is None
-    assert heart.seen(remote / "toy", 1.0) is None
+    assert heartbeat.seen(remote / "toy", 1.0) is None
 
 
 def test_who_was_overtaken_before_it_began_does_not_begin(
@@ -278,7 +278,7 @@ def test_a_driver_that_has_lost_its_search_ends_it(
         every_step = others[-1]
         every_step()
         assert not attempts.finished
-        heart.give(remote / "toy", "another", 30.0)
+        heartbeat.give(remote / "toy", "another", 30.0)
         with pytest.raises(UserError):
             first._round()
         every_step()
@@ -305,7 +305,7 @@ def test_half_a_sign_is_waited_for_and_does_not_end_its_own_driver(
     copies.restore(tmp_path / "other", remote, "toy")
     assert clock.now == pytest.approx(120.0)
     put(remote / "toy" / "driver", "sign.json", b"")
-    first._heart.beat()
+    first._heartbeat.beat()
     assert first.lost is None
 
 

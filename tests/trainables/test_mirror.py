@@ -244,7 +244,7 @@ def test_a_storage_that_is_only_away_blinds_nobody(
 def test_a_teacher_comes_to_a_machine_that_has_another_cache(place: Place, tmp_path: Path) -> None:
     there = write(tmp_path / "driver" / "teacher-1", config_json="{}", best__manifest_json="{}")
     mirror.push(there, place, there.name)
-    at_home = Settings("toy", tmp_path, tmp_path / "driver", 1, teacher=there, lesson=place)
+    at_home = Settings("toy", tmp_path, tmp_path / "driver", 1, teacher=there, taught_from=place)
     assert taught_by(at_home) == there
     shutil.rmtree(there)
     elsewhere = replace(at_home, cache=tmp_path / "worker")

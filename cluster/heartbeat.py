@@ -33,7 +33,7 @@ class Sign:
     beat: str
 
 
-class Heart:
+class Heartbeat:
     """Gives signs of life on a thread of its own, until another driver takes the search over."""
 
     def __init__(self, place: Place, owner: str, every: float) -> None:
@@ -47,7 +47,7 @@ class Heart:
 
     def start(self) -> None:
         """Begin to beat; `claim` comes before."""
-        threading.Thread(target=self._work, name="heart", daemon=True).start()
+        threading.Thread(target=self._work, name="heartbeat", daemon=True).start()
 
     def beat(self) -> None:
         """Give a sign, or learn that the search is another's now; raises OSError."""
