@@ -33,8 +33,8 @@ def rungs(reports: int, grace: int) -> list[int]:
     return [rung for k in range(count) if (rung := grace * REDUCTION**k) < reports]
 
 
-def build(kind: str, space: SearchSpace[Any], reports: int) -> TrialScheduler | None:
-    """Build Ray's scheduler over the trial's own count of reports; None where none stops any."""
+def build(kind: str, space: SearchSpace[Any], reports: int) -> TrialScheduler:
+    """Build Ray's scheduler over the trial's own count of reports."""
     grace = min(space.grace, reports)
     match kind:
         case "asha":
@@ -56,7 +56,7 @@ def build(kind: str, space: SearchSpace[Any], reports: int) -> TrialScheduler | 
                 min_time_slice=math.inf,  # never pauses
             )
         case "none":
-            return None
+            return FIFOScheduler()
     raise UserError(f"unknown scheduler {kind!r}; there are: {', '.join(SCHEDULERS)}")
 
 
@@ -87,6 +87,13 @@ class ByTrial(FIFOScheduler):
         heard = [(r.time, trial, r) for trial, story in stories.items() for r in story.reports]
         for _, trial, report in sorted(heard, key=lambda entry: entry[:2]):
             self._decide(trial, report)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """Leave the choice to Tune, which gives a worker that is free to a new trial.
+
+        Were it given to the oldest that waits, as is usual, the worker that is starting for that
+        one would be killed; where trials are shorter than a worker's start, none ever came up.
+        """
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide by every report of the trial that was not yet decided on."""

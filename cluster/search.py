@@ -92,9 +92,7 @@ def run(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=None
-                if inner is None
-                else scheduler.ByTrial(inner, attempts, searcher.trial_of),
+                scheduler=scheduler.ByTrial(inner, attempts, searcher.trial_of),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,

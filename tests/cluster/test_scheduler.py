@@ -93,9 +93,7 @@ def test_the_median_rule_stops_what_is_worse_than_half(
 
 
 def test_every_scheduler_is_built_and_no_other(space: SearchSpace[Any]) -> None:
-    built = {kind: build(kind, space, 9) for kind in SCHEDULERS}
-    assert built.pop("none") is None
-    assert all(built.values())
+    assert all(build(kind, space, 9) for kind in SCHEDULERS)
     with pytest.raises(UserError, match="unknown scheduler 'hyperband'; there are: asha"):
         build("hyperband", space, 9)
 
