@@ -39,7 +39,7 @@ def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
     # Several reports never share a folder; one goes where --out says.
     out = _writable(out / slug(search.name) if len(options.names) > 1 or not options.out else out)
     more = _asked(tracker, search, options)
-    found = findings(tracker, search, options.open_test_again)
+    found = findings(tracker, search, options.open_test_again, options.open_test)
     _files(tracker, found, [(title, make(found)) for title, make in more], out, options)
     if search.synthetic:
         print("SYNTHETIC DATA:")
@@ -155,6 +155,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--no-log", action="store_true", help="do not put the report into the tracking server"
+    )
+    parser.add_argument(
+        "--open-test",
+        action="store_true",
+        help="open the test set though the search is unfinished; it is counted",
     )
     parser.add_argument(
         "--open-test-again",

@@ -1,7 +1,7 @@
 """`python -m reports compare A B ...`: searches of one space side by side, and which to prefer.
 
-Searches that differ in their seed alone are repeats of one another; only repeats can tell a
-better sampler from a lucky one.
+Finished searches that differ in their seed alone are repeats of one another; only repeats can
+tell a better sampler from a lucky one.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reports.command import add_server, answer
-from reports.numbers.statistics import mean_interval
+from reports.numbers.statistics import finite, mean_interval
 from reports.read.records import Tracker, read_named
 from reports.search import ReportError, Search
 from reports.write.intervals import interval_text
 from reports.write.style import empty_figure, save
-from reports.write.tables import Table, markdown
+from reports.write.tables import Table, joined, markdown, without_empty_columns
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
 """What two repeats of a search have in common, besides the hyperparameters that are fixed."""
@@ -38,7 +38,14 @@ class Race:
     def settings(self) -> tuple[str, ...]:
         """Give what repeats of this search share."""
         tags = self.search.tags
-        return (*(tags.get(name, "") for name in SETTINGS), _fixed(tags.get("fixed", "")))
+        fixed = dict(sorted(_fixed(self.search).items()))
+        fixed.pop("seed", None)  # it is what repeats differ in
+        return (*(tags.get(name, "") for name in SETTINGS), json.dumps(fixed))
+
+    @property
+    def seed(self) -> str:
+        """Give what repeats of this search differ in."""
+        return f"{self.search.tags.get('seed', '')} {_fixed(self.search).get('seed', '')}".strip()
 
 
 def main(arguments: list[str]) -> int:
@@ -46,12 +53,21 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
 
     def compare(tracker: Tracker) -> None:
-        races = [race(search) for search in read(tracker, options.names)]
+        searches = read(tracker, options.names)
+        races = [race(search) for search in searches if scored(search)]
+        empty = [search.name for search in searches if not scored(search)]
+        if not races:
+            raise ReportError(
+                f"No trial of {joined(empty)} has a score: there is nothing to compare.\n"
+                "Let them run first: the same commands with --resume go on."
+            )
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
-        (out / "compare.md").write_text(text(races), encoding="utf-8")
+        (out / "compare.md").write_text(text(races, empty), encoding="utf-8")
         save(figure(races), out / "figures", "compare")
         print(markdown(table(races)))
+        if empty:
+            print(f"\n{_left_out(empty)}")
         print(f"\ncomparison: {out / 'compare.md'}")
 
     return answer(options, compare)
@@ -71,6 +87,11 @@ def read(tracker: Tracker, names: Sequence[str]) -> list[Search]:
             told = ", ".join(f"{s.name}: {v}" for s, v in zip(searches, values, strict=True))
             raise ReportError(f"These searches differ in their {what}, not to be compared: {told}")
     return searches
+
+
+def scored(search: Search) -> bool:
+    """Whether any of its trials has a score."""
+    return any(finite(trial.metrics.get("score")) for trial in search.trials)
 
 
 def race(search: Search) -> Race:
@@ -104,11 +125,8 @@ def table(races: Sequence[Race]) -> Table:
     """One row per kind of search, its repeats together; best and area with 95 % intervals."""
     metric = races[0].search.metric
     budget = min(race.seconds[-1] if len(race.seconds) else 0.0 for race in races)
-    kinds: dict[tuple[str, ...], list[Race]] = {}
-    for entry in races:
-        kinds.setdefault(entry.settings, []).append(entry)
     rows = []
-    for repeats in kinds.values():
+    for repeats, note in pooled(races):
         first = repeats[0].search.tags
         finals = [entry.best[-1] if len(entry.best) else np.nan for entry in repeats]
         areas = [area(entry, budget) for entry in repeats]
@@ -123,27 +141,50 @@ def table(races: Sequence[Race]) -> Table:
                 _with_interval(finals, metric),
                 _with_interval(areas, metric),
                 f"{hours / 3600:.3g}",
+                note,
             )
         )
     header = ("searches", "sampler", "scheduler", "trials x reports", "n")
-    return Table(
-        (*header, f"best {metric}", "area under best so far", "device-hours each"),
-        tuple(rows),
-        "lllrrrrr",
+    scores = (f"best {metric}", "area under best so far", "device-hours each")
+    return without_empty_columns(
+        Table((*header, *scores, "alone since"), tuple(rows), "lllrrrrrl")
     )
 
 
-def text(races: Sequence[Race]) -> str:
-    """Write the comparison in markdown."""
+def pooled(races: Sequence[Race]) -> list[tuple[list[Race], str]]:
+    """Repeats together; a search that is none stands alone, with the reason."""
+    rows: list[tuple[list[Race], str]] = []
+    kinds: dict[tuple[str, ...], list[Race]] = {}
+    for entry in races:
+        twins = kinds.get(entry.settings, [])
+        twin = next((other for other in twins if other.seed == entry.seed), None)
+        if entry.search.unfinished:
+            trials = f"{_ended(entry.search)} of {entry.search.tags.get('trials', '?')} trials"
+            rows.append(([entry], f"unfinished ({trials})"))
+        elif twin is not None:
+            seed = entry.seed or "not on record"
+            rows.append(([entry], f"same seed ({seed}) as {twin.search.name}"))
+        elif twins:
+            twins.append(entry)
+        else:
+            kinds[entry.settings] = [entry]
+            rows.append((kinds[entry.settings], ""))
+    return rows
+
+
+def text(races: Sequence[Race], empty: Sequence[str] = ()) -> str:
+    """Write the comparison in markdown; `empty` are the names of searches without a score."""
     first = races[0].search
     budget = min(race.seconds[-1] if len(race.seconds) else 0.0 for race in races)
-    repeated = len({race.settings for race in races}) < len(races)
+    rows = pooled(races)
     note = (
-        "Intervals are over repeats of a search with other seeds (Student's t)."
-        if repeated
-        else "Every kind of search ran once, so **no difference here is more than an anecdote**: "
-        "run each again with other seeds (`--fresh --seed 1`)."
+        "Intervals are over finished repeats of a search with other seeds (Student's t)."
+        if any(len(repeats) > 1 for repeats, _ in rows)
+        else "No kind of search has two finished repeats with different seeds, so **no difference "
+        "here is more than an anecdote**: run each again with other seeds (`--fresh --seed 1`)."
     )
+    if empty:
+        note += f" {_left_out(empty)}"
     synthetic = "**SYNTHETIC DATA.** " if first.synthetic else ""
     return "\n".join(
         [
@@ -186,13 +227,21 @@ def figure(races: Sequence[Race]) -> Figure:
     return drawn
 
 
-def _fixed(text: str) -> str:
-    # The seed of a search is written among what it fixes, and is what repeats differ in.
+def _ended(search: Search) -> int:
+    return sum(t.outcome != "unfinished" and t.reason != "time budget" for t in search.trials)
+
+
+def _left_out(empty: Sequence[str]) -> str:
+    verb = "has" if len(empty) == 1 else "have"
+    return f"Left out: {joined(empty)} {verb} no trial with a score."
+
+
+def _fixed(search: Search) -> dict[str, object]:
+    text = search.tags.get("fixed", "")
     try:
-        fixed = dict(json.loads(text or "{}"))
+        return dict(json.loads(text or "{}"))
     except (TypeError, ValueError):
-        return text
-    return json.dumps({name: fixed[name] for name in sorted(fixed) if name != "seed"})
+        return {"unreadable": text}
 
 
 def _with_interval(values: Sequence[float], metric: str) -> str:

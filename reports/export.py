@@ -56,13 +56,15 @@ def main(arguments: list[str]) -> int:
         search = read_search(tracker, options.name)
         what = _ensemble(tracker, search) if options.ensemble else chosen(search, options.members)
         space = space_of(search, options.space)
-        where = export(tracker, search, what, space, options.register or search.space)
+        where, example = export(tracker, search, what, space, options.register or search.space)
         uri = redacted(tracker.tracking_uri)
         print(f"registered: {where}")
         print(
             f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve -m {where} "
             "--env-manager local"
         )
+        print(f"inputs:     {inputs_text(example)}")
+        print(f"request:    {request(example)}")
 
     return answer(options, work)
 
@@ -111,8 +113,33 @@ def _ensemble(tracker: Tracker, search: Search) -> Exported:
     return Exported(tuple(members), fitted(judged) or 1.0)
 
 
-def export(tracker: Tracker, search: Search, what: Exported, space: str, name: str) -> str:
-    """Register the members as one model; gives its address, `models:/NAME/VERSION`.
+def inputs_text(example: np.ndarray) -> str:
+    """Say what a model takes: dtype, shape, and the range of the values."""
+    shape = ", ".join(["n", *map(str, example.shape[1:])])
+    kind = "texts" if example.dtype == object else str(example.dtype)
+    text = f"{kind} of shape ({shape}{',' if example.ndim == 1 else ''})"
+    if example.dtype == np.uint8:
+        return f"{text}, from 0 to 255"
+    if example.dtype.kind in "iuf":
+        return f"{text}; in the stored example from {example.min():.4g} to {example.max():.4g}"
+    return text
+
+
+def request(example: np.ndarray) -> str:
+    """Give a command that asks a served model about one made-up input."""
+    one = "['a text']"
+    if example.dtype != object:
+        one = f"np.zeros({(1, *example.shape[1:])}, '{example.dtype}').tolist()"
+    return (
+        'python -c "import numpy as np, requests; print(requests.post('
+        f"'http://127.0.0.1:5000/invocations', json=dict(inputs={one})).text)\""
+    )
+
+
+def export(
+    tracker: Tracker, search: Search, what: Exported, space: str, name: str
+) -> tuple[str, np.ndarray]:
+    """Register the members as one model; gives its address, `models:/NAME/VERSION`, and an input.
 
     Raises ReportError where the weights of a member are gone, naming all such.
     """
@@ -146,7 +173,8 @@ def export(tracker: Tracker, search: Search, what: Exported, space: str, name: s
             predictors[0].classes,
         )
         (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
-        return _register(tracker.tracking_uri, search, predictors[0], folder, name, text)
+        where = _register(tracker.tracking_uri, search, predictors[0], folder, name, text)
+        return where, np.asarray(predictors[0].example)
 
 
 def _folder(trial: TrialRecord) -> str:

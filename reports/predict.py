@@ -12,7 +12,14 @@ from reports.command import add_server, answer
 from reports.read.records import Tracker, read_search
 from reports.search import ReportError, Search
 from reports.trained import models
-from reports.trained.crops import Pixels, enlarged, five_crops, read_picture, takes_pictures
+from reports.trained.crops import (
+    Pixels,
+    enlarged,
+    five_crops,
+    read_picture,
+    shrunk,
+    takes_pictures,
+)
 from reports.trained.overlay import bars, show
 from reports.trained.restoring import chosen_run, restored, space_of
 from reports.write.safe import slug
@@ -37,15 +44,17 @@ def main(arguments: list[str]) -> int:
             )
         if search.synthetic:
             print("SYNTHETIC DATA:")
+        shape = predictor.example.shape[1:]
         places = _places(options.pictures, Path(options.out))
         for (path, picture), place in zip(pictures, places, strict=True):
-            shape = predictor.example.shape[1:]
             crops = five_crops(enlarged(picture, shape), *shape[1:])
             probabilities = np.asarray(predictor(crops), np.float64).mean(axis=0)
             chosen = np.full(1, probabilities.argmax())
             found = models.maps(predictor, crops[:1], chosen)
             print(f"{path}, by {run.title} of {search.name}:")
             print(table(probabilities, predictor.classes))
+            if loss := shrunk(picture, *shape[1:]):
+                print(f"  {loss}")
             seen = None if isinstance(found, str) else found[0]
             if isinstance(found, str):
                 print(f"  no map: {found}")
@@ -90,7 +99,10 @@ def _places(pictures: Sequence[Path], out: Path) -> list[Path]:
     places: list[Path] = []
     for path in pictures:
         stem, again = f"predict-{slug(path.stem)}", 1
-        while (place := out / f"{stem}{f'-{again}' if again > 1 else ''}.png") in places:
+        while True:
+            place = out / f"{stem}{f'-{again}' if again > 1 else ''}.png"
+            if place not in places and not place.exists():
+                break
             again += 1
         places.append(place)
     return places

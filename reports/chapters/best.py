@@ -112,6 +112,11 @@ def against_default(search: Search, choice: Choice, validation: int | None) -> s
     if default is None:
         return "There is no trial 0 on record, so the default configuration is unknown."
     winner = choice.winner
+    if default is winner and search.unfinished:
+        return (
+            "So far the default configuration (trial 0) leads. The search is unfinished, so that "
+            "this is no result."
+        )
     if default is winner:
         better = "has a better mean over fresh seeds" if choice.confirmed else "scored better"
         return f"**The default configuration won**: no other candidate {better} on validation."

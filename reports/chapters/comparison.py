@@ -54,7 +54,8 @@ def section(tracker: Tracker, search: Search, validation: int | None = None) -> 
     left_out = max(0, len(order) - SHOWN)
     returns = repeated and search.mode == "max" and not is_share(search.metric)
     middle = returns and all(len(g.trials) >= SEEDS for g in order)
-    drawn = [g for g in shown if g.trials][:DRAWN]
+    drawn = [g for g in shown if g.trials or (theirs and theirs.text(g))][:DRAWN]
+    alone = any(not g.trials for g in drawn)
     text = paragraphs(
         _table(search, shown, order[0], against, theirs, repeated, middle),
         _single_runs(search, order) if repeated else None,
@@ -65,7 +66,7 @@ def section(tracker: Tracker, search: Search, validation: int | None = None) -> 
         + (f" {left_out} further groups are left out." if left_out else ""),
         _beside(search, theirs, validation) if theirs else None,
         picture("comparison", "Scores of the compared settings"),
-        _legend(repeated, theirs, is_share(search.metric) and validation is not None),
+        _legend(repeated, theirs, is_share(search.metric) and validation is not None, alone),
     )
     n = validation if is_share(search.metric) else None
     return Section(text, {"comparison": figure(search, drawn, repeated, theirs, n)})
@@ -244,7 +245,7 @@ def _beside(search: Search, theirs: Column, validation: int | None) -> str:
     )
 
 
-def _legend(repeated: bool, theirs: Column | None, interval: bool) -> str:
+def _legend(repeated: bool, theirs: Column | None, interval: bool, alone: bool) -> str:
     if repeated:
         text = "Marks are means over seeds with 95 % intervals (Student's t), dots single seeds"
     else:
@@ -253,4 +254,6 @@ def _legend(repeated: bool, theirs: Column | None, interval: bool) -> str:
         text += ", dots the others"
     if theirs:
         text += f"; hollow diamonds are published numbers ({theirs.name}), ours are on validation"
-    return text + "."
+    if alone:
+        text += "; where these stand alone, no trial of the row is complete"
+    return text + ". An arrow marks an interval that goes on beyond the frame."

@@ -32,9 +32,8 @@ def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None
     refused = [of for of, entry in entries.items() if of not in opened and seal.closed(entry)]
     if refused:
         parts.append(
-            f"**The test set is not opened for the re-runs of {_numbers(refused)}**, since it was "
-            "opened before for others; `--open-test-again` opens it for these, and that is "
-            "counted. All validation results stand."
+            f"**The test set is not opened for the re-runs of {_numbers(refused)}**: "
+            f"{seal.refusal(entries[refused[0]], 'these')}. All validation results stand."
         )
     if groups:
         parts.append(_table(search, ranking, groups, opened))

@@ -29,7 +29,7 @@ from reports.read.predictions import read_examples
 from reports.read.records import Tracker
 from reports.read.winner import choose, confirmed, open_predictions, open_test
 from reports.search import Search, TrialRecord
-from reports.write.tables import count_text
+from reports.write.tables import count_text, joined
 
 HOW = (
     "Every ensemble was fitted on one half of the validation set and judged on the other, and the "
@@ -61,23 +61,26 @@ def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None
     ours = _ensembles(models) + _seeds(tracker, search, choice.winner.number, models)
     folds = halves(models.targets, stratified=not models.votes)
     picked_alone = out_of_fold(single, models.outputs, models.targets, folds)
-    alone = Judged("single best", equal(1), models.part([0]), picked_alone)
+    # The score is that of what validation picks, which a confirmation may have passed over.
+    first = single(models.outputs, models.targets).members[0]
+    alone = Judged("single best", equal(1), models.part([first]), picked_alone)
     best = max(ours, key=standing)
-    others = [judged for judged in ours if judged is not best]
+    several = [judged for judged in ours if len(judged.runs) > 1]
+    others = [judged for judged in several if judged is not best]
     parts = [
         f"Made of {count_text(len(models.runs), 'trial')} with stored predictions of "
         f"{count_text(len(examples), 'validation example')}"
         f"{', by vote over their answers' if models.votes else ''}.",
-        cost_table([alone, *ours], alone),
+        cost_table([alone, *several], alone),
         HOW,
-        "\n".join(f"- {judged.name}: {members_text(judged)}" for judged in ours),
+        "\n".join(f"- {judged.name}: {members_text(judged)}" for judged in (alone, *several)),
+        _of_one([judged for judged in ours if judged not in several]),
         _pick(best, alone),
     ]
-    picked = [best, *(other for other in others if seal.again)]
-    picked = [judged for judged in picked if judged.runs != alone.runs]
+    picked = [j for j in (best, *(o for o in others if seal.again)) if j in several]
     if picked:
-        parts += _on_test(tracker, search, alone, picked, seal)
-    return "\n\n".join(parts)
+        parts += _on_test(tracker, search, models.part([0]), picked, seal)
+    return "\n\n".join(part for part in parts if part)
 
 
 def best_of(tracker: Tracker, search: Search, runs: Sequence[TrialRecord]) -> Judged | None:
@@ -115,8 +118,15 @@ def _seeds(tracker: Tracker, search: Search, winner: int, models: Library) -> li
     return [Judged(name, blend, found, mixed(blend, found.outputs))]
 
 
+def _of_one(left_out: Sequence[Judged]) -> str:
+    if not left_out:
+        return ""
+    names = joined([f'"{judged.name}"' for judged in left_out])
+    return f"Left out, since one model alone is no ensemble: {names}, which took no second member."
+
+
 def _pick(best: Judged, alone: Judged) -> str:
-    if best.runs == alone.runs:
+    if len(best.runs) == 1:
         return (
             f'Picked on validation: "{best.name}", which is **the single model alone**: no second '
             "one made it better, and there is no ensemble to open the test set for."
@@ -128,10 +138,11 @@ def _pick(best: Judged, alone: Judged) -> str:
 
 
 def _on_test(
-    tracker: Tracker, search: Search, alone: Judged, picked: Sequence[Judged], seal: Seal
+    tracker: Tracker, search: Search, winners: Library, picked: Sequence[Judged], seal: Seal
 ) -> list[str]:
-    """Quality on the test set of the single model and of what was picked, opened on record."""
-    winner = alone.library.runs[0]
+    """Quality on the test set of the winner and of what was picked, opened on record."""
+    winner = winners.runs[0]
+    alone = Judged(f"the winner, {winner.title}", equal(1), winners, winners.outputs[0])
     opened = open_test(tracker, search, winner, seal)
     found = open_predictions(tracker, search, [winner], opened_as(winner), seal)
     if found is None:
@@ -144,8 +155,8 @@ def _on_test(
         found = open_predictions(tracker, search, judged.runs, entry, seal)
         if found is None and seal.closed(entry):
             parts.append(
-                f'The test set was opened before, and not for "{judged.name}"; '
-                "`--open-test-again` opens it for that as well, and that is counted."
+                f'The test set is not opened for "{judged.name}": '
+                f"{seal.refusal(entry, 'that as well')}."
             )
             continue
         if found is None:

@@ -11,6 +11,7 @@ from reports.write.sections import Section, paragraphs
 from reports.write.style import words
 
 LONGEST = 30_000  # characters of a text
+SEALED = "\n\nThe points of the test set are grey: its labels are sealed."
 
 
 def section(tracker: Tracker, choice: Choice) -> Section | None:
@@ -34,7 +35,8 @@ def section(tracker: Tracker, choice: Choice) -> Section | None:
             else:
                 # Another name than a figure of the report can have.
                 files[f"winner-{name}"] = file.read_bytes()
-                parts.append(f"### {title}\n\n![{title}](figures/winner-{name})")
+                grey = SEALED if file.stem.startswith("map_") else ""
+                parts.append(f"### {title}\n\n![{title}](figures/winner-{name}){grey}")
     if not parts:
         return None
     return Section(

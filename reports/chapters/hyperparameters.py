@@ -4,6 +4,7 @@ A plain axis plot of all trials with the isolation plot drawn over it: the best 
 whatever the other hyperparameters were (Tuning Playbook, Godbole et al., 2023).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.chapters.edges import Edge, near_edges
+from reports.chapters.strip import strip_axis
 from reports.numbers.statistics import finite
 from reports.read.space import Parameter, value
 from reports.read.winner import Choice
@@ -31,6 +33,7 @@ from reports.write.style import (
 from reports.write.tables import Table, markdown
 
 BINS = 8  # of a range, for the best of each
+FEWEST = 3  # complete trials in a bin: the best of fewer is an accident of what was drawn
 LOST = ("diverged", "failed")
 COLUMNS = 3
 
@@ -51,9 +54,10 @@ def section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Sec
     warnings = [f"- {edge.warning}" for edge in edges.values() if edge and edge.warning]
     legend = (
         "One mark per trial: full for complete ones, hollow for stopped ones (with their best "
-        "until then), crosses along the bottom for those that diverged or failed, triangles for "
-        "scores below the frame, the star for the winner. The line is the isolation plot: the "
-        f"best complete trial in each of {BINS} parts of the range, whatever else was set."
+        "until then), crosses along the edge for those that diverged or failed, the star for the "
+        "winner. Beyond a dashed line the axis is compressed, to have room for scores far off. "
+        f"The black line is the isolation plot: the best complete trial in each of {BINS} parts "
+        f"of the range, or of each value, that has {FEWEST} or more, whatever else was set."
     )
     table_text = (
         f"*Best trials*: the span of the {best} best; *ends*: how many of them lie within 5 % of "
@@ -99,7 +103,7 @@ def axis_plots(
         figure = empty_figure(search, 2.65 * columns + 0.6, 2.3 * lines + 0.2)
         panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
         for axes, p in zip(panels.flat, space, strict=False):
-            _panel(axes, search, choice, space, p, frame)
+            _panel(axes, search, choice, space, p, frame, [t.metrics["score"] for t in scored])
             if edges[p.name].warning:
                 _shade(axes, p, edges[p.name])
         for axes in panels.flat[len(space) :]:
@@ -117,28 +121,22 @@ def _panel(
     space: tuple[Parameter, ...],
     p: Parameter,
     frame: tuple[float, float],
+    scores: Sequence[float],
 ) -> None:
     many: dict[str, Any] = {"rasterized": len(search.trials) > MANY, "clip_on": False}
-    low, high = frame
+    if strip_axis(axes, frame, scores, search.mode):
+        edge = frame[0 if search.mode == "max" else 1]
+        axes.axhline(edge, color="0.6", lw=0.8, ls=(0, (3, 3)), zorder=1)
     size = 13 if len(search.trials) < 300 else 5
     for outcome in ("stopped", "unfinished", "complete"):
         x, y = _points(space, p, [t for t in search.trials if t.outcome == outcome])
-        inside = (y >= low) & (y <= high)
         hollow = outcome != "complete"
         face = "none" if hollow else OUTCOME_COLOURS[outcome]
-        edge = "0.55" if hollow else "white"
-        axes.scatter(
-            x[inside], y[inside], s=size, facecolors=face, edgecolors=edge, linewidths=0.5, **many
-        )
-        far = x[~inside]
-        at = low if search.mode == "max" else high
-        mark = "v" if search.mode == "max" else "^"
-        axes.scatter(
-            far, np.full(len(far), at), s=size, c="0.55", marker=mark, linewidths=0, **many
-        )
+        rim = "0.6" if hollow else "white"
+        axes.scatter(x, y, s=size, facecolors=face, edgecolors=rim, linewidths=0.5, **many)
     gone = [value(space, p, t) for t in search.trials if t.outcome in LOST]
     at_x = _x(p, [v for v in gone if v is not None])
-    bottom = low if search.mode == "max" else high
+    bottom = axes.get_ylim()[0 if search.mode == "max" else 1]
     axes.scatter(
         at_x, np.full(len(at_x), bottom), s=14, c="0.15", marker="x", linewidths=0.8, **many
     )
@@ -156,7 +154,6 @@ def _panel(
             linewidths=0.6,
             zorder=5,
         )
-    axes.set_ylim(*frame)
     axes.set_title(p.name)
     _x_axis(axes, p)
 
@@ -180,22 +177,27 @@ def _x(p: Parameter, values: Sequence[Any]) -> Any:
 def _isolation(axes: Axes, search: Search, space: tuple[Parameter, ...], p: Parameter) -> None:
     trials = [t for t in search.trials if t.outcome == "complete"]
     best: dict[int, tuple[float, float]] = {}  # bin: (where in the range, score)
+    counts: Counter[int] = Counter()
     for trial in trials:
         v, score = value(space, p, trial), trial.metrics.get("score")
         if v is None or not finite(score) or score is None:
             continue
         at = p.position(v)
         cell = p.choices.index(v) if p.choices else min(BINS - 1, int(at * BINS))
+        counts[cell] += 1
         sign = 1 if search.mode == "max" else -1
         if cell not in best or sign * score > sign * best[cell][1]:
             best[cell] = (v, score)
+    best = {cell: best[cell] for cell in sorted(best) if counts[cell] >= FEWEST}
     if p.choices:
         for cell, (_, score) in best.items():
             axes.plot([cell - 0.3, cell + 0.3], [score] * 2, color="black", lw=1.6)
         return
-    line = [best[cell] for cell in sorted(best)]
-    if len(line) > 1:
-        axes.plot(*zip(*line, strict=True), color="black", lw=1.2, alpha=0.85)
+    if len(best) < FEWEST:
+        return
+    # A part of the range with too few trials breaks the line.
+    line = [best.get(cell, (np.nan, np.nan)) for cell in range(BINS)]
+    axes.plot(*zip(*line, strict=True), color="black", lw=1.2, alpha=0.85)
 
 
 def _x_axis(axes: Axes, p: Parameter) -> None:

@@ -34,16 +34,19 @@ from reports.write.sections import Section
 Chapter = tuple[str, Section | str | None]
 
 
-def findings(tracker: Tracker, search: Search, again: bool = False) -> Findings:
+def findings(
+    tracker: Tracker, search: Search, again: bool = False, early: bool = False
+) -> Findings:
     """Pick the winner on validation, and only then open its test predictions.
 
-    `again` (`--open-test-again`) opens them though they were opened before for another winner.
+    `again` (`--open-test-again`) opens them though they were opened before for another winner,
+    `early` (`--open-test`) though the search is unfinished.
     """
     choice = choose(search)
     sizes = data_sizes(tracker, search)
     if choice is None:
         return Findings(search, choice, Opened(None), sizes, INTACT)
-    seal = read_seal(tracker, search, choice.model, again)
+    seal = read_seal(tracker, search, choice.model, again, early)
     return Findings(search, choice, open_test(tracker, search, choice.model, seal), sizes, seal)
 
 

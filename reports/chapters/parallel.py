@@ -1,5 +1,7 @@
 """Parallel coordinates: one line per trial through its hyperparameters and its score."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -19,7 +21,7 @@ from reports.write.style import (
     style,
     words,
 )
-from reports.write.tables import is_share
+from reports.write.tables import count_text, is_share
 
 AXES = 9  # hyperparameters side by side that can still be read
 DRAWN = 1000
@@ -40,6 +42,14 @@ def section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Sec
         "One line per trial from axis to axis, the darker the better, the winner in red; thin "
         "ones were not complete. A line that leaves the axes below has no value there."
     )
+    low, high = _ends([t.metrics["score"] for t in trials], search.mode)
+    beyond = sum(not low <= t.metrics["score"] <= high for t in trials)
+    if beyond:
+        way, mark = ("lower", "≤") if search.mode == "max" else ("higher", "≥")
+        text += (
+            f" {count_text(beyond, 'trial')} scored {way} than the last axis reaches: drawn at "
+            f"its end, marked {mark}."
+        )
     if left_out:
         text += f" Not drawn for want of space: {', '.join(left_out)}."
     if len(drawn) < len(trials):
@@ -57,8 +67,7 @@ def parallel_coordinates(
 ) -> Figure:
     """Lines through the positions of the values in their ranges, best on top."""
     scores = np.array([t.metrics["score"] for t in best_first])
-    low, high = score_range(scores, search.mode)
-    low, high = max(low, float(scores.min())), min(high, float(scores.max()))
+    low, high = _ends(list(scores), search.mode)
     colours, norm = score_colours(list(scores), search.mode)
     lines = []
     for trial, score in zip(best_first, scores, strict=True):
@@ -84,7 +93,9 @@ def parallel_coordinates(
             axes.axvline(x, 0, 1, color="0.35", lw=0.8)
             _ticks(axes, x, _labels(p))
         axes.axvline(len(fields), 0, 1, color="0.35", lw=0.8)
-        _ticks(axes, len(fields), [(at, _score(low + at * (high - low), search)) for at in (0, 1)])
+        signs = ("≤ " if scores.min() < low else "", "≥ " if scores.max() > high else "")
+        ends = [f"{sign}{_score(at, search)}" for sign, at in zip(signs, (low, high), strict=True)]
+        _ticks(axes, len(fields), [(0, ends[0]), (1, ends[1])])
         names = [*(p.field for p in fields), words(search.metric)]
         broken = [name.replace("_", "\n").replace(" ", "\n") for name in names]
         axes.set_xticks(range(len(names)), broken)
@@ -95,6 +106,11 @@ def parallel_coordinates(
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(axis="x", length=0)
     return figure
+
+
+def _ends(scores: Sequence[float], mode: str) -> tuple[float, float]:
+    low, high = score_range(scores, mode)
+    return max(low, min(scores)), min(high, max(scores))
 
 
 def _height(space: tuple[Parameter, ...], field: Parameter, trial: TrialRecord) -> float:

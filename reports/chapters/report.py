@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from reports.chapters.failures import commonest
 from reports.chapters.outcomes import device_seconds
 from reports.read.openings import INTACT, Seal, openings_text, winner_changed
 from reports.read.winner import Choice, Opened
@@ -112,6 +113,10 @@ def summary(findings: Findings) -> str:
         f"{duration_text(device_seconds(search.trials))}. "
         f"It looked for the {goal} `{search.metric}`. "
     )
+    if failed := commonest(search):
+        text += f"{failed} "
+    if search.unfinished:
+        text += f"**It is unfinished**: {search.unfinished}. "
     if choice is None:
         return text + "**No trial has a score**, so there is no winner and no test set was opened."
     winner, model = choice.winner, choice.model

@@ -20,7 +20,7 @@ from reports.write.tables import is_share, value_text
 FEWEST = 3  # numbers that make an axis
 LOG_FROM = 8  # largest over smallest
 DOTS = 30  # single runs of a row
-ASIDE = 6.0  # points between the line of a row and its single runs, and published numbers
+ASIDE = 6.0  # points between the line of a row and its single runs
 
 
 def figure(
@@ -50,12 +50,16 @@ def figure(
             places = np.arange(len(order), dtype=float)
             _draw(axes, search, order, marks, theirs, places, True)
             axes.set_yticks(places, [name_of(search, g)[:48] for g in order])
+            if len(search.compare) == 1:
+                axes.set_ylabel(words(search.compare[0]))
             axes.set_ylim(len(order) - 0.5, -0.5)
             axes.grid(False, axis="y")
     return fig
 
 
 def _mark(group: Group, repeated: bool, n: int | None) -> Interval:
+    if not group.trials:
+        return Interval(np.nan, np.nan, np.nan, 0)
     if repeated:
         return mean_interval(group.scores)
     score = group.best.metrics["score"]
@@ -90,9 +94,14 @@ def _draw(
     lying: bool,
 ) -> None:
     def scatter(
-        at: Sequence[float], scores: Sequence[float], aside: float = 0, **how: Any
+        at: Sequence[float] | NDArray[np.float64],
+        scores: Sequence[float],
+        aside: float = 0,
+        **how: Any,
     ) -> None:
         # So many points beside the place of the row, where other marks do not hide them.
+        if not scores:  # an empty collection would upset the layout
+            return
         x, y = (0, -aside) if lying else (aside, 0)
         where = offset_copy(axes.transData, axes.get_figure(root=True), x, y, units="points")
         axes.scatter(*((scores, at) if lying else (at, scores)), transform=where, **how)
@@ -113,7 +122,8 @@ def _draw(
         zorder=2,
     )
     label = "ours" if theirs else None
-    scatter(list(places), [m.value for m in marks], s=34, c=INK, zorder=4, label=label)
+    own = [i for i, group in enumerate(order) if group.trials]
+    scatter(places[own], [marks[i].value for i in own], s=34, c=INK, zorder=4, label=label)
     published = [
         (place, value)
         for place, group in zip(places, order, strict=True)
@@ -121,12 +131,22 @@ def _draw(
     ]
     if published and theirs:
         at, values = zip(*published, strict=True)
-        how = {"facecolors": "none", "edgecolors": MARK, "linewidths": 1.3, "marker": "D"}
-        scatter(at, values, -ASIDE, s=30, zorder=5, label=f"published ({theirs.name})", **how)
+        how: dict[str, Any] = {
+            "facecolors": "none",
+            "edgecolors": MARK,
+            "linewidths": 1.3,
+            "marker": "D",
+        }
+        scatter(at, values, s=30, zorder=5, label=f"published ({theirs.name})", **how)
         axes.figure.legend(loc="outside upper center", ncols=2)
     ends = _ends(search, order, marks, [value for _, value in published])
     axis = axes.xaxis if lying else axes.yaxis
     (axes.set_xlim if lying else axes.set_ylim)(*ends)
+    for end, beyond, sign in (
+        (ends[0], [i for i in known if marks[i].low < ends[0]], "<" if lying else "v"),
+        (ends[1], [i for i in known if marks[i].high > ends[1]], ">" if lying else "^"),
+    ):
+        scatter(places[beyond], [end] * len(beyond), s=26, c=INK, marker=sign, clip_on=False)
     if not is_share(search.metric) and ends[0] > 0 and ends[1] / ends[0] > 30:
         log_axis(axes, "x" if lying else "y")
     (axes.set_xlabel if lying else axes.set_ylabel)(words(search.metric))
@@ -137,7 +157,11 @@ def _ends(
     search: Search, order: Sequence[Group], marks: Sequence[Interval], published: Sequence[float]
 ) -> tuple[float, float]:
     # All marks and dots are inside. Intervals of few seeds may be huge: they may leave the frame.
-    values = [*published, *(s for g in order for s in g.scores), *(m.value for m in marks)]
+    values = [
+        *published,
+        *(s for g in order for s in g.scores),
+        *(m.value for m in marks if m.n),
+    ]
     low, high = min(values), max(values)
     reach = (high - low) / 2
     inside = [v for m in marks if m.known for v in (m.low, m.high)]

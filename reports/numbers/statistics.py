@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 # SQL databases hold no infinity: MLflow stores it as the largest double of either sign.
 LARGEST = 1e300
-SMOOTHED_FROM = 7  # reports; a shorter curve would be redrawn rather than smoothed
+SMOOTHED_FROM = 20  # reports; a parabola through a shorter curve would leave its own points
 
 
 @dataclass(frozen=True)

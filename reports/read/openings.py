@@ -27,14 +27,26 @@ NAMED = 8  # members that a sentence names
 
 @dataclass(frozen=True)
 class Seal:
-    """What a report finds opened, by KINDS, and whether it may open more (`--open-test-again`)."""
+    """What a report finds opened, by KINDS, and whether it may open more (`--open-test-again`).
+
+    `unfinished` says why a search whose winner may still change has nothing opened.
+    """
 
     broken: frozenset[str] = frozenset()
     again: bool = False
+    unfinished: str = ""
 
     def closed(self, entry: Opening) -> bool:
         """Whether this must not be opened, unless it is on record."""
-        return kind(entry) in self.broken and not self.again
+        return bool(self.unfinished) or (kind(entry) in self.broken and not self.again)
+
+    def refusal(self, entry: Opening, what: str) -> str:
+        """Why this is closed for `what`, and what would open it."""
+        if kind(entry) in self.broken:
+            why, flag = "the test set was opened before for others", "--open-test-again"
+        else:
+            why, flag = f"the search is unfinished ({self.unfinished})", "--open-test"
+        return f"{why}; `{flag}` opens it for {what}, and that is counted"
 
     def marked(self, entry: Opening, picked: bool = True) -> Opening:
         """The entry, with a mark where the flag alone opens it."""
@@ -45,12 +57,18 @@ class Seal:
 INTACT = Seal()
 
 
-def read_seal(tracker: Tracker, search: Search, model: TrialRecord, again: bool) -> Seal:
-    """What was opened before for others; everything is closed where that was another winner."""
+def read_seal(
+    tracker: Tracker, search: Search, model: TrialRecord, again: bool, early: bool = False
+) -> Seal:
+    """What was opened before for others; everything is closed where that was another winner.
+
+    So it is in an unfinished search, unless asked for: `early` (`--open-test`), or `again`.
+    """
     before = [o for o in read_openings(tracker, search) if o.get("ensemble") != BY_HAND]
     broken = {kind(opening) for opening in before}
     changed = "trial" in broken and not recorded(before, opened_as(model))
-    return Seal(frozenset(KINDS if changed else broken), again)
+    closed = frozenset(KINDS if changed else broken)
+    return Seal(closed, again, "" if again or early else search.unfinished)
 
 
 def opened_as(model: TrialRecord) -> Opening:
@@ -139,9 +157,11 @@ def winner_changed(openings: Sequence[Opening]) -> bool:
     return len({(o["trial"], o.get("rerun")) for o in openings if "trial" in o}) > 1
 
 
-def refusal(openings: Sequence[Opening], model: TrialRecord) -> str:
+def refusal(openings: Sequence[Opening], model: TrialRecord, seal: Seal) -> str:
     """Why the test set is not opened for this model, and what would open it."""
-    last = next(o for o in reversed(openings) if "trial" in o)
+    last = next((o for o in reversed(openings) if "trial" in o), None)
+    if last is None:
+        return seal.refusal(opened_as(model), model.title)
     return (
         f"the test set was opened before for {_model_text(last)} on {str(last.get('time'))[:10]}; "
         f"`--open-test-again` opens it for {model.title}, and that is counted"

@@ -155,6 +155,7 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
         published=tuple(e for e in _json(tags, "published", []) if isinstance(e, dict)),
         versions=_json(tags, "versions", {}),
         reruns=tuple(trial for trial in trials if trial.of is not None),
+        ended=run.info.status == "FINISHED",
     )
 
 

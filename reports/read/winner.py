@@ -112,7 +112,7 @@ def open_test(tracker: Tracker, search: Search, model: TrialRecord, seal: Seal =
     if known is not None:
         return Opened(known)
     if seal.closed(entry):
-        return Opened(None, refusal(openings, model))
+        return Opened(None, refusal(openings, model, seal))
     found = _read(tracker, search, [model])
     if found is None:
         return Opened(None, "no test predictions are stored for it that can be judged")

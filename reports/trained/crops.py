@@ -15,6 +15,7 @@ ROOM = 8 / 7  # shorter side over crop, as in 256 to 224 (Krizhevsky et al., 201
 SMALL = 64  # pixels a side, up to which a crop would cut off what fills the image
 SMALL_ROOM = 17 / 16
 CROPS = 5
+MUCH = 8  # times that both sides shrink, from which details are lost to a small model
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -54,6 +55,17 @@ def enlarged(picture: Image.Image, shape: tuple[int, int, int]) -> Pixels:
     )
     resized = image.resize(size, Image.Resampling.BILINEAR)
     return np.asarray(resized, np.uint8).reshape(size[1], size[0], channels).transpose(2, 0, 1)
+
+
+def shrunk(picture: Image.Image, height: int, width: int) -> str:
+    """A warning where little of a large picture is left at a model's few pixels; else empty."""
+    times = min(picture.height / height, picture.width / width)
+    if max(height, width) > SMALL or times < MUCH:
+        return ""
+    return (
+        f"warning: {picture.width} x {picture.height} pixels, shrunk to the model's {width} x "
+        f"{height}: crop to the object first"
+    )
 
 
 def five_crops(pixels: Pixels, height: int, width: int) -> Pixels:

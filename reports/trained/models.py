@@ -55,7 +55,7 @@ def truth(space: str, params: Mapping[str, str], search: Search, folder: Path | 
         if found.prepare is None:
             raise ReportError(f"The space {space} has no `prepare` that would give its data.")
         source: Any = search.tags.get("source", "real")
-        run = Run(reports=1, data=data_folder(folder), source=source, download=False)
+        run = Run(reports=1, data=data_folder(folder), source=source, download=False, share=0)
         data = found.prepare(_config(found, params), run)
         there = data.fingerprint
         wanted = search.tags.get("data_fingerprint", "")

@@ -1,10 +1,14 @@
 """Searches side by side: which are repeats of one another."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reports.compare import area, race, table, text
+from reports.compare import area, main, race, table, text
 from reports.numbers.statistics import mean_interval
 from reports.search import Search
 from tests.reports.made import search, trial
@@ -35,3 +39,40 @@ def test_whatever_else_is_fixed_tells_searches_apart() -> None:
 
 def test_the_area_is_the_mean_of_the_best_so_far_over_the_time() -> None:
     assert area(race(searched(0.9)), 30.0) == pytest.approx((0.5 * 10 + 0.9 * 10) / 20)
+
+
+def test_the_same_seed_and_an_unfinished_search_are_no_repeats() -> None:
+    first, same, other = searched(0.90, seed=3), searched(0.94, seed=3), searched(0.92, seed=4)
+    cut = replace(other, tags={**other.tags, "trials": "40"}, ended=False)
+    whole = replace(first, tags={**first.tags, "trials": "40"})
+    found = table([race(whole), race(replace(same, tags=whole.tags)), race(cut)])
+    assert [row[4] for row in found.rows] == ["1", "1", "1"]
+    assert [row[-1] for row in found.rows] == [
+        "",
+        "same seed (3) as made",
+        "unfinished (2 of 40 trials)",
+    ]
+    said = text([race(whole), race(cut)])
+    assert "no difference here is more than an anecdote" in said
+    assert "Student" not in said
+    assert [row[4] for row in table([race(first), race(other)]).rows] == ["2"]
+
+
+def test_a_search_without_a_score_is_named_and_left_out(
+    write_search: Callable[..., str],
+    some_trials: list[dict[str, Any]],
+    storage: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_search(some_trials[:2])
+    write_search([], {"search_name": "digits-2"})
+    write_search([], {"search_name": "digits-3"})
+    where = ["--storage", str(storage), "--out", str(tmp_path / "out")]
+    assert main(["digits", "digits-2", *where]) == 0
+    assert "Left out: digits-2 has no trial with a score." in capsys.readouterr().out
+    written = (tmp_path / "out/compare.md").read_text()
+    assert "Left out: digits-2" in written
+    assert "nan" not in written
+    assert main(["digits-3", "digits-2", *where]) == 2
+    assert "No trial of digits-3 and digits-2 has a score" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """An export: what it says of the test set, whose code it runs, and where its files go."""
 
 import json
+import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -127,3 +129,26 @@ def test_answers_have_no_average(
     monkeypatch.setattr(models, "restored", lambda *given: says)
     with pytest.raises(ReportError, match=r"no average of these\.\nExport one.*--members 3"):
         export.export(client, found, chosen(found, [3, 5]), "mathematics_rnn", "name")
+
+
+def test_how_to_ask_a_served_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    answer = SimpleNamespace(text="")
+    posted = SimpleNamespace(post=lambda url, json: asked.append(json) or answer)
+    monkeypatch.setitem(sys.modules, "requests", posted)
+    examples = [
+        np.zeros((2, 1, 8, 8), np.uint8),
+        np.array([[0.5, -1.5]], np.float32),
+        np.array(["what a film"], dtype=object),
+    ]
+    assert [export.inputs_text(example) for example in examples] == [
+        "uint8 of shape (n, 1, 8, 8), from 0 to 255",
+        "float32 of shape (n, 2); in the stored example from -1.5 to 0.5",
+        "texts of shape (n,)",
+    ]
+    for example in examples:
+        program = shlex.split(export.request(example))
+        assert program[:2] == ["python", "-c"]
+        exec(program[2])
+    shapes = [np.asarray(json["inputs"]).shape for json in asked]
+    assert shapes == [(1, 1, 8, 8), (1, 2), (1,)]

@@ -15,7 +15,7 @@ from reports import predict
 from reports.__main__ import main
 from reports.search import ReportError
 from reports.trained import models
-from reports.trained.crops import enlarged, five_crops, read_picture
+from reports.trained.crops import enlarged, five_crops, read_picture, shrunk
 from tests.reports.made import openings
 from tests.reports.trained import SPACES, trained, write_trained
 
@@ -71,6 +71,9 @@ def test_a_picture_is_named_and_drawn(
         assert f"figure: {tmp_path / 'out' / name}" in said
         with Image.open(tmp_path / "out" / name) as drawn:
             assert drawn.width > 2 * drawn.height  # picture, map and classes side by side
+    assert "warning: 140 x 100 pixels, shrunk to the model's 8 x 8" in said
+    assert main(["predict", *words(storage, tmp_path, picture)]) == 0  # overwrites nothing
+    assert f"figure: {tmp_path / 'out' / 'predict-a-3-3.png'}" in capsys.readouterr().out
 
 
 def test_a_net_without_feature_maps_still_names(
@@ -163,6 +166,16 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     exif[0x0112] = 6  # taken with the camera on its side
     Image.new("RGB", (20, 10)).save(tmp_path / "one.jpg", exif=exif)
     assert read_picture(tmp_path / "one.jpg").size == (10, 20)
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "warned"),
+    [((300, 200), 8, True), ((300, 30), 8, False), ((64, 64), 32, False), ((4000, 3000), 224, 0)],
+)
+def test_a_picture_much_larger_than_a_small_input_is_warned_of(
+    size: tuple[int, int], side: int, warned: bool
+) -> None:
+    assert bool(shrunk(Image.new("L", size), side, side)) == warned
 
 
 def test_crops_are_the_centre_and_the_corners() -> None:

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 import reports.chapters.curves
 from reports.numbers.statistics import wilson
+from tests.reports.made import openings
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -71,8 +72,9 @@ def test_the_winner_is_the_best_complete_trial(
 def test_outcomes_and_published_numbers(
     write_search: Write, read_report: Read, some_trials: Trials
 ) -> None:
+    some_trials[11]["outcome"] = ""
     write_search(some_trials)
-    text = read_report()
+    text = read_report("digits", "--open-test")
     counts = {"complete": "7", "stopped": "2", "diverged": "1", "failed": "1", "unfinished": "1"}
     for outcome, count in (counts | {"infeasible": "3", "retried": "1"}).items():
         assert row(text, outcome)[1] == count
@@ -144,6 +146,60 @@ def test_all_failed_and_no_metric(write_search: Write, read_report: Read) -> Non
     assert "3 trials (0, 7 and 14):" in text
     assert "2 rarer kinds are left out." in text
     assert "test set of this search" not in text
+
+
+@pytest.mark.parametrize(
+    ("last", "tags", "told"),
+    [
+        ({"outcome": ""}, {}, "2 of 3 trials have ended: the same command with `--resume`"),
+        ({}, {"trials": "5"}, "3 of 5 trials have ended: the same command with `--resume`"),
+    ],
+)
+def test_an_unfinished_search_opens_no_test_set_and_has_no_result(
+    last: dict[str, Any],
+    tags: dict[str, str],
+    told: str,
+    write_search: Write,
+    read_report: Read,
+    some_trials: Trials,
+    client: MlflowClient,
+) -> None:
+    trials = [some_trials[0], some_trials[1], some_trials[8] | last]
+    parent = write_search(trials, tags)
+    text = read_report("digits", "--ensemble")
+    assert f"**It is unfinished**: {told}" in text
+    assert "**The default configuration won**" not in text
+    assert "`--open-test` opens it for trial 0, and that is counted" in text
+    assert openings(client, parent) == []
+    assert "winner test accuracy: 95.00 %" in read_report("digits", "--open-test")
+    assert "winner test accuracy: 95.00 %" in read_report()  # it is on record now
+
+
+def test_a_trial_that_the_time_budget_cut_has_ended(
+    write_search: Write, read_report: Read, some_trials: Trials
+) -> None:
+    cut = some_trials[8] | {"outcome": "stopped", "reason": "time budget"}
+    write_search([some_trials[0], some_trials[1], cut])
+    assert "winner test accuracy" in read_report()
+
+
+def test_a_search_of_all_that_a_finite_space_has_is_finished(
+    write_search: Write, read_report: Read, some_trials: Trials, client: MlflowClient
+) -> None:
+    client.set_terminated(write_search(some_trials[:3], {"trials": "100"}))
+    assert "winner test accuracy" in read_report()
+
+
+def test_the_first_page_says_why_trials_failed_and_where(
+    write_search: Write, read_report: Read
+) -> None:
+    trace = 'Traceback:\n  File "/a/tune.py", line 3, in run\n  File "/a/net.py", line 41, in go\n'
+    errors = [f"{trace}ValueError: width 7"] * 3 + ["OSError: full"]
+    write_search([{"number": n, "outcome": "failed", "error": e} for n, e in enumerate(errors)])
+    text = read_report()
+    first = text.partition("\n## ")[0]
+    assert "**All 4 trials failed**, 3 of them with ValueError: width 7 (at `net.py:41`)." in first
+    assert "3 trials (0, 1 and 2) at `net.py:41`:" in text
 
 
 def test_no_complete_trial(write_search: Write, read_report: Read, some_trials: Trials) -> None:

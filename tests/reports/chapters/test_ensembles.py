@@ -101,6 +101,29 @@ def test_the_single_model_alone_is_no_ensemble_to_open(
     assert text is not None
     assert "is **the single model alone**" in text
     assert openings(client, parent) == []
+    assert "Left out, since one model alone is no ensemble:" in text
+    assert "| 1 × | 1 |" not in text.replace(re.search(r"\| single best .*", text)[0], "")  # type: ignore[index]
+
+
+def test_the_single_best_has_the_parameters_of_the_model_that_was_scored(
+    client: MlflowClient, write_search: Write
+) -> None:
+    certain = np.eye(4)[np.arange(300) % 4] * 0.9 + 0.025
+    worse = np.where(np.arange(300)[:, None] % 10, certain, certain[:, [1, 2, 3, 0]])
+    trials = [
+        {**trial(n, s), "parameters": p, "outputs": {"validation": found}}
+        for n, s, p, found in ((0, 1.0, 26_122, certain), (3, 0.9, 9_610, worse))
+    ]
+    again = [
+        {**trial(10 + n, s, of=of, params={"seed": n}), "parameters": 9_610}
+        for n, (of, s) in enumerate(((3, 0.95), (3, 0.95), (0, 0.5), (0, 0.5)))
+    ]
+    write_search([*trials, *again])
+    text = section(client, read_search(client, "digits"))  # trial 3 won the confirmation
+    assert text is not None
+    cells = row(text, "single best")
+    assert (cells[1], cells[4][:8]) == ("26,122", "100.00 %")
+    assert "- single best: 0 (1)" in text
 
 
 def test_the_test_figures_are_those_of_the_predictions(

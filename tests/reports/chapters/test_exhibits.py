@@ -25,6 +25,7 @@ def show(client: MlflowClient, number: int, folder: Path) -> None:
     frames = [Image.new("P", (20, 10), shade) for shade in (0, 1)]
     frames[0].save(folder / "episode.gif", save_all=True, append_images=frames[1:])
     Image.new("RGB", (20, 10)).save(folder / "confusion.png")
+    Image.new("RGB", (20, 10)).save(folder / "map_tsne.png")
     (folder / "state-3.safetensors").write_bytes(b"weights")
     client.log_artifacts(run.info.run_id, str(folder), "checkpoint")
 
@@ -48,6 +49,8 @@ def test_the_winners_are_shown(
     shown = (tmp_path / "shown3" / "episode.gif").read_bytes()
     assert (tmp_path / "out/figures/winner-episode.gif").read_bytes() == shown
     assert "winner-confusion.png" in text
+    assert "winner-map_tsne.png)\n\nThe points of the test set are grey: its labels" in text
+    assert text.count("labels are sealed") == 1
     page = (tmp_path / "out/report.html").read_text()
     assert "data:image/gif;base64," in page
     assert "passwd" not in page

@@ -1,5 +1,7 @@
 """Figures of arms: what is on their axes, and what a curve of several seeds is."""
 
+from dataclasses import replace
+
 import matplotlib.colors
 import numpy as np
 import pytest
@@ -40,6 +42,36 @@ def test_names_make_a_line_each() -> None:
     named = repeated({"sgd": [0.9, 0.8], "adam": [0.7, 0.6]})
     axes = figure(named, groups(named), True, None, None).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["sgd", "adam"]
+
+
+def test_a_row_without_a_complete_trial_keeps_its_published_number() -> None:
+    runs = [(16, 0.80, "complete"), (64, 0.85, "complete"), (32, 0.1, "stopped")]
+    made = search(
+        *(trial(n, s, outcome=o, params={"batch_size": b}) for n, (b, s, o) in enumerate(runs)),
+        compare=("batch_size",),
+    )
+    made = replace(made, published=tuple(entries({16: 81.0, 32: 82.0})))
+    rows = groups(made)
+    axes = figure(made, rows, False, column(made, rows), 100).axes[0]
+    assert sorted(axes.get_xticks()) == [16, 32, 64]
+    hollow = next(c for c in axes.collections if str(c.get_label()).startswith("published"))
+    assert [float(x) for x, _ in hollow.get_offsets()] == [16, 32]
+    on_rows = hollow.get_offset_transform().transform(hollow.get_offsets())
+    assert np.allclose(on_rows, axes.transData.transform(hollow.get_offsets()))
+
+
+def test_an_interval_that_leaves_the_frame_ends_in_an_arrow() -> None:
+    named = repeated({"sgd": [0.50, 0.90], "adam": [0.70, 0.71]})
+    axes = figure(named, groups(named), True, None, None).axes[0]
+    assert axes.get_ylabel() == "batch size"
+    low, high = axes.get_xlim()
+    assert mean_interval([0.50, 0.90]).low < low
+    ends = [
+        tuple(c.get_offsets()[0])
+        for c in axes.collections
+        if not c.get_clip_on() and len(c.get_offsets())
+    ]
+    assert ends == [(low, 0), (high, 0)]
 
 
 def test_the_mean_of_what_all_have() -> None:
