@@ -135,13 +135,17 @@ class Ledger:
         return story.trial in {s.trial for s in self._with(story)[:KEPT]}
 
     def rank(self, stories: Iterable[Story]) -> list[Story]:
-        """Give the complete and stopped trials that have a score, best first."""
+        """Give the trials that have a score, best first: the complete, then the stopped.
+
+        So do reports: no stopped trial is the winner while there is a complete one.
+        """
+        sign = -1 if self.mode == "max" else 1
         scored = [
-            (-found[0] if self.mode == "max" else found[0], story.trial, story)
+            ((story.outcome == "stopped", sign * found[0], story.trial), story)
             for story in stories
             if story.outcome in ("complete", "stopped") and (found := self.best(story))
         ]
-        return [story for *_, story in sorted(scored, key=lambda entry: entry[:2])]
+        return [story for _, story in sorted(scored, key=lambda entry: entry[0])]
 
     def best(self, story: Story) -> tuple[float, int] | None:
         """Give a trial's best score and its report; None before a finite one."""
