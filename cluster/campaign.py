@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cluster import copies, opening, points, provenance, server, summary, teachers
+from cluster import copies, machines, opening, points, provenance, server, summary, teachers
 from cluster import ledger as ledgers
 from cluster.drive import Choices, Drive, drive
 from cluster.ledger import Ledger
@@ -74,19 +75,30 @@ def conduct(
     truth = prepare(space, new["fixed"], run)
     if ledger is None:
         new["tags"] = provenance.tags(space, new, truth)
-        ledger = opening.begin(storage, space.name, new, truth, chosen.going)
     else:
+        console.print(f"going on with {ledger.folder}", highlight=False, soft_wrap=True)
         check_data(ledger, truth)
-        ledgers.write_settings(ledger.folder, ledger.settings)
+    summary.introduce(space, new, ledger.stories if ledger else {}, console)
+    needed = ledger is None or not ledger.finished
+    machine = machines.ready(space, run, chosen, new["fixed"], storage, console)
     try:
-        planned = plan(space, new["fixed"], new["sampler"], new["seeds"])
-        summary.introduce(space, ledger, console)
-        remote = chosen.remote / ledger.folder.name if chosen.remote else None
-        done = drive(Drive(space, run, chosen, console, ledger, client, planned, remote))
+        with machine if needed else contextlib.nullcontext() as ready:
+            if ledger is None:
+                ledger = opening.begin(storage, space.name, new, truth, chosen.going)
+                if chosen.going == "resume":
+                    note = f"nothing to resume in {storage}: starting {ledger.folder}"
+                    console.print(note, highlight=False, soft_wrap=True)
+            else:
+                ledgers.write_settings(ledger.folder, ledger.settings)
+            planned = plan(space, new["fixed"], new["sampler"], new["seeds"])
+            remote = chosen.remote / ledger.folder.name if chosen.remote else None
+            what = Drive(space, run, chosen, console, ledger, client, planned, ready, remote)
+            done = drive(what)
         summary.show(space, ledger, done.infeasible, storage, console)
         return done.exit_code(console)
     finally:
-        ledger.close()
+        if ledger is not None:
+            ledger.close()
 
 
 def prepare(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> Truth:

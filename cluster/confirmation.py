@@ -6,6 +6,7 @@ a ledger of their own inside the search's folder, and child runs of the same par
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cluster import campaign, copies, opening, server, summary
+from cluster import campaign, copies, machines, opening, server, summary
 from cluster import ledger as ledgers
 from cluster.drive import Choices, Drive, drive
 from cluster.ledger import Ledger
@@ -56,8 +57,8 @@ def conduct(
         campaign.teach(run, settings, chosen)
         campaign.check_data(found, campaign.prepare(space, settings["fixed"], run))
         points = list(plan(found, space, best, chosen.seeds or SEEDS))
-        ledger = ledgers.attach(folder / FOLDER, _settings(found, folder / FOLDER, points))
-        every = [Point({}, fixed, tags) for fixed, tags in ledger.settings["points"]]
+        new = _settings(found, folder / FOLDER, points)
+        every = [Point({}, fixed, tags) for fixed, tags in new["points"]]
         picked = sorted({point.tags["of"] for point in points}, key=int)
         console.print(
             f"[bold]{space.name}[/]: trials {', '.join(picked)} again on fresh seeds, "
@@ -65,9 +66,15 @@ def conduct(
             highlight=False,
         )
         remote = chosen.remote / folder.name / FOLDER if chosen.remote else None
-        done = drive(Drive(space, run, chosen, console, ledger, client, every, remote))
+        needed = not Ledger(folder / FOLDER, new, found.lock).finished  # a look, and no more
+        machine = machines.ready(space, run, chosen, settings["fixed"], storage, console)
+        with machine if needed else contextlib.nullcontext() as ready:
+            ledger = ledgers.attach(folder / FOLDER, new)
+            what = Drive(space, run, chosen, console, ledger, client, every, ready, remote)
+            done = drive(what)
         console.print(table(ledger, found))
-        following = summary.next_commands(space, found, storage)
+        summary.show_failed(space, ledger, console)
+        following = summary.next_commands(found, storage)
         console.print(following, highlight=False, soft_wrap=True)
         return done.exit_code(console)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from typing import Any
 
 import ray
@@ -22,6 +23,8 @@ QUIET = {
     "RAY_worker_niceness": "0",  # by default whatever else runs pushes trials aside
 }
 
+KNOCK = 5.0  # seconds in which a cluster must answer
+
 
 def connect(address: str | None) -> None:
     """Start Ray on this machine, or join a running cluster; quietly, without a dashboard.
@@ -30,6 +33,8 @@ def connect(address: str | None) -> None:
     shared machine costs up to 100 times the work. Raises UserError where the cluster does not
     answer, or not without its token.
     """
+    if address:
+        _knock(address)
     os.environ.update(QUIET)
     workers = {**QUIET, "OMP_WAIT_POLICY": "PASSIVE"}
     local: dict[str, Any] = {} if address else {"include_dashboard": False}
@@ -49,11 +54,30 @@ def connect(address: str | None) -> None:
                 f"the Ray cluster at --address {address} asks for a token\n"
                 "put its token into ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
             ) from error
-        raise UserError(
-            f"no Ray cluster answers at --address {address}: {error}\n"
-            "leave --address out to run on this machine alone"
-        ) from error
+        raise _silent(address, error) from error
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+
+
+def _knock(address: str) -> None:
+    # Ray waits four minutes for a machine that is not there, and talks of it in C++.
+    if address.startswith("ray://"):
+        raise UserError(
+            f"--address {address}: a search cannot be driven through Ray's client\n"
+            "run it on a machine of the cluster with --address auto, or give HOST:6379"
+        )
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
+        except (OSError, OverflowError) as error:
+            raise _silent(address, error) from error
+
+
+def _silent(address: str | None, error: Exception) -> UserError:
+    return UserError(
+        f"no Ray cluster answers at --address {address}: {error}\n"
+        "leave --address out to run on this machine alone"
+    )
 
 
 def exposed(address: str) -> str:

@@ -1,18 +1,16 @@
-"""Drives the trials of a ledger to their outcomes: study, tracker and Ray, up and down again."""
+"""Drives the trials of a ledger to their outcomes: study and tracker, up and down again."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import ray
 from rich.console import Console
 
-from cluster import connection, opening, packing, search, sight, teachers, tracking
+from cluster import opening, search, tracking
 from cluster.attempts import Attempts
-from cluster.capacity import capacity
 from cluster.copies import Copies
 from cluster.ledger import Ledger, write_settings
 from cluster.plan import Point
@@ -27,7 +25,7 @@ from trainables.trainable import Settings
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-INTERRUPTED, BEHIND = 130, 3
+FRUITLESS, BEHIND, INTERRUPTED = 1, 3, 130
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,22 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """What Ray's machines are ready for: what workers are told, and what a trial gets.
+
+    Until a search is begun, `worker.folder` is the storage.
+    """
+
+    worker: Settings
+    resources: search.Resources
+
+
+@dataclass(frozen=True)
 class Drive:
-    """What is to be driven, and with what; `remote` is where the ledger's copy is, if anywhere."""
+    """What is to be driven, and with what; `remote` is where the ledger's copy is, if anywhere.
+
+    `ready` is needed where trials are left to run.
+    """
 
     space: SearchSpace[Any]
     run: Run
@@ -63,6 +75,7 @@ class Drive:
     ledger: Ledger
     client: MlflowClient
     points: Sequence[Point]
+    ready: Ready | None
     remote: Place | None = None
 
 
@@ -72,6 +85,7 @@ class Driven:
 
     done: bool
     late: bool
+    scored: bool
     infeasible: int
     trouble: str | None
 
@@ -86,7 +100,9 @@ class Driven:
             console.print(f"{again}: the same command with --resume goes on", style="yellow")
             if not self.late:
                 return INTERRUPTED
-        return BEHIND if self.trouble else 0
+        if self.trouble:
+            return BEHIND
+        return FRUITLESS if self.done and not self.scored else 0
 
 
 def drive(what: Drive) -> Driven:
@@ -105,52 +121,27 @@ def drive(what: Drive) -> Driven:
     done = ledger.finished
     try:
         if not done:
-            connection.connect(chosen.address)
             done = _run(what, attempts, tracker, copies)
     finally:
         # On a full disk MLflow has no room either, and none comes by waiting; and what another
         # driver has now is no longer ours to write.
         patience = 0.0 if attempts.broken else tracking.PATIENCE
         troubles = [tracker.close(done, patience), copies.close() if copies else None]
-        if ray.is_initialized():
-            ray.shutdown()
     trouble = "\n".join(filter(None, troubles)) or None
-    return Driven(done, attempts.late, study.infeasible, trouble)
+    return Driven(done, attempts.late, bool(ledger.kept), study.infeasible, trouble)
 
 
 def _run(
     what: Drive, attempts: Attempts, tracker: tracking.Tracker, copies: Copies | None
 ) -> bool:
+    assert what.ready is not None
     run, folder = what.run, what.ledger.folder.resolve()
-    address = what.chosen.address
-    if address and (note := connection.exposed(address)):
-        what.console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    sight.check(folder, what.remote)
-    lesson = (what.remote or Place(folder.as_uri())) / "teacher"
-    if run.teacher:
-        teachers.lend(run.teacher, lesson)
     if what.remote:  # a worker's own disk; what it saves there it copies
         folder = run.cache.resolve() / "attempts" / what.ledger.id / folder.name
-    worker = Settings(
-        space=what.space.file or what.space.name,
-        folder=folder,
-        cache=run.cache.resolve(),
-        reports=run.reports,
-        data=run.data,
-        source=run.source,
-        weights=run.weights,
-        teacher=run.teacher,
-        lesson=lesson,
-        threads=max(1, int(what.space.resources.get("cpu", 1))),
-        remote=what.remote / "attempts" if what.remote else None,
-    )
+    remote = what.remote / "attempts" if what.remote else None
+    worker = replace(what.ready.worker, folder=folder, remote=remote)
+    resources = what.ready.resources
     settings = what.ledger.settings
-    gpus = what.chosen.gpus
-    if gpus == "auto":
-        gpus = _measured(what, worker)
-    resources = search.share_out(
-        dict(what.space.resources), gpus, what.chosen.concurrency, bool(address)
-    )
     settings["resources"] = {"cpu": resources.cpus, "gpu": resources.gpus}
     write_settings(what.ledger.folder, settings)
     searched = list(dict.fromkeys(map(field_of, settings["parameters"])))
@@ -168,23 +159,3 @@ def _run(
                 attempts.broken = attempts.broken or copies.lost
 
         return search.run(attempts, worker, resources, settings["scheduler"], every_step)
-
-
-def _measured(what: Drive, worker: Settings) -> float:
-    """Probe the default configuration on a GPU, say what was found, and give the share."""
-    have = capacity(bool(what.chosen.address))
-    cpus = float(what.space.resources.get("cpu", 1)) or 1.0
-    if have.get("GPU"):
-        what.console.print(
-            "--gpus-per-trial auto: measuring a trial, as soon as Ray has a free GPU for it; "
-            f"after {packing.PATIENCE / 60:.0f} minutes without one the search ends",
-            highlight=False,
-            soft_wrap=True,
-        )
-    gpus, load = packing.fraction(worker, what.ledger.settings["fixed"], have, cpus)
-    what.console.print(
-        f"a trial takes {load.peak / 2**30:.2f} of {load.free / 2**30:.2f} GiB and keeps the GPU "
-        f"busy {load.busy:.0%} of the time: {1 / gpus:.0f} trials share it",
-        highlight=False,
-    )
-    return gpus

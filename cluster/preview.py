@@ -16,6 +16,7 @@ from cluster.points import distributions, parameters
 from cluster.progress import duration, number
 from cluster.scheduler import REDUCTION, rungs
 from searchspaces import SearchSpace, configure
+from trainables.data.parquet import DataMissing
 from trainables.errors import UserError
 from trainables.run import Run, seed_everything
 
@@ -33,24 +34,48 @@ def show(
     console: Console,
 ) -> None:
     """Print model, space, plan and cost; needs neither data nor weights nor network."""
-    missing = ""
+    lacking, data = missing(space, fixed, run)
+    try:
+        per_report, probed = probe(space, fixed, run)
+    except UserError:
+        if not lacking or run.source == "made-up":
+            raise
+        run.source = "made-up"
+        per_report, probed = probe(space, fixed, run)
+    show_model(probed, console)
+    show_space(space, fixed, console)
+    show_plan(space, trials, run.reports, scheduler, console)
+    if run.source == "made-up":
+        what = "data missing " if data else ""
+        console.print(f"cost unknown: {what}({lacking})", highlight=False, soft_wrap=True)
+    else:
+        likely = expected_reports(space, trials, run.reports, scheduler)
+        show_cost(per_report, likely, trials, console)
+        if lacking:
+            console.print(
+                f"not here, and a search that cannot fetch it is refused: {lacking}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    if owed := probed.facts.get("teacher_reports"):
+        console.print(f"besides: a model to learn from, {owed:.0f} reports, once per machine")
+
+
+def missing(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[str, bool]:
+    """Say in a line what a search would miss here, and whether it is the data.
+
+    Downloads nothing. Where data are missing `run` is given made-up ones.
+    """
     run.download = False
     try:
         if space.prepare:
             space.prepare(configure(space, fixed), run)
     except UserError as error:
-        missing, run.source = str(error).splitlines()[0], "made-up"
-    per_report, probed = probe(space, fixed, run)
-    show_model(probed, console)
-    show_space(space, fixed, console)
-    show_plan(space, trials, run.reports, scheduler, console)
-    if missing:
-        console.print(f"cost unknown: data missing ({missing})", highlight=False, soft_wrap=True)
-    else:
-        likely = expected_reports(space, trials, run.reports, scheduler)
-        show_cost(per_report, likely, trials, console)
-    if owed := probed.facts.get("teacher_reports"):
-        console.print(f"besides: a model to learn from, {owed:.0f} reports, once per machine")
+        data = isinstance(error, DataMissing)
+        if data:
+            run.source = "made-up"
+        return str(error).splitlines()[0], data
+    return "", False
 
 
 def show_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Console) -> None:
@@ -82,10 +107,10 @@ def show_plan(
 ) -> None:
     """Print trials x rungs x reports, and how many reports early stopping is likely to leave."""
     console.print(f"plan: {trials} trials of {reports} reports = {trials * reports} at the most")
-    if scheduler == "asha":
-        steps = rungs(reports, min(space.grace, reports))
+    steps = rungs(reports, min(space.grace, reports)) if scheduler == "asha" else []
+    if steps:
         console.print(
-            f"ASHA compares at reports {', '.join(map(str, steps)) or 'none'}; about "
+            f"ASHA compares at reports {', '.join(map(str, steps))}; about "
             f"1 in {REDUCTION} goes on: {expected_reports(space, trials, reports, scheduler)} "
             "reports likely"
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +16,7 @@ from rich.table import Table
 
 from cluster.attempts import Attempts
 from cluster.story import Story
+from searchspaces import SearchSpace
 
 REFRESH = 0.5
 """Seconds between two drawings."""
@@ -34,6 +37,14 @@ def duration(seconds: float) -> str:
 def number(value: object) -> str:
     """Write a hyperparameter or score in four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def cause(story: Story, space: SearchSpace[Any]) -> str:
+    """Give the last words of a failed trial's traceback, and the line of the space's own file."""
+    text: str = story.errors[-1]["error"].strip()
+    file = Path(space.file).name if space.file else f"{space.name}.py"
+    frames = re.findall(rf'File "(?:.*/)?{re.escape(file)}", line (\d+)', text)
+    return text.splitlines()[-1] + (f" ({file}:{frames[-1]})" if frames else "")
 
 
 class Screen:
@@ -124,7 +135,10 @@ class Screen:
     def _line(self, story: Story) -> str:
         best = self.attempts.ledger.best(story)
         score = f"{self.attempts.ledger.metric} {number(best[0])}" if best else "no score"
-        return (
+        line = (
             f"trial {story.trial:03d} {story.outcome:8s} {score} after {story.done} reports, "
             f"{duration(story.seconds)}: {self._settings(story)}"
         )
+        if story.outcome == "failed":
+            line += f"\n  {cause(story, self.attempts.study.space)}"
+        return line

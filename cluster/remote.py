@@ -53,8 +53,10 @@ def read(file: Path) -> dict[str, Any]:
     """Read a cluster file; raises UserError for one that Ray could not start."""
     import yaml
 
+    if not file.is_file():
+        raise UserError(f"--cluster {file}: there is no such file")
     if find_spec("ray.autoscaler") is None or find_spec("aiohttp_cors") is None:
-        raise UserError("--cluster needs Ray's launcher\ninstall this package with [cluster]")
+        raise UserError("--cluster needs Ray's launcher: pip install '.[cluster]'")
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,23 @@ from rich.table import Table
 from cluster import server
 from cluster.ledger import Ledger
 from cluster.points import field_of
-from cluster.progress import duration, number
+from cluster.progress import cause, duration, number
 from cluster.provenance import without_secrets
+from cluster.story import Story
 from searchspaces import SearchSpace
 
 SHOWN = 5
 
 
-def introduce(space: SearchSpace[Any], ledger: Ledger, console: Console) -> None:
-    """Say what is about to happen."""
-    new = ledger.settings
+def introduce(
+    space: SearchSpace[Any], new: Mapping[str, Any], there: Mapping[int, Story], console: Console
+) -> None:
+    """Say what is about to happen, by the settings of a search and the trials it has already."""
     if new["tags"]["source"] != "real":
         console.print(
             "SYNTHETIC DATA: no number below says anything about real data", style="bold"
         )
-    ended = sum(story.outcome is not None for story in ledger.stories.values())
+    ended = sum(story.outcome is not None for story in there.values())
     already = f", {ended} of them there already" if ended else ""
     console.print(
         f"[bold]{space.name}[/]: {space.question}\n"
@@ -48,15 +51,27 @@ def show(
     """Print the best trials, what went wrong, where everything is, and what to type next."""
     console.print()
     console.print(best_trials(ledger))
-    failed = [story for story in ledger.stories.values() if story.outcome == "failed"]
-    if failed:
-        last = failed[0].errors[-1]["error"].strip().splitlines()[-1]
-        first = f"{len(failed)} failed; the first, trial {failed[0].trial:03d}: {last}"
-        console.print(first, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    show_failed(space, ledger, console)
     if infeasible:
         console.print(f"{infeasible} configurations were refused as infeasible, at no cost")
-    following = next_commands(space, ledger, storage)
+    following = next_commands(ledger, storage)
     console.print(following, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_failed(space: SearchSpace[Any], ledger: Ledger, console: Console) -> None:
+    """Say how many trials failed, why the first did, and where its traceback is."""
+    failed = [story for story in ledger.stories.values() if story.outcome == "failed"]
+    if failed:
+        first = failed[0]
+        told = ledger.folder / "trials" / f"{first.trial:03d}" / "reports.jsonl"
+        console.print(
+            f"{len(failed)} failed; the first, trial {first.trial:03d}: {cause(first, space)}\n"
+            f"its traceback is in {told}",
+            style="yellow",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def best_trials(ledger: Ledger) -> Table | str:
@@ -84,7 +99,7 @@ def best_trials(ledger: Ledger) -> Table | str:
     return table
 
 
-def next_commands(space: SearchSpace[Any], ledger: Ledger, storage: Path) -> str:
+def next_commands(ledger: Ledger, storage: Path) -> str:
     """Say where everything is, and the exact commands that show it."""
     uri = ledger.settings["tracking_uri"]
     own = uri == server.default_uri(storage)
@@ -96,6 +111,6 @@ def next_commands(space: SearchSpace[Any], ledger: Ledger, storage: Path) -> str
         f"MLflow database:        {without_secrets(uri)}",
         "next:",
         *look,
-        f"  python -m reports {space.name}{where}",
+        f"  python -m reports {ledger.folder.name}{where}",
     ]
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from trainables.data.ag_news import AG_NEWS
 from trainables.data.text import TextData, load, truth
 from trainables.logistic import one_against_rest
 from trainables.run import Loop, Predictor, Run, Truth
-from trainables.tasks.features import learn, restored
+from trainables.tasks.features import announce, learn, restored
 
 if TYPE_CHECKING:
     import optuna
@@ -61,8 +61,12 @@ def train(config: Config, run: Run) -> Loop:
 
 def prepare(config: Config, run: Run) -> Truth:
     """Find or fetch the data and the encoder."""
-    encoders.found(config.encoder, made_up=run.source == "made-up", download=run.download)
-    return truth(texts(run))
+    encoder = encoders.found(
+        config.encoder, made_up=run.source == "made-up", download=run.download
+    )
+    data = texts(run)
+    announce(run, data, encoder, ENCODERS)
+    return truth(data)
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:

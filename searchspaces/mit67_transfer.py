@@ -99,7 +99,7 @@ def train(config: Config, run: Run) -> Loop:
 def prepare(config: Config, run: Run) -> Truth:
     """Find the photographs and the pretrained weights before a search begins."""
     data = images(MIT67, run, config.size)
-    if run.download:
+    if run.share == 1:  # not where the data alone are wanted
         network(config, len(data.classes), run)
     return truth(data)
 

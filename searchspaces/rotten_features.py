@@ -18,7 +18,7 @@ from trainables import encoders
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
 from trainables.data.text import TextData, load, truth
 from trainables.run import Loop, Predictor, Run, Truth
-from trainables.tasks.features import learn, restored, support_vectors
+from trainables.tasks.features import announce, learn, restored, support_vectors
 
 if TYPE_CHECKING:
     import optuna
@@ -66,8 +66,12 @@ def train(config: Config, run: Run) -> Loop:
 
 def prepare(config: Config, run: Run) -> Truth:
     """Find or fetch the data and the encoder."""
-    encoders.found(config.encoder, made_up=run.source == "made-up", download=run.download)
-    return truth(texts(run))
+    encoder = encoders.found(
+        config.encoder, made_up=run.source == "made-up", download=run.download
+    )
+    data = texts(run)
+    announce(run, data, encoder, ENCODERS)
+    return truth(data)
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:

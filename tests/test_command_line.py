@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster import ledger as ledgers
+from tests.test_machines import alone
 from tests.test_search import assert_mlflow_has_the_ledger, opened
 from trainables.tune import main
 
@@ -35,8 +36,7 @@ def refused(
             code = exit.code  # type: ignore[assignment]
         said = capsys.readouterr().err
         assert code == 2, said
-        lines = said[said.find("error: ") if said.startswith("usage") else 0 :].splitlines()
-        assert 1 <= len(lines) <= 8, said
+        assert 1 <= len(said.splitlines()) <= 8, said
         assert "Traceback" not in said
         assert not list((tmp_path / "runs").glob("*/search.json"))
         return said
@@ -65,7 +65,10 @@ def refused(
         (["--space", "digits", "--sampler", "grid"], ["is continuous", "--set ", "--sampler qmc"]),
         (["--space", "digits", "--sampler", "magic"], ["'magic'", "tpe"]),
         (["--space", "digits", "--scheduler", "magic"], ["'magic'", "asha"]),
-        (["--space", "digits", "--trials", "0"], ["--trials", "0 is not a number above 0"]),
+        (
+            ["--space", "digits", "--trials", "0"],
+            ["--trials", "0 is not a number above 0", "--help lists the options"],
+        ),
         (["--space", "digits", "--trials", "many"], ["--trials", "'many'"]),
         (["--space", "digits", "--gpus-per-trial", "nan"], ["nan is not a number above 0"]),
         (["--space", "digits", "--time-budget", "soon"], ["'soon' is not a time such as 90s"]),
@@ -81,6 +84,8 @@ def refused(
             ["--space", "digits", "--storage", "README.md/runs"],
             ["cannot be written to", "--storage"],
         ),
+        (["--space", "digits", "--cluster", "no.yaml"], ["--cluster no.yaml: there is no such"]),
+        (["--space", "digits", "--cluster", "no.yaml", "--dry-run"], ["no.yaml: there is no"]),
         ([], ["--space"]),
     ],
     ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else "",
@@ -152,10 +157,11 @@ def test_a_search_that_is_there_or_differs_or_is_running(
 ) -> None:
     """One search begun and cut short before its first trial; then what may not be done with it."""
 
-    def cut(**_: object) -> None:
+    def cut(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ray.init", cut)
+    alone(monkeypatch)
+    monkeypatch.setattr("cluster.search.run", cut)
     path = str(space_file(CONTINUOUS))
     words = ["--space", path, "--storage", str(tmp_path / "runs")]
 
@@ -165,7 +171,9 @@ def test_a_search_that_is_there_or_differs_or_is_running(
         assert "Traceback" not in said.err
         return code, said.err + said.out
 
-    assert run("--resume")[0] == 130  # nothing there: begun
+    code, said = run("--resume")
+    assert code == 130  # nothing there: begun
+    assert f"nothing to resume in {tmp_path}/runs: starting {tmp_path}/runs/toy\n" in said
     code, said = run()
     assert code == 2
     assert "--resume" in said
@@ -176,6 +184,10 @@ def test_a_search_that_is_there_or_differs_or_is_running(
         assert line in said
     assert run("--fresh")[0] == 130
     assert (tmp_path / "runs" / "toy-2" / "search.json").exists()
+
+    code, said = run("--resume")
+    assert code == 130
+    assert f"going on with {tmp_path}/runs/toy-2\n" in said
 
     held = ledgers.reopen(tmp_path / "runs" / "toy-2")
     code, said = run("--resume")
@@ -198,6 +210,19 @@ def test_a_legal_value_outside_the_searched_range_is_a_note(
     assert main([*words, "--set", "learning_rate=0.2"]) == 0
     assert "outside" not in capsys.readouterr().out
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_for_a_cluster_says_where_it_would_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.remote.find_spec", lambda _: True)
+    file = tmp_path / "mine.yaml"
+    file.write_text("cluster_name: far\nprovider: {type: aws}\n")
+    words = ["--space", "digits", "--dry-run", "--storage", str(tmp_path / "runs")]
+    assert main([*words, "--cluster", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert f"would run on the cluster far of {file}" in said
+    assert "parameters" in said
 
 
 @pytest.mark.fault

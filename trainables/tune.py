@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from rich.console import Console
 
@@ -24,9 +24,17 @@ from trainables.run import Run, data_folder, default_cache, default_device
 INTERRUPTED, BAD_INPUT = 130, 2
 
 
+class Parser(argparse.ArgumentParser):
+    """Refuses in a line, which thirty options would push out of sight."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        self.exit(BAD_INPUT, f"error: {message}\n--help lists the options\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    p = argparse.ArgumentParser(
+    p = Parser(
         prog="python -m trainables.tune",
         description="Search the hyperparameters of a space on Ray, and log everything in MLflow.",
         allow_abbrev=False,  # `remote.translated` knows the whole words
@@ -136,11 +144,20 @@ def command(options: argparse.Namespace, console: Console) -> int:
     warn_outside(space, fixed, console)
     if options.teacher:
         fixed = taught(space, fixed)
-    if options.cluster and not options.dry_run:
+    if options.cluster:
         if options.address:
             raise UserError("--cluster starts Ray elsewhere, --address names one: give either")
-        answer = input if sys.stdin.isatty() else None
-        return remote.conduct(options.cluster, options.words, answer)
+        if not options.dry_run:
+            answer = input if sys.stdin.isatty() else None
+            return remote.conduct(options.cluster, options.words, answer)
+        config = remote.read(options.cluster)
+        remote.translated(options.words, config, options.cluster)
+        console.print(
+            f"a search would run on the cluster {config.get('cluster_name', '')} of "
+            f"{options.cluster}; what follows is looked up on this machine",
+            highlight=False,
+            soft_wrap=True,
+        )
     address = options.address or os.environ.get("RAY_ADDRESS")
     if address:
         remote.check(

@@ -20,7 +20,7 @@ from cluster import copies, drive, heartbeat, search, sight
 from cluster import ledger as ledgers
 from cluster.attempts import Attempts
 from cluster.copies import Copies
-from cluster.drive import Choices, Drive
+from cluster.drive import Choices, Drive, Ready
 from cluster.ledger import Ledger
 from cluster.search import Resources, kind
 from cluster.study import Study
@@ -29,7 +29,7 @@ from trainables import mirror
 from trainables.errors import UserError
 from trainables.place import Place, put
 from trainables.run import Run
-from trainables.trainable import owner_of
+from trainables.trainable import Settings, owner_of
 
 
 @pytest.fixture(scope="module")
@@ -286,14 +286,17 @@ def test_a_driver_that_has_lost_its_search_ends_it(
         raise attempts.broken or AssertionError
 
     monkeypatch.setattr(search, "run", run)
-    monkeypatch.setattr(search, "share_out", lambda *_: Resources(1.0, 0.0, None, False))
-    monkeypatch.setattr(sight, "check", lambda *_: None)
     first._due = math.inf
     ledger = first.ledger
     ledger.settings["parameters"], ledger.settings["scheduler"] = {}, "none"
     attempts = Attempts(ledger, open_study(ledger, space), 4)
     unused: Any = SimpleNamespace(behind="")
-    what = Drive(space, Run(1), Choices(), Console(quiet=True), ledger, unused, [], remote / "toy")
+    ready = Ready(
+        Settings("toy", ledger.folder, ledger.folder, 4), Resources(1.0, 0.0, None, False)
+    )
+    what = Drive(
+        space, Run(1), Choices(), Console(quiet=True), ledger, unused, [], ready, remote / "toy"
+    )
     with pytest.raises(UserError, match=r"another driver, process(.|\n)*--resume"):
         drive._run(what, attempts, unused, first)
 

@@ -47,6 +47,13 @@ def attempts(
     return Attempts(ledger, open_study(ledger, space), 4)
 
 
+TRACEBACK = """Traceback (most recent call last):
+  File "/somewhere/tests/spaces/trivial.py", line 5, in train
+  File "/somewhere/tests/spaces/trivial.py", line 7, in inner
+  File "/somewhere/torch/module.py", line 9, in forward
+RuntimeError: on purpose"""
+
+
 def hear(attempts: Attempts, trial: int, *losses: float) -> None:
     history = [
         {"report": n, "seconds": 61.0 * n, "metrics": {"loss": loss}}
@@ -73,12 +80,12 @@ def test_without_a_terminal_every_trial_is_one_line_once(
         screen.update()
         screen.update()
         for _ in range(3):
-            attempts.failed(2, "failed", "on purpose")
+            attempts.failed(2, "failed", TRACEBACK)
     lines = out.getvalue().splitlines()
     width = attempts.ledger.stories[1].config["width"]
     assert lines[0] == f"trial 001 stopped  loss 0.25 after 2 reports, 2 min 02 s: width={width}"
     assert lines[1].startswith("trial 002 failed   no score after 0 reports")
-    assert len(lines) == 2
+    assert lines[2:] == ["  RuntimeError: on purpose (trivial.py:7)"]
 
 
 def test_on_a_terminal_a_table_shows_counts_best_speed_and_trouble(attempts: Attempts) -> None:

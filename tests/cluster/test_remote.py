@@ -55,7 +55,7 @@ def test_a_name_is_no_login(uri: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [(None, "cannot be read"), ("a: [", "cannot be read"), ("- 1", "no provider")],
+    [(None, "there is no such file"), ("a: [", "cannot be read"), ("- 1", "no provider")],
 )
 def test_a_cluster_file_that_is_none_is_refused(
     tmp_path: Path, text: str | None, says: str

@@ -15,6 +15,7 @@ from searchspaces import configure, load, trained
 from trainables import checkpoint
 from trainables.models.backbones import backbone
 from trainables.train import main
+from trainables.tune import main as tune
 
 COLOURS = {"garden": (40, 160, 50), "salle à manger": (180, 60, 40), "workshop": (60, 60, 190)}
 SMALL = ("backbone=shufflenet_v2_x0_5", "size=32", "shift=2", "learning_rate=0.003")
@@ -107,3 +108,17 @@ def test_a_classifier_begins_where_the_autoencoder_ended(folder: Path) -> None:
     before = autoencoder[1]["parts"]["model"]["1.0.weight"]
     after = trained[1]["parts"]["model"]["1.0.0.0.weight"]
     assert torch.allclose(before, after, atol=1e-6)
+
+
+def test_a_dry_run_says_that_weights_are_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "empty").mkdir()
+    values = [word for value in SMALL for word in ("--set", value)]
+    places = ["--data-dir", str(folder / "mine"), "--weights-dir", str(folder / "empty")]
+    words = ["--space", "mit67_transfer", "--dry-run", "--storage", str(folder / "runs")]
+    assert tune([*words, *places, *values]) == 0
+    said = capsys.readouterr().out
+    assert "cost: " in said
+    assert "a search that cannot fetch it is refused: " in said
+    assert str(folder / "empty") in said

@@ -52,6 +52,8 @@ def load(folder: Path | None, cache: Path, kind: str, *, download: bool = True) 
         return parted(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    except UserError as error:
+        raise UserError(f"dante: {path}: {error}\n{_ways_out()}") from error
 
 
 def parted(text: str) -> Text:

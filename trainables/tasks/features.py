@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,8 @@ from torch import nn
 
 from trainables import checkpoint, encoders
 from trainables.data.text import TextData
-from trainables.embeddings import embeddings, encoded, key
+from trainables.embeddings import embeddings, encoded, key, place
+from trainables.encoders import Encoder
 from trainables.errors import UserError
 from trainables.maps import show_maps
 from trainables.run import Loop, Metrics, Predictor, Run
@@ -77,6 +79,21 @@ def learn(config: Settings, run: Run, data: TextData, solve: Solver) -> Loop:
             for split in ("train", "validation")
             for name, value in scores(split, head, vectors[split], labels[split]).items()
         }
+
+
+def announce(run: Run, data: TextData, encoder: Encoder, searched: Sequence[str]) -> None:
+    """Say which encoders are not at hand, and what is to be done once before anything is seen."""
+    if not run.download or run.source != "real":
+        return
+    if absent := [name for name in searched if encoders.lacking(name)]:
+        print(
+            f"not at hand, and left out by a search: {', '.join(absent)}\n"
+            "give one with --set encoder=FOLDER",
+            file=sys.stderr,
+        )
+    if not place(run, data, encoder).is_dir():
+        count = sum(len(part) for part in data.parts.values())
+        print(f"embedding {count:,} texts with {encoder.name}, once per machine", file=sys.stderr)
 
 
 def scaled(vectors: np.ndarray, scaling: str) -> np.ndarray:

@@ -60,6 +60,10 @@ def test_a_folder_without_it_is_told_what_to_hold(tmp_path: Path) -> None:
     (tmp_path / "inferno.txt").write_bytes(b"pi\xf9\n" * 50)
     with pytest.raises(UserError, match="UTF-8"):
         dante.load(tmp_path, tmp_path, "real")
+    (tmp_path / "inferno.txt").rename(tmp_path / "notes.txt")
+    (tmp_path / "notes.txt").write_text("buy milk")
+    with pytest.raises(UserError, match=r"notes\.txt: a text of 8 char[\s\S]*dante/inferno\.txt"):
+        dante.load(tmp_path, tmp_path, "real")
 
 
 def fetched(text: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 from sklearn.svm import LinearSVC
 
-from trainables import maps
+from trainables import encoders, maps
 from trainables.data.ag_news import AG_NEWS
 from trainables.data.text import load
+from trainables.embeddings import place
+from trainables.encoders import Encoder
 from trainables.run import Run
-from trainables.tasks.features import fill, probabilities, support_vectors
+from trainables.tasks.features import announce, fill, probabilities, support_vectors
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,23 @@ def test_standardising_is_part_of_the_weights(classes: int, scaling: str) -> Non
     if classes == 2:
         odds = 1 / (1 + np.exp(-fitted.decision_function(seen)))
         np.testing.assert_allclose(given[:, 1], odds, atol=1e-4)
+
+
+def test_what_is_not_at_hand_and_what_takes_long_is_told_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(encoders, "lacking", lambda name: "away" if name == "far" else None)
+    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="made-up")
+    tiny = Encoder("tiny", None)
+    count = sum(len(part) for part in data.parts.values())
+    announce(Run(reports=1, cache=tmp_path), data, tiny, ("tiny", "far"))
+    said = capsys.readouterr().err
+    assert "left out by a search: far\ngive one with --set encoder=FOLDER\n" in said
+    assert f"embedding {count:,} texts with tiny, once per machine" in said
+    announce(Run(reports=1, cache=tmp_path, download=False), data, tiny, ("far",))
+    place(Run(reports=1, cache=tmp_path), data, tiny).mkdir(parents=True)
+    announce(Run(reports=1, cache=tmp_path), data, tiny, ("tiny",))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_map_is_drawn_once_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,99 @@
+"""Has Ray up and asks its machines for all that a search needs, before the search is begun.
+
+What is refused here leaves nothing behind: no folder, and no run in MLflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from rich.console import Console
+
+from cluster import connection, packing, search, sight, teachers
+from cluster.capacity import capacity
+from cluster.drive import Choices, Ready
+from searchspaces import SearchSpace
+from trainables.place import Place
+from trainables.run import Run
+from trainables.trainable import Settings
+
+
+@contextmanager
+def ready(
+    space: SearchSpace[Any],
+    run: Run,
+    chosen: Choices,
+    fixed: Mapping[str, Any],
+    storage: Path,
+    console: Console,
+) -> Iterator[Ready]:
+    """Have Ray up inside the context, on machines that can do what is asked; else UserError."""
+    try:
+        connection.connect(chosen.address)
+        yield _asked(space, run, chosen, fixed, storage.resolve(), console)
+    finally:
+        if ray.is_initialized():
+            ray.shutdown()
+
+
+def _asked(
+    space: SearchSpace[Any],
+    run: Run,
+    chosen: Choices,
+    fixed: Mapping[str, Any],
+    storage: Path,
+    console: Console,
+) -> Ready:
+    if chosen.address and (note := connection.exposed(chosen.address)):
+        console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    sight.check(storage, chosen.remote)
+    lesson = (chosen.remote or Place(storage.as_uri())) / "teachers"
+    if run.teacher:
+        teachers.lend(run.teacher, lesson)
+    worker = Settings(
+        space=space.file or space.name,
+        folder=storage,
+        cache=run.cache.resolve(),
+        reports=run.reports,
+        data=run.data,
+        source=run.source,
+        weights=run.weights,
+        teacher=run.teacher,
+        taught_from=lesson,
+        threads=max(1, int(space.resources.get("cpu", 1))),
+    )
+    joined = bool(chosen.address)
+    wanted = dict(space.resources)
+    gpus = chosen.gpus
+    if gpus == "auto":
+        gpus = _measured(worker, fixed, wanted, joined, console)
+    return Ready(worker, search.share_out(wanted, gpus, chosen.concurrency, joined))
+
+
+def _measured(
+    worker: Settings,
+    fixed: Mapping[str, Any],
+    wanted: Mapping[str, float],
+    joined: bool,
+    console: Console,
+) -> float:
+    """Probe the default configuration on a GPU, say what was found, and give the share."""
+    have = capacity(joined)
+    if have.get("GPU"):
+        console.print(
+            "--gpus-per-trial auto: measuring a trial, as soon as Ray has a free GPU for it; "
+            f"after {packing.PATIENCE / 60:.0f} minutes without one the search ends",
+            highlight=False,
+            soft_wrap=True,
+        )
+    gpus, load = packing.fraction(worker, fixed, have, float(wanted.get("cpu", 1)) or 1.0)
+    console.print(
+        f"a trial takes {load.peak / 2**30:.2f} of {load.free / 2**30:.2f} GiB and keeps the GPU "
+        f"busy {load.busy:.0%} of the time: {1 / gpus:.0f} trials share it",
+        highlight=False,
+    )
+    return gpus
