@@ -51,6 +51,7 @@ def opened_quietly(folder: Path) -> dict[int, Any]:
     return {story.trial: story for story in found if story is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_workers_and_the_drivers_disk_are_lost_and_the_numbers_are_the_same(
     start: Callable[..., Any],
