@@ -1,5 +1,6 @@
 """Bad input: a message of a few lines that names the value and the way out, and exit code 2."""
 
+import errno
 import socket
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster import campaign
 from cluster import ledger as ledgers
 from tests.test_machines import alone
 from tests.test_search import assert_mlflow_has_the_ledger, opened
@@ -223,6 +225,22 @@ def test_a_dry_run_for_a_cluster_says_where_it_would_be(
     said = capsys.readouterr().out
     assert f"would run on the cluster far of {file}" in said
     assert "parameters" in said
+
+
+def test_a_disk_that_is_full_at_the_start_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/toy/search.json.part")
+
+    monkeypatch.setattr(campaign, "conduct", full)
+    words = ["--space", "digits", "--storage", str(tmp_path / "runs")]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device: 'runs/toy/search.json.part'" in said
+    assert "--resume" in said
+    with pytest.raises(OSError, match="No space"):
+        main([*words, "--debug"])
 
 
 @pytest.mark.fault

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import os
 import re
@@ -22,6 +23,7 @@ from trainables.errors import UserError
 from trainables.run import Run, data_folder, default_cache, default_device
 
 INTERRUPTED, BAD_INPUT = 130, 2
+ROOM = "make room there, then give the same command with --resume: nothing is lost"
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,6 +121,12 @@ def main(arguments: list[str] | None = None) -> int:
         Console(stderr=True, markup=False, highlight=False).print(
             str(error), style="red", soft_wrap=True
         )
+        return BAD_INPUT
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        if options.debug or not full:
+            raise
+        print(f"the search cannot write: {error}\n{ROOM}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("\ninterrupted; the same command with --resume goes on", file=sys.stderr)
