@@ -32,46 +32,35 @@ def ready(
     console: Console,
 ) -> Iterator[Ready]:
     """Have Ray up inside the context, on machines that can do what is asked; else UserError."""
+    storage, joined = storage.resolve(), bool(chosen.address)
     try:
         connection.connect(chosen.address)
-        yield _asked(space, run, chosen, fixed, storage.resolve(), console)
+        if chosen.address and (note := connection.exposed(chosen.address)):
+            console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        sight.check(storage, chosen.remote)
+        lesson = (chosen.remote or Place(storage.as_uri())) / "teachers"
+        if run.teacher:
+            teachers.lend(run.teacher, lesson)
+        worker = Settings(
+            space=space.file or space.name,
+            folder=storage,
+            cache=run.cache.resolve(),
+            reports=run.reports,
+            data=run.data,
+            source=run.source,
+            weights=run.weights,
+            teacher=run.teacher,
+            taught_from=lesson,
+            threads=max(1, int(space.resources.get("cpu", 1))),
+        )
+        wanted = dict(space.resources)
+        gpus = chosen.gpus
+        if gpus == "auto":
+            gpus = _measured(worker, fixed, wanted, joined, console)
+        yield Ready(worker, search.share_out(wanted, gpus, chosen.concurrency, joined))
     finally:
         if ray.is_initialized():
             ray.shutdown()
-
-
-def _asked(
-    space: SearchSpace[Any],
-    run: Run,
-    chosen: Choices,
-    fixed: Mapping[str, Any],
-    storage: Path,
-    console: Console,
-) -> Ready:
-    if chosen.address and (note := connection.exposed(chosen.address)):
-        console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    sight.check(storage, chosen.remote)
-    lesson = (chosen.remote or Place(storage.as_uri())) / "teachers"
-    if run.teacher:
-        teachers.lend(run.teacher, lesson)
-    worker = Settings(
-        space=space.file or space.name,
-        folder=storage,
-        cache=run.cache.resolve(),
-        reports=run.reports,
-        data=run.data,
-        source=run.source,
-        weights=run.weights,
-        teacher=run.teacher,
-        taught_from=lesson,
-        threads=max(1, int(space.resources.get("cpu", 1))),
-    )
-    joined = bool(chosen.address)
-    wanted = dict(space.resources)
-    gpus = chosen.gpus
-    if gpus == "auto":
-        gpus = _measured(worker, fixed, wanted, joined, console)
-    return Ready(worker, search.share_out(wanted, gpus, chosen.concurrency, joined))
 
 
 def _measured(

@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -14,8 +14,8 @@ import torch
 
 from searchspaces import load
 from trainables.errors import UserError
-from trainables.run import Run, seed_everything
-from trainables.trainable import Settings, taught_by
+from trainables.run import seed_everything
+from trainables.trainable import Settings, run_of
 
 HEADROOM = 0.9  # of the free memory: what a probe did not see must fit as well
 CONTEXT = 600 * 2**20  # bytes that CUDA takes per process, beside PyTorch's allocator
@@ -94,18 +94,8 @@ def measured(settings: Settings, values: Mapping[str, Any]) -> Load:
 
     space = load(settings.space)
     torch.set_num_threads(settings.threads)
-    run = Run(
-        reports=max(2, settings.reports),
-        metric=space.metric,
-        mode=space.mode,
-        device=torch.device("cuda"),
-        data=settings.data,
-        cache=settings.cache,
-        source=settings.source,
-        weights=settings.weights,
-        teacher=taught_by(settings),
-        share=SHARE,
-    )
+    run = run_of(settings, space, torch.device("cuda"))
+    run = replace(run, reports=max(2, settings.reports), share=SHARE)
     seed_everything(0)
     torch.cuda.init()
     free, _ = torch.cuda.mem_get_info()

@@ -15,7 +15,7 @@ import shutil
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -143,18 +143,8 @@ class Trial(tune.Trainable):
             raise BlindError(f"{platform.node()} does not see the storage {settings.folder}")
         else:
             _go_on_from_earlier(folder, config["attempt"])
-        self.run = Run(
-            reports=settings.reports,
-            metric=self.space.metric,
-            mode=self.space.mode,
-            device=torch.device("cuda" if _gpus() else "cpu"),
-            data=settings.data,
-            cache=settings.cache,
-            source=settings.source,
-            weights=settings.weights,
-            teacher=taught_by(settings),
-            folder=folder,
-        )
+        device = torch.device("cuda" if _gpus() else "cpu")
+        self.run = replace(run_of(settings, self.space, device), folder=folder)
         self.loop = self.space.train(self.space.config(**config["values"]), self.run)
         return self.loop, self.run
 
@@ -180,6 +170,21 @@ class Trial(tune.Trainable):
 def owner_of(values: Mapping[str, Any]) -> str:
     """Say whose copy it is: a trial that was forgotten may come back with other values."""
     return json.dumps(dict(values), sort_keys=True)
+
+
+def run_of(settings: Settings, space: SearchSpace[Any], device: torch.device) -> Run:
+    """Give what a task sees of the outside world on this machine, without a folder of its own."""
+    return Run(
+        reports=settings.reports,
+        metric=space.metric,
+        mode=space.mode,
+        device=device,
+        data=settings.data,
+        cache=settings.cache,
+        source=settings.source,
+        weights=settings.weights,
+        teacher=taught_by(settings),
+    )
 
 
 def taught_by(settings: Settings) -> Path | None:

@@ -187,5 +187,6 @@ def _metric(entry: Entry) -> str:
 
 
 def _value_text(value: object, metric: str) -> str:
-    known = isinstance(value, int | float) and finite(value)
-    return score_text(value, metric) if known else str(value or "")  # type: ignore[arg-type]
+    if isinstance(value, int | float) and finite(value):
+        return score_text(value, metric)
+    return str(value or "")

@@ -32,9 +32,10 @@ def test_of_two_drivers_that_begin_at_once_one_is_refused(tmp_path: Path) -> Non
     """Both have looked, and found nothing there."""
     settings = {"metric": "loss", "mode": "min"}
     opening.begin(tmp_path, "toy", settings, Truth(), None)
-    for going in (None, "resume"):
+    second: tuple[opening.Going, ...] = (None, "resume")
+    for going in second:
         with pytest.raises(UserError, match="another process has just begun the search in"):
-            opening.begin(tmp_path, "toy", settings, Truth(), going)  # type: ignore[arg-type]
+            opening.begin(tmp_path, "toy", settings, Truth(), going)
     beside = opening.begin(tmp_path, "toy", settings, Truth(), "fresh")
     assert beside.folder.name == "toy-2"
 
