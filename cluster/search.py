@@ -248,7 +248,7 @@ def kind(text: str) -> Trouble:
     words = said(text).lower()
     if re.search(r"outofmemoryerror|out of memory|low on memory|memoryerror", words):
         return "memory"
-    if re.search(r"trainable\.preemptederror:|mirror\.remoteerror:|the actor never ran", words):
+    if re.search(r"errors\.preemptederror:|mirror\.remoteerror:|the actor never ran", words):
         return "lost"
     gone = "preempted|node (was|has|died)|is temporarily unavailable"
     if words.startswith("the actor") and re.search(gone, words):

@@ -64,7 +64,9 @@ def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, torch.Tensor] = {}
     encoded = _encode(tree, "", tensors, {})
-    name = f"state-{manifest['report']}.safetensors"
+    # Never the name of one that a manifest may name: of a report, there may be several midway.
+    names = (f"state-{manifest['report']}{twin}.safetensors" for twin in ("", "-2", "-3"))
+    name = next(name for name in names if not (folder / name).exists())
     save_file(tensors, folder / f"{name}.part")
     (folder / f"{name}.part").replace(folder / name)
     text = json.dumps({**manifest, "file": name, "tree": encoded})

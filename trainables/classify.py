@@ -104,7 +104,7 @@ def classify(
     )
     order = torch.Generator().manual_seed(recipe.seed)
     draws = torch.Generator(device).manual_seed(recipe.seed + 1)
-    owed = run.resume(model=model, optimizer=updates, order=order, draws=draws)
+    run.resume(model=model, optimizer=updates, order=order, draws=draws)
     # Predictions are made without it: their last batch has another size.
     forward = torch.compile(model) if recipe.compile else model
     batch_size = min(recipe.batch_size, len(train))
@@ -160,9 +160,9 @@ def classify(
     if run.stale(recipe.patience):
         return
     for metrics in fit(
+        run,
         model,
         updates,
-        owed=owed,
         epochs=recipe.epochs,
         steps=steps,
         batches=batches,
@@ -171,7 +171,6 @@ def classify(
         learning_rate=recipe.learning_rate,
         schedule=schedule(recipe.schedule),
         clip=recipe.clip,
-        tick=run.tick,
     ):
         yield metrics
         if run.stale(recipe.patience):

@@ -6,22 +6,23 @@ A task that would need a new argument here writes its own loop instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from trainables.optim import Schedule, set_learning_rate
-from trainables.run import Loop, Metrics
+from trainables.run import Loop, Metrics, Run
 
 Batch = TypeVar("Batch")
 
 
 def fit(
+    run: Run,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     *,
-    owed: range,
     epochs: int,
     steps: int,
     batches: Callable[[], Iterator[Batch]],
@@ -30,23 +31,28 @@ def fit(
     learning_rate: float,
     schedule: Schedule,
     clip: float = 0.0,
-    tick: Callable[[float], None] | None = None,
 ) -> Loop:
-    """Train for the reports still owed, each of `epochs` epochs of `steps` batches.
+    """Train for the reports that the run still owes, each of `epochs` epochs of `steps` batches.
 
     `measure` gives the batch means of what is worth knowing, `loss` among them; their averages
     are reported with the prefix `train_`, beside what `evaluate` gives. `clip` is the largest
-    gradient norm (0: unclipped). `tick` hears the share of the report that is done. The host
-    waits for the device once per report.
+    gradient norm (0: unclipped). The host waits for the device once per report.
+
+    A run that is leaving is put down between two batches, and goes on there: `batches` draws from
+    nothing but the run's own generators, so an epoch that is begun again has the same ones.
     """
     per_report = epochs * steps
-    total = per_report * owed.stop
-    for report in owed:
+    total = per_report * run.reports
+    for report in run.owed:
         model.train()
-        sums: dict[str, Tensor] = {}
-        step = 0
-        for _ in range(epochs):
-            for batch in batches():
+        left = run.take_up()
+        step: int = left.get("step", 0)
+        sums: dict[str, Tensor] = {n: s.to(run.device) for n, s in left.get("sums", {}).items()}
+        for _ in range(step // steps, epochs):
+            draws = run.draws(left.pop("draws", None))
+            for batch in islice(batches(), step % steps, None):
+                if run.leaving():
+                    run.put_down({"step": step, "sums": sums, "draws": draws})
                 set_learning_rate(
                     optimizer, learning_rate * schedule((report * per_report + step) / total)
                 )
@@ -60,8 +66,8 @@ def fit(
                     value = value.detach().float()
                     sums[name] = sums[name] + value if name in sums else value
                 step += 1
-                if tick is not None:
-                    tick(step / per_report)
+                if run.tick is not None:
+                    run.tick(step / per_report)
         model.eval()
         evaluated = evaluate()
         averages = torch.stack(list(sums.values())).div(max(step, 1)).tolist()

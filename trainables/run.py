@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import torch
 
 from trainables import checkpoint
-from trainables.errors import UserError
+from trainables.errors import PreemptedError, UserError
 
 
 def default_device(name: str | None = None) -> torch.device:
@@ -130,7 +130,8 @@ class Run:
     With `folder` None nothing is written. `weights` is a folder of pretrained weights, `teacher`
     one with the trained model of another run. `share` below 1 asks a loop to do only that part
     of every epoch: a probe that times a configuration without training it. `tick`, where there
-    is one, hears which share of the present report is done.
+    is one, hears which share of the present report is done. `leaving` tells a loop that asks
+    that its process must end soon: one that can `put_down` its work in the middle of a report.
     """
 
     reports: int
@@ -146,6 +147,7 @@ class Run:
     folder: Path | None = None
     share: float = 1.0
     tick: Callable[[float], None] | None = None
+    leaving: Callable[[], bool] = lambda: False
     done: int = 0
     seconds: float = 0.0
     score: float | None = None
@@ -155,11 +157,17 @@ class Run:
     parts: dict[str, Any] = field(default_factory=dict)
     _predictions: dict[str, Predictions] = field(default_factory=dict)
     _exhibits: dict[str, Callable[[Path], None]] = field(default_factory=dict)
+    _midway: checkpoint.Tree = None
     _started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         if self.reports < 1:
             raise UserError(f"a trial makes at least 1 report, not {self.reports}")
+
+    @property
+    def owed(self) -> range:
+        """Give the reports that are yet to be made, counted from 0."""
+        return range(self.done, self.reports)
 
     def resume(self, **parts: Any) -> range:
         """Remember what changes while training, restore it, and give the reports still owed.
@@ -184,8 +192,9 @@ class Run:
             self.score, self.best_report = manifest["score"], manifest["best_report"]
             self.history = manifest["history"]
             checkpoint.restore(tree, parts)
+            self._midway = tree.get("midway")
         self._started = time.monotonic()
-        return range(self.done, self.reports)
+        return self.owed
 
     def keep(self, **predictions: Predictions) -> None:
         """Name the splits whose per-example predictions are to be stored, and how to make them.
@@ -229,16 +238,33 @@ class Run:
         if self.folder is None or not self.parts:
             return
         tree = checkpoint.capture(self.parts)
-        manifest = {
-            "report": self.done,
-            "score": self.score,
-            "best_report": self.best_report,
-            "seconds": self.seconds,
-            "history": self.history,
-        }
+        manifest = self._manifest()
         if is_best:
             checkpoint.write(self.folder / "best", manifest, checkpoint.usable(tree, self.parts))
         checkpoint.write(self.folder / "last", manifest, tree)
+
+    def put_down(self, midway: Mapping[str, Any]) -> NoReturn:
+        """Save `last/` in the middle of a report, and leave the loop with PreemptedError.
+
+        `midway` is what `take_up` gives to the loop that goes on: numbers and tensors.
+        """
+        self.seconds += time.monotonic() - self._started
+        if self.folder is not None:
+            tree = {**checkpoint.capture(self.parts), "midway": midway}
+            checkpoint.write(self.folder / "last", self._manifest(), tree)
+        raise PreemptedError(f"put down in the middle of report {self.done + 1}")
+
+    def take_up(self) -> dict[str, Any]:
+        """Give, once, what an interrupted loop left in the middle of a report; else nothing."""
+        midway, self._midway = self._midway, None
+        return dict(midway or {})
+
+    def draws(self, earlier: Mapping[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+        """Give the states of all generators among the parts, put back to earlier ones if given."""
+        generators = {n: p for n, p in self.parts.items() if isinstance(p, torch.Generator)}
+        for name, state in (earlier or {}).items():
+            generators[name].set_state(state)
+        return {name: generator.get_state() for name, generator in generators.items()}
 
     def finish(self) -> None:
         """Store the kept predictions and exhibits of the best report, beside its weights."""
@@ -253,3 +279,12 @@ class Run:
             checkpoint.write_predictions(best / f"{split}.parquet", predict())
         for name, write in self._exhibits.items():
             write(best / name)
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
+            "report": self.done,
+            "score": self.score,
+            "best_report": self.best_report,
+            "seconds": self.seconds,
+            "history": self.history,
+        }

@@ -3,7 +3,8 @@
 What it sends to the driver is plain numbers and words; checkpoints and predictions it writes
 itself into the folder of the attempt, where the next attempt finds them, and copies them to
 remote storage, where there is one, before the driver hears of them. A worker that is told to
-end (SIGTERM: a machine is taken away) ends behind the report that it is working on.
+end (SIGTERM: a machine is taken away) puts its work down: between two batches where the task's
+loop can, as `fit` does, else behind the report.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ray import tune
 
 from searchspaces import SearchSpace, load
 from trainables import cache, checkpoint, mirror
+from trainables.errors import PreemptedError
 from trainables.place import Place
 from trainables.run import Loop, Run, Source, attempt_folder, finite
 
@@ -59,10 +61,6 @@ class Settings:
     taught_from: Place | None = None
     threads: int = 1
     remote: Place | None = None
-
-
-class PreemptedError(Exception):
-    """A worker ended because its machine is taken away; its trial goes on elsewhere."""
 
 
 class BlindError(Exception):
@@ -106,6 +104,9 @@ class Trial(tune.Trainable):
             metrics = {name: float(value) for name, value in next(loop).items()}
         except StopIteration:
             return self._end("complete", heard)
+        except PreemptedError as error:
+            self._copy()
+            raise PreemptedError(f"SIGTERM came, and this trial was {error}") from None
         assert self.space is not None
         if self.space.metric not in metrics:
             raise ValueError(
@@ -144,7 +145,8 @@ class Trial(tune.Trainable):
         else:
             _go_on_from_earlier(folder, config["attempt"])
         device = torch.device("cuda" if _gpus() else "cpu")
-        self.run = replace(run_of(settings, self.space, device), folder=folder)
+        run = run_of(settings, self.space, device)
+        self.run = replace(run, folder=folder, leaving=lambda: self.told_to_end)
         self.loop = self.space.train(self.space.config(**config["values"]), self.run)
         return self.loop, self.run
 
@@ -157,14 +159,20 @@ class Trial(tune.Trainable):
 
     def _result(self, heard: int) -> dict[str, Any]:
         run = self.run
-        if self.settings.remote and run.folder:
-            _copy(run.folder, self.settings.remote, self.config)
+        self._copy()
         return {
             "report": run.done,
             "history": run.history[heard:],
             "facts": dict(run.facts),
             "place": f"{platform.node()}/{run.device.type}{','.join(map(str, _gpus()))}",
         }
+
+    def _copy(self) -> None:
+        folder, remote = self.run.folder, self.settings.remote
+        if folder and remote:
+            place = _place(remote, self.config["trial"], self.config["attempt"])
+            owner = owner_of(self.config["values"])
+            mirror.patiently(lambda: mirror.push(folder, place, owner))
 
 
 def owner_of(values: Mapping[str, Any]) -> str:
@@ -243,11 +251,6 @@ def _fetch_earlier(folder: Path, remote: Place, config: Mapping[str, Any]) -> No
     for earlier in range(attempt - 1, 0, -1):
         if mirror.pull(_place(remote, trial, earlier), folder, owner_of(config["values"])):
             return
-
-
-def _copy(folder: Path, remote: Place, config: Mapping[str, Any]) -> None:
-    place = _place(remote, config["trial"], config["attempt"])
-    mirror.patiently(lambda: mirror.push(folder, place, owner_of(config["values"])))
 
 
 def _place(remote: Place, trial: int, attempt: int) -> Place:

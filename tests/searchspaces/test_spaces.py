@@ -22,6 +22,7 @@ from optuna.distributions import (
 
 from cluster.points import field_of, suggested
 from searchspaces import SearchSpace, configure, load, names
+from trainables.errors import PreemptedError
 from trainables.run import Run, finite
 
 # What makes a space's trial quick; a space that is not named here runs with its defaults.
@@ -255,6 +256,28 @@ def test_interrupted_and_resumed_is_uninterrupted(
     run = trials.run(tmp_path, reports=3)
     assert cut + trials.train(run) == whole
     assert [told["metrics"] for told in run.history] == whole
+
+
+def test_put_down_in_the_middle_of_a_report_it_goes_on_there(
+    trials: Trials, tmp_path: Path
+) -> None:
+    asked = [0]
+
+    def leaving(when: int) -> bool:
+        asked[0] += 1
+        return asked[0] == when
+
+    whole = trials.train(trials.run(leaving=lambda: leaving(0)))
+    batches, asked[0] = asked[0], 0
+    if not batches:
+        pytest.skip("its loop leaves behind a report only")
+    cut = trials.run(tmp_path, leaving=lambda: leaving(batches - batches // 4))
+    with pytest.raises(PreemptedError, match=f"in the middle of report {REPORTS}"):
+        trials.train(cut)
+    again = trials.run(tmp_path, leaving=lambda: leaving(0))
+    trials.train(again)
+    assert [told["metrics"] for told in again.history] == whole
+    assert asked[0] == batches + 1, "no batch is trained on twice"
 
 
 def _predictions(run: Run) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainables.loops import fit, predict
 from trainables.optim import constant, linear
+from trainables.run import Run
 
 
 class Probe:
@@ -46,16 +47,15 @@ class Probe:
     def fit(self, owed: range, epochs: int = 1, **settings: Any) -> list[dict[str, float]]:
         chosen: dict[str, Any] = {"schedule": constant, **settings}
         loop = fit(
+            Run(reports=owed.stop, done=owed.start, tick=self.ticks.append),
             self.model,
             self.optimizer,
-            owed=owed,
             epochs=epochs,
             steps=len(self.data),
             batches=self.batches,
             measure=self.measure,
             evaluate=self.evaluate,
             learning_rate=self.learning_rate,
-            tick=self.ticks.append,
             **chosen,
         )
         return [dict(metrics) for metrics in loop]
@@ -121,9 +121,9 @@ def test_the_share_done_is_told() -> None:
 def test_nobody_asking_is_stopping() -> None:
     probe = Probe([1.0])
     loop = fit(
+        Run(reports=5),
         probe.model,
         probe.optimizer,
-        owed=range(5),
         epochs=1,
         steps=1,
         batches=probe.batches,

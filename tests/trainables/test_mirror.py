@@ -14,9 +14,10 @@ import pytest
 import ray
 
 from trainables import mirror
+from trainables.errors import PreemptedError
 from trainables.mirror import RemoteError
 from trainables.place import Place
-from trainables.trainable import BlindError, PreemptedError, Settings, Trial, taught_by
+from trainables.trainable import BlindError, Settings, Trial, taught_by
 
 TRIVIAL = Path(__file__).parents[1] / "spaces" / "trivial.py"
 

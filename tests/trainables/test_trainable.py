@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from trainables.errors import UserError
-from trainables.trainable import BlindError, PreemptedError, Settings, Trial
+from trainables.errors import PreemptedError, UserError
+from trainables.trainable import BlindError, Settings, Trial
 
 SPACE = '''
 """A walk at random, whose trials do on request whatever a trial can do."""
 
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +44,14 @@ def train(config, run):
     run.keep(test=lambda: torch.full((3, 2), 0.5).numpy())
     try:
         for report in run.resume(model=model):
-            with torch.no_grad():
-                model.weight += config.speed * torch.rand(())
+            half = run.take_up().get("half", 0)
+            for step in range(half, 2):
+                if config.behave == "taken" and report == step == 1 and not half:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                if run.leaving():
+                    run.put_down({"half": step})
+                with torch.no_grad():
+                    model.weight += config.speed * torch.rand(())
             if config.behave == "ends" and report == 1:
                 return
             if config.behave == "fails" and report == 1:
@@ -260,4 +268,14 @@ def test_told_to_end_it_begins_no_other_report_and_another_attempt_goes_on(
         told._tell_to_end(signal.SIGTERM, None)
         told.step()
     second = make(attempt=2)
+    assert _scores([second.step(), second.step()]) == whole
+
+
+def test_told_to_end_in_the_middle_of_a_report_it_is_put_down_there(make: Make) -> None:
+    whole = _scores([trial.step() for trial in [make(trial=1)] for _ in range(3)])
+    first = make(behave="taken")
+    first.step()
+    with pytest.raises(PreemptedError, match="this trial was put down in the middle of report 2"):
+        first.step()
+    second = make(attempt=2, behave="taken")
     assert _scores([second.step(), second.step()]) == whole

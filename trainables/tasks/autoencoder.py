@@ -42,7 +42,7 @@ def reconstruct(
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     updates = optimizer("adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0)
     order = torch.Generator().manual_seed(seed)
-    owed = run.resume(model=model, optimizer=updates, order=order)
+    run.resume(model=model, optimizer=updates, order=order)
     batch_size = min(batch_size, len(train))
     steps = len(train) // batch_size
 
@@ -57,9 +57,9 @@ def reconstruct(
         return {"loss": F.mse_loss(images.float(), pixels.float() / 255)}
 
     yield from fit(
+        run,
         model,
         updates,
-        owed=owed,
         epochs=1,
         steps=steps,
         batches=batches,
@@ -67,7 +67,6 @@ def reconstruct(
         evaluate=dict,
         learning_rate=learning_rate,
         schedule=constant,
-        tick=run.tick,
     )
 
 

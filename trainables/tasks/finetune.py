@@ -76,9 +76,9 @@ def finetune(
         test=lambda: outputs(data.test).softmax(1).cpu().numpy(),
     )
     yield from fit(
+        run,
         model,
         updates,
-        owed=owed,
         epochs=1,
         steps=steps,
         batches=batches,
@@ -86,7 +86,6 @@ def finetune(
         evaluate=evaluate,
         learning_rate=learning_rate,
         schedule=constant,
-        tick=run.tick,
     )
 
 

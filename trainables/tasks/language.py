@@ -136,7 +136,7 @@ def read(config: Any, run: Run, text: Text) -> Loop:
         momentum=0.0,
     )
     draws = torch.Generator().manual_seed(recipe.seed)
-    owed = run.resume(model=model, optimizer=updates, draws=draws)
+    run.resume(model=model, optimizer=updates, draws=draws)
     steps = max(1, round(run.share * recipe.steps))
     window = torch.arange(recipe.block + 1, device=device)
 
@@ -169,9 +169,9 @@ def read(config: Any, run: Run, text: Text) -> Loop:
     run.keep(validation=lambda: probabilities(validation), test=lambda: probabilities(test))
     run.show("samples.md", lambda path: _exhibit(path, model))
     yield from fit(
+        run,
         model,
         updates,
-        owed=owed,
         epochs=1,
         steps=steps,
         batches=batches,
@@ -180,7 +180,6 @@ def read(config: Any, run: Run, text: Text) -> Loop:
         learning_rate=recipe.learning_rate,
         schedule=warmed_up(cosine, recipe.warmup),
         clip=recipe.clip,
-        tick=run.tick,
     )
 
 

@@ -141,9 +141,9 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
     if config.method == "lora":
         run.show("adapter.md", lambda path: describe(model, path))
     yield from fit(
+        run,
         model,
         updates,
-        owed=owed,
         epochs=1,
         steps=steps,
         batches=batches,
@@ -152,7 +152,6 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
         learning_rate=config.learning_rate,
         schedule=warmed_up(linear, config.warmup),
         clip=CLIP,
-        tick=run.tick,
     )
 
 

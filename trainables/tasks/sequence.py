@@ -85,7 +85,7 @@ def answer_questions(config: Any, run: Run, network: Seq2Seq, data: Mathematics)
         momentum=0.0,
     )
     order = torch.Generator().manual_seed(recipe.seed)
-    owed = run.resume(model=model, optimizer=updates, order=order)
+    run.resume(model=model, optimizer=updates, order=order)
 
     def groups(order: torch.Generator | None) -> list[Tensor]:
         # Questions of one length are mostly of one problem: a batch of them alone would pull
@@ -147,9 +147,9 @@ def answer_questions(config: Any, run: Run, network: Seq2Seq, data: Mathematics)
         return
     steps = max(1, round(run.share * len(groups(None)) / GROUPS))
     for metrics in fit(
+        run,
         model,
         updates,
-        owed=owed,
         epochs=recipe.epochs,
         steps=steps,
         batches=batches,
@@ -158,7 +158,6 @@ def answer_questions(config: Any, run: Run, network: Seq2Seq, data: Mathematics)
         learning_rate=recipe.learning_rate,
         schedule=schedule(recipe.schedule),
         clip=recipe.clip,
-        tick=run.tick,
     ):
         yield metrics
         if run.stale(recipe.patience):
