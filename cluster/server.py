@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -61,6 +62,18 @@ def experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
+
+
+def runs(client: MlflowClient, experiment: str, query: str) -> list[Run]:
+    """Give all runs of an experiment that a query finds, however many pages they fill."""
+    found: list[Run] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment], query, max_results=5000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 def first_line(error: Exception) -> str:

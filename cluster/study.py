@@ -1,7 +1,6 @@
 """The Optuna study of a search: which configuration is tried next, and what was learnt of it.
 
-Kept in a journal file inside the search's folder, whose lock is ours alone; so the journal needs
-no lock of its own, and none is left over by a killed driver.
+Kept in a journal file inside the search's folder, whose lock is ours alone.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from cluster.journal import Journal
 from cluster.ledger import Ledger
 from cluster.plan import Point
 from cluster.points import suggested, with_fixed
 from cluster.samplers import sampler
-from cluster.story import Story, cut_last_line
+from cluster.story import Story
 from searchspaces import SearchSpace, configure
 from trainables.errors import UserError
 
@@ -59,8 +58,12 @@ class Study:
         self.refused: collections.Counter[str] = collections.Counter()
         self._unasked: list[int] = []
         self._waiting: list[int] = []
+        self._control = int(ledger.settings.get("control", 0))
+        self._control -= sum("control" in story.tags for story in ledger.stories.values())
         known = set()
-        for trial in self.study.get_trials(deepcopy=False):
+        trials = self.study.get_trials(deepcopy=False)
+        self._asked = len(trials)
+        for trial in trials:
             if "point" in trial.user_attrs:
                 known.add(trial.user_attrs["point"])
             if "infeasible" in trial.user_attrs and trial.state.is_finished():
@@ -71,11 +74,8 @@ class Study:
                 self._waiting.append(trial.number)
         for point in points:
             if point.key not in known:
-                self._waiting.append(self._count())
                 attributes = {"point": point.key, "fixed": json.dumps(dict(point.fixed))}
-                self.study.enqueue_trial(
-                    dict(point.parameters), user_attrs={**attributes, "tags": dict(point.tags)}
-                )
+                self._enqueue(point.parameters, {**attributes, "tags": dict(point.tags)})
 
     @property
     def infeasible(self) -> int:
@@ -136,11 +136,22 @@ class Study:
             return optuna.Trial(self.study, self._frozen(number)._trial_id)
         # A sampler of its own for every trial, seeded by its number: a driver that was killed
         # and resumed never draws the same again.
-        number = self._waiting.pop(0) if self._waiting else self._count()
+        number = self._waiting[0] if self._waiting else self._asked
         kind = "random" if at_random or self.sampler == "grid" else self.sampler
         self.study.sampler = sampler(kind, self.seed, number)
         with _quiet():
-            return self.study.ask()
+            if self._waiting:
+                self._waiting.pop(0)
+                return self.study.ask()
+            # Study.ask would look through all trials for one that waits.
+            self._asked += 1
+            storage = self.study._storage
+            return optuna.Trial(self.study, storage.create_new_trial(self.study._study_id))
+
+    def _enqueue(self, parameters: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+        self._waiting.append(self._asked)
+        self._asked += 1
+        self.study.enqueue_trial(dict(parameters), user_attrs=dict(attributes))
 
     def _refuse(self, trial: optuna.Trial, reason: str) -> None:
         # Samplers learn of a constraint from complete trials alone. The value tells them
@@ -149,9 +160,8 @@ class Study:
         pinned = self._frozen(trial.number).system_attrs.get("fixed_params", {})
         if "point" in trial.user_attrs and set(trial.params) > set(pinned):
             # An arm is not lost for one bad draw of what it leaves open: it is asked for again.
-            self._waiting.append(self._count())
             kept = {name: trial.user_attrs[name] for name in ("point", "fixed", "tags")}
-            self.study.enqueue_trial(pinned, user_attrs=kept)
+            self._enqueue(pinned, kept)
         scores = sorted(
             found[0]
             for story in self.ledger.rank(self.ledger.stories.values())
@@ -166,11 +176,10 @@ class Study:
         if "point" in trial.user_attrs:
             tags: Mapping[str, str] = trial.user_attrs["tags"]
             return tags
-        group = sum("control" in story.tags for story in self.ledger.stories.values())
-        return {"control": "yes"} if group < self.ledger.settings.get("control", 0) else {}
-
-    def _count(self) -> int:
-        return self.study._storage.get_n_trials(self.study._study_id)
+        if self._control <= 0:
+            return {}
+        self._control -= 1
+        return {"control": "yes"}
 
     def _frozen(self, number: int) -> FrozenTrial:
         storage = self.study._storage
@@ -188,10 +197,9 @@ class Study:
 
 def open_study(path: Path, space: SearchSpace[Any]) -> optuna.Study:
     """Open the study in a journal file, or begin one; the caller holds the search's lock."""
-    cut_last_line(path)
     with _quiet():
         try:
-            storage = optuna.storages.JournalStorage(JournalFileBackend(str(path), _NoLock()))
+            storage = optuna.storages.JournalStorage(Journal(path))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(
                 f"{path} is damaged: {error!r}\n"
@@ -207,18 +215,10 @@ def open_study(path: Path, space: SearchSpace[Any]) -> optuna.Study:
 
 def refusals(folder: Path) -> int:
     """Count the refused configurations of a search by its folder."""
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL), _NoLock()))
+    storage = optuna.storages.JournalStorage(Journal(folder / JOURNAL))
     (study,) = optuna.get_all_study_names(storage)
     trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
     return sum("infeasible" in trial.user_attrs for trial in trials)
-
-
-class _NoLock(optuna.storages.journal._file.BaseJournalFileLock):
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        return None
 
 
 @contextlib.contextmanager

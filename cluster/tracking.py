@@ -1,9 +1,10 @@
 """The one MLflow writer: a thread on the driver that replays the ledger into a tracking server.
 
-The ledger is right. Before the first word of a trial in this process, its run is looked at: what
-it lacks is added, and one that says what the ledger does not is deleted and written anew. So
-whatever a crash or an absent server left out is written later, and no report twice. Runs whose
-end is there are left alone; `python -m cluster.tracking rebuild FOLDER` goes over these, too.
+The ledger is right. A run that is there at the start, or that a request may have made which went
+wrong, is looked at: what it lacks is added, and one that says what the ledger does not is deleted
+and written anew. So whatever a crash or an absent server left out is written later, and no report
+twice. Runs whose end is there are left alone; `python -m cluster.tracking rebuild FOLDER` goes
+over these, too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from mlflow.tracking import MlflowClient
 from cluster import ledger as ledgers
 from cluster import telling
 from cluster.ledger import Ledger
-from cluster.server import artifacts, connect, experiment, first_line
+from cluster.server import artifacts, connect, experiment, first_line, runs
 from cluster.story import Story
 from cluster.study import refusals
 from cluster.telling import SECONDS, STATUS, Had, milliseconds
@@ -67,6 +68,7 @@ class Tracker:
         self._runs: dict[int, str] = {}
         self._found: dict[int, Run] = {}
         self._had: dict[int, Had] = {}
+        self._unsure: set[int] = set()
         self._dirty: set[int] = set(ledger.stories)
         self._lock = threading.Lock()
         self._patience = PATIENCE
@@ -189,8 +191,11 @@ class Tracker:
         # The driver goes on writing: no report comes after the outcome, but one just before it.
         outcome = story.outcome
         reports = list(story.reports)
-        # Kept again when all is written: after an error the server says best what it has.
-        had = self._had.pop(story.trial, None) or self._find(story.trial)
+        had = self._had.pop(story.trial, None)
+        run = None if had else self._find(story.trial)
+        # Until all is written: after an error the server says best what it has.
+        self._unsure.add(story.trial)
+        had = self._look(run) if run else had
         if had and telling.contradicts(had, story, reports, outcome is not None):
             self.client.delete_run(had.run_id)
             had = None
@@ -214,14 +219,17 @@ class Tracker:
             self.client.set_terminated(had.run_id, STATUS[outcome], milliseconds(story.ended))
         had.seconds |= {report.report: report.seconds for report in reports}
         self._had[story.trial] = had
+        self._unsure.discard(story.trial)
 
-    def _find(self, trial: int) -> Had | None:
+    def _find(self, trial: int) -> Run | None:
         run = self._found.pop(trial, None)
-        if run is None:  # a request that timed out may have made the run all the same
+        there = trial in self._runs or trial in self._unsure
+        if run is None and there:  # to ask takes longer with every run of the search
             found = self._search(f"tags.kind = '{self.kind}' and tags.trial = '{trial}'")
-            if not found:
-                return None
-            run = found[0]
+            run = found[0] if found else None
+        return run
+
+    def _look(self, run: Run) -> Had:
         run_id, seconds = run.info.run_id, {}
         if SECONDS in run.data.metrics:  # written last of a report: where it is, all of it is
             history = self.client.get_metric_history(run_id, SECONDS)
@@ -242,17 +250,8 @@ class Tracker:
         return Had(made.info.run_id, started, {}, {}, {})
 
     def _search(self, condition: str) -> list[Run]:
-        found: list[Run] = []
-        token: str | None = None
         query = f"tags.search = '{self.ledger.id}' and {condition}"
-        while True:
-            page = self.client.search_runs(
-                [self._experiment], query, max_results=5000, page_token=token
-            )
-            found += page
-            token = page.token
-            if not token:
-                return found
+        return runs(self.client, self._experiment, query)
 
 
 def rebuild(folder: Path, uri: str | None) -> None:
