@@ -69,7 +69,7 @@ def runs(client: MlflowClient, experiment: str, query: str) -> list[Run]:
     found: list[Run] = []
     token: str | None = None
     while True:
-        page = client.search_runs([experiment], query, max_results=5000, page_token=token)
+        page = client.search_runs([experiment], query, max_results=1000, page_token=token)
         found += page
         token = page.token
         if not token:

@@ -5,6 +5,7 @@ Kept in a journal file inside the search's folder, whose lock is ours alone.
 
 from __future__ import annotations
 
+import bisect
 import collections
 import contextlib
 import json
@@ -53,18 +54,19 @@ class Study:
         self.sampler: str = ledger.settings["sampler"]
         self.seed: int = ledger.settings["seed"]
         self.fixed: Mapping[str, Any] = ledger.settings["fixed"]
-        path = ledger.folder / JOURNAL
-        self.study = open_study(path, space)
+        self.journal = Journal(ledger.folder / JOURNAL)
+        self.study = open_study(self.journal, space)
         self.refused: collections.Counter[str] = collections.Counter()
         self._unasked: list[int] = []
         self._waiting: list[int] = []
+        self._scores: list[float] = []
         self._control = int(ledger.settings.get("control", 0))
         self._control -= sum("control" in story.tags for story in ledger.stories.values())
         known = set()
         trials = self.study.get_trials(deepcopy=False)
         self._asked = len(trials)
         for trial in trials:
-            if "point" in trial.user_attrs:
+            if "point" in trial.user_attrs and not _badly_drawn(trial):
                 known.add(trial.user_attrs["point"])
             if "infeasible" in trial.user_attrs and trial.state.is_finished():
                 self.refused[trial.user_attrs["infeasible"]] += 1
@@ -72,6 +74,8 @@ class Study:
                 self._mend(trial)
             if trial.state == TrialState.WAITING:
                 self._waiting.append(trial.number)
+        ranked = ledger.rank(ledger.stories.values())
+        self._scores = sorted(best[0] for story in ranked if (best := ledger.best(story)))
         for point in points:
             if point.key not in known:
                 attributes = {"point": point.key, "fixed": json.dumps(dict(point.fixed))}
@@ -100,6 +104,8 @@ class Study:
                 with _quiet():  # a trial whose asking was cut short may have it already
                     trial.set_constraint("feasible", -1.0 if reason is None else 1.0)
             if reason is None:
+                # Before the ledger names it: its number is never given to another trial.
+                self.journal.sync()
                 return Suggestion(trial.number, values, asdict(config), self._tags(trial))
             self._refuse(trial, reason)
         reason, count = self.refused.most_common(1)[0]
@@ -115,6 +121,8 @@ class Study:
             return
         metric = self.space.metric
         best = self.ledger.best(story)
+        if best is not None and story.outcome in ("complete", "stopped"):
+            bisect.insort(self._scores, best[0])
         storage = self.study._storage
         for report in story.reports:
             if report.report not in frozen.intermediate_values and metric in report.metrics:
@@ -130,23 +138,25 @@ class Study:
                 self.study.tell(story.trial, state=TrialState.PRUNED)
 
     def _next_trial(self, at_random: bool) -> optuna.Trial:
+        # As Study.ask does, which would look through all trials for one that waits.
+        storage = self.study._storage
+        self.study._thread_local.cached_all_trials = None
+        kind = "random" if at_random or self.sampler == "grid" else self.sampler
         if self._unasked:
-            number = self._unasked.pop(0)
-            self.study.sampler = sampler("random", self.seed, number)
-            return optuna.Trial(self.study, self._frozen(number)._trial_id)
+            number, kind = self._unasked.pop(0), "random"
+            trial_id = self._frozen(number)._trial_id
+        elif self._waiting:
+            number = self._waiting.pop(0)
+            trial_id = self._frozen(number)._trial_id
+            storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        else:
+            number, self._asked = self._asked, self._asked + 1
+            trial_id = storage.create_new_trial(self.study._study_id)
         # A sampler of its own for every trial, seeded by its number: a driver that was killed
         # and resumed never draws the same again.
-        number = self._waiting[0] if self._waiting else self._asked
-        kind = "random" if at_random or self.sampler == "grid" else self.sampler
         self.study.sampler = sampler(kind, self.seed, number)
         with _quiet():
-            if self._waiting:
-                self._waiting.pop(0)
-                return self.study.ask()
-            # Study.ask would look through all trials for one that waits.
-            self._asked += 1
-            storage = self.study._storage
-            return optuna.Trial(self.study, storage.create_new_trial(self.study._study_id))
+            return optuna.Trial(self.study, trial_id)
 
     def _enqueue(self, parameters: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
         self._waiting.append(self._asked)
@@ -157,19 +167,14 @@ class Study:
         # Samplers learn of a constraint from complete trials alone. The value tells them
         # nothing: it is the middle of what is known, and no report ever reads it.
         trial.set_user_attr("infeasible", reason)
-        pinned = self._frozen(trial.number).system_attrs.get("fixed_params", {})
-        if "point" in trial.user_attrs and set(trial.params) > set(pinned):
-            # An arm is not lost for one bad draw of what it leaves open: it is asked for again.
-            kept = {name: trial.user_attrs[name] for name in ("point", "fixed", "tags")}
-            self._enqueue(pinned, kept)
-        scores = sorted(
-            found[0]
-            for story in self.ledger.rank(self.ledger.stories.values())
-            if (found := self.ledger.best(story))
-        )
+        middle = self._scores[len(self._scores) // 2] if self._scores else 0.0
         with _quiet():  # CMA-ES says that it knows no constraints
-            self.study.tell(trial, scores[len(scores) // 2] if scores else 0.0)
+            self.study.tell(trial, middle)
         self.refused[reason] += 1
+        frozen = self._frozen(trial.number)
+        if _badly_drawn(frozen):
+            kept = {name: frozen.user_attrs[name] for name in ("point", "fixed", "tags")}
+            self._enqueue(frozen.system_attrs.get("fixed_params", {}), kept)
 
     def _tags(self, trial: optuna.Trial) -> Mapping[str, str]:
         # The control group is the first that are sampled: their draws know of no result yet.
@@ -195,14 +200,14 @@ class Study:
             self.tell(story)  # killed between writing down and telling
 
 
-def open_study(path: Path, space: SearchSpace[Any]) -> optuna.Study:
-    """Open the study in a journal file, or begin one; the caller holds the search's lock."""
+def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
+    """Open the study in a journal, or begin one; the caller holds the search's lock."""
     with _quiet():
         try:
-            storage = optuna.storages.JournalStorage(Journal(path))
+            storage = optuna.storages.JournalStorage(journal)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(
-                f"{path} is damaged: {error!r}\n"
+                f"{journal.path} is damaged: {error!r}\n"
                 "put the file back as it was, or start the search anew with --fresh"
             ) from error
         return optuna.create_study(
@@ -219,6 +224,16 @@ def refusals(folder: Path) -> int:
     (study,) = optuna.get_all_study_names(storage)
     trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
     return sum("infeasible" in trial.user_attrs for trial in trials)
+
+
+def _badly_drawn(trial: FrozenTrial) -> bool:
+    """Tell of an arm's refused trial whether others of the arm need not be refused.
+
+    An arm is not lost for one bad draw of what it leaves open: it is asked for again.
+    """
+    refused = "infeasible" in trial.user_attrs and trial.state.is_finished()
+    pinned = trial.system_attrs.get("fixed_params", {})
+    return refused and "point" in trial.user_attrs and set(trial.params) > set(pinned)
 
 
 @contextlib.contextmanager

@@ -111,12 +111,15 @@ class Tracker:
             self.client.set_tag(self._parent, "trials", str(self.ledger.settings["trials"]))
         for run in self._search(f"tags.kind = '{self.kind}'"):
             trial = int(run.data.tags["trial"])
+            if trial in self._runs and trial not in self._dirty:
+                continue  # there is a whole one
             self._runs[trial] = run.info.run_id
             story = self.ledger.stories.get(trial)
             if self.again or not telling.whole(story, run.info.end_time, run.data.params):
                 self._found[trial] = run
             else:
                 self._dirty.discard(trial)
+                self._found.pop(trial, None)
 
     def touch(self, trial: int) -> None:
         """Say that a trial has news."""
@@ -148,6 +151,10 @@ class Tracker:
         )
 
     def _finish(self, status: str) -> None:
+        # A request that was sent twice, or another driver's last word, may have made doubles.
+        for run in self._search(f"tags.kind = '{self.kind}'"):
+            if self._runs.get(int(run.data.tags["trial"])) != run.info.run_id:
+                self.client.delete_run(run.info.run_id)
         self.upload_best()
         if self.kind == "trial":
             counts = telling.counts(self.ledger, self.infeasible())
@@ -191,11 +198,10 @@ class Tracker:
         # The driver goes on writing: no report comes after the outcome, but one just before it.
         outcome = story.outcome
         reports = list(story.reports)
-        had = self._had.pop(story.trial, None)
-        run = None if had else self._find(story.trial)
+        there = story.trial in self._runs or story.trial in self._unsure
         # Until all is written: after an error the server says best what it has.
         self._unsure.add(story.trial)
-        had = self._look(run) if run else had
+        had = self._had.pop(story.trial, None) or self._find(story.trial, there)
         if had and telling.contradicts(had, story, reports, outcome is not None):
             self.client.delete_run(had.run_id)
             had = None
@@ -221,15 +227,13 @@ class Tracker:
         self._had[story.trial] = had
         self._unsure.discard(story.trial)
 
-    def _find(self, trial: int) -> Run | None:
+    def _find(self, trial: int, there: bool) -> Had | None:
         run = self._found.pop(trial, None)
-        there = trial in self._runs or trial in self._unsure
         if run is None and there:  # to ask takes longer with every run of the search
             found = self._search(f"tags.kind = '{self.kind}' and tags.trial = '{trial}'")
             run = found[0] if found else None
-        return run
-
-    def _look(self, run: Run) -> Had:
+        if run is None:
+            return None
         run_id, seconds = run.info.run_id, {}
         if SECONDS in run.data.metrics:  # written last of a report: where it is, all of it is
             history = self.client.get_metric_history(run_id, SECONDS)

@@ -64,9 +64,9 @@ def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, torch.Tensor] = {}
     encoded = _encode(tree, "", tensors, {})
-    # Never the name of one that a manifest may name: of a report, there may be several midway.
-    names = (f"state-{manifest['report']}{twin}.safetensors" for twin in ("", "-2", "-3"))
-    name = next(name for name in names if not (folder / name).exists())
+    # Never the name that the present manifest names: some are written between two reports.
+    name, other = (f"state-{manifest['report']}{twin}.safetensors" for twin in ("", "-2"))
+    name = other if _named(folder) == name else name
     save_file(tensors, folder / f"{name}.part")
     (folder / f"{name}.part").replace(folder / name)
     text = json.dumps({**manifest, "file": name, "tree": encoded})
@@ -91,6 +91,14 @@ def read(folder: Path) -> tuple[dict[str, Any], Tree] | None:
             return None
         return manifest, _decode(manifest.pop("tree"), tensors)
     return None
+
+
+def _named(folder: Path) -> str | None:
+    try:
+        name = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["file"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(name)
 
 
 def copy(source: Path, target: Path) -> bool:

@@ -48,11 +48,12 @@ def fit(
         left = run.take_up()
         step: int = left.get("step", 0)
         sums: dict[str, Tensor] = {n: s.to(run.device) for n, s in left.get("sums", {}).items()}
+        skipped = step % steps
         for _ in range(step // steps, epochs):
-            draws = run.draws(left.pop("draws", None))
-            for batch in islice(batches(), step % steps, None):
+            begun = run.draws()
+            for batch in islice(batches(), skipped, None):
                 if run.leaving():
-                    run.put_down({"step": step, "sums": sums, "draws": draws})
+                    run.put_down({"step": step, "sums": sums}, begun)
                 set_learning_rate(
                     optimizer, learning_rate * schedule((report * per_report + step) / total)
                 )
@@ -68,6 +69,7 @@ def fit(
                 step += 1
                 if run.tick is not None:
                     run.tick(step / per_report)
+            skipped = 0
         model.eval()
         evaluated = evaluate()
         averages = torch.stack(list(sums.values())).div(max(step, 1)).tolist()

@@ -1,7 +1,8 @@
 """All that a task sees of the outside world: how long to train, on what, and where it left off.
 
 A task is a generator; whoever drives it calls `Run.record` after each report, while the
-generator stands still, so that what is saved is what was reported.
+generator stands still, so that what is saved is what was reported. Only a loop that must leave in
+the middle of a report saves by itself: `Run.put_down`.
 """
 
 from __future__ import annotations
@@ -243,14 +244,18 @@ class Run:
             checkpoint.write(self.folder / "best", manifest, checkpoint.usable(tree, self.parts))
         checkpoint.write(self.folder / "last", manifest, tree)
 
-    def put_down(self, midway: Mapping[str, Any]) -> NoReturn:
+    def put_down(
+        self, midway: Mapping[str, Any], draws: Mapping[str, torch.Tensor] | None = None
+    ) -> NoReturn:
         """Save `last/` in the middle of a report, and leave the loop with PreemptedError.
 
-        `midway` is what `take_up` gives to the loop that goes on: numbers and tensors.
+        `midway` is what `take_up` gives to the loop that goes on: numbers and tensors. With
+        `draws`, the generators will be as they were when those were asked for.
         """
         self.seconds += time.monotonic() - self._started
         if self.folder is not None:
             tree = {**checkpoint.capture(self.parts), "midway": midway}
+            tree["parts"].update(draws or {})
             checkpoint.write(self.folder / "last", self._manifest(), tree)
         raise PreemptedError(f"put down in the middle of report {self.done + 1}")
 
@@ -259,12 +264,10 @@ class Run:
         midway, self._midway = self._midway, None
         return dict(midway or {})
 
-    def draws(self, earlier: Mapping[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
-        """Give the states of all generators among the parts, put back to earlier ones if given."""
-        generators = {n: p for n, p in self.parts.items() if isinstance(p, torch.Generator)}
-        for name, state in (earlier or {}).items():
-            generators[name].set_state(state)
-        return {name: generator.get_state() for name, generator in generators.items()}
+    def draws(self) -> dict[str, torch.Tensor]:
+        """Give the states of all generators among the parts."""
+        parts = self.parts.items()
+        return {name: p.get_state() for name, p in parts if isinstance(p, torch.Generator)}
 
     def finish(self) -> None:
         """Store the kept predictions and exhibits of the best report, beside its weights."""

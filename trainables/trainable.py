@@ -76,7 +76,7 @@ class Trial(tune.Trainable):
         self.space: SearchSpace[Any] | None = None
         self.loop: Loop | None = None
         self.told_to_end = False
-        # Ray's own handler would end the process in the middle of a report.
+        # Ray's own handler would end the process before anything is saved.
         signal.signal(signal.SIGTERM, self._tell_to_end)
 
     def _tell_to_end(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,6 @@
+import contextlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from cluster.attempts import Attempts
+from cluster.journal import Journal
 from cluster.ledger import Ledger
 from cluster.plan import plan
 from cluster.samplers import SAMPLERS
@@ -75,11 +78,28 @@ def configurations(study: Study, n: int) -> list[Mapping[str, Any]]:
     return [study.ask().config for _ in range(n)]
 
 
+def branching(trial: optuna.Trial) -> Mapping[str, Any]:
+    """A space in which one number is asked for in one branch alone."""
+    momentum = trial.suggest_categorical("momentum", [False, True])
+    rate = trial.suggest_float("learning_rate", 1e-3, 0.4, log=True)
+    width = trial.suggest_int("width", 1, 4) if momentum else 2
+    return {"momentum": momentum, "learning_rate": rate, "width": width}
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc", "gp", "cmaes"])
+@pytest.mark.parametrize("suggest", [None, branching])
 def test_resumed_sampling_goes_on_as_if_never_interrupted(
-    begin: Begin, reopen: Reopen, open_study: Open, space: SearchSpace[Any]
+    begin: Begin,
+    reopen: Reopen,
+    open_study: Open,
+    change: Change,
+    space: SearchSpace[Any],
+    sampler: str,
+    suggest: Any,
 ) -> None:
-    whole = configurations(open_study(begin(), space), 6)
-    ledger = begin()
+    space = change(suggest=suggest or space.suggest)
+    whole = configurations(open_study(begin(sampler=sampler), space), 6)
+    ledger = begin(sampler=sampler)
     parts = []
     for _ in range(3):
         parts += configurations(open_study(ledger, space), 2)
@@ -90,7 +110,7 @@ def test_resumed_sampling_goes_on_as_if_never_interrupted(
         assert (ledger.folder / JOURNAL).read_bytes() == journal
     assert parts == whole
     assert len({json.dumps(config) for config in whole}) == 6
-    other = configurations(open_study(begin(seed=1), space), 6)
+    other = configurations(open_study(begin(sampler=sampler, seed=1), space), 6)
     assert other[0] == whole[0]  # the default
     assert all(a != b for a, b in zip(other[1:], whole[1:], strict=True))
 
@@ -215,6 +235,68 @@ def test_an_arm_is_not_lost_for_a_refused_draw_of_what_it_leaves_open(
         asked.append((suggestion.config["momentum"], suggestion.config["seed"]))
     assert study.infeasible > 0
     assert sorted(asked) == [(momentum, seed) for momentum in (False, True) for seed in range(4)]
+
+
+def test_an_arm_whose_refusal_was_cut_short_runs_once(
+    begin: Begin,
+    reopen: Reopen,
+    open_study: Open,
+    change: Change,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arms = tuple({"momentum": momentum} for momentum in (False, True))
+    space = change(arms=arms, feasible=narrow)
+    whole = []
+    for ends in (None, "tell", "enqueue_trial"):
+        ledger = begin(seeds=4, trials=8)
+        asked: list[Any] = []
+        killed = ends is None
+        while len(asked) < 8:
+            study = open_study(ledger, space)
+
+            def kill(*given: Any, **named: Any) -> None:
+                raise SystemError("kill -9")
+
+            with monkeypatch.context() as patch:
+                if not killed:
+                    patch.setattr(study.study, ends, kill)  # type: ignore[arg-type]
+                with contextlib.suppress(SystemError):
+                    while len(asked) < 8:
+                        suggestion = study.ask()
+                        assert suggestion is not None
+                        ledger.begin(suggestion.trial, suggestion.values, suggestion.config)
+                        asked.append((suggestion.config["momentum"], suggestion.config["seed"]))
+            killed = True
+            ledger = reopen(ledger)
+        whole.append(sorted(asked))
+    assert whole == [[(m, seed) for m in (False, True) for seed in range(4)]] * 3
+
+
+def test_a_journal_that_a_crash_cut_short_never_gives_a_number_twice(
+    begin: Begin,
+    reopen: Reopen,
+    open_study: Open,
+    space: SearchSpace[Any],
+    run_one: RunOne,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger = begin()
+    study = open_study(ledger, space)
+    safe = [0]
+    monkeypatch.setattr(
+        Journal, "sync", lambda journal: safe.__setitem__(0, journal.path.stat().st_size)
+    )
+    for _ in range(3):
+        run_one(ledger, study, [0.5, 0.2], "complete")
+    begun = study.ask()
+    ledger.begin(begun.trial, begun.values, begun.config)
+    ledger.end(begun.trial, "failed")
+    study.tell(ledger.stories[begun.trial])
+    os.truncate(ledger.folder / JOURNAL, safe[0])  # the machine lost power
+    ledger = reopen(ledger)
+    study = open_study(ledger, space)
+    assert study.study.trials[begun.trial].state == TrialState.FAIL
+    assert study.ask().trial == begun.trial + 1
 
 
 def test_a_finite_space_ends_where_its_feasible_points_do(

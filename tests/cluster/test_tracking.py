@@ -382,11 +382,11 @@ def test_an_ordinary_search_asks_little_of_the_server(ledger: Ledger, end: Finis
     assert write(ledger, client=begun) is None  # type: ignore[arg-type]
     assert begun.calls["create_run"] == 1 + 4  # a parent
     assert begun.calls["log_batch"] == 1 + 4
-    assert begun.calls["search_runs"] == 3, "nothing is asked of a trial that is new"
+    assert begun.calls["search_runs"] == 4, "nothing is asked of a trial that is new"
     assert begun.calls["get_metric_history"] == begun.calls["delete_run"] == 0
     assert write(ledger, client=resumed) is None  # type: ignore[arg-type]
     assert resumed.calls["log_batch"] == 1
-    assert resumed.calls["search_runs"] == 3
+    assert resumed.calls["search_runs"] == 4
     assert resumed.calls["create_run"] == resumed.calls["get_metric_history"] == 0
 
 
@@ -517,6 +517,41 @@ def test_a_server_that_is_away_for_a_while_is_told_everything(
         ("toy", "toy-000", "toy-001"), "FINISHED"
     )
     assert len(runs["toy-001"]["metrics"]["loss"]) == 2
+
+
+def test_a_run_that_a_failed_request_made_all_the_same_is_found(
+    ledger: Ledger, end: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "PERIOD", 0.01)
+    end(0, 0.25)
+
+    class Forgetful(Absent):
+        def create_run(self, *args: Any, **kwargs: Any) -> Any:
+            made = self.client.create_run(*args, **kwargs)
+            if "trial" in args[2] and self.calls > 0:
+                self.calls -= 1
+                raise ConnectionError("the answer was lost")
+            return made
+
+    client = Forgetful(server.connect(ledger.settings["tracking_uri"]), 1)
+    assert write(ledger, client=client) is None  # type: ignore[arg-type]
+    assert client.calls == 0
+    assert found(ledger.settings["tracking_uri"]).keys() == {"toy", "toy-000"}
+
+
+def test_doubles_go_and_the_whole_one_stays(ledger: Ledger, end: Finish) -> None:
+    end(0, 0.25)
+    write(ledger)
+    whole = found(ledger.settings["tracking_uri"])
+    client = server.connect(ledger.settings["tracking_uri"])
+    experiment = client.get_experiment_by_name("toy")
+    assert experiment is not None
+    tags = {"kind": "trial", "search": ledger.id, "trial": "0"}
+    for start in (1, 2**41):  # as it is found before and behind the whole one
+        client.create_run(experiment.experiment_id, start, tags, run_name="toy-000")
+    assert write(ledger) is None
+    again = found(ledger.settings["tracking_uri"])
+    assert again["toy-000"] == whole["toy-000"]
 
 
 def test_a_slow_server_is_waited_for_as_long_as_it_takes_something(

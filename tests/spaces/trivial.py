@@ -6,6 +6,7 @@ A task of no time and no data, whose trials do on request whatever a trial can d
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +46,13 @@ def train(config: Config, run: Run) -> Loop:
     )
     run.keep(validation=lambda: torch.full((3, 2), 0.5).numpy())
     for report in run.resume(model=model, optimizer=optimizer, generator=generator):
-        time.sleep(config.nap)
+        begun = run.take_up()
+        if not begun:
+            time.sleep(config.nap)
+        if report == 1 and config.behave == "leave" and not begun:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if run.leaving():
+            run.put_down({"slept": True})
         optimizer.zero_grad()
         noise = torch.randn(config.width) + torch.rand(config.width, generator=generator)
         loss = sum(p.square().sum() for p in model.parameters()) + 0.01 * (

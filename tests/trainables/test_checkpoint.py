@@ -212,27 +212,30 @@ def test_a_module_is_filled_and_ready_for_use(tmp_path: Path) -> None:
     assert torch.equal(other(torch.ones(1, 2)), model[0](torch.ones(1, 2)))
 
 
-def _write(folder: Path, report: int) -> None:
-    checkpoint.write(folder, {"report": report}, {"weight": torch.full((50,), float(report))})
+def _write(folder: Path, report: float) -> None:
+    """Write the state of a report; half a report is put down in the middle of the next."""
+    manifest = {"report": int(report), "step": report}
+    checkpoint.write(folder, manifest, {"weight": torch.full((50,), report)})
 
 
-def _report(folder: Path) -> int | None:
+def _report(folder: Path) -> float | None:
     """Read which report a folder holds, having made sure that its state is that report's."""
     found = checkpoint.read(folder)
     if found is None:
         return None
     manifest, tree = found
-    assert torch.equal(tree["weight"], torch.full((50,), float(manifest["report"])))
-    return int(manifest["report"])
+    assert torch.equal(tree["weight"], torch.full((50,), manifest["step"]))
+    return float(manifest["step"])
 
 
 class Killed(BaseException):
     """The process ended here."""
 
 
+@pytest.mark.parametrize("second", [2, 1.5])
 @pytest.mark.parametrize("last", range(6))
 def test_killed_between_two_files_the_old_state_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int, second: float
 ) -> None:
     _write(tmp_path, 1)
     done: list[str] = []
@@ -252,11 +255,13 @@ def test_killed_between_two_files_the_old_state_stays(
             patch.setattr(Path, name, ending(name, getattr(Path, name)))
         if last < 5:
             with pytest.raises(Killed):
-                _write(tmp_path, 2)
+                _write(tmp_path, second)
         else:
-            _write(tmp_path, 2)
+            _write(tmp_path, second)
             assert done == ["save", "replace", "write_text", "replace", "unlink"]
-    assert _report(tmp_path) == (1 if last < 4 else 2)
+    assert _report(tmp_path) == (1 if last < 4 else second)
+    _write(tmp_path, 1.75)
+    assert _report(tmp_path) == 1.75
     _write(tmp_path, 3)
     assert _report(tmp_path) == 3
     assert {p.name for p in tmp_path.iterdir()} == {"manifest.json", "state-3.safetensors"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from trainables.errors import PreemptedError
 from trainables.loops import fit, predict
 from trainables.optim import constant, linear
 from trainables.run import Run
@@ -135,6 +137,83 @@ def test_nobody_asking_is_stopping() -> None:
     next(loop)
     loop.close()
     assert len(probe.rates) == 1
+
+
+class Noisy:
+    """A small network with all that a wrong state would change, and a count of its batches."""
+
+    def __init__(self) -> None:
+        self.trained = 0
+        torch.manual_seed(0)
+        self.model = nn.Sequential(
+            nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 1)
+        )
+        self.optimizer = torch.optim.Adam(self.model.parameters())
+        self.order = torch.Generator().manual_seed(1)
+
+    def batches(self) -> Iterator[Tensor]:
+        for _ in range(4):
+            yield torch.randn(5, 3, generator=self.order)
+
+    def measure(self, batch: Tensor) -> dict[str, Tensor]:
+        self.trained += 1
+        return {"loss": self.model(batch).square().mean()}
+
+    def train(self, run: Run) -> list[dict[str, Any]]:
+        run.resume(model=self.model, optimizer=self.optimizer, order=self.order)
+        for metrics in fit(
+            run,
+            self.model,
+            self.optimizer,
+            epochs=3,
+            steps=4,
+            batches=self.batches,
+            measure=self.measure,
+            evaluate=lambda: {"score": self.model(torch.ones(2, 3)).sum().item()},
+            learning_rate=0.1,
+            schedule=linear,
+        ):
+            run.record(metrics)
+        return run.history
+
+
+@pytest.mark.parametrize("cut", range(24))
+def test_put_down_between_any_two_batches_it_goes_on_there(tmp_path: Path, cut: int) -> None:
+    expected = [told["metrics"] for told in Noisy().train(Run(reports=2))]
+    noisy, trained, leave = Noisy(), 0, cut
+
+    def leaving() -> bool:
+        return trained + noisy.trained >= leave
+
+    for leave in (cut, min(cut + 1, 23)):  # and once more, just behind
+        noisy = Noisy()
+        with pytest.raises(PreemptedError, match=f"in the middle of report {1 + leave // 12}"):
+            noisy.train(Run(reports=2, folder=tmp_path, leaving=leaving))
+        trained += noisy.trained
+        assert trained == leave
+    noisy = Noisy()
+    history = noisy.train(Run(reports=2, folder=tmp_path))
+    assert [told["metrics"] for told in history] == expected
+    assert trained + noisy.trained == 24
+
+
+def test_an_epoch_may_have_fewer_batches_than_was_said() -> None:
+    probe = Probe([1.0, 1.0, 1.0])
+    list(
+        fit(
+            Run(reports=2),
+            probe.model,
+            probe.optimizer,
+            epochs=3,
+            steps=4,
+            batches=probe.batches,
+            measure=probe.measure,
+            evaluate=probe.evaluate,
+            learning_rate=0.1,
+            schedule=constant,
+        )
+    )
+    assert len(probe.rates) == 2 * 3 * 3
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -205,6 +205,22 @@ def test_a_forgotten_trials_checkpoint_is_not_another_trials(on: Callable[..., T
     assert [entry["report"] for entry in again["history"]] == [1]
 
 
+def test_what_is_put_down_in_the_middle_of_a_report_goes_on_on_another_machine(
+    on: Callable[..., Trial], tmp_path: Path
+) -> None:
+    quiet = on("quiet", 1)
+    undisturbed = losses([quiet.step() for _ in range(4)])
+    shutil.rmtree(tmp_path / "bucket" / "attempts" / "000")
+    first = on("first", 1, behave="leave")
+    results = [first.step()]
+    with pytest.raises(PreemptedError, match="in the middle of report 2"):
+        first.step()
+    shutil.rmtree(tmp_path / "first")
+    second = on("second", 2, behave="leave")
+    results += [second.step() for _ in range(3)]
+    assert losses(results) == undisturbed
+
+
 REFUSED = "When initiating write to 'network': AWS Error ACCESS_DENIED during PutObject operation"
 
 
