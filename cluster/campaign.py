@@ -95,7 +95,7 @@ def conduct(
             what = Drive(space, run, chosen, console, ledger, client, planned, ready, remote)
             done = drive(what)
         summary.show(space, ledger, done.infeasible, storage, console)
-        return done.exit_code(console)
+        return done.exit_code(console, chosen.going)
     finally:
         if ledger is not None:
             ledger.close()

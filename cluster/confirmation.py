@@ -76,7 +76,7 @@ def conduct(
         summary.show_failed(space, ledger, console)
         following = summary.next_commands(found, storage)
         console.print(following, highlight=False, soft_wrap=True)
-        return done.exit_code(console)
+        return done.exit_code(console, chosen.going)
     finally:
         if ledger is not None:
             ledger.close()

@@ -89,15 +89,17 @@ class Driven:
     infeasible: int
     trouble: str | None
 
-    def exit_code(self, console: Console) -> int:
+    def exit_code(self, console: Console, going: opening.Going) -> int:
         """Say what is left to do, if anything, and give the exit code for it."""
         if self.trouble:
             console.print(
                 self.trouble, style="yellow", highlight=False, markup=False, soft_wrap=True
             )
         if not self.done:
-            again = "the time budget is spent" if self.late else "interrupted"
-            console.print(f"{again}: the same command with --resume goes on", style="yellow")
+            why = "the time budget is spent" if self.late else "interrupted"
+            instead = " in the place of --fresh" if going == "fresh" else ""
+            again = f"{why}: the same command with --resume{instead} goes on"
+            console.print(again, style="yellow", soft_wrap=True)
             if not self.late:
                 return INTERRUPTED
         if self.trouble:

@@ -36,8 +36,7 @@ class Journal(BaseJournalBackend):
         if log_number_from == 0:
             self._fresh.clear()
             if self.path.exists():
-                with self.path.open("rb") as lines:
-                    yield from map(json.loads, lines)
+                yield from _read(self.path)
             return
         while self._fresh:
             yield self._fresh.popleft()
@@ -52,3 +51,12 @@ class Journal(BaseJournalBackend):
         """Wait until all that was written has reached the disk."""
         with self.path.open("rb") as lines:
             os.fsync(lines.fileno())
+
+
+def _read(path: Path) -> Iterator[Log]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield dict(json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"line {number} is {line[:80]!r}") from error

@@ -68,7 +68,9 @@ class Ledger:
         config: Mapping[str, Any],
         tags: Mapping[str, str] | None = None,
     ) -> Story:
-        """Write down a new trial."""
+        """Write down a new trial; raises ValueError for one that is there."""
+        if trial in self.stories:
+            raise ValueError(f"trial {trial} of {self.folder} has begun already")
         self._file(trial).parent.mkdir(parents=True, exist_ok=True)
         told = {"trial": trial, "values": dict(values), "config": dict(config)}
         return self._say(trial, {**told, **({"tags": dict(tags)} if tags else {})})

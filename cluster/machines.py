@@ -5,6 +5,7 @@ What is refused here leaves nothing behind: no folder, and no run in MLflow.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,8 +34,11 @@ def ready(
 ) -> Iterator[Ready]:
     """Have Ray up inside the context, on machines that can do what is asked; else UserError."""
     storage, joined = storage.resolve(), bool(chosen.address)
+    before = signal.getsignal(signal.SIGTERM)
     try:
         connection.connect(chosen.address)
+        # Of Ray's own handler a driver dies at once; Tune knows how to end at a SIGINT.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         if chosen.address and (note := connection.exposed(chosen.address)):
             console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
         sight.check(storage, chosen.remote)
@@ -61,6 +65,7 @@ def ready(
     finally:
         if ray.is_initialized():
             ray.shutdown()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _measured(

@@ -29,7 +29,7 @@ def check_storage(storage: Path) -> None:
     except OSError as error:
         raise UserError(
             f"the storage folder {storage} cannot be written to: {error.strerror}\n"
-            "choose another with --storage DIR"
+            "make room there, or choose another with --storage DIR"
         ) from error
     finally:
         with contextlib.suppress(OSError):

@@ -250,7 +250,7 @@ def kind(text: str) -> Trouble:
         return "memory"
     if re.search(r"errors\.preemptederror:|mirror\.remoteerror:|the actor never ran", words):
         return "lost"
-    gone = "preempted|node (was|has|died)|is temporarily unavailable"
+    gone = "preempted|node (was|has|died)|is temporarily unavailable|receives a sigterm"
     if words.startswith("the actor") and re.search(gone, words):
         return "lost"
     return "failed"

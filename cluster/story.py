@@ -77,6 +77,8 @@ class Story:
 def fold(story: Story | None, event: Event) -> Story:
     """Fold an event into a story; raises ValueError, TypeError or KeyError for anything else."""
     if "trial" in event:
+        if story is not None:
+            raise ValueError(f"trial {story.trial} begins a second time")
         return Story(
             event["trial"],
             dict(event["values"]),

@@ -30,6 +30,7 @@ from trainables.errors import UserError
 JOURNAL = "study.journal"
 REFUSALS_BEFORE_RANDOM = 20
 REFUSALS_BEFORE_STOP = 1000
+WAYS_OUT = "put the file back as it was, or start the search anew with --fresh"
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -64,6 +65,11 @@ class Study:
         self._control -= sum("control" in story.tags for story in ledger.stories.values())
         known = set()
         trials = self.study.get_trials(deepcopy=False)
+        if lost := sorted(ledger.stories.keys() - {trial.number for trial in trials}):
+            some = ", ".join(map(str, lost[:5])) + (" and others" if lost[5:] else "")
+            raise UserError(
+                f"{self.journal.path} lacks trials that the search has: {some}\n{WAYS_OUT}"
+            )
         self._asked = len(trials)
         for trial in trials:
             if "point" in trial.user_attrs and not _badly_drawn(trial):
@@ -203,15 +209,8 @@ class Study:
 def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
     """Open the study in a journal, or begin one; the caller holds the search's lock."""
     with _quiet():
-        try:
-            storage = optuna.storages.JournalStorage(journal)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UserError(
-                f"{journal.path} is damaged: {error!r}\n"
-                "put the file back as it was, or start the search anew with --fresh"
-            ) from error
         return optuna.create_study(
-            storage=storage,
+            storage=_storage(journal),
             study_name=space.name,
             direction="maximize" if space.mode == "max" else "minimize",
             load_if_exists=True,
@@ -220,10 +219,17 @@ def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
 
 def refusals(folder: Path) -> int:
     """Count the refused configurations of a search by its folder."""
-    storage = optuna.storages.JournalStorage(Journal(folder / JOURNAL))
+    storage = _storage(Journal(folder / JOURNAL))
     (study,) = optuna.get_all_study_names(storage)
     trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
     return sum("infeasible" in trial.user_attrs for trial in trials)
+
+
+def _storage(journal: Journal) -> optuna.storages.JournalStorage:
+    try:
+        return optuna.storages.JournalStorage(journal)
+    except Exception as error:  # Optuna has no error of its own for what it cannot replay
+        raise UserError(f"{journal.path} is damaged: {error!r}\n{WAYS_OUT}") from error
 
 
 def _badly_drawn(trial: FrozenTrial) -> bool:

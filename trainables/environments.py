@@ -67,7 +67,7 @@ class Returns:
 
 def make(name: str, **settings: Any) -> Env[Any, Any]:
     """Make one environment; raises UserError where a package for it is missing."""
-    message = f"{name} needs packages that are not installed: pip install 'tunery[rl]'"
+    message = f"{name} needs packages that are not installed: pip install '.[rl]'"
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
         import gymnasium
@@ -92,7 +92,7 @@ def truth(name: str) -> Truth:
     """Tell which game is played; raises UserError where a package for it is missing."""
     make(name).close()
     if importlib.util.find_spec("pygame") is None:
-        raise UserError(f"{name} is drawn by pygame: pip install 'tunery[rl]'")
+        raise UserError(f"{name} is drawn by pygame: pip install '.[rl]'")
     return Truth(fingerprint=f"{name}, Gymnasium {importlib.metadata.version('gymnasium')}")
 
 

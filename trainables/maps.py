@@ -16,7 +16,7 @@ from trainables.run import Run
 LAYOUT = 1  # of the figures; a new number has every machine draw them anew
 POINTS = {"train": 800, "validation": 300, "test": 300}  # more take long and are one blot
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
-UMAP_MISSING = "The UMAP map needs a package: `pip install 'tunery[text]'`\n"
+UMAP_MISSING = "The UMAP map needs a package: `pip install '.[text]'`\n"
 
 
 def show_maps(

@@ -237,8 +237,10 @@ def _go_on_from_earlier(folder: Path, attempt: int) -> None:
         shutil.rmtree(folder)  # an attempt of the same number that was never heard of
     for earlier in range(attempt - 1, 0, -1):
         source = folder.with_name(f"attempt-{earlier}")
-        if checkpoint.copy(source / "last", folder / "last"):
+        # The last comes last: an attempt that has it has all.
+        if checkpoint.read(source / "last") is not None:
             checkpoint.copy(source / "best", folder / "best")
+            checkpoint.copy(source / "last", folder / "last")
             return
 
 

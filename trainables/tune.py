@@ -123,10 +123,11 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return BAD_INPUT
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        if options.debug or not full:
+        if options.debug:
             raise
-        print(f"the search cannot write: {error}\n{ROOM}", file=sys.stderr)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        way_out = ROOM if full else "mend that, or see with --debug where it came from"
+        print(f"the search cannot read or write: {error}\n{way_out}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("\ninterrupted; the same command with --resume goes on", file=sys.stderr)

@@ -131,6 +131,8 @@ def against_default(search: Search, choice: Choice, validation: int | None) -> s
         f"metric of the search: {score_text(ours, search.metric)} against "
         f"{score_text(theirs, search.metric)}, a difference of {by}."
     )
+    if choice.confirmed:
+        text += " It was chosen for its mean over fresh seeds, which counts for more."
     if is_share(search.metric) and validation and 0 <= ours <= 1:
         spread = wilson(round(ours * validation), validation)
         text += (

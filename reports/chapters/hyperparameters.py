@@ -57,7 +57,8 @@ def section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Sec
         "until then), crosses along the edge for those that diverged or failed, the star for the "
         "winner. Beyond a dashed line the axis is compressed, to have room for scores far off. "
         f"The black line is the isolation plot: the best complete trial in each of {BINS} parts "
-        f"of the range, or of each value, that has {FEWEST} or more, whatever else was set."
+        f"of the range, or of each value, that has {FEWEST} or more, whatever else was set; there "
+        f"is none where fewer than {FEWEST} parts of a range have."
     )
     table_text = (
         f"*Best trials*: the span of the {best} best; *ends*: how many of them lie within 5 % of "
@@ -129,7 +130,8 @@ def _panel(
         axes.axhline(edge, color="0.6", lw=0.8, ls=(0, (3, 3)), zorder=1)
     size = 13 if len(search.trials) < 300 else 5
     for outcome in ("stopped", "unfinished", "complete"):
-        x, y = _points(space, p, [t for t in search.trials if t.outcome == outcome])
+        others = [t for t in search.trials if t is not choice.winner]
+        x, y = _points(space, p, [t for t in others if t.outcome == outcome])
         hollow = outcome != "complete"
         face = "none" if hollow else OUTCOME_COLOURS[outcome]
         rim = "0.6" if hollow else "white"

@@ -132,8 +132,13 @@ def summary(findings: Findings) -> str:
         f"{which} with "
         f"{score_text(model.metrics['score'], search.metric)}"
         f"{f' at report {at:.0f}' if at is not None else ''}"
-        f"{f' on {validation:,} validation examples' if validation else ''}, the best of "
-        f"{count_text(len(choice.candidates), 'candidate')}."
+        f"{f' on {validation:,} validation examples' if validation else ''}, "
+    )
+    candidates = count_text(len(choice.candidates), "candidate")
+    text += (
+        "chosen for its mean over fresh seeds."
+        if choice.confirmed
+        else f"the best of {candidates}."
     )
     if not choice.only_complete:
         text += " **No trial is complete**: the winner was picked among all trials with a score."

@@ -146,6 +146,12 @@ TASK_ERROR = """ray::Trial.train() (pid=1, ip=192.0.2.2)
             "failed",
         ),
         (
+            "The actor died unexpectedly before finishing this task.\nThe actor is dead because "
+            "its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
+            "Worker exits with an exit code 1. The process receives a SIGTERM.",
+            "lost",
+        ),
+        (
             "The actor died unexpectedly before finishing this task.\nThe actor died because its "
             "node has died. Node Id: 12\n\tthe actor's node was terminated unexpectedly",
             "lost",

@@ -289,6 +289,7 @@ def test_a_driver_that_has_lost_its_search_ends_it(
     first._due = math.inf
     ledger = first.ledger
     ledger.settings["parameters"], ledger.settings["scheduler"] = {}, "none"
+    ledger.stories.clear()  # which no study has asked for
     attempts = Attempts(ledger, open_study(ledger, space), 4)
     unused: Any = SimpleNamespace(behind="")
     ready = Ready(

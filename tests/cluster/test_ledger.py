@@ -106,6 +106,17 @@ def test_a_damaged_line_is_named(
         reopen(told)
 
 
+def test_no_trial_begins_twice(told: Ledger, reopen: Callable[[Ledger], Ledger]) -> None:
+    with pytest.raises(ValueError, match=r"trial 0 of .* has begun already"):
+        told.begin(0, {}, {})
+    path = told.folder / "trials" / "000" / "reports.jsonl"
+    first = path.read_text().splitlines()[0]
+    with path.open("a") as lines:
+        lines.write(first + "\n")
+    with pytest.raises(UserError, match="trial 0 begins a second time"):
+        reopen(told)
+
+
 def test_damaged_settings_are_named(told: Ledger, reopen: Callable[[Ledger], Ledger]) -> None:
     (told.folder / "search.json").write_text('{"metric": ')
     with pytest.raises(UserError, match=r"search\.json cannot be read"):

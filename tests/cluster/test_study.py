@@ -15,7 +15,7 @@ from cluster.journal import Journal
 from cluster.ledger import Ledger
 from cluster.plan import plan
 from cluster.samplers import SAMPLERS
-from cluster.study import JOURNAL, REFUSALS_BEFORE_STOP, Study
+from cluster.study import JOURNAL, REFUSALS_BEFORE_STOP, Study, refusals
 from searchspaces import SearchSpace
 from trainables.errors import UserError
 
@@ -299,6 +299,55 @@ def test_a_journal_that_a_crash_cut_short_never_gives_a_number_twice(
     assert study.ask().trial == begun.trial + 1
 
 
+def test_a_journal_that_lacks_trials_of_the_search_is_refused(
+    begin: Begin, reopen: Reopen, open_study: Open, space: SearchSpace[Any], run_one: RunOne
+) -> None:
+    ledger = begin()
+    study = open_study(ledger, space)
+    for _ in range(3):
+        run_one(ledger, study, [0.5, 0.2], "complete")
+    journal = ledger.folder / JOURNAL
+    whole = journal.read_bytes().splitlines(keepends=True)
+    told = {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
+    created = [number for number, line in enumerate(whole) if b'"op_code": 4' in line]
+    for lines in ([], whole[: created[1]], [*whole[: created[1]], *whole[created[1] + 1 :]]):
+        journal.write_bytes(b"".join(lines))
+        ledger = reopen(ledger)
+        with pytest.raises(UserError, match=r"lacks trials that the search has: .*2\n.*--fresh"):
+            open_study(ledger, space)
+    assert told == {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"\x00garbage", "line 3 is b.*garbage"),
+        (b"{]", "line 3 is b'{]"),
+        (b"7", "line 3 is b'7"),
+        (b"", "line 3 is b'"),
+        (b'{"op_code": 42, "worker_id": "x"}', "AssertionError"),
+    ],
+)
+def test_a_damaged_journal_is_refused(
+    begin: Begin,
+    reopen: Reopen,
+    open_study: Open,
+    space: SearchSpace[Any],
+    line: bytes,
+    words: str,
+) -> None:
+    ledger = begin()
+    open_study(ledger, space).ask()
+    journal = ledger.folder / JOURNAL
+    lines = journal.read_bytes().splitlines()
+    journal.write_bytes(b"\n".join([*lines[:2], line, *lines[2:]]) + b"\n")
+    with pytest.raises(UserError, match=f"is damaged: .*{words}") as error:
+        open_study(reopen(ledger), space)
+    assert "--fresh" in str(error.value)
+    with pytest.raises(UserError, match="is damaged"):
+        refusals(ledger.folder)
+
+
 def test_a_finite_space_ends_where_its_feasible_points_do(
     begin: Begin, open_study: Open, change: Change
 ) -> None:
@@ -367,7 +416,7 @@ def test_a_space_without_a_feasible_configuration_stops_and_says_why(
     assert "narrow the space" in str(error.value)
 
 
-def test_a_truncated_journal_goes_on_and_a_damaged_one_is_named(
+def test_a_journal_cut_in_its_last_line_goes_on(
     begin: Begin, reopen: Reopen, open_study: Open, run_one: RunOne, space: SearchSpace[Any]
 ) -> None:
     ledger = begin()
@@ -380,7 +429,3 @@ def test_a_truncated_journal_goes_on_and_a_damaged_one_is_named(
     study = open_study(ledger, space)
     assert [t.state for t in study.study.trials] == [TrialState.COMPLETE] * 2
     run_one(ledger, study, [0.3])
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([*lines[:3], b"\x00garbage\n", *lines[3:]]))
-    with pytest.raises(UserError, match=r"study\.journal is damaged"):
-        open_study(reopen(ledger), space)

@@ -126,8 +126,14 @@ def test_an_interrupted_search_and_one_whose_time_is_up_go_on_later(
 ) -> None:
     path = space_file(SPACE)
     folder = tmp_path / "runs" / "toy"
-    search = start("--space", path, *PLAIN)
+    search = start("--space", path, *PLAIN, "--fresh")
     search.until(lambda: reports(folder) >= 3)
+    os.kill(search.pid, signal.SIGTERM)  # what Slurm, systemd and containers do
+    assert search.wait() == 130
+    assert "--resume in the place of --fresh goes on" in search.said
+    assert "Traceback" not in search.said and "SIGTERM" not in search.said
+    search = start("--space", path, *PLAIN, "--resume")
+    search.until(lambda: reports(folder) >= 5)
     os.killpg(search.pid, signal.SIGINT)  # what Ctrl-C does: all of its session hear it
     assert search.wait() == 130
     assert "--resume goes on" in search.said

@@ -115,5 +115,5 @@ def test_a_missing_package_is_one_line(absent: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, absent, None)
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.lunar_lander", raising=False)
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d", raising=False)
-    with pytest.raises(UserError, match=r"pip install 'tunery\[rl\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[rl\]'"):
         environments.truth("LunarLander-v3")

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
+from trainables import checkpoint
 from trainables.errors import PreemptedError, UserError
 from trainables.trainable import BlindError, Settings, Trial
 
@@ -269,6 +270,26 @@ def test_told_to_end_it_begins_no_other_report_and_another_attempt_goes_on(
         told.step()
     second = make(attempt=2)
     assert _scores([second.step(), second.step()]) == whole
+
+
+def test_killed_while_it_took_over_from_an_earlier_attempt_the_next_has_all(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make()
+    first.step()
+    copied = checkpoint.copy
+
+    def killed(source: Path, target: Path) -> bool:
+        copied(source, target)
+        raise SystemError("kill -9")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "copy", killed)
+        with pytest.raises(SystemError):
+            make(attempt=2).step()
+    make(attempt=3).step()
+    saved = checkpoint.read(_folder(tmp_path, attempt=3) / "best")
+    assert saved is not None
 
 
 def test_told_to_end_in_the_middle_of_a_report_it_is_put_down_there(make: Make) -> None:

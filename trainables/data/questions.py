@@ -87,7 +87,7 @@ def _present() -> None:
     except ImportError as error:
         raise UserError(
             "the mathematics questions are made by the package mathematics-dataset: "
-            "pip install 'tunery[text]'\n"
+            "pip install '.[text]'\n"
             "or give the published files: --data-dir FOLDER with mathematics/train-easy/*.txt"
         ) from error
 

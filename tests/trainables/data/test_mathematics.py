@@ -64,7 +64,7 @@ def test_without_the_package_it_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "mathematics_dataset", None)
-    with pytest.raises(UserError, match=r"pip install 'tunery\[text\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[text\]'"):
         load(None, tmp_path, "real", 90)
 
 

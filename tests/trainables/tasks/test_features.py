@@ -80,7 +80,7 @@ def test_a_map_is_drawn_once_and_copied(tmp_path: Path, monkeypatch: pytest.Monk
     assert drawn == ["tsne"]
     with Image.open(tmp_path / "map_tsne.png") as image:
         assert len(image.convert("RGB").getcolors(1 << 20) or []) > len(data.classes)
-    assert "pip install 'tunery[text]'" in (tmp_path / "map_umap.md").read_text()
+    assert "pip install '.[text]'" in (tmp_path / "map_umap.md").read_text()
 
 
 def _counted(draw: object, drawn: list[str]) -> object:
