@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="NAME",
         help="a space, by its name or the number of its MLflow experiment, for its newest search; "
-        "or a search, such as digits-2; or several of them",
+        "or a search, such as digits-2 or its id (tag `search`); or several of them",
     )
     add_server(parser)
     parser.add_argument(

@@ -89,7 +89,7 @@ def _check_database(uri: str) -> None:
 
 
 def read_search(tracker: Tracker, name: str) -> Search:
-    """The newest search of a space, given by name or numeric id; else the search of that name.
+    """The newest search of a space, given by name or numeric id; else that of this name or id.
 
     Curves are left out.
     """
@@ -123,13 +123,14 @@ def read_named(tracker: Tracker, name: str) -> Search:
 def _own_name(tracker: Tracker, existing: Sequence[Experiment], name: str) -> Search | None:
     spaces = {experiment.experiment_id: experiment.name for experiment in existing}
     quoted = name.replace("'", "")
-    found = tracker.search_runs(
-        list(spaces), f"tags.kind = 'search' and attributes.run_name = '{quoted}'", max_results=2
-    )
+    found: Sequence[Run] = ()
+    for own in ("attributes.run_name", "tags.search"):
+        query = f"tags.kind = 'search' and {own} = '{quoted}'"
+        found = found or tracker.search_runs(list(spaces), query, max_results=2)
     if len(found) > 1:
         raise ReportError(
             f"More than one search is called {name!r} on this server.\n"
-            "Rename one of their runs in the MLflow UI, or compare them in storages of their own."
+            "Name them by their ids: the tag `search` of their runs in the MLflow UI."
         )
     return _search(tracker, spaces[found[0].info.experiment_id], found[0]) if found else None
 

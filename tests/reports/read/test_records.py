@@ -56,6 +56,8 @@ def test_a_space_means_its_newest_search_and_every_search_has_a_name(
     assert read_search(client, "digits").run_id == second
     assert read_search(client, "digits-2").run_id == second
     assert read_named(client, "digits").run_id == first
+    client.set_tag(first, "search", "digits-0a1b2c3d")
+    assert read_search(client, "digits-0a1b2c3d").run_id == first
     with pytest.raises(ReportError, match=r"No experiment 'digits-3'\. Did you mean digits"):
         read_search(client, "digits-3")
 
