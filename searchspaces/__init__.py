@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
-import importlib.util
 import json
 import math
 import sys
@@ -204,13 +203,13 @@ def _from_name(name: str) -> ModuleType:
 def _from_path(path: Path) -> ModuleType:
     if not path.is_file():
         raise UserError(f"there is no space file {path}")
-    spec = importlib.util.spec_from_file_location(f"space_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    loader, module = spec.loader, importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up by name
+    module = ModuleType(f"space_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses look their module up by name
 
     def execute() -> ModuleType:
-        loader.exec_module(module)
+        # Not imported: of a file that changed within a second, Python would run the old bytecode.
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
         return module
 
     return _run(execute, str(path))
