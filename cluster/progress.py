@@ -135,8 +135,9 @@ class Screen:
     def _line(self, story: Story) -> str:
         best = self.attempts.ledger.best(story)
         score = f"{self.attempts.ledger.metric} {number(best[0])}" if best else "no score"
+        reports = f"{story.done} report{'' if story.done == 1 else 's'}"
         line = (
-            f"trial {story.trial:03d} {story.outcome:8s} {score} after {story.done} reports, "
+            f"trial {story.trial:03d} {story.outcome:8s} {score} after {reports}, "
             f"{duration(story.seconds)}: {self._settings(story)}"
         )
         if story.outcome == "failed":
