@@ -31,6 +31,7 @@ from reports.trained import models
 from reports.trained.restoring import space_of
 from reports.write.safe import redacted
 
+PORT = 5001  # of a served model: `mlflow ui` has 5000
 NEEDED = (
     *("torch", "safetensors", "pyarrow", "numpy", "pandas", "scipy", "filelock", "rich"),
     "pillow",
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> int:
         print(f"registered: {where}")
         print(
             f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve -m {where} "
-            "--env-manager local --port 5001"
+            f"--env-manager local --port {PORT}"
         )
         print(f"inputs:     {inputs_text(example)}")
         print(f"request:    {request(example)}")
@@ -132,7 +133,7 @@ def request(example: np.ndarray) -> str:
         one = f"np.zeros({(1, *example.shape[1:])}, '{example.dtype}').tolist()"
     return (
         'python -c "import numpy as np, requests; print(requests.post('
-        f"'http://127.0.0.1:5001/invocations', json=dict(inputs={one})).text)\""
+        f"'http://127.0.0.1:{PORT}/invocations', json=dict(inputs={one})).text)\""
     )
 
 

@@ -66,7 +66,8 @@ def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
     encoded = _encode(tree, "", tensors, {})
     # Never the name that the present manifest names: some are written between two reports.
     name, other = (f"state-{manifest['report']}{twin}.safetensors" for twin in ("", "-2"))
-    name = other if _named(folder) == name else name
+    if (folder / name).exists() and _named(folder) == name:
+        name = other
     save_file(tensors, folder / f"{name}.part")
     (folder / f"{name}.part").replace(folder / name)
     text = json.dumps({**manifest, "file": name, "tree": encoded})

@@ -4,7 +4,7 @@ What it sends to the driver is plain numbers and words; checkpoints and predicti
 itself into the folder of the attempt, where the next attempt finds them, and copies them to
 remote storage, where there is one, before the driver hears of them. A worker that is told to
 end (SIGTERM: a machine is taken away) puts its work down: between two batches where the task's
-loop can, as `fit` does, else behind the report.
+loop can, as `fit` does, else behind the report. Only a teacher that is trained first is not saved.
 """
 
 from __future__ import annotations

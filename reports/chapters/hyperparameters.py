@@ -129,8 +129,8 @@ def _panel(
         edge = frame[0 if search.mode == "max" else 1]
         axes.axhline(edge, color="0.6", lw=0.8, ls=(0, (3, 3)), zorder=1)
     size = 13 if len(search.trials) < 300 else 5
+    others = [t for t in search.trials if t is not choice.winner]
     for outcome in ("stopped", "unfinished", "complete"):
-        others = [t for t in search.trials if t is not choice.winner]
         x, y = _points(space, p, [t for t in others if t.outcome == outcome])
         hollow = outcome != "complete"
         face = "none" if hollow else OUTCOME_COLOURS[outcome]

@@ -122,6 +122,9 @@ def summary(findings: Findings) -> str:
     winner, model = choice.winner, choice.model
     at = model.metrics.get("best_report")
     validation = findings.sizes.get("validation")
+    why = f"the best of {count_text(len(choice.candidates), 'candidate')}"
+    if choice.confirmed:
+        why = "chosen for its mean over fresh seeds"
     which = f"The winner is trial {winner.number} (`{model.name}`)"
     if model is not winner:
         which = (
@@ -132,13 +135,7 @@ def summary(findings: Findings) -> str:
         f"{which} with "
         f"{score_text(model.metrics['score'], search.metric)}"
         f"{f' at report {at:.0f}' if at is not None else ''}"
-        f"{f' on {validation:,} validation examples' if validation else ''}, "
-    )
-    candidates = count_text(len(choice.candidates), "candidate")
-    text += (
-        "chosen for its mean over fresh seeds."
-        if choice.confirmed
-        else f"the best of {candidates}."
+        f"{f' on {validation:,} validation examples' if validation else ''}, {why}."
     )
     if not choice.only_complete:
         text += " **No trial is complete**: the winner was picked among all trials with a score."

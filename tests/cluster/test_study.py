@@ -247,10 +247,10 @@ def test_an_arm_whose_refusal_was_cut_short_runs_once(
     arms = tuple({"momentum": momentum} for momentum in (False, True))
     space = change(arms=arms, feasible=narrow)
     whole = []
-    for ends in (None, "tell", "enqueue_trial"):
+    for ends in ("", "tell", "enqueue_trial"):
         ledger = begin(seeds=4, trials=8)
         asked: list[Any] = []
-        killed = ends is None
+        killed = not ends
         while len(asked) < 8:
             study = open_study(ledger, space)
 
@@ -259,7 +259,7 @@ def test_an_arm_whose_refusal_was_cut_short_runs_once(
 
             with monkeypatch.context() as patch:
                 if not killed:
-                    patch.setattr(study.study, ends, kill)  # type: ignore[arg-type]
+                    patch.setattr(study.study, ends, kill)
                 with contextlib.suppress(SystemError):
                     while len(asked) < 8:
                         suggestion = study.ask()

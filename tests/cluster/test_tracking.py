@@ -85,7 +85,7 @@ def end(ledger: Ledger) -> Finish:
 def write(
     ledger: Ledger,
     finished: bool = True,
-    client: MlflowClient | None = None,
+    client: Any = None,
     patience: float = tracking.PATIENCE,
 ) -> str | None:
     """Do what a driver does with a tracker, from start to end."""
@@ -379,12 +379,12 @@ def test_an_ordinary_search_asks_little_of_the_server(ledger: Ledger, end: Finis
     begun, resumed = Counting(), Counting()
     for trial in range(4):
         end(trial, 0.25)
-    assert write(ledger, client=begun) is None  # type: ignore[arg-type]
+    assert write(ledger, client=begun) is None
     assert begun.calls["create_run"] == 1 + 4  # a parent
     assert begun.calls["log_batch"] == 1 + 4
     assert begun.calls["search_runs"] == 4, "nothing is asked of a trial that is new"
     assert begun.calls["get_metric_history"] == begun.calls["delete_run"] == 0
-    assert write(ledger, client=resumed) is None  # type: ignore[arg-type]
+    assert write(ledger, client=resumed) is None
     assert resumed.calls["log_batch"] == 1
     assert resumed.calls["search_runs"] == 4
     assert resumed.calls["create_run"] == resumed.calls["get_metric_history"] == 0
@@ -510,7 +510,7 @@ def test_a_server_that_is_away_for_a_while_is_told_everything(
     end(0, 0.25)
     end(1, 0.5)
     client = Absent(server.connect(ledger.settings["tracking_uri"]), 5)
-    assert write(ledger, client=client) is None  # type: ignore[arg-type]
+    assert write(ledger, client=client) is None
     assert client.calls == 0
     runs = found(ledger.settings["tracking_uri"])
     assert {name: run["status"] for name, run in runs.items()} == dict.fromkeys(
@@ -534,7 +534,7 @@ def test_a_run_that_a_failed_request_made_all_the_same_is_found(
             return made
 
     client = Forgetful(server.connect(ledger.settings["tracking_uri"]), 1)
-    assert write(ledger, client=client) is None  # type: ignore[arg-type]
+    assert write(ledger, client=client) is None
     assert client.calls == 0
     assert found(ledger.settings["tracking_uri"]).keys() == {"toy", "toy-000"}
 
@@ -594,7 +594,7 @@ def test_a_server_that_never_comes_back_is_told_of_with_the_way_out(
     monkeypatch.setattr(tracking, "PERIOD", 0.01)
     end(0, 0.25)
     client = Absent(server.connect(ledger.settings["tracking_uri"]), float("inf"))
-    trouble = write(ledger, client=client, patience=0.2)  # type: ignore[arg-type]
+    trouble = write(ledger, client=client, patience=0.2)
     assert trouble is not None
     assert "no answer from http://***@host" in trouble
     assert "secret" not in trouble
@@ -606,7 +606,7 @@ def test_a_server_that_never_comes_back_is_told_of_with_the_way_out(
 def test_without_patience_nothing_is_tried_for_long(ledger: Ledger, end: Finish) -> None:
     end(0, 0.25)
     client = Absent(server.connect(ledger.settings["tracking_uri"]), 100)
-    assert write(ledger, client=client, patience=0.0) is not None  # type: ignore[arg-type]
+    assert write(ledger, client=client, patience=0.0) is not None
     assert client.calls >= 97
 
 

@@ -47,13 +47,12 @@ class Probe:
         return float(self.model.weight.detach())
 
     def fit(self, owed: range, epochs: int = 1, **settings: Any) -> list[dict[str, float]]:
-        chosen: dict[str, Any] = {"schedule": constant, **settings}
+        chosen: dict[str, Any] = {"schedule": constant, "steps": len(self.data), **settings}
         loop = fit(
             Run(reports=owed.stop, done=owed.start, tick=self.ticks.append),
             self.model,
             self.optimizer,
             epochs=epochs,
-            steps=len(self.data),
             batches=self.batches,
             measure=self.measure,
             evaluate=self.evaluate,
@@ -199,20 +198,7 @@ def test_put_down_between_any_two_batches_it_goes_on_there(tmp_path: Path, cut: 
 
 def test_an_epoch_may_have_fewer_batches_than_was_said() -> None:
     probe = Probe([1.0, 1.0, 1.0])
-    list(
-        fit(
-            Run(reports=2),
-            probe.model,
-            probe.optimizer,
-            epochs=3,
-            steps=4,
-            batches=probe.batches,
-            measure=probe.measure,
-            evaluate=probe.evaluate,
-            learning_rate=0.1,
-            schedule=constant,
-        )
-    )
+    probe.fit(range(2), epochs=3, steps=4)
     assert len(probe.rates) == 2 * 3 * 3
 
 
