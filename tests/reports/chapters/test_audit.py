@@ -68,7 +68,7 @@ def test_rank_correlation() -> None:
     ("most", "said"), [(100, "of all trials seen"), (2, "of the control trials and 2 of the 6")]
 )
 def test_it_says_whom_the_control_trials_were_compared_with(
-    most: int, said: str, monkeypatch: pytest.MonkeyPatch
+    most: int, said: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit, "COMPARED", most)
     read: list[int] = []
@@ -83,7 +83,7 @@ def test_it_says_whom_the_control_trials_were_compared_with(
     made = search(*control, *others, tags={"scheduler": "asha", "rungs": "[1, 3]"})
     choice = choose(made)
     assert choice is not None
-    found = audit.section(MlflowClient(), made, choice)
+    found = audit.section(client, made, choice)
     assert found is not None
     assert said in found.text
     assert read[:-4] == ([4, 9] if most == 2 else [4, 5, 6, 7, 8, 9])
