@@ -10,15 +10,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from cluster.ledger import Ledger, write_settings
-from cluster.story import Outcome
+from cluster.story import UNCOUNTED, Failure, Outcome
 from cluster.study import Study
 from trainables.errors import UserError
 from trainables.run import finite
 
-Trouble = Literal["failed", "memory", "lost"]
 RETRIES = 2
 LOSSES = 20
 """A trial whose workers were lost so often is given up: something kills them."""
@@ -105,7 +104,7 @@ class Attempts:
             story = self.ledger.begin(
                 suggestion.trial, suggestion.values, suggestion.config, suggestion.tags
             )
-        alone = bool(story.errors) and story.errors[-1]["kind"] == "memory"
+        alone = bool(story.failures) and story.failures[-1].failure_class == "out_of_memory"
         number = self.ledger.attempt(story.trial)
         attempt = Attempt(story.trial, number, story.values, alone)
         self.live[story.trial] = attempt
@@ -129,14 +128,14 @@ class Attempts:
             reason = "time budget" if self.late else "scheduler"
         self._close(trial, outcome, reason)
 
-    def failed(self, trial: int, trouble: Trouble, text: str) -> None:
+    def failed(self, trial: int, failure: Failure) -> None:
         """Write down a failed attempt, and queue the next unless there were enough."""
         self.live.pop(trial, None)
-        self.ledger.error(trial, trouble, text)
-        errors = self.ledger.stories[trial].errors
-        losses = sum(error["kind"] == "lost" for error in errors)
-        if len(errors) - losses > RETRIES or losses > LOSSES:
-            self._close(trial, "failed", "out of memory" if trouble == "memory" else trouble)
+        self.ledger.record_failure(trial, failure)
+        failures = self.ledger.stories[trial].failures
+        losses = sum(entry.failure_class in UNCOUNTED for entry in failures)
+        if len(failures) - losses > RETRIES or losses > LOSSES:
+            self._close(trial, "failed", failure.failure_class.replace("_", " "))
         else:
             self._again.append(trial)
             self.changed(trial)

@@ -12,13 +12,14 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import filelock
 
 from cluster import story as stories
-from cluster.story import Outcome, Story
+from cluster.story import Failure, Outcome, Story
 from trainables.errors import UserError
 from trainables.run import Mode, attempt_folder
 
@@ -102,10 +103,10 @@ class Ledger:
             self._say(trial, entry)
         return bool(fresh)
 
-    def error(self, trial: int, kind: str, text: str) -> None:
-        """Write down why an attempt failed: kind `failed`, `memory` or `lost`."""
+    def record_failure(self, trial: int, failure: Failure) -> None:
+        """Write down why an attempt failed."""
         attempts = self.stories[trial].attempts
-        self._say(trial, {"error": text, "kind": kind, "attempt": attempts})
+        self._say(trial, {"failure": asdict(failure), "attempt": attempts})
 
     def end(self, trial: int, outcome: Outcome, reason: str = "") -> None:
         """Write down what became of a trial; said once, it stays."""

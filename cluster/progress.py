@@ -40,11 +40,11 @@ def number(value: object) -> str:
 
 
 def cause(story: Story, space: SearchSpace[Any]) -> str:
-    """Give the last words of a failed trial's traceback, and the line of the space's own file."""
-    text: str = story.errors[-1]["error"].strip()
+    """Return the error of a failed trial, and the line of the space's own file."""
+    failure = story.failures[-1]
     file = Path(space.file).name if space.file else f"{space.name}.py"
-    frames = re.findall(rf'File "(?:.*/)?{re.escape(file)}", line (\d+)', text)
-    return text.splitlines()[-1] + (f" ({file}:{frames[-1]})" if frames else "")
+    frames = re.findall(rf'File "(?:.*/)?{re.escape(file)}", line (\d+)', failure.traceback)
+    return failure.message + (f" ({file}:{frames[-1]})" if frames else "")
 
 
 class Screen:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.search import Searcher
 
 from cluster import scheduler
-from cluster.attempts import Attempts, Trouble
+from cluster.attempts import Attempts
 from cluster.capacity import capacity
+from cluster.execution import failures
+from cluster.story import Failure
 from trainables.errors import UserError
 from trainables.trainable import Settings, Trial
 
 LOOK = 5.0  # seconds between looks at how large the cluster is
-COLOUR = re.compile(r"\x1b\[\d*m")
 
 
 @dataclass(frozen=True)
@@ -211,19 +211,28 @@ class Watcher(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write down a failed attempt with its traceback."""
-        # Trial.get_error looks in the storage, which has the file after a snapshot only.
+        if self.attempts.broken is not None:
+            return
+        number, failure = self.searcher.trial_of(trial.trial_id), _read_failure(trial)
+        with _writing(self.attempts):
+            if failure.failure_class == "storage_full":
+                raise OSError(f"{failure.message} (trial {number})")
+            if failure.failure_class == "storage_unreachable":
+                self.attempts.broken = UserError(
+                    f"the machine {failure.message}\n"
+                    "fix that, then give the same command with --resume: nothing is lost"
+                )
+            else:
+                self.attempts.failed(number, failure)
+
+
+def _read_failure(trial: Any) -> Failure:
+    # Trial.get_pickled_error looks in the storage, which has the file after a snapshot only.
+    if trial.pickled_error_file is None:
         _, _, text = Path(trial.error_file).read_text(encoding="utf-8").partition("\n")
-        text = COLOUR.sub("", text).strip()
-        if blind := re.search(r"trainable\.BlindError: (.+)", text):
-            self.attempts.broken = UserError(
-                f"the machine {blind[1]}\n"
-                "mend that, then go on with the same command and --resume: nothing is lost"
-            )
-        if self.attempts.broken is None:
-            with _writing(self.attempts):
-                if full := re.search("No space left on device|Disk quota exceeded", said(text)):
-                    raise OSError(f"{full[0]} (trial {self.searcher.trial_of(trial.trial_id)})")
-                self.attempts.failed(self.searcher.trial_of(trial.trial_id), kind(text), text)
+        return Failure("failed", text.strip().rpartition("\n")[2], text.strip())
+    error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return failures.read_failure(error)
 
 
 def _bundle(resources: Resources, alone: bool) -> tune.PlacementGroupFactory:
@@ -236,24 +245,6 @@ def _bundle(resources: Resources, alone: bool) -> tune.PlacementGroupFactory:
         cpus = min(fit, default=cpus)
         gpus = max(1.0, gpus) if gpus else 0.0
     return tune.PlacementGroupFactory([{"CPU": cpus, **({"GPU": gpus} if gpus else {})}])
-
-
-def said(text: str) -> str:
-    """Keep the words of an error; the indented lines of a traceback are code, which says any."""
-    return "\n".join(line for line in text.splitlines() if not line.startswith((" ", "\t")))
-
-
-def kind(text: str) -> Trouble:
-    """Tell from the text of an error what befell an attempt."""
-    words = said(text).lower()
-    if re.search(r"outofmemoryerror|out of memory|low on memory|memoryerror", words):
-        return "memory"
-    if re.search(r"errors\.preemptederror:|mirror\.remoteerror:|the actor never ran", words):
-        return "lost"
-    gone = "preempted|node (was|has|died)|is temporarily unavailable|receives a sigterm"
-    if words.startswith("the actor") and re.search(gone, words):
-        return "lost"
-    return "failed"
 
 
 @contextlib.contextmanager

@@ -17,7 +17,22 @@ from trainables.errors import UserError
 from trainables.run import Mode, better
 
 Outcome = Literal["complete", "stopped", "diverged", "failed"]
+FailureClass = Literal[
+    "failed", "out_of_memory", "lost", "preempted", "storage_unreachable", "storage_full"
+]
+"""`failed` and `out_of_memory` count against a trial's retries; `lost` and `preempted` do not;
+the two of the storage end the search, to be resumed."""
+UNCOUNTED: tuple[FailureClass, ...] = ("lost", "preempted")
 Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed attempt: its class, the error in one line, and the whole traceback."""
+
+    failure_class: FailureClass
+    message: str
+    traceback: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class Story:
     tags: dict[str, str] = field(default_factory=dict)
     attempts: int = 0
     spans: list[tuple[float, float, str]] = field(default_factory=list)
-    errors: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
     outcome: Outcome | None = None
@@ -91,8 +106,8 @@ def fold(story: Story | None, event: Event) -> Story:
     if story.spans and "attempt" not in event:
         began, heard, place = story.spans[-1]
         story.spans[-1] = (began, event.get("time", heard), event.get("place", place))
-    if "error" in event:
-        story.errors.append(dict(event))
+    if "failure" in event:
+        story.failures.append(Failure(**event["failure"]))
     elif "attempt" in event:
         story.attempts = event["attempt"]
         story.spans.append((event["time"], event["time"], ""))

@@ -101,7 +101,7 @@ def tags(story: Story, outcome: Outcome | None) -> dict[str, str]:
     if outcome is not None:
         found |= {"outcome": outcome, "reason": story.reason}
     if outcome == "failed":
-        found["error"] = story.errors[-1]["error"][-4000:]
+        found["error"] = story.failures[-1].traceback[-4000:]
     return found
 
 
@@ -112,7 +112,7 @@ def counts(ledger: Ledger, infeasible: int) -> list[Point]:
         if story.outcome is not None:
             found[story.outcome] += 1
     found["infeasible"] = infeasible
-    found["retried"] = sum(len(story.errors) > 0 for story in ledger.stories.values())
+    found["retried"] = sum(len(story.failures) > 0 for story in ledger.stories.values())
     now = milliseconds(time.time())
     return [(key, float(value), now, 0) for key, value in found.items()]
 

@@ -7,7 +7,9 @@ it. The manifest is replaced atomically and last, so a reader sees the old state
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,7 +70,12 @@ def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
     name, other = (f"state-{manifest['report']}{twin}.safetensors" for twin in ("", "-2"))
     if (folder / name).exists() and _named(folder) == name:
         name = other
-    save_file(tensors, folder / f"{name}.part")
+    try:
+        save_file(tensors, folder / f"{name}.part")
+    except SafetensorError as error:  # its text alone tells what the operating system said
+        if code := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(code[1]), os.strerror(int(code[1])), str(folder)) from error
+        raise
     (folder / f"{name}.part").replace(folder / name)
     text = json.dumps({**manifest, "file": name, "tree": encoded})
     (folder / "manifest.json.part").write_text(text, encoding="utf-8")

@@ -25,6 +25,7 @@ import ray
 import torch
 from ray import tune
 
+from cluster.execution.failures import StorageUnreachableError, describe_error
 from searchspaces import SearchSpace, load
 from trainables import cache, checkpoint, mirror
 from trainables.errors import PreemptedError
@@ -63,10 +64,6 @@ class Settings:
     remote: Place | None = None
 
 
-class BlindError(Exception):
-    """A machine cannot use the storage of the search, and waiting would not help."""
-
-
 class Trial(tune.Trainable):
     """Runs attempts at trials, one after the other in the same process."""
 
@@ -89,6 +86,13 @@ class Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
+        """Make one report; raises AttemptError, with the class of whatever went wrong."""
+        try:
+            return self._step()
+        except Exception as error:
+            raise describe_error(error) from None
+
+    def _step(self) -> dict[str, Any]:
         """Make one report.
 
         Gives `report`, `history` (every report of this trial so far that may be unheard) and,
@@ -141,7 +145,9 @@ class Trial(tune.Trainable):
         if remote := settings.remote:
             mirror.patiently(lambda: _fetch_earlier(folder, remote, config))
         elif not settings.folder.is_dir():  # a machine that joined later
-            raise BlindError(f"{platform.node()} does not see the storage {settings.folder}")
+            raise StorageUnreachableError(
+                f"{platform.node()} does not see the storage {settings.folder}"
+            )
         else:
             _go_on_from_earlier(folder, config["attempt"])
         device = torch.device("cuda" if _gpus() else "cpu")
@@ -227,7 +233,7 @@ def _try_out(storage: Place) -> None:
                 raise
             if pause is None:
                 blind = f"{platform.node()} cannot use the storage {storage}: {why}"
-                raise BlindError(blind) from error
+                raise StorageUnreachableError(blind) from error
         time.sleep(pause)
 
 
