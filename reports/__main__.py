@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from reports.chapters.order import Chapter, findings, write
-from reports.chapters.report import Findings, winner_line
-from reports.command import add_server, answer, complain
-from reports.logged import log_report
+from reports.assemble import Findings, winner_line
+from reports.cli import add_server, answer, complain
+from reports.contents import Chapter, findings, write
 from reports.read.records import Tracker, read_search
-from reports.search import ReportError, Search
+from reports.records import ReportError, Search
+from reports.upload import log_report
 from reports.write.html import html
 from reports.write.safe import slug
 from reports.write.sections import Section

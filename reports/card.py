@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.search import Search, TrialRecord
+from reports.records import Search, TrialRecord
 from reports.write.safe import redacted
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.command import add_server, answer
+from reports.cli import add_server, answer
 from reports.numbers.statistics import finite, mean_interval
 from reports.read.records import Tracker, read_named
-from reports.search import ReportError, Search
+from reports.records import ReportError, Search
 from reports.write.intervals import interval_text
 from reports.write.style import empty_figure, save
 from reports.write.tables import Table, joined, markdown, without_empty_columns

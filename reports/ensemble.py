@@ -6,7 +6,7 @@ Their average or vote stands beside their best member.
 import argparse
 from collections.abc import Sequence
 
-from reports.chapters.judged import (
+from reports.chapters.ensembles.evaluation import (
     Judged,
     cost_table,
     fitted,
@@ -15,15 +15,15 @@ from reports.chapters.judged import (
     opening,
     quality_table,
 )
-from reports.command import add_server, answer
+from reports.cli import add_server, answer
 from reports.numbers.blends import equal, everyone, mixed
 from reports.numbers.statistics import finite, ranked
-from reports.read.library import Library, library
-from reports.read.openings import BY_HAND, read_openings, recorded
+from reports.read.ensemble_members import Library, library
+from reports.read.holdout_log import BY_HAND, read_openings, recorded
 from reports.read.predictions import Predicted, read_examples, read_predictions
 from reports.read.records import Tracker, read_search
 from reports.read.winner import open_predictions
-from reports.search import ReportError, Search, TrialRecord
+from reports.records import ReportError, Search, TrialRecord
 from reports.write.tables import count_text
 
 PREFIX = 6  # letters of a run id that may stand for it

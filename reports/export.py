@@ -19,14 +19,14 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from reports.card import card
-from reports.chapters.ensembles import best_of
-from reports.chapters.judged import fitted
-from reports.command import add_server, answer
-from reports.read.openings import read_openings, read_seal
+from reports.chapters.ensembles.chapter import best_of
+from reports.chapters.ensembles.evaluation import fitted
+from reports.cli import add_server, answer
+from reports.read.holdout_log import read_openings, read_seal
 from reports.read.records import Tracker, read_search
 from reports.read.weights import weights
 from reports.read.winner import accuracy_on_record, choose, data_sizes, open_test
-from reports.search import ReportError, Search, TrialRecord
+from reports.records import ReportError, Search, TrialRecord
 from reports.trained import models
 from reports.trained.restoring import space_of
 from reports.write.safe import redacted

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.command import add_server, answer
+from reports.cli import add_server, answer
 from reports.read.records import Tracker, read_search
-from reports.search import ReportError, Search
+from reports.records import ReportError, Search
 from reports.trained import models
 from reports.trained.crops import (
     Pixels,

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reports.command import add_server, answer, complain
+from reports.cli import add_server, answer, complain
 from reports.read.records import Tracker, read_search
-from reports.search import ReportError
+from reports.records import ReportError
 from reports.trained import models
 from reports.trained.restoring import chosen_run, restored, space_of
 

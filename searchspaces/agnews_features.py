@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import SearchSpace
-from trainables import encoders
 from trainables.data.ag_news import AG_NEWS
 from trainables.data.text import TextData, load, truth
-from trainables.logistic import one_against_rest
-from trainables.run import Loop, Predictor, Run, Truth
+from trainables.models.logistic import one_against_rest
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run
 from trainables.tasks.features import announce, learn, restored
+from trainables.text import encoders
 
 if TYPE_CHECKING:
     import optuna

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import Published, SearchSpace
-from trainables import environments
-from trainables.run import Loop, Run, Truth
+from trainables.predictor import Truth
+from trainables.rl import environments
+from trainables.run import Loop, Run
 from trainables.tasks.ppo import Recipe, ppo
 
 if TYPE_CHECKING:

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from searchspaces import Published, SearchSpace
-from trainables.classify import classify, restored, truth
 from trainables.data.cifar10 import CIFAR10
 from trainables.data.images import ImageData, load
 from trainables.models.residual import block_cnn
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
+from trainables.vision.classification import classify, restored, truth
 
 if TYPE_CHECKING:
     import optuna

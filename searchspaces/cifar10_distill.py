@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from searchspaces import Published, SearchSpace, trained
-from trainables.run import Loop, Predictor, Run, Truth
+from searchspaces import Published, SearchSpace
+from searchspaces.loading import trained
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run
 from trainables.tasks import distill
 from trainables.tasks.distill import Config, restore
 

@@ -24,7 +24,8 @@ from searchspaces import SearchSpace
 from trainables.data.cifar10 import CIFAR10
 from trainables.data.images import ImageData, load
 from trainables.models.residual import block_cnn
-from trainables.run import Loop, Run, Truth, seed_everything
+from trainables.predictor import Truth
+from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.gradients import watch
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from searchspaces import SearchSpace
 from trainables.data.dante import Text, load
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
-from trainables.tasks.language import read, restored, truth
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
+from trainables.tasks.language_model import read, restored, truth
 
 if TYPE_CHECKING:
     import optuna

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 
 from searchspaces import SearchSpace
-from trainables.classify import classify, restored, truth
 from trainables.data.images import ImageData, Split, stratified
 from trainables.models.mlp import mlp
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
+from trainables.vision.classification import classify, restored, truth
 
 if TYPE_CHECKING:
     import optuna

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from searchspaces import SearchSpace
-from trainables.classify import classify, truth
 from trainables.data.flowers import FLOWERS, FLOWERS102
 from trainables.data.images import ImageData
 from trainables.models.backbones import backbone, check_size
 from trainables.models.convnet import convnet
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
-from trainables.tasks.photographs import images, labelled, restored_labelled
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
+from trainables.vision.classification import classify, truth
+from trainables.vision.photo_classifier import images, labelled, restored_labelled
 
 if TYPE_CHECKING:
     import optuna

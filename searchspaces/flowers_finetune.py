@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from searchspaces import Published, SearchSpace
-from trainables.classify import truth
 from trainables.data.flowers import FLOWERS, FLOWERS102
 from trainables.data.images import ImageData
 from trainables.models.backbones import expected
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.finetune import finetune
-from trainables.tasks.photographs import images, labelled, pretrained, restored_labelled
+from trainables.vision.classification import truth
+from trainables.vision.photo_classifier import images, labelled, pretrained, restored_labelled
 
 if TYPE_CHECKING:
     import optuna

@@ -18,8 +18,9 @@ from searchspaces import Published, SearchSpace
 from trainables.data.characters import SIGNS
 from trainables.data.mathematics import Mathematics, load
 from trainables.models.seq2seq import Seq2Seq
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
-from trainables.tasks.sequence import answer_questions, restored, truth
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
+from trainables.tasks.seq2seq import answer_questions, restored, truth
 
 if TYPE_CHECKING:
     import optuna

@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
-from searchspaces import SearchSpace, trained
-from trainables.classify import classify, truth
+from searchspaces import SearchSpace
+from searchspaces.loading import trained
 from trainables.data.images import ImageData
 from trainables.data.mit67 import MIT67
 from trainables.errors import UserError
 from trainables.models.pyramid import classifier, decoder, encoder
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.autoencoder import fill, pretrained_encoder
-from trainables.tasks.photographs import images, labelled, restored_labelled
+from trainables.vision.classification import classify, truth
+from trainables.vision.photo_classifier import images, labelled, restored_labelled
 
 if TYPE_CHECKING:
     import optuna

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from searchspaces import Published, SearchSpace
-from trainables.classify import classify, truth
 from trainables.data.mit67 import MIT67
 from trainables.models.backbones import expected
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
-from trainables.tasks.photographs import images, labelled, pretrained, restored_labelled
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
+from trainables.vision.classification import classify, truth
+from trainables.vision.photo_classifier import images, labelled, pretrained, restored_labelled
 
 if TYPE_CHECKING:
     import optuna

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from searchspaces import SearchSpace
-from trainables.classify import classify, restored, truth
 from trainables.data.images import ImageData, load
 from trainables.data.mnist import MNIST
 from trainables.models.mlp import mlp
 from trainables.models.residual import block_cnn
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
+from trainables.vision.classification import classify, restored, truth
 
 if TYPE_CHECKING:
     import optuna

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import Published, SearchSpace
-from trainables import encoders
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
 from trainables.data.text import TextData, load, truth
-from trainables.run import Loop, Predictor, Run, Truth
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run
 from trainables.tasks.features import announce, learn, restored, support_vectors
+from trainables.text import encoders
 
 if TYPE_CHECKING:
     import optuna

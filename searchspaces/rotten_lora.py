@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import Published, SearchSpace
-from trainables import encoders
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
 from trainables.data.text import TextData, load, truth
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.lora import finetune, restored
+from trainables.text import encoders
 
 if TYPE_CHECKING:
     import optuna

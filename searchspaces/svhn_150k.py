@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from searchspaces import Published, SearchSpace
-from trainables.classify import classify, restored, truth
 from trainables.data.svhn import SIZE, SVHN
 from trainables.models.separable import separable
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
-from trainables.tasks.house_numbers import images
+from trainables.predictor import Predictor, Truth
+from trainables.run import Loop, Run, seed_everything
+from trainables.tasks.svhn_baseline import images
+from trainables.vision.classification import classify, restored, truth
 
 if TYPE_CHECKING:
     import optuna

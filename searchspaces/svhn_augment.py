@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from searchspaces import Published, SearchSpace
-from trainables.tasks.house_numbers import Config, prepare, restore, train
+from trainables.tasks.svhn_baseline import Config, prepare, restore, train
 
 if TYPE_CHECKING:
     import optuna

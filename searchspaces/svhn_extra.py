@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from searchspaces import Published, SearchSpace
 from trainables.data.images import DataMissing
-from trainables.run import Run, Truth
-from trainables.tasks import house_numbers
-from trainables.tasks.house_numbers import Config, restore, train
+from trainables.predictor import Truth
+from trainables.run import Run
+from trainables.tasks import svhn_baseline
+from trainables.tasks.svhn_baseline import Config, restore, train
 
 if TYPE_CHECKING:
     import optuna
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def prepare(config: Config, run: Run) -> Truth:
     """Find or fetch the extra digits too, whichever arm comes first; raises DataMissing."""
     try:
-        return house_numbers.prepare(replace(config, extra=True), run)
+        return svhn_baseline.prepare(replace(config, extra=True), run)
     except DataMissing as error:
         raise DataMissing(
             "the extra digits are missing, which svhn_extra is about (extra.parquet, beside "

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.paths import ROOT, TRIVIAL
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
@@ -24,16 +26,13 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
-ROOT = Path(__file__).parents[1]
-
-
 @pytest.fixture
 def space_file(tmp_path: Path) -> Callable[..., Path]:
     """Write a space file of the user's: the trivial space, with lines of one's own below."""
 
     def write(lines: str = "", name: str = "toy") -> Path:
         path = tmp_path / f"{name}.py"
-        trivial = (ROOT / "tests" / "spaces" / "trivial.py").read_text(encoding="utf-8")
+        trivial = TRIVIAL.read_text(encoding="utf-8")
         path.write_text(f"{trivial}\nfrom dataclasses import replace\n{lines}\n", encoding="utf-8")
         return path
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from trainables.environment import default_cache
 from trainables.errors import UserError
-from trainables.run import default_cache
 
 UNUSABLE = {
     errno.EACCES,

@@ -8,7 +8,6 @@ the middle of a report saves by itself: `Run.put_down`.
 from __future__ import annotations
 
 import math
-import os
 import random
 import re
 import time
@@ -21,85 +20,18 @@ import numpy as np
 import torch
 
 from trainables import checkpoint
+from trainables.environment import default_cache
 from trainables.errors import PreemptedError, UserError
-
-
-def default_device(name: str | None = None) -> torch.device:
-    """Give the device of that name, else the GPU where there is one; raises UserError."""
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name} cannot be used: {reason}\nleave it out") from error
-    return device
-
-
-def default_cache() -> Path:
-    """Give the folder of things built once per machine: `TUNERY_CACHE`, else the user's."""
-    return Path(os.environ.get("TUNERY_CACHE") or "~/.cache/tunery").expanduser()
-
-
-def data_folder(given: Path | None) -> Path | None:
-    """Give the data folder from an option or TUNERY_DATA; raises where it is none."""
-    folder = given or (Path(found) if (found := os.environ.get("TUNERY_DATA")) else None)
-    if folder is not None and not folder.is_dir():
-        where = "--data-dir" if given else "TUNERY_DATA"
-        raise UserError(f"{where} {folder} is not a folder")
-    return folder.resolve() if folder else None
-
+from trainables.predictor import Predictions, Source
 
 Metrics = Mapping[str, float]
 Loop = Generator[Metrics, None, None]
 Mode = Literal["min", "max"]
-Source = Literal["real", "synthetic", "made-up"]
-Predictions = Callable[[], np.ndarray]
-"""Class probabilities (n, classes) or answers (n,) of the model as it is when called."""
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What a report must know of a data set: the right answers, and what was looked at.
-
-    `targets` holds an integer label (or an answer) per example of each split; an example's id
-    is its place in it. Row i of a kept prediction belongs to target i. `inputs`, where there is
-    one, gives the raw inputs of a split as they go into a `Predictor`, in the same order.
-    `groups` names a part of the data per example of a split: a report scores the parts apart.
-    """
-
-    fingerprint: str = ""
-    source: Source = "real"
-    classes: tuple[str, ...] = ()
-    targets: Mapping[str, np.ndarray] = field(default_factory=dict)
-    inputs: Callable[[str], np.ndarray] | None = None
-    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
     """Name the folder that an attempt at a trial writes to, below the search's folder."""
     return search / "trials" / f"{trial:03d}" / f"attempt-{attempt}"
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A trained model with its preprocessing; `example` is a batch of one raw input.
-
-    Called with a batch like it, gives probabilities (n, classes), columns in the order of
-    `classes`, or answers (n,). `network`, where there is one, is the differentiable module from
-    a batch of raw inputs (of images: pixels in 0..255, uint8 or float) to logits. `write` goes
-    on after a prompt: it takes `length`, `temperature`, `top_k` and `seed`. `files` are what it
-    needs beside its checkpoint, by the hyperparameter whose value is a folder of them.
-    """
-
-    predict: Callable[[np.ndarray], np.ndarray]
-    example: np.ndarray
-    classes: tuple[str, ...] = ()
-    network: torch.nn.Module | None = None
-    write: Callable[..., str] | None = None
-    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        return self.predict(inputs)
 
 
 def better(score: float, than: float | None, mode: Mode) -> bool:

@@ -1,1 +1,1 @@
-"""Where trials run: Ray's workers, the machines they need, and what becomes of a failure."""
+"""Where trials run: Ray's workers, the resources they get, and the failures of their attempts."""

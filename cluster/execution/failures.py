@@ -17,9 +17,9 @@ from typing import Any
 import ray
 import torch
 
-from cluster.story import Failure, FailureClass
+from cluster.ledger.trial_log import Failure, FailureClass
+from cluster.storage.replication import RemoteError
 from trainables.errors import PreemptedError
-from trainables.mirror import RemoteError
 
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 

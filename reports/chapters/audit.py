@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from reports.chapters.outcomes import rungs
+from reports.chapters.outcomes.chapter import rungs
 from reports.numbers.statistics import evenly, finite
 from reports.read.records import Tracker, with_curves
 from reports.read.winner import Choice
-from reports.search import Search, TrialRecord
+from reports.records import Search, TrialRecord
 from reports.write.sections import Section, paragraphs, picture
 from reports.write.style import INK, MARK, empty_figure, score_axis, score_range, style, words
 from reports.write.tables import Table, count_text, joined, markdown

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from reports.numbers.statistics import finite, wilson
 from reports.read.winner import Choice
-from reports.search import Search, TrialRecord
+from reports.records import Search, TrialRecord
 from reports.write.tables import (
     Table,
     count_text,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 from scipy.stats import t as student
 
-from reports.chapters.groups import enqueued
+from reports.chapters.comparison.groups import enqueued
 from reports.numbers.statistics import finite
-from reports.search import Search, TrialRecord
+from reports.records import Search, TrialRecord
 from reports.write.sections import Section, picture
 from reports.write.style import INK, MARK, empty_figure, score_axis, score_range, style, words
 from reports.write.tables import count_text

@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from reports.read.openings import opened_as
+from reports.read.holdout_log import opened_as
 from reports.read.predictions import Array, read_examples, read_predictions
 from reports.read.records import Tracker
 from reports.read.winner import Choice, Opened, open_predictions
-from reports.search import Search
+from reports.records import Search
 from reports.write.sections import Section, paragraphs, picture
 from reports.write.style import empty_figure, style
 from reports.write.tables import Table, markdown

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from reports.numbers.paired import mcnemar, paired_bootstrap
 from reports.numbers.statistics import Proportion, wilson
 from reports.read.winner import Opened
-from reports.search import Search
+from reports.records import Search
 from reports.trained import models
 from reports.trained.crops import SMALL, Pixels, averaged
 from reports.trained.looking import Winner

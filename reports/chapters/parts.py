@@ -3,11 +3,11 @@
 import numpy as np
 
 from reports.numbers.statistics import Proportion, wilson
-from reports.read.openings import opened_as
+from reports.read.holdout_log import opened_as
 from reports.read.predictions import Array, Examples, read_examples, read_predictions, right
 from reports.read.records import Tracker
 from reports.read.winner import Choice, Opened, open_predictions
-from reports.search import Search
+from reports.records import Search
 from reports.write.sections import paragraphs
 from reports.write.tables import Table, markdown, without_empty_columns
 

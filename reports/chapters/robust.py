@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from reports.chapters.explain import share
 from reports.numbers.statistics import Proportion, wilson
 from reports.read.winner import Opened
-from reports.search import Search
+from reports.records import Search
 from reports.trained import models
 from reports.trained.crops import SMALL
 from reports.trained.looking import Winner, open_split

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reports.read.winner import Choice
-from reports.search import Search, TrialRecord
+from reports.records import Search, TrialRecord
 from reports.write.sections import Section, paragraphs, picture
 from reports.write.style import (
     INK,

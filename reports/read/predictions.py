@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reports.numbers.statistics import joined_rows
 from reports.read.records import Tracker, fetch
-from reports.search import ReportError, Search, TrialRecord
+from reports.records import ReportError, Search, TrialRecord
 
 Array = NDArray[Any]
 

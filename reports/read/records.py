@@ -23,7 +23,7 @@ from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from reports.search import Curve, ReportError, Search, TrialRecord
+from reports.records import Curve, ReportError, Search, TrialRecord
 from reports.write.safe import redacted
 
 Tracker = MlflowClient

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.read.records import Tracker, fetch
-from reports.search import Search, TrialRecord
+from reports.records import Search, TrialRecord
 
 NOT_SEARCHED = ("seed",)  # repeats a trial; it has no better values
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from reports.read.records import Tracker
-from reports.search import TrialRecord
+from reports.records import TrialRecord
 
 PLACE = "checkpoint"  # among a run's artifacts
 EXHIBIT = re.compile(r"[\w-]+\.(md|png|gif)")  # a text or a picture for the report

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.numbers.statistics import Proportion, finite, ranked, wilson
-from reports.read.openings import (
+from reports.read.holdout_log import (
     INTACT,
     Opening,
     Seal,
@@ -18,7 +18,7 @@ from reports.read.openings import (
 )
 from reports.read.predictions import Predicted, read_examples, read_predictions, right
 from reports.read.records import Tracker
-from reports.search import Search, TrialRecord
+from reports.records import Search, TrialRecord
 
 SEEDS = 2  # re-runs that a configuration must have before its mean can decide
 

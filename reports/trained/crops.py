@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from reports.search import ReportError
+from reports.records import ReportError
 
 Pixels = NDArray[np.uint8]
 

@@ -12,7 +12,7 @@ from reports.numbers.statistics import evenly
 from reports.read.predictions import read_examples
 from reports.read.records import Tracker
 from reports.read.winner import Opened
-from reports.search import ReportError, Search, TrialRecord
+from reports.records import ReportError, Search, TrialRecord
 from reports.trained import models
 from reports.trained.crops import Pixels, takes_pictures
 from reports.trained.restoring import chosen_run, restored, space_of

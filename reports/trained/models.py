@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from reports.search import ReportError, Search
-from searchspaces import SearchSpace, load, parse
-from searchspaces import names as names
-from trainables.attack import fgsm, pgd
+from reports.records import ReportError, Search
+from searchspaces.loading import load
+from searchspaces.loading import names as names
+from searchspaces.overrides import parse
+from searchspaces.space import SearchSpace
+from trainables.environment import data_folder, default_device
 from trainables.errors import UserError
-from trainables.explain import class_maps
-from trainables.pretrained import write
-from trainables.run import Predictor as Predictor
-from trainables.run import Run, Truth, data_folder, default_device
+from trainables.predictor import Predictor as Predictor
+from trainables.predictor import Truth
+from trainables.run import Run
+from trainables.text.causal_lm import write
+from trainables.vision.adversarial import fgsm, pgd
+from trainables.vision.class_activation import class_maps
 
 BATCH = 64
 

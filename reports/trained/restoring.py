@@ -7,7 +7,7 @@ from pathlib import Path
 from reports.read.records import Tracker
 from reports.read.weights import weights
 from reports.read.winner import choose
-from reports.search import ReportError, Search, TrialRecord
+from reports.records import ReportError, Search, TrialRecord
 from reports.trained import models
 
 

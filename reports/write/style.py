@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from reports.search import Search
+from reports.records import Search
 from reports.write.tables import is_share
 
 MARK = "#c1440e"  # a red that differs from every viridis shade in lightness and hue

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from reports.numbers.statistics import finite
-from reports.search import Search
+from reports.records import Search
 from reports.write.style import words
 from reports.write.tables import Table
 

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import torch
 
-import trainables.trainable  # noqa: F401  (a worker's imports are part of its size)
 from searchspaces.svhn_150k import images
 from tests.benchmarks.report import IMPOSSIBLE, MET, MISSED, heading, real_data, verdict
 from trainables.run import Run

@@ -24,7 +24,6 @@ from torch.utils.data import DataLoader
 
 from searchspaces.svhn_150k import images
 from tests.benchmarks.report import MET, MISSED, heading, real_data, spread, verdict
-from trainables import torchvision_operators  # noqa: F401  (must come before torchvision)
 from trainables.data import augment
 from trainables.data.images import Split
 from trainables.run import Run

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from searchspaces import load
+from searchspaces.loading import load
 from searchspaces.svhn_150k import Config, images
 from tests.benchmarks.report import MET, MISSED, events, heading, real_data, verdict
 from trainables.run import Run

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.provenance import commit, hardware, versions
-from trainables.run import data_folder
+from cluster.tracking.provenance import commit, hardware, versions
+from trainables.environment import data_folder
 
 MET, MISSED, IMPOSSIBLE = 0, 1, 2
 """Exit codes: a benchmark that cannot be done has neither met nor missed anything."""

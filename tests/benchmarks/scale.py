@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster import ledger as ledgers
-from cluster.ledger import Ledger
+from cluster.ledger import ledger as ledgers
+from cluster.ledger.ledger import Ledger
 from tests.benchmarks.report import MET, MISSED, heading, verdict
 
 FLAT, MEMORY, OVER = 1.2, 1.5, 1.1  # at most: last over first thousand, GB, over ideal

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from searchspaces import SearchSpace
+from searchspaces.space import SearchSpace
 from trainables.run import Loop, Run
 
 if TYPE_CHECKING:

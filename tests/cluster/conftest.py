@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from cluster import ledger as ledgers
-from cluster.ledger import Ledger
-from cluster.plan import plan
-from cluster.study import Study
-from searchspaces import SearchSpace, load
-
-TRIVIAL = Path(__file__).parents[1] / "spaces" / "trivial.py"
+from cluster.ledger import ledger as ledgers
+from cluster.ledger.ledger import Ledger
+from cluster.sampling.initial_trials import plan
+from cluster.sampling.study import Study
+from searchspaces.loading import load
+from searchspaces.space import SearchSpace
+from tests.support.paths import TRIVIAL
 
 
 @pytest.fixture

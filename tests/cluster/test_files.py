@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster import remote
-from trainables import tune
+from cluster import cli
+from cluster.launch import launcher
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 FILES = ROOT / "cluster"
 CLUSTERS = ("gpu.yaml", "gcp.yaml", "local.yaml")
 SHIPPED = (*CLUSTERS, "slurm.sh", "kuberay.yaml", "mlflow.sh")
@@ -142,7 +142,7 @@ def test_everything_that_is_installed_is_taken_along(name: str) -> None:
     config = config_of(name)
     for there, here in config["file_mounts"].items():
         if there.startswith("~/tunery"):
-            assert there == f"~/{remote.CHECKOUT}/{here}"
+            assert there == f"~/{launcher.CHECKOUT}/{here}"
             assert (ROOT / here).exists()
     taken = set(config["file_mounts"].values())
     assert {"cluster", "reports", "searchspaces", "trainables", "pyproject.toml"} <= taken
@@ -185,7 +185,7 @@ def test_the_searches_in_the_files_can_be_parsed(name: str) -> None:
     found = list(commands(name))
     assert found
     for words in found:
-        options = tune.parser().parse_args(words)
+        options = cli.parser().parse_args(words)
         assert options.space in ("svhn_150k", "digits")
         assert options.cluster is None or (ROOT / options.cluster).exists()
 
@@ -252,7 +252,7 @@ def test_slurm_starts_one_ray_for_all_nodes(tmp_path: Path, array: str | None) -
     assert begin[begin.index("--min-nodes") + 1] == "2"
     assert begin[begin.index("--num-gpus") + 1] == "4"
     assert end[:3] == ["python", "-m", "trainables.tune"]
-    options = tune.parser().parse_args(end[3:])
+    options = cli.parser().parse_args(end[3:])
     assert (options.space, options.address, options.going) == ("digits", "auto", "resume")
     assert options.set == ["a='b c'"]
     assert options.seed == (int(array) if array else None)

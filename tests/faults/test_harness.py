@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import FAULTS, attack, may_mount
+from tests.support.faults.harness import FAULTS, attack, may_mount
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
 

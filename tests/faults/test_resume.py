@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.account import losses, undisturbed
-from tests.test_search import assert_mlflow_has_the_ledger, opened, runs, study
+from tests.end_to_end.test_search import assert_mlflow_has_the_ledger, opened, runs, study
+from tests.support.faults.account import losses, undisturbed
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 
@@ -85,9 +85,9 @@ def test_a_killed_worker_and_a_killed_driver_leave_no_trace(
     code, said = tune("--space", path, "--resume")
     assert code == 0, said
     assert_whole(tmp_path / "runs", path)
-    errors = [e for s in opened(folder).stories.values() for e in s.errors]
-    assert [e["kind"] for e in errors] == ["failed"]
-    assert "worker process has died" in errors[0]["error"]
+    failures = [f for s in opened(folder).stories.values() for f in s.failures]
+    assert [f.failure_class for f in failures] == ["failed"]
+    assert "worker process has died" in failures[0].traceback
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 import reports.__main__
 import reports.read.records
 from reports.__main__ import main
-from tests.reports.made import openings
+from tests.support.made_search import openings
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -10,8 +10,8 @@ import pytest
 
 from reports.compare import area, main, race, table, text
 from reports.numbers.statistics import mean_interval
-from reports.search import Search
-from tests.reports.made import search, trial
+from reports.records import Search
+from tests.support.made_search import search, trial
 
 
 def searched(best: float, **fixed: object) -> Search:

@@ -17,16 +17,17 @@ from mlflow.tracking import MlflowClient
 from reports import export
 from reports.export import Exported, _describe, carried, chosen, needed, on_test
 from reports.read.records import read_search
-from reports.search import ReportError, TrialRecord
-from reports.served import Members
+from reports.records import ReportError, TrialRecord
+from reports.serving_model import Members
 from reports.trained import models
 from reports.trained.restoring import space_of
 from searchspaces.rotten_lora import Config, train
-from tests.reports.chapters.test_confirmation import rerun
-from tests.reports.made import openings, search, trial
-from trainables import encoders
-from trainables.encoders import Encoder
-from trainables.run import Predictor, Run
+from tests.reports.chapters.confirmation.test_chapter import rerun
+from tests.support.made_search import openings, search, trial
+from trainables.predictor import Predictor
+from trainables.run import Run
+from trainables.text import encoders
+from trainables.text.encoders import Encoder
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]

@@ -13,11 +13,12 @@ from sklearn.datasets import load_digits
 
 from reports import predict
 from reports.__main__ import main
-from reports.search import ReportError
+from reports.records import ReportError
 from reports.trained import models
 from reports.trained.crops import enlarged, five_crops, read_picture, shrunk
-from tests.reports.made import openings
-from tests.reports.trained import SPACES, trained, write_trained
+from tests.support.made_search import openings
+from tests.support.paths import SPACES
+from tests.support.trained import trained, write_trained
 
 Write = Callable[..., str]
 LOOKER = str(SPACES / "looker.py")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-import reports.chapters.curves
+import reports.chapters.curves.chapter
 from reports.numbers.statistics import wilson
-from tests.reports.made import openings
+from tests.support.made_search import openings
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -213,7 +213,7 @@ def test_no_complete_trial(write_search: Write, read_report: Read, some_trials: 
 def test_a_crowded_figure_keeps_the_default(
     write_search: Write, read_report: Read, some_trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports.chapters.curves, "DRAWN", 2)
+    monkeypatch.setattr(reports.chapters.curves.chapter, "DRAWN", 2)
     write_search(some_trials)
     text = read_report()
     assert "9 trials of 12 not drawn." in text  # drawn: the winner, the last, the default

@@ -10,8 +10,8 @@ from mlflow.tracking import MlflowClient
 
 from reports.__main__ import main
 from searchspaces import dante_gpt
-from trainables import pretrained, torchvision_operators  # noqa: F401 - before transformers
 from trainables.run import Run
+from trainables.text import causal_lm
 
 SMALL = {"layers": 1, "heads": 2, "width": 16, "block": 16, "batch_size": 4, "steps": 4}
 
@@ -132,7 +132,7 @@ def test_pickled_weights_are_not_read(
 def test_a_model_that_cannot_be_had_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pretrained, "_unreachable", lambda name: "no route to the hub")
+    monkeypatch.setattr(causal_lm, "_unreachable", lambda name: "no route to the hub")
     assert main(["sample", "gpt2", "--prompt", "Once"]) == 2
     told = capsys.readouterr().err
     assert "'gpt2'" in told and "no route to the hub" in told and "ways out" in told

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from searchspaces import cifar10_depth, cifar10_gradients, load, parse
+from searchspaces import cifar10_depth, cifar10_gradients
 from searchspaces.cifar10_depth import Config, network
+from searchspaces.loading import load
+from searchspaces.overrides import parse
 
 MILLIONS = {1: 0.02, 5: 0.11, 7: 0.16}
 LAYERS = {1: 6, 5: 22, 7: 30}

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from searchspaces import configure, load, trained
+from cluster.cli import main as tune
+from searchspaces.loading import load, trained
+from searchspaces.overrides import configure
+from searchspaces.train_one import main
 from trainables import checkpoint
 from trainables.models.backbones import backbone
-from trainables.train import main
-from trainables.tune import main as tune
 
 COLOURS = {"garden": (40, 160, 50), "salle à manger": (180, 60, 40), "workshop": (60, 60, 190)}
 SMALL = ("backbone=shufflenet_v2_x0_5", "size=32", "shift=2", "learning_rate=0.003")

@@ -20,8 +20,10 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from cluster.points import field_of, suggested
-from searchspaces import SearchSpace, configure, load, names
+from cluster.sampling.parameters import field_of, suggested
+from searchspaces.loading import load, names
+from searchspaces.overrides import configure
+from searchspaces.space import SearchSpace
 from trainables.errors import PreemptedError
 from trainables.run import Run, finite
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from searchspaces import load, taught, trained
+from searchspaces.loading import load, trained
+from searchspaces.overrides import taught
 from trainables.errors import UserError
 
 

@@ -13,16 +13,9 @@ import torch
 from torch import nn
 
 from trainables import checkpoint
+from trainables.environment import data_folder
 from trainables.errors import UserError
-from trainables.run import (
-    Loop,
-    Run,
-    attempt_folder,
-    better,
-    data_folder,
-    finite,
-    seed_everything,
-)
+from trainables.run import Loop, Run, attempt_folder, better, finite, seed_everything
 
 
 def _task(run: Run, scores: list[float]) -> Loop:

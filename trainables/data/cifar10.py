@@ -1,6 +1,6 @@
 """CIFAR-10 (Krizhevsky, 2009): 32 x 32 colour photographs of ten kinds of things."""
 
-from trainables.data.images import Source
+from trainables.data.source import Source
 
 CIFAR10 = Source(
     name="cifar10",

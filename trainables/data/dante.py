@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trainables import cache as caches
 from trainables.data.download import fetch
-from trainables.data.parquet import DataMissing
+from trainables.data.source import DataMissing
 from trainables.errors import UserError
 
 URL = "https://www.gutenberg.org/cache/epub/1000/pg1000.txt"

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TaskID, TransferSpeedColumn
 
 from trainables import cache as caches
-from trainables.data.parquet import DataMissing
+from trainables.data.source import DataMissing
 from trainables.errors import UserError
 
 PATIENCE = 20  # seconds without a byte

@@ -1,6 +1,6 @@
 """Photographs of flowers: five kinds (TensorFlow's tf_flowers) or 102 (Nilsback, 2008)."""
 
-from trainables.data.images import Source
+from trainables.data.source import Source
 
 FLOWERS = Source(
     name="flowers",

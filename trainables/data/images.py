@@ -6,10 +6,10 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import PIL
@@ -19,36 +19,12 @@ from rich.progress import Progress
 
 from trainables import cache as caches
 from trainables.data import parquet
-from trainables.data.parquet import Arrays, DataMissing, Shard
+from trainables.data.parquet import Shard
+from trainables.data.source import Arrays, DataMissing, Kind, Source, ways_out
 from trainables.errors import UserError
 
 LAYOUT = 1  # of the decoded files; a new number makes every machine decode anew
 TEST = 0.1  # of data without a test set of their own
-
-Kind = Literal["real", "synthetic", "made-up"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set of labelled images of one size, or of photographs, and where it is to be found.
-
-    Photographs have any size and are read by `trainables.data.photos`, which takes classes as it
-    finds them.
-    """
-
-    name: str  # also of its folder
-    hub: str  # empty: not on the hub
-    shape: tuple[int, int, int]  # channels, height, width; of photographs, once prepared
-    classes: tuple[str, ...]  # label i is classes[i]
-    hub_config: str | None = None
-    image: tuple[str, ...] = ("image",)  # column: the first of these that is there
-    label: str = "label"  # column
-    train: tuple[str, ...] = ("train",)  # splits of the files that together are trained on
-    synthetic: Callable[[int, int], Arrays] | None = None  # of count and seed
-    photos: bool = False
-    tar: str = ""  # address of an archive of photographs, a folder per class
-    tar_size: str = ""  # of that archive, as people read it
-    drop: tuple[str, ...] = ()  # kinds of photographs left out: see trainables.data.prepare
 
 
 @dataclass(frozen=True)
@@ -218,7 +194,7 @@ def _from_hub(source: Source, cache: Path, download: bool) -> Path:
     if not download and not caches.place(cache, source.name, key).is_dir():
         raise DataMissing(
             f"{source.name}: no --data-dir was given, and {cache} holds no earlier download of "
-            f"{source.hub}\n{parquet.ways_out(source)}"
+            f"{source.hub}\n{ways_out(source)}"
         )
 
     def build(draft: Path) -> None:

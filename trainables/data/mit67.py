@@ -1,6 +1,6 @@
 """MIT Indoor-67 (Quattoni and Torralba, 2009): 15,620 photographs of 67 kinds of rooms."""
 
-from trainables.data.images import Source
+from trainables.data.source import Source
 
 # As the folders in the archive are called, slips included.
 ROOMS = """

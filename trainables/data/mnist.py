@@ -1,6 +1,6 @@
 """MNIST (LeCun, Cortes and Burges, 1998): 70,000 handwritten digits."""
 
-from trainables.data.images import Source
+from trainables.data.source import Source
 
 MNIST = Source(
     name="mnist",

@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from trainables.data.source import Arrays, DataMissing, ways_out
 from trainables.errors import UserError
 
 if TYPE_CHECKING:
-    from trainables.data.images import Source
+    from trainables.data.source import Source
 
 SPLITS = ("train", "validation", "test")
 BATCH = 1024  # rows read at once: some 3 MB of 32x32 images
@@ -32,14 +33,8 @@ DAMAGE = (
     Image.DecompressionBombError,
 )
 
-Arrays = tuple[np.ndarray, np.ndarray]
-"""Images (uint8, N x C x H x W) and their labels (int64, N)."""
 Rows = list[tuple[Any, Any]]
 """Per row the encoded image (bytes, a struct with `bytes`, or None) and its label (or None)."""
-
-
-class DataMissing(UserError):  # noqa: N818 - it says what is the matter
-    """A data set that is neither in the folder, nor in the cache, nor to be had from the hub."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +65,6 @@ def in_folder(source: Source, folder: Path) -> dict[str, list[Path]]:
         + "".join(f"  {place}\n" for place in places)
         + ways_out(source)
     )
-
-
-def ways_out(source: Source) -> str:
-    """Say what a user without the data can do."""
-    files = "a folder per class, Parquet files" if source.photos else "these files"
-    lines = [
-        f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: one that holds {files} or {source.name}/"
-    ]
-    if source.tar:
-        size = f" ({source.tar_size})" if source.tar_size else ""
-        lines.append(f"  TUNERY_DOWNLOAD={source.name}: {source.tar}{size} is downloaded, once")
-    else:
-        hub = f"{source.hub} from the hub is downloaded, once"
-        lines.append(f"  neither of them, and a network: {hub}")
-    if source.synthetic:
-        lines.append("  --data synthetic: images drawn by this program")
-    return "ways out:\n" + "\n".join(lines)
 
 
 def from_file(source: Source, path: Path) -> Shard:

@@ -24,9 +24,10 @@ from rich.progress import Progress
 from trainables import cache as caches
 from trainables.data import download as downloads
 from trainables.data import images, parquet, prepare
-from trainables.data.images import Arrays, ImageData, Kind, Source
-from trainables.data.parquet import DataMissing, Shard
+from trainables.data.images import Arrays, ImageData
+from trainables.data.parquet import Shard
 from trainables.data.prepare import Fate, Photo
+from trainables.data.source import DataMissing, Kind, Source, ways_out
 from trainables.errors import UserError
 
 LAYOUT = 1  # of what this and prepare.py make; a new number makes every machine prepare anew
@@ -103,13 +104,13 @@ def _found(
                 source.tar, cache, source.name, download=download and wanted
             )
         except DataMissing as error:
-            raise DataMissing(f"{error}\n{parquet.ways_out(source)}") from error
+            raise DataMissing(f"{error}\n{ways_out(source)}") from error
     if folder is None:
         key |= {"hub": source.hub, "config": source.hub_config, "train": source.train}
         if not download and not caches.place(cache, source.name, key).is_dir():
             raise DataMissing(
                 f"{source.name}: no --data-dir was given, and {cache} holds no earlier download "
-                f"of {source.hub}\n{parquet.ways_out(source)}"
+                f"of {source.hub}\n{ways_out(source)}"
             )
         return key, lambda: _sharded(source, parquet.from_hub(source))
     try:

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.data.images import Arrays, Source
+from trainables.data.images import Arrays
+from trainables.data.source import Source
 
 SIZE = 32  # pixels of an image's side
 CELL = (64, 44)  # height and width of the cell of one digit

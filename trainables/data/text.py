@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from trainables import arrow
 from trainables import cache as caches
-from trainables.data import parquet
-from trainables.data.images import Kind, Source, stratified
-from trainables.data.parquet import DataMissing, Shard
+from trainables.data import arrow, parquet
+from trainables.data.images import stratified
+from trainables.data.parquet import Shard
+from trainables.data.source import DataMissing, Kind, Source, ways_out
 from trainables.errors import UserError
-from trainables.run import Truth
+from trainables.predictor import Truth
 
 LAYOUT = 1  # of the Arrow files; a new number makes every machine read the Parquet files anew
 VALIDATION = 0.1  # of train, where the files have no validation split of their own
@@ -140,7 +140,7 @@ def _from_hub(source: Source, cache: Path, download: bool) -> Path:
     if not download and not caches.place(cache, source.name, key).is_dir():
         raise DataMissing(
             f"{source.name}: no --data-dir was given, and {cache} holds no earlier download of "
-            f"{source.hub}\n{parquet.ways_out(source)}"
+            f"{source.hub}\n{ways_out(source)}"
         )
 
     def build(draft: Path) -> None:

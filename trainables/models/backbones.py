@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from trainables import torchvision_operators  # noqa: F401 - must come before torchvision
 from trainables.errors import UserError
 
 HEADS = ("fc", "classifier", "heads", "head")

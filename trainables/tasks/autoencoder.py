@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables import checkpoint
-from trainables.classify import Normalise
 from trainables.data import augment
 from trainables.data.images import ImageData
 from trainables.errors import UserError
-from trainables.loops import fit
+from trainables.fit import fit
 from trainables.optim import constant, optimizer
+from trainables.pretraining import trained_once
 from trainables.run import Loop, Run, seed_everything
-from trainables.teacher import trained_once
+from trainables.vision.classification import Normalise
 
 
 def reconstruct(

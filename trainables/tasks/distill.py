@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables import checkpoint
-from trainables.classify import Loss, Normalise, Recipe, classify, restored, truth
 from trainables.data.cifar10 import CIFAR10
 from trainables.data.images import ImageData, load
 from trainables.errors import UserError
 from trainables.models.residual import block_cnn, resnet32, wide_resnet14_2
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
-from trainables.teacher import trained_once
+from trainables.predictor import Predictor, Truth
+from trainables.pretraining import trained_once
+from trainables.run import Loop, Run, seed_everything
+from trainables.vision.classification import Loss, Normalise, Recipe, classify, restored, truth
 
 TEACHERS: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
     {"resnet32": resnet32, "wide_resnet14_2": wide_resnet14_2}

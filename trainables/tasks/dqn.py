@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables import environments
 from trainables.models.policies import q_network
-from trainables.replay import Batch, Replay
+from trainables.rl import environments
+from trainables.rl.replay import Batch, Replay
 from trainables.run import Loop, Run, seed_everything
 
 

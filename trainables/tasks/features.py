@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables import checkpoint, encoders
+from trainables import checkpoint
 from trainables.data.text import TextData
-from trainables.embeddings import embeddings, encoded, key, place
-from trainables.encoders import Encoder
 from trainables.errors import UserError
-from trainables.maps import show_maps
-from trainables.run import Loop, Metrics, Predictor, Run
+from trainables.predictor import Predictor
+from trainables.run import Loop, Metrics, Run
+from trainables.text import encoders
+from trainables.text.embeddings import embeddings, encoded, key, place
+from trainables.text.encoders import Encoder
+from trainables.text.projections import show_maps
 
 Solution = tuple[np.ndarray, np.ndarray]
 """Weights (rows, width) and intercepts (rows,) of a row per class, or of one row for two."""

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.classify import EVALUATION_BATCH, Normalise
 from trainables.data import augment
 from trainables.data.images import ImageData, Split
-from trainables.loops import fit, predict
+from trainables.fit import fit, predict
 from trainables.optim import constant, optimizer
 from trainables.run import Loop, Metrics, Run
+from trainables.vision.classification import EVALUATION_BATCH, Normalise
 
 
 def finetune(

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.classify import Normalise
 from trainables.data import augment
 from trainables.data.images import ImageData
 from trainables.optim import optimizer
 from trainables.run import Loop, Run
+from trainables.vision.classification import Normalise
 
 
 def watch(

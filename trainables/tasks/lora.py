@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables import adapters, checkpoint, encoders
-from trainables.adapters import Classifier
+from trainables import checkpoint
 from trainables.data.text import TextData
-from trainables.encoders import Encoder
 from trainables.errors import UserError
-from trainables.loops import fit
+from trainables.fit import fit
 from trainables.optim import linear, optimizer, warmed_up
-from trainables.run import Loop, Metrics, Predictor, Run
-from trainables.tokens import Tokens, by_length, padded, shuffled, tokenised, tokens
+from trainables.predictor import Predictor
+from trainables.run import Loop, Metrics, Run
+from trainables.text import encoders, lora_adapters
+from trainables.text.encoders import Encoder
+from trainables.text.lora_adapters import Classifier
+from trainables.text.tokenization import Tokens, by_length, padded, shuffled, tokenised, tokens
 
 EVALUATION_BATCH = 128
 CLIP = 1.0  # the largest gradient norm
@@ -58,7 +60,7 @@ class Settings(Protocol):
 
 def build(config: Settings, encoder: Encoder, classes: int) -> tuple[Classifier, int]:
     """Load the classifier that a configuration describes, and count its parameters."""
-    return adapters.classifier(
+    return lora_adapters.classifier(
         encoder,
         classes,
         targets="" if config.method == "full" else config.targets,
@@ -89,7 +91,7 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
     )
     owed = run.resume(model=model, optimizer=updates)
     run.facts["parameters"] = float(parameters)
-    run.facts["trainable_parameters"] = float(adapters.trainable(model))
+    run.facts["trainable_parameters"] = float(lora_adapters.trainable(model))
 
     batch_size = min(config.batch_size, len(data.train))
     per_epoch = len(data.train) // batch_size
@@ -191,7 +193,7 @@ def logits_of(
 def describe(model: Classifier, path: Path) -> None:
     """Write the adapters beside the weights, and how they are loaded elsewhere."""
     folder = path.with_name("adapter")
-    adapters.save(model, folder)
+    lora_adapters.save(model, folder)
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     network: Any = model.network
     settings = network.peft_config["default"]

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainables import environments
 from trainables.models.policies import ActorCritic
 from trainables.optim import schedule, set_learning_rate
+from trainables.rl import environments
 from trainables.run import Loop, Run, seed_everything
 
 

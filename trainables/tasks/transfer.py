@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from trainables import checkpoint
-from trainables.classify import Normalise, Recipe, classify, restored, truth
 from trainables.data.images import ImageData, Split, load
 from trainables.data.svhn import SVHN
 from trainables.errors import UserError
 from trainables.models.backbones import unfreeze_last
 from trainables.models.convnet import small_cnn
-from trainables.run import Loop, Predictor, Run, Truth, seed_everything
-from trainables.teacher import trained_once
+from trainables.predictor import Predictor, Truth
+from trainables.pretraining import trained_once
+from trainables.run import Loop, Run, seed_everything
+from trainables.vision.classification import Normalise, Recipe, classify, restored, truth
 
 KNOWN, NEW = tuple("12345678"), ("0", "9")
 LAYERS = 4

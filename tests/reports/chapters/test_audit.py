@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 from reports.chapters import audit
 from reports.chapters.audit import cut, late_bloomers, look, rank_correlation
 from reports.read.winner import choose
-from reports.search import TrialRecord
-from tests.reports.made import search, trial
+from reports.records import TrialRecord
+from tests.support.made_search import search, trial
 
 METRIC = "validation_accuracy"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reports.chapters.budget import expected_best, interval, sampled, section
-from tests.reports.made import search, trial
+from tests.support.made_search import search, trial
 
 
 def test_it_is_the_mean_over_all_subsets() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reports.chapters.classes import class_names, matrix_figure, per_class, shown
-from tests.reports.made import search
+from tests.support.made_search import search
 
 
 def test_precision_recall_and_f1() -> None:

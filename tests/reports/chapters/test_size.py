@@ -2,8 +2,8 @@
 
 from reports.chapters.size import pareto, section
 from reports.read.winner import choose
-from reports.search import TrialRecord
-from tests.reports.made import search, trial
+from reports.records import TrialRecord
+from tests.support.made_search import search, trial
 
 
 def sized(number: int, size: float, score: float) -> TrialRecord:

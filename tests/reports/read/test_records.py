@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 import reports.read.records
 from reports.read.records import fetch, read_named, read_search, with_curves
-from reports.search import ReportError
+from reports.records import ReportError
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from reports.read.records import read_search
 from reports.read.space import Parameter, merged, read_space, value
-from tests.reports.made import trial
+from tests.support.made_search import trial
 
 RATES = {"type": "float", "log": True, "step": None}
 WRITTEN = {

@@ -9,7 +9,7 @@ import pytest
 
 from reports.write.tablefiles import csv_rows, latex, tables_of, write_tables
 from reports.write.tables import Table, markdown
-from tests.reports.made import search, trial
+from tests.support.made_search import search, trial
 
 TABLE = Table(
     ("trial", "best_score", "n", "size", "mixed"),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from trainables.data import download
-from trainables.data.parquet import DataMissing
+from trainables.data.source import DataMissing
 from trainables.errors import UserError
 
 

@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 
 from trainables.data import parquet
-from trainables.data.images import Arrays, DataMissing, ImageData, Source, load, stratified
+from trainables.data.images import Arrays, DataMissing, ImageData, load, stratified
+from trainables.data.source import Source
 from trainables.errors import UserError
 
 

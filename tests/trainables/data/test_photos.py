@@ -21,7 +21,8 @@ from PIL import Image
 
 from trainables.data import parquet, photos, prepare
 from trainables.data.flowers import FLOWERS
-from trainables.data.images import DataMissing, ImageData, Source
+from trainables.data.images import DataMissing, ImageData
+from trainables.data.source import Source
 from trainables.errors import UserError
 
 PETS = Source("pets", "somebody/pets", (3, 16, 16), (), photos=True)

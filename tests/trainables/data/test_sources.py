@@ -15,9 +15,9 @@ from PIL import Image
 from trainables.data import images
 from trainables.data.cifar10 import CIFAR10
 from trainables.data.flowers import FLOWERS, FLOWERS102
-from trainables.data.images import Source
 from trainables.data.mit67 import MIT67
 from trainables.data.mnist import MNIST
+from trainables.data.source import Source
 
 
 @pytest.mark.parametrize(

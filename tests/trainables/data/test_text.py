@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainables.data.parquet import DataMissing
+from trainables.data.source import DataMissing
 from trainables.data.text import TextData, labelled_texts, load, truth
 from trainables.errors import UserError
 

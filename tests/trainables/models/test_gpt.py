@@ -8,7 +8,6 @@ from trainables.models.gpt import GPT
 
 
 def test_its_logits_are_those_of_transformers_gpt2() -> None:
-    from trainables import torchvision_operators  # noqa: F401 - before transformers
     from transformers import GPT2Config, GPT2LMHeadModel  # isort: skip
 
     torch.manual_seed(0)

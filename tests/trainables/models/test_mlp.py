@@ -28,7 +28,6 @@ def test_dropout_follows_every_hidden_layer_and_no_other() -> None:
 
 
 def test_it_agrees_with_torchvisions() -> None:
-    from trainables import torchvision_operators  # noqa: F401 - before torchvision
     from torchvision.ops import MLP  # isort: skip
 
     ours, theirs = mlp(12, (5, 3), 2), MLP(12, [5, 3, 2])

@@ -23,7 +23,6 @@ def test_a_non_local_block_agrees_with_a_loop_over_positions() -> None:
 
 
 def test_its_blocks_agree_with_torchvisions_vgg() -> None:
-    from trainables import torchvision_operators  # noqa: F401 - before torchvision
     from torchvision.models import vgg  # isort: skip
 
     torch.manual_seed(0)

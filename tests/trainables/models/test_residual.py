@@ -62,7 +62,6 @@ def test_pre_activation_passes_its_input_on_unchanged() -> None:
 
 
 def test_blocks_agree_with_a_stage_of_torchvisions_resnet() -> None:
-    from trainables import torchvision_operators  # noqa: F401 - before torchvision
     from torchvision.models import resnet18  # isort: skip
 
     torch.manual_seed(0)

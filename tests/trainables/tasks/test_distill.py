@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from searchspaces import load
-from trainables.classify import Normalise
+from searchspaces.loading import load
 from trainables.data.cifar10 import CIFAR10
 from trainables.errors import UserError
-from trainables.run import Predictor, Run
+from trainables.predictor import Predictor
+from trainables.run import Run
 from trainables.tasks import distill
 from trainables.tasks.distill import TEACHERS, Config, distillation, network
+from trainables.vision.classification import Normalise
 
 TINY = {"filters": 2, "teacher_filters": 2, "teacher_epochs": 1, "batch_size": 256}
 

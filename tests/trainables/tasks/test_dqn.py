@@ -10,7 +10,7 @@ import torch
 
 from searchspaces.cartpole_dqn import Config, train
 from trainables import checkpoint
-from trainables.replay import Batch
+from trainables.rl.replay import Batch
 from trainables.run import Run
 from trainables.tasks.dqn import epsilon, targets
 

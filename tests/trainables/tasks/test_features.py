@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from sklearn.svm import LinearSVC
 
-from trainables import encoders, maps
 from trainables.data.ag_news import AG_NEWS
 from trainables.data.text import load
-from trainables.embeddings import place
-from trainables.encoders import Encoder
 from trainables.run import Run
 from trainables.tasks.features import announce, fill, probabilities, support_vectors
+from trainables.text import encoders, projections
+from trainables.text.embeddings import place
+from trainables.text.encoders import Encoder
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ def test_what_is_not_at_hand_and_what_takes_long_is_told_first(
 
 
 def test_a_map_is_drawn_once_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maps.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(projections.importlib.util, "find_spec", lambda name: None)
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="made-up")
     draw = np.random.default_rng(0)
     vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.parts.items()}
     drawn: list[str] = []
-    monkeypatch.setattr(maps, "draw", _counted(maps.draw, drawn))
+    monkeypatch.setattr(projections, "draw", _counted(projections.draw, drawn))
     for number in range(2):
         run = Run(reports=1, cache=tmp_path, folder=tmp_path / f"trial-{number}")
-        maps.show_maps(run, data, {"of": "test"}, vectors)
+        projections.show_maps(run, data, {"of": "test"}, vectors)
         assert run.folder is not None
         for name, write in run._exhibits.items():
             write(tmp_path / name)
@@ -95,9 +95,9 @@ def test_the_test_set_s_answers_are_not_drawn(tmp_path: Path) -> None:
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="made-up")
     draw = np.random.default_rng(0)
     vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.parts.items()}
-    maps.draw(tmp_path / "one.png", "tsne", data, vectors)
+    projections.draw(tmp_path / "one.png", "tsne", data, vectors)
     data.test.labels[:] = 3 - data.test.labels
-    maps.draw(tmp_path / "other.png", "tsne", data, vectors)
+    projections.draw(tmp_path / "other.png", "tsne", data, vectors)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
 
 
@@ -106,7 +106,7 @@ def test_umap_lays_out_clusters_apart() -> None:
     pytest.importorskip("umap")
     draw = np.random.default_rng(0)
     vectors = np.concatenate([draw.normal(0, 1, (40, 5)), draw.normal(30, 1, (40, 5))])
-    flat = maps.laid_out("umap", vectors.astype(np.float32))
+    flat = projections.laid_out("umap", vectors.astype(np.float32))
     middles = flat[:40].mean(0), flat[40:].mean(0)
     apart = np.linalg.norm(middles[0] - middles[1])
     assert apart > 2 * max(np.linalg.norm(flat[:40] - middles[0], axis=1).mean(), 0.1)

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from searchspaces.rotten_lora import FULL, Config, train
-from trainables import checkpoint, encoders
+from trainables import checkpoint
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
 from trainables.data.text import load
-from trainables.encoders import Encoder
 from trainables.run import Run
-from trainables.tokens import padded, tokens
+from trainables.text import encoders
+from trainables.text.encoders import Encoder
+from trainables.text.tokenization import padded, tokens
 
 LORA = Config(encoder="tiny", epochs=2, batch_size=8, targets="qv", learning_rate=5e-3)
 

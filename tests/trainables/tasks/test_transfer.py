@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from searchspaces import load, trained
+from searchspaces.loading import load, trained
+from searchspaces.train_one import remember
 from trainables import checkpoint
 from trainables.data.images import load as load_images
 from trainables.data.svhn import SVHN
@@ -15,7 +16,6 @@ from trainables.errors import UserError
 from trainables.run import Run
 from trainables.tasks import transfer
 from trainables.tasks.transfer import KNOWN, NEW, Config, few, images
-from trainables.train import remember
 
 SHORT = {"epochs": 1, "source_epochs": 1}
 

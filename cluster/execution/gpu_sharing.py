@@ -1,0 +1,115 @@
+"""How many trials share a GPU: as many as one of them leaves memory and idle time for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+import torch
+
+from cluster.execution.trainable import Settings, run_of
+from searchspaces.loading import load
+from trainables.errors import UserError
+from trainables.run import seed_everything
+
+HEADROOM = 0.9  # of the free memory: what a probe did not see must fit as well
+CONTEXT = 600 * 2**20  # bytes that CUDA takes per process, beside PyTorch's allocator
+SHARE = 0.2  # of a report, for the probe
+PATIENCE = 900.0  # seconds until a GPU is free: a rented machine is installed first
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one trial takes of a GPU: bytes free without it, bytes at its peak, busy time in 0..1.
+
+    `busy` is the share of the time in which one of its kernels runs.
+    """
+
+    free: int
+    peak: int
+    busy: float
+
+
+def together(load: Load, room: int) -> int:
+    """Give the number of trials on one GPU that end the most per hour, at most `room`.
+
+    Kernels of different processes take turns, so k trials are k times as fast as one until the
+    GPU is always busy; more of them only take memory.
+    """
+    by_memory = int(HEADROOM * load.free / (load.peak + CONTEXT))
+    by_time = math.ceil(1 / max(load.busy, 0.01) - 1e-9)
+    return max(1, min(by_memory, by_time, room))
+
+
+def fraction(
+    settings: Settings, values: Mapping[str, Any], have: Mapping[str, float], cpus: float
+) -> tuple[float, Load]:
+    """Probe a configuration on a GPU of the cluster; gives the share of a GPU for each trial.
+
+    `have` is what the cluster has of every resource, `cpus` what a trial takes. Raises UserError
+    where there is no GPU, none gets free, or the probe fails or sees nothing.
+    """
+    if not have.get("GPU"):
+        raise UserError(
+            "--gpus-per-trial auto: Ray sees no GPU here to measure a trial on\n"
+            "leave the option out to train on CPUs"
+        )
+    room = max(1, int(have.get("CPU", 0.0) / max(have["GPU"], 1.0) / cpus))
+    there = ray.remote(num_gpus=1, num_cpus=1)(_there)
+    probe = ray.remote(num_gpus=1, num_cpus=1, max_retries=0)(measured)
+    try:
+        ray.get(there.remote(), timeout=PATIENCE)
+        found: Load = ray.get(probe.remote(settings, dict(values)))
+    except ray.exceptions.GetTimeoutError as error:
+        raise UserError(
+            f"--gpus-per-trial auto: no GPU was free, or could be rented, in {PATIENCE:g} s\n"
+            "look at `ray status`, or give a number, such as --gpus-per-trial 0.5"
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise UserError(
+            f"--gpus-per-trial auto: the probe failed: {str(error).splitlines()[-1]}\n"
+            "give a number, such as --gpus-per-trial 0.5"
+        ) from error
+    if not found.busy:
+        raise UserError(
+            "--gpus-per-trial auto: the probe saw nothing run on the GPU\n"
+            "give a number, such as --gpus-per-trial 0.5"
+        )
+    # Ray keeps fractions to four decimals; rounded down they still fit side by side.
+    return math.floor(1e4 / together(found, room)) / 1e4, found
+
+
+def _there() -> None:
+    """Run where a GPU is free."""
+
+
+def measured(settings: Settings, values: Mapping[str, Any]) -> Load:
+    """Run two short reports of a configuration on this process's GPU, and measure the second."""
+    from torch.profiler import ProfilerActivity, profile
+
+    space = load(settings.space)
+    torch.set_num_threads(settings.threads)
+    run = run_of(settings, space, torch.device("cuda"))
+    run = replace(run, reports=max(2, settings.reports), share=SHARE)
+    seed_everything(0)
+    torch.cuda.init()
+    free, _ = torch.cuda.mem_get_info()
+    loop = space.train(space.config(**values), run)
+    for _ in itertools.islice(loop, 1):  # loads kernels, fills caches
+        torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        started = time.perf_counter()
+        for _ in itertools.islice(loop, 1):
+            torch.cuda.synchronize()
+        took = time.perf_counter() - started
+    loop.close()
+    kernels = sum(event.self_device_time_total for event in seen.key_averages()) / 1e6
+    return Load(free, torch.cuda.max_memory_reserved(), min(1.0, kernels / took))
+
+
+__all__ = ["Load", "fraction", "measured", "together"]

@@ -1,0 +1,1 @@
+"""The one source of truth for what became of every trial: a search's folder."""

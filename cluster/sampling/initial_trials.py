@@ -1,0 +1,60 @@
+"""What a search runs before any sampling: the default, known configurations, a grid or arms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cluster.sampling.parameters import field_of, grid, parameters
+from searchspaces.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Point:
+    """A configuration to enqueue: parameters that the study is told, fixed values, and tags."""
+
+    parameters: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Tell this configuration from all others, so that none is enqueued twice."""
+        return json.dumps([dict(self.parameters), dict(self.fixed)], sort_keys=True)
+
+
+def plan(space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: int) -> list[Point]:
+    """List what runs before any sampling: the default, known configurations, a grid or arms.
+
+    Arms take turns, so that every arm has run once before one runs twice; what an arm leaves
+    open is sampled, but for trial 0, which is the default. Arms that the fixed values make equal
+    are one.
+    """
+    default = {**asdict(space.config()), **fixed}
+    if space.arms:
+        repeats = range(seeds if "seed" in default else 1)
+        whole = [{**arm, **fixed} for arm in space.arms]
+        different = [n for n, values in enumerate(whole) if values not in whole[:n]]
+        arms = [{name: whole[n][name] for name in space.arms[n]} for n in different]
+        turns = [(arm, seed) for seed in repeats for arm in arms]
+        hidden = [{"seed": seed} if "seed" in default else {} for _, seed in turns]
+        first = point(space, {**default, **arms[0], **hidden[0]}, {})
+        rest = zip(turns[1:], hidden[1:], strict=True)
+        return [first, *(point(space, arm, seed) for (arm, _), seed in rest)]
+    known = [point(space, {**default, **start}, {}) for start in ({}, *space.start)]
+    if kind == "grid":
+        first = known[0]
+        asked = {n: v for n, v in first.parameters.items() if field_of(n) not in fixed}
+        others = (values for values in grid(space, fixed) if values != asked)
+        return [first, *(Point(values, {}) for values in others)]
+    return known
+
+
+def point(space: SearchSpace[Any], values: Mapping[str, Any], hidden: Mapping[str, Any]) -> Point:
+    """Make a point from Config values; `hidden` ones, like seeds, no sampler sees."""
+    named = parameters(space, values)
+    fields = {field_of(name) for name in named}
+    outside = {name: value for name, value in values.items() if name not in fields}
+    return Point(named, {**outside, **hidden})

@@ -1,0 +1,192 @@
+"""Walks a space's `suggest` without a sampler: what it asks for, and all there is to answer.
+
+`suggest` is code with plain ifs, so the only way to know its parameters is to run it with a
+stand-in for Optuna's trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any, cast
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from searchspaces.space import SearchSpace
+from trainables.errors import UserError
+
+Answer = Callable[[str, BaseDistribution], Any]
+
+
+def field_of(parameter: str) -> str:
+    """Give the Config field that a parameter sets: `learning_rate.lora` sets `learning_rate`."""
+    return parameter.partition(".")[0]
+
+
+class Asked:
+    """Stands in for Optuna's trial in `suggest`, and passes every question to a function."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def suggest_float(
+        self,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        step: float | None = None,
+        log: bool = False,
+    ) -> float:
+        return float(self.answer(name, FloatDistribution(low, high, log, step)))
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        return int(self.answer(name, IntDistribution(low, high, log, step)))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return self.answer(name, CategoricalDistribution(choices))
+
+
+def suggested(space: SearchSpace[Any], answer: Answer) -> dict[str, Any]:
+    """Run `suggest` with a function that answers for each parameter."""
+    return dict(space.suggest(cast(optuna.Trial, Asked(answer))))
+
+
+def with_fixed(trial: optuna.Trial, fixed: Mapping[str, Any]) -> Answer:
+    """Answer from the fixed values, and let the sampler answer for what is not fixed."""
+
+    def answer(name: str, distribution: BaseDistribution) -> Any:
+        if field_of(name) in fixed:
+            return fixed[field_of(name)]
+        match distribution:
+            case FloatDistribution(low=low, high=high, log=log, step=step):
+                return trial.suggest_float(name, low, high, log=log, step=step)
+            case IntDistribution(low=low, high=high, log=log, step=step):
+                return trial.suggest_int(name, low, high, log=log, step=step)
+            case CategoricalDistribution(choices=choices):
+                return trial.suggest_categorical(name, choices)
+        raise TypeError(f"{name}: no such distribution: {distribution}")
+
+    return answer
+
+
+def parameters(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate Config values into the parameters that `suggest` asks for, where it does.
+
+    What `values` lacks is answered by the default Config and not told.
+    """
+    default = asdict(space.config())
+    named: dict[str, Any] = {}
+
+    def answer(name: str, distribution: BaseDistribution) -> Any:
+        field = field_of(name)
+        if field in values:
+            named[name] = values[field]
+            return values[field]
+        return default[field]
+
+    suggested(space, answer)
+    return named
+
+
+def distributions(
+    space: SearchSpace[Any], fixed: Mapping[str, Any]
+) -> dict[str, BaseDistribution]:
+    """Give every parameter that some branch of `suggest` asks for, with its range.
+
+    Branches are found by trying each choice of each categorical parameter.
+    """
+    found: dict[str, BaseDistribution] = {}
+
+    def walk(chosen: Mapping[str, Any]) -> None:
+        before = set(found)
+
+        def answer(name: str, distribution: BaseDistribution) -> Any:
+            if field_of(name) in fixed:
+                return fixed[field_of(name)]
+            found.setdefault(name, distribution)
+            match distribution:
+                case CategoricalDistribution(choices=choices):
+                    return chosen.get(name, choices[0])
+                case IntDistribution(high=high):
+                    return high  # a count: the more is asked for, the more is found
+                case FloatDistribution(low=low):
+                    return low
+
+        suggested(space, answer)
+        for name in sorted(set(found) - before):
+            distribution = found[name]
+            if isinstance(distribution, CategoricalDistribution):
+                for choice in distribution.choices:
+                    walk({**chosen, name: choice})
+
+    walk({})
+    return found
+
+
+def as_json(distribution: BaseDistribution) -> dict[str, Any]:
+    """Describe a range for a report: its type with choices, or with low, high, log and step."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return {"type": "categorical", "choices": list(choices)}
+        case FloatDistribution(low=low, high=high, log=log, step=step):
+            return {"type": "float", "low": low, "high": high, "log": log, "step": step}
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            return {"type": "int", "low": low, "high": high, "log": log, "step": step}
+    raise TypeError(f"no such distribution: {distribution}")
+
+
+def grid(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give every configuration of a finite space, as parameters, in the order of its choices.
+
+    Raises UserError where a parameter is continuous.
+    """
+    path: list[tuple[str, list[Any], int]] = []  # what was asked, its choices, which one is on
+    while True:
+        asked: dict[str, Any] = {}
+
+        def answer(
+            name: str, distribution: BaseDistribution, asked: dict[str, Any] = asked
+        ) -> Any:
+            if field_of(name) in fixed:
+                return fixed[field_of(name)]
+            if name not in asked:
+                if len(asked) == len(path):
+                    path.append((name, _choices(name, distribution), 0))
+                _, choices, place = path[len(asked)]
+                asked[name] = choices[place]
+            return asked[name]
+
+        suggested(space, answer)
+        yield asked
+        while path and path[-1][2] + 1 == len(path[-1][1]):
+            path.pop()
+        if not path:
+            return
+        name, choices, place = path.pop()
+        path.append((name, choices, place + 1))
+
+
+def _choices(name: str, distribution: BaseDistribution) -> list[Any]:
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return list(choices)
+        case IntDistribution(low=low, high=high, step=step, log=False):
+            return list(range(low, high + 1, step))
+        case FloatDistribution(low=low, high=high, step=float(step)):
+            # In decimals, as people write them: 0.1 + 2 x 0.1 is the 0.3 of a default Config.
+            first, by = Decimal(str(low)), Decimal(str(step))
+            return [float(first + i * by) for i in range(round((high - low) / step) + 1)]
+    raise UserError(
+        f"--sampler grid needs a finite space, and {name} is continuous: {distribution}\n"
+        f"fix it with --set {field_of(name)}=VALUE, or use --sampler qmc"
+    )

@@ -1,0 +1,1 @@
+"""MLflow: the one writer, which replays the ledger into a tracking server."""

@@ -1,0 +1,115 @@
+"""What a search was run with, so that its numbers can be had again: versions, commit, machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from searchspaces.space import SearchSpace
+from trainables.predictor import Truth
+
+PACKAGES = ("tunery", "torch", "torchvision", "ray", "optuna", "mlflow")
+# A user alone says who someone is, but to a web server he may be a token; and what a name of a
+# query calls a secret is one.
+LOGIN = re.compile(r"(?:https?://|//[^/\s:@]*:)[^/\s]*@", re.IGNORECASE)
+USER = re.compile(r"(//)[^/\s]*@")
+NAMED = re.compile(
+    r"([?&](?:sig|[^=&\s]*(?:key|secret|token|password|signature|credential)[^=&\s]*)=)[^&\s]+",
+    re.IGNORECASE,
+)
+
+
+def tags(space: SearchSpace[Any], settings: Mapping[str, Any], truth: Truth) -> dict[str, str]:
+    """Collect what the parent run says of a search, as text."""
+    known = {
+        "space": space.name,
+        "question": space.question,
+        "metric": space.metric,
+        "mode": space.mode,
+        "reports": str(settings["reports"]),
+        "trials": str(settings["trials"]),
+        "sampler": settings["sampler"],
+        "scheduler": settings["scheduler"],
+        "rungs": json.dumps(settings["rungs"]),
+        "enqueued": str(settings["enqueued"]),
+        "space_file": space.file,
+        "resources": json.dumps(dict(space.resources)),
+        "seed": str(settings["seed"]),
+        "fixed": json.dumps(settings["fixed"]),
+        "command": command(),
+        "git_commit": commit(),
+        "versions": json.dumps(versions()),
+        "hardware": hardware(),
+        "source": truth.source,
+        "data_fingerprint": truth.fingerprint,
+        "classes": json.dumps(truth.classes),
+        "compare": json.dumps(space.compare),
+        "published": json.dumps([asdict(number) for number in space.published]),
+    }
+    return {key: value for key, value in known.items() if value}
+
+
+def command() -> str:
+    """Give the command line, without the login of any address in it."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    start = ["python", "-m", spec.name] if spec else ["python", *sys.argv[:1]]
+    return shlex.join([*start, *map(without_secrets, sys.argv[1:])])
+
+
+def has_login(text: str) -> bool:
+    """Tell whether an address in a text has a password or a token in it."""
+    return bool(LOGIN.search(text) or NAMED.search(text))
+
+
+def without_secrets(text: str) -> str:
+    """Take user names, passwords and tokens out of addresses."""
+    return NAMED.sub(r"\1***", USER.sub(r"\1***@", text))
+
+
+def commit() -> str:
+    """Give the git commit of the code, with a + where files were changed; else nothing."""
+    here = Path(__file__).parent
+    try:
+        head = _git(here, "rev-parse", "--short=12", "HEAD")
+        tracked = _git(here, "ls-files", "--error-unmatch", __file__)
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"{head}{'+' if changed else ''}" if tracked else ""
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of Python and of the packages that make the numbers."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def hardware() -> str:
+    """Name the driver's machine in words."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ", ".join([f"{platform.system()} {platform.machine()}, {cores} CPU cores", *gpus])
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()

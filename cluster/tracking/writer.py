@@ -1,0 +1,253 @@
+"""The one MLflow writer: a thread on the driver that replays the ledger into a tracking server.
+
+The ledger is right. A run that is there at the start, or that a request may have made which went
+wrong, is looked at: what it lacks is added, and one that says what the ledger does not is deleted
+and written anew. So whatever a crash or an absent server left out is written later, and no report
+twice. Runs whose end is there are left alone; `python -m cluster.tracking rebuild FOLDER` goes
+over these, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable
+
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from cluster.ledger.ledger import Ledger
+from cluster.ledger.trial_log import Story
+from cluster.tracking import run_records
+from cluster.tracking.artifacts import upload_best, upload_predictions
+from cluster.tracking.client import find_experiment, first_line, search_all_runs
+from cluster.tracking.run_records import SECONDS, STATUS, Had, milliseconds
+from trainables.errors import UserError
+
+BATCH = 1000
+"""MLflow takes at most so many metrics in one call."""
+PERIOD = 1.0
+"""Seconds between two rounds of writing."""
+UPLOAD_PERIOD = 60.0
+"""Seconds between two looks for weights to upload while the search runs."""
+PATIENCE = 60.0
+"""Seconds that the end of a search waits for a server that does not answer."""
+GRACE = 15.0
+"""Seconds beyond these that a request may take which is under way."""
+
+
+class Tracker:
+    """Writes a search to MLflow as it goes; `touch` says which trial has news."""
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        ledger: Ledger,
+        artifacts: str | None,
+        infeasible: Callable[[], int],
+        again: bool = False,
+    ) -> None:
+        self.client = client
+        self.ledger = ledger
+        self.artifacts = artifacts
+        self.infeasible = infeasible
+        self.again = again
+        """Go over runs whose end is there, too."""
+        self.kind = str(ledger.settings.get("kind", "trial"))
+        self.behind: str = ""
+        self._experiment = ""
+        self._parent = ""
+        self._runs: dict[int, str] = {}
+        self._found: dict[int, Run] = {}
+        self._had: dict[int, Had] = {}
+        self._unsure: set[int] = set()
+        self._dirty: set[int] = set(ledger.stories)
+        self._lock = threading.Lock()
+        self._patience = PATIENCE
+        self._progress = 0.0
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
+
+    def start(self) -> str:
+        """Find or make experiment and parent run, and begin to write; gives the parent's id."""
+        try:
+            self._open()
+        except (MlflowException, OSError) as error:
+            raise UserError(f"MLflow cannot be written to: {first_line(error)}") from error
+        self._thread.start()
+        return self._parent
+
+    def _open(self) -> None:
+        space = str(self.ledger.settings["space"])
+        self._experiment = find_experiment(self.client, space, self.artifacts)
+        found = self._search("tags.kind = 'search'")
+        if found:
+            self._parent = found[0].info.run_id
+            self.client.update_run(self._parent, status="RUNNING")
+        elif self.kind != "trial":
+            raise UserError(
+                f"the tracking server does not know the search {self.ledger.id}\n"
+                f"python -m cluster.tracking rebuild {self.ledger.folder.parent} writes it again"
+            )
+        else:
+            tags = {"kind": "search", "search": self.ledger.id, **self.ledger.settings["tags"]}
+            begun = milliseconds(self.ledger.settings["begun"])
+            made = self.client.create_run(
+                self._experiment, begun, tags, run_name=self.ledger.folder.name
+            )
+            self._parent = made.info.run_id
+        if self.kind == "trial":
+            for path in sorted((self.ledger.folder / "data").glob("*.parquet")):
+                self.client.log_artifact(self._parent, str(path), "data")
+            self.client.log_artifact(self._parent, str(self.ledger.folder / "search.json"))
+            self.client.set_tag(self._parent, "trials", str(self.ledger.settings["trials"]))
+        for run in self._search(f"tags.kind = '{self.kind}'"):
+            trial = int(run.data.tags["trial"])
+            if trial in self._runs and trial not in self._dirty:
+                continue  # there is a whole one
+            self._runs[trial] = run.info.run_id
+            story = self.ledger.stories.get(trial)
+            if self.again or not run_records.whole(story, run.info.end_time, run.data.params):
+                self._found[trial] = run
+            else:
+                self._dirty.discard(trial)
+                self._found.pop(trial, None)
+
+    def touch(self, trial: int) -> None:
+        """Say that a trial has news."""
+        with self._lock:
+            self._dirty.add(trial)
+
+    def close(self, finished: bool, patience: float = PATIENCE) -> str | None:
+        """Write what is left, end the parent run; gives what went wrong.
+
+        Gives up when nothing has been written for `patience` seconds, at once for 0.
+        """
+        self._patience, self._progress = patience, time.monotonic()
+        self._ending.set()
+        while self._thread.is_alive() and time.monotonic() <= self._progress + patience + GRACE:
+            self._thread.join(timeout=PERIOD)
+        if self._thread.is_alive():
+            self.behind = self.behind or "it does not answer"
+        if not self.behind:
+            try:
+                self._finish("FINISHED" if finished else "KILLED")
+            except Exception as error:
+                self.behind = first_line(error)
+        if not self.behind:
+            return None
+        return (
+            f"MLflow has not got everything: {self.behind}\n"
+            "nothing is lost; when the server answers again:\n"
+            f"  python -m cluster.tracking rebuild {self.ledger.folder} --tracking-uri URI"
+        )
+
+    def _finish(self, status: str) -> None:
+        # A request that was sent twice, or another driver's last word, may have made doubles.
+        for run in self._search(f"tags.kind = '{self.kind}'"):
+            if self._runs.get(int(run.data.tags["trial"])) != run.info.run_id:
+                self.client.delete_run(run.info.run_id)
+        self.upload_best()
+        if self.kind == "trial":
+            counts = run_records.counts(self.ledger, self.infeasible())
+            self.client.log_batch(self._parent, metrics=[Metric(*point) for point in counts])
+            resources = self.ledger.settings.get("resources")
+            if resources:  # what trials really got; the space only said what it wanted
+                self.client.set_tag(self._parent, "resources", json.dumps(resources))
+        for trial, story in self.ledger.stories.items():
+            if story.outcome is None and trial in self._runs:
+                self.client.set_terminated(self._runs[trial], "KILLED")
+        self.client.set_terminated(self._parent, status)
+
+    def upload_best(self) -> None:
+        """Have the weights of the best trials, and of no others, among the artifacts."""
+        marked = self._search(f"tags.kind = '{self.kind}' and tags.weights = 'yes'")
+        upload_best(self.client, self.ledger, self._runs, marked)
+
+    def _work(self) -> None:
+        upload = time.monotonic() + UPLOAD_PERIOD
+        while True:
+            ending = self._ending.wait(PERIOD)
+            with self._lock:
+                todo, self._dirty = sorted(self._dirty), set()
+            for place, trial in enumerate(todo):
+                try:
+                    self._write(self.ledger.stories[trial])
+                    self.behind, self._progress = "", time.monotonic()
+                except Exception as error:
+                    self.behind = first_line(error)
+                    with self._lock:
+                        self._dirty.update(todo[place:])
+                    break
+            if not ending and not self.behind and time.monotonic() > upload:
+                with contextlib.suppress(Exception):  # the end of the search does it again
+                    self.upload_best()
+                upload = time.monotonic() + UPLOAD_PERIOD
+            if ending and (not self._dirty or time.monotonic() > self._progress + self._patience):
+                return
+
+    def _write(self, story: Story) -> None:
+        # The driver goes on writing: no report comes after the outcome, but one just before it.
+        outcome = story.outcome
+        reports = list(story.reports)
+        there = story.trial in self._runs or story.trial in self._unsure
+        # Until all is written: after an error the server says best what it has.
+        self._unsure.add(story.trial)
+        had = self._had.pop(story.trial, None) or self._find(story.trial, there)
+        if had and run_records.contradicts(had, story, reports, outcome is not None):
+            self.client.delete_run(had.run_id)
+            had = None
+        had = had or self._create(story)
+        self._runs[story.trial] = had.run_id
+        points = run_records.points(had, reports)
+        if outcome is not None:
+            points += run_records.last_points(had, self.ledger, story)
+            upload_predictions(self.client, self.ledger, story.trial, had.run_id)
+        params = run_records.parameters(story)
+        tags = [RunTag(key, value) for key, value in run_records.tags(story, outcome).items()]
+        for start in range(0, max(len(points), 1), BATCH):
+            self.client.log_batch(
+                had.run_id,
+                metrics=[Metric(*point) for point in points[start : start + BATCH]],
+                params=[Param(key, params[key]) for key in params.keys() - had.params.keys()],
+                tags=tags,
+            )
+            had.params = params
+        if outcome is not None:
+            self.client.set_terminated(had.run_id, STATUS[outcome], milliseconds(story.ended))
+        had.seconds |= {report.report: report.seconds for report in reports}
+        self._had[story.trial] = had
+        self._unsure.discard(story.trial)
+
+    def _find(self, trial: int, there: bool) -> Had | None:
+        run = self._found.pop(trial, None)
+        if run is None and there:  # to ask takes longer with every run of the search
+            found = self._search(f"tags.kind = '{self.kind}' and tags.trial = '{trial}'")
+            run = found[0] if found else None
+        if run is None:
+            return None
+        run_id, seconds = run.info.run_id, {}
+        if SECONDS in run.data.metrics:  # written last of a report: where it is, all of it is
+            history = self.client.get_metric_history(run_id, SECONDS)
+            seconds = {metric.step: metric.value for metric in history}
+        return Had(run_id, run.info.start_time, run.data.params, run.data.metrics, seconds)
+
+    def _create(self, story: Story) -> Had:
+        tags = {
+            **story.tags,
+            "kind": self.kind,
+            "search": self.ledger.id,
+            "trial": str(story.trial),
+            "mlflow.parentRunId": self._parent,
+        }
+        name = f"{self.ledger.name}-{story.trial:03d}"
+        started = milliseconds(story.started)
+        made = self.client.create_run(self._experiment, started, tags, run_name=name)
+        return Had(made.info.run_id, started, {}, {}, {})
+
+    def _search(self, condition: str) -> list[Run]:
+        query = f"tags.search = '{self.ledger.id}' and {condition}"
+        return search_all_runs(self.client, self._experiment, query)

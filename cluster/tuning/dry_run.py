@@ -1,0 +1,200 @@
+"""What a search is going to do and to cost, told without doing it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from rich.console import Console
+from rich.table import Table
+
+from cluster.execution.early_stopping import REDUCTION, rungs
+from cluster.sampling.parameters import distributions, parameters
+from cluster.tuning.progress import duration, number
+from searchspaces.overrides import configure
+from searchspaces.space import SearchSpace
+from trainables.data.source import DataMissing
+from trainables.errors import UserError
+from trainables.run import Run, seed_everything
+
+SHARES = (0.02, 0.02, 0.1)
+"""Shares of an epoch that are timed: the first warms up, and the difference of the others is
+free of what is paid once per trial."""
+
+
+def show(
+    space: SearchSpace[Any],
+    fixed: Mapping[str, Any],
+    run: Run,
+    trials: int,
+    scheduler: str,
+    console: Console,
+) -> None:
+    """Print model, space, plan and cost; needs neither data nor weights nor network."""
+    lacking, data = missing(space, fixed, run)
+    try:
+        per_report, probed = probe(space, fixed, run)
+    except UserError:
+        if not lacking or run.source == "made-up":
+            raise
+        run.source = "made-up"
+        per_report, probed = probe(space, fixed, run)
+    show_model(probed, console)
+    show_space(space, fixed, console)
+    show_plan(space, trials, run.reports, scheduler, console)
+    if run.source == "made-up":
+        what = "data missing " if data else ""
+        console.print(f"cost unknown: {what}({lacking})", highlight=False, soft_wrap=True)
+    else:
+        likely = expected_reports(space, trials, run.reports, scheduler)
+        show_cost(per_report, likely, trials, console)
+        if lacking:
+            console.print(
+                f"not here, and a search that cannot fetch it is refused: {lacking}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    if owed := probed.facts.get("teacher_reports"):
+        console.print(f"besides: a model to learn from, {owed:.0f} reports, once per machine")
+
+
+def missing(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[str, bool]:
+    """Say in a line what a search would miss here, and whether it is the data.
+
+    Downloads nothing. Where data are missing `run` is given made-up ones.
+    """
+    run.download = False
+    try:
+        if space.prepare:
+            space.prepare(configure(space, fixed), run)
+    except UserError as error:
+        data = isinstance(error, DataMissing)
+        if data:
+            run.source = "made-up"
+        return str(error).splitlines()[0], data
+    return "", False
+
+
+def show_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Console) -> None:
+    """Print the hyperparameters that are searched, with their ranges, and the fixed ones."""
+    table = Table(box=None)
+    for column in ("hyperparameter", "searched over", "default"):
+        table.add_column(column)
+    default = parameters(space, asdict(configure(space, fixed)))
+    for name, distribution in distributions(space, fixed).items():
+        table.add_row(name, describe(distribution), number(default.get(name, "")))
+    for name, value in fixed.items():
+        table.add_row(name, "fixed", number(value))
+    console.print(f"{space.name}: {space.question}", highlight=False, soft_wrap=True)
+    console.print(table)
+
+
+def describe(distribution: BaseDistribution) -> str:
+    """Write a range as people do."""
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(str(choice) for choice in distribution.choices)
+    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
+    step, log = distribution.step, distribution.log  # type: ignore[attr-defined]
+    extra = ", log scale" if log else (f", step {step:g}" if step and step != 1 else "")
+    return f"{number(low)} to {number(high)}{extra}"
+
+
+def show_plan(
+    space: SearchSpace[Any], trials: int, reports: int, scheduler: str, console: Console
+) -> None:
+    """Print trials x rungs x reports, and how many reports early stopping is likely to leave."""
+    console.print(f"plan: {trials} trials of {reports} reports = {trials * reports} at the most")
+    steps = rungs(reports, min(space.grace, reports)) if scheduler == "asha" else []
+    if steps:
+        console.print(
+            f"ASHA compares at reports {', '.join(map(str, steps))}; about "
+            f"1 in {REDUCTION} goes on: {expected_reports(space, trials, reports, scheduler)} "
+            "reports likely"
+        )
+
+
+def expected_reports(space: SearchSpace[Any], trials: int, reports: int, scheduler: str) -> int:
+    """Estimate the reports that a search makes when each rung lets 1 in 3 go on."""
+    if scheduler != "asha":
+        return trials * reports
+    total, before, going = 0.0, 0, float(trials)
+    for rung in [*rungs(reports, min(space.grace, reports)), reports]:
+        total += going * (rung - before)
+        before, going = rung, max(1.0, going / REDUCTION)
+    return round(total)
+
+
+def probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[float, Run]:
+    """Time the default configuration for part of a report; gives seconds per report, and the run.
+
+    A task that has no shares of a report makes a whole one.
+    """
+    took: list[float] = []
+    torch.set_num_threads(max(1, int(space.resources.get("cpu", 1))))
+    config = configure(space, fixed)
+    for share in SHARES:
+        part = Run(
+            reports=run.reports,
+            metric=space.metric,
+            mode=space.mode,
+            device=run.device,
+            data=run.data,
+            cache=run.cache,
+            source=run.source,
+            weights=run.weights,
+            teacher=run.teacher,
+            download=False,
+            share=share,
+        )
+        seed_everything(0)
+        started = time.perf_counter()
+        loop = space.train(config, part)
+        next(loop)
+        loop.close()
+        took.append(time.perf_counter() - started)
+    slope = (took[2] - took[1]) / (SHARES[2] - SHARES[1])
+    return max(slope, took[2]), part
+
+
+def show_cost(seconds: float, reports: int, trials: int, console: Console) -> None:
+    """Print what the reports that are likely cost."""
+    console.print(
+        f"cost: {seconds:.2f} s per report here (probe of the default configuration), about "
+        f"{duration(seconds * reports)} of device time = {seconds * reports / 3600:.2f} "
+        f"device-hours for {trials} trials",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def summary(module: torch.nn.Module, path: str = "") -> list[tuple[str, str, int]]:
+    """List the trained pieces of a module: path, kind and number of parameters.
+
+    A piece that holds all there is to train is opened up.
+    """
+    pieces = [
+        (f"{path}{name}", child, sum(weight.numel() for weight in child.parameters()))
+        for name, child in module.named_children()
+    ]
+    trained = [piece for piece in pieces if piece[2]]
+    if len(trained) == 1 and list(trained[0][1].children()):
+        return summary(trained[0][1], f"{trained[0][0]}.")
+    return [(name, type(child).__name__, count) for name, child, count in trained]
+
+
+def show_model(run: Run, console: Console) -> None:
+    """Print the summary of the modules that a task trains, with their parameter counts."""
+    for name, part in run.parts.items():
+        if not isinstance(part, torch.nn.Module):
+            continue
+        table = Table(box=None)
+        for column in (name, "kind", "parameters"):
+            table.add_column(column, justify="right" if column == "parameters" else "left")
+        for path, module, count in summary(part):
+            table.add_row(path, module, f"{count:,}")
+        console.print(table)
+    console.print(f"{run.facts.get('parameters', 0):,.0f} parameters")

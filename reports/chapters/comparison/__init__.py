@@ -1,0 +1,1 @@
+"""The comparison of the compared hyperparameters' values: table, figure and paired tests."""

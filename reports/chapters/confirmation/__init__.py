@@ -1,0 +1,1 @@
+"""The re-runs of the best configurations on new seeds."""

@@ -1,0 +1,195 @@
+"""What is left of the best scores on fresh seeds: the search flattered what it picked."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from reports.chapters.confirmation.significance import scores_of, signed, verdicts
+from reports.numbers.paired import Array
+from reports.numbers.statistics import finite, mean_interval, probability_better
+from reports.read.holdout_log import INTACT, Opening, Seal
+from reports.read.predictions import right
+from reports.read.records import Tracker
+from reports.read.winner import SEEDS, confirmed, confirmed_ranking, open_predictions
+from reports.records import Search, TrialRecord
+from reports.write.intervals import chance_text, interval_text
+from reports.write.tables import Table, count_text, joined, markdown, without_empty_columns
+
+
+def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None:
+    """Configurations run again on fresh seeds, and which of them differ; None without re-runs.
+
+    Opens the test predictions of the winner's, the runner-up's and the default's re-runs as far
+    as the seal allows; with `--open-test-again` those of all configurations.
+    """
+    if not search.reruns:
+        return None
+    ranking, groups = confirmed_ranking(search), confirmed(search)
+    opened = _open(tracker, search, ranking, seal)
+    parts = [_introduction(search, ranking), *_caveats(search)]
+    entries = {of: _entry(of, groups[of]) for of in _picked(ranking)}
+    refused = [of for of, entry in entries.items() if of not in opened and seal.closed(entry)]
+    if refused:
+        parts.append(
+            f"**The test set is not opened for the re-runs of {_numbers(refused)}**: "
+            f"{seal.refusal(entries[refused[0]], 'these')}. All validation results stand."
+        )
+    if groups:
+        parts.append(_table(search, ranking, groups, opened))
+    if ranking:
+        parts += [_flattery(search, ranking, groups), *verdicts(search, ranking, groups, opened)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _picked(ranking: list[int]) -> list[int]:
+    return [of for place, of in enumerate(ranking) if place < 2 or of == 0]
+
+
+def _entry(of: int, runs: Iterable[TrialRecord]) -> Opening:
+    return {"reruns_of": of, "runs": [run.number for run in runs]}
+
+
+def _open(tracker: Tracker, search: Search, ranking: list[int], seal: Seal) -> dict[int, Array]:
+    # Right or wrong, (seeds, n), per configuration whose re-runs all have test predictions.
+    groups, opened = confirmed(search), {}
+    picked = _picked(ranking)
+    for of in ranking:
+        if of in picked or seal.again:
+            entry = seal.marked(_entry(of, groups[of]), of in picked)
+            found = open_predictions(tracker, search, groups[of], entry, seal)
+            if found is not None:
+                targets = found.examples.targets
+                opened[of] = np.stack([right(output, targets) for output in found.outputs])
+    return opened
+
+
+def _introduction(search: Search, ranking: list[int]) -> str:
+    again = len({run.of for run in search.reruns})
+    text = (
+        f"{count_text(again, 'configuration')} {'were' if again > 1 else 'was'} run again at full "
+        f"budget on fresh seeds, {count_text(len(search.reruns), 'run')} in all. "
+    )
+    if not ranking:
+        return text + (
+            f"**No configuration has {SEEDS} complete re-runs yet**, so the winner is still "
+            "picked by its search score, which is flattered by the choice."
+        )
+    return text + (
+        f"The winner is trial {ranking[0]}, the best by its mean validation score over fresh "
+        "seeds; search scores had no say."
+    )
+
+
+def _caveats(search: Search) -> list[str]:
+    lines = []
+    lost = [run for run in search.reruns if run.outcome != "complete"]
+    if lost:
+        outcomes = Counter(run.outcome for run in lost)
+        each = joined([f"{n} {outcome}" for outcome, n in sorted(outcomes.items())])
+        lines.append(
+            f"**Not all re-runs are complete**: {each} ({_trials(lost)}). They are left out, and "
+            "where runs failed or diverged the means below are too good."
+        )
+    groups = confirmed(search)
+    few = [run for run in search.reruns if len(groups.get(run.of or 0, ())) < SEEDS]
+    if few:
+        lines.append(
+            f"**Fewer than {SEEDS} seeds** of {_trials(few)}: no interval, no test, and no chance "
+            "to win."
+        )
+    if 0 not in {run.of for run in search.reruns}:
+        lines.append("The default configuration (trial 0) was not run again.")
+    return lines
+
+
+def _trials(runs: Iterable[TrialRecord]) -> str:
+    return _numbers({run.of or 0 for run in runs})
+
+
+def _numbers(trials: Iterable[int]) -> str:
+    return joined([f"trial {of}" for of in sorted(trials)])
+
+
+def _table(
+    search: Search,
+    ranking: list[int],
+    groups: Mapping[int, tuple[TrialRecord, ...]],
+    opened: Mapping[int, Array],
+) -> str:
+    rows = []
+    cut = _cut_short(search)
+    default = scores_of(groups.get(0, ()))
+    for of in [*ranking, *(of for of in groups if of not in ranking)]:
+        scores = scores_of(groups[of])
+        marks = [
+            word
+            for word, holds in (
+                ("winner", ranking[:1] == [of]),
+                ("runner-up", ranking[1:2] == [of]),
+                ("default", of == 0),
+            )
+            if holds
+        ]
+        found = _search_score(search, of)
+        mean = mean_interval(scores)
+        better = probability_better(scores, default, search.mode) if of and default else None
+        test = mean_interval(opened[of].mean(axis=1).tolist()) if of in opened else None
+        rows.append(
+            (
+                f"{of}" + (f" ({', '.join(marks)})" if marks else ""),
+                f"{len(scores)}",
+                "" if found is None else interval_text(mean_interval([found]), search.metric),
+                interval_text(mean, search.metric),
+                "" if found is None or of in cut else signed(search, found - mean.value),
+                interval_text(test, "test_accuracy") if test else "",
+                chance_text(better) if better else "",
+            )
+        )
+    header = (
+        "trial",
+        "seeds",
+        "search score",
+        f"mean {search.metric}",
+        "winner's curse",
+        "mean test accuracy",
+        "P(better than default)",
+    )
+    text = markdown(without_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
+    return text + (
+        "\n\nIn brackets 95 % intervals over seeds: what other seeds would change, on the same "
+        "examples (Student's t; P(better) by the noncentral t, runs taken as normal). The "
+        "winner's curse is the search score less the re-run mean"
+        f"{', with its sign turned' if search.mode == 'min' else ''}: positive where the search "
+        "flattered."
+        + "".join(
+            f" Trial {of} has none: it was {cut[of]}, its search score is one at a smaller budget."
+            for of in groups
+            if of in cut
+        )
+    )
+
+
+def _flattery(
+    search: Search, ranking: list[int], groups: Mapping[int, tuple[TrialRecord, ...]]
+) -> str:
+    best, cut = (max if search.mode == "max" else min), _cut_short(search)
+    found = {of: _search_score(search, of) for of in ranking if of not in cut}
+    scores = {of: score for of, score in found.items() if score is not None}
+    leader = best(scores, key=lambda of: scores[of], default=ranking[0])
+    if leader == ranking[0]:
+        return ""
+    mean = float(np.mean(scores_of(groups[leader])))
+    return (
+        f"The best of these by search score, trial {leader}, lost its lead on fresh seeds "
+        f"({signed(search, scores[leader] - mean)} of its search score did not come back)."
+    )
+
+
+def _cut_short(search: Search) -> dict[int, str]:
+    return {t.number: t.outcome for t in search.trials if t.outcome != "complete"}
+
+
+def _search_score(search: Search, of: int) -> float | None:
+    score = next((t.metrics.get("score") for t in search.trials if t.number == of), None)
+    return score if finite(score) else None

@@ -1,0 +1,82 @@
+"""Whether the winner of a confirmation differs from the others, paired and corrected."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from scipy.stats import ttest_ind
+
+from reports.numbers.paired import Array, holm, over_seeds
+from reports.numbers.statistics import mean_interval
+from reports.records import Search, TrialRecord
+from reports.write.intervals import difference_text, p_text
+
+LEVEL = 0.05
+PAIRED = (
+    "The runs are compared on the same test examples, with seeds and examples as crossed random "
+    "effects (Student's t): McNemar's test on pooled pairs would count every example once per "
+    "seed, and a bootstrap of so few seeds gives intervals that are too narrow."
+)
+UNPAIRED = "Without test predictions the validation scores are compared by Welch's t-test."
+
+
+def verdicts(
+    search: Search,
+    ranking: Sequence[int],
+    groups: Mapping[int, Sequence[TrialRecord]],
+    opened: Mapping[int, Array],
+) -> list[str]:
+    """Paragraphs on the first of the ranking against the runner-up and whatever else is opened.
+
+    `opened` holds right or wrong, (seeds, n), per configuration. p-values are Holm's.
+    """
+    winner = ranking[0]
+    others = [of for of in ranking[1:] if of == ranking[1] or of == 0 or of in opened]
+    if not others:
+        return ["There is no second configuration to compare the winner with."]
+    paired = all(of in opened for of in (winner, *others))
+    lines, p_values = [], []
+    for of in others:
+        if paired:
+            found = over_seeds(opened[winner], opened[of])
+            lines.append(f"{difference_text(found.interval, 'test_accuracy')} on the test set")
+            p_values.append(found.p)
+        else:
+            gap, p = _on_validation(groups[winner], groups[of])
+            lines.append(f"{signed(search, gap)} on validation")
+            p_values.append(p)
+    text = [
+        f"- {_name(of, ranking)}: {line}, {p_text(p)}. **"
+        f"{'They differ' if p < LEVEL else 'They cannot be told apart'}.**"
+        for of, line, p in zip(others, lines, holm(p_values), strict=True)
+    ]
+    correction = f", corrected for {len(others)} comparisons (Holm)" if len(others) > 1 else ""
+    return [
+        f"The winner against the others{correction}:",
+        "\n".join(text),
+        PAIRED if paired else UNPAIRED,
+    ]
+
+
+def scores_of(runs: Iterable[TrialRecord]) -> list[float]:
+    """Their validation scores."""
+    return [run.metrics["score"] for run in runs]
+
+
+def signed(search: Search, gain: float) -> str:
+    """A difference of scores, positive where the first is better in either mode."""
+    return difference_text(mean_interval([gain if search.mode == "max" else -gain]), search.metric)
+
+
+def _on_validation(
+    ours: Sequence[TrialRecord], theirs: Sequence[TrialRecord]
+) -> tuple[float, float]:
+    a, b = scores_of(ours), scores_of(theirs)
+    gap = float(np.mean(a) - np.mean(b))
+    if np.ptp(a) == 0 and np.ptp(b) == 0:  # nothing varies: they differ for certain, or not
+        return gap, float(gap == 0)
+    return gap, float(ttest_ind(a, b, equal_var=False).pvalue)
+
+
+def _name(of: int, ranking: Sequence[int]) -> str:
+    marks = (("the runner-up", of == ranking[1]), ("the default", of == 0))
+    return ", ".join([f"against trial {of}", *(word for word, holds in marks if holds)])

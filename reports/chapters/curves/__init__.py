@@ -1,0 +1,1 @@
+"""Learning curves, of single trials and by arm."""

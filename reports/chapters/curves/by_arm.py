@@ -1,0 +1,169 @@
+"""Training curves of settings that are repeated over seeds: a colour per setting, seeds thin."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from reports.chapters.comparison.groups import Group, name_of, natural, numbers
+from reports.numbers.statistics import finite, smoothed
+from reports.records import Curve, Search, TrialRecord
+from reports.write.style import empty_figure, log_axis, score_axis, style, words
+from reports.write.tables import (
+    Table,
+    is_share,
+    markdown,
+    score_text,
+    value_text,
+    without_empty_columns,
+)
+
+MOST = 12  # settings that one figure can hold apart
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000", "#8c6d31")
+"""Okabe and Ito's (2008), for values that have no order, and a brown."""
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
+WIDE = 30  # largest over smallest value that a linear axis shows
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a setting is drawn."""
+
+    colour: Any
+    dashes: Any = "-"
+
+
+def arm_curves(
+    search: Search, found: Sequence[Group], trials: Sequence[TrialRecord], keys: Sequence[str]
+) -> Figure | None:
+    """Metrics over reports: every run thin, and the mean of each setting's complete runs.
+
+    `trials` have their curves. None where no run has two reports to join by a line.
+    """
+    curves = {trial.number: trial.curves for trial in trials}
+    keys = [
+        key for key in keys if any(len(_drawable(c.get(key, ()))) > 1 for c in curves.values())
+    ]
+    if not keys:
+        return None
+    order = natural(found)
+    looks = _looks(order)
+    with style():
+        figure = empty_figure(search, 4.1 * len(keys) + 1.5, 3.3)
+        panels = figure.subplots(1, len(keys), squeeze=False)[0]
+        for axes, key in zip(panels, keys, strict=True):
+            every = [_drawable(of.get(key, ())) for of in curves.values()]
+            values = np.array([value for curve in every for _, value in curve])
+            log = not is_share(key) and values.min() > 0 and values.max() / values.min() > WIDE
+            for group, look in zip(order, looks, strict=True):
+                _draw(axes, search, group, look, curves, key, log)
+            if log:
+                log_axis(axes, "y")
+            elif is_share(key):
+                score_axis(axes.yaxis, key)
+            axes.locator_params(axis="x", integer=True)
+            axes.set_xlabel("report")
+            axes.set_ylabel(words(key))
+        handles, labels = panels[0].get_legend_handles_labels()
+        title = words(search.compare[0]) if len(search.compare) == 1 else None
+        figure.legend(handles, labels, loc="outside right upper", title=title, handlelength=2.6)
+    return figure
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """The mean at every report that all of these curves have."""
+    values = [dict(curve) for curve in curves if curve]
+    if not values:
+        return ()
+    steps = sorted(set.intersection(*(set(of) for of in values)))
+    return tuple((step, float(np.mean([of[step] for of in values]))) for step in steps)
+
+
+def arms_table(
+    search: Search, found: Sequence[Group], trials: Sequence[TrialRecord]
+) -> str | None:
+    """How far every setting came: its mean curve at the first and the last of its reports.
+
+    None where no mean has two reports.
+    """
+    curves = {trial.number: trial.curves.get(search.metric, ()) for trial in trials}
+    rows = []
+    for group in natural(found):
+        mean = mean_curve([_drawable(curves.get(t.number, ())) for t in group.trials])
+        if len(mean) > 1:
+            (_, first), (_, last) = mean[0], mean[-1]
+            times = f"{last / first:.3g} ×" if first > 0 and last > 0 else ""
+            ends = (score_text(value, search.metric) for value in (first, last))
+            rows.append((*map(value_text, group.values), *ends, times))
+    if not rows:
+        return None
+    about = ("at the first report", "at the last", "last over first")
+    align = "l" * len(search.compare) + "rrr"
+    table = without_empty_columns(Table((*search.compare, *about), tuple(rows), align))
+    return f"Means of `{search.metric}` over seeds:\n\n{markdown(table)}"
+
+
+def _draw(
+    axes: Axes,
+    search: Search,
+    group: Group,
+    look: Look,
+    curves: Mapping[int, Mapping[str, Curve]],
+    key: str,
+    log: bool,
+) -> None:
+    for trial in group.tried:
+        curve = _drawable(curves.get(trial.number, {}).get(key, ()))
+        if curve:
+            axes.plot(*zip(*curve, strict=True), color=look.colour, lw=0.6, alpha=0.35)
+    whole = [_drawable(curves.get(t.number, {}).get(key, ())) for t in group.trials]
+    mean = mean_curve(whole)
+    # A setting without a mean has its place in the legend all the same.
+    steps, values = zip(*mean, strict=True) if mean else ((), ())
+    drawn = _smooth(values, log) if values else np.array([])
+    dot = "." if len(mean) == 1 else ""
+    name = name_of(search, group)
+    axes.plot(
+        steps, drawn, color=look.colour, ls=look.dashes, lw=1.9, marker=dot, label=name, zorder=3
+    )
+
+
+def _smooth(values: Sequence[float], log: bool) -> NDArray[np.float64]:
+    # In the scale that is drawn: a parabola through values near 0 would pass below it.
+    given = np.log(values) if log else np.asarray(values)
+    found = smoothed(list(given))
+    found = given if found is None else found
+    return np.asarray(np.exp(found) if log else found)
+
+
+def _looks(order: Sequence[Group]) -> list[Look]:
+    """Colours by the hyperparameter with the most values; dashes by the other where it is one."""
+    columns = list(zip(*(g.values for g in order), strict=True))
+    kinds = [list(dict.fromkeys(column)) for column in columns]
+    most = max(range(len(columns)), key=lambda i: len(kinds[i]))
+    others = [i for i in range(len(columns)) if i != most and len(kinds[i]) > 1]
+    if len(others) == 1 and len(kinds[others[0]]) <= len(DASHES):
+        colours = _colours(kinds[most])
+        dashes = dict(zip(kinds[others[0]], DASHES, strict=False))
+        return [Look(colours[g.values[most]], dashes[g.values[others[0]]]) for g in order]
+    if others:
+        found = _colours([str(g.values) for g in order])
+        return [Look(colour) for colour in found.values()]
+    colours = _colours(kinds[most])
+    return [Look(colours[g.values[most]]) for g in order]
+
+
+def _colours(values: Sequence[str]) -> dict[str, Any]:
+    if numbers(values) is not None or len(values) > len(COLOURS):
+        shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(values)))
+        return dict(zip(values, shades, strict=True))
+    return dict(zip(values, COLOURS, strict=False))
+
+
+def _drawable(curve: Curve) -> Curve:
+    return tuple(point for point in curve if finite(point[1]))

@@ -1,0 +1,1 @@
+"""Ensembles of the top trials: selection on validation, evaluation on test."""

@@ -1,0 +1,1 @@
+"""How the score depends on the hyperparameters."""

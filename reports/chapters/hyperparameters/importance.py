@@ -1,0 +1,133 @@
+"""Which hyperparameters mattered: Optuna's PED-ANOVA over trials of equal budget."""
+
+import logging
+import warnings
+
+import numpy as np
+import optuna
+from matplotlib.figure import Figure
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import FrozenTrial, create_trial
+
+from reports.chapters.outcomes.chapter import full_length
+from reports.numbers.statistics import finite
+from reports.read.space import Parameter, value
+from reports.records import Search, TrialRecord
+from reports.write.sections import Section, picture
+from reports.write.style import INK, empty_figure, style
+from reports.write.tables import count_text
+
+FEWEST = 10  # complete trials; below, the answer is noise
+GOOD = 0.1  # the best tenth is what importance explains, or the best five where that is more
+HALVES = 20  # random halves of the trials, for the spread
+HALVED_FROM = 40  # trials, so that a half still has some good ones
+MOST = 300  # of them are looked at, the last ones; more change little but the time
+
+
+def section(search: Search, space: tuple[Parameter, ...]) -> Section | None:
+    """The bars; None with under two hyperparameters, or too few trials that ran to the end."""
+    trials = equal_budget(search)
+    if len(space) < 2 or len(trials) < FEWEST:
+        return None
+    frozen = [_frozen(space, trial) for trial in trials[-MOST:]]
+    shares = importances(frozen, search.mode)
+    spread = halves(frozen, search.mode)
+    text = (
+        f"{picture('importances', 'Importance of the hyperparameters')}\n\n"
+        f"PED-ANOVA (Watanabe et al., 2023) over the {count_text(len(frozen), 'trial')} that ran "
+        "to the end: how far the values of the best "
+        f"{max(GOOD, 5 / len(frozen)) * 100:.0f} % differ from those of all of them, as shares "
+        "of 100 %. Stopped trials are left out, since scores of different budgets do not compare."
+    )
+    if spread:
+        text += f" The lines span nine tenths of {HALVES} random halves of the trials."
+    elif len(frozen) < HALVED_FROM:
+        text += f" With fewer than {HALVED_FROM} trials, read no more than the order."
+    return Section(text, {"importances": bars(search, shares, spread)})
+
+
+def equal_budget(search: Search) -> list[TrialRecord]:
+    """Complete trials with a score that made all the reports there are."""
+    full = full_length(search)
+    return [
+        trial
+        for trial in search.trials
+        if trial.outcome == "complete"
+        and finite(trial.metrics.get("score"))
+        and (full is None or trial.reports >= full)
+    ]
+
+
+def importances(trials: list[FrozenTrial], mode: str) -> dict[str, float]:
+    """Shares that add up to 1, largest first; all equal where nothing mattered."""
+    optuna.logging.set_verbosity(logging.ERROR)
+    study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
+    study.add_trials(trials)
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(GOOD, 5 / len(trials))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls the evaluator experimental at every use
+        found = evaluator.evaluate(study)
+    total = sum(found.values())
+    equal = 1 / max(1, len(found))
+    return {name: share / total if total else equal for name, share in found.items()}
+
+
+def halves(trials: list[FrozenTrial], mode: str) -> dict[str, tuple[float, float]]:
+    """Between which shares nine tenths of random halves put each; empty with too few trials."""
+    if len(trials) < HALVED_FROM:
+        return {}
+    rng = np.random.default_rng(0)
+    drawn: dict[str, list[float]] = {}
+    for _ in range(HALVES):
+        some = rng.permutation(len(trials))[: len(trials) // 2]
+        for name, share in importances([trials[i] for i in some], mode).items():
+            drawn.setdefault(name, []).append(share)
+    return {
+        name: (float(np.quantile(seen, 0.05)), float(np.quantile(seen, 0.95)))
+        for name, seen in drawn.items()
+    }
+
+
+def bars(
+    search: Search, shares: dict[str, float], spread: dict[str, tuple[float, float]]
+) -> Figure:
+    """Horizontal bars, the most important on top."""
+    names = list(shares)[::-1]
+    with style():
+        figure = empty_figure(search, 5.2, 0.55 + 0.26 * len(names))
+        axes = figure.subplots()
+        axes.barh(names, [shares[name] * 100 for name in names], 0.62, color=INK, alpha=0.55)
+        for y, name in enumerate(names):
+            if name in spread:
+                axes.plot([end * 100 for end in spread[name]], [y, y], color="black", lw=1.3)
+        axes.set_xlabel("share of the importance (%)")
+        axes.set_xlim(0)
+        axes.grid(False, axis="y")
+    return figure
+
+
+def _frozen(space: tuple[Parameter, ...], trial: TrialRecord) -> FrozenTrial:
+    values = {p: value(space, p, trial) for p in space}
+    return create_trial(
+        params={
+            p.name: int(v) if p.whole and not p.choices else v
+            for p, v in values.items()
+            if v is not None
+        },
+        distributions={p.name: _distribution(p) for p, v in values.items() if v is not None},
+        value=trial.metrics["score"],
+    )
+
+
+def _distribution(p: Parameter) -> BaseDistribution:
+    if p.choices:
+        return CategoricalDistribution(p.choices)
+    if p.whole:
+        return IntDistribution(int(p.low), int(p.high), p.log, 1 if p.log else int(p.step or 1))
+    return FloatDistribution(p.low, p.high, p.log, None if p.log else p.step)

@@ -1,0 +1,143 @@
+"""Parallel coordinates: one line per trial through its hyperparameters and its score."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from reports.numbers.statistics import finite, ranked, thinned
+from reports.read.space import Parameter, merged, value
+from reports.read.winner import Choice
+from reports.records import Search, TrialRecord
+from reports.write.sections import Section, picture
+from reports.write.style import (
+    MANY,
+    MARK,
+    empty_figure,
+    per_cent,
+    score_colours,
+    score_range,
+    style,
+    words,
+)
+from reports.write.tables import count_text, is_share
+
+AXES = 9  # hyperparameters side by side that can still be read
+DRAWN = 1000
+ABSENT = -0.12  # where a line passes that has no value on an axis
+
+
+def section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Section | None:
+    """The figure; None with fewer than two hyperparameters or two scores."""
+    fields = merged(space)
+    trials = [t for t in search.trials if finite(t.metrics.get("score"))]
+    if len(fields) < 2 or len(trials) < 2:
+        return None
+    best_first = ranked(trials, lambda trial: trial.metrics["score"], search.mode)
+    drawn = thinned(best_first, DRAWN)
+    left_out = [f"`{p.field}`" for p in fields[AXES:]]
+    text = (
+        f"{picture('parallel_coordinates', 'Hyperparameters of all trials as lines')}\n\n"
+        "One line per trial from axis to axis, the darker the better, the winner in red; thin "
+        "ones were not complete. A line that leaves the axes below has no value there."
+    )
+    low, high = _ends([t.metrics["score"] for t in trials], search.mode)
+    beyond = sum(not low <= t.metrics["score"] <= high for t in trials)
+    if beyond:
+        way, mark = ("lower", "≤") if search.mode == "max" else ("higher", "≥")
+        text += (
+            f" {count_text(beyond, 'trial')} scored {way} than the last axis reaches: drawn at "
+            f"its end, marked {mark}."
+        )
+    if left_out:
+        text += f" Not drawn for want of space: {', '.join(left_out)}."
+    if len(drawn) < len(trials):
+        text += f" {len(drawn):,} of {len(trials):,} trials are drawn, all of the best."
+    figure = parallel_coordinates(search, choice, space, fields[:AXES], drawn)
+    return Section(text, {"parallel_coordinates": figure})
+
+
+def parallel_coordinates(
+    search: Search,
+    choice: Choice,
+    space: tuple[Parameter, ...],
+    fields: tuple[Parameter, ...],
+    best_first: list[TrialRecord],
+) -> Figure:
+    """Lines through the positions of the values in their ranges, best on top."""
+    scores = np.array([t.metrics["score"] for t in best_first])
+    low, high = _ends(list(scores), search.mode)
+    colours, norm = score_colours(list(scores), search.mode)
+    lines = []
+    for trial, score in zip(best_first, scores, strict=True):
+        heights = [_height(space, p, trial) for p in fields]
+        heights.append(float(np.clip((score - low) / ((high - low) or 1.0), 0, 1)))
+        lines.append(np.column_stack([np.arange(len(heights)), heights]))
+    complete = np.array([t.outcome == "complete" for t in best_first])
+    winner = next(i for i, t in enumerate(best_first) if t.number == choice.winner.number)
+    with style():
+        figure = empty_figure(search, max(5.5, 1.05 * (len(fields) + 1)), 3.6)
+        axes = figure.subplots()
+        axes.add_collection(
+            LineCollection(
+                lines[::-1],
+                colors=colours(norm(scores))[::-1],
+                linewidths=np.where(complete, 1.0, 0.4)[::-1],
+                alpha=0.75 if len(lines) < 200 else 0.4,
+                rasterized=len(lines) * len(fields) > MANY,
+            )
+        )
+        axes.plot(*lines[winner].T, color=MARK, lw=2.2)
+        for x, p in enumerate(fields):
+            axes.axvline(x, 0, 1, color="0.35", lw=0.8)
+            _ticks(axes, x, _labels(p))
+        axes.axvline(len(fields), 0, 1, color="0.35", lw=0.8)
+        signs = ("≤ " if scores.min() < low else "", "≥ " if scores.max() > high else "")
+        ends = [f"{sign}{_score(at, search)}" for sign, at in zip(signs, (low, high), strict=True)]
+        _ticks(axes, len(fields), [(0, ends[0]), (1, ends[1])])
+        names = [*(p.field for p in fields), words(search.metric)]
+        broken = [name.replace("_", "\n").replace(" ", "\n") for name in names]
+        axes.set_xticks(range(len(names)), broken)
+        axes.set_xlim(-0.25, len(fields) + 0.45)
+        axes.set_ylim(-0.17, 1.06)
+        axes.set_yticks([])
+        axes.grid(False)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.tick_params(axis="x", length=0)
+    return figure
+
+
+def _ends(scores: Sequence[float], mode: str) -> tuple[float, float]:
+    low, high = score_range(scores, mode)
+    return max(low, min(scores)), min(high, max(scores))
+
+
+def _height(space: tuple[Parameter, ...], field: Parameter, trial: TrialRecord) -> float:
+    for p in space:
+        if p.field == field.field and (found := value(space, p, trial)) is not None:
+            return field.position(found)
+    return ABSENT
+
+
+def _labels(p: Parameter) -> list[tuple[float, str]]:
+    if p.choices:
+        return [(p.position(choice), choice[:12]) for choice in p.choices]
+    return [(0.0, f"{p.low:.3g}"), (1.0, f"{p.high:.3g}")]
+
+
+def _ticks(axes: object, x: int, labels: list[tuple[float, str]]) -> None:
+    for at, text in labels:
+        axes.annotate(  # type: ignore[attr-defined]
+            text,
+            (x, at),
+            (3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
+        )
+
+
+def _score(value: float, search: Search) -> str:
+    return per_cent(round(value, 4)) if is_share(search.metric) else f"{value:.3g}"

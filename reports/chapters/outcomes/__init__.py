@@ -1,0 +1,1 @@
+"""What became of every trial, when, and why some failed."""

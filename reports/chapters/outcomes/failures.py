@@ -1,0 +1,69 @@
+"""Why trials failed: a sentence for the first page, and the appendix."""
+
+import re
+from collections import defaultdict
+from pathlib import PurePath
+
+from reports.records import Search, TrialRecord
+from reports.write.safe import plain
+from reports.write.tables import count_text, joined
+
+ERRORS_SHOWN = 5  # kinds of failure in the appendix
+ERROR_LINES = 12  # of a traceback
+LONGEST = 300  # characters of an error in a sentence
+FRAME = re.compile(r'\s*File "(.+)", line (\d+)')
+
+
+def commonest(search: Search) -> str:
+    """What most of the failed trials died of and where, in a sentence; empty without any."""
+    kinds = _kinds(search)
+    if not kinds:
+        return ""
+    (last, at), trials = kinds[0]
+    failed = sum(len(same) for _, same in kinds)
+    who = f"All {failed}" if failed == len(search.trials) > 1 else f"{failed}"
+    others = f", {len(trials)} of them" if len(trials) < failed else ""
+    return (
+        f"**{who} {'trial' if failed == 1 else 'trials'} failed**{others} with "
+        f"{plain(last[:LONGEST])}{f' (at `{at}`)' if at else ''}."
+    )
+
+
+def failures(search: Search) -> str | None:
+    """Why trials failed: the commonest last lines, each with one traceback."""
+    kinds = _kinds(search)
+    if not kinds:
+        return None
+    parts = []
+    for (last, at), trials in kinds[:ERRORS_SHOWN]:
+        numbers = joined([str(trial.number) for trial in trials[:10]])
+        more = f" and {len(trials) - 10} more" if len(trials) > 10 else ""
+        parts.append(
+            f"{count_text(len(trials), 'trial')} ({numbers}{more}){f' at `{at}`' if at else ''}:"
+        )
+        tail = (trials[0].error or last).strip().splitlines()[-ERROR_LINES:]
+        fence = "`" * max(3, max(_ticks(line) for line in tail) + 1)
+        parts.append("\n".join([f"{fence}text", *tail, fence]))
+    if len(kinds) > ERRORS_SHOWN:
+        parts.append(f"{len(kinds) - ERRORS_SHOWN} rarer kinds are left out.")
+    return "\n\n".join(parts)
+
+
+def _kinds(search: Search) -> list[tuple[tuple[str, str], list[TrialRecord]]]:
+    # By the last line of the error and the last place in its traceback, the commonest first.
+    kinds: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
+    for trial in search.trials:
+        if trial.outcome == "failed":
+            lines = (trial.error or trial.reason or "").strip().splitlines()
+            last = lines[-1].strip() if lines else "no reason on record"
+            kinds[last, _place(lines)].append(trial)
+    return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+
+
+def _place(lines: list[str]) -> str:
+    found = [match for line in lines if (match := FRAME.match(line))]
+    return f"{PurePath(found[-1][1]).name}:{found[-1][2]}" if found else ""
+
+
+def _ticks(line: str) -> int:
+    return max(map(len, "".join(c if c == "`" else " " for c in line).split()), default=0)

@@ -1,0 +1,132 @@
+"""When which trial ran on which device: idle devices and stragglers show at a glance."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from reports.records import Search, TrialRecord
+from reports.write.sections import Section, picture
+from reports.write.style import MANY, OUTCOME_COLOURS, empty_figure, style
+from reports.write.tables import count_text
+
+UNITS = (  # from so many seconds on, seconds of the unit, its name
+    (3 * 86400, 86400, "days"),
+    (3 * 3600, 3600, "hours"),
+    (180, 60, "minutes"),
+    (0, 1, "seconds"),
+)
+LANES_SHOWN = 64
+LABELLED = 60  # spans; more numbers would cover each other
+
+
+@dataclass(frozen=True)
+class Span:
+    """An attempt at a trial: seconds since 1970, and where."""
+
+    start: float
+    end: float
+    device: str
+    trial: TrialRecord
+
+
+def section(search: Search) -> Section | None:
+    """The figure and how busy the devices were; None where no times are on record."""
+    spans = read_spans(search)
+    if not spans:
+        return None
+    placed = lanes(spans)
+    devices = list(dict.fromkeys(device for device, _ in placed))
+    start, end = min(s.start for s in spans), max(s.end for s in spans)
+    busy = sum(s.end - s.start for s in spans)
+    share = busy / ((end - start) * len(placed)) if end > start else 1.0
+    text = (
+        f"{picture('timeline', 'Trials on devices over time')}\n\n"
+        f"One bar per attempt, {count_text(len(spans), 'attempt')} on "
+        f"{count_text(len(devices), 'device')}; a device that ran several trials at once has "
+        "several rows. From the first start to the last end the rows were busy "
+        f"{share * 100:.0f} % of the time."
+    )
+    if len(placed) > LANES_SHOWN:
+        text += f" {LANES_SHOWN} of {len(placed)} rows are drawn."
+    return Section(text, {"timeline": timeline(search, placed, start, end)})
+
+
+def read_spans(search: Search) -> list[Span]:
+    """All attempts with a start and an end, by their start; damaged records are skipped."""
+    spans = []
+    for trial in search.trials:
+        try:
+            for start, end, device in json.loads(trial.tags.get("spans", "[]")):
+                spans.append(Span(float(start), max(float(start), float(end)), str(device), trial))
+        except (ValueError, TypeError):
+            continue
+    return sorted(spans, key=lambda span: (span.start, span.trial.number))
+
+
+def lanes(spans: list[Span]) -> dict[tuple[str, int], list[Span]]:
+    """Rows without overlap: {(device, row of the device): its attempts in order}."""
+    by_device: dict[str, list[list[Span]]] = defaultdict(list)
+    for span in spans:
+        rows = by_device[span.device]
+        for row in rows:
+            if row[-1].end <= span.start + 1e-6:
+                row.append(span)
+                break
+        else:
+            rows.append([span])
+    return {
+        (device, k): row for device in sorted(by_device) for k, row in enumerate(by_device[device])
+    }
+
+
+def timeline(
+    search: Search, placed: dict[tuple[str, int], list[Span]], start: float, end: float
+) -> Figure:
+    """Bars coloured by what became of the trial."""
+    rows = list(placed.items())[:LANES_SHOWN]
+    unit, name = next((size, name) for at_least, size, name in UNITS if end - start >= at_least)
+    drawn = [(y, span) for y, (_, spans) in enumerate(rows) for span in spans]
+    with style():
+        figure = empty_figure(search, 7.6, 1.1 + min(7.0, 0.3 * len(rows)))
+        axes = figure.subplots()
+        boxes, colours = [], []
+        for y, span in drawn:
+            x0, x1 = (span.start - start) / unit, (span.end - start) / unit
+            boxes.append([(x0, y - 0.4), (x0, y + 0.4), (x1, y + 0.4), (x1, y - 0.4)])
+            colours.append(OUTCOME_COLOURS.get(span.trial.outcome, "0.8"))
+        axes.add_collection(
+            PolyCollection(
+                boxes,
+                facecolors=colours,
+                edgecolors="white",
+                linewidths=0.4,
+                rasterized=len(boxes) > MANY,
+            )
+        )
+        total = (end - start) / unit or 1.0
+        for y, span in drawn if len(drawn) <= LABELLED else ():
+            if (span.end - span.start) / unit > 0.025 * total:
+                dark = span.trial.outcome in ("complete", "failed")
+                axes.annotate(
+                    f"{span.trial.number}",
+                    ((span.start + span.end - 2 * start) / 2 / unit, y),
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if dark else "black",
+                )
+        axes.set_xlim(0, total)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_yticks(
+            range(len(rows)), [device if k == 0 else "" for (device, k), _ in rows], fontsize=8
+        )
+        axes.grid(False, axis="y")
+        axes.set_xlabel(f"{name} since the first trial began")
+        there = {span.trial.outcome for _, span in drawn}
+        handles = [Patch(color=c, label=o) for o, c in OUTCOME_COLOURS.items() if o in there]
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure

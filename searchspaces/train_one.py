@@ -1,0 +1,146 @@
+"""One configuration in this process, without Ray: `python -m trainables.train --space NAME`.
+
+Needs torch and the data, but neither Ray, Optuna, MLflow nor `datasets`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from searchspaces.loading import load
+from searchspaces.overrides import configure, parse, taught
+from searchspaces.space import SearchSpace
+from trainables.environment import data_folder, default_device
+from trainables.errors import UserError
+from trainables.run import Run, finite
+
+BAD_INPUT, DIVERGED = 2, 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m trainables.train", description="Train one configuration, without Ray."
+    )
+    p.add_argument("--space", required=True, help="a space's name or file (code: it is run)")
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    p.add_argument("--reports", type=int, help="default: the space's")
+    p.add_argument("--data", choices=["real", "synthetic"], default="real")
+    p.add_argument("--data-dir", type=Path, help="folder of data sets (or TUNERY_DATA)")
+    p.add_argument("--weights-dir", type=Path, help="folder of pretrained weights")
+    p.add_argument("--teacher", type=Path, help="a model to learn from: an --out folder")
+    p.add_argument("--device", help="default: cuda where there is one, else cpu")
+    p.add_argument("--out", type=Path, help="folder for checkpoints; goes on from what is there")
+    p.add_argument("--debug", action="store_true", help="show tracebacks")
+    return p
+
+
+def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Console) -> int:
+    """Train with a progress bar and a line per report; gives the exit code."""
+    config = configure(space, values)
+    if space.feasible and (reason := space.feasible(config)):
+        raise UserError(f"the configuration is refused: {reason}")
+    if space.prepare:
+        space.prepare(config, run)
+    if run.folder is not None:
+        remember(run.folder, space, config, run.teacher)
+    console.print(
+        f"{space.name} on {run.device}: "
+        + "  ".join(f"{name}={value}" for name, value in asdict(config).items()),
+        highlight=False,
+        soft_wrap=True,
+    )
+    started = time.monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("training", total=run.reports)
+        run.tick = lambda share: progress.update(task, completed=run.done + share)
+        for metrics in space.train(config, run):
+            run.record(metrics)
+            progress.update(task, completed=run.done)
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+            progress.console.print(
+                f"report {run.done:3d}  {shown}", highlight=False, soft_wrap=True
+            )
+            if not finite(metrics):
+                console.print("diverged: a metric is not a finite number", style="red")
+                return DIVERGED
+            if run.done >= run.reports:
+                break
+    run.finish()
+    score = "no report was left to make" if run.score is None else f"{run.score:.4f}"
+    console.print(
+        f"best {space.metric} {score} at report {run.best_report}, "
+        f"{run.facts.get('parameters', 0):,.0f} parameters, "
+        f"{time.monotonic() - started:.1f} s"
+        + (f", checkpoints in {run.folder}" if run.folder else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def remember(out: Path, space: SearchSpace[Any], config: Any, teacher: Path | None) -> None:
+    """Keep the configuration beside its checkpoints; refuse to go on with those of another."""
+    path = out / "config.json"
+    told = {"space": space.file or space.name, **asdict(config)}
+    if teacher is not None:
+        told["--teacher"] = str(teacher.resolve())
+    mine = json.dumps(told, indent=2)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_text(encoding="utf-8") != mine:
+            raise UserError(
+                f"{out} holds the training of another configuration or teacher: {path}\n"
+                "choose another folder with --out"
+            )
+        path.write_text(mine, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written to: {error.strerror}") from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    options = parser().parse_args(arguments)
+    console = Console()
+    try:
+        space = load(options.space)
+        values = parse(space, options.set)
+        if options.teacher:
+            values = taught(space, values)
+            if str(options.teacher).startswith("runs:"):
+                raise UserError(
+                    f"--teacher {options.teacher}: MLflow is only known to trainables.tune\n"
+                    "give a folder that --out has written"
+                )
+        if options.reports is not None and options.reports < 1:
+            raise UserError(f"--reports {options.reports} is not above 0")
+        run = Run(
+            reports=options.reports or space.reports,
+            metric=space.metric,
+            mode=space.mode,
+            device=default_device(options.device),
+            data=data_folder(options.data_dir),
+            source=options.data,
+            weights=options.weights_dir,
+            teacher=options.teacher,
+            folder=options.out,
+        )
+        return train(space, values, run, console)
+    except UserError as error:
+        if options.debug:
+            raise
+        Console(stderr=True).print(
+            str(error), style="red", highlight=False, markup=False, soft_wrap=True
+        )
+        return BAD_INPUT

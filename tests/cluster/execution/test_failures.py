@@ -1,0 +1,131 @@
+"""Failures are classified by the type of an error, never by words in its text or traceback."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+
+import pytest
+import ray
+import torch
+
+from cluster.execution.failures import (
+    AttemptError,
+    StorageUnreachableError,
+    classify,
+    describe_error,
+    read_failure,
+)
+from cluster.storage.replication import RemoteError
+from trainables.errors import PreemptedError
+
+
+class UnpicklableError(Exception):
+    """A user's error that cannot travel between processes."""
+
+    def __reduce__(self) -> str:
+        raise TypeError("never")
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("the node was terminated"), "failed"),
+        (KeyError("MemoryErrorToken"), "failed"),
+        (ValueError("ran out of memory-mapped rows"), "failed"),
+        (RuntimeError("torch.OutOfMemoryError: CUDA out of memory"), "failed"),
+        (OSError(errno.EACCES, "No space left on device"), "failed"),
+        (MemoryError(), "out_of_memory"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
+        (caused(RuntimeError("batch 7"), MemoryError()), "out_of_memory"),
+        (PreemptedError("put down"), "preempted"),
+        (RemoteError("did not answer for 120 s"), "lost"),
+        (StorageUnreachableError("node-7 does not see it"), "storage_unreachable"),
+        (OSError(errno.ENOSPC, "No space left on device"), "storage_full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "storage_full"),
+    ],
+)
+def test_an_error_is_classified_by_its_type(error: Exception, expected: str) -> None:
+    assert classify(error) == expected
+    carried = pickle.loads(pickle.dumps(describe_error(error)))
+    assert carried.failure.failure_class == expected
+
+
+def test_a_cuda_error_is_classified_by_its_code() -> None:
+    error = torch.AcceleratorError("CUDA error: out of memory")
+    error.error_code = 2
+    assert classify(error) == "out_of_memory"
+    error.error_code = 700  # an illegal memory access
+    assert classify(error) == "failed"
+
+
+def test_an_error_that_cannot_be_pickled_reaches_the_driver_with_its_traceback() -> None:
+    def broken() -> None:
+        raise UnpicklableError("mine")
+
+    try:
+        broken()
+    except UnpicklableError as error:
+        carried = pickle.loads(pickle.dumps(describe_error(error)))
+    assert isinstance(carried, AttemptError)
+    assert carried.failure.message.endswith("UnpicklableError: mine")
+    assert "in broken" in carried.failure.traceback
+
+
+def test_the_failure_of_an_attempt_is_read_from_rays_error() -> None:
+    inner = describe_error(MemoryError("too much"))
+    task = ray.exceptions.RayTaskError("train", "traceback", inner, "ray", 1, "192.0.2.1")
+    failure = read_failure(pickle.loads(ray.cloudpickle.dumps(task.as_instanceof_cause())))
+    assert (failure.failure_class, failure.message) == ("out_of_memory", "MemoryError: too much")
+
+
+DIED = "The actor died unexpectedly before finishing this task.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            DIED + "\tpid: 7\nThe actor is dead because its worker process has died. Worker exit "
+            "type: SYSTEM_ERROR. Some common causes include: (1) the process was killed by the "
+            "OOM killer due to high memory usage, (2) ray stop --force was called. Consider "
+            "isolation to prevent node deaths",
+            "failed",
+        ),
+        (
+            DIED + "The actor is dead because its worker process has died. Worker exit type: "
+            "SYSTEM_ERROR Worker exit detail: Worker exits with an exit code 1. The process "
+            "receives a SIGTERM.",
+            "lost",
+        ),
+        (
+            DIED + "The actor died because its node has died. Node Id: 12\n\tthe actor's node "
+            "was terminated unexpectedly",
+            "lost",
+        ),
+        (DIED + "The actor never ran - it was cancelled before it started running.", "lost"),
+        (DIED + "Task was killed due to the node running low on memory.", "out_of_memory"),
+    ],
+)
+def test_a_dead_worker_is_classified_by_rays_own_words(text: str, expected: str) -> None:
+    error = ray.exceptions.RayActorError(error_msg=text)
+    assert read_failure(error).failure_class == expected
+
+
+def test_the_words_of_a_task_in_a_constructor_are_not_rays_own() -> None:
+    error = ray.exceptions.RayActorError(
+        error_msg="ValueError: running low on memory", actor_init_failed=True
+    )
+    assert read_failure(error).failure_class == "failed"
+
+
+def test_rays_typed_errors() -> None:
+    gone = ray.exceptions.ActorUnavailableError("Socket closed", b"0" * 16)
+    assert read_failure(gone).failure_class == "lost"
+    preempted = ray.exceptions.RayActorError(error_msg=DIED, preempted=True)
+    assert read_failure(preempted).failure_class == "preempted"

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+
+from cluster.execution.teacher_source import fetched, full_name, lend
+from cluster.options import Choices
+from cluster.storage import replication
+from cluster.storage.location import Place
+from cluster.tracking.client import find_experiment, open_client
+from cluster.tuning import run_search
+from searchspaces.loading import load, trained
+from searchspaces.train_one import main as train
+from trainables.errors import UserError
+from trainables.run import Run
+
+Trained = Callable[..., str]
+SMALL = {"width": 16, "depth": 1, "epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `trainables.train --out` writes."""
+    folder = tmp_path_factory.mktemp("train") / "out"
+    sets = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
+    assert not train(["--space", "digits", "--reports", "1", "--out", str(folder), *sets])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def logged(uri: str, out: Path, tmp_path: Path) -> Callable[..., str]:
+    """Log what a search would of its trial; gives the run's address."""
+
+    def log(weights: bool = True, parent: Mapping[str, str] | None = None) -> str:
+        client = open_client(uri)
+        experiment = find_experiment(client, tmp_path.name, (tmp_path / "artifacts").as_uri())
+        tags = {"kind": "search", **(parent or {"space": "digits"})}
+        above = client.create_run(experiment, tags=tags).info.run_id
+        made = client.create_run(experiment, tags={"mlflow.parentRunId": above, "trial": "0"})
+        config = vars(load("digits").config()) | SMALL
+        for name, value in config.items():
+            client.log_param(made.info.run_id, name, str(value))
+        if weights:
+            client.log_artifacts(made.info.run_id, str(out / "best"), "checkpoint")
+        return f"runs:/{made.info.run_id}"
+
+    return log
+
+
+def answers(folder: Path) -> np.ndarray:
+    inputs = np.random.default_rng(0).integers(0, 16, (5, 1, 8, 8), dtype=np.uint8)
+    return trained(folder)(inputs)
+
+
+def test_a_run_and_a_folder_give_the_same_model(
+    out: Path, uri: str, logged: Callable[..., str], tmp_path: Path
+) -> None:
+    from_run = fetched(logged(), uri, tmp_path / "cache")
+    copied = fetched(full_name(str(out)), uri, tmp_path / "cache")
+    assert (answers(from_run) == answers(out)).all()
+    assert (answers(copied) == answers(out)).all()
+    assert json.loads((from_run / "config.json").read_text()) == json.loads(
+        (out / "config.json").read_text()
+    )
+
+
+def test_a_run_is_fetched_once(
+    uri: str, logged: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = logged()
+    first = fetched(name, uri, tmp_path / "cache")
+    monkeypatch.setattr(MlflowClient, "download_artifacts", lambda *_: pytest.fail("again"))
+    assert fetched(name, "sqlite:////nowhere/gone.db", tmp_path / "cache") == first
+
+
+def test_what_cannot_be_used_is_refused_with_the_way_out(
+    uri: str, logged: Callable[..., str], tmp_path: Path
+) -> None:
+    open_client(uri)
+    own = {"space": "mine", "space_file": "mine.py"}
+    for name, expected in (
+        ("runs:/nobody", "nobody"),
+        (logged(weights=False), "has no weights"),
+        (logged(parent=own), "none of Tunery's"),
+        (str(tmp_path), r"there is no .*config.json and no .*manifest.json"),
+    ):
+        with pytest.raises(UserError, match=f"--teacher .*{expected}"):
+            fetched(name, uri, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("teacher-*/"))
+
+
+def test_a_search_goes_on_with_the_teacher_that_it_was_begun_with(
+    out: Path, uri: str, tmp_path: Path
+) -> None:
+    teacher = tmp_path / "teacher"
+    (teacher / "best").mkdir(parents=True)
+    for path in (out / "config.json", *(out / "best").iterdir()):
+        (teacher / path.relative_to(out)).write_bytes(path.read_bytes())
+    settings = {"teacher": str(teacher), "tracking_uri": uri}
+    run = Run(1, cache=tmp_path / "cache")
+    run_search.teach(run, settings, Choices())
+    assert run.teacher is not None and run.teacher.is_relative_to(tmp_path / "cache")
+    again = Run(1, cache=tmp_path / "cache")
+    run_search.teach(again, settings, Choices())
+    assert again.teacher == run.teacher
+    manifest = teacher / "best" / "manifest.json"
+    manifest.write_text(manifest.read_text() + " ")
+    with pytest.raises(UserError, match="has changed since"):
+        run_search.teach(Run(1, cache=tmp_path / "cache"), settings, Choices())
+
+
+def test_a_teacher_is_lent_to_machines_with_caches_of_their_own(tmp_path: Path) -> None:
+    teacher = tmp_path / "cache" / "teacher-1"
+    teacher.mkdir(parents=True)
+    (teacher / "config.json").write_text("{}")
+    place = Place((tmp_path / "search folder").as_uri()) / "teacher"
+    lend(teacher, place)
+    first = replication.newest(place)
+    lend(teacher, place)
+    assert first is not None
+    assert replication.newest(place) == first
+    (tmp_path / "full").touch()
+    with pytest.raises(UserError, match=r"cannot be copied to file://.*full(.|\n)*--resume"):
+        lend(teacher, Place((tmp_path / "full").as_uri()) / "teacher")

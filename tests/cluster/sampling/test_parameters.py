@@ -1,0 +1,221 @@
+"""Walking a space's `suggest` without a sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from cluster.sampling.parameters import (
+    distributions,
+    field_of,
+    grid,
+    parameters,
+    suggested,
+    with_fixed,
+)
+from searchspaces.loading import load, names
+from searchspaces.space import SearchSpace
+from trainables.errors import UserError
+
+
+@dataclass(frozen=True)
+class Config:
+    """A learning rate whose range depends on the optimizer, and layers of their own width."""
+
+    optimizer: str = "adamw"
+    rate: float = 1e-3
+    momentum: float = 0.9
+    depth: int = 1
+    size: str = "a"
+
+
+def _space(suggest: Callable[[optuna.Trial], Mapping[str, Any]]) -> SearchSpace[Config]:
+    return SearchSpace(Config, lambda config, run: iter(()), suggest, "score", "max", reports=1)  # type: ignore[arg-type,return-value]
+
+
+def _branches(trial: optuna.Trial) -> dict[str, Any]:
+    optimizer = trial.suggest_categorical("optimizer", ["adamw", "sgd"])
+    rates = {"adamw": (1e-4, 1e-2), "sgd": (1e-2, 1.0)}[optimizer]
+    found: dict[str, Any] = {
+        "optimizer": optimizer,
+        "rate": trial.suggest_float(f"rate.{optimizer}", *rates, log=True),
+        "depth": trial.suggest_int("depth", 1, 3),
+    }
+    if optimizer == "sgd":
+        found["momentum"] = trial.suggest_float("momentum", 0.0, 0.9, step=0.3)
+    return found
+
+
+def _finite(trial: optuna.Trial) -> dict[str, Any]:
+    optimizer = trial.suggest_categorical("optimizer", ["adamw", "sgd"])
+    found: dict[str, Any] = {"optimizer": optimizer}
+    if optimizer == "sgd":
+        found["momentum"] = trial.suggest_float("momentum", 0.0, 0.9, step=0.3)
+        if found["momentum"] == 0.0:
+            found["size"] = trial.suggest_categorical("size", ["a", "b"])
+    found["depth"] = trial.suggest_int("depth", 1, 5, step=2)
+    return found
+
+
+BRANCHES, FINITE = _space(_branches), _space(_finite)
+
+
+def test_a_parameter_sets_the_field_before_its_dot() -> None:
+    assert field_of("rate") == field_of("rate.sgd") == field_of("rate.sgd.late") == "rate"
+
+
+def test_every_question_is_passed_on_with_its_range() -> None:
+    asked: dict[str, Any] = {}
+
+    def answer(name: str, distribution: Any) -> Any:
+        asked[name] = distribution
+        return {"optimizer": "sgd", "rate.sgd": 0.5, "momentum": 0.3, "depth": 2}[name]
+
+    assert suggested(BRANCHES, answer) == {
+        **{"optimizer": "sgd", "rate": 0.5, "depth": 2, "momentum": 0.3}
+    }
+    assert asked == {
+        "optimizer": CategoricalDistribution(["adamw", "sgd"]),
+        "rate.sgd": FloatDistribution(1e-2, 1.0, log=True),
+        "depth": IntDistribution(1, 3),
+        "momentum": FloatDistribution(0.0, 0.9, step=0.3),
+    }
+
+
+def test_values_become_the_parameters_of_their_branch() -> None:
+    assert parameters(BRANCHES, {"optimizer": "sgd", "rate": 0.5, "momentum": 0.3}) == {
+        **{"optimizer": "sgd", "rate.sgd": 0.5, "momentum": 0.3}
+    }
+    assert parameters(BRANCHES, {"rate": 0.002, "momentum": 0.3}) == {"rate.adamw": 0.002}
+    assert parameters(BRANCHES, {"size": "b"}) == {}
+
+
+def test_both_branches_are_found() -> None:
+    found = distributions(BRANCHES, {})
+    assert found.keys() == {"optimizer", "rate.adamw", "rate.sgd", "depth", "momentum"}
+    assert found["rate.sgd"] == FloatDistribution(1e-2, 1.0, log=True)
+    assert found["depth"] == IntDistribution(1, 3)
+
+
+def test_a_fixed_value_closes_a_branch() -> None:
+    assert distributions(BRANCHES, {"optimizer": "adamw"}).keys() == {"rate.adamw", "depth"}
+    assert distributions(BRANCHES, {"optimizer": "sgd", "rate": 0.1}).keys() == {
+        *("depth", "momentum")
+    }
+
+
+def test_a_branch_within_a_branch_is_found() -> None:
+    def suggest(trial: optuna.Trial) -> dict[str, Any]:
+        if trial.suggest_categorical("optimizer", ["adamw", "sgd"]) == "sgd" and (
+            trial.suggest_categorical("size", ["a", "b"]) == "b"
+        ):
+            trial.suggest_float("momentum", 0.0, 0.5)
+        return {}
+
+    assert distributions(_space(suggest), {}).keys() == {"optimizer", "size", "momentum"}
+
+
+def test_as_many_layers_as_there_may_be_are_found() -> None:
+    def suggest(trial: optuna.Trial) -> dict[str, Any]:
+        for layer in range(trial.suggest_int("depth", 1, 3)):
+            trial.suggest_int(f"size.{layer}", 8, 64, log=True)
+        return {}
+
+    found = distributions(_space(suggest), {})
+    assert found.keys() == {"depth", "size.0", "size.1", "size.2"}
+
+
+def _key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, round(v, 9) if isinstance(v, float) else v) for name, v in point.items())
+
+
+def test_a_grid_is_complete_without_doubles() -> None:
+    points = [_key(point) for point in grid(FINITE, {})]
+    adamw = [(("optimizer", "adamw"), ("depth", depth)) for depth in (1, 3, 5)]
+    sgd = [
+        (("optimizer", "sgd"), ("momentum", momentum), *size, ("depth", depth))
+        for momentum in (0.0, 0.3, 0.6, 0.9)
+        for size in ([[("size", "a")], [("size", "b")]] if momentum == 0.0 else [[]])
+        for depth in (1, 3, 5)
+    ]
+    assert points == adamw + sgd
+    assert len(set(points)) == 18
+
+
+def test_every_point_of_a_grid_is_one_that_optuna_takes() -> None:
+    for point in grid(FINITE, {}):
+        trial = optuna.trial.FixedTrial(point)
+        FINITE.suggest(trial)  # type: ignore[arg-type]
+        assert trial.params == pytest.approx(point) or trial.params == point
+
+
+def test_a_grid_beside_fixed_values() -> None:
+    assert list(grid(FINITE, {"optimizer": "adamw"})) == [{"depth": d} for d in (1, 3, 5)]
+    sgd = list(grid(FINITE, {"optimizer": "sgd", "momentum": 0.3}))
+    assert sgd == [{"depth": d} for d in (1, 3, 5)]
+    assert list(grid(FINITE, {"optimizer": "adamw", "depth": 3})) == [{}]
+
+
+def test_a_question_asked_twice_is_one_parameter() -> None:
+    def suggest(trial: optuna.Trial) -> dict[str, Any]:
+        first = trial.suggest_categorical("size", ["a", "b"])
+        assert trial.suggest_categorical("size", ["a", "b"]) == first
+        return {"size": first}
+
+    assert list(grid(_space(suggest), {})) == [{"size": "a"}, {"size": "b"}]
+
+
+def test_what_is_continuous_has_no_grid() -> None:
+    with pytest.raises(UserError, match=r"rate\.adamw is continuous") as caught:
+        list(grid(BRANCHES, {}))
+    assert "--set rate=VALUE" in str(caught.value)
+    assert len(list(grid(BRANCHES, {"rate": 0.01}))) == 3 + 3 * 4
+
+
+def _trial(fixed: dict[str, Any]) -> tuple[optuna.Trial, dict[str, Any]]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    trial = study.ask()
+    return trial, suggested(BRANCHES, with_fixed(trial, fixed))
+
+
+def test_branches_follow_what_is_fixed() -> None:
+    for optimizer, others in (("sgd", {"rate.sgd", "momentum"}), ("adamw", {"rate.adamw"})):
+        trial, values = _trial({"optimizer": optimizer})
+        assert values["optimizer"] == optimizer
+        assert trial.params.keys() == {"depth", *others}
+        assert trial.params[f"rate.{optimizer}"] == values["rate"]
+
+
+def test_a_fixed_value_may_lie_outside_the_searched_range() -> None:
+    trial, values = _trial({"optimizer": "sgd", "rate": 50.0, "depth": 9})
+    assert (values["rate"], values["depth"]) == (50.0, 9)
+    assert trial.params.keys() == {"momentum"}
+
+
+def test_what_is_not_fixed_is_sampled_from_its_own_range() -> None:
+    trial, values = _trial({})
+    direct = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    assert values == dict(BRANCHES.suggest(direct))
+    assert trial.params == direct.params
+    assert trial.distributions == direct.distributions
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_ranges_of_every_space_are_found(name: str) -> None:
+    space = load(name)
+    found = distributions(space, {})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for _ in range(30):
+        trial = study.ask()
+        space.suggest(trial)
+        assert trial.distributions.items() <= found.items()

@@ -1,0 +1,96 @@
+"""A real tracking server with a login in its address, which goes away while a search runs."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.end_to_end.test_search import opened
+from tests.support.mlflow_server import Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
+    made.start()
+    yield made
+    made.kill()
+
+
+def assert_server_has_the_ledger(server: Server, folder: Path, trials: int) -> None:
+    client = MlflowClient(f"http://{server.address}")
+    experiment = client.get_experiment_by_name("toy")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    children = {run.info.run_name: run for run in runs if run.data.tags["kind"] == "trial"}
+    assert len(children) == len(runs) - 1 == trials
+    for story in opened(folder).stories.values():
+        run = children[f"toy-{story.trial:03d}"]
+        history = client.get_metric_history(run.info.run_id, "loss")
+        told = [(m.step, m.value) for m in history]
+        assert sorted(told) == [(r.report, r.metrics["loss"]) for r in story.reports]
+        assert client.list_artifacts(run.info.run_id, "predictions")
+        assert client.list_artifacts(run.info.run_id, "checkpoint")
+    assert not any("secret" in str(run.data) for run in runs)
+
+
+def reports(folder: Path) -> int:
+    files = folder.glob("trials/*/reports.jsonl")
+    return sum(path.read_text().count('"report": ') for path in files)
+
+
+def begin(start: Start, server: Server, space: Path) -> Any:
+    return start(
+        *("--space", space, "--scheduler", "none", "--set", "nap=1", "--concurrency", 1),
+        *("--tracking-uri", f"http://me:secret@{server.address}"),
+    )
+
+
+def test_a_server_that_comes_back_is_told_everything(
+    start: Start, server: Server, space_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs" / "toy"
+    search = begin(start, server, space_file("SPACE = replace(SPACE, trials=5)"))
+    search.until(lambda: reports(folder) >= 2, 120)
+    server.kill()
+    search.until(lambda: reports(folder) >= 8, 120)
+    server.start()
+    assert search.wait() == 0, search.said
+    assert_server_has_the_ledger(server, folder, 5)
+    assert "secret" not in search.said
+    files = [path for path in folder.rglob("*") if path.suffix in (".json", ".jsonl")]
+    assert files
+    assert not any("secret" in path.read_text() for path in files)
+
+
+def test_a_server_that_stays_away_ends_in_code_3_and_a_command_that_writes_all_again(
+    start: Start, server: Server, space_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs" / "toy"
+    search = begin(start, server, space_file("SPACE = replace(SPACE, trials=2)"))
+    search.until(lambda: reports(folder) >= 2, 120)
+    server.kill()
+    assert search.wait() == 3, search.said
+    assert "MLflow has not got everything" in search.said
+    assert f"python -m cluster.tracking rebuild {folder} --tracking-uri URI" in search.said
+    assert "Traceback" not in search.said
+    assert "secret" not in search.said
+    ledger = opened(folder)
+    assert ledger.finished
+    assert [story.done for story in ledger.stories.values()] == [4, 4]
+    server.start()
+    again = [sys.executable, "-m", "cluster.tracking", "rebuild", str(folder)]
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "give --tracking-uri again" in done.stderr
+    subprocess.run([*again, "--tracking-uri", f"http://{server.address}"], check=True)
+    assert_server_has_the_ledger(server, folder, 2)

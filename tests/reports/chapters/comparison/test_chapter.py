@@ -1,0 +1,129 @@
+"""The compared hyperparameters: best over the others, and who cannot be told from the best."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from scipy.stats import ttest_ind
+
+from reports.chapters.comparison.chapter import section
+from reports.numbers.paired import holm
+from reports.numbers.statistics import mean_interval
+from reports.read.records import read_search
+
+Write = Callable[..., str]
+N = 300  # validation examples of the fixture, whose targets are 0, 1, 2, 3, 0, ...
+
+
+def rows(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def wrong_at(places: range) -> np.ndarray:
+    """Probabilities (N, 4) that are wrong at these examples."""
+    guesses = np.arange(N) % 4
+    guesses[list(places)] = (guesses[list(places)] + 1) % 4
+    return np.eye(4)[guesses] * 0.8 + 0.05
+
+
+def made(number: int, kind: str, score: float, **about: Any) -> dict[str, Any]:
+    params = {"optimizer": kind, "width": 32 + number, "seed": 0, **about.pop("params", {})}
+    return {"number": number, "outcome": "complete", "score": score, "params": params, **about}
+
+
+def compared(client: MlflowClient, **tags: str) -> str:
+    found = section(client, read_search(client, "digits"), N)
+    assert found is not None
+    assert list(found.figures) == ["comparison"]
+    return found.text
+
+
+def test_the_best_of_each_value_on_the_same_examples(
+    client: MlflowClient, write_search: Write
+) -> None:
+    write_search(
+        [
+            made(0, "sgd", 0.80),
+            made(1, "sgd", 0.97, outputs={"validation": wrong_at(range(9))}),
+            made(2, "adamw", 0.96, outputs={"validation": wrong_at(range(12))}),
+            made(3, "adamw", 0.99, outcome="stopped"),
+            made(4, "lion", 0.80, outputs={"validation": wrong_at(range(60))}),
+            made(5, "never", 0.0, outcome="failed"),
+        ]
+    )
+    text = compared(client)
+    assert rows(text) == [
+        ["sgd", "2", "2", "1", "97.00 %", "best"],
+        ["adamw", "2", "1", "2", "96.00 %", "indistinguishable"],
+        ["lion", "1", "1", "4", "80.00 %", "worse"],
+        ["never", "1", "0", "", "", ""],
+    ]
+    assert "McNemar, mid-p, Holm-corrected for 2 comparisons" in text
+
+
+def test_arms_repeated_over_seeds_are_compared_by_their_means(
+    client: MlflowClient, write_search: Write
+) -> None:
+    scores = {
+        "sgd": [0.95, 0.96, 0.94, 0.954],
+        "adamw": [0.99, 0.93, 0.92, 0.94],  # the best single score, not the best mean
+        "lion": [0.80, 0.81, 0.805, 0.79],
+    }
+    runs = [(kind, seed, s) for kind, found in scores.items() for seed, s in enumerate(found)]
+    write_search([made(i, k, s, params={"seed": seed}) for i, (k, seed, s) in enumerate(runs)])
+    text = compared(client)
+    found = rows(text)
+    assert [row[0] for row in found] == ["sgd", "adamw", "lion"]
+    expected = mean_interval(scores["sgd"])
+    low, high = f"{expected.low * 100:.2f}", f"{expected.high * 100:.2f}"
+    assert found[0][4] == f"95.10 % ({low} to {high} %)"
+    assert "trial 4 with 99.00 %, is one of adamw, not of the row with the best mean" in text
+    p_values = holm(
+        [ttest_ind(scores["sgd"], scores[k], equal_var=False).pvalue for k in ("adamw", "lion")]
+    )
+    assert [p >= 0.05 for p in p_values] == [True, False]
+    assert [row[-1] for row in found] == ["best", "indistinguishable", "worse"]
+
+
+def test_what_the_sampler_added_is_in_no_row(client: MlflowClient, write_search: Write) -> None:
+    runs = [("sgd", 0, 0.90), ("lion", 0, 0.80), ("sgd", 1, 0.92), ("lion", 1, 0.82)]
+    more = [("sgd", 0, 0.10), ("adamw", 0, 0.99)]
+    trials = [made(i, k, s, params={"seed": n}) for i, (k, n, s) in enumerate([*runs, *more])]
+    write_search(trials, {"enqueued": "4"})
+    text = compared(client)
+    assert [row[0] for row in rows(text)] == ["sgd", "lion"]
+    assert rows(text)[0][4].startswith("91.00 % (")
+    assert "2 further trials, which the sampler added to the planned ones, are in no row" in text
+    assert "differ in `width` too, as the sampler chose" in text
+
+
+def test_an_arm_that_lost_a_seed_leaves_the_others_means(
+    client: MlflowClient, write_search: Write
+) -> None:
+    runs = [("sgd", 0, 0.90), ("lion", 0, 0.80), ("sgd", 1, 0.92), ("lion", 1, 0.82)]
+    trials = [made(i, k, s, params={"seed": n}) for i, (k, n, s) in enumerate(runs)]
+    trials[3]["outcome"] = "failed"
+    write_search(trials, {"enqueued": "4"})
+    found = rows(compared(client))
+    assert [row[5] for row in found] == ["91.00 % (78.29 to 100.00 %)", "80.00 %"]
+    assert [row[-1] for row in found] == ["best", "not tested"]
+
+
+def test_without_predictions_or_seeds_nothing_is_claimed(
+    client: MlflowClient, write_search: Write, some_trials: list[dict[str, Any]]
+) -> None:
+    write_search(some_trials)
+    text = compared(client)
+    assert "cannot be said" in text
+    assert [row[-1] for row in rows(text)] == ["best", "not tested"]
+
+
+@pytest.mark.parametrize("compare", ['["absent"]', "[]", '["batch_size"]'])
+def test_nothing_to_compare(
+    compare: str, client: MlflowClient, write_search: Write, some_trials: list[dict[str, Any]]
+) -> None:
+    write_search(some_trials, {"compare": compare})
+    assert section(client, read_search(client, "digits")) is None

@@ -1,0 +1,107 @@
+"""Whether differences are noise: every pair of rows, with intervals and one plain answer."""
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_ind
+
+from reports.chapters.comparison import pairs
+from reports.chapters.comparison.groups import groups, name_of, natural, repeats, same
+from reports.numbers.paired import holm
+from reports.records import Search
+from tests.support.made_search import search, trial
+
+
+def repeated(scores: dict[object, list[float]], mode: str = "max", **about: object) -> Search:
+    runs = [(value, seed, s) for value, found in scores.items() for seed, s in enumerate(found)]
+    trials = [
+        trial(i, s, params={"batch_size": value, "seed": seed})
+        for i, (value, seed, s) in enumerate(runs)
+    ]
+    return search(*trials, mode=mode, compare=("batch_size",), **about)
+
+
+ALIKE = {16: [0.86, 0.88, 0.87], 32: [0.87, 0.86, 0.885], 64: [0.88, 0.865, 0.872]}
+APART = {**ALIKE, 512: [0.50, 0.51, 0.505]}
+
+
+def test_every_pair_is_tested_and_corrected() -> None:
+    found = pairs.by_seeds(groups(repeated(APART)), "max")
+    assert len(found) == 6
+    alone = [
+        ttest_ind(pair.first.scores, pair.second.scores, equal_var=False).pvalue for pair in found
+    ]
+    assert [pair.p for pair in found] == pytest.approx(holm(alone))
+    one = next(p for p in found if p.first.values == ("16",) and p.second.values == ("512",))
+    assert one.gap.value == pytest.approx(0.87 - 0.505)
+    assert one.gap.low < 0.365 < one.gap.high
+
+
+def test_the_answer_is_one_sentence() -> None:
+    alike = repeated(ALIKE)
+    said = pairs.text(alike, pairs.by_seeds(groups(alike), "max")) or ""
+    assert said.startswith("**No pair of rows differs beyond chance** (Holm-corrected for 3 pairs")
+    assert "The interval of a difference is about ±" in said
+    apart = repeated(APART)
+    said = pairs.text(apart, pairs.by_seeds(groups(apart), "max")) or ""
+    assert said.startswith("**3 of 6 pairs of rows differ beyond chance**")
+    assert "16 over 512 by +36.50 points (95 % interval +" in said
+    two = repeated({k: APART[k] for k in (16, 512)})
+    said = pairs.text(two, pairs.by_seeds(groups(two), "max")) or ""
+    assert said.startswith("**16 and 512 differ beyond chance**: 16 over 512 by ")
+
+
+def test_where_less_is_better_the_lower_comes_first() -> None:
+    lower = repeated({16: [0.1, 0.2, 0.15], 32: [2.0, 2.1, 2.2]}, "min", metric="loss")
+    (found,) = pairs.by_seeds(groups(lower), "min")
+    assert found.gap.value == pytest.approx(2.1 - 0.15)
+    assert 0 < found.gap.low < found.gap.high
+
+
+def test_rows_that_never_vary() -> None:
+    still = repeated({16: [0.5, 0.5], 32: [0.5, 0.5], 64: [0.6, 0.6]})
+    found = pairs.by_seeds(groups(still), "max")
+    assert [pair.p for pair in found] == [1.0, 0.0, 0.0]
+
+
+def test_single_runs_are_paired_by_their_examples() -> None:
+    right = np.arange(300)
+    hits = {0: right > 8, 1: right > 12, 2: right > 60}
+    kinds = ("a", "b", "c")
+    trials = [trial(i, params={"kind": kind}) for i, kind in enumerate(kinds)]
+    found = pairs.by_examples(groups(search(*trials, compare=("kind",))), hits)
+    assert [pair.differs for pair in found] == [False, True, True]
+    assert found[1].gap.value == pytest.approx(52 / 300)
+
+
+def test_rows_in_the_order_of_their_numbers() -> None:
+    found = groups(repeated({64: [0.1], 8: [0.2], 512: [0.3]}))
+    assert [g.values[0] for g in natural(found)] == ["8", "64", "512"]
+    assert not repeats(found)
+    twice = search(
+        *(
+            trial(i, params={"skip": skip, "blocks": blocks})
+            for i, (skip, blocks) in enumerate([(True, 7), (False, 7), (True, 1)])
+        ),
+        compare=("blocks", "skip"),
+    )
+    names = [name_of(twice, g) for g in natural(groups(twice))]
+    assert names == ["blocks=1, skip=True", "blocks=7, skip=True", "blocks=7, skip=False"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [
+        ("0.0001", 1e-4, True),
+        ("1e-04", 0.0001, True),
+        ("16", 16, True),
+        ("True", True, True),
+        ("1", True, False),
+        ("None", None, True),
+        ("q", "q", True),
+        ('["q", "v"]', ["q", "v"], True),
+        ("0.001", 0.01, False),
+        ("abc", 3, False),
+    ],
+)
+def test_a_parameter_is_a_value_however_written(text: str, value: object, expected: bool) -> None:
+    assert same(text, value) is expected

@@ -1,0 +1,140 @@
+"""Published numbers stand in the rows they belong to, in our unit, and orders are compared."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from reports.chapters.comparison import pairs
+from reports.chapters.comparison.chapter import section
+from reports.chapters.comparison.groups import groups
+from reports.chapters.comparison.published import column, ordering
+from reports.chapters.comparison.published import section as left_over
+from reports.read.winner import Opened, choose
+from reports.records import Search
+from tests.reports.chapters.comparison.test_pairs import ALIKE, APART, repeated
+
+BATCHES = {16: 86.78, 32: 87.11, 64: 87.56, 512: 85.14}
+
+
+def entries(values: dict[int, float], metric: str = "test accuracy, %") -> tuple[Any, ...]:
+    return tuple(
+        {
+            "setting": f"{size}",
+            "value": v,
+            "metric": metric,
+            "note": "",
+            "of": {"batch_size": size},
+        }
+        for size, v in values.items()
+    )
+
+
+def beside(scores: Any, published: tuple[Any, ...], **tags: str) -> Search:
+    return dataclasses.replace(repeated(scores, tags=tags), published=published)
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: row for row in rows}
+
+
+def test_numbers_stand_in_their_rows() -> None:
+    found = section(None, beside(APART, entries(BATCHES)))  # type: ignore[arg-type]
+    assert found is not None
+    table = cells(found.text)
+    at = table["batch_size"].index("published (test accuracy)")
+    assert {size: table[f"{size}"][at] for size in BATCHES} == {
+        16: "86.78 %",
+        32: "87.11 %",
+        64: "87.56 %",
+        512: "85.14 %",
+    }
+    assert "hollow diamonds are published numbers" in found.text
+
+
+def test_orders_are_compared() -> None:
+    # Here: 64 > 32 > 16 by their means, all within chance, and 512 far below.
+    search = beside(APART, entries({**BATCHES, 16: 87.9, 512: 40.0}))
+    rows = groups(search)
+    theirs = column(search, rows)
+    assert theirs is not None
+    order = sorted(rows, key=lambda g: -g.mean)
+    said = ordering(search, theirs, pairs.by_seeds(order, "max")) or ""
+    assert "of 6 pairs of rows with different published numbers" in said
+    assert "4 are ordered here as there (3 of these beyond chance), 2 are reversed" in said
+    assert "No reversal is beyond chance (here " in said
+    assert "3 published differences of 6 are within our noise" in said
+
+
+def test_a_reversal_beyond_chance_is_named() -> None:
+    search = beside({k: APART[k] for k in (16, 512)}, entries({16: 80.0, 512: 90.0}))
+    rows = groups(search)
+    theirs = column(search, rows)
+    assert theirs is not None
+    said = ordering(search, theirs, pairs.by_seeds(rows, "max")) or ""
+    assert "of the one pair" in said
+    assert "Reversed beyond chance: 16 over 512 by +36.50 points" in said
+    assert "there -10.00 points" in said
+    assert "No published difference is within our noise" in said
+
+
+def test_one_column_holds_one_metric() -> None:
+    both = (
+        *entries({16: 0.99, 32: 0.98}, "train_accuracy"),
+        *entries({16: 0.85, 32: 0.86}, "validation_accuracy"),
+    )
+    search = beside(ALIKE, both)
+    theirs = column(search, groups(search))
+    assert theirs is not None
+    assert theirs.metric == "validation_accuracy"
+    assert theirs.values == {("16",): (0.85,), ("32",): (0.86,)}
+    choice = choose(search)
+    assert choice is not None
+    rest = left_over(search, choice, Opened(None), theirs) or ""
+    assert "99.00 %" in rest
+    assert "85.00 %" not in rest
+
+
+def test_all_in_their_rows_leave_no_chapter() -> None:
+    search = beside(ALIKE, entries({16: 86.78, 32: 87.11}))
+    choice = choose(search)
+    assert choice is not None
+    assert left_over(search, choice, Opened(None), column(search, groups(search))) is None
+    loose = ({"setting": "course", "value": 93.0, "metric": "test accuracy, %"},)
+    assert column(beside(ALIKE, loose), groups(search)) is None
+    text = left_over(beside(ALIKE, loose), choice, Opened(None), None) or ""
+    assert cells(text)["course"] == ["course", "test accuracy", "93.00 %", ""]
+
+
+@pytest.mark.parametrize("value", [float("nan"), "high", None])
+def test_what_is_no_number_is_in_no_row(value: Any) -> None:
+    entry = {"setting": "x", "value": value, "metric": "test accuracy, %", "note": ""}
+    search = beside(
+        ALIKE, ({**entry, "of": {"batch_size": 16}}, {**entry, "value": 1.0, "of": [1]})
+    )
+    assert column(search, groups(search)) is None
+
+
+def test_synthetic_data_never_stand_beside_published_numbers() -> None:
+    found = section(
+        None,  # type: ignore[arg-type]
+        beside(ALIKE, entries(BATCHES), source="synthetic"),
+    )
+    assert found is not None
+    assert "published" not in found.text
+
+
+def test_a_return_has_its_interquartile_mean() -> None:
+    scores: Any = {"dqn": [100.0, 480.0, 490.0, 500.0], "ppo": [450.0, 470.0, 480.0, 490.0]}
+    search = dataclasses.replace(repeated(scores), metric="validation_return")
+    found = section(None, search)  # type: ignore[arg-type]
+    assert found is not None
+    table = cells(found.text)
+    at = table["batch_size"].index("interquartile mean (95 %)")
+    assert table["dqn"][at].startswith("485 (")
+    few = dataclasses.replace(repeated({1: [1.0, 2.0], 2: [3.0, 4.0]}), metric="loss")
+    found = section(None, few)  # type: ignore[arg-type]
+    assert found is not None
+    assert "| interquartile" not in found.text

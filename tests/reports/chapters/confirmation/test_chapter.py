@@ -1,0 +1,260 @@
+"""Configurations run again on fresh seeds: who wins then, and what it is worth on the test set."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from scipy.stats import t
+
+from reports.assemble import winner_line
+from reports.chapters.confirmation.chapter import section
+from reports.contents import findings, write
+from reports.numbers.paired import holm, over_seeds
+from reports.read.holdout_log import Seal, openings_text, winner_changed
+from reports.read.records import read_search
+from reports.read.winner import choose, open_test
+from tests.support.made_search import openings
+
+Trials = list[dict[str, Any]]
+Write = Callable[..., str]
+
+TARGETS = np.arange(400) % 4
+
+
+def outputs(correct: int, seed: int) -> np.ndarray:
+    """Probabilities for the test examples, so many right, which ones by lot."""
+    right = np.random.default_rng(seed).permutation(400) < correct
+    return np.full((400, 4), 0.1) + 0.6 * np.eye(4)[np.where(right, TARGETS, (TARGETS + 1) % 4)]
+
+
+def rerun(number: int, of: int, score: float, correct: int | None = None, **more: Any) -> Any:
+    predictions = {} if correct is None else {"outputs": {"test": outputs(correct, number)}}
+    params = {"seed": 1000 + number, "width": 32}
+    base = {"number": number, "of": of, "outcome": "complete", "params": params, "score": score}
+    return {**base, **predictions, **more}
+
+
+@pytest.fixture
+def reruns() -> Trials:
+    """Trial 5 holds what it promised, trial 3, the best of the search, does not; 2 is between."""
+    scores = {3: (0.930, 0.940, 0.935), 5: (0.952, 0.949, 0.948), 2: (0.941, 0.940, 0.942)}
+    scores[0] = (0.91, 0.92, 0.93)
+    right = {3: 370, 5: 390, 2: 372, 0: 350}
+    found = []
+    for of, values in scores.items():
+        for value in values:
+            found.append(rerun(len(found), of, value, right[of] + len(found) % 3))
+    return found
+
+
+def row(text: str, start: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith(f"| {start}"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_best_mean_over_fresh_seeds_wins(
+    client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
+) -> None:
+    write_search([*some_trials, *reruns])
+    search = read_search(client, "digits")
+    assert len(search.trials) == 12
+    assert [run.of for run in search.reruns[:4]] == [3, 3, 3, 5]
+    choice = choose(search)
+    assert choice is not None
+    assert choice.confirmed
+    assert [trial.number for trial in choice.candidates[:3]] == [5, 3, 2]
+    text = section(client, search)
+    assert text is not None
+    assert "4 configurations were run again at full budget on fresh seeds, 12 runs" in text
+    assert "The winner is trial 5" in text
+    assert "trial 3, lost its lead on fresh seeds (+3.50 points of its search score did" in text
+
+
+def test_every_number_of_the_table(
+    client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
+) -> None:
+    write_search([*some_trials, *reruns])
+    text = section(client, read_search(client, "digits"))
+    assert text is not None
+    cells = row(text, "5 (winner)")
+    half = t.ppf(0.975, 2) * np.std([95.2, 94.9, 94.8], ddof=1) / 3**0.5
+    mean = np.mean([95.2, 94.9, 94.8])
+    assert cells[1:4] == [
+        "3",
+        "95.00 %",
+        f"{mean:.2f} % ({mean - half:.2f} to {mean + half:.2f} %)",
+    ]
+    assert cells[4] == "+0.03 points"  # 95 in the search, 94.97 again
+    assert cells[5].startswith("97.75 % (")  # 390, 391, 392 of 400
+    assert cells[6].startswith("1.00 (0.")
+    assert row(text, "2 (runner-up)")[5].startswith("93.25 %")
+    assert row(text, "0 (default)")[5:] == ["87.75 % (87.13 to 88.37 %)", ""]
+    assert row(text, "3")[5] == ""  # neither winner, runner-up nor default: not opened
+
+
+def test_winner_runner_up_and_default_are_compared_and_corrected(
+    client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
+) -> None:
+    write_search([*some_trials, *reruns])
+    text = section(client, read_search(client, "digits"))
+    assert text is not None
+    right = {
+        of: np.stack([r["outputs"]["test"].argmax(1) == TARGETS for r in reruns if r["of"] == of])
+        for of in (5, 2, 0)
+    }
+    found = [over_seeds(right[5], right[of]) for of in (2, 0)]
+    corrected = holm([f.p for f in found])
+    low, high = found[0].interval.low * 100, found[0].interval.high * 100
+    assert corrected[0] < 0.001
+    assert (
+        f"- against trial 2, the runner-up: +4.50 points (95 % interval +{low:.2f} to "
+        f"+{high:.2f}) on the test set, p < 0.001. **They differ.**" in text
+    )
+    assert "- against trial 0, the default: +10.00 points" in text
+    assert "corrected for 2 comparisons (Holm)" in text
+    assert "crossed random effects" in text
+
+
+def test_openings_are_recorded_once_and_for_the_picked_alone(
+    client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
+) -> None:
+    parent = write_search([*some_trials, *reruns])
+    search = read_search(client, "digits")
+    choice = choose(search)
+    assert choice is not None
+    open_test(client, search, choice.winner)
+    section(client, search)
+    section(client, search)
+    told = openings(client, parent)
+    assert told[0]["trial"] == 5
+    assert [(o["reruns_of"], o["runs"], o["n"]) for o in told[1:]] == [
+        (5, [3, 4, 5], 400),
+        (2, [6, 7, 8], 400),
+        (0, [9, 10, 11], 400),
+    ]
+    assert not winner_changed(told)
+    text = section(client, search, Seal(again=True))
+    assert text is not None
+    assert "corrected for 3 comparisons" in text
+    told = openings(client, parent)
+    assert [o.get("again", False) for o in told] == [False] * 4 + [True]
+    said = openings_text(told)
+    assert "was opened 5 times" in said
+    assert "for 3 re-runs of trial 3 at 20" in said
+    assert "Of these, 1 by `--open-test-again`." in said
+
+
+def test_without_test_predictions_validation_is_compared(
+    client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
+) -> None:
+    parent = write_search([*some_trials, *({**r, "outputs": {}} for r in reruns)])
+    text = section(client, read_search(client, "digits"))
+    assert text is not None
+    assert "Welch's t-test" in text
+    assert "against trial 2, the runner-up: +0.87 points on validation, p = 0.01" in text
+    assert "test accuracy" not in text
+    assert openings(client, parent) == []
+
+
+def test_a_loss_is_the_better_the_lower(
+    client: MlflowClient, write_search: Write, some_trials: Trials
+) -> None:
+    again = [rerun(i, of, s) for i, (of, s) in enumerate([(1, 0.5), (1, 0.6), (2, 0.9), (2, 0.8)])]
+    for trial, score in zip(some_trials, (0.9, 0.5, 0.4), strict=False):
+        trial["score"] = score
+    write_search([*some_trials[:3], *again], {"metric": "validation_loss", "mode": "min"})
+    text = section(client, read_search(client, "digits"))
+    assert text is not None
+    assert "The winner is trial 1" in text
+    assert row(text, "1 (winner)")[4] == "+0.05"  # 0.5 promised, 0.55 kept
+    assert row(text, "2 (runner-up)")[4] == "+0.45"
+    assert "with its sign turned" in text
+    assert "The default configuration (trial 0) was not run again." in text
+    assert "trial 2, the runner-up: +0.3 on validation" in text
+
+
+def test_what_is_missing_is_said(
+    client: MlflowClient, write_search: Write, some_trials: Trials
+) -> None:
+    again = [
+        rerun(0, 3, 0.95),
+        rerun(1, 3, 0.96),
+        rerun(2, 5, 0.99),
+        rerun(3, 5, 0.99, outcome="diverged"),
+        rerun(4, 0, 0.9, outcome=""),
+        rerun(5, 3, 0.96, params={"seed": 1001}),  # the seed of number 1 once more
+    ]
+    write_search([*some_trials, *again])
+    search = read_search(client, "digits")
+    text = section(client, search)
+    assert text is not None
+    assert "1 diverged and 1 unfinished (trial 0 and trial 5)" in text
+    assert "**Fewer than 2 seeds** of trial 0 and trial 5" in text
+    assert row(text, "3 (winner)")[1] == "2"
+    assert row(text, "5")[3] == "99.00 %"
+    assert "no second configuration" in text
+
+
+def test_one_seed_each_decides_nothing(
+    client: MlflowClient, write_search: Write, some_trials: Trials
+) -> None:
+    write_search([*some_trials, rerun(0, 5, 0.99), rerun(1, 0, 0.9)])
+    search = read_search(client, "digits")
+    choice = choose(search)
+    assert choice is not None
+    assert choice.winner.number == 3
+    text = section(client, search)
+    assert text is not None
+    assert "**No configuration has 2 complete re-runs yet**" in text
+    assert "Fewer than 2 seeds" in text
+
+
+def test_failed_re_runs_and_none_at_all(
+    client: MlflowClient, write_search: Write, some_trials: Trials
+) -> None:
+    write_search([*some_trials, {"number": 0, "of": 3, "outcome": "failed"}])
+    text = section(client, read_search(client, "digits"))
+    assert text is not None
+    assert "1 failed (trial 3)" in text
+    assert "1 configuration was run again" in text
+    write_search(some_trials)
+    assert section(client, read_search(client, "digits")) is None
+
+
+def test_a_default_that_was_stopped_wins_by_its_re_runs(
+    client: MlflowClient, write_search: Write, some_trials: Trials
+) -> None:
+    some_trials[0] |= {"outcome": "stopped", "score": 0.5}
+    known = {"validation": np.eye(4)[np.arange(300) % 4], "test": outputs(390, 1)}
+    again = [rerun(0, 0, 0.97, 380), rerun(1, 0, 0.98, outputs=known), rerun(2, 0, 0.96, 370)]
+    again += [rerun(3, 3, 0.93, 360), rerun(4, 3, 0.94, 361), rerun(5, 0, 0.99, outcome="failed")]
+    parent = write_search([*some_trials, *again])
+    search = read_search(client, "digits")
+    found = findings(client, search)
+    assert found.choice is not None
+    assert (found.choice.winner.number, found.choice.model.of) == (0, 0)
+    assert found.choice.model.number == 1  # the best complete re-run on validation
+    assert "97.50 %" in winner_line(found)  # 390 of 400
+    (told,) = openings(client, parent)
+    assert (told["trial"], told["rerun"]) == (0, 1)
+    text = write(client, found).text
+    assert "is trial 0, which was itself stopped; its model is the best" in " ".join(text.split())
+    assert "**this search, re-run 1 of trial 0** | test accuracy | 97.50 %" in text
+    assert "The winner, re-run 1 of trial 0, on 300 validation examples and on test." in text
+    confirmed = text[text.index("## Confirmation") :]
+    cells = row(confirmed, "0 (winner, default)")
+    assert cells[2] == "50.00 %"
+    assert cells[4] == ""  # no curse: a score at a smaller budget promised nothing
+    assert "Trial 0 has none: it was stopped" in text
+    assert "lost its lead" in text  # trial 3, the best of those with a full search score
+
+
+def test_a_complete_winner_is_its_own_model(
+    client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
+) -> None:
+    write_search([*some_trials, *reruns])
+    choice = choose(read_search(client, "digits"))
+    assert choice is not None
+    assert choice.model is choice.winner

@@ -1,0 +1,56 @@
+"""Warnings that the best trials crowd at an end of a range, and no others."""
+
+import pytest
+
+from reports.chapters.hyperparameters.boundary import Edge, near_edges
+from reports.read.space import Parameter
+from reports.read.winner import choose
+from tests.support.made_search import search, trial
+
+RATE = Parameter("rate", 1e-4, 1.0, log=True)
+
+
+def looked(parameter: Parameter, values: list[float]) -> Edge:
+    """The edges seen by trials with these values, the best first."""
+    made = search(
+        *(trial(i, 1 - i / 100, params={parameter.name: v}) for i, v in enumerate(values))
+    )
+    choice = choose(made)
+    assert choice is not None
+    return near_edges((parameter,), parameter, choice, "max")
+
+
+def test_a_winner_at_the_end_is_warned_of_in_log_scale() -> None:
+    edge = looked(RATE, [1.5e-4, 0.01, 0.02, 0.01, 0.03])
+    assert (edge.at_low, edge.at_high) == (1, 0)
+    assert edge.warning == "`rate`: the winner lies at the lower end of the range, 0.0001."
+    # In linear scale all of these would lie within 5 % of the lower end.
+    assert not looked(RATE, [0.01, 0.02, 0.01, 0.03, 0.004]).warning
+
+
+def test_a_crowd_at_the_end_is_warned_of_without_the_winner() -> None:
+    edge = looked(RATE, [0.01, 0.9, 0.95, 0.85, 0.02, 0.03])
+    assert edge.high_warned
+    assert edge.warning.startswith("`rate`: 3 of the 6 best trials lie at the upper end")
+    assert not looked(RATE, [0.01, 0.9, 0.02, 0.03, 0.01, 0.02]).warning  # one is no crowd
+
+
+def test_whole_numbers_are_at_an_end_often() -> None:
+    depth = Parameter("depth", 1, 2, whole=True)
+    # Half of evenly drawn values lie at either end, so these are no crowd, but the winner warns.
+    assert looked(depth, [2, 1, 1, 2, 2, 1, 1, 2]).warning.count("end of the range") == 1
+    wide = Parameter("width", 1, 101, whole=True)
+    assert looked(wide, [50, 1, 1, 2, 60, 70]).low_warned
+
+
+def test_choices_and_guessed_ranges_have_no_ends() -> None:
+    assert not looked(Parameter("rate", 1e-4, 1.0, True, declared=False), [1e-4, 1.0]).warning
+    edge = looked(Parameter("kind", choices=("a", "b")), ["b", "a", "b"])  # type: ignore[list-item]
+    assert (edge.span, edge.warning) == ("b: 2, a: 1", "")
+
+
+@pytest.mark.parametrize("missing", [{}, {"other": 1}])
+def test_trials_without_the_hyperparameter(missing: dict[str, int]) -> None:
+    choice = choose(search(trial(0, params=missing)))
+    assert choice is not None
+    assert near_edges((RATE,), RATE, choice, "max") == Edge(1, "")

@@ -1,0 +1,55 @@
+"""Panels of hyperparameters: what is drawn where, and what too few trials do not show."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from reports.chapters.hyperparameters.boundary import Edge
+from reports.chapters.hyperparameters.chapter import axis_plots
+from reports.read.space import Parameter
+from reports.read.winner import Choice
+from reports.records import Search, TrialRecord
+from tests.support.made_search import search, trial
+
+RATE = Parameter("rate", low=0.0, high=8.0)
+
+
+def panel(found: Search) -> Axes:
+    choice = Choice(tuple(t for t in found.trials if t.outcome == "complete"), True)
+    return axis_plots(found, choice, (RATE,), {"rate": Edge(1, "")}).axes[0]
+
+
+def drawn(number: int, rate: float, score: float, outcome: str = "complete") -> TrialRecord:
+    return trial(number, score, outcome=outcome, params={"rate": rate})
+
+
+def lines(axes: Axes) -> list[np.ndarray]:
+    return [np.asarray(line.get_xdata()) for line in axes.lines if line.get_color() == "black"]
+
+
+def test_the_isolation_line_needs_three_trials_in_a_part() -> None:
+    one_each = [drawn(n, n + 0.5, 0.9 + n / 100) for n in range(8)]
+    assert lines(panel(search(*one_each))) == []
+    more = [drawn(8 + 2 * n + i, n + 0.6, 0.8) for n in (0, 1, 4) for i in range(2)]
+    (line,) = lines(panel(search(*one_each, *more)))
+    assert [i for i, x in enumerate(line) if np.isfinite(x)] == [0, 1, 4]
+
+
+def test_stopped_trials_are_drawn_at_their_scores() -> None:
+    good = [drawn(n, n + 0.5, 0.9 + n / 1000) for n in range(8)]
+    stopped = [drawn(8 + n, n + 0.5, 0.1 + n / 10, "stopped") for n in range(4)]
+    for mode, sign in (("max", 1.0), ("min", -1.0)):
+        turned = [
+            drawn(t.number, float(t.params["rate"]), sign * t.metrics["score"], t.outcome)
+            for t in (*good, *stopped)
+        ]
+        axes = panel(search(*turned, mode=mode))
+        points = np.concatenate([np.asarray(c.get_offsets()) for c in axes.collections])
+        for t in turned:
+            assert [float(t.params["rate"]), t.metrics["score"]] in points.tolist()
+        low, high = sorted(
+            axes.transAxes.inverted().transform(
+                axes.transData.transform([(0, sign * 0.9), (0, sign * 0.907)])
+            )[:, 1]
+        )
+        assert high - low > 0.4  # the complete ones keep most of the height
+        assert 0 <= low < high <= 1

@@ -1,0 +1,59 @@
+"""Importances: the right one comes out first, and only trials of equal budget count."""
+
+import numpy as np
+
+from reports.chapters.hyperparameters.importance import equal_budget, section
+from reports.read.space import Parameter
+from reports.records import TrialRecord
+from tests.support.made_search import search, trial
+
+SPACE = (
+    Parameter("rate", 1e-4, 1.0, log=True),
+    Parameter("width", 8, 64, whole=True, step=8),
+    Parameter("kind", choices=("a", "b")),
+)
+
+
+def trials(count: int) -> list[TrialRecord]:
+    """Trials of which the rate alone decides."""
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(count):
+        at = rng.random()
+        params = {
+            "rate": 10 ** (4 * at - 4),
+            "width": 8 * rng.integers(1, 9),
+            "kind": rng.choice(["a", "b"]),
+        }
+        made.append(trial(number, 1 - (at - 0.7) ** 2, params=params))
+    return made
+
+
+def test_what_decides_comes_first() -> None:
+    found = section(search(*trials(60)), SPACE)
+    assert found is not None
+    (axes,) = found.figures["importances"].axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[-1] == "rate"  # the topmost bar
+    widths = [bar.get_width() for bar in axes.patches]
+    assert widths[-1] > 60
+    assert abs(sum(widths) - 100) < 1e-6
+    assert "60 trials that ran to the end" in found.text
+
+
+def test_stopped_trials_and_shorter_ones_do_not_count() -> None:
+    made = trials(4)
+    made += [trial(4, outcome="stopped"), trial(5, reports=3), trial(6, None), trial(7)]
+    assert [t.number for t in equal_budget(search(*made))] == [0, 1, 2, 3, 7]
+
+
+def test_of_too_few_trials_nothing_is_said() -> None:
+    assert section(search(*trials(9)), SPACE) is None
+    assert section(search(*trials(30)), SPACE[:1]) is None
+
+
+def test_the_best_are_the_lowest_where_that_is_asked() -> None:
+    made = [trial(t.number, -t.metrics["score"], params=dict(t.params)) for t in trials(60)]
+    found = section(search(*made, mode="min"), SPACE)
+    assert found is not None
+    assert found.figures["importances"].axes[0].get_yticklabels()[-1].get_text() == "rate"

@@ -1,0 +1,62 @@
+"""Outcomes, rungs, costs and savings, counted by hand."""
+
+from reports.chapters.outcomes.chapter import outcomes
+from reports.records import Search
+from tests.support.made_search import search, trial
+
+
+def row(text: str, start: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith(f"| {start}"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def counted(**tags: str) -> Search:
+    cost = {"metrics": {"device_seconds": 3600.0}}
+    stop = {"outcome": "stopped", "reason": "scheduler"}
+    return search(
+        trial(0, reports=9, **cost),
+        trial(1, reports=1, **stop, metrics={"device_seconds": 100.0}),
+        trial(2, reports=3, **stop, metrics={"device_seconds": 600.0}),
+        trial(3, reports=3, **stop, metrics={"device_seconds": 600.0}),
+        trial(4, reports=5, outcome="stopped", reason="time budget", **cost),
+        trial(5, None, reports=2, outcome="failed", reason="out of memory", **cost),
+        trial(6, None, reports=0, outcome="failed"),
+        metrics={"infeasible": 3.0, "retried": 1.0},
+        tags={"rungs": "[1, 3]", "scheduler": "asha", **tags},
+    )
+
+
+def test_every_outcome_is_counted() -> None:
+    text = outcomes(counted())
+    assert row(text, "complete")[1:4] == ["1", "14.3 %", "9"]
+    assert row(text, "stopped")[1:4] == ["4", "57.1 %", "12"]
+    assert row(text, "– at rung 1, report 1")[1] == "1"
+    assert row(text, "– at rung 2, report 3")[1] == "2"
+    assert row(text, "– by the time budget")[1] == "1"
+    assert row(text, "failed")[1] == "2"
+    assert row(text, "– out of memory")[1] == "1"
+    assert row(text, "infeasible")[1] == "3"
+    assert row(text, "retried")[1] == "1"
+    assert "30 % of the 10 suggested configurations were infeasible" in text
+    assert "1 trial did not say what it cost" in text
+
+
+def test_what_stopping_saved() -> None:
+    # 8 reports of 100 s and twice 6 of 200 s; the trial stopped for time spared nothing.
+    text = outcomes(counted())
+    assert "Stopping 3 trials early spared 20 reports, about 53.3 device-minutes" in text
+    assert "23 reports, as many as 2.56 full trials" in text
+
+
+def test_shares_of_a_gpu() -> None:
+    text = outcomes(counted(resources='{"cpu": 1.0, "gpu": 0.25}'))
+    assert "Each trial held 0.25 of a GPU, so these are 0.84 GPU-hours" in text
+    assert "GPU" not in outcomes(counted(resources='{"cpu": 1.0, "gpu": 0.0}'))
+    assert "GPU" not in outcomes(counted(resources="{dam"))
+
+
+def test_a_scheduler_without_rungs_that_stops_anywhere() -> None:
+    trials = [trial(i, outcome="stopped", reports=i) for i in range(1, 20)]
+    text = outcomes(search(*trials))
+    assert row(text, "stopped")[1] == "19"
+    assert "– at" not in text

@@ -1,0 +1,36 @@
+"""Attempts on devices: rows without overlap, damaged records skipped."""
+
+import json
+
+from reports.chapters.outcomes.timeline import lanes, read_spans, section
+from reports.records import TrialRecord
+from tests.support.made_search import search, trial
+
+
+def ran(number: int, *spans: tuple[float, float, str]) -> TrialRecord:
+    return trial(number, tags={"spans": json.dumps(spans)})
+
+
+def test_trials_that_share_a_device_get_rows_of_their_own() -> None:
+    made = search(
+        ran(0, (0, 10, "a/GPU 0"), (20, 30, "b/GPU 0")),  # two attempts
+        ran(1, (5, 12, "a/GPU 0")),
+        ran(2, (10, 15, "a/GPU 0")),
+        trial(3, tags={"spans": "[[1, 2"}),
+        trial(4),
+    )
+    spans = read_spans(made)
+    assert len(spans) == 4
+    rows = {key: [s.trial.number for s in row] for key, row in lanes(spans).items()}
+    assert rows == {("a/GPU 0", 0): [0, 2], ("a/GPU 0", 1): [1], ("b/GPU 0", 0): [0]}
+    found = section(made)
+    assert found is not None
+    assert "4 attempts on 2 devices" in found.text
+    # 10 + 10 + 7 + 5 seconds of three rows of 30.
+    assert "busy 36 % of the time" in found.text
+
+
+def test_no_times_no_figure() -> None:
+    assert section(search(trial(0))) is None
+    instant = section(search(ran(0, (5, 5, "a"))))
+    assert instant is not None

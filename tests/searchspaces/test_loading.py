@@ -1,0 +1,248 @@
+"""Finding a space, and reading values for it from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+
+from searchspaces.loading import load, names
+from searchspaces.overrides import configure, parse
+from searchspaces.space import SearchSpace
+from trainables.errors import UserError
+from trainables.models.separable import separable
+
+MINE = '''"""Is one number
+better than another?
+
+More is not said.
+"""
+from dataclasses import dataclass
+from searchspaces.space import SearchSpace
+
+@dataclass(frozen=True)
+class Config:
+    rate: float = 0.1
+
+def train(config, run):
+    yield {"score": config.rate}
+
+SPACE = SearchSpace(Config, train, lambda trial: {}, "score", "max", reports=1)
+'''
+
+
+def _refused(name: str) -> str:
+    with pytest.raises(UserError) as caught:
+        load(name)
+    return str(caught.value)
+
+
+def test_names_are_those_of_the_files() -> None:
+    assert names() == sorted(names())
+    assert "digits" in names() and not [name for name in names() if name.startswith("_")]
+    assert load("digits").name == "digits"
+
+
+@pytest.mark.parametrize("name", ["digit", "svhn_15k", "Digits"])
+def test_an_unknown_name_brings_near_ones(name: str) -> None:
+    near = "svhn_150k" if "svhn" in name else "digits"
+    message = _refused(name)
+    assert f"unknown space {name!r}: did you mean {near}" in message
+    assert "--space path/to/mine.py" in message
+
+
+def test_a_name_like_none_lists_all() -> None:
+    message = _refused("qqqqqq")
+    assert "did you mean" not in message
+    assert all(name in message for name in names())
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    space = load(str(path))
+    assert (space.name, space.question) == ("mine", "Is one number better than another?")
+    assert parse(space, ["rate=0.5"]) == {"rate": 0.5}
+    path.write_text(MINE.replace("0.1", "0.7"))
+    assert load(str(path)).config().rate == 0.7
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    assert str(tmp_path / "none.py") in _refused(str(tmp_path / "none.py"))
+    (tmp_path / "folder.py").mkdir()
+    assert "folder.py" in _refused(str(tmp_path / "folder.py"))
+
+
+def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.replace("yield {", "yield {{"))
+    message = _refused(str(path))
+    assert str(path) in message
+    assert "line 14" in message
+    assert 'yield {{"score": config.rate}' in message
+
+
+def test_a_file_without_a_space(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    for source in ("", "SPACE = 3"):
+        path.write_text(source)
+        message = _refused(str(path))
+        assert str(path) in message and "SPACE = SearchSpace(...)" in message
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("import no_such_package_here\n")
+    assert "needs the package 'no_such_package_here'" in _refused(str(path))
+
+
+def test_a_file_that_fails_says_how(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("{}['rate']\n")
+    message = _refused(str(path))
+    assert str(path) in message and "KeyError: 'rate'" in message and "--debug" in message
+
+
+@dataclass(frozen=True)
+class Config:
+    """One field of every kind."""
+
+    kernels: Literal["3", "5", "3+5"] = "3"
+    groups: Literal[1, 2] = 1
+    skip: bool = False
+    depth: int = 2
+    rate: float = 0.1
+    name: str = "x"
+    limit: int | None = None
+    sizes: tuple[int, ...] = (1,)
+
+    def __post_init__(self) -> None:
+        if self.rate <= 0:
+            raise ValueError(f"rate must be above 0, not {self.rate}")
+
+
+TYPES: SearchSpace[Any] = SearchSpace(
+    Config, lambda config, run: iter(()), lambda trial: {}, "score", "max", 1, name="types"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("kernels=3+5", "3+5"),
+        ("kernels=5", "5"),
+        ("groups=2", 2),
+        ("skip=true", True),
+        ("skip=False", False),
+        ("depth=7", 7),
+        ("depth=-7", -7),
+        ("rate=3", 3.0),
+        ("rate=1e-3", 1e-3),
+        ("name=", ""),
+        ("name=a=b", "a=b"),
+        ("name=3", "3"),
+        ("limit=none", None),
+        ("limit=4", 4),
+        ("sizes=[3, 5]", (3, 5)),
+    ],
+)
+def test_a_value_is_read_by_the_type_of_its_field(text: str, value: Any) -> None:
+    (found,) = parse(TYPES, [text]).values()
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kernels=7", ["kernels='7'", "3, 5, 3+5"]),
+        ("groups=3", ["groups='3'", "1, 2"]),
+        ("skip=maybe", ["skip='maybe'", "bool"]),
+        ("skip=1", ["skip='1'", "bool"]),
+        ('skip="no"', ["skip=", "bool"]),
+        ("depth=1.5", ["depth='1.5'", "int"]),
+        ("depth=", ["depth=''", "int"]),
+        ("rate=fast", ["rate='fast'", "float"]),
+        ("rate=nan", ["rate='nan'", "finite"]),
+        ("rate=-inf", ["rate='-inf'", "finite"]),
+        ("limit=some", ["limit='some'", "int"]),
+        ("sizes=3,5", ["sizes='3,5'", "tuple"]),
+        ("sizes=3", ["sizes='3'", "tuple"]),
+        ("rate=-1", ["types", "'rate': -1.0", "above 0"]),
+        ("rats=1", ["unknown hyperparameter 'rats'", "did you mean rate?"]),
+        ("depth", ["'depth'", "name=value"]),
+        ("=3", ["unknown hyperparameter ''"]),
+    ],
+)
+def test_a_wrong_value_is_shown_with_the_way_out(text: str, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        parse(TYPES, [text])
+    assert not [word for word in words if word not in str(caught.value)], str(caught.value)
+
+
+def test_values_are_checked_together_and_the_last_one_counts() -> None:
+    assert parse(TYPES, ["depth=1", "rate=-1", "rate=2"]) == {"depth": 1, "rate": 2.0}
+    assert parse(TYPES, []) == {}
+
+
+def test_a_configuration_is_built_or_explained() -> None:
+    assert configure(TYPES, {"depth": 5}) == Config(depth=5)
+    with pytest.raises(UserError, match="did you mean depth"):
+        configure(TYPES, {"depht": 5})
+    with pytest.raises(UserError, match="above 0, not -1"):
+        configure(TYPES, {"rate": -1})
+
+
+ILLEGAL = {
+    "digits": [
+        "learning_rate=0",
+        "learning_rate=nan",
+        "weight_decay=-1",
+        "dropout=1",
+        "label_smoothing=2",
+        "width=0",
+        "epochs=0",
+        "shift=8",
+        "shift=-1",
+    ],
+    "svhn_150k": [
+        "learning_rate=-1",
+        "learning_rate=inf",
+        "weight_decay=nan",
+        "momentum=1",
+        "label_smoothing=-0.1",
+        "dropout=2",
+        "batch_size=0",
+        "shift=32",
+        "head=-1",
+        "stem=0",
+        "growth=-40",
+        "halve=5",
+        "depths=a-b",
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, text) for n in ILLEGAL for text in ILLEGAL[n]])
+def test_what_a_space_can_never_train_is_refused(name: str, text: str) -> None:
+    with pytest.raises(UserError, match=text.partition("=")[0]):
+        parse(load(name), [text])
+
+
+def test_every_kernel_wants_a_channel() -> None:
+    space = load("svhn_150k")
+    with pytest.raises(UserError, match="a channel each"):
+        parse(space, ["kernels=3+5+7", "stem=2"])
+    assert parse(space, ["kernels=3+5+7", "stem=3"])["stem"] == 3
+
+
+def test_the_flagship_refuses_what_is_too_large() -> None:
+    space = load("svhn_150k")
+    assert space.feasible is not None
+    assert space.feasible(space.config()) is None
+    with torch.device("meta"):
+        size = sum(weight.numel() for weight in separable(width=80).parameters())
+    assert space.feasible(space.config(width=80)) == f"{size:,} parameters, over 150,000"

@@ -1,0 +1,28 @@
+"""The arms of the games: a setting is repeated over seeds, so none leaves anything open."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from cluster.sampling.initial_trials import plan
+from cluster.sampling.parameters import distributions
+from searchspaces.loading import load
+
+
+@pytest.mark.parametrize(
+    "name", ["cartpole_dqn", "cartpole_ppo", "lunarlander_dqn", "lunarlander_ppo"]
+)
+def test_an_arm_is_one_setting_over_several_seeds(name: str) -> None:
+    space = load(name)
+    planned = plan(space, {}, "tpe", space.seeds)
+    settings: dict[str, list[int]] = {}
+    for point in planned:
+        assert point.parameters.keys() == distributions(space, {}).keys()
+        setting = str(sorted(point.parameters.items()))
+        settings.setdefault(setting, []).append(point.fixed["seed"])
+    assert len(settings) == len(space.arms) > 1
+    assert all(seeds == list(range(space.seeds)) for seeds in settings.values())
+    default = asdict(space.config())
+    assert all(default[name] == value for name, value in planned[0].parameters.items())

@@ -1,0 +1,119 @@
+"""Steps, their successors where episodes end, seeds and what is shown of a policy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainables.errors import UserError
+from trainables.rl import environments
+from trainables.rl.environments import FIRST_TRAINING, FIRST_UNSEEN, Returns
+
+
+class Counting(gymnasium.Env[np.ndarray, int]):
+    """Shows its seed's last digit and how many steps it has seen; action 1 ends the episode."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, Any]:
+        self.digit, self.count = -1 if seed is None else seed % 10, 0
+        return self.seen(), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, Any]:
+        self.count += 1
+        return self.seen(), 10.0 * self.digit + self.count, action == 1, False, {}
+
+    def seen(self) -> np.ndarray:
+        return np.array([self.digit, self.count], np.float32)
+
+
+@pytest.fixture
+def counting() -> Iterator[str]:
+    name = "Counting-v0"
+    gymnasium.register(name, Counting, max_episode_steps=3)
+    yield name
+    del gymnasium.registry[name]
+
+
+def test_successors_are_an_episodes_own_last_observations(counting: str) -> None:
+    returns = Returns(2)
+    with closing(environments.vectorised(counting, 2)) as envs:
+        assert environments.sizes(envs) == (2, 2)
+        envs.reset(seed=[1, 2])
+        steps = []
+        for actions in ([0, 0], [0, 1], [0, 0]):
+            steps.append(environments.step(envs, np.array(actions)))
+            returns.add(steps[-1])
+    first, second, third = steps
+    assert first.observations.tolist() == first.successors.tolist() == [[1, 1], [2, 1]]
+    # One ends by itself at its second step, the other's time is up at its third.
+    assert second.terminated.tolist() == second.ended.tolist() == [False, True]
+    assert second.successors.tolist() == [[1, 2], [2, 2]]
+    assert second.observations.tolist() == [[1, 2], [-1, 0]]
+    assert third.terminated.tolist() == [False, False]
+    assert third.ended.tolist() == [True, False]
+    assert third.successors.tolist() == [[1, 3], [-1, 1]]
+    assert third.observations.tolist() == [[-1, 0], [-1, 1]]
+    assert returns.finished == [21 + 22, 11 + 12 + 13]
+    assert returns.mean() == np.mean(returns.finished)
+
+
+def test_the_mean_return_before_any_episode_is_over(counting: str) -> None:
+    returns = Returns(2)
+    with closing(environments.vectorised(counting, 2)) as envs:
+        envs.reset(seed=[1, 2])
+        returns.add(environments.step(envs, np.array([0, 0])))
+    assert returns.mean() == (11 + 21) / 2
+
+
+def test_every_episode_is_played_from_its_seed_to_its_end(counting: str) -> None:
+    def policy(observations: np.ndarray) -> np.ndarray:
+        return (observations[:, 1] >= observations[:, 0]).astype(np.int64)
+
+    returns = environments.play(counting, policy, [1, 0, 9])
+    assert returns.tolist() == [11 + 12, 1, 91 + 92 + 93]
+    assert environments.judge(counting, policy, 2) == {"mean_return": 12.0, "worst_return": 1.0}
+
+
+def test_seeds_of_training_judge_nothing() -> None:
+    seeds = [environments.training_seeds(seed, report, 4) for seed in (0, 1) for report in (0, 1)]
+    drawn = {number for some in seeds for number in some if number is not None}
+    assert len(drawn) == 16
+    assert min(drawn) >= FIRST_TRAINING > FIRST_UNSEEN + environments.UNSEEN
+
+
+def left(observations: np.ndarray) -> np.ndarray:
+    return np.zeros(len(observations), np.int64)
+
+
+def test_an_episode_is_drawn(tmp_path: Path) -> None:
+    environments.draw_episode(tmp_path / "episode.gif", "CartPole-v1", left, seed=0)
+    with Image.open(tmp_path / "episode.gif") as shown:
+        assert shown.size == (300, 200)
+        assert shown.n_frames > 1
+        assert shown.info["duration"] == 80
+
+
+def test_unseen_episodes_are_summed_up(counting: str, tmp_path: Path) -> None:
+    environments.write_unseen(tmp_path / "unseen.md", counting, left)
+    # The last digits of 100 seeds are 0 to 9; three steps of 10 d + 1, 2, 3.
+    assert "100 greedy episodes of Counting-v0" in (tmp_path / "unseen.md").read_text()
+    assert "mean return 141.0 " in (tmp_path / "unseen.md").read_text()
+
+
+@pytest.mark.parametrize("absent", ["gymnasium", "Box2D", "pygame"])
+def test_a_missing_package_is_one_line(absent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, absent, None)
+    monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.lunar_lander", raising=False)
+    monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d", raising=False)
+    with pytest.raises(UserError, match=r"pip install '\.\[rl\]'"):
+        environments.truth("LunarLander-v3")

