@@ -16,13 +16,13 @@ from rich.console import Console
 from cluster.execution import teacher_source
 from cluster.execution.early_stopping import SCHEDULERS
 from cluster.launch import launcher
-from cluster.options import Choices
-from cluster.sampling.parameters import distributions, field_of
+from cluster.options import Options
+from cluster.sampling.parameters import config_field, find_distributions
 from cluster.sampling.samplers import SAMPLERS
 from cluster.storage import ledger_backup
 from cluster.tuning import confirm, dry_run, run_search
-from searchspaces.loading import load, names
-from searchspaces.overrides import parse, taught
+from searchspaces.loading import list_names, load_space
+from searchspaces.overrides import add_teacher_defaults, parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.environment import data_folder, default_cache, default_device
 from trainables.errors import UserError
@@ -143,30 +143,32 @@ def main(arguments: list[str] | None = None) -> int:
 def command(options: argparse.Namespace, console: Console) -> int:
     """Do what the options say."""
     if options.list or not options.space:
-        for name in names():
-            console.print(f"{name:22s} {load(name).question}", highlight=False, soft_wrap=True)
+        for name in list_names():
+            console.print(
+                f"{name:22s} {load_space(name).question}", highlight=False, soft_wrap=True
+            )
         return 0 if options.list else usage()
-    space = load(options.space)
-    storage, place = ledger_backup.home(options.storage)
+    space = load_space(options.space)
+    storage, place = ledger_backup.resolve_storage(options.storage)
     if options.seeds and not space.arms and not options.confirm:
         raise UserError(
             f"--seeds repeats the arms of a space, and {space.name} has none; "
             "or, with --confirm K, the best trials"
         )
-    fixed = parse(space, options.set)
+    fixed = parse_overrides(space, options.set)
     if options.seed is not None and "seed" in vars(space.config()) and "seed" not in fixed:
         fixed["seed"] = options.seed
     warn_outside(space, fixed, console)
     if options.teacher:
-        fixed = taught(space, fixed)
+        fixed = add_teacher_defaults(space, fixed)
     if options.cluster:
         if options.address:
             raise UserError("--cluster starts Ray elsewhere, --address names one: give either")
         if not options.dry_run:
             answer = input if sys.stdin.isatty() else None
-            return launcher.conduct(options.cluster, options.words, answer)
-        config = launcher.read(options.cluster)
-        launcher.translated(options.words, config, options.cluster)
+            return launcher.run_on_cluster(options.cluster, options.words, answer)
+        config = launcher.read_cluster_file(options.cluster)
+        launcher.translate_arguments(options.words, config, options.cluster)
         console.print(
             f"a search would run on the cluster {config.get('cluster_name', '')} of "
             f"{options.cluster}; what follows is looked up on this machine",
@@ -175,7 +177,7 @@ def command(options: argparse.Namespace, console: Console) -> int:
         )
     address = options.address or os.environ.get("RAY_ADDRESS")
     if address:
-        launcher.check(
+        launcher.check_no_login(
             options.words,
             "put it into ~/.mlflow/credentials, or the address into MLFLOW_TRACKING_URI",
         )
@@ -189,7 +191,7 @@ def command(options: argparse.Namespace, console: Console) -> int:
         source=options.data or "real",
         weights=options.weights_dir,
     )
-    chosen = Choices(
+    chosen = Options(
         trials=options.trials,
         reports=options.reports,
         seeds=options.seeds,
@@ -198,23 +200,25 @@ def command(options: argparse.Namespace, console: Console) -> int:
         scheduler=options.scheduler,
         fixed=fixed,
         tracking_uri=options.tracking_uri,
-        going=options.going,
+        resume_mode=options.resume_mode,
         budget=options.time_budget,
         concurrency=options.concurrency,
         gpus=options.gpus_per_trial,
         address=address,
         control=options.control,
-        teacher=teacher_source.full_name(options.teacher) if options.teacher else None,
+        teacher=teacher_source.resolve_name(options.teacher) if options.teacher else None,
         remote=place,
     )
     if options.dry_run:
-        settings = run_search.settings(space, chosen, storage)
-        run_search.teach(run, settings, chosen)
-        dry_run.show(space, fixed, run, settings["trials"], settings["scheduler"], console)
+        settings = run_search.decide_settings(space, chosen, storage)
+        run_search.fetch_teacher(run, settings, chosen)
+        dry_run.print_dry_run(
+            space, fixed, run, settings["trials"], settings["scheduler"], console
+        )
         return 0
     if options.confirm:
-        return confirm.conduct(space, run, chosen, storage, console, options.confirm)
-    return run_search.conduct(space, run, chosen, storage, console)
+        return confirm.confirm(space, run, chosen, storage, console, options.confirm)
+    return run_search.run_search(space, run, chosen, storage, console)
 
 
 def usage() -> int:
@@ -226,11 +230,11 @@ def usage() -> int:
 def warn_outside(space: SearchSpace[Any], fixed: dict[str, Any], console: Console) -> None:
     """Warn of fixed values that are legal but outside the searched range."""
     ranges: dict[str, list[Any]] = {}
-    for name, distribution in distributions(space, {}).items():
-        ranges.setdefault(field_of(name), []).append(distribution)
+    for name, distribution in find_distributions(space, {}).items():
+        ranges.setdefault(config_field(name), []).append(distribution)
     for name, value in fixed.items():
         if name in ranges and not any(inside(d, value) for d in ranges[name]):
-            searched = " or ".join(dry_run.describe(d) for d in ranges[name])
+            searched = " or ".join(dry_run.describe_range(d) for d in ranges[name])
             console.print(
                 f"note: {name}={value} is outside the searched range {searched}",
                 markup=False,

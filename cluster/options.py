@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cluster.storage.location import Place
+from cluster.storage.location import Location
 
-Going = Literal["resume", "fresh", None]
+ResumeMode = Literal["resume", "fresh", None]
 
 
 @dataclass(frozen=True)
-class Choices:
+class Options:
     """What the user asked for; None where the space or an earlier search decides."""
 
     trials: int | None = None
@@ -23,11 +23,11 @@ class Choices:
     scheduler: str | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
     tracking_uri: str | None = None
-    going: Going = None
+    resume_mode: ResumeMode = None
     budget: float | None = None
     concurrency: int | None = None
     gpus: float | Literal["auto"] | None = None
     address: str | None = None
     control: int | None = None
     teacher: str | None = None
-    remote: Place | None = None
+    remote: Location | None = None

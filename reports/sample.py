@@ -49,7 +49,7 @@ def _searched(options: argparse.Namespace) -> bool:
     """Whether a search is meant: by the name of a space, with a number behind it or without."""
     if (Path(options.name) / "config.json").is_file():
         return False
-    named = re.sub(r"-\d+$", "", options.name) in models.names()
+    named = re.sub(r"-\d+$", "", options.name) in models.list_names()
     return named or options.trial is not None or options.space is not None
 
 

@@ -17,7 +17,7 @@ from searchspaces import SearchSpace
 from trainables.data.ag_news import AG_NEWS
 from trainables.data.text import TextData, load, truth
 from trainables.models.logistic import one_against_rest
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run
 from trainables.tasks.features import announce, learn, restored
 from trainables.text import encoders
@@ -60,10 +60,10 @@ def train(config: Config, run: Run) -> Loop:
     yield from learn(config, run, texts(run), one_against_rest)
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch the data and the encoder."""
     encoder = encoders.found(
-        config.encoder, made_up=run.source == "made-up", download=run.download
+        config.encoder, made_up=run.source == "placeholder", download=run.download
     )
     data = texts(run)
     announce(run, data, encoder, ENCODERS)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from searchspaces import Published, SearchSpace
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 from trainables.rl import environments
 from trainables.run import Loop, Run
 from trainables.tasks.dqn import Recipe, dqn
@@ -56,7 +56,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from dqn(Recipe(**asdict(config)), ENVIRONMENT, run)
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """See that the game can be played here."""
     return environments.truth(ENVIRONMENT)
 
@@ -91,7 +91,7 @@ SPACE = SearchSpace(
     metric="mean_return",
     mode="max",
     reports=10,
-    grace=3,
+    min_reports=3,
     prepare=prepare,
     compare=("double", "n_step"),
     arms=(

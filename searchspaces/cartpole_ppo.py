@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import Published, SearchSpace
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 from trainables.rl import environments
 from trainables.run import Loop, Run
 from trainables.tasks.ppo import Recipe, ppo
@@ -54,7 +54,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from ppo(Recipe(**asdict(config)), ENVIRONMENT, run)
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """See that the game can be played here."""
     return environments.truth(ENVIRONMENT)
 
@@ -88,7 +88,7 @@ SPACE = SearchSpace(
     metric="mean_return",
     mode="max",
     reports=10,
-    grace=3,
+    min_reports=3,
     prepare=prepare,
     compare=("gae_lambda",),
     arms=tuple({**TUNED, "gae_lambda": value} for value in (0.95, 0.0, 1.0)),

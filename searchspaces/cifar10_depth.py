@@ -25,7 +25,7 @@ from searchspaces import Published, SearchSpace
 from trainables.data.cifar10 import CIFAR10
 from trainables.data.images import ImageData, load
 from trainables.models.residual import block_cnn
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, restored, truth
 
@@ -93,7 +93,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, network(config), images(run))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch CIFAR-10 and decode it once for this machine."""
     return truth(images(run))
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from searchspaces import Published, SearchSpace
-from searchspaces.loading import trained
-from trainables.predictor import Predictor, Truth
+from searchspaces.loading import load_trained
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run
 from trainables.tasks import distill
 from trainables.tasks.distill import Config, restore
@@ -29,7 +29,7 @@ SETTING = {
 
 def given(run: Run) -> Predictor | None:
     """Load the model that --teacher names."""
-    return trained(run.teacher) if run.teacher else None
+    return load_trained(run.teacher) if run.teacher else None
 
 
 def train(config: Config, run: Run) -> Loop:
@@ -37,7 +37,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from distill.train(config, run, given(run))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch CIFAR-10, and see whether the teacher fits it."""
     return distill.prepare(config, run, given(run))
 
@@ -63,12 +63,12 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=30,
-    grace=5,
+    min_reports=5,
     prepare=prepare,
     restore=restore,
     compare=("teacher",),
     arms=tuple({"teacher": name, **SETTING} for name in ("none", "resnet32", "wide_resnet14_2")),
-    taught={"teacher": "given"},
+    teacher_defaults={"teacher": "given"},
     published=(
         Published("ResNet32, 0.47 M, a teacher", 0.842, "validation accuracy"),
         Published("WideResNet14-2, 0.69 M, a teacher", 0.85, "validation accuracy"),

@@ -24,7 +24,7 @@ from searchspaces import SearchSpace
 from trainables.data.cifar10 import CIFAR10
 from trainables.data.images import ImageData, load
 from trainables.models.residual import block_cnn
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.gradients import watch
 
@@ -79,10 +79,10 @@ def train(config: Config, run: Run) -> Loop:
     )
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch CIFAR-10 and decode it once for this machine; nothing is predicted."""
     data = images(run)
-    return Truth(fingerprint=data.fingerprint, source=data.source)
+    return GroundTruth(fingerprint=data.fingerprint, source=data.source)
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:

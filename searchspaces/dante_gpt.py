@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchspaces import SearchSpace
 from trainables.data.dante import Text, load
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.language_model import read, restored, truth
 
@@ -76,7 +76,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from read(config, run, inferno(run))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch the Inferno."""
     return truth(config, inferno(run))
 
@@ -105,7 +105,7 @@ SPACE = SearchSpace(
     metric="validation_loss",
     mode="min",
     reports=20,
-    grace=3,
+    min_reports=3,
     trials=30,
     feasible=feasible,
     prepare=prepare,

@@ -19,7 +19,7 @@ import torch
 from searchspaces import SearchSpace
 from trainables.data.images import ImageData, Split, stratified
 from trainables.models.mlp import mlp
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, restored, truth
 
@@ -92,7 +92,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, network(config), digits())
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Nothing to fetch: the data come with scikit-learn."""
     return truth(digits())
 

@@ -21,7 +21,7 @@ from trainables.data.flowers import FLOWERS, FLOWERS102
 from trainables.data.images import ImageData
 from trainables.models.backbones import backbone, check_size
 from trainables.models.convnet import convnet
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, truth
 from trainables.vision.photo_classifier import images, labelled, restored_labelled
@@ -101,7 +101,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, model, data)
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch the flowers, and see whether the network takes them."""
     data = flowers(config, run)
     build(config, len(data.classes))

@@ -26,7 +26,7 @@ from searchspaces import Published, SearchSpace
 from trainables.data.flowers import FLOWERS, FLOWERS102
 from trainables.data.images import ImageData
 from trainables.models.backbones import expected
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.finetune import finetune
 from trainables.vision.classification import truth
@@ -105,7 +105,7 @@ def train(config: Config, run: Run) -> Loop:
     )
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find the flowers and the pretrained weights before a search begins."""
     data = flowers(config, run)
     if run.share == 1:  # not where the data alone are wanted
@@ -136,7 +136,7 @@ SPACE = SearchSpace(
     metric="validation_loss",
     mode="min",
     reports=12,
-    grace=2,
+    min_reports=2,
     prepare=prepare,
     restore=restore,
     compare=("backbone", "mode"),

@@ -12,20 +12,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from searchspaces.overrides import configure, unknown_name
+from searchspaces.overrides import build_config, unknown_name
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 from trainables.predictor import Predictor
 
 
-def names() -> list[str]:
+def list_names() -> list[str]:
     """List the spaces that come with Tunery: the files here that define SPACE."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     defined = re.compile(r"^SPACE\b", re.MULTILINE)
     return [path.stem for path in files if defined.search(path.read_text(encoding="utf-8"))]
 
 
-def load(name: str) -> SearchSpace[Any]:
+def load_space(name: str) -> SearchSpace[Any]:
     """Load a space by name, or from a Python file of the user's by its path.
 
     A space file is code, and is run. Raises UserError where there is none or it does not load.
@@ -39,7 +39,7 @@ def load(name: str) -> SearchSpace[Any]:
     return dataclasses.replace(space, name=Path(name).stem, file=file, question=question)
 
 
-def trained(folder: Path) -> Predictor:
+def load_trained(folder: Path) -> Predictor:
     """Give the model in a folder that `trainables.train --out` wrote, with its best weights.
 
     Raises UserError where there is none, or where its space cannot restore it.
@@ -47,7 +47,7 @@ def trained(folder: Path) -> Predictor:
     path = folder / "config.json"
     try:
         values = dict(json.loads(path.read_text(encoding="utf-8")))
-        space = load(str(values.pop("space")))
+        space = load_space(str(values.pop("space")))
         values.pop("--teacher", None)  # what it learnt from it has learnt
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -59,13 +59,13 @@ def trained(folder: Path) -> Predictor:
             f"the space {space.name} does not say how to restore the model in {folder}"
         )
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    return space.restore(configure(space, given), folder / "best")
+    return space.restore(build_config(space, given), folder / "best")
 
 
 def _from_name(name: str) -> ModuleType:
-    if name not in names():
+    if name not in list_names():
         raise UserError(
-            unknown_name("space", name, names())
+            unknown_name("space", name, list_names())
             + "\na space of your own is given by its file: --space path/to/mine.py"
         )
     return _run(lambda: importlib.import_module(f"searchspaces.{name}"), name)

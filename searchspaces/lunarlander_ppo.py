@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import Published, SearchSpace
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 from trainables.rl import environments
 from trainables.run import Loop, Run
 from trainables.tasks.ppo import Recipe, ppo
@@ -53,7 +53,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from ppo(Recipe(**asdict(config)), ENVIRONMENT, run)
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """See that the game can be played here."""
     return environments.truth(ENVIRONMENT)
 
@@ -87,7 +87,7 @@ SPACE = SearchSpace(
     metric="mean_return",
     mode="max",
     reports=20,
-    grace=4,
+    min_reports=4,
     prepare=prepare,
     compare=("gamma",),
     arms=tuple({**TUNED, "gamma": value} for value in (0.999, 0.99)),

@@ -18,7 +18,7 @@ from searchspaces import Published, SearchSpace
 from trainables.data.characters import SIGNS
 from trainables.data.mathematics import Mathematics, load
 from trainables.models.seq2seq import Seq2Seq
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.seq2seq import answer_questions, restored, truth
 
@@ -97,7 +97,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from answer_questions(config, run, network(config), questions(config, run))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or generate the questions, once for this machine."""
     return truth(questions(config, run))
 
@@ -134,7 +134,7 @@ SPACE = SearchSpace(
     metric="validation_exact_match",
     mode="max",
     reports=40,
-    grace=4,
+    min_reports=4,
     trials=20,
     prepare=prepare,
     restore=restore,

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import nn
 
 from searchspaces import SearchSpace
-from searchspaces.loading import trained
+from searchspaces.loading import load_trained
 from trainables.data.images import ImageData
 from trainables.data.mit67 import MIT67
 from trainables.errors import UserError
 from trainables.models.pyramid import classifier, decoder, encoder
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.autoencoder import fill, pretrained_encoder
 from trainables.vision.classification import classify, truth
@@ -134,7 +134,7 @@ def given(run: Run) -> Predictor:
     """Load the model that --teacher names."""
     if run.teacher is None:
         raise UserError("start=given needs a model whose encoder is gone on from: --teacher")
-    return trained(run.teacher)
+    return load_trained(run.teacher)
 
 
 def network(config: Config, inner: nn.Sequential, classes: int) -> nn.Module:
@@ -150,7 +150,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, labelled(model, data.classes), data)
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find the photographs, and see whether a given encoder fits."""
     data = images(MIT67, run, config.size)
     if config.start == "given" and run.download:
@@ -177,10 +177,10 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=100,
-    grace=10,
+    min_reports=10,
     prepare=prepare,
     restore=restore,
     compare=("start",),
     arms=({"start": "scratch"}, {"start": "autoencoder"}),
-    taught={"start": "given"},
+    teacher_defaults={"start": "given"},
 )

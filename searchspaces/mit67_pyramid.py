@@ -19,7 +19,7 @@ import torch
 from searchspaces import Published, SearchSpace
 from trainables.data.mit67 import MIT67
 from trainables.models.pyramid import classifier, encoder
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, truth
 from trainables.vision.photo_classifier import images, labelled, restored_labelled
@@ -125,7 +125,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, model, data)
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find the photographs and prepare them once for this machine."""
     return truth(images(MIT67, run, config.size))
 
@@ -165,7 +165,7 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=100,
-    grace=10,
+    min_reports=10,
     trials=40,
     prepare=prepare,
     restore=restore,

@@ -20,7 +20,7 @@ import torch
 from searchspaces import Published, SearchSpace
 from trainables.data.mit67 import MIT67
 from trainables.models.backbones import expected
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, truth
 from trainables.vision.photo_classifier import images, labelled, pretrained, restored_labelled
@@ -97,7 +97,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, model, data, moments=moments)
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find the photographs and the pretrained weights before a search begins."""
     data = images(MIT67, run, config.size)
     if run.share == 1:  # not where the data alone are wanted
@@ -132,7 +132,7 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=15,
-    grace=2,
+    min_reports=2,
     trials=30,
     prepare=prepare,
     restore=restore,

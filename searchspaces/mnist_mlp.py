@@ -18,7 +18,7 @@ from searchspaces import SearchSpace
 from trainables.data.images import ImageData, load
 from trainables.data.mnist import MNIST
 from trainables.models.mlp import mlp
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, restored, truth
 
@@ -70,7 +70,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, network(config), images(run))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch MNIST and decode it once for this machine."""
     return truth(images(run))
 
@@ -98,7 +98,7 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=15,
-    grace=2,
+    min_reports=2,
     trials=40,
     prepare=prepare,
     compare=("depth", "batch_size"),

@@ -23,7 +23,7 @@ from trainables.data.images import ImageData, load
 from trainables.data.mnist import MNIST
 from trainables.models.mlp import mlp
 from trainables.models.residual import block_cnn
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, restored, truth
 
@@ -71,7 +71,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, network(config), images(run))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch MNIST and decode it once for this machine."""
     return truth(images(run))
 

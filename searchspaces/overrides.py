@@ -15,7 +15,7 @@ from searchspaces.space import C, SearchSpace
 from trainables.errors import UserError
 
 
-def configure(space: SearchSpace[C], values: Mapping[str, Any]) -> C:
+def build_config(space: SearchSpace[C], values: Mapping[str, Any]) -> C:
     """Build a Config; an unknown name or a value it can never have is a UserError."""
     known = {f.name for f in dataclasses.fields(space.config)}  # type: ignore[arg-type]
     for name in values:
@@ -27,14 +27,14 @@ def configure(space: SearchSpace[C], values: Mapping[str, Any]) -> C:
         raise UserError(f"no {space.name} configuration has {dict(values)}: {error}") from error
 
 
-def taught(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def add_teacher_defaults(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Add what comes with a teacher; raises UserError where the space does not learn from one."""
-    if space.taught is None:
+    if space.teacher_defaults is None:
         raise UserError(f"{space.name} learns from no other model: leave --teacher out")
-    return {**space.taught, **values}
+    return {**space.teacher_defaults, **values}
 
 
-def parse(space: SearchSpace[Any], assignments: list[str]) -> dict[str, Any]:
+def parse_overrides(space: SearchSpace[Any], assignments: list[str]) -> dict[str, Any]:
     """Read `name=value` texts by the types of the Config's fields, and check them together."""
     types = typing.get_type_hints(space.config)
     values: dict[str, Any] = {}
@@ -45,7 +45,7 @@ def parse(space: SearchSpace[Any], assignments: list[str]) -> dict[str, Any]:
         if name not in types:
             raise UserError(unknown_name("hyperparameter", name, sorted(types)))
         values[name] = _read(text, types[name], name)
-    configure(space, values)
+    build_config(space, values)
     return values
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from searchspaces import Published, SearchSpace
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
 from trainables.data.text import TextData, load, truth
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run
 from trainables.tasks.features import announce, learn, restored, support_vectors
 from trainables.text import encoders
@@ -65,10 +65,10 @@ def train(config: Config, run: Run) -> Loop:
     yield from learn(config, run, texts(run), support_vectors)
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch the data and the encoder."""
     encoder = encoders.found(
-        config.encoder, made_up=run.source == "made-up", download=run.download
+        config.encoder, made_up=run.source == "placeholder", download=run.download
     )
     data = texts(run)
     announce(run, data, encoder, ENCODERS)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from searchspaces import Published, SearchSpace
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
 from trainables.data.text import TextData, load, truth
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.lora import finetune, restored
 from trainables.text import encoders
@@ -85,9 +85,9 @@ def train(config: Config, run: Run) -> Loop:
     yield from finetune(config, run, texts(run))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch the data and the encoder."""
-    encoders.found(config.encoder, made_up=run.source == "made-up", download=run.download)
+    encoders.found(config.encoder, made_up=run.source == "placeholder", download=run.download)
     return truth(texts(run))
 
 
@@ -126,7 +126,7 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=12,
-    grace=3,
+    min_reports=3,
     prepare=prepare,
     restore=restore,
     compare=("method", "targets", "rank"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Mode, Run
 
 if TYPE_CHECKING:
@@ -51,17 +51,17 @@ class SearchSpace(Generic[C]):
     metric: str
     mode: Mode
     reports: int
-    grace: int = 1
+    min_reports: int = 1
     trials: int = 20
     feasible: Callable[[C], str | None] | None = None
-    prepare: Callable[[C, Run], Truth] | None = None
+    prepare: Callable[[C, Run], GroundTruth] | None = None
     compare: tuple[str, ...] = ()
     arms: tuple[Mapping[str, Any], ...] = ()
     seeds: int = 3
-    start: tuple[Mapping[str, Any], ...] = ()
+    initial_configs: tuple[Mapping[str, Any], ...] = ()
     published: tuple[Published, ...] = ()
     restore: Callable[[C, Path], Predictor] | None = None
-    taught: Mapping[str, Any] | None = None
+    teacher_defaults: Mapping[str, Any] | None = None
     resources: Mapping[str, float] = field(default_factory=lambda: {"cpu": 1})
     name: str = ""
     file: str = ""

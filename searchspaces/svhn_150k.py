@@ -23,7 +23,7 @@ import torch
 from searchspaces import Published, SearchSpace
 from trainables.data.svhn import SIZE, SVHN
 from trainables.models.separable import separable
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.svhn_baseline import images
 from trainables.vision.classification import classify, restored, truth
@@ -128,7 +128,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, network(config), images(run, config.extra))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch SVHN and decode it once for this machine."""
     return truth(images(run, config.extra))
 
@@ -175,13 +175,13 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=25,
-    grace=3,
+    min_reports=3,
     trials=40,
     feasible=feasible,
     prepare=prepare,
     restore=restore,
     compare=("convolution", "kernels", "optimizer"),
-    start=({"learning_rate": 6e-3},),
+    initial_configs=({"learning_rate": 6e-3},),
     published=(
         Published("course reference, at most 150,000 parameters", 93.0, "test accuracy, %"),
         Published("124,180 parameters, 5 epochs, extra data", 95.34, "test accuracy, %"),

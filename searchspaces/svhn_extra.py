@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from searchspaces import Published, SearchSpace
-from trainables.data.images import DataMissing
-from trainables.predictor import Truth
+from trainables.data.source import DataMissingError
+from trainables.predictor import GroundTruth
 from trainables.run import Run
 from trainables.tasks import svhn_baseline
 from trainables.tasks.svhn_baseline import Config, restore, train
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import optuna
 
 
-def prepare(config: Config, run: Run) -> Truth:
-    """Find or fetch the extra digits too, whichever arm comes first; raises DataMissing."""
+def prepare(config: Config, run: Run) -> GroundTruth:
+    """Find or fetch the extra digits too, whichever arm comes first; raises DataMissingError."""
     try:
         return svhn_baseline.prepare(replace(config, extra=True), run)
-    except DataMissing as error:
-        raise DataMissing(
+    except DataMissingError as error:
+        raise DataMissingError(
             "the extra digits are missing, which svhn_extra is about (extra.parquet, beside "
             f"train.parquet and test.parquet)\n{error}"
         ) from error

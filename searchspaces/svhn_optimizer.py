@@ -37,12 +37,12 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=5,
-    grace=2,
+    min_reports=2,
     trials=40,
     prepare=prepare,
     restore=restore,
     compare=("optimizer",),
-    start=({"optimizer": "sgd", "learning_rate": 5e-2},),
+    initial_configs=({"optimizer": "sgd", "learning_rate": 5e-2},),
     published=(
         Published(
             "Adam with 1e-3, not tuned", 86.16, "test accuracy, %", of={"optimizer": "adam"}

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from searchspaces import Published, SearchSpace
-from searchspaces.loading import trained
-from trainables.predictor import Predictor, Truth
+from searchspaces.loading import load_trained
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run
 from trainables.tasks import transfer
 from trainables.tasks.transfer import LAYERS, Config, restore
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def given(run: Run) -> Predictor | None:
     """Load the model that --teacher names."""
-    return trained(run.teacher) if run.teacher else None
+    return load_trained(run.teacher) if run.teacher else None
 
 
 def train(config: Config, run: Run) -> Loop:
@@ -32,7 +32,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from transfer.train(config, run, given(run))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch SVHN, and see whether the source model may be used."""
     return transfer.prepare(config, run, given(run))
 
@@ -53,13 +53,13 @@ SPACE = SearchSpace(
     metric="validation_accuracy",
     mode="max",
     reports=5,
-    grace=3,
+    min_reports=3,
     trials=40,
     prepare=prepare,
     restore=restore,
     compare=("unfrozen",),
-    start=tuple({"unfrozen": layers, "epochs": 5} for layers in range(2, LAYERS + 1)),
-    taught={},
+    initial_configs=tuple({"unfrozen": layers, "epochs": 5} for layers in range(2, LAYERS + 1)),
+    teacher_defaults={},
     published=(
         Published("last layer only, 20 epochs", 94.4, "test accuracy, %", of={"unfrozen": 1}),
         Published("more layers, 25 epochs", 93.1, "test accuracy, %", "at the most"),

@@ -15,12 +15,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from searchspaces.loading import load
-from searchspaces.overrides import configure, parse, taught
+from searchspaces.loading import load_space
+from searchspaces.overrides import add_teacher_defaults, build_config, parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.environment import data_folder, default_device
 from trainables.errors import UserError
-from trainables.run import Run, finite
+from trainables.run import Run, is_finite
 
 BAD_INPUT, DIVERGED = 2, 1
 
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Console) -> int:
     """Train with a progress bar and a line per report; gives the exit code."""
-    config = configure(space, values)
+    config = build_config(space, values)
     if space.feasible and (reason := space.feasible(config)):
         raise UserError(f"the configuration is refused: {reason}")
     if space.prepare:
@@ -64,7 +64,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
         *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
     ) as progress:
         task = progress.add_task("training", total=run.reports)
-        run.tick = lambda share: progress.update(task, completed=run.done + share)
+        run.on_progress = lambda share: progress.update(task, completed=run.done + share)
         for metrics in space.train(config, run):
             run.record(metrics)
             progress.update(task, completed=run.done)
@@ -72,7 +72,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
             progress.console.print(
                 f"report {run.done:3d}  {shown}", highlight=False, soft_wrap=True
             )
-            if not finite(metrics):
+            if not is_finite(metrics):
                 console.print("diverged: a metric is not a finite number", style="red")
                 return DIVERGED
             if run.done >= run.reports:
@@ -114,10 +114,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     console = Console()
     try:
-        space = load(options.space)
-        values = parse(space, options.set)
+        space = load_space(options.space)
+        values = parse_overrides(space, options.set)
         if options.teacher:
-            values = taught(space, values)
+            values = add_teacher_defaults(space, values)
             if str(options.teacher).startswith("runs:"):
                 raise UserError(
                     f"--teacher {options.teacher}: MLflow is only known to trainables.tune\n"

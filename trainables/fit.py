@@ -43,17 +43,17 @@ def fit(
     """
     per_report = epochs * steps
     total = per_report * run.reports
-    for report in run.owed:
+    for report in run.remaining:
         model.train()
-        left = run.take_up()
+        left = run.pop_partial()
         step: int = left.get("step", 0)
         sums: dict[str, Tensor] = {n: s.to(run.device) for n, s in left.get("sums", {}).items()}
         skipped = step % steps
         for _ in range(step // steps, epochs):
-            begun = run.draws()
+            begun = run.generator_states()
             for batch in islice(batches(), skipped, None):
-                if run.leaving():
-                    run.put_down({"step": step, "sums": sums}, begun)
+                if run.preempted():
+                    run.save_and_preempt({"step": step, "sums": sums}, begun)
                 set_learning_rate(
                     optimizer, learning_rate * schedule((report * per_report + step) / total)
                 )
@@ -67,8 +67,8 @@ def fit(
                     value = value.detach().float()
                     sums[name] = sums[name] + value if name in sums else value
                 step += 1
-                if run.tick is not None:
-                    run.tick(step / per_report)
+                if run.on_progress is not None:
+                    run.on_progress(step / per_report)
             skipped = 0
         model.eval()
         evaluated = evaluate()

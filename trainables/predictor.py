@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-Source = Literal["real", "synthetic", "made-up"]
+DataKind = Literal["real", "synthetic", "placeholder"]
 
 
 Predictions = Callable[[], np.ndarray]
@@ -18,7 +18,7 @@ Predictions = Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What a report must know of a data set: the right answers, and what was looked at.
 
     `targets` holds an integer label (or an answer) per example of each split; an example's id
@@ -28,7 +28,7 @@ class Truth:
     """
 
     fingerprint: str = ""
-    source: Source = "real"
+    source: DataKind = "real"
     classes: tuple[str, ...] = ()
     targets: Mapping[str, np.ndarray] = field(default_factory=dict)
     inputs: Callable[[str], np.ndarray] | None = None

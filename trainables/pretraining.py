@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from trainables import cache, checkpoint
-from trainables.run import Loop, Mode, Run, finite
+from trainables.run import Loop, Mode, Run, is_finite
 
 VERSION = 1  # of how teachers are trained; a new number makes every machine train anew
 
@@ -66,7 +66,7 @@ def trained_once(
         with closing(train(of)) as loop:
             for metrics in loop:
                 of.record(metrics)
-                if not finite(metrics):
+                if not is_finite(metrics):
                     raise ValueError(f"{name} diverged at report {of.done}: {dict(metrics)}")
                 if of.done >= reports:
                     break

@@ -22,7 +22,7 @@ import torch
 from trainables import checkpoint
 from trainables.environment import default_cache
 from trainables.errors import PreemptedError, UserError
-from trainables.predictor import Predictions, Source
+from trainables.predictor import DataKind, Predictions
 
 Metrics = Mapping[str, float]
 Loop = Generator[Metrics, None, None]
@@ -34,14 +34,14 @@ def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
     return search / "trials" / f"{trial:03d}" / f"attempt-{attempt}"
 
 
-def better(score: float, than: float | None, mode: Mode) -> bool:
+def is_better(score: float, than: float | None, mode: Mode) -> bool:
     """Tell whether a score is strictly better than another (None: than nothing)."""
     if than is None:
         return True
     return score > than if mode == "max" else score < than
 
 
-def finite(metrics: Metrics) -> bool:
+def is_finite(metrics: Metrics) -> bool:
     """Tell whether every metric is a finite number."""
     return all(math.isfinite(value) for value in metrics.values())
 
@@ -73,14 +73,14 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     data: Path | None = None
     cache: Path = field(default_factory=default_cache)
-    source: Source = "real"
+    source: DataKind = "real"
     download: bool = True
     weights: Path | None = None
     teacher: Path | None = None
     folder: Path | None = None
     share: float = 1.0
-    tick: Callable[[float], None] | None = None
-    leaving: Callable[[], bool] = lambda: False
+    on_progress: Callable[[float], None] | None = None
+    preempted: Callable[[], bool] = lambda: False
     done: int = 0
     seconds: float = 0.0
     score: float | None = None
@@ -90,7 +90,7 @@ class Run:
     parts: dict[str, Any] = field(default_factory=dict)
     _predictions: dict[str, Predictions] = field(default_factory=dict)
     _exhibits: dict[str, Callable[[Path], None]] = field(default_factory=dict)
-    _midway: checkpoint.Tree = None
+    _partial: checkpoint.Tree = None
     _started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -98,7 +98,7 @@ class Run:
             raise UserError(f"a trial makes at least 1 report, not {self.reports}")
 
     @property
-    def owed(self) -> range:
+    def remaining(self) -> range:
         """Give the reports that are yet to be made, counted from 0."""
         return range(self.done, self.reports)
 
@@ -125,11 +125,11 @@ class Run:
             self.score, self.best_report = manifest["score"], manifest["best_report"]
             self.history = manifest["history"]
             checkpoint.restore(tree, parts)
-            self._midway = tree.get("midway")
+            self._partial = tree.get("midway")
         self._started = time.monotonic()
-        return self.owed
+        return self.remaining
 
-    def keep(self, **predictions: Predictions) -> None:
+    def keep_predictions(self, **predictions: Predictions) -> None:
         """Name the splits whose per-example predictions are to be stored, and how to make them.
 
         The callables run once, when the trial has made its last report, on its best weights.
@@ -146,7 +146,7 @@ class Run:
             raise ValueError(f"a report shows NAME.md, NAME.png or NAME.gif, not {name!r}")
         self._exhibits[name] = write
 
-    def stale(self, patience: int) -> bool:
+    def out_of_patience(self, patience: int) -> bool:
         """Tell whether so many reports (0: never) brought nothing better: time to stop early."""
         return 0 < patience <= self.done - self.best_report
 
@@ -162,10 +162,10 @@ class Run:
         self.history.append(
             {"report": self.done, "seconds": self.seconds, "metrics": dict(metrics)}
         )
-        if not finite(metrics):
+        if not is_finite(metrics):
             return
         score = metrics[self.metric] if self.metric else 0.0
-        is_best = better(score, self.score, self.mode)
+        is_best = is_better(score, self.score, self.mode)
         if is_best:
             self.score, self.best_report = score, self.done
         if self.folder is None or not self.parts:
@@ -176,7 +176,7 @@ class Run:
             checkpoint.write(self.folder / "best", manifest, checkpoint.usable(tree, self.parts))
         checkpoint.write(self.folder / "last", manifest, tree)
 
-    def put_down(
+    def save_and_preempt(
         self, midway: Mapping[str, Any], draws: Mapping[str, torch.Tensor] | None = None
     ) -> NoReturn:
         """Save `last/` in the middle of a report, and leave the loop with PreemptedError.
@@ -191,12 +191,12 @@ class Run:
             checkpoint.write(self.folder / "last", self._manifest(), tree)
         raise PreemptedError(f"put down in the middle of report {self.done + 1}")
 
-    def take_up(self) -> dict[str, Any]:
+    def pop_partial(self) -> dict[str, Any]:
         """Give, once, what an interrupted loop left in the middle of a report; else nothing."""
-        midway, self._midway = self._midway, None
+        midway, self._partial = self._partial, None
         return dict(midway or {})
 
-    def draws(self) -> dict[str, torch.Tensor]:
+    def generator_states(self) -> dict[str, torch.Tensor]:
         """Give the states of all generators among the parts."""
         parts = self.parts.items()
         return {name: p.get_state() for name, p in parts if isinstance(p, torch.Generator)}

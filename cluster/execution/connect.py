@@ -80,7 +80,7 @@ def _silent(address: str | None, error: Exception) -> UserError:
     )
 
 
-def exposed(address: str) -> str:
+def warn_if_open(address: str) -> str:
     """Say what an open cluster gives away; nothing where it asks for a token.
 
     Its workers know, whatever this process has set.

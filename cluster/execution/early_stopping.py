@@ -18,7 +18,7 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
-from cluster.execution.trial_queue import Attempts
+from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import Report
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -33,9 +33,9 @@ def rungs(reports: int, grace: int) -> list[int]:
     return [rung for k in range(count) if (rung := grace * REDUCTION**k) < reports]
 
 
-def build(kind: str, space: SearchSpace[Any], reports: int) -> TrialScheduler:
+def build_scheduler(kind: str, space: SearchSpace[Any], reports: int) -> TrialScheduler:
     """Build Ray's scheduler over the trial's own count of reports."""
-    grace = min(space.grace, reports)
+    grace = min(space.min_reports, reports)
     match kind:
         case "asha":
             return AsyncHyperBandScheduler(
@@ -75,7 +75,7 @@ class ByTrial(FIFOScheduler):
     """
 
     def __init__(
-        self, inner: TrialScheduler, attempts: Attempts, trial_of: Callable[[str], int]
+        self, inner: TrialScheduler, attempts: TrialQueue, trial_of: Callable[[str], int]
     ) -> None:
         super().__init__()
         self.inner = inner
@@ -83,8 +83,12 @@ class ByTrial(FIFOScheduler):
         self.trial_of = trial_of
         self.told: dict[int, int] = {}
         self.stopped: set[int] = set()
-        stories = attempts.ledger.stories
-        heard = [(r.time, trial, r) for trial, story in stories.items() for r in story.reports]
+        trial_logs = attempts.ledger.trial_logs
+        heard = [
+            (r.time, trial, r)
+            for trial, trial_log in trial_logs.items()
+            for r in trial_log.reports
+        ]
         for _, trial, report in sorted(heard, key=lambda entry: entry[:2]):
             self._decide(trial, report)
 
@@ -104,10 +108,10 @@ class ByTrial(FIFOScheduler):
         self._tell(self.trial_of(trial.trial_id))
 
     def _tell(self, trial: int) -> str:
-        reports = self.attempts.ledger.stories[trial].reports
+        reports = self.attempts.ledger.trial_logs[trial].reports
         for report in reports[self.told.get(trial, 0) :]:
             self._decide(trial, report)
-        control = "control" in self.attempts.ledger.stories[trial].tags
+        control = "control" in self.attempts.ledger.trial_logs[trial].tags
         stop = trial in self.stopped and not control
         decision: str = TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
         return decision

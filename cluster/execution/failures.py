@@ -18,7 +18,7 @@ import ray
 import torch
 
 from cluster.ledger.trial_log import Failure, FailureClass
-from cluster.storage.replication import RemoteError
+from cluster.storage.replication import StorageTimeoutError
 from trainables.errors import PreemptedError
 
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
@@ -54,7 +54,7 @@ def classify(error: BaseException) -> FailureClass:
             return "preempted"
         if isinstance(cause, StorageUnreachableError):
             return "storage_unreachable"
-        if isinstance(cause, RemoteError):
+        if isinstance(cause, StorageTimeoutError):
             return "lost"
         if isinstance(cause, MemoryError | torch.OutOfMemoryError):
             return "out_of_memory"

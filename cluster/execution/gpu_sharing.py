@@ -12,8 +12,8 @@ from typing import Any
 import ray
 import torch
 
-from cluster.execution.trainable import Settings, run_of
-from searchspaces.loading import load
+from cluster.execution.trainable import WorkerSettings, build_run
+from searchspaces.loading import load_space
 from trainables.errors import UserError
 from trainables.run import seed_everything
 
@@ -35,7 +35,7 @@ class Load:
     busy: float
 
 
-def together(load: Load, room: int) -> int:
+def trials_per_gpu(load: Load, room: int) -> int:
     """Give the number of trials on one GPU that end the most per hour, at most `room`.
 
     Kernels of different processes take turns, so k trials are k times as fast as one until the
@@ -46,8 +46,8 @@ def together(load: Load, room: int) -> int:
     return max(1, min(by_memory, by_time, room))
 
 
-def fraction(
-    settings: Settings, values: Mapping[str, Any], have: Mapping[str, float], cpus: float
+def measure_gpu_fraction(
+    settings: WorkerSettings, values: Mapping[str, Any], have: Mapping[str, float], cpus: float
 ) -> tuple[float, Load]:
     """Probe a configuration on a GPU of the cluster; gives the share of a GPU for each trial.
 
@@ -61,7 +61,7 @@ def fraction(
         )
     room = max(1, int(have.get("CPU", 0.0) / max(have["GPU"], 1.0) / cpus))
     there = ray.remote(num_gpus=1, num_cpus=1)(_there)
-    probe = ray.remote(num_gpus=1, num_cpus=1, max_retries=0)(measured)
+    probe = ray.remote(num_gpus=1, num_cpus=1, max_retries=0)(measure_load)
     try:
         ray.get(there.remote(), timeout=PATIENCE)
         found: Load = ray.get(probe.remote(settings, dict(values)))
@@ -81,20 +81,20 @@ def fraction(
             "give a number, such as --gpus-per-trial 0.5"
         )
     # Ray keeps fractions to four decimals; rounded down they still fit side by side.
-    return math.floor(1e4 / together(found, room)) / 1e4, found
+    return math.floor(1e4 / trials_per_gpu(found, room)) / 1e4, found
 
 
 def _there() -> None:
     """Run where a GPU is free."""
 
 
-def measured(settings: Settings, values: Mapping[str, Any]) -> Load:
+def measure_load(settings: WorkerSettings, values: Mapping[str, Any]) -> Load:
     """Run two short reports of a configuration on this process's GPU, and measure the second."""
     from torch.profiler import ProfilerActivity, profile
 
-    space = load(settings.space)
+    space = load_space(settings.space)
     torch.set_num_threads(settings.threads)
-    run = run_of(settings, space, torch.device("cuda"))
+    run = build_run(settings, space, torch.device("cuda"))
     run = replace(run, reports=max(2, settings.reports), share=SHARE)
     seed_everything(0)
     torch.cuda.init()
@@ -110,6 +110,3 @@ def measured(settings: Settings, values: Mapping[str, Any]) -> Load:
     loop.close()
     kernels = sum(event.self_device_time_total for event in seen.key_averages()) / 1e6
     return Load(free, torch.cuda.max_memory_reserved(), min(1.0, kernels / took))
-
-
-__all__ = ["Load", "fraction", "measured", "together"]

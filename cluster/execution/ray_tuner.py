@@ -14,9 +14,9 @@ from ray import cloudpickle, tune
 from ray.tune.search import Searcher
 
 from cluster.execution import early_stopping, failures
-from cluster.execution.resources import Resources, _bundle, room
-from cluster.execution.trainable import Settings, Trial
-from cluster.execution.trial_queue import Attempts
+from cluster.execution.resources import Resources, _bundle, max_concurrency
+from cluster.execution.trainable import Trial, WorkerSettings
+from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import Failure
 from trainables.errors import UserError
 
@@ -24,8 +24,8 @@ LOOK = 5.0  # seconds between looks at how large the cluster is
 
 
 def run(
-    attempts: Attempts,
-    settings: Settings,
+    attempts: TrialQueue,
+    settings: WorkerSettings,
     resources: Resources,
     stopping: str,
     every_step: Callable[[], None],
@@ -35,8 +35,8 @@ def run(
     What ends a search early, a full disk or a space without feasible configurations, is raised
     when everything has been put down.
     """
-    searcher = Handout(attempts, lambda: room(resources))
-    inner = early_stopping.build(stopping, attempts.study.space, settings.reports)
+    searcher = TrialSearcher(attempts, lambda: max_concurrency(resources))
+    inner = early_stopping.build_scheduler(stopping, attempts.study.space, settings.reports)
     trainable = tune.with_resources(
         tune.with_parameters(Trial, settings=settings),
         lambda config: _bundle(resources, config["alone"]),
@@ -54,11 +54,11 @@ def run(
             run_config=tune.RunConfig(
                 name="search",
                 storage_path=scratch,
-                stop=Recorder(attempts, searcher),
+                stop=ResultRecorder(attempts, searcher),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[Watcher(attempts, searcher, every_step)],
+                callbacks=[ErrorCallback(attempts, searcher, every_step)],
             ),
         )
         tuner.fit()
@@ -67,10 +67,10 @@ def run(
     return attempts.ledger.finished
 
 
-class Handout(Searcher):
+class TrialSearcher(Searcher):
     """Gives Tune an attempt when there is room for one."""
 
-    def __init__(self, attempts: Attempts, room: Callable[[], int]) -> None:
+    def __init__(self, attempts: TrialQueue, room: Callable[[], int]) -> None:
         super().__init__()
         self.attempts = attempts
         self.room = room
@@ -126,10 +126,10 @@ class Handout(Searcher):
         """Restore nothing: the ledger is the state."""
 
 
-class Recorder(tune.Stopper):
+class ResultRecorder(tune.Stopper):
     """Writes every result down: Tune asks its stopper first, before anyone else hears of it."""
 
-    def __init__(self, attempts: Attempts, searcher: Handout) -> None:
+    def __init__(self, attempts: TrialQueue, searcher: TrialSearcher) -> None:
         self.attempts = attempts
         self.searcher = searcher
 
@@ -145,11 +145,11 @@ class Recorder(tune.Stopper):
         return self.attempts.over
 
 
-class Watcher(tune.Callback):
+class ErrorCallback(tune.Callback):
     """Hears of errors, and keeps the screen up to date."""
 
     def __init__(
-        self, attempts: Attempts, searcher: Handout, every_step: Callable[[], None]
+        self, attempts: TrialQueue, searcher: TrialSearcher, every_step: Callable[[], None]
     ) -> None:
         self.attempts = attempts
         self.searcher = searcher
@@ -190,7 +190,7 @@ def _read_failure(trial: Any) -> Failure:
 
 
 @contextlib.contextmanager
-def _writing(attempts: Attempts) -> Iterator[None]:
+def _writing(attempts: TrialQueue) -> Iterator[None]:
     try:
         yield
     except OSError as error:

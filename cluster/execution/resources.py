@@ -14,10 +14,12 @@ from ray import tune
 
 from trainables.errors import UserError
 
-PLAN = Path("~/ray_bootstrap_config.yaml")  # where `ray up` leaves a head its own file, as JSON
+BOOTSTRAP_CONFIG = Path(
+    "~/ray_bootstrap_config.yaml"
+)  # where `ray up` leaves a head its own file, as JSON
 
 
-def capacity(joined: bool) -> dict[str, float]:
+def cluster_capacity(joined: bool) -> dict[str, float]:
     """Give what Ray has or, where a cluster was joined, can have: its autoscaler may rent more.
 
     Ray does not say how far its autoscaler may go. On a head made by `ray up` its file does;
@@ -25,12 +27,14 @@ def capacity(joined: bool) -> dict[str, float]:
     own neither says anything: it has no autoscaler. Raises UserError for what is no number.
     """
     have = {name: float(amount) for name, amount in ray.cluster_resources().items()}
-    for name, amount in (told() or planned()).items() if joined else ():
+    for name, amount in (
+        (read_capacity_variable() or read_autoscaler_limits()).items() if joined else ()
+    ):
         have[name] = max(have.get(name, 0.0), amount)
     return have
 
 
-def told() -> dict[str, float]:
+def read_capacity_variable() -> dict[str, float]:
     """Read TUNERY_CAPACITY."""
     text = os.environ.get("TUNERY_CAPACITY", "")
     pairs = (pair.partition("=") for pair in text.split(",") if pair.strip())
@@ -40,16 +44,16 @@ def told() -> dict[str, float]:
         raise UserError(f"TUNERY_CAPACITY={text} is not such as CPU=32,GPU=8") from error
 
 
-def planned(file: Path = PLAN) -> dict[str, float]:
+def read_autoscaler_limits(file: Path = BOOTSTRAP_CONFIG) -> dict[str, float]:
     """Read what the head's autoscaler may rent."""
     try:
         config = json.loads(file.expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return rentable(config)
+    return sum_autoscaler_limits(config)
 
 
-def rentable(config: Mapping[str, Any]) -> dict[str, float]:
+def sum_autoscaler_limits(config: Mapping[str, Any]) -> dict[str, float]:
     """Add up, for every resource, the machines richest in it, as many as the file allows."""
     kinds = [
         kind
@@ -80,14 +84,14 @@ class Resources:
     joined: bool
 
 
-def share_out(
+def allocate(
     wanted: dict[str, float], gpus: float | None, concurrency: int | None, joined: bool
 ) -> Resources:
     """Decide what each trial gets on the cluster at hand.
 
     A trial takes one GPU, or the share asked for, where there are any and the space wants one.
     """
-    have = capacity(joined)
+    have = cluster_capacity(joined)
     cpus = wanted.get("cpu", 1.0)
     if gpus is None:
         gpus = wanted.get("gpu", 1.0) if have.get("GPU", 0.0) else 0.0
@@ -101,9 +105,9 @@ def share_out(
     return Resources(cpus, gpus, concurrency, joined)
 
 
-def room(resources: Resources) -> int:
+def max_concurrency(resources: Resources) -> int:
     """Count the trials that may run at once, on machines that are there or can be rented."""
-    have = capacity(resources.joined)
+    have = cluster_capacity(resources.joined)
     fits = int(have.get("CPU", 0.0) / resources.cpus) if resources.cpus else 10_000
     if resources.gpus:
         fits = min(fits, int(have.get("GPU", 0.0) / resources.gpus + 1e-9))

@@ -11,14 +11,14 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.storage import replication
-from cluster.storage.location import Place
+from cluster.storage.location import Location
 from trainables.errors import UserError
 
 PATIENCE = 120.0
 """Seconds that a machine may take to start a worker."""
 
 
-def check(folder: Path, remote: Place | None) -> None:
+def check_nodes(folder: Path, remote: Location | None) -> None:
     """Have every machine look, where there are several; raises UserError naming the first blind.
 
     With `remote` machines must be able to write and read there, else they must see the driver's
@@ -55,11 +55,11 @@ def check(folder: Path, remote: Place | None) -> None:
             sign.unlink()
 
 
-def look(sign: Path, remote: Place | None) -> str:
+def check_node(sign: Path, remote: Location | None) -> str:
     """Say what keeps this machine from using the storage; nothing where all is well."""
     try:
         if remote is not None:
-            replication.try_out(remote)
+            replication.check_access(remote)
         elif not sign.is_file() or sign.read_text(encoding="utf-8") != sign.name:
             return "it does not see what the driver writes there"
         else:
@@ -78,7 +78,7 @@ def _is_gone(node: dict[str, Any], error: Exception) -> bool:
     return unplaced or node["NodeID"] not in alive
 
 
-def _asked(node: dict[str, Any], sign: Path, remote: Place | None) -> Any:
+def _asked(node: dict[str, Any], sign: Path, remote: Location | None) -> Any:
     there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(look)
+    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(check_node)
     return task.remote(sign, remote)

@@ -17,22 +17,22 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cluster.storage import replication
-from cluster.storage.location import Place
+from cluster.storage.location import Location
 from cluster.tracking.client import first_line, open_client
-from searchspaces.loading import load, names
-from searchspaces.overrides import parse
+from searchspaces.loading import list_names, load_space
+from searchspaces.overrides import parse_overrides
 from trainables import cache, checkpoint
 from trainables.errors import UserError
 
 PREFIX = "runs:/"
 
 
-def full_name(given: str) -> str:
+def resolve_name(given: str) -> str:
     """Give the name that a search remembers its teacher by; a folder's whole path."""
     return given.rstrip("/") if given.startswith(PREFIX) else str(Path(given).resolve())
 
 
-def fetched(name: str, uri: str, folder: Path) -> Path:
+def fetch_teacher(name: str, uri: str, folder: Path) -> Path:
     """Give a folder of the cache in `folder` with the model that a full name means.
 
     `uri` is the tracking server's, asked for runs alone. Raises UserError where there is no such
@@ -71,13 +71,13 @@ def fetched(name: str, uri: str, folder: Path) -> Path:
     return cache.built(folder, "teacher", key, build)
 
 
-def lend(teacher: Path, place: Place) -> None:
+def upload_teacher(teacher: Path, place: Location) -> None:
     """Copy a teacher out of the driver's cache, for machines that have one of their own.
 
     Raises UserError where that is impossible.
     """
     try:
-        replication.push(teacher, place, teacher.name)
+        replication.upload(teacher, place, teacher.name)
     except OSError as error:
         raise UserError(
             f"the teacher cannot be copied to {place}: {first_line(error)}\n"
@@ -95,15 +95,15 @@ def _config(client: MlflowClient, run: Run, name: str) -> dict[str, object]:
     tags = client.get_run(parent).data.tags
     space = tags.get("space", "")
     # A server may name code, but does not have it run.
-    if tags.get("space_file") or space not in names():
+    if tags.get("space_file") or space not in list_names():
         raise UserError(
             f"--teacher {name}: its space {space!r} is none of Tunery's\n"
             "train it with python -m trainables.train --space FILE.py --out FOLDER, and give "
             "--teacher FOLDER"
         )
-    known = vars(load(space).config())
+    known = vars(load_space(space).config())
     params = [f"{key}={value}" for key, value in run.data.params.items() if key in known]
-    return {"space": space, **parse(load(space), params)}
+    return {"space": space, **parse_overrides(load_space(space), params)}
 
 
 def _copied(given: Path, folder: Path) -> Path:

@@ -26,14 +26,14 @@ from ray import tune
 
 from cluster.execution.failures import StorageUnreachableError, describe_error
 from cluster.storage import replication
-from cluster.storage.location import Place
-from cluster.storage.replication import owner_of
-from searchspaces.loading import load
+from cluster.storage.location import Location
+from cluster.storage.replication import trial_owner
+from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from trainables import cache, checkpoint
 from trainables.errors import PreemptedError
-from trainables.predictor import Source
-from trainables.run import Loop, Run, attempt_folder, finite
+from trainables.predictor import DataKind
+from trainables.run import Loop, Run, attempt_folder, is_finite
 
 AWAY = re.compile(
     r"time[d_ ]*out|network|connect|curl|resolve|unavailable|slow_?down|throttl|deadline|internal"
@@ -46,7 +46,7 @@ PAUSES = (1.0, 5.0)
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorkerSettings:
     """What all trials of a search share; `folder` is the search's, `threads` a trial's CPUs.
 
     With `remote`, `folder` is on the worker's own disk, and `remote/NNN/K` has what attempt K at
@@ -59,18 +59,18 @@ class Settings:
     cache: Path
     reports: int
     data: Path | None = None
-    source: Source = "real"
+    source: DataKind = "real"
     weights: Path | None = None
     teacher: Path | None = None
-    taught_from: Place | None = None
+    taught_from: Location | None = None
     threads: int = 1
-    remote: Place | None = None
+    remote: Location | None = None
 
 
 class Trial(tune.Trainable):
     """Runs attempts at trials, one after the other in the same process."""
 
-    def setup(self, config: dict[str, Any], settings: Settings) -> None:
+    def setup(self, config: dict[str, Any], settings: WorkerSettings) -> None:
         """Remember the settings; what can fail waits for the first step."""
         self.settings = settings
         self.space: SearchSpace[Any] | None = None
@@ -120,7 +120,7 @@ class Trial(tune.Trainable):
                 f"the report lacks the metric {self.space.metric!r}; it has {sorted(metrics)}"
             )
         run.record(metrics)
-        if not finite(metrics):
+        if not is_finite(metrics):
             return self._end("diverged", heard)
         if run.done >= run.reports:
             return self._end("complete", heard)
@@ -141,12 +141,12 @@ class Trial(tune.Trainable):
         settings, config = self.settings, self.config
         if self.space is None:
             if whole := settings.remote:  # a machine that joined later may have no right to it
-                replication.patiently(lambda: _try_out(Place(whole.uri)))
-            self.space = load(settings.space)
+                replication.retry_until_reachable(lambda: _try_out(Location(whole.uri)))
+            self.space = load_space(settings.space)
             torch.set_num_threads(settings.threads)
         folder = attempt_folder(settings.folder, config["trial"], config["attempt"])
         if remote := settings.remote:
-            replication.patiently(lambda: _fetch_earlier(folder, remote, config))
+            replication.retry_until_reachable(lambda: _fetch_earlier(folder, remote, config))
         elif not settings.folder.is_dir():  # a machine that joined later
             raise StorageUnreachableError(
                 f"{platform.node()} does not see the storage {settings.folder}"
@@ -154,8 +154,8 @@ class Trial(tune.Trainable):
         else:
             _go_on_from_earlier(folder, config["attempt"])
         device = torch.device("cuda" if _gpus() else "cpu")
-        run = run_of(settings, self.space, device)
-        self.run = replace(run, folder=folder, leaving=lambda: self.told_to_end)
+        run = build_run(settings, self.space, device)
+        self.run = replace(run, folder=folder, preempted=lambda: self.told_to_end)
         self.loop = self.space.train(self.space.config(**config["values"]), self.run)
         return self.loop, self.run
 
@@ -180,11 +180,11 @@ class Trial(tune.Trainable):
         folder, remote = self.run.folder, self.settings.remote
         if folder and remote:
             place = _place(remote, self.config["trial"], self.config["attempt"])
-            owner = owner_of(self.config["values"])
-            replication.patiently(lambda: replication.push(folder, place, owner))
+            owner = trial_owner(self.config["values"])
+            replication.retry_until_reachable(lambda: replication.upload(folder, place, owner))
 
 
-def run_of(settings: Settings, space: SearchSpace[Any], device: torch.device) -> Run:
+def build_run(settings: WorkerSettings, space: SearchSpace[Any], device: torch.device) -> Run:
     """Give what a task sees of the outside world on this machine, without a folder of its own."""
     return Run(
         reports=settings.reports,
@@ -195,11 +195,11 @@ def run_of(settings: Settings, space: SearchSpace[Any], device: torch.device) ->
         cache=settings.cache,
         source=settings.source,
         weights=settings.weights,
-        teacher=taught_by(settings),
+        teacher=find_teacher(settings),
     )
 
 
-def taught_by(settings: Settings) -> Path | None:
+def find_teacher(settings: WorkerSettings) -> Path | None:
     """Give the teacher's folder on this machine, brought into its cache where it is missing.
 
     Raises OSError.
@@ -209,7 +209,9 @@ def taught_by(settings: Settings) -> Path | None:
         return given
 
     def build(draft: Path) -> None:
-        if not replication.patiently(lambda: replication.pull(lesson, draft, given.name)):
+        if not replication.retry_until_reachable(
+            lambda: replication.download(lesson, draft, given.name)
+        ):
             raise FileNotFoundError(f"the teacher {given.name} is not in {lesson}")
 
     return cache.built(settings.cache, "teacher", {"copy": given.name}, build)
@@ -220,10 +222,10 @@ def _gpus() -> list[int]:
     return ray.get_gpu_ids() if ray.is_initialized() else []
 
 
-def _try_out(storage: Place) -> None:
+def _try_out(storage: Location) -> None:
     for pause in (*PAUSES, None):
         try:
-            replication.try_out(storage)
+            replication.check_access(storage)
             break
         except OSError as error:
             why = str(error).partition("\n")[0]
@@ -248,16 +250,18 @@ def _go_on_from_earlier(folder: Path, attempt: int) -> None:
             return
 
 
-def _fetch_earlier(folder: Path, remote: Place, config: Mapping[str, Any]) -> None:
+def _fetch_earlier(folder: Path, remote: Location, config: Mapping[str, Any]) -> None:
     """Do the same where earlier attempts ran on other machines."""
     trial, attempt = config["trial"], config["attempt"]
     for old in folder.parent.glob("attempt-*"):
         shutil.rmtree(old)
     replication.delete(_place(remote, trial, attempt))
     for earlier in range(attempt - 1, 0, -1):
-        if replication.pull(_place(remote, trial, earlier), folder, owner_of(config["values"])):
+        if replication.download(
+            _place(remote, trial, earlier), folder, trial_owner(config["values"])
+        ):
             return
 
 
-def _place(remote: Place, trial: int, attempt: int) -> Place:
+def _place(remote: Location, trial: int, attempt: int) -> Location:
     return remote / f"{trial:03d}" / str(attempt)

@@ -16,7 +16,7 @@ from cluster.ledger.ledger import Ledger, write_settings
 from cluster.ledger.trial_log import UNCOUNTED, Failure, Outcome
 from cluster.sampling.study import Study
 from trainables.errors import UserError
-from trainables.run import finite
+from trainables.run import is_finite
 
 RETRIES = 2
 LOSSES = 20
@@ -33,7 +33,7 @@ class Attempt:
     alone: bool = False
 
 
-class Attempts:
+class TrialQueue:
     """Hands out attempts until the number of trials asked for has an outcome."""
 
     def __init__(
@@ -55,13 +55,15 @@ class Attempts:
         self.broken: UserError | None = None
         """Why nothing more can be written down; what is live is left for a resume."""
         self._again: deque[int] = deque()
-        for trial, story in sorted(ledger.stories.items()):
-            if story.outcome is None and story.done >= int(ledger.settings["reports"]):
+        for trial, trial_log in sorted(ledger.trial_logs.items()):
+            if trial_log.outcome is None and trial_log.done >= int(ledger.settings["reports"]):
                 # The driver ended between the last two lines: all that is left is its outcome.
                 self._close(
-                    trial, "complete" if finite(story.reports[-1].metrics) else "diverged", ""
+                    trial,
+                    "complete" if is_finite(trial_log.reports[-1].metrics) else "diverged",
+                    "",
                 )
-            elif story.outcome is None:
+            elif trial_log.outcome is None:
                 self._again.append(trial)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -86,7 +88,7 @@ class Attempts:
     def finished(self) -> bool:
         """Tell whether nothing is left to hand out; attempts may still be live."""
         spent = self.late or self.stopped is not None or self.broken is not None
-        return spent or (not self._again and len(self.ledger.stories) >= self.trials)
+        return spent or (not self._again and len(self.ledger.trial_logs) >= self.trials)
 
     def next(self) -> Attempt | None:
         """Give the next attempt: an interrupted or failed trial's, else a new trial's.
@@ -94,26 +96,30 @@ class Attempts:
         None where a finite space has no more: then its trials are all there are.
         """
         if self._again:
-            story = self.ledger.stories[self._again.popleft()]
+            trial_log = self.ledger.trial_logs[self._again.popleft()]
         else:
             suggestion = self.study.ask()
             if suggestion is None:
-                self.trials = self.ledger.settings["trials"] = len(self.ledger.stories)
+                self.trials = self.ledger.settings["trials"] = len(self.ledger.trial_logs)
                 write_settings(self.ledger.folder, self.ledger.settings)
                 return None
-            story = self.ledger.begin(
+            trial_log = self.ledger.add_trial(
                 suggestion.trial, suggestion.values, suggestion.config, suggestion.tags
             )
-        alone = bool(story.failures) and story.failures[-1].failure_class == "out_of_memory"
-        number = self.ledger.attempt(story.trial)
-        attempt = Attempt(story.trial, number, story.values, alone)
-        self.live[story.trial] = attempt
-        self.changed(story.trial)
+        alone = (
+            bool(trial_log.failures) and trial_log.failures[-1].failure_class == "out_of_memory"
+        )
+        number = self.ledger.add_attempt(trial_log.trial)
+        attempt = Attempt(trial_log.trial, number, trial_log.values, alone)
+        self.live[trial_log.trial] = attempt
+        self.changed(trial_log.trial)
         return attempt
 
     def heard(self, trial: int, result: Mapping[str, Any]) -> bool:
         """Write down a result; gives whether the trial must end now, its time being up."""
-        if self.ledger.hear(trial, result["history"], result["facts"], result.get("place", "")):
+        if self.ledger.record_reports(
+            trial, result["history"], result["facts"], result.get("place", "")
+        ):
             self.changed(trial)
         return self.late
 
@@ -132,7 +138,7 @@ class Attempts:
         """Write down a failed attempt, and queue the next unless there were enough."""
         self.live.pop(trial, None)
         self.ledger.record_failure(trial, failure)
-        failures = self.ledger.stories[trial].failures
+        failures = self.ledger.trial_logs[trial].failures
         losses = sum(entry.failure_class in UNCOUNTED for entry in failures)
         if len(failures) - losses > RETRIES or losses > LOSSES:
             self._close(trial, "failed", failure.failure_class.replace("_", " "))
@@ -141,11 +147,11 @@ class Attempts:
             self.changed(trial)
 
     def _heard_of(self, trial: int) -> bool:
-        spans = self.ledger.stories[trial].spans
+        spans = self.ledger.trial_logs[trial].spans
         return bool(spans and spans[-1][2])
 
     def _close(self, trial: int, outcome: Outcome, reason: str) -> None:
-        self.ledger.end(trial, outcome, reason)
-        self.study.tell(self.ledger.stories[trial])
-        self.ledger.settle(trial)
+        self.ledger.record_outcome(trial, outcome, reason)
+        self.study.tell(self.ledger.trial_logs[trial])
+        self.ledger.prune(trial)
         self.changed(trial)

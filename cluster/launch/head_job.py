@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.execution.resources import PLAN
+from cluster.execution.resources import BOOTSTRAP_CONFIG
 
 DASHBOARD = "http://127.0.0.1:8265"
 PATIENCE = 300.0
@@ -38,13 +38,13 @@ def submit(words: Sequence[str], client: Any) -> str:
     return number
 
 
-async def show(number: str, client: Any) -> None:
+async def stream_logs(number: str, client: Any) -> None:
     """Print what a job says, until it has ended."""
     async for lines in client.tail_job_logs(number):
         print(lines, end="", flush=True)
 
 
-def code(number: str, client: Any) -> int:
+def wait_for_exit_code(number: str, client: Any) -> int:
     """Wait for a job's end; gives the exit code of its command."""
     while not (info := client.get_job_info(number)).status.is_terminal():
         time.sleep(0.5)
@@ -54,20 +54,23 @@ def code(number: str, client: Any) -> int:
     return int(info.driver_exit_code)
 
 
-def expected(config: dict[str, Any]) -> int:
+def expected_nodes(config: dict[str, Any]) -> int:
     """Count the machines that a cluster always has."""
     types = config.get("available_node_types", {})
     return 1 + sum(int(kind.get("min_workers", 0)) for kind in types.values())
 
 
-def gather() -> None:
+def wait_for_nodes() -> None:
     """Wait for the machines that are always there: a search shares out what it finds."""
     from ray.util.state import list_nodes
 
-    file = PLAN.expanduser()
+    file = BOOTSTRAP_CONFIG.expanduser()
     if not file.exists():
         return
-    want, deadline = expected(json.loads(file.read_text(encoding="utf-8"))), time.time() + PATIENCE
+    want, deadline = (
+        expected_nodes(json.loads(file.read_text(encoding="utf-8"))),
+        time.time() + PATIENCE,
+    )
     alive: dict[str, Any] = {"filters": [("state", "=", "ALIVE")], "limit": want}
     while len(list_nodes(address=DASHBOARD, **alive)) < want:
         if time.time() > deadline:
@@ -94,10 +97,10 @@ def main(words: list[str]) -> int:
     """Run or attach to the search of these words; gives its exit code, and says it."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     client = connect()
-    gather()
+    wait_for_nodes()
     number = submit(words, client)
-    asyncio.run(show(number, client))
-    ended = code(number, client)
+    asyncio.run(stream_logs(number, client))
+    ended = wait_for_exit_code(number, client)
     print(f"the search has ended with exit code {ended}", flush=True)
     return ended
 

@@ -29,14 +29,14 @@ BEGUN = (
 LOST, INTERRUPTED = 1, 130
 
 
-def conduct(file: Path, words: Sequence[str], answer: Callable[[str], str] | None) -> int:
+def run_on_cluster(file: Path, words: Sequence[str], answer: Callable[[str], str] | None) -> int:
     """Start the cluster, run the search of these words there, offer to take the cluster down.
 
     `answer` asks the user; None where nobody is there to be asked, and the cluster is left up.
     Gives the search's exit code; raises UserError for what can be seen from here.
     """
-    config = read(file)
-    there = translated(words, config, file)
+    config = read_cluster_file(file)
+    there = translate_arguments(words, config, file)
     ray(["get-auth-token", "--generate"], quiet=True)
     # Without `--no-restart` the searches that run there would be killed.
     if ray(["up", "--yes", "--no-restart", "--log-style", "pretty", str(file)]):
@@ -53,7 +53,7 @@ def conduct(file: Path, words: Sequence[str], answer: Callable[[str], str] | Non
     return code
 
 
-def read(file: Path) -> dict[str, Any]:
+def read_cluster_file(file: Path) -> dict[str, Any]:
     """Read a cluster file; raises UserError for one that Ray could not start."""
     import yaml
 
@@ -76,12 +76,12 @@ def read(file: Path) -> dict[str, Any]:
     return config
 
 
-def translated(words: Sequence[str], config: dict[str, Any], file: Path) -> list[str]:
+def translate_arguments(words: Sequence[str], config: dict[str, Any], file: Path) -> list[str]:
     """Give the search's words as the head must hear them: without --cluster, files by their place.
 
     Raises UserError for a space file that no mount takes along, and for a login in the words.
     """
-    check(words, f"put it into ~/.mlflow/credentials, and mount ~/.mlflow in {file}")
+    check_no_login(words, f"put it into ~/.mlflow/credentials, and mount ~/.mlflow in {file}")
     kept = list(words)
     for at in reversed(range(len(kept))):
         if kept[at] == "--cluster":
@@ -92,11 +92,11 @@ def translated(words: Sequence[str], config: dict[str, Any], file: Path) -> list
         named = at and kept[at - 1] == "--space"
         space = word if named else word.removeprefix("--space=")
         if space.endswith(".py") and (named or space != word):
-            kept[at] = word.replace(space, place(Path(space), config, file))
+            kept[at] = word.replace(space, find_on_cluster(Path(space), config, file))
     return [*kept, "--address", "auto"]
 
 
-def check(words: Sequence[str], way_out: str) -> None:
+def check_no_login(words: Sequence[str], way_out: str) -> None:
     """Refuse words with a login in them: Ray shows a job's words to all who see the cluster."""
     if secret := next(filter(has_login, words), None):
         raise UserError(
@@ -105,7 +105,7 @@ def check(words: Sequence[str], way_out: str) -> None:
         )
 
 
-def place(space: Path, config: dict[str, Any], file: Path) -> str:
+def find_on_cluster(space: Path, config: dict[str, Any], file: Path) -> str:
     """Say where a space file lies on the machines, below the checkout there."""
     for there, here in (config.get("file_mounts") or {}).items():
         folder = Path(here).expanduser().resolve()

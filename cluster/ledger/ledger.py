@@ -1,6 +1,6 @@
 """The ledger: a search's folder, the one source of truth for what became of every trial.
 
-`search.json` holds the settings; `trials/NNN/reports.jsonl` the whole story of a trial, a line
+`search.json` holds the settings; `trials/NNN/reports.jsonl` the whole trial_log of a trial, a line
 per event, appended by the driver before anything else hears of it. Knows no Ray, Optuna, MLflow.
 """
 
@@ -18,12 +18,12 @@ from typing import Any
 
 import filelock
 
-from cluster.ledger import trial_log as stories
-from cluster.ledger.trial_log import Failure, Outcome, Story
+from cluster.ledger import trial_log as trial_logs
+from cluster.ledger.trial_log import Failure, Outcome, TrialLog
 from trainables.errors import UserError
 from trainables.run import Mode, attempt_folder
 
-KEPT = 10
+KEPT_WEIGHTS = 10
 """So many best trials of a search keep their weights."""
 
 
@@ -36,15 +36,15 @@ class Ledger:
         self.lock = lock
         self.metric: str = self.settings["metric"]
         self.mode: Mode = self.settings["mode"]
-        self.stories: dict[int, Story] = {}
-        self.kept: list[Story] = []
+        self.trial_logs: dict[int, TrialLog] = {}
+        self.top_trials: list[TrialLog] = []
         self.fetch: Callable[[int], None] = lambda trial: None
         """Brings here what an ended trial leaves behind, where workers write elsewhere."""
         for path in sorted(folder.glob("trials/*/reports.jsonl")):
-            if (story := stories.read(path)) is not None:
-                self.stories[story.trial] = story
-        for trial in self.stories:
-            self.settle(trial)
+            if (trial_log := trial_logs.read_trial_log(path)) is not None:
+                self.trial_logs[trial_log.trial] = trial_log
+        for trial in self.trial_logs:
+            self.prune(trial)
 
     @property
     def id(self) -> str:
@@ -59,28 +59,28 @@ class Ledger:
     @property
     def finished(self) -> bool:
         """Tell whether every trial asked for has its outcome."""
-        ended = [story.outcome is not None for story in self.stories.values()]
+        ended = [trial_log.outcome is not None for trial_log in self.trial_logs.values()]
         return all(ended) and len(ended) >= int(self.settings["trials"])
 
-    def begin(
+    def add_trial(
         self,
         trial: int,
         values: Mapping[str, Any],
         config: Mapping[str, Any],
         tags: Mapping[str, str] | None = None,
-    ) -> Story:
+    ) -> TrialLog:
         """Write down a new trial; raises ValueError for one that is there."""
-        if trial in self.stories:
+        if trial in self.trial_logs:
             raise ValueError(f"trial {trial} of {self.folder} has begun already")
         self._file(trial).parent.mkdir(parents=True, exist_ok=True)
         told = {"trial": trial, "values": dict(values), "config": dict(config)}
         return self._say(trial, {**told, **({"tags": dict(tags)} if tags else {})})
 
-    def attempt(self, trial: int) -> int:
+    def add_attempt(self, trial: int) -> int:
         """Write down that another attempt starts, and give its number, from 1."""
-        return self._say(trial, {"attempt": self.stories[trial].attempts + 1}).attempts
+        return self._say(trial, {"attempt": self.trial_logs[trial].attempts + 1}).attempts
 
-    def hear(
+    def record_reports(
         self,
         trial: int,
         history: list[dict[str, Any]],
@@ -91,88 +91,95 @@ class Ledger:
 
         `place` is where the attempt runs. Gives whether there was a new report.
         """
-        story = self.stories[trial]
-        if story.outcome is not None:
+        trial_log = self.trial_logs[trial]
+        if trial_log.outcome is not None:
             return False
-        if facts and not story.facts:
+        if facts and not trial_log.facts:
             self._say(trial, {"facts": dict(facts)})
-        if place and story.spans and story.spans[-1][2] != place:
+        if place and trial_log.spans and trial_log.spans[-1][2] != place:
             self._say(trial, {"place": place})
-        fresh = [entry for entry in history if entry["report"] > story.done]
+        fresh = [entry for entry in history if entry["report"] > trial_log.done]
         for entry in fresh:
             self._say(trial, entry)
         return bool(fresh)
 
     def record_failure(self, trial: int, failure: Failure) -> None:
         """Write down why an attempt failed."""
-        attempts = self.stories[trial].attempts
+        attempts = self.trial_logs[trial].attempts
         self._say(trial, {"failure": asdict(failure), "attempt": attempts})
 
-    def end(self, trial: int, outcome: Outcome, reason: str = "") -> None:
+    def record_outcome(self, trial: int, outcome: Outcome, reason: str = "") -> None:
         """Write down what became of a trial; said once, it stays."""
-        if self.stories[trial].outcome is None:
+        if self.trial_logs[trial].outcome is None:
             self._say(trial, {"outcome": outcome, "reason": reason})
 
-    def newest_attempt(self, trial: int) -> Path:
+    def latest_attempt(self, trial: int) -> Path:
         """Give the folder of a trial's last attempt."""
-        return attempt_folder(self.folder, trial, self.stories[trial].attempts)
+        return attempt_folder(self.folder, trial, self.trial_logs[trial].attempts)
 
-    def settle(self, trial: int) -> None:
+    def prune(self, trial: int) -> None:
         """Drop an ended trial's files that nobody needs: all but the best few lose their weights.
 
-        Predictions stay, for ensembles; a diverged or failed trial keeps its story alone.
+        Predictions stay, for ensembles; a diverged or failed trial keeps its trial_log alone.
         """
-        story = self.stories[trial]
-        if story.outcome in ("diverged", "failed"):
+        trial_log = self.trial_logs[trial]
+        if trial_log.outcome in ("diverged", "failed"):
             for attempt in (self.folder / "trials" / f"{trial:03d}").glob("attempt-*"):
                 shutil.rmtree(attempt, ignore_errors=True)
-        elif story.outcome:
-            _tidy(self.newest_attempt(trial), weights=True)
-            kept = self._with(story)
-            self.kept = kept[:KEPT]
-            for dropped in {story.trial, *(s.trial for s in kept)} - {s.trial for s in self.kept}:
-                _tidy(self.newest_attempt(dropped), weights=False)
+        elif trial_log.outcome:
+            _tidy(self.latest_attempt(trial), weights=True)
+            kept = self._with(trial_log)
+            self.top_trials = kept[:KEPT_WEIGHTS]
+            for dropped in {trial_log.trial, *(s.trial for s in kept)} - {
+                s.trial for s in self.top_trials
+            }:
+                _tidy(self.latest_attempt(dropped), weights=False)
 
-    def keeps(self, story: Story) -> bool:
+    def keeps_weights(self, trial_log: TrialLog) -> bool:
         """Tell whether an ended trial is one of the best few, whose weights stay."""
-        return story.trial in {s.trial for s in self._with(story)[:KEPT]}
+        return trial_log.trial in {s.trial for s in self._with(trial_log)[:KEPT_WEIGHTS]}
 
-    def rank(self, stories: Iterable[Story]) -> list[Story]:
+    def rank_trials(self, trial_logs: Iterable[TrialLog]) -> list[TrialLog]:
         """Give the trials that have a score, best first: the complete, then the stopped.
 
         So do reports: no stopped trial is the winner while there is a complete one.
         """
         sign = -1 if self.mode == "max" else 1
         scored = [
-            ((story.outcome == "stopped", sign * found[0], story.trial), story)
-            for story in stories
-            if story.outcome in ("complete", "stopped") and (found := self.best(story))
+            ((trial_log.outcome == "stopped", sign * found[0], trial_log.trial), trial_log)
+            for trial_log in trial_logs
+            if trial_log.outcome in ("complete", "stopped")
+            and (found := self.best_report(trial_log))
         ]
-        return [story for _, story in sorted(scored, key=lambda entry: entry[0])]
+        return [trial_log for _, trial_log in sorted(scored, key=lambda entry: entry[0])]
 
-    def best(self, story: Story) -> tuple[float, int] | None:
+    def best_report(self, trial_log: TrialLog) -> tuple[float, int] | None:
         """Give a trial's best score and its report; None before a finite one."""
-        return story.best(self.metric, self.mode)
+        return trial_log.best_report(self.metric, self.mode)
 
     def close(self) -> None:
         """Let another driver have the search."""
         self.lock.release()
 
-    def _with(self, story: Story) -> list[Story]:
-        return self.rank([*(s for s in self.kept if s.trial != story.trial), story])
+    def _with(self, trial_log: TrialLog) -> list[TrialLog]:
+        return self.rank_trials(
+            [*(s for s in self.top_trials if s.trial != trial_log.trial), trial_log]
+        )
 
     def _file(self, trial: int) -> Path:
         return self.folder / "trials" / f"{trial:03d}" / "reports.jsonl"
 
-    def _say(self, trial: int, event: Mapping[str, Any]) -> Story:
+    def _say(self, trial: int, event: Mapping[str, Any]) -> TrialLog:
         # Written first: what the driver knows of a trial is never more than its file.
         event = {**event, "time": time.time()}
-        stories.append(self._file(trial), event)
-        story = self.stories[trial] = stories.fold(self.stories.get(trial), event)
-        return story
+        trial_logs.append_event(self._file(trial), event)
+        trial_log = self.trial_logs[trial] = trial_logs.apply_event(
+            self.trial_logs.get(trial), event
+        )
+        return trial_log
 
 
-def create(storage: Path, name: str, settings: Mapping[str, Any]) -> Ledger:
+def create_ledger(storage: Path, name: str, settings: Mapping[str, Any]) -> Ledger:
     """Begin a new search in the next free folder `name`, `name-2`, ...; takes its lock.
 
     It is a search for others as soon as its settings are written.
@@ -183,26 +190,26 @@ def create(storage: Path, name: str, settings: Mapping[str, Any]) -> Ledger:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise UserError(f"another process has just begun the search in {folder}") from None
-    lock = take(folder)
+    lock = acquire_lock(folder)
     own = {"id": f"{folder.name}-{uuid.uuid4().hex[:8]}", "begun": time.time()}
     return Ledger(folder, {**settings, **own}, lock)
 
 
-def attach(folder: Path, settings: Mapping[str, Any]) -> Ledger:
+def attach_ledger(folder: Path, settings: Mapping[str, Any]) -> Ledger:
     """Open a ledger inside a search's folder, with its id and these settings from now on."""
     folder.mkdir(exist_ok=True)
-    lock = take(folder)
+    lock = acquire_lock(folder)
     write_settings(folder, settings)
     return Ledger(folder, settings, lock)
 
 
-def reopen(folder: Path) -> Ledger:
+def reopen_ledger(folder: Path) -> Ledger:
     """Open an existing search; raises UserError where another driver has it."""
-    lock = take(folder)
+    lock = acquire_lock(folder)
     return Ledger(folder, read_settings(folder), lock)
 
 
-def newest(storage: Path, name: str) -> Path | None:
+def find_newest(storage: Path, name: str) -> Path | None:
     """Find the newest search of a space in the storage folder."""
     # A space called digits-2 has folders that look like the second search of digits.
     found = [
@@ -231,7 +238,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
         ) from error
 
 
-def number_of(name: str, folder: str) -> int | None:
+def parse_number(name: str, folder: str) -> int | None:
     """Read the number of a search, from 1, from its folder's name; None where it is no search."""
     match = re.fullmatch(re.escape(name) + r"(?:-(\d+))?", folder)
     return int(match[1] or 1) if match else None
@@ -239,12 +246,12 @@ def number_of(name: str, folder: str) -> int | None:
 
 def _searches(storage: Path, name: str) -> Iterator[tuple[int, Path]]:
     for path in storage.glob(f"{name}*"):
-        number = number_of(name, path.name)
+        number = parse_number(name, path.name)
         if number is not None and path.is_dir():
             yield number, path
 
 
-def take(folder: Path) -> filelock.FileLock:
+def acquire_lock(folder: Path) -> filelock.FileLock:
     """Lock a search's folder; raises UserError where another driver has it."""
     lock = filelock.FileLock(folder / ".lock")
     try:

@@ -1,6 +1,6 @@
-"""A trial's story: a file of events, a line each, and what they add up to.
+"""A trial's trial log: a file of events, a line each, and what they add up to.
 
-The same function folds an event into a story when it happens and when the file is read again.
+The same function folds an event into a trial_log when it happens and when the file is read again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainables.errors import UserError
-from trainables.run import Mode, better
+from trainables.run import Mode, is_better
 
 Outcome = Literal["complete", "stopped", "diverged", "failed"]
 FailureClass = Literal[
@@ -46,7 +46,7 @@ class Report:
 
 
 @dataclass
-class Story:
+class TrialLog:
     """Everything that is known of one trial.
 
     `tags` are words that go with the run; `spans` tells of every attempt when it began, when it
@@ -77,69 +77,69 @@ class Story:
         """Give the device seconds that the heard reports took."""
         return self.reports[-1].seconds if self.reports else 0.0
 
-    def best(self, metric: str, mode: Mode) -> tuple[float, int] | None:
+    def best_report(self, metric: str, mode: Mode) -> tuple[float, int] | None:
         """Give the best score and its report; None before a finite one."""
         found: tuple[float, int] | None = None
         for report in self.reports:
             score = report.metrics.get(metric)
             if score is None or score != score or abs(score) == float("inf"):
                 continue
-            if better(score, found[0] if found else None, mode):
+            if is_better(score, found[0] if found else None, mode):
                 found = (score, report.report)
         return found
 
 
-def fold(story: Story | None, event: Event) -> Story:
-    """Fold an event into a story; raises ValueError, TypeError or KeyError for anything else."""
+def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
+    """Apply an event to a trial log; raises ValueError, TypeError or KeyError for any other."""
     if "trial" in event:
-        if story is not None:
-            raise ValueError(f"trial {story.trial} begins a second time")
-        return Story(
+        if trial_log is not None:
+            raise ValueError(f"trial {trial_log.trial} begins a second time")
+        return TrialLog(
             event["trial"],
             dict(event["values"]),
             dict(event["config"]),
             event["time"],
             dict(event.get("tags", {})),
         )
-    if story is None:
+    if trial_log is None:
         raise ValueError("the file does not begin with its trial")
-    if story.spans and "attempt" not in event:
-        began, heard, place = story.spans[-1]
-        story.spans[-1] = (began, event.get("time", heard), event.get("place", place))
+    if trial_log.spans and "attempt" not in event:
+        began, heard, place = trial_log.spans[-1]
+        trial_log.spans[-1] = (began, event.get("time", heard), event.get("place", place))
     if "failure" in event:
-        story.failures.append(Failure(**event["failure"]))
+        trial_log.failures.append(Failure(**event["failure"]))
     elif "attempt" in event:
-        story.attempts = event["attempt"]
-        story.spans.append((event["time"], event["time"], ""))
+        trial_log.attempts = event["attempt"]
+        trial_log.spans.append((event["time"], event["time"], ""))
     elif "report" in event:
-        story.reports.append(
+        trial_log.reports.append(
             Report(event["report"], event["time"], event["seconds"], event["metrics"])
         )
     elif "facts" in event:
-        story.facts = dict(event["facts"])
+        trial_log.facts = dict(event["facts"])
     elif "place" not in event:
         # Other threads look: who sees the outcome finds everything else in its place.
-        story.reason, story.ended = event["reason"], event["time"]
-        story.outcome = event["outcome"]
-    return story
+        trial_log.reason, trial_log.ended = event["reason"], event["time"]
+        trial_log.outcome = event["outcome"]
+    return trial_log
 
 
-def read(path: Path) -> Story | None:
-    """Read a story; None for an empty file. Raises UserError for a damaged one."""
-    cut_last_line(path)
-    story: Story | None = None
+def read_trial_log(path: Path) -> TrialLog | None:
+    """Read a trial_log; None for an empty file. Raises UserError for a damaged one."""
+    truncate_partial_line(path)
+    trial_log: TrialLog | None = None
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            story = fold(story, json.loads(line))
+            trial_log = apply_event(trial_log, json.loads(line))
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(
                 f"{path}, line {number} is damaged: {line[:80]!r} ({error!r})\n"
                 "put the file back as it was, or start the search anew with --fresh"
             ) from error
-    return story
+    return trial_log
 
 
-def append(path: Path, event: Event) -> None:
+def append_event(path: Path, event: Event) -> None:
     """Append an event, whole or not at all; raises OSError."""
     line = (json.dumps(event) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -152,7 +152,7 @@ def append(path: Path, event: Event) -> None:
         os.close(descriptor)
 
 
-def cut_last_line(path: Path) -> None:
+def truncate_partial_line(path: Path) -> None:
     """Cut a last line without its end off a file: its writer was killed."""
     if not path.exists():
         return

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cluster.sampling.parameters import field_of, grid, parameters
+from cluster.sampling.parameters import config_field, iterate_grid, to_parameters
 from searchspaces.space import SearchSpace
 
 
 @dataclass(frozen=True)
-class Point:
+class InitialTrial:
     """A configuration to enqueue: parameters that the study is told, fixed values, and tags."""
 
     parameters: Mapping[str, Any]
@@ -25,7 +25,9 @@ class Point:
         return json.dumps([dict(self.parameters), dict(self.fixed)], sort_keys=True)
 
 
-def plan(space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: int) -> list[Point]:
+def plan_initial_trials(
+    space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: int
+) -> list[InitialTrial]:
     """List what runs before any sampling: the default, known configurations, a grid or arms.
 
     Arms take turns, so that every arm has run once before one runs twice; what an arm leaves
@@ -40,21 +42,26 @@ def plan(space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: in
         arms = [{name: whole[n][name] for name in space.arms[n]} for n in different]
         turns = [(arm, seed) for seed in repeats for arm in arms]
         hidden = [{"seed": seed} if "seed" in default else {} for _, seed in turns]
-        first = point(space, {**default, **arms[0], **hidden[0]}, {})
+        first = make_initial_trial(space, {**default, **arms[0], **hidden[0]}, {})
         rest = zip(turns[1:], hidden[1:], strict=True)
-        return [first, *(point(space, arm, seed) for (arm, _), seed in rest)]
-    known = [point(space, {**default, **start}, {}) for start in ({}, *space.start)]
+        return [first, *(make_initial_trial(space, arm, seed) for (arm, _), seed in rest)]
+    known = [
+        make_initial_trial(space, {**default, **start}, {})
+        for start in ({}, *space.initial_configs)
+    ]
     if kind == "grid":
         first = known[0]
-        asked = {n: v for n, v in first.parameters.items() if field_of(n) not in fixed}
-        others = (values for values in grid(space, fixed) if values != asked)
-        return [first, *(Point(values, {}) for values in others)]
+        asked = {n: v for n, v in first.parameters.items() if config_field(n) not in fixed}
+        others = (values for values in iterate_grid(space, fixed) if values != asked)
+        return [first, *(InitialTrial(values, {}) for values in others)]
     return known
 
 
-def point(space: SearchSpace[Any], values: Mapping[str, Any], hidden: Mapping[str, Any]) -> Point:
+def make_initial_trial(
+    space: SearchSpace[Any], values: Mapping[str, Any], hidden: Mapping[str, Any]
+) -> InitialTrial:
     """Make a point from Config values; `hidden` ones, like seeds, no sampler sees."""
-    named = parameters(space, values)
-    fields = {field_of(name) for name in named}
+    named = to_parameters(space, values)
+    fields = {config_field(name) for name in named}
     outside = {name: value for name, value in values.items() if name not in fields}
-    return Point(named, {**outside, **hidden})
+    return InitialTrial(named, {**outside, **hidden})

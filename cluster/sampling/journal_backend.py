@@ -29,7 +29,7 @@ class Journal(BaseJournalBackend):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fresh: deque[Log] = deque()
-        trial_log.cut_last_line(path)
+        trial_log.truncate_partial_line(path)
 
     def read_logs(self, log_number_from: int) -> Iterator[Log]:
         """Give the logs from this number on: from memory those just written, else the file's."""
@@ -44,7 +44,7 @@ class Journal(BaseJournalBackend):
     def append_logs(self, logs: list[Log]) -> None:
         """Write logs down, each whole or not at all."""
         for log in logs:
-            trial_log.append(self.path, log)
+            trial_log.append_event(self.path, log)
             self._fresh.append(json.loads(json.dumps(log)))  # as the file would give it
 
     def sync(self) -> None:

@@ -25,12 +25,12 @@ from trainables.errors import UserError
 Answer = Callable[[str, BaseDistribution], Any]
 
 
-def field_of(parameter: str) -> str:
+def config_field(parameter: str) -> str:
     """Give the Config field that a parameter sets: `learning_rate.lora` sets `learning_rate`."""
     return parameter.partition(".")[0]
 
 
-class Asked:
+class RecordingTrial:
     """Stands in for Optuna's trial in `suggest`, and passes every question to a function."""
 
     def __init__(self, answer: Answer) -> None:
@@ -56,17 +56,17 @@ class Asked:
         return self.answer(name, CategoricalDistribution(choices))
 
 
-def suggested(space: SearchSpace[Any], answer: Answer) -> dict[str, Any]:
+def run_suggest(space: SearchSpace[Any], answer: Answer) -> dict[str, Any]:
     """Run `suggest` with a function that answers for each parameter."""
-    return dict(space.suggest(cast(optuna.Trial, Asked(answer))))
+    return dict(space.suggest(cast(optuna.Trial, RecordingTrial(answer))))
 
 
-def with_fixed(trial: optuna.Trial, fixed: Mapping[str, Any]) -> Answer:
+def answer_with_fixed(trial: optuna.Trial, fixed: Mapping[str, Any]) -> Answer:
     """Answer from the fixed values, and let the sampler answer for what is not fixed."""
 
     def answer(name: str, distribution: BaseDistribution) -> Any:
-        if field_of(name) in fixed:
-            return fixed[field_of(name)]
+        if config_field(name) in fixed:
+            return fixed[config_field(name)]
         match distribution:
             case FloatDistribution(low=low, high=high, log=log, step=step):
                 return trial.suggest_float(name, low, high, log=log, step=step)
@@ -79,7 +79,7 @@ def with_fixed(trial: optuna.Trial, fixed: Mapping[str, Any]) -> Answer:
     return answer
 
 
-def parameters(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def to_parameters(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Translate Config values into the parameters that `suggest` asks for, where it does.
 
     What `values` lacks is answered by the default Config and not told.
@@ -88,17 +88,17 @@ def parameters(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, 
     named: dict[str, Any] = {}
 
     def answer(name: str, distribution: BaseDistribution) -> Any:
-        field = field_of(name)
+        field = config_field(name)
         if field in values:
             named[name] = values[field]
             return values[field]
         return default[field]
 
-    suggested(space, answer)
+    run_suggest(space, answer)
     return named
 
 
-def distributions(
+def find_distributions(
     space: SearchSpace[Any], fixed: Mapping[str, Any]
 ) -> dict[str, BaseDistribution]:
     """Give every parameter that some branch of `suggest` asks for, with its range.
@@ -111,8 +111,8 @@ def distributions(
         before = set(found)
 
         def answer(name: str, distribution: BaseDistribution) -> Any:
-            if field_of(name) in fixed:
-                return fixed[field_of(name)]
+            if config_field(name) in fixed:
+                return fixed[config_field(name)]
             found.setdefault(name, distribution)
             match distribution:
                 case CategoricalDistribution(choices=choices):
@@ -122,7 +122,7 @@ def distributions(
                 case FloatDistribution(low=low):
                     return low
 
-        suggested(space, answer)
+        run_suggest(space, answer)
         for name in sorted(set(found) - before):
             distribution = found[name]
             if isinstance(distribution, CategoricalDistribution):
@@ -133,7 +133,7 @@ def distributions(
     return found
 
 
-def as_json(distribution: BaseDistribution) -> dict[str, Any]:
+def distribution_to_json(distribution: BaseDistribution) -> dict[str, Any]:
     """Describe a range for a report: its type with choices, or with low, high, log and step."""
     match distribution:
         case CategoricalDistribution(choices=choices):
@@ -145,7 +145,7 @@ def as_json(distribution: BaseDistribution) -> dict[str, Any]:
     raise TypeError(f"no such distribution: {distribution}")
 
 
-def grid(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def iterate_grid(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Give every configuration of a finite space, as parameters, in the order of its choices.
 
     Raises UserError where a parameter is continuous.
@@ -157,8 +157,8 @@ def grid(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> Iterator[dict[str
         def answer(
             name: str, distribution: BaseDistribution, asked: dict[str, Any] = asked
         ) -> Any:
-            if field_of(name) in fixed:
-                return fixed[field_of(name)]
+            if config_field(name) in fixed:
+                return fixed[config_field(name)]
             if name not in asked:
                 if len(asked) == len(path):
                     path.append((name, _choices(name, distribution), 0))
@@ -166,7 +166,7 @@ def grid(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> Iterator[dict[str
                 asked[name] = choices[place]
             return asked[name]
 
-        suggested(space, answer)
+        run_suggest(space, answer)
         yield asked
         while path and path[-1][2] + 1 == len(path[-1][1]):
             path.pop()
@@ -188,5 +188,5 @@ def _choices(name: str, distribution: BaseDistribution) -> list[Any]:
             return [float(first + i * by) for i in range(round((high - low) / step) + 1)]
     raise UserError(
         f"--sampler grid needs a finite space, and {name} is continuous: {distribution}\n"
-        f"fix it with --set {field_of(name)}=VALUE, or use --sampler qmc"
+        f"fix it with --set {config_field(name)}=VALUE, or use --sampler qmc"
     )

@@ -14,7 +14,7 @@ from trainables.errors import UserError
 SAMPLERS = ("tpe", "random", "qmc", "grid", "gp", "cmaes")
 
 
-def sampler(kind: str, seed: int, number: int) -> BaseSampler:
+def build_sampler(kind: str, seed: int, number: int) -> BaseSampler:
     """Build a sampler for one trial, as a function of the search's seed and its number."""
     own = (seed * 1_000_003 + number) % 2**32
     match kind:

@@ -19,19 +19,19 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.trial_log import Story
-from cluster.sampling.initial_trials import Point
+from cluster.ledger.trial_log import TrialLog
+from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.journal_backend import Journal
-from cluster.sampling.parameters import suggested, with_fixed
-from cluster.sampling.samplers import sampler
-from searchspaces.overrides import configure
+from cluster.sampling.parameters import answer_with_fixed, run_suggest
+from cluster.sampling.samplers import build_sampler
+from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
 JOURNAL = "study.journal"
-REFUSALS_BEFORE_RANDOM = 20
-REFUSALS_BEFORE_STOP = 1000
-WAYS_OUT = "put the file back as it was, or start the search anew with --fresh"
+INFEASIBLE_BEFORE_RANDOM = 20
+INFEASIBLE_BEFORE_STOP = 1000
+OPTIONS = "put the file back as it was, or start the search anew with --fresh"
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -50,7 +50,9 @@ class Suggestion:
 class Study:
     """Asks Optuna for feasible configurations and tells it what became of them."""
 
-    def __init__(self, ledger: Ledger, space: SearchSpace[Any], points: list[Point]) -> None:
+    def __init__(
+        self, ledger: Ledger, space: SearchSpace[Any], points: list[InitialTrial]
+    ) -> None:
         self.ledger = ledger
         self.space = space
         self.sampler: str = ledger.settings["sampler"]
@@ -58,31 +60,35 @@ class Study:
         self.fixed: Mapping[str, Any] = ledger.settings["fixed"]
         self.journal = Journal(ledger.folder / JOURNAL)
         self.study = open_study(self.journal, space)
-        self.refused: collections.Counter[str] = collections.Counter()
+        self.infeasible_reasons: collections.Counter[str] = collections.Counter()
         self._unasked: list[int] = []
         self._waiting: list[int] = []
         self._scores: list[float] = []
         self._control = int(ledger.settings.get("control", 0))
-        self._control -= sum("control" in story.tags for story in ledger.stories.values())
+        self._control -= sum(
+            "control" in trial_log.tags for trial_log in ledger.trial_logs.values()
+        )
         known = set()
         trials = self.study.get_trials(deepcopy=False)
-        if lost := sorted(ledger.stories.keys() - {trial.number for trial in trials}):
+        if lost := sorted(ledger.trial_logs.keys() - {trial.number for trial in trials}):
             some = ", ".join(map(str, lost[:5])) + (" and others" if lost[5:] else "")
             raise UserError(
-                f"{self.journal.path} lacks trials that the search has: {some}\n{WAYS_OUT}"
+                f"{self.journal.path} lacks trials that the search has: {some}\n{OPTIONS}"
             )
         self._asked = len(trials)
         for trial in trials:
             if "point" in trial.user_attrs and not _badly_drawn(trial):
                 known.add(trial.user_attrs["point"])
             if "infeasible" in trial.user_attrs and trial.state.is_finished():
-                self.refused[trial.user_attrs["infeasible"]] += 1
+                self.infeasible_reasons[trial.user_attrs["infeasible"]] += 1
             if trial.state == TrialState.RUNNING:
                 self._mend(trial)
             if trial.state == TrialState.WAITING:
                 self._waiting.append(trial.number)
-        ranked = ledger.rank(ledger.stories.values())
-        self._scores = sorted(best[0] for story in ranked if (best := ledger.best(story)))
+        ranked = ledger.rank_trials(ledger.trial_logs.values())
+        self._scores = sorted(
+            best[0] for trial_log in ranked if (best := ledger.best_report(trial_log))
+        )
         for point in points:
             if point.key not in known:
                 attributes = {"point": point.key, "fixed": json.dumps(dict(point.fixed))}
@@ -91,21 +97,21 @@ class Study:
     @property
     def infeasible(self) -> int:
         """Give how many configurations were refused."""
-        return sum(self.refused.values())
+        return sum(self.infeasible_reasons.values())
 
     def ask(self) -> Suggestion | None:
         """Give the next feasible configuration; None where a list of points is used up.
 
         Raises UserError where there seems to be none.
         """
-        for refusals in range(REFUSALS_BEFORE_STOP):
+        for refusals in range(INFEASIBLE_BEFORE_STOP):
             if self.sampler == "grid" and not self._unasked and not self._waiting:
                 return None
-            trial = self._next_trial(at_random=refusals >= REFUSALS_BEFORE_RANDOM)
+            trial = self._next_trial(at_random=refusals >= INFEASIBLE_BEFORE_RANDOM)
             own = json.loads(trial.user_attrs.get("fixed", "{}"))
             fixed = {**self.fixed, **own}
-            values = {**suggested(self.space, with_fixed(trial, fixed)), **fixed}
-            config = configure(self.space, values)
+            values = {**run_suggest(self.space, answer_with_fixed(trial, fixed)), **fixed}
+            config = build_config(self.space, values)
             reason = self.space.feasible(config) if self.space.feasible else None
             if self.space.feasible is not None:
                 with _quiet():  # a trial whose asking was cut short may have it already
@@ -115,34 +121,34 @@ class Study:
                 self.journal.sync()
                 return Suggestion(trial.number, values, asdict(config), self._tags(trial))
             self._refuse(trial, reason)
-        reason, count = self.refused.most_common(1)[0]
+        reason, count = self.infeasible_reasons.most_common(1)[0]
         raise UserError(
-            f"{REFUSALS_BEFORE_STOP} configurations in a row were refused; the commonest reason "
+            f"{INFEASIBLE_BEFORE_STOP} configurations in a row were refused; the commonest reason "
             f"({count} times): {reason}\nwiden the limit or narrow the space {self.space.name}"
         )
 
-    def tell(self, story: Story) -> None:
+    def tell(self, trial_log: TrialLog) -> None:
         """Tell Optuna of an ended trial; telling again changes nothing."""
-        frozen = self._frozen(story.trial)
+        frozen = self._frozen(trial_log.trial)
         if frozen.state.is_finished():
             return
         metric = self.space.metric
-        best = self.ledger.best(story)
-        if best is not None and story.outcome in ("complete", "stopped"):
+        best = self.ledger.best_report(trial_log)
+        if best is not None and trial_log.outcome in ("complete", "stopped"):
             bisect.insort(self._scores, best[0])
         storage = self.study._storage
-        for report in story.reports:
+        for report in trial_log.reports:
             if report.report not in frozen.intermediate_values and metric in report.metrics:
                 storage.set_trial_intermediate_value(
                     frozen._trial_id, report.report, report.metrics[metric]
                 )
         with _quiet():
-            if story.outcome == "failed":
-                self.study.tell(story.trial, state=TrialState.FAIL)
-            elif story.outcome == "complete" and best is not None:
-                self.study.tell(story.trial, best[0])
+            if trial_log.outcome == "failed":
+                self.study.tell(trial_log.trial, state=TrialState.FAIL)
+            elif trial_log.outcome == "complete" and best is not None:
+                self.study.tell(trial_log.trial, best[0])
             else:
-                self.study.tell(story.trial, state=TrialState.PRUNED)
+                self.study.tell(trial_log.trial, state=TrialState.PRUNED)
 
     def _next_trial(self, at_random: bool) -> optuna.Trial:
         # As Study.ask does, which would look through all trials for one that waits.
@@ -161,7 +167,7 @@ class Study:
             trial_id = storage.create_new_trial(self.study._study_id)
         # A sampler of its own for every trial, seeded by its number: a driver that was killed
         # and resumed never draws the same again.
-        self.study.sampler = sampler(kind, self.seed, number)
+        self.study.sampler = build_sampler(kind, self.seed, number)
         with _quiet():
             return optuna.Trial(self.study, trial_id)
 
@@ -177,7 +183,7 @@ class Study:
         middle = self._scores[len(self._scores) // 2] if self._scores else 0.0
         with _quiet():  # CMA-ES says that it knows no constraints
             self.study.tell(trial, middle)
-        self.refused[reason] += 1
+        self.infeasible_reasons[reason] += 1
         frozen = self._frozen(trial.number)
         if _badly_drawn(frozen):
             kept = {name: frozen.user_attrs[name] for name in ("point", "fixed", "tags")}
@@ -200,11 +206,11 @@ class Study:
         )
 
     def _mend(self, trial: FrozenTrial) -> None:
-        story = self.ledger.stories.get(trial.number)
-        if story is None:
+        trial_log = self.ledger.trial_logs.get(trial.number)
+        if trial_log is None:
             self._unasked.append(trial.number)  # killed between asking and writing down
-        elif story.outcome is not None:
-            self.tell(story)  # killed between writing down and telling
+        elif trial_log.outcome is not None:
+            self.tell(trial_log)  # killed between writing down and telling
 
 
 def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
@@ -218,7 +224,7 @@ def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
         )
 
 
-def refusals(folder: Path) -> int:
+def count_infeasible(folder: Path) -> int:
     """Count the refused configurations of a search by its folder."""
     storage = _storage(Journal(folder / JOURNAL))
     (study,) = optuna.get_all_study_names(storage)
@@ -230,7 +236,7 @@ def _storage(journal: Journal) -> optuna.storages.JournalStorage:
     try:
         return optuna.storages.JournalStorage(journal)
     except Exception as error:  # Optuna has no error of its own for what it cannot replay
-        raise UserError(f"{journal.path} is damaged: {error!r}\n{WAYS_OUT}") from error
+        raise UserError(f"{journal.path} is damaged: {error!r}\n{OPTIONS}") from error
 
 
 def _badly_drawn(trial: FrozenTrial) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from time import monotonic, sleep
 
 from cluster.storage import replication
-from cluster.storage.location import Place, get, put
+from cluster.storage.location import Location, read_bytes, write_bytes
 from trainables.errors import UserError
 
 BEATS = 4
@@ -24,7 +24,7 @@ BEATS = 4
 
 
 @dataclass(frozen=True)
-class Sign:
+class Lease:
     """Whose search it is, where its driver runs, and how often, in seconds, `beat` changes."""
 
     owner: str
@@ -33,10 +33,10 @@ class Sign:
     beat: str
 
 
-class Heartbeat:
+class LeaseHolder:
     """Gives signs of life on a thread of its own, until another driver takes the search over."""
 
-    def __init__(self, place: Place, owner: str, every: float) -> None:
+    def __init__(self, place: Location, owner: str, every: float) -> None:
         self.place = place
         self.owner = owner
         self.every = every
@@ -52,9 +52,9 @@ class Heartbeat:
     def beat(self) -> None:
         """Give a sign, or learn that the search is another's now; raises OSError."""
         with self._beating:
-            found = seen(self.place, self.every)
+            found = read_lease(self.place, self.every)
             if found is None or found.owner in ("", self.owner):
-                give(self.place, self.owner, self.every)
+                write_lease(self.place, self.owner, self.every)
                 return
         self.lost = UserError(
             f"another driver, {found.where}, goes on with this search ({self.place}): "
@@ -66,7 +66,7 @@ class Heartbeat:
         """Let others have the search at once."""
         self._ending.set()
         with self._beating, contextlib.suppress(OSError):
-            found = seen(self.place, self.every)
+            found = read_lease(self.place, self.every)
             if found is not None and found.owner == self.owner:
                 replication.delete(self.place / "driver")
 
@@ -76,12 +76,12 @@ class Heartbeat:
                 self.beat()
 
 
-def claim(place: Place, owner: str, every: float) -> None:
+def acquire_lease(place: Location, owner: str, every: float) -> None:
     """Take a search, as soon as the last signs of another's driver are old.
 
     Raises UserError where that driver lives, OSError where the storage cannot be used.
     """
-    found = seen(place, every)
+    found = read_lease(place, every)
     if found is not None and found.owner != owner:
         patience = BEATS * found.every
         print(
@@ -92,7 +92,7 @@ def claim(place: Place, owner: str, every: float) -> None:
         deadline = monotonic() + patience
         while monotonic() < deadline:
             sleep(found.every / 10)
-            now = seen(place, every)
+            now = read_lease(place, every)
             if now is None:  # it has ended
                 break
             if now != found:
@@ -101,23 +101,23 @@ def claim(place: Place, owner: str, every: float) -> None:
                     f"wait for it, or end it there: {patience:.0f} s after its last sign of life "
                     "the same command goes on here"
                 )
-    give(place, owner, every)
+    write_lease(place, owner, every)
 
 
-def seen(place: Place, every: float) -> Sign | None:
+def read_lease(place: Location, every: float) -> Lease | None:
     """Read the sign that lies there, if any; half of one has the owner "". Raises OSError."""
-    text = get(place / "driver", "sign.json")
+    text = read_bytes(place / "driver", "sign.json")
     if text is None:
         return None
     try:
         told = json.loads(text)
-        return Sign(told["owner"], told["where"], float(told["every"]), told["beat"])
+        return Lease(told["owner"], told["where"], float(told["every"]), told["beat"])
     except (ValueError, KeyError, TypeError):
-        return Sign("", "of which nothing is known", every, "")
+        return Lease("", "of which nothing is known", every, "")
 
 
-def give(place: Place, owner: str, every: float) -> None:
+def write_lease(place: Location, owner: str, every: float) -> None:
     """Write a new sign over the old one; raises OSError."""
     where = f"process {os.getpid()} on {platform.node()}"
-    text = json.dumps(asdict(Sign(owner, where, every, uuid.uuid4().hex)))
-    put(place / "driver", "sign.json", text.encode())
+    text = json.dumps(asdict(Lease(owner, where, every, uuid.uuid4().hex)))
+    write_bytes(place / "driver", "sign.json", text.encode())

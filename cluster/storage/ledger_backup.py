@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.options import Going
+from cluster.options import ResumeMode
 from cluster.sampling.study import JOURNAL
 from cluster.storage import replication
-from cluster.storage.lease import Heartbeat, claim
-from cluster.storage.location import Place
-from cluster.storage.replication import owner_of
+from cluster.storage.lease import LeaseHolder, acquire_lease
+from cluster.storage.location import Location
+from cluster.storage.replication import trial_owner
 from cluster.tracking.client import artifact_location, default_tracking_uri, first_line
 from cluster.tracking.provenance import has_login
 from trainables.errors import UserError
@@ -39,7 +39,7 @@ MARK = ".copied"
 """File of a search's folder that says which copies were made of it, and of no other."""
 
 
-def home(storage: str) -> tuple[Path, Place | None]:
+def resolve_storage(storage: str) -> tuple[Path, Location | None]:
     """Give the driver's folder of a storage, and the place where its copy is, for a URI.
 
     Raises UserError for a URI with a login in it.
@@ -55,18 +55,22 @@ def home(storage: str) -> tuple[Path, Place | None]:
         )
     words = re.sub("[^A-Za-z0-9]+", "-", f"{parts.scheme}-{parts.netloc}{parts.path}").strip("-")
     own = hashlib.sha256(storage.encode()).hexdigest()[:8]
-    return HOME / f"{words[:60]}-{own}", Place(storage)
+    return HOME / f"{words[:60]}-{own}", Location(storage)
 
 
-def restore(storage: Path, remote: Place, space: str, going: Going = "resume") -> None:
+def restore_ledger(
+    storage: Path, remote: Location, space: str, going: ResumeMode = "resume"
+) -> None:
     """Bring back the searches of a space that were last driven elsewhere, or whose disk is lost.
 
     The newest is this driver's from then on if it is gone on with. Raises UserError where the
     storage cannot be used, or where a driver that lives has that search.
     """
     try:
-        replication.try_out(remote)
-        found = {ledgers.number_of(space, name): name for name in replication.folders(remote)}
+        replication.check_access(remote)
+        found = {
+            ledgers.parse_number(space, name): name for name in replication.list_folders(remote)
+        }
         numbers = sorted(n for n in found if n and _is_of(space, remote / found[n]))
         for number in numbers:
             name, ours = found[number], going == "resume" and number == numbers[-1]
@@ -80,16 +84,16 @@ def restore(storage: Path, remote: Place, space: str, going: Going = "resume") -
         ) from error
 
 
-class Copies:
+class LedgerBackup:
     """Keeps the copy of a search's folder up, on a thread of its own."""
 
-    def __init__(self, ledger: Ledger, place: Place) -> None:
+    def __init__(self, ledger: Ledger, place: Location) -> None:
         self.ledger = ledger
         self.place = place
         self.behind = ""
         self._owner = _marked(ledger.folder)
-        self._heartbeat = Heartbeat(place, self._owner, PERIOD)
-        self._files: dict[str, replication.Stamp] = {}
+        self._heartbeat = LeaseHolder(place, self._owner, PERIOD)
+        self._files: dict[str, replication.FileStamp] = {}
         self._ended: set[int] = set()
         self._fetched: set[int] = set()
         self._deleted: set[int] = set()
@@ -103,14 +107,14 @@ class Copies:
         """Make the copy ours, and begin; raises UserError where that is impossible."""
         self._look()
         try:
-            found = replication.newest(self.place / "ledger")
+            found = replication.read_newest_index(self.place / "ledger")
             if found is not None and found.owner != self._owner:
                 raise UserError(
                     f"another driver has gone on with the search {self.place} meanwhile\n"
                     "the same command with --resume goes on when that one has ended"
                 )
-            claim(self.place, self._owner, PERIOD)
-            left = {int(name) for name in replication.folders(self.place / "attempts")}
+            acquire_lease(self.place, self._owner, PERIOD)
+            left = {int(name) for name in replication.list_folders(self.place / "attempts")}
             self._push()
         except OSError as error:
             why = first_line(error)
@@ -134,21 +138,23 @@ class Copies:
     def fetch(self, trial: int) -> None:
         """Bring here what an ended trial leaves behind; raises OSError."""
         with self._fetching:
-            story = self.ledger.stories[trial]
-            if trial in self._fetched or story.outcome is None:
+            trial_log = self.ledger.trial_logs[trial]
+            if trial in self._fetched or trial_log.outcome is None:
                 return
-            if story.outcome in ("complete", "stopped"):
-                weights = self.ledger.keeps(story)
-                folder = self.ledger.newest_attempt(trial)
-                replication.pull(
-                    self.place / "attempts" / f"{trial:03d}" / str(story.attempts),
+            if trial_log.outcome in ("complete", "stopped"):
+                weights = self.ledger.keeps_weights(trial_log)
+                folder = self.ledger.latest_attempt(trial)
+                replication.download(
+                    self.place / "attempts" / f"{trial:03d}" / str(trial_log.attempts),
                     folder,
-                    owner_of(story.values),
+                    trial_owner(trial_log.values),
                     lambda name: (
                         name.startswith("best/") and (weights or name.endswith(".parquet"))
                     ),
                 )
-                if weights and not self.ledger.keeps(story):  # a better one ended meanwhile
+                if weights and not self.ledger.keeps_weights(
+                    trial_log
+                ):  # a better one ended meanwhile
                     for path in (folder / "best").glob("*"):
                         if path.suffix != ".parquet":
                             path.unlink(missing_ok=True)
@@ -209,21 +215,21 @@ class Copies:
             self._deleted.add(trial)
 
     def _look(self) -> None:
-        stories = self.ledger.stories
-        self._ended = {trial for trial, story in stories.items() if story.outcome}
-        growing = [JOURNAL, *(f"trials/{trial:03d}/reports.jsonl" for trial in stories)]
-        self._files = replication.stamps(self.ledger.folder, growing)
+        trial_logs = self.ledger.trial_logs
+        self._ended = {trial for trial, trial_log in trial_logs.items() if trial_log.outcome}
+        growing = [JOURNAL, *(f"trials/{trial:03d}/reports.jsonl" for trial in trial_logs)]
+        self._files = replication.stat_files(self.ledger.folder, growing)
 
     def _push(self) -> None:
         folder = self.ledger.folder
         inner = tuple(f"{path.parent.name}/" for path in folder.glob("*/search.json"))
         names = [
             name
-            for name in replication.names(folder)
+            for name in replication.list_files(folder)
             if not name.endswith(replication.GROWING) and not name.startswith(inner)
         ]
-        files = {**replication.stamps(folder, names), **self._files}
-        replication.push(folder, self.place / "ledger", self._owner, files)
+        files = {**replication.stat_files(folder, names), **self._files}
+        replication.upload(folder, self.place / "ledger", self._owner, files)
 
 
 def _marked(folder: Path) -> str:
@@ -234,30 +240,30 @@ def _marked(folder: Path) -> str:
     return mark.read_text(encoding="utf-8")
 
 
-def _is_of(space: str, place: Place) -> bool:
+def _is_of(space: str, place: Location) -> bool:
     # A space called digits-2 has folders that look like the second search of digits.
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        there = replication.pull(
+        there = replication.download(
             place / "ledger", folder, None, lambda name: name == "search.json"
         )
         return there and ledgers.read_settings(folder).get("space", space) == space
 
 
-def _restore(storage: Path, place: Place, here: Path, ours: bool) -> None:
-    found = replication.newest(place / "ledger")
+def _restore(storage: Path, place: Location, here: Path, ours: bool) -> None:
+    found = replication.read_newest_index(place / "ledger")
     if found is None:
         return
     here.mkdir(parents=True, exist_ok=True)
     if not ours and (here / MARK).exists() and found.owner == _marked(here):
         return
-    lock = ledgers.take(here)
+    lock = ledgers.acquire_lock(here)
     try:
         # Whoever holds the lock of a folder is the only driver that has its mark.
         mark = _marked(here)
         if ours:
-            claim(place, mark, PERIOD)
-            found = replication.newest(place / "ledger") or found
+            acquire_lease(place, mark, PERIOD)
+            found = replication.read_newest_index(place / "ledger") or found
         if found.owner == mark:
             return
         for old in here.iterdir():
@@ -265,7 +271,7 @@ def _restore(storage: Path, place: Place, here: Path, ours: bool) -> None:
                 shutil.rmtree(old)
             elif old.name not in (".lock", MARK):
                 old.unlink()
-        replication.pull(place / "ledger", here)
+        replication.download(place / "ledger", here)
         settings = ledgers.read_settings(here)
         # Only the driver's own database moves with its disk.
         if re.search(rf"^sqlite:.*/{storage.name}/mlflow\.db$", settings["tracking_uri"]):
@@ -273,6 +279,6 @@ def _restore(storage: Path, place: Place, here: Path, ours: bool) -> None:
             settings["artifacts"] = artifact_location(settings["tracking_uri"], storage)
             ledgers.write_settings(here, settings)
         if ours:
-            replication.push(here, place / "ledger", mark)
+            replication.upload(here, place / "ledger", mark)
     finally:
         lock.release()

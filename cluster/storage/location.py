@@ -14,14 +14,14 @@ OPTIONS = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A folder below a URI of pyarrow's; without secrets, so that it may be shown and sent."""
 
     uri: str
     below: str = ""
 
-    def __truediv__(self, name: str) -> Place:
-        return Place(self.uri, f"{self.below}/{name}" if self.below else name)
+    def __truediv__(self, name: str) -> Location:
+        return Location(self.uri, f"{self.below}/{name}" if self.below else name)
 
     def __str__(self) -> str:
         head, mark, options = self.uri.partition("?")
@@ -33,7 +33,7 @@ class Place:
         return files, f"{path.rstrip('/')}/{self.below}" if self.below else path
 
 
-def ready(place: Place) -> tuple[Any, str]:
+def ready(place: Location) -> tuple[Any, str]:
     """Open a place to write there; raises OSError."""
     remote, path = place.open()
     if remote.type_name == "local":  # elsewhere folders are but names, and one costs a request
@@ -41,14 +41,14 @@ def ready(place: Place) -> tuple[Any, str]:
     return remote, path
 
 
-def put(place: Place, name: str, content: bytes) -> None:
+def write_bytes(place: Location, name: str, content: bytes) -> None:
     """Write a small object, over an older one; raises OSError."""
     remote, path = ready(place)
     with remote.open_output_stream(f"{path}/{name}") as sink:
         sink.write(content)
 
 
-def get(place: Place, name: str) -> bytes | None:
+def read_bytes(place: Location, name: str) -> bytes | None:
     """Read a small object; None where there is none. Raises OSError."""
     remote, path = place.open()
     try:

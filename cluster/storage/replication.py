@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cluster.storage.location import Place, get, put, ready
+from cluster.storage.location import Location, read_bytes, ready, write_bytes
 
 T = TypeVar("T")
 
@@ -38,12 +38,12 @@ OWN = re.compile(r"^\.|\.part$")
 """Names of files that are nobody else's: locks, marks, and what is being written."""
 
 
-class RemoteError(OSError):
+class StorageTimeoutError(OSError):
     """The remote storage did not answer for a long time, or holds what it cannot."""
 
 
 @dataclass(frozen=True)
-class Stamp:
+class FileStamp:
     """What tells that a file has changed: its size in bytes, and its time in nanoseconds."""
 
     size: int
@@ -51,27 +51,27 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class Copy:
+class CopyIndex:
     """A whole copy: whose it is, its number, and for every file its object and its stamp."""
 
     owner: str
     number: int
-    files: dict[str, tuple[str, Stamp]]
+    files: dict[str, tuple[str, FileStamp]]
     objects: tuple[str, ...]
     """Everything that lies there, of this copy or left over."""
 
 
-def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp]:
+def stat_files(folder: Path, names: Iterable[str]) -> dict[str, FileStamp]:
     """Look at files, by their names below the folder, as they are now."""
     found = {}
     for name in names:
         with contextlib.suppress(FileNotFoundError):
             seen = (folder / name).stat()
-            found[name] = Stamp(seen.st_size, seen.st_mtime_ns)
+            found[name] = FileStamp(seen.st_size, seen.st_mtime_ns)
     return found
 
 
-def names(folder: Path) -> list[str]:
+def list_files(folder: Path) -> list[str]:
     """List the finished files below a folder; those whose names begin with a dot stay here."""
     found = []
     for top, _, files in os.walk(folder):
@@ -80,15 +80,17 @@ def names(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def push(folder: Path, place: Place, owner: str, files: dict[str, Stamp] | None = None) -> None:
+def upload(
+    folder: Path, place: Location, owner: str, files: dict[str, FileStamp] | None = None
+) -> None:
     """Make the copy as the folder is, or as these files of it were; what has not changed stays.
 
     Of a file that has grown since, its beginning is copied. Raises OSError.
     """
-    files = stamps(folder, names(folder)) if files is None else files
+    files = stat_files(folder, list_files(folder)) if files is None else files
     if not files:
         return
-    old = newest(place)
+    old = read_newest_index(place)
     before = old.files if old else {}
     same = files == {name: stamp for name, (_, stamp) in before.items()}
     if old and same and old.owner == owner:
@@ -96,7 +98,9 @@ def push(folder: Path, place: Place, owner: str, files: dict[str, Stamp] | None 
     number = old.number + 1 if old else 1
     remote, path = ready(place)
 
-    def upload(entry: tuple[int, tuple[str, Stamp]]) -> tuple[str, tuple[str, Stamp]] | None:
+    def upload(
+        entry: tuple[int, tuple[str, FileStamp]],
+    ) -> tuple[str, tuple[str, FileStamp]] | None:
         index, (name, stamp) = entry
         if name in before and before[name][1] == stamp:
             return name, before[name]
@@ -109,20 +113,20 @@ def push(folder: Path, place: Place, owner: str, files: dict[str, Stamp] | None 
             if (folder / name).exists():
                 raise
             return None  # dropped meanwhile: nobody needs it
-        return name, (target, Stamp(size, stamp.time))
+        return name, (target, FileStamp(size, stamp.time))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         copied = dict(filter(None, pool.map(upload, enumerate(files.items()))))
         listed = {name: [target, s.size, s.time] for name, (target, s) in copied.items()}
         manifest = f"manifest-{number:06d}.json"
         text = json.dumps({"owner": owner, "number": number, "files": listed})
-        put(place, manifest, text.encode())
+        write_bytes(place, manifest, text.encode())
         needed = {manifest, *(target for target, _ in copied.values())}
         left = [f"{path}/{o}" for o in (old.objects if old else ()) if o not in needed]
         list(pool.map(remote.delete_file, left))
 
 
-def newest(place: Place) -> Copy | None:
+def read_newest_index(place: Location) -> CopyIndex | None:
     """Find the newest whole copy; None where there is none. Raises OSError."""
     remote, path = place.open()
     for _ in range(TRIES):
@@ -140,8 +144,8 @@ def newest(place: Place) -> Copy | None:
     raise OSError(f"the copy in {place} changes too fast to be read")
 
 
-def pull(
-    place: Place,
+def download(
+    place: Location,
     folder: Path,
     owner: str | None = None,
     wanted: Callable[[str], bool] = lambda name: True,
@@ -152,15 +156,17 @@ def pull(
     """
     remote, path = place.open()
     for attempt in range(TRIES):
-        found = newest(place)
+        found = read_newest_index(place)
         if found is None or owner not in (None, found.owner):
             return False
 
-        def download(entry: tuple[str, tuple[str, Stamp]]) -> None:
+        def download(entry: tuple[str, tuple[str, FileStamp]]) -> None:
             name, (source, stamp) = entry
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
-                raise RemoteError(f"the copy in {place} holds {name!r}, which leaves the folder")
+                raise StorageTimeoutError(
+                    f"the copy in {place} holds {name!r}, which leaves the folder"
+                )
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(f"{target.name}.part")
             with remote.open_input_stream(f"{path}/{source}") as stream, part.open("wb") as sink:
@@ -180,28 +186,28 @@ def pull(
     return False
 
 
-def folders(place: Place) -> list[str]:
+def list_folders(place: Location) -> list[str]:
     """List the folders in a place; raises OSError."""
     return sorted(info.base_name for info in _listed(place) if not info.is_file)
 
 
-def delete(place: Place) -> None:
+def delete(place: Location) -> None:
     """Delete a place with everything in it; raises OSError."""
     remote, path = place.open()
     with contextlib.suppress(FileNotFoundError):
         remote.delete_dir(path)
 
 
-def try_out(place: Place) -> None:
+def check_access(place: Location) -> None:
     """Write, read and delete a small file; raises OSError."""
     folder = place / f".try-{uuid.uuid4().hex[:12]}"
-    put(folder, "file", folder.below.encode())
-    if get(folder, "file") != folder.below.encode():
-        raise RemoteError(f"{place} gives back something else than was written")
+    write_bytes(folder, "file", folder.below.encode())
+    if read_bytes(folder, "file") != folder.below.encode():
+        raise StorageTimeoutError(f"{place} gives back something else than was written")
     delete(folder)
 
 
-def patiently(work: Callable[[], T]) -> T:
+def retry_until_reachable(work: Callable[[], T]) -> T:
     """Do something with the remote storage, again and again while it does not answer.
 
     Raises RemoteError when PATIENCE is spent.
@@ -210,18 +216,18 @@ def patiently(work: Callable[[], T]) -> T:
     while True:
         try:
             return work()
-        except RemoteError:
+        except StorageTimeoutError:
             raise
         except OSError as error:
             if time.monotonic() + pause > deadline:
-                raise RemoteError(
+                raise StorageTimeoutError(
                     f"the remote storage did not answer for {PATIENCE:g} s: {error}"
                 ) from error
         time.sleep(pause)
         pause = min(2 * pause, 10.0)
 
 
-def _listed(place: Place) -> list[Any]:
+def _listed(place: Location) -> list[Any]:
     from pyarrow import fs
 
     remote, path = place.open()
@@ -239,15 +245,15 @@ def _write(source: Any, remote: Any, target: str, limit: float) -> int:
     return size
 
 
-def _read(text: bytes, objects: tuple[str, ...]) -> Copy | None:
+def _read(text: bytes, objects: tuple[str, ...]) -> CopyIndex | None:
     try:
         told = json.loads(text)
-        files = {n: (str(o), Stamp(size, at)) for n, (o, size, at) in told["files"].items()}
-        return Copy(str(told["owner"]), int(told["number"]), files, objects)
+        files = {n: (str(o), FileStamp(size, at)) for n, (o, size, at) in told["files"].items()}
+        return CopyIndex(str(told["owner"]), int(told["number"]), files, objects)
     except (ValueError, KeyError, TypeError):  # half a manifest
         return None
 
 
-def owner_of(values: Mapping[str, Any]) -> str:
+def trial_owner(values: Mapping[str, Any]) -> str:
     """Say whose copy it is: a trial that was forgotten may come back with other values."""
     return json.dumps(dict(values), sort_keys=True)

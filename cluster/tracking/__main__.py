@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
-from cluster.sampling.study import refusals
+from cluster.sampling.study import count_infeasible
 from cluster.tracking.client import artifact_location, open_client
-from cluster.tracking.writer import Tracker
+from cluster.tracking.writer import MLflowWriter
 from trainables.errors import UserError
 
 
@@ -17,13 +17,13 @@ def rebuild(folder: Path, uri: str | None) -> None:
     """Write a whole search to MLflow again, its confirmation too, from its folder alone."""
     if not (folder / "search.json").exists():
         raise UserError(f"{folder} is no search's folder: it has no search.json")
-    ledger = ledgers.reopen(folder)
+    ledger = ledgers.reopen_ledger(folder)
     settings = ledger.settings
     client = open_client(uri or settings["tracking_uri"])
-    refused = refusals(folder)
+    refused = count_infeasible(folder)
     storage = folder.parent if settings.get("kind", "trial") == "trial" else folder.parent.parent
     place = artifact_location(uri, storage) if uri else settings["artifacts"]
-    tracker = Tracker(client, ledger, place, lambda: refused, again=True)
+    tracker = MLflowWriter(client, ledger, place, lambda: refused, again=True)
     tracker.start()
     trouble = tracker.close(finished=ledger.finished)
     ledger.close()

@@ -21,7 +21,7 @@ def upload_best(
 
     `runs` are the MLflow runs of trials, `marked` those whose tag says that theirs are there.
     """
-    kept = {story.trial for story in ledger.kept}
+    kept = {trial_log.trial for trial_log in ledger.top_trials}
     there = {int(run.data.tags["trial"]): run for run in marked}
     for trial, run in there.items():
         if trial not in kept:
@@ -32,7 +32,7 @@ def upload_best(
             client.set_tag(run.info.run_id, "weights", "no")
     for trial in kept - there.keys():
         ledger.fetch(trial)
-        best = ledger.newest_attempt(trial) / "best"
+        best = ledger.latest_attempt(trial) / "best"
         if trial in runs and (best / "manifest.json").exists():
             for path in best.glob("*"):
                 if path.suffix != ".parquet":
@@ -43,5 +43,5 @@ def upload_best(
 def upload_predictions(client: MlflowClient, ledger: Ledger, trial: int, run_id: str) -> None:
     """Put a trial's predictions beside its run."""
     ledger.fetch(trial)
-    for path in sorted((ledger.newest_attempt(trial) / "best").glob("*.parquet")):
+    for path in sorted((ledger.latest_attempt(trial) / "best").glob("*.parquet")):
         client.log_artifact(run_id, str(path), "predictions")

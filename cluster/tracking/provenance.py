@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from searchspaces.space import SearchSpace
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 
 PACKAGES = ("tunery", "torch", "torchvision", "ray", "optuna", "mlflow")
 # A user alone says who someone is, but to a web server he may be a token; and what a name of a
@@ -31,7 +31,9 @@ NAMED = re.compile(
 )
 
 
-def tags(space: SearchSpace[Any], settings: Mapping[str, Any], truth: Truth) -> dict[str, str]:
+def tags(
+    space: SearchSpace[Any], settings: Mapping[str, Any], truth: GroundTruth
+) -> dict[str, str]:
     """Collect what the parent run says of a search, as text."""
     known = {
         "space": space.name,

@@ -1,4 +1,4 @@
-"""What MLflow is to hear of a story, in its words but without it: parameters, tags and points."""
+"""What MLflow is told about a trial: parameters, tags and metric points, without MLflow itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.trial_log import Outcome, Report, Story
+from cluster.ledger.trial_log import Outcome, Report, TrialLog
 
 STATUS: Mapping[Outcome, str] = {
     "complete": "FINISHED",
@@ -17,7 +17,7 @@ STATUS: Mapping[Outcome, str] = {
     "diverged": "FAILED",
     "failed": "FAILED",
 }
-SECONDS = "device_seconds"
+DEVICE_SECONDS = "device_seconds"
 LONGEST = 6000
 """MLflow cuts the value of a parameter to so many characters."""
 
@@ -26,7 +26,7 @@ Point = tuple[str, float, int, int]
 
 
 @dataclass
-class Had:
+class LoggedRun:
     """What a run in MLflow has: its start in milliseconds, its device seconds by report.
 
     `metrics` are the last value of each.
@@ -39,35 +39,37 @@ class Had:
     seconds: dict[int, float]
 
 
-def milliseconds(seconds: float) -> int:
+def to_milliseconds(seconds: float) -> int:
     """Give a time as MLflow counts it."""
     return int(seconds * 1000)
 
 
-def parameters(story: Story) -> dict[str, str]:
+def parameters(trial_log: TrialLog) -> dict[str, str]:
     """Give a trial's configuration: lists read back as JSON, plain values as people write them."""
-    return {key: _text(value)[:LONGEST] for key, value in story.config.items()}
+    return {key: _text(value)[:LONGEST] for key, value in trial_log.config.items()}
 
 
-def whole(story: Story | None, ended: int | None, params: Mapping[str, str]) -> bool:
-    """Tell whether a run that `ended` then has all of the story: its end is written last."""
+def is_complete(trial_log: TrialLog | None, ended: int | None, params: Mapping[str, str]) -> bool:
+    """Tell whether a run that `ended` then has all of the trial_log: its end is written last."""
     return (
-        story is not None
-        and story.outcome is not None
-        and ended == milliseconds(story.ended)
-        and params == parameters(story)
+        trial_log is not None
+        and trial_log.outcome is not None
+        and ended == to_milliseconds(trial_log.ended)
+        and params == parameters(trial_log)
     )
 
 
-def contradicts(had: Had, story: Story, reports: Iterable[Report], ended: bool) -> bool:
-    """Tell whether a run says what the story does not: the ledger was lost, and told otherwise.
+def contradicts(
+    had: LoggedRun, trial_log: TrialLog, reports: Iterable[Report], ended: bool
+) -> bool:
+    """Tell whether a run has what the trial log has not, as after the loss of a ledger.
 
     What a trial that has not `ended` is yet to say again is no contradiction.
     """
     own = {report.report: report.seconds for report in reports}
     return (
-        had.started != milliseconds(story.started)
-        or not had.params.items() <= parameters(story).items()
+        had.started != to_milliseconds(trial_log.started)
+        or not had.params.items() <= parameters(trial_log).items()
         or any(
             (ended or report in own) and own.get(report) != seconds
             for report, seconds in had.seconds.items()
@@ -75,45 +77,45 @@ def contradicts(had: Had, story: Story, reports: Iterable[Report], ended: bool) 
     )
 
 
-def points(had: Had, reports: Iterable[Report]) -> list[Point]:
+def report_points(had: LoggedRun, reports: Iterable[Report]) -> list[Point]:
     """Give the points of the reports that a run lacks; device seconds come last in each."""
     return [
-        (key, value, milliseconds(report.time), report.report)
+        (key, value, to_milliseconds(report.time), report.report)
         for report in reports
         if report.report not in had.seconds
-        for key, value in {**report.metrics, SECONDS: report.seconds}.items()
+        for key, value in {**report.metrics, DEVICE_SECONDS: report.seconds}.items()
     ]
 
 
-def last_points(had: Had, ledger: Ledger, story: Story) -> list[Point]:
+def final_points(had: LoggedRun, ledger: Ledger, trial_log: TrialLog) -> list[Point]:
     """Give what an ended trial adds up to, where a run lacks it; these points have step 0."""
-    best = ledger.best(story)
-    values = dict(story.facts)
+    best = ledger.best_report(trial_log)
+    values = dict(trial_log.facts)
     if best is not None:
         values |= {"score": best[0], "best_report": float(best[1])}
-    now = milliseconds(story.ended)
+    now = to_milliseconds(trial_log.ended)
     return [(key, value, now, 0) for key, value in values.items() if had.metrics.get(key) != value]
 
 
-def tags(story: Story, outcome: Outcome | None) -> dict[str, str]:
+def tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:
     """Give the tags that change while a trial runs, and those of its outcome."""
-    found = {"attempts": str(story.attempts), "spans": json.dumps(story.spans)}
+    found = {"attempts": str(trial_log.attempts), "spans": json.dumps(trial_log.spans)}
     if outcome is not None:
-        found |= {"outcome": outcome, "reason": story.reason}
+        found |= {"outcome": outcome, "reason": trial_log.reason}
     if outcome == "failed":
-        found["error"] = story.failures[-1].traceback[-4000:]
+        found["error"] = trial_log.failures[-1].traceback[-4000:]
     return found
 
 
-def counts(ledger: Ledger, infeasible: int) -> list[Point]:
+def outcome_counts(ledger: Ledger, infeasible: int) -> list[Point]:
     """Count the outcomes of a search, as points of its parent run."""
     found: dict[str, int] = dict.fromkeys(STATUS, 0)
-    for story in ledger.stories.values():
-        if story.outcome is not None:
-            found[story.outcome] += 1
+    for trial_log in ledger.trial_logs.values():
+        if trial_log.outcome is not None:
+            found[trial_log.outcome] += 1
     found["infeasible"] = infeasible
-    found["retried"] = sum(len(story.failures) > 0 for story in ledger.stories.values())
-    now = milliseconds(time.time())
+    found["retried"] = sum(len(trial_log.failures) > 0 for trial_log in ledger.trial_logs.values())
+    now = to_milliseconds(time.time())
     return [(key, float(value), now, 0) for key, value in found.items()]
 
 

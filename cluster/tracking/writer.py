@@ -20,11 +20,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.trial_log import Story
+from cluster.ledger.trial_log import TrialLog
 from cluster.tracking import run_records
 from cluster.tracking.artifacts import upload_best, upload_predictions
 from cluster.tracking.client import find_experiment, first_line, search_all_runs
-from cluster.tracking.run_records import SECONDS, STATUS, Had, milliseconds
+from cluster.tracking.run_records import DEVICE_SECONDS, STATUS, LoggedRun, to_milliseconds
 from trainables.errors import UserError
 
 BATCH = 1000
@@ -39,7 +39,7 @@ GRACE = 15.0
 """Seconds beyond these that a request may take which is under way."""
 
 
-class Tracker:
+class MLflowWriter:
     """Writes a search to MLflow as it goes; `touch` says which trial has news."""
 
     def __init__(
@@ -62,9 +62,9 @@ class Tracker:
         self._parent = ""
         self._runs: dict[int, str] = {}
         self._found: dict[int, Run] = {}
-        self._had: dict[int, Had] = {}
+        self._had: dict[int, LoggedRun] = {}
         self._unsure: set[int] = set()
-        self._dirty: set[int] = set(ledger.stories)
+        self._dirty: set[int] = set(ledger.trial_logs)
         self._lock = threading.Lock()
         self._patience = PATIENCE
         self._progress = 0.0
@@ -94,7 +94,7 @@ class Tracker:
             )
         else:
             tags = {"kind": "search", "search": self.ledger.id, **self.ledger.settings["tags"]}
-            begun = milliseconds(self.ledger.settings["begun"])
+            begun = to_milliseconds(self.ledger.settings["begun"])
             made = self.client.create_run(
                 self._experiment, begun, tags, run_name=self.ledger.folder.name
             )
@@ -109,8 +109,10 @@ class Tracker:
             if trial in self._runs and trial not in self._dirty:
                 continue  # there is a whole one
             self._runs[trial] = run.info.run_id
-            story = self.ledger.stories.get(trial)
-            if self.again or not run_records.whole(story, run.info.end_time, run.data.params):
+            trial_log = self.ledger.trial_logs.get(trial)
+            if self.again or not run_records.is_complete(
+                trial_log, run.info.end_time, run.data.params
+            ):
                 self._found[trial] = run
             else:
                 self._dirty.discard(trial)
@@ -152,13 +154,13 @@ class Tracker:
                 self.client.delete_run(run.info.run_id)
         self.upload_best()
         if self.kind == "trial":
-            counts = run_records.counts(self.ledger, self.infeasible())
+            counts = run_records.outcome_counts(self.ledger, self.infeasible())
             self.client.log_batch(self._parent, metrics=[Metric(*point) for point in counts])
             resources = self.ledger.settings.get("resources")
             if resources:  # what trials really got; the space only said what it wanted
                 self.client.set_tag(self._parent, "resources", json.dumps(resources))
-        for trial, story in self.ledger.stories.items():
-            if story.outcome is None and trial in self._runs:
+        for trial, trial_log in self.ledger.trial_logs.items():
+            if trial_log.outcome is None and trial in self._runs:
                 self.client.set_terminated(self._runs[trial], "KILLED")
         self.client.set_terminated(self._parent, status)
 
@@ -175,7 +177,7 @@ class Tracker:
                 todo, self._dirty = sorted(self._dirty), set()
             for place, trial in enumerate(todo):
                 try:
-                    self._write(self.ledger.stories[trial])
+                    self._write(self.ledger.trial_logs[trial])
                     self.behind, self._progress = "", time.monotonic()
                 except Exception as error:
                     self.behind = first_line(error)
@@ -189,25 +191,25 @@ class Tracker:
             if ending and (not self._dirty or time.monotonic() > self._progress + self._patience):
                 return
 
-    def _write(self, story: Story) -> None:
+    def _write(self, trial_log: TrialLog) -> None:
         # The driver goes on writing: no report comes after the outcome, but one just before it.
-        outcome = story.outcome
-        reports = list(story.reports)
-        there = story.trial in self._runs or story.trial in self._unsure
+        outcome = trial_log.outcome
+        reports = list(trial_log.reports)
+        there = trial_log.trial in self._runs or trial_log.trial in self._unsure
         # Until all is written: after an error the server says best what it has.
-        self._unsure.add(story.trial)
-        had = self._had.pop(story.trial, None) or self._find(story.trial, there)
-        if had and run_records.contradicts(had, story, reports, outcome is not None):
+        self._unsure.add(trial_log.trial)
+        had = self._had.pop(trial_log.trial, None) or self._find(trial_log.trial, there)
+        if had and run_records.contradicts(had, trial_log, reports, outcome is not None):
             self.client.delete_run(had.run_id)
             had = None
-        had = had or self._create(story)
-        self._runs[story.trial] = had.run_id
-        points = run_records.points(had, reports)
+        had = had or self._create(trial_log)
+        self._runs[trial_log.trial] = had.run_id
+        points = run_records.report_points(had, reports)
         if outcome is not None:
-            points += run_records.last_points(had, self.ledger, story)
-            upload_predictions(self.client, self.ledger, story.trial, had.run_id)
-        params = run_records.parameters(story)
-        tags = [RunTag(key, value) for key, value in run_records.tags(story, outcome).items()]
+            points += run_records.final_points(had, self.ledger, trial_log)
+            upload_predictions(self.client, self.ledger, trial_log.trial, had.run_id)
+        params = run_records.parameters(trial_log)
+        tags = [RunTag(key, value) for key, value in run_records.tags(trial_log, outcome).items()]
         for start in range(0, max(len(points), 1), BATCH):
             self.client.log_batch(
                 had.run_id,
@@ -217,12 +219,14 @@ class Tracker:
             )
             had.params = params
         if outcome is not None:
-            self.client.set_terminated(had.run_id, STATUS[outcome], milliseconds(story.ended))
+            self.client.set_terminated(
+                had.run_id, STATUS[outcome], to_milliseconds(trial_log.ended)
+            )
         had.seconds |= {report.report: report.seconds for report in reports}
-        self._had[story.trial] = had
-        self._unsure.discard(story.trial)
+        self._had[trial_log.trial] = had
+        self._unsure.discard(trial_log.trial)
 
-    def _find(self, trial: int, there: bool) -> Had | None:
+    def _find(self, trial: int, there: bool) -> LoggedRun | None:
         run = self._found.pop(trial, None)
         if run is None and there:  # to ask takes longer with every run of the search
             found = self._search(f"tags.kind = '{self.kind}' and tags.trial = '{trial}'")
@@ -230,23 +234,25 @@ class Tracker:
         if run is None:
             return None
         run_id, seconds = run.info.run_id, {}
-        if SECONDS in run.data.metrics:  # written last of a report: where it is, all of it is
-            history = self.client.get_metric_history(run_id, SECONDS)
+        if (
+            DEVICE_SECONDS in run.data.metrics
+        ):  # written last of a report: where it is, all of it is
+            history = self.client.get_metric_history(run_id, DEVICE_SECONDS)
             seconds = {metric.step: metric.value for metric in history}
-        return Had(run_id, run.info.start_time, run.data.params, run.data.metrics, seconds)
+        return LoggedRun(run_id, run.info.start_time, run.data.params, run.data.metrics, seconds)
 
-    def _create(self, story: Story) -> Had:
+    def _create(self, trial_log: TrialLog) -> LoggedRun:
         tags = {
-            **story.tags,
+            **trial_log.tags,
             "kind": self.kind,
             "search": self.ledger.id,
-            "trial": str(story.trial),
+            "trial": str(trial_log.trial),
             "mlflow.parentRunId": self._parent,
         }
-        name = f"{self.ledger.name}-{story.trial:03d}"
-        started = milliseconds(story.started)
+        name = f"{self.ledger.name}-{trial_log.trial:03d}"
+        started = to_milliseconds(trial_log.started)
         made = self.client.create_run(self._experiment, started, tags, run_name=name)
-        return Had(made.info.run_id, started, {}, {}, {})
+        return LoggedRun(made.info.run_id, started, {}, {}, {})
 
     def _search(self, condition: str) -> list[Run]:
         query = f"tags.search = '{self.ledger.id}' and {condition}"

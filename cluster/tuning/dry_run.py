@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.execution.early_stopping import REDUCTION, rungs
-from cluster.sampling.parameters import distributions, parameters
-from cluster.tuning.progress import duration, number
-from searchspaces.overrides import configure
+from cluster.sampling.parameters import find_distributions, to_parameters
+from cluster.tuning.progress import format_duration, format_number
+from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
-from trainables.data.source import DataMissing
+from trainables.data.source import DataMissingError
 from trainables.errors import UserError
 from trainables.run import Run, seed_everything
 
@@ -26,7 +26,7 @@ SHARES = (0.02, 0.02, 0.1)
 free of what is paid once per trial."""
 
 
-def show(
+def print_dry_run(
     space: SearchSpace[Any],
     fixed: Mapping[str, Any],
     run: Run,
@@ -35,23 +35,23 @@ def show(
     console: Console,
 ) -> None:
     """Print model, space, plan and cost; needs neither data nor weights nor network."""
-    lacking, data = missing(space, fixed, run)
+    lacking, data = find_missing(space, fixed, run)
     try:
-        per_report, probed = probe(space, fixed, run)
+        per_report, probed = time_probe(space, fixed, run)
     except UserError:
-        if not lacking or run.source == "made-up":
+        if not lacking or run.source == "placeholder":
             raise
-        run.source = "made-up"
-        per_report, probed = probe(space, fixed, run)
-    show_model(probed, console)
-    show_space(space, fixed, console)
-    show_plan(space, trials, run.reports, scheduler, console)
-    if run.source == "made-up":
+        run.source = "placeholder"
+        per_report, probed = time_probe(space, fixed, run)
+    print_model(probed, console)
+    print_space(space, fixed, console)
+    print_plan(space, trials, run.reports, scheduler, console)
+    if run.source == "placeholder":
         what = "data missing " if data else ""
         console.print(f"cost unknown: {what}({lacking})", highlight=False, soft_wrap=True)
     else:
         likely = expected_reports(space, trials, run.reports, scheduler)
-        show_cost(per_report, likely, trials, console)
+        print_cost(per_report, likely, trials, console)
         if lacking:
             console.print(
                 f"not here, and a search that cannot fetch it is refused: {lacking}",
@@ -62,7 +62,7 @@ def show(
         console.print(f"besides: a model to learn from, {owed:.0f} reports, once per machine")
 
 
-def missing(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[str, bool]:
+def find_missing(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[str, bool]:
     """Say in a line what a search would miss here, and whether it is the data.
 
     Downloads nothing. Where data are missing `run` is given made-up ones.
@@ -70,45 +70,45 @@ def missing(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tupl
     run.download = False
     try:
         if space.prepare:
-            space.prepare(configure(space, fixed), run)
+            space.prepare(build_config(space, fixed), run)
     except UserError as error:
-        data = isinstance(error, DataMissing)
+        data = isinstance(error, DataMissingError)
         if data:
-            run.source = "made-up"
+            run.source = "placeholder"
         return str(error).splitlines()[0], data
     return "", False
 
 
-def show_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Console) -> None:
+def print_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Console) -> None:
     """Print the hyperparameters that are searched, with their ranges, and the fixed ones."""
     table = Table(box=None)
     for column in ("hyperparameter", "searched over", "default"):
         table.add_column(column)
-    default = parameters(space, asdict(configure(space, fixed)))
-    for name, distribution in distributions(space, fixed).items():
-        table.add_row(name, describe(distribution), number(default.get(name, "")))
+    default = to_parameters(space, asdict(build_config(space, fixed)))
+    for name, distribution in find_distributions(space, fixed).items():
+        table.add_row(name, describe_range(distribution), format_number(default.get(name, "")))
     for name, value in fixed.items():
-        table.add_row(name, "fixed", number(value))
+        table.add_row(name, "fixed", format_number(value))
     console.print(f"{space.name}: {space.question}", highlight=False, soft_wrap=True)
     console.print(table)
 
 
-def describe(distribution: BaseDistribution) -> str:
+def describe_range(distribution: BaseDistribution) -> str:
     """Write a range as people do."""
     if isinstance(distribution, CategoricalDistribution):
         return ", ".join(str(choice) for choice in distribution.choices)
     low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
     step, log = distribution.step, distribution.log  # type: ignore[attr-defined]
     extra = ", log scale" if log else (f", step {step:g}" if step and step != 1 else "")
-    return f"{number(low)} to {number(high)}{extra}"
+    return f"{format_number(low)} to {format_number(high)}{extra}"
 
 
-def show_plan(
+def print_plan(
     space: SearchSpace[Any], trials: int, reports: int, scheduler: str, console: Console
 ) -> None:
     """Print trials x rungs x reports, and how many reports early stopping is likely to leave."""
     console.print(f"plan: {trials} trials of {reports} reports = {trials * reports} at the most")
-    steps = rungs(reports, min(space.grace, reports)) if scheduler == "asha" else []
+    steps = rungs(reports, min(space.min_reports, reports)) if scheduler == "asha" else []
     if steps:
         console.print(
             f"ASHA compares at reports {', '.join(map(str, steps))}; about "
@@ -122,20 +122,20 @@ def expected_reports(space: SearchSpace[Any], trials: int, reports: int, schedul
     if scheduler != "asha":
         return trials * reports
     total, before, going = 0.0, 0, float(trials)
-    for rung in [*rungs(reports, min(space.grace, reports)), reports]:
+    for rung in [*rungs(reports, min(space.min_reports, reports)), reports]:
         total += going * (rung - before)
         before, going = rung, max(1.0, going / REDUCTION)
     return round(total)
 
 
-def probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[float, Run]:
+def time_probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[float, Run]:
     """Time the default configuration for part of a report; gives seconds per report, and the run.
 
     A task that has no shares of a report makes a whole one.
     """
     took: list[float] = []
     torch.set_num_threads(max(1, int(space.resources.get("cpu", 1))))
-    config = configure(space, fixed)
+    config = build_config(space, fixed)
     for share in SHARES:
         part = Run(
             reports=run.reports,
@@ -160,18 +160,18 @@ def probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[
     return max(slope, took[2]), part
 
 
-def show_cost(seconds: float, reports: int, trials: int, console: Console) -> None:
+def print_cost(seconds: float, reports: int, trials: int, console: Console) -> None:
     """Print what the reports that are likely cost."""
     console.print(
         f"cost: {seconds:.2f} s per report here (probe of the default configuration), about "
-        f"{duration(seconds * reports)} of device time = {seconds * reports / 3600:.2f} "
+        f"{format_duration(seconds * reports)} of device time = {seconds * reports / 3600:.2f} "
         f"device-hours for {trials} trials",
         highlight=False,
         soft_wrap=True,
     )
 
 
-def summary(module: torch.nn.Module, path: str = "") -> list[tuple[str, str, int]]:
+def list_modules(module: torch.nn.Module, path: str = "") -> list[tuple[str, str, int]]:
     """List the trained pieces of a module: path, kind and number of parameters.
 
     A piece that holds all there is to train is opened up.
@@ -182,11 +182,11 @@ def summary(module: torch.nn.Module, path: str = "") -> list[tuple[str, str, int
     ]
     trained = [piece for piece in pieces if piece[2]]
     if len(trained) == 1 and list(trained[0][1].children()):
-        return summary(trained[0][1], f"{trained[0][0]}.")
+        return list_modules(trained[0][1], f"{trained[0][0]}.")
     return [(name, type(child).__name__, count) for name, child, count in trained]
 
 
-def show_model(run: Run, console: Console) -> None:
+def print_model(run: Run, console: Console) -> None:
     """Print the summary of the modules that a task trains, with their parameter counts."""
     for name, part in run.parts.items():
         if not isinstance(part, torch.nn.Module):
@@ -194,7 +194,7 @@ def show_model(run: Run, console: Console) -> None:
         table = Table(box=None)
         for column in (name, "kind", "parameters"):
             table.add_column(column, justify="right" if column == "parameters" else "left")
-        for path, module, count in summary(part):
+        for path, module, count in list_modules(part):
             table.add_row(path, module, f"{count:,}")
         console.print(table)
     console.print(f"{run.facts.get('parameters', 0):,.0f} parameters")

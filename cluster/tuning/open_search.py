@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.options import Going
+from cluster.options import ResumeMode
 from trainables.errors import UserError
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 
 
 def check_storage(storage: Path) -> None:
@@ -35,9 +35,9 @@ def check_storage(storage: Path) -> None:
             probe.unlink()
 
 
-def find(storage: Path, name: str, going: Going) -> Path | None:
+def find_search(storage: Path, name: str, going: ResumeMode) -> Path | None:
     """Find the search to go on with; None for a new one. Raises where the user must choose."""
-    folder = ledgers.newest(storage, name)
+    folder = ledgers.find_newest(storage, name)
     if folder is not None and going is None:
         raise UserError(
             f"there is a search of {name} in {folder}\n"
@@ -47,7 +47,9 @@ def find(storage: Path, name: str, going: Going) -> Path | None:
     return folder if going == "resume" else None
 
 
-def agree(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def merge_settings(
+    folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
     """Take an existing search's settings; what was `given` and differs is refused, all at once.
 
     A larger `trials` extends the search.
@@ -71,8 +73,12 @@ def agree(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -
     return old
 
 
-def begin(
-    storage: Path, name: str, settings: Mapping[str, Any], truth: Truth, going: Going = None
+def create_search(
+    storage: Path,
+    name: str,
+    settings: Mapping[str, Any],
+    truth: GroundTruth,
+    going: ResumeMode = None,
 ) -> Ledger:
     """Create the folder of a new search, with the right answers of its data, settings last.
 
@@ -80,15 +86,15 @@ def begin(
     UserError where another process has begun the search since `find`, unless going `fresh`.
     """
     with filelock.FileLock(storage / f".{name}.lock"):
-        if going != "fresh" and (other := ledgers.newest(storage, name)):
+        if going != "fresh" and (other := ledgers.find_newest(storage, name)):
             raise UserError(
                 f"another process has just begun the search in {other}\n"
                 "wait for it, or start another search beside it with --fresh"
             )
-        return _written(ledgers.create(storage, name, settings), truth)
+        return _written(ledgers.create_ledger(storage, name, settings), truth)
 
 
-def _written(ledger: Ledger, truth: Truth) -> Ledger:
+def _written(ledger: Ledger, truth: GroundTruth) -> Ledger:
     folder = ledger.folder / "data"
     folder.mkdir()
     for split, targets in truth.targets.items():

@@ -14,15 +14,15 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from cluster.execution.trial_queue import Attempts
-from cluster.ledger.trial_log import Story
+from cluster.execution.trial_queue import TrialQueue
+from cluster.ledger.trial_log import TrialLog
 from searchspaces.space import SearchSpace
 
 REFRESH = 0.5
 """Seconds between two drawings."""
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write seconds as 4.5 s, 45 s, 3 min 20 s or 2 h 05 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -34,24 +34,28 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
-def number(value: object) -> str:
+def format_number(value: object) -> str:
     """Write a hyperparameter or score in four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def cause(story: Story, space: SearchSpace[Any]) -> str:
+def describe_failure(trial_log: TrialLog, space: SearchSpace[Any]) -> str:
     """Return the error of a failed trial, and the line of the space's own file."""
-    failure = story.failures[-1]
+    failure = trial_log.failures[-1]
     file = Path(space.file).name if space.file else f"{space.name}.py"
     frames = re.findall(rf'File "(?:.*/)?{re.escape(file)}", line (\d+)', failure.traceback)
     return failure.message + (f" ({file}:{frames[-1]})" if frames else "")
 
 
-class Screen:
+class ProgressDisplay:
     """Shows the state of the attempts; use as a context, and call `update` often."""
 
     def __init__(
-        self, attempts: Attempts, searched: list[str], console: Console, behind: Callable[[], str]
+        self,
+        attempts: TrialQueue,
+        searched: list[str],
+        console: Console,
+        behind: Callable[[], str],
     ) -> None:
         self.attempts = attempts
         self.searched = searched
@@ -59,7 +63,7 @@ class Screen:
         self.behind = behind
         self.begun = time.monotonic()
         self.before = self._reports()
-        self.told = {s.trial for s in attempts.ledger.stories.values() if s.outcome}
+        self.told = {s.trial for s in attempts.ledger.trial_logs.values() if s.outcome}
         self._next = 0.0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
@@ -67,7 +71,7 @@ class Screen:
         """Give Tune nothing to pickle."""
         return {}
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> ProgressDisplay:
         if self._live:
             self._live.start()
         return self
@@ -85,17 +89,23 @@ class Screen:
         if self._live:
             self._live.update(self._table(), refresh=True)
             return
-        stories = self.attempts.ledger.stories
-        for story in [s for s in stories.values() if s.outcome and s.trial not in self.told]:
-            self.told.add(story.trial)
-            self.console.print(self._line(story), highlight=False, markup=False, soft_wrap=True)
+        trial_logs = self.attempts.ledger.trial_logs
+        for trial_log in [
+            s for s in trial_logs.values() if s.outcome and s.trial not in self.told
+        ]:
+            self.told.add(trial_log.trial)
+            self.console.print(
+                self._line(trial_log), highlight=False, markup=False, soft_wrap=True
+            )
 
     def _reports(self) -> int:
-        return sum(len(story.reports) for story in self.attempts.ledger.stories.values())
+        return sum(
+            len(trial_log.reports) for trial_log in self.attempts.ledger.trial_logs.values()
+        )
 
     def _table(self) -> Table:
         attempts, ledger = self.attempts, self.attempts.ledger
-        counts = Counter(story.outcome for story in ledger.stories.values())
+        counts = Counter(trial_log.outcome for trial_log in ledger.trial_logs.values())
         ended = sum(count for outcome, count in counts.items() if outcome)
         elapsed = time.monotonic() - self.begun
         made = self._reports() - self.before
@@ -108,38 +118,39 @@ class Screen:
         if attempts.study.infeasible:
             words.append(f"{attempts.study.infeasible} refused")
         table.add_row("trials", ", ".join(words))
-        best = ledger.rank(ledger.kept)
+        best = ledger.rank_trials(ledger.top_trials)
         if best:
-            found = ledger.best(best[0])
+            found = ledger.best_report(best[0])
             assert found is not None
             table.add_row(
-                "best", f"[green]{number(found[0])}[/] {ledger.metric} (trial {best[0].trial})"
+                "best",
+                f"[green]{format_number(found[0])}[/] {ledger.metric} (trial {best[0].trial})",
             )
             table.add_row("", escape(self._settings(best[0])))
         table.add_row("speed", f"{made / max(elapsed, 1e-9):.2f} reports per second")
-        new = len([s for s in ledger.stories.values() if s.outcome]) - len(self.told)
+        new = len([s for s in ledger.trial_logs.values() if s.outcome]) - len(self.told)
         left = attempts.trials - ended
-        ahead = f", about {duration(left * elapsed / new)} left" if new and left else ""
-        table.add_row("time", duration(elapsed) + ahead)
+        ahead = f", about {format_duration(left * elapsed / new)} left" if new and left else ""
+        table.add_row("time", format_duration(elapsed) + ahead)
         if self.behind():
             table.add_row("[yellow]written[/]", escape(f"behind, will catch up: {self.behind()}"))
         return table
 
-    def _settings(self, story: Story) -> str:
+    def _settings(self, trial_log: TrialLog) -> str:
         return "  ".join(
-            f"{name}={number(story.config[name])}"
+            f"{name}={format_number(trial_log.config[name])}"
             for name in self.searched
-            if name in story.config
+            if name in trial_log.config
         )
 
-    def _line(self, story: Story) -> str:
-        best = self.attempts.ledger.best(story)
-        score = f"{self.attempts.ledger.metric} {number(best[0])}" if best else "no score"
-        reports = f"{story.done} report{'' if story.done == 1 else 's'}"
+    def _line(self, trial_log: TrialLog) -> str:
+        best = self.attempts.ledger.best_report(trial_log)
+        score = f"{self.attempts.ledger.metric} {format_number(best[0])}" if best else "no score"
+        reports = f"{trial_log.done} report{'' if trial_log.done == 1 else 's'}"
         line = (
-            f"trial {story.trial:03d} {story.outcome:8s} {score} after {reports}, "
-            f"{duration(story.seconds)}: {self._settings(story)}"
+            f"trial {trial_log.trial:03d} {trial_log.outcome:8s} {score} after {reports}, "
+            f"{format_duration(trial_log.seconds)}: {self._settings(trial_log)}"
         )
-        if story.outcome == "failed":
-            line += f"\n  {cause(story, self.attempts.study.space)}"
+        if trial_log.outcome == "failed":
+            line += f"\n  {describe_failure(trial_log, self.attempts.study.space)}"
         return line

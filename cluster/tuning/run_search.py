@@ -14,29 +14,29 @@ from cluster.execution import prepare_cluster, teacher_source
 from cluster.execution.early_stopping import rungs
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.options import Choices
+from cluster.options import Options
 from cluster.sampling import parameters
-from cluster.sampling.initial_trials import plan
+from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.storage import ledger_backup
 from cluster.tracking import provenance
 from cluster.tracking.client import artifact_location, default_tracking_uri, open_client
 from cluster.tuning import open_search, summary
-from cluster.tuning.run_trials import Drive, drive
-from searchspaces.overrides import configure
+from cluster.tuning.run_trials import TrialsJob, run_trials
+from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 from trainables.run import Run
 
 
-def settings(space: SearchSpace[Any], chosen: Choices, storage: Path) -> dict[str, Any]:
+def decide_settings(space: SearchSpace[Any], chosen: Options, storage: Path) -> dict[str, Any]:
     """Decide everything that a new search is begun with, as `search.json` holds it."""
     seeds = chosen.seeds or space.seeds
     sampler = chosen.sampler or "tpe"
     uri = chosen.tracking_uri or default_tracking_uri(storage)
     reports = chosen.reports or space.reports
     scheduler = chosen.scheduler or ("none" if space.arms else "asha")
-    enqueued = len(plan(space, chosen.fixed, sampler, seeds))
+    enqueued = len(plan_initial_trials(space, chosen.fixed, sampler, seeds))
     trials = enqueued if space.arms or sampler == "grid" else max(space.trials, enqueued)
     return {
         "space": space.name,
@@ -52,75 +52,77 @@ def settings(space: SearchSpace[Any], chosen: Choices, storage: Path) -> dict[st
         "tracking_uri": provenance.without_secrets(uri),
         "artifacts": artifact_location(uri, storage),
         "parameters": {
-            name: parameters.as_json(distribution)
-            for name, distribution in parameters.distributions(space, chosen.fixed).items()
+            name: parameters.distribution_to_json(distribution)
+            for name, distribution in parameters.find_distributions(space, chosen.fixed).items()
         },
-        "rungs": rungs(reports, min(space.grace, reports)) if scheduler == "asha" else [],
+        "rungs": rungs(reports, min(space.min_reports, reports)) if scheduler == "asha" else [],
         "enqueued": enqueued,
         "control": chosen.control or 0,
         "teacher": chosen.teacher or "",
     }
 
 
-def conduct(
-    space: SearchSpace[Any], run: Run, chosen: Choices, storage: Path, console: Console
+def run_search(
+    space: SearchSpace[Any], run: Run, chosen: Options, storage: Path, console: Console
 ) -> int:
     """Run a search, or go on with one; gives the exit code."""
     open_search.check_storage(storage)
     if chosen.remote:
-        ledger_backup.restore(storage, chosen.remote, space.name, chosen.going)
-    folder = open_search.find(storage, space.name, chosen.going)
-    new = settings(space, chosen, storage)
-    ledger = ledgers.reopen(folder) if folder else None
+        ledger_backup.restore_ledger(storage, chosen.remote, space.name, chosen.resume_mode)
+    folder = open_search.find_search(storage, space.name, chosen.resume_mode)
+    new = decide_settings(space, chosen, storage)
+    ledger = ledgers.reopen_ledger(folder) if folder else None
     if ledger is not None:
         given = {key: value for key, value in asdict(chosen).items() if key in new}
         given["fixed"] = given["fixed"] or None
         given["tracking_uri"] = new["tracking_uri"] if chosen.tracking_uri else None
-        ledger.settings = new = open_search.agree(ledger.folder, ledger.settings, given)
+        ledger.settings = new = open_search.merge_settings(ledger.folder, ledger.settings, given)
     run.reports = new["reports"]
     client = open_client(chosen.tracking_uri or new["tracking_uri"])
-    teach(run, new, chosen)
-    truth = prepare(space, new["fixed"], run)
+    fetch_teacher(run, new, chosen)
+    truth = prepare_data(space, new["fixed"], run)
     if ledger is None:
         new["tags"] = provenance.tags(space, new, truth)
     else:
         console.print(f"going on with {ledger.folder}", highlight=False, soft_wrap=True)
-        check_data(ledger, truth)
-    summary.introduce(space, new, ledger.stories if ledger else {}, console)
+        check_same_data(ledger, truth)
+    summary.print_header(space, new, ledger.trial_logs if ledger else {}, console)
     needed = ledger is None or not ledger.finished
-    machine = prepare_cluster.ready(space, run, chosen, new["fixed"], storage, console)
+    machine = prepare_cluster.prepare_cluster(space, run, chosen, new["fixed"], storage, console)
     try:
         with machine if needed else contextlib.nullcontext() as ready:
             if ledger is None:
-                ledger = open_search.begin(storage, space.name, new, truth, chosen.going)
-                if chosen.going == "resume":
+                ledger = open_search.create_search(
+                    storage, space.name, new, truth, chosen.resume_mode
+                )
+                if chosen.resume_mode == "resume":
                     note = f"nothing to resume in {storage}: starting {ledger.folder}"
                     console.print(note, highlight=False, soft_wrap=True)
             else:
                 ledgers.write_settings(ledger.folder, ledger.settings)
-            planned = plan(space, new["fixed"], new["sampler"], new["seeds"])
+            planned = plan_initial_trials(space, new["fixed"], new["sampler"], new["seeds"])
             remote = chosen.remote / ledger.folder.name if chosen.remote else None
-            what = Drive(space, run, chosen, console, ledger, client, planned, ready, remote)
-            done = drive(what)
-        summary.show(space, ledger, done.infeasible, storage, console)
-        return done.exit_code(console, chosen.going)
+            what = TrialsJob(space, run, chosen, console, ledger, client, planned, ready, remote)
+            done = run_trials(what)
+        summary.print_summary(space, ledger, done.infeasible, storage, console)
+        return done.exit_code(console, chosen.resume_mode)
     finally:
         if ledger is not None:
             ledger.close()
 
 
-def prepare(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> Truth:
+def prepare_data(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> GroundTruth:
     """Have the data on this machine, before anything is started."""
-    config = configure(space, fixed)
-    return space.prepare(config, run) if space.prepare else Truth(source=run.source)
+    config = build_config(space, fixed)
+    return space.prepare(config, run) if space.prepare else GroundTruth(source=run.source)
 
 
-def teach(run: Run, settings: dict[str, Any], chosen: Choices) -> None:
+def fetch_teacher(run: Run, settings: dict[str, Any], chosen: Options) -> None:
     """Fetch the teacher of a search, if it has one; refuse one that is another now."""
     if not settings.get("teacher"):
         return
     uri = chosen.tracking_uri or settings["tracking_uri"]
-    run.teacher = teacher_source.fetched(settings["teacher"], uri, run.cache)
+    run.teacher = teacher_source.fetch_teacher(settings["teacher"], uri, run.cache)
     if settings.setdefault("teacher_folder", run.teacher.name) != run.teacher.name:
         raise UserError(
             f"the teacher in {settings['teacher']} has changed since the search was begun\n"
@@ -128,7 +130,7 @@ def teach(run: Run, settings: dict[str, Any], chosen: Choices) -> None:
         )
 
 
-def check_data(ledger: Ledger, truth: Truth) -> None:
+def check_same_data(ledger: Ledger, truth: GroundTruth) -> None:
     """Refuse to go on with other data."""
     begun = ledger.settings["tags"].get("data_fingerprint", "")
     if begun != truth.fingerprint:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from cluster.execution import ray_tuner
-from cluster.execution.prepare_cluster import Ready
-from cluster.execution.trial_queue import Attempts
+from cluster.execution.prepare_cluster import PreparedCluster
+from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger, write_settings
-from cluster.options import Choices, Going
-from cluster.sampling.initial_trials import Point
-from cluster.sampling.parameters import field_of
+from cluster.options import Options, ResumeMode
+from cluster.sampling.initial_trials import InitialTrial
+from cluster.sampling.parameters import config_field
 from cluster.sampling.study import Study
-from cluster.storage.ledger_backup import Copies
-from cluster.storage.location import Place
+from cluster.storage.ledger_backup import LedgerBackup
+from cluster.storage.location import Location
 from cluster.tracking import writer
-from cluster.tuning.progress import Screen
+from cluster.tuning.progress import ProgressDisplay
 from searchspaces.space import SearchSpace
 from trainables.run import Run
 
@@ -31,7 +31,7 @@ FRUITLESS, BEHIND, INTERRUPTED = 1, 3, 130
 
 
 @dataclass(frozen=True)
-class Drive:
+class TrialsJob:
     """What is to be driven, and with what; `remote` is where the ledger's copy is, if anywhere.
 
     `ready` is needed where trials are left to run.
@@ -39,17 +39,17 @@ class Drive:
 
     space: SearchSpace[Any]
     run: Run
-    chosen: Choices
+    chosen: Options
     console: Console
     ledger: Ledger
     client: MlflowClient
-    points: Sequence[Point]
-    ready: Ready | None
-    remote: Place | None = None
+    points: Sequence[InitialTrial]
+    ready: PreparedCluster | None
+    remote: Location | None = None
 
 
 @dataclass(frozen=True)
-class Driven:
+class Outcome:
     """How it ended."""
 
     done: bool
@@ -58,7 +58,7 @@ class Driven:
     infeasible: int
     trouble: str | None
 
-    def exit_code(self, console: Console, going: Going) -> int:
+    def exit_code(self, console: Console, going: ResumeMode) -> int:
         """Say what is left to do, if anything, and give the exit code for it."""
         if self.trouble:
             console.print(
@@ -76,16 +76,16 @@ class Driven:
         return FRUITLESS if self.done and not self.scored else 0
 
 
-def drive(what: Drive) -> Driven:
+def run_trials(what: TrialsJob) -> Outcome:
     """Run attempts until every trial has its outcome, the time is up or the user interrupts."""
     ledger, chosen = what.ledger, what.chosen
     study = Study(ledger, what.space, list(what.points))
     deadline = time.time() + chosen.budget if chosen.budget else None
-    tracker = writer.Tracker(
+    tracker = writer.MLflowWriter(
         what.client, ledger, ledger.settings["artifacts"], lambda: study.infeasible
     )
-    attempts = Attempts(ledger, study, ledger.settings["trials"], deadline, tracker.touch)
-    copies = Copies(ledger, what.remote) if what.remote else None
+    attempts = TrialQueue(ledger, study, ledger.settings["trials"], deadline, tracker.touch)
+    copies = LedgerBackup(ledger, what.remote) if what.remote else None
     if copies:
         copies.start()
     tracker.start()
@@ -99,10 +99,15 @@ def drive(what: Drive) -> Driven:
         patience = 0.0 if attempts.broken else writer.PATIENCE
         troubles = [tracker.close(done, patience), copies.close() if copies else None]
     trouble = "\n".join(filter(None, troubles)) or None
-    return Driven(done, attempts.late, bool(ledger.kept), study.infeasible, trouble)
+    return Outcome(done, attempts.late, bool(ledger.top_trials), study.infeasible, trouble)
 
 
-def _run(what: Drive, attempts: Attempts, tracker: writer.Tracker, copies: Copies | None) -> bool:
+def _run(
+    what: TrialsJob,
+    attempts: TrialQueue,
+    tracker: writer.MLflowWriter,
+    copies: LedgerBackup | None,
+) -> bool:
     assert what.ready is not None
     run, folder = what.run, what.ledger.folder.resolve()
     if what.remote:  # a worker's own disk; what it saves there it copies
@@ -113,13 +118,13 @@ def _run(what: Drive, attempts: Attempts, tracker: writer.Tracker, copies: Copie
     settings = what.ledger.settings
     settings["resources"] = {"cpu": resources.cpus, "gpu": resources.gpus}
     write_settings(what.ledger.folder, settings)
-    searched = list(dict.fromkeys(map(field_of, settings["parameters"])))
+    searched = list(dict.fromkeys(map(config_field, settings["parameters"])))
 
     def behind() -> str:
         writers = {"MLflow": tracker.behind, "copy": copies.behind if copies else ""}
         return "; ".join(f"{name}: {why}" for name, why in writers.items() if why)
 
-    with Screen(attempts, searched, what.console, behind) as screen:
+    with ProgressDisplay(attempts, searched, what.console, behind) as screen:
 
         def every_step() -> None:
             screen.update()

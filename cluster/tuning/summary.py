@@ -12,25 +12,28 @@ from rich.markup import escape
 from rich.table import Table
 
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.trial_log import Story
-from cluster.sampling.parameters import field_of
+from cluster.ledger.trial_log import TrialLog
+from cluster.sampling.parameters import config_field
 from cluster.tracking.client import default_tracking_uri
 from cluster.tracking.provenance import without_secrets
-from cluster.tuning.progress import cause, duration, number
+from cluster.tuning.progress import describe_failure, format_duration, format_number
 from searchspaces.space import SearchSpace
 
 SHOWN = 5
 
 
-def introduce(
-    space: SearchSpace[Any], new: Mapping[str, Any], there: Mapping[int, Story], console: Console
+def print_header(
+    space: SearchSpace[Any],
+    new: Mapping[str, Any],
+    there: Mapping[int, TrialLog],
+    console: Console,
 ) -> None:
     """Say what is about to happen, by the settings of a search and the trials it has already."""
     if new["tags"]["source"] != "real":
         console.print(
             "SYNTHETIC DATA: no number below says anything about real data", style="bold"
         )
-    ended = sum(story.outcome is not None for story in there.values())
+    ended = sum(trial_log.outcome is not None for trial_log in there.values())
     already = f", {ended} of them there already" if ended else ""
     console.print(
         f"[bold]{space.name}[/]: {space.question}\n"
@@ -41,7 +44,7 @@ def introduce(
     )
 
 
-def show(
+def print_summary(
     space: SearchSpace[Any],
     ledger: Ledger,
     infeasible: int,
@@ -51,21 +54,24 @@ def show(
     """Print the best trials, what went wrong, where everything is, and what to type next."""
     console.print()
     console.print(best_trials(ledger))
-    show_failed(space, ledger, console)
+    print_failures(space, ledger, console)
     if infeasible:
         console.print(f"{infeasible} configurations were refused as infeasible, at no cost")
     following = next_commands(ledger, storage)
     console.print(following, highlight=False, markup=False, soft_wrap=True)
 
 
-def show_failed(space: SearchSpace[Any], ledger: Ledger, console: Console) -> None:
+def print_failures(space: SearchSpace[Any], ledger: Ledger, console: Console) -> None:
     """Say how many trials failed, why the first did, and where its traceback is."""
-    failed = [story for story in ledger.stories.values() if story.outcome == "failed"]
+    failed = [
+        trial_log for trial_log in ledger.trial_logs.values() if trial_log.outcome == "failed"
+    ]
     if failed:
         first = failed[0]
         told = ledger.folder / "trials" / f"{first.trial:03d}" / "reports.jsonl"
         console.print(
-            f"{len(failed)} failed; the first, trial {first.trial:03d}: {cause(first, space)}\n"
+            f"{len(failed)} failed; the first, trial {first.trial:03d}: "
+            f"{describe_failure(first, space)}\n"
             f"its traceback is in {told}",
             style="yellow",
             highlight=False,
@@ -76,25 +82,27 @@ def show_failed(space: SearchSpace[Any], ledger: Ledger, console: Console) -> No
 
 def best_trials(ledger: Ledger) -> Table | str:
     """Give a table of the best trials, with the settings in which they differ."""
-    best = ledger.rank(ledger.stories.values())[:SHOWN]
+    best = ledger.rank_trials(ledger.trial_logs.values())[:SHOWN]
     if not best:
         return "no trial has a score"
-    searched = dict.fromkeys(map(field_of, ledger.settings["parameters"]))
+    searched = dict.fromkeys(map(config_field, ledger.settings["parameters"]))
     varying = [name for name in searched if len({str(s.config.get(name)) for s in best}) > 1]
     table = Table(title=f"best trials by {ledger.metric}", title_justify="left", box=None)
     for column in ("trial", "score", "outcome", "reports", "device time"):
         table.add_column(column, no_wrap=True, justify="left" if column == "outcome" else "right")
     table.add_column("settings", overflow="fold")
-    for story in best:
-        found = ledger.best(story)
+    for trial_log in best:
+        found = ledger.best_report(trial_log)
         assert found is not None
         table.add_row(
-            f"{story.trial:03d}",
-            number(found[0]),
-            story.outcome,
-            str(story.done),
-            duration(story.seconds),
-            escape("  ".join(f"{name}={number(story.config[name])}" for name in varying)),
+            f"{trial_log.trial:03d}",
+            format_number(found[0]),
+            trial_log.outcome,
+            str(trial_log.done),
+            format_duration(trial_log.seconds),
+            escape(
+                "  ".join(f"{name}={format_number(trial_log.config[name])}" for name in varying)
+            ),
         )
     return table
 

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from reports.records import ReportError, Search
-from searchspaces.loading import load
-from searchspaces.loading import names as names
-from searchspaces.overrides import parse
+from searchspaces.loading import list_names as list_names
+from searchspaces.loading import load_space
+from searchspaces.overrides import parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.environment import data_folder, default_device
 from trainables.errors import UserError
+from trainables.predictor import GroundTruth
 from trainables.predictor import Predictor as Predictor
-from trainables.predictor import Truth
 from trainables.run import Run
 from trainables.text.causal_lm import write
 from trainables.vision.adversarial import fgsm, pgd
@@ -37,7 +37,7 @@ def restored(space: str, params: Mapping[str, str], checkpoint: Path) -> Predict
     `space` is a name or the path of a space file. Raises ReportError where the space cannot.
     """
     try:
-        found = load(space)
+        found = load_space(space)
         if found.restore is None:
             raise ReportError(
                 f"The space {space} does not say how to restore a trained model, so none of its "
@@ -49,13 +49,15 @@ def restored(space: str, params: Mapping[str, str], checkpoint: Path) -> Predict
         raise ReportError(str(error)) from error
 
 
-def truth(space: str, params: Mapping[str, str], search: Search, folder: Path | None) -> Truth:
+def truth(
+    space: str, params: Mapping[str, str], search: Search, folder: Path | None
+) -> GroundTruth:
     """The data of a search, with their inputs, from a folder, TUNERY_DATA or the cache.
 
     Nothing is downloaded. Raises ReportError where they are not here, or are not the search's.
     """
     try:
-        found = load(space)
+        found = load_space(space)
         if found.prepare is None:
             raise ReportError(f"The space {space} has no `prepare` that would give its data.")
         source: Any = search.tags.get("source", "real")
@@ -125,7 +127,7 @@ def _batches(first: np.ndarray, second: np.ndarray) -> list[tuple[np.ndarray, np
 def _config(space: SearchSpace[Any], params: Mapping[str, str]) -> Any:
     known = typing.get_type_hints(space.config)
     assignments = [f"{name}={value}" for name, value in params.items() if name in known]
-    return space.config(**parse(space, assignments))
+    return space.config(**parse_overrides(space, assignments))
 
 
 def written(predictor: Predictor, prompt: str, **how: Any) -> str:

@@ -17,7 +17,7 @@ def space_of(search: Search, given: str | None) -> str:
     Raises ReportError for any other: a server may name code, but does not have it run.
     """
     file = search.tags.get("space_file")
-    if given or (not file and search.space in models.names()):
+    if given or (not file and search.space in models.list_names()):
         return given or search.space
     raise ReportError(
         f"The space {search.space!r} is none of Tunery's, and a file of code is run only where "

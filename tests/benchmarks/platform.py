@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from searchspaces.loading import load
+from searchspaces.loading import load_space
 from searchspaces.svhn_150k import Config, images
 from tests.benchmarks.report import MET, MISSED, events, heading, real_data, verdict
 from trainables.run import Run
@@ -42,7 +42,7 @@ History = list[dict[str, Any]]
 def bare(reports: int, data: Path) -> None:
     """Train without any platform, and print the history."""
     torch.set_num_threads(THREADS)
-    space = load(SPACE)
+    space = load_space(SPACE)
     run = Run(reports=reports, metric=space.metric, mode=space.mode, data=data)
     for metrics in space.train(space.config(), run):
         run.record(metrics)
@@ -62,8 +62,8 @@ def searched(reports: int, data: Path) -> History:
         command = ["-m", "trainables.tune", "--space", SPACE, "--trials", "1"]
         command += ["--reports", str(reports), "--concurrency", "1", "--storage", storage]
         _python(command, data)
-        story = events(Path(storage) / SPACE / "trials" / "000" / "reports.jsonl")
-    return [event for event in story if "report" in event]
+        trial_log = events(Path(storage) / SPACE / "trials" / "000" / "reports.jsonl")
+    return [event for event in trial_log if "report" in event]
 
 
 def seconds(history: History) -> float:

@@ -62,7 +62,7 @@ def searched(storage: Path, trials: int, reports: int, words: list[str]) -> tupl
             time.sleep(1)
     if driver.returncode:
         raise SystemExit((storage / "said.txt").read_text()[-3000:])
-    ledger = ledgers.reopen(storage / SPACE.stem)
+    ledger = ledgers.reopen_ledger(storage / SPACE.stem)
     ledger.close()
     return ledger, peak / 1e6
 
@@ -78,7 +78,7 @@ def resident(process: int) -> int:
 
 def flat(ledger: Ledger, memory: float) -> bool:
     """Compare the last thousand trials with the first, and print what all took."""
-    ends = sorted(story.ended for story in ledger.stories.values())
+    ends = sorted(trial_log.ended for trial_log in ledger.trial_logs.values())
     part = max(2, min(1000, len(ends) // 3))
     first, last = (ends[i + part - 1] - ends[i] for i in (0, len(ends) - part))
     whole = (ends[-1] - ends[0]) / len(ends)
@@ -90,12 +90,12 @@ def flat(ledger: Ledger, memory: float) -> bool:
 
 def over_ideal(ledger: Ledger, nodes: int, slots: int, nap: float) -> bool:
     """Compare the time with every slot at work with the ideal."""
-    stories = ledger.stories.values()
-    begun = min(story.started for story in stories)
-    firsts = sorted(story.reports[0].time for story in stories)
+    trial_logs = ledger.trial_logs.values()
+    begun = min(trial_log.started for trial_log in trial_logs)
+    firsts = sorted(trial_log.reports[0].time for trial_log in trial_logs)
     ready = firsts[slots - 1]
-    ended = max(story.ended for story in stories)
-    left = sum(story.reports[0].time > ready for story in stories)
+    ended = max(trial_log.ended for trial_log in trial_logs)
+    left = sum(trial_log.reports[0].time > ready for trial_log in trial_logs)
     ideal = left * nap / slots
     print(f"{slots} slots were at work after {ready - begun:.1f} s; then {left:,} trials took ")
     print(f"{ended - ready:.1f} s, ideally {ideal:.1f} s")

@@ -9,16 +9,16 @@ import pytest
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.sampling.initial_trials import plan
+from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.study import Study
-from searchspaces.loading import load
+from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from tests.support.paths import TRIVIAL
 
 
 @pytest.fixture
 def space() -> SearchSpace[Any]:
-    return load(str(TRIVIAL))
+    return load_space(str(TRIVIAL))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def begin(tmp_path: Path) -> Callable[..., Ledger]:
             "tags": {},
             "artifacts": (tmp_path / "artifacts").as_uri(),
         }
-        ledger = ledgers.create(tmp_path / "runs", name, {**known, **settings})
+        ledger = ledgers.create_ledger(tmp_path / "runs", name, {**known, **settings})
         ledgers.write_settings(ledger.folder, ledger.settings)
         return ledger
 
@@ -55,7 +55,9 @@ def begin(tmp_path: Path) -> Callable[..., Ledger]:
 def open_study() -> Callable[[Ledger, SearchSpace[Any]], Study]:
     def make(ledger: Ledger, space: SearchSpace[Any]) -> Study:
         new = ledger.settings
-        return Study(ledger, space, plan(space, new["fixed"], new["sampler"], new["seeds"]))
+        return Study(
+            ledger, space, plan_initial_trials(space, new["fixed"], new["sampler"], new["seeds"])
+        )
 
     return make
 
@@ -66,7 +68,7 @@ def reopen() -> Callable[[Ledger], Ledger]:
 
     def again(ledger: Ledger) -> Ledger:
         ledger.close()
-        return ledgers.reopen(ledger.folder)
+        return ledgers.reopen_ledger(ledger.folder)
 
     return again
 
@@ -83,12 +85,12 @@ def run_one() -> Callable[..., int]:
         tell: bool = True,
     ) -> int:
         asked = study.ask()
-        ledger.begin(asked.trial, asked.values, asked.config)
-        ledger.attempt(asked.trial)
+        ledger.add_trial(asked.trial, asked.values, asked.config)
+        ledger.add_attempt(asked.trial)
         report(ledger, asked.trial, losses)
-        ledger.end(asked.trial, outcome)  # type: ignore[arg-type]
+        ledger.record_outcome(asked.trial, outcome)  # type: ignore[arg-type]
         if tell:
-            study.tell(ledger.stories[asked.trial])
+            study.tell(ledger.trial_logs[asked.trial])
         return asked.trial
 
     return run
@@ -99,4 +101,4 @@ def report(ledger: Ledger, trial: int, losses: list[float]) -> None:
         {"report": n, "seconds": float(n), "metrics": {"loss": loss}}
         for n, loss in enumerate(losses, 1)
     ]
-    ledger.hear(trial, history, {"parameters": 3.0})
+    ledger.record_reports(trial, history, {"parameters": 3.0})

@@ -191,7 +191,7 @@ def test_a_search_that_is_there_or_differs_or_is_running(
     assert code == 130
     assert f"going on with {tmp_path}/runs/toy-2\n" in said
 
-    held = ledgers.reopen(tmp_path / "runs" / "toy-2")
+    held = ledgers.reopen_ledger(tmp_path / "runs" / "toy-2")
     code, said = run("--resume")
     assert code == 2
     assert "another process is running the search" in said
@@ -233,7 +233,7 @@ def test_a_disk_that_is_full_at_the_start_is_no_traceback(
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", "runs/toy/search.json.part")
 
-    monkeypatch.setattr(run_search, "conduct", full)
+    monkeypatch.setattr(run_search, "run_search", full)
     words = ["--space", "digits", "--storage", str(tmp_path / "runs")]
     assert main(words) == 2
     said = capsys.readouterr().err
@@ -283,8 +283,8 @@ SPACE = replace(SPACE, trials=3, train=train_full)"""
         filler.unlink()
         code, said = tune(*words, "--resume")
         assert code == 0, said
-        stories = opened(storage / "toy").stories.values()
-        assert [(s.outcome, s.done) for s in stories] == [("complete", 4)] * 3
+        trial_logs = opened(storage / "toy").trial_logs.values()
+        assert [(s.outcome, s.done) for s in trial_logs] == [("complete", 4)] * 3
         assert_mlflow_has_the_ledger(storage)
     finally:
         subprocess.run(["umount", "--lazy", storage], check=True)  # MLflow keeps its file open

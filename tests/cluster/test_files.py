@@ -253,7 +253,7 @@ def test_slurm_starts_one_ray_for_all_nodes(tmp_path: Path, array: str | None) -
     assert begin[begin.index("--num-gpus") + 1] == "4"
     assert end[:3] == ["python", "-m", "trainables.tune"]
     options = cli.parser().parse_args(end[3:])
-    assert (options.space, options.address, options.going) == ("digits", "auto", "resume")
+    assert (options.space, options.address, options.resume_mode) == ("digits", "auto", "resume")
     assert options.set == ["a='b c'"]
     assert options.seed == (int(array) if array else None)
 

@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from cluster.cli import main
-from cluster.execution.trial_queue import Attempts
+from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger import ledger as ledgers
 from trainables.errors import UserError
 
@@ -39,7 +39,7 @@ def test_what_the_machines_cannot_do_is_refused_before_anything_is_begun(
         assert main([*words, *more]) == 2
     assert len(shut) == 2
     assert_nothing_is_left(tmp_path / "runs")
-    monkeypatch.setattr("cluster.execution.storage_check.check", lambda *_: blind())
+    monkeypatch.setattr("cluster.execution.storage_check.check_nodes", lambda *_: blind())
     assert main(words) == 2
     assert_nothing_is_left(tmp_path / "runs")
 
@@ -54,7 +54,7 @@ def test_a_search_of_which_every_trial_failed_fails_and_says_why(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(attempts: Attempts, *_: object) -> bool:
+    def fail(attempts: TrialQueue, *_: object) -> bool:
         while not attempts.finished and (attempt := attempts.next()):
             text = f'File "{path}", line 42, in train\nRuntimeError: on purpose'
             attempts.failed(attempt.trial, "failed", text)
@@ -103,16 +103,16 @@ def test_a_confirmation_that_is_refused_is_not_written_down(
     monkeypatch.setattr("cluster.execution.ray_tuner.run", lambda *_: False)
     words = ["--space", path, "--storage", str(tmp_path / "runs")]
     main(words)
-    found = ledgers.reopen(tmp_path / "runs" / "toy")
-    found.begin(0, {}, {"seed": 0})
-    found.hear(0, [{"report": 1, "metrics": {"loss": 1.0}, "seconds": 1.0}], {})
-    found.end(0, "complete")
+    found = ledgers.reopen_ledger(tmp_path / "runs" / "toy")
+    found.add_trial(0, {}, {"seed": 0})
+    found.record_reports(0, [{"report": 1, "metrics": {"loss": 1.0}, "seconds": 1.0}], {})
+    found.record_outcome(0, "complete")
     found.close()
     words += ["--confirm", "1", "--seeds", "1"]
     assert main([*words, "--gpus-per-trial", "0.5"]) == 2
     assert not (tmp_path / "runs" / "toy" / "confirm").exists()
 
-    def complete(attempts: Attempts, *_: object) -> bool:
+    def complete(attempts: TrialQueue, *_: object) -> bool:
         while not attempts.finished and (attempt := attempts.next()):
             report = {"report": 1, "metrics": {"loss": 1.0}, "seconds": 1.0}
             attempts.heard(attempt.trial, {"history": [report], "facts": {}})

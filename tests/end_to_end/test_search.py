@@ -21,7 +21,7 @@ SpaceFile = Callable[..., Path]
 
 def opened(folder: Path) -> Ledger:
     """Read a search's folder, as the next driver would."""
-    ledger = ledgers.reopen(folder)
+    ledger = ledgers.reopen_ledger(folder)
     ledger.close()
     return ledger
 
@@ -53,7 +53,7 @@ def assert_mlflow_has_the_ledger(storage: Path, name: str = "toy") -> None:
     """Every report of every trial is there once, and nothing else."""
     ledger = opened(storage / name)
     client, (parent,), trials = runs(storage, name)
-    assert trials.keys() == ledger.stories.keys()
+    assert trials.keys() == ledger.trial_logs.keys()
     statuses = {
         "complete": "FINISHED",
         "stopped": "KILLED",
@@ -61,17 +61,17 @@ def assert_mlflow_has_the_ledger(storage: Path, name: str = "toy") -> None:
         "failed": "FAILED",
     }
     for number, run in trials.items():
-        story = ledger.stories[number]
-        assert story.outcome is not None
+        trial_log = ledger.trial_logs[number]
+        assert trial_log.outcome is not None
         assert (run.info.status, run.data.tags["outcome"]) == (
-            statuses[story.outcome],
-            story.outcome,
+            statuses[trial_log.outcome],
+            trial_log.outcome,
         )
-        assert run.data.params == {key: str(value) for key, value in story.config.items()}
+        assert run.data.params == {key: str(value) for key, value in trial_log.config.items()}
         history = client.get_metric_history(run.info.run_id, "loss")
         told = [(m.step, str(m.value), m.timestamp) for m in history]
         assert sorted(told) == [
-            (r.report, str(r.metrics["loss"]), int(r.time * 1000)) for r in story.reports
+            (r.report, str(r.metrics["loss"]), int(r.time * 1000)) for r in trial_log.reports
         ]
     assert parent.info.status == "FINISHED"
 
@@ -100,26 +100,26 @@ SPACE = replace(
     assert code == 0, said
     storage = tmp_path / "runs"
     ledger = opened(storage / "toy")
-    stories = ledger.stories
-    outcomes = [stories[n].outcome for n in range(7)]
+    trial_logs = ledger.trial_logs
+    outcomes = [trial_logs[n].outcome for n in range(7)]
     assert outcomes == ["complete", "failed", "diverged", *["complete"] * 4]
-    assert [stories[n].done for n in range(7)] == [4, 1, 2, 1, 4, 4, 4]
-    assert len(stories) == 9
+    assert [trial_logs[n].done for n in range(7)] == [4, 1, 2, 1, 4, 4, 4]
+    assert len(trial_logs) == 9
     assert ledger.finished
 
-    assert [f.failure_class for f in stories[1].failures] == ["failed"] * 3
-    assert stories[1].failures[-1].message == "RuntimeError: the task broke on purpose"
-    assert [f.failure_class for f in stories[4].failures] == ["out_of_memory"]
-    begun, *_, ended = (r.time for r in stories[4].reports[1:])
-    others = [r.time for n, s in stories.items() if n != 4 for r in s.reports]
+    assert [f.failure_class for f in trial_logs[1].failures] == ["failed"] * 3
+    assert trial_logs[1].failures[-1].message == "RuntimeError: the task broke on purpose"
+    assert [f.failure_class for f in trial_logs[4].failures] == ["out_of_memory"]
+    begun, *_, ended = (r.time for r in trial_logs[4].reports[1:])
+    others = [r.time for n, s in trial_logs.items() if n != 4 for r in s.reports]
     assert not [time for time in others if begun < time < ended]
 
     trials = study(storage / "toy")
     infeasible = [t.number for t in trials if "infeasible" in t.user_attrs]
-    assert {t.number for t in trials} - set(infeasible) == set(stories)
-    states = Counter(t.state.name for t in trials if t.number in stories)
+    assert {t.number for t in trials} - set(infeasible) == set(trial_logs)
+    states = Counter(t.state.name for t in trials if t.number in trial_logs)
     assert states == {"COMPLETE": 7, "FAIL": 1, "PRUNED": 1}
-    assert trials[0].value == min(r.metrics["loss"] for r in stories[0].reports)
+    assert trials[0].value == min(r.metrics["loss"] for r in trial_logs[0].reports)
     assert set(trials[2].intermediate_values) == {1, 2}
     assert all(trials[n].constraints == {"feasible": 1.0} for n in infeasible)
 
@@ -177,20 +177,20 @@ SPACE = replace(
     storage = tmp_path / "runs"
     code, said = tune("--space", path, "--scheduler", "asha", "--concurrency", 1)
     assert code == 0, said
-    outcomes = [opened(storage / "toy").stories[n].outcome for n in range(4)]
+    outcomes = [opened(storage / "toy").trial_logs[n].outcome for n in range(4)]
     assert outcomes == ["complete", "stopped", "complete", "stopped"]
     trials = study(storage / "toy")
     assert [t.state.name for t in trials[:4]] == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED"]
     assert trials[1].intermediate_values == {1: 0.2}
     assert_mlflow_has_the_ledger(storage)
-    first = {n: s.config for n, s in opened(storage / "toy").stories.items()}
+    first = {n: s.config for n, s in opened(storage / "toy").trial_logs.items()}
 
     code, said = tune("--space", path, "--resume", "--trials", 7)
     assert code == 0, said
-    stories = opened(storage / "toy").stories
-    assert len(stories) == 7
-    assert {n: stories[n].config for n in first} == first
-    assert len({json.dumps(s.config) for s in stories.values()}) == 7
+    trial_logs = opened(storage / "toy").trial_logs
+    assert len(trial_logs) == 7
+    assert {n: trial_logs[n].config for n in first} == first
+    assert len({json.dumps(s.config) for s in trial_logs.values()}) == 7
     assert opened(storage / "toy").settings["scheduler"] == "asha"
     assert_mlflow_has_the_ledger(storage)
     _, (parent,), _ = runs(storage)
@@ -210,10 +210,10 @@ def test_every_sampler_and_scheduler_reaches_the_number_of_trials(
     words = ("--space", space_file("SPACE = replace(SPACE, trials=8)"), *fixed)
     code, said = tune(*words, "--sampler", sampler, "--scheduler", scheduler)
     assert code == 0, said
-    stories = opened(tmp_path / "runs" / "toy").stories
-    assert len(stories) == 8
-    assert {s.outcome for s in stories.values()} <= {"complete", "stopped"}
-    assert len({json.dumps(s.config) for s in stories.values()}) == 8
+    trial_logs = opened(tmp_path / "runs" / "toy").trial_logs
+    assert len(trial_logs) == 8
+    assert {s.outcome for s in trial_logs.values()} <= {"complete", "stopped"}
+    assert len({json.dumps(s.config) for s in trial_logs.values()}) == 8
     assert_mlflow_has_the_ledger(tmp_path / "runs")
 
 
@@ -223,10 +223,10 @@ def test_arms_times_seeds(tune: Tune, space_file: SpaceFile, tmp_path: Path) -> 
     path = space_file("SPACE = replace(SPACE, arms=({'momentum': False}, {'momentum': True}))")
     code, said = tune("--space", path, "--seeds", 2)
     assert code == 0, said
-    stories = opened(tmp_path / "runs" / "toy").stories
-    ran = Counter((s.config["momentum"], s.config["seed"]) for s in stories.values())
+    trial_logs = opened(tmp_path / "runs" / "toy").trial_logs
+    ran = Counter((s.config["momentum"], s.config["seed"]) for s in trial_logs.values())
     assert ran == {(arm, seed): 1 for arm in (False, True) for seed in (0, 1)}
-    assert {s.outcome for s in stories.values()} == {"complete"}
+    assert {s.outcome for s in trial_logs.values()} == {"complete"}
 
 
 @pytest.mark.slow
@@ -237,6 +237,6 @@ def test_a_report_without_the_metric_is_a_failed_trial_that_says_so(
     path = space_file("SPACE = replace(SPACE, start=({'behave': 'mute'},), trials=3)")
     code, said = tune("--space", path)
     assert code == 0, said
-    story = opened(tmp_path / "runs" / "toy").stories[1]
-    assert story.outcome == "failed"
-    assert "the report lacks the metric 'loss'; it has ['pid']" in story.failures[-1].message
+    trial_log = opened(tmp_path / "runs" / "toy").trial_logs[1]
+    assert trial_log.outcome == "failed"
+    assert "the report lacks the metric 'loss'; it has ['pid']" in trial_log.failures[-1].message

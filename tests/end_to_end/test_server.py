@@ -33,11 +33,11 @@ def assert_server_has_the_ledger(server: Server, folder: Path, trials: int) -> N
     assert {run.info.status for run in runs} == {"FINISHED"}
     children = {run.info.run_name: run for run in runs if run.data.tags["kind"] == "trial"}
     assert len(children) == len(runs) - 1 == trials
-    for story in opened(folder).stories.values():
-        run = children[f"toy-{story.trial:03d}"]
+    for trial_log in opened(folder).trial_logs.values():
+        run = children[f"toy-{trial_log.trial:03d}"]
         history = client.get_metric_history(run.info.run_id, "loss")
         told = [(m.step, m.value) for m in history]
-        assert sorted(told) == [(r.report, r.metrics["loss"]) for r in story.reports]
+        assert sorted(told) == [(r.report, r.metrics["loss"]) for r in trial_log.reports]
         assert client.list_artifacts(run.info.run_id, "predictions")
         assert client.list_artifacts(run.info.run_id, "checkpoint")
     assert not any("secret" in str(run.data) for run in runs)
@@ -86,7 +86,7 @@ def test_a_server_that_stays_away_ends_in_code_3_and_a_command_that_writes_all_a
     assert "secret" not in search.said
     ledger = opened(folder)
     assert ledger.finished
-    assert [story.done for story in ledger.stories.values()] == [4, 4]
+    assert [trial_log.done for trial_log in ledger.trial_logs.values()] == [4, 4]
     server.start()
     again = [sys.executable, "-m", "cluster.tracking", "rebuild", str(folder)]
     done = subprocess.run(again, capture_output=True, text=True, check=False)

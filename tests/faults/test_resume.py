@@ -34,17 +34,17 @@ def reports(folder: Path) -> int:
 def assert_whole(storage: Path, space_file: Path) -> None:
     """The search is as one that was never interrupted."""
     ledger = opened(storage / "toy")
-    assert len(ledger.stories) == TRIALS
-    assert {s.outcome for s in ledger.stories.values()} == {"complete"}
+    assert len(ledger.trial_logs) == TRIALS
+    assert {s.outcome for s in ledger.trial_logs.values()} == {"complete"}
     assert losses(ledger) == undisturbed(
         space_file, storage.parent / "undisturbed", TRIALS, {"nap": 0.2}
     )
     trials = study(storage / "toy")
     assert [t.state.name for t in trials] == ["COMPLETE"] * TRIALS
     assert_mlflow_has_the_ledger(storage)
-    for trial in ledger.stories:
+    for trial in ledger.trial_logs:
         attempts = list((storage / "toy" / "trials" / f"{trial:03d}").glob("attempt-*"))
-        assert attempts == [ledger.newest_attempt(trial)]
+        assert attempts == [ledger.latest_attempt(trial)]
         assert sorted(p.name for p in attempts[0].iterdir()) == ["best"]
         assert not list(attempts[0].rglob("*.part"))
     client, _, children = runs(storage)
@@ -85,7 +85,7 @@ def test_a_killed_worker_and_a_killed_driver_leave_no_trace(
     code, said = tune("--space", path, "--resume")
     assert code == 0, said
     assert_whole(tmp_path / "runs", path)
-    failures = [f for s in opened(folder).stories.values() for f in s.failures]
+    failures = [f for s in opened(folder).trial_logs.values() for f in s.failures]
     assert [f.failure_class for f in failures] == ["failed"]
     assert "worker process has died" in failures[0].traceback
 
@@ -141,7 +141,7 @@ def test_an_interrupted_search_and_one_whose_time_is_up_go_on_later(
     _, (parent,), children = runs(tmp_path / "runs")
     assert parent.info.status == "KILLED"
     assert "RUNNING" not in {run.info.status for run in children.values()}
-    unfinished = [s.trial for s in opened(folder).stories.values() if s.outcome is None]
+    unfinished = [s.trial for s in opened(folder).trial_logs.values() if s.outcome is None]
     assert unfinished
 
     code, said = tune("--space", path, "--resume", "--time-budget", "0.1s")
@@ -150,7 +150,7 @@ def test_an_interrupted_search_and_one_whose_time_is_up_go_on_later(
     _, (parent,), children = runs(tmp_path / "runs")
     assert parent.info.status == "KILLED"
     assert "RUNNING" not in {run.info.status for run in children.values()}
-    assert [s.trial for s in opened(folder).stories.values() if s.outcome is None] == unfinished
+    assert [s.trial for s in opened(folder).trial_logs.values() if s.outcome is None] == unfinished
 
     code, said = tune("--space", path, "--resume")
     assert code == 0, said

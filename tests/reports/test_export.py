@@ -95,7 +95,7 @@ def test_an_encoder_goes_along_once_and_is_not_missed_where_it_came_from(tmp_pat
     encoders.tokenizer(tiny).save_pretrained(place)
     (place / "pytorch_model.bin").write_bytes(b"pickled")
     config = Config(encoder=str(place), batch_size=16, epochs=1)
-    run = Run(reports=1, metric="validation_accuracy", source="made-up", cache=tmp_path)
+    run = Run(reports=1, metric="validation_accuracy", source="placeholder", cache=tmp_path)
     run.folder = tmp_path
     for metrics in train(config, run):
         run.record(metrics)

@@ -21,7 +21,7 @@ def searched(client: MlflowClient, storage: Path, tmp_path: Path) -> Path:
     """A search of dante_gpt whose second trial is the best and the only one with weights."""
     run = Run(
         **{"reports": 1, "metric": "validation_loss", "mode": "min"},
-        **{"source": "made-up", "folder": tmp_path / "trial"},
+        **{"source": "placeholder", "folder": tmp_path / "trial"},
     )
     for metrics in dante_gpt.train(dante_gpt.Config(**SMALL), run):
         run.record(metrics)

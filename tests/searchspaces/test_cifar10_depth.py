@@ -7,8 +7,8 @@ from torch import nn
 
 from searchspaces import cifar10_depth, cifar10_gradients
 from searchspaces.cifar10_depth import Config, network
-from searchspaces.loading import load
-from searchspaces.overrides import parse
+from searchspaces.loading import load_space
+from searchspaces.overrides import parse_overrides
 
 MILLIONS = {1: 0.02, 5: 0.11, 7: 0.16}
 LAYERS = {1: 6, 5: 22, 7: 30}
@@ -50,7 +50,7 @@ def test_published_numbers_stand_in_the_rows_of_their_arms() -> None:
     ],
 )
 def test_the_second_published_set_is_within_reach(words: list[str], layers: int) -> None:
-    values = parse(load("cifar10_depth"), words)
+    values = parse_overrides(load_space("cifar10_depth"), words)
     assert _layers(network(Config(**values))) == layers
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import pytest
 import torch
 
-from searchspaces.loading import load, names
-from searchspaces.overrides import configure, parse
+from searchspaces.loading import list_names, load_space
+from searchspaces.overrides import build_config, parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 from trainables.models.separable import separable
@@ -36,14 +36,14 @@ SPACE = SearchSpace(Config, train, lambda trial: {}, "score", "max", reports=1)
 
 def _refused(name: str) -> str:
     with pytest.raises(UserError) as caught:
-        load(name)
+        load_space(name)
     return str(caught.value)
 
 
 def test_names_are_those_of_the_files() -> None:
-    assert names() == sorted(names())
-    assert "digits" in names() and not [name for name in names() if name.startswith("_")]
-    assert load("digits").name == "digits"
+    assert list_names() == sorted(list_names())
+    assert "digits" in list_names() and not [name for name in list_names() if name.startswith("_")]
+    assert load_space("digits").name == "digits"
 
 
 @pytest.mark.parametrize("name", ["digit", "svhn_15k", "Digits"])
@@ -57,17 +57,17 @@ def test_an_unknown_name_brings_near_ones(name: str) -> None:
 def test_a_name_like_none_lists_all() -> None:
     message = _refused("qqqqqq")
     assert "did you mean" not in message
-    assert all(name in message for name in names())
+    assert all(name in message for name in list_names())
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(MINE)
-    space = load(str(path))
+    space = load_space(str(path))
     assert (space.name, space.question) == ("mine", "Is one number better than another?")
-    assert parse(space, ["rate=0.5"]) == {"rate": 0.5}
+    assert parse_overrides(space, ["rate=0.5"]) == {"rate": 0.5}
     path.write_text(MINE.replace("0.1", "0.7"))
-    assert load(str(path)).config().rate == 0.7
+    assert load_space(str(path)).config().rate == 0.7
 
 
 def test_no_such_file(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ TYPES: SearchSpace[Any] = SearchSpace(
     ],
 )
 def test_a_value_is_read_by_the_type_of_its_field(text: str, value: Any) -> None:
-    (found,) = parse(TYPES, [text]).values()
+    (found,) = parse_overrides(TYPES, [text]).values()
     assert found == value
     assert type(found) is type(value)
 
@@ -179,21 +179,21 @@ def test_a_value_is_read_by_the_type_of_its_field(text: str, value: Any) -> None
 )
 def test_a_wrong_value_is_shown_with_the_way_out(text: str, words: list[str]) -> None:
     with pytest.raises(UserError) as caught:
-        parse(TYPES, [text])
+        parse_overrides(TYPES, [text])
     assert not [word for word in words if word not in str(caught.value)], str(caught.value)
 
 
 def test_values_are_checked_together_and_the_last_one_counts() -> None:
-    assert parse(TYPES, ["depth=1", "rate=-1", "rate=2"]) == {"depth": 1, "rate": 2.0}
-    assert parse(TYPES, []) == {}
+    assert parse_overrides(TYPES, ["depth=1", "rate=-1", "rate=2"]) == {"depth": 1, "rate": 2.0}
+    assert parse_overrides(TYPES, []) == {}
 
 
 def test_a_configuration_is_built_or_explained() -> None:
-    assert configure(TYPES, {"depth": 5}) == Config(depth=5)
+    assert build_config(TYPES, {"depth": 5}) == Config(depth=5)
     with pytest.raises(UserError, match="did you mean depth"):
-        configure(TYPES, {"depht": 5})
+        build_config(TYPES, {"depht": 5})
     with pytest.raises(UserError, match="above 0, not -1"):
-        configure(TYPES, {"rate": -1})
+        build_config(TYPES, {"rate": -1})
 
 
 ILLEGAL = {
@@ -229,18 +229,18 @@ ILLEGAL = {
 @pytest.mark.parametrize(("name", "text"), [(n, text) for n in ILLEGAL for text in ILLEGAL[n]])
 def test_what_a_space_can_never_train_is_refused(name: str, text: str) -> None:
     with pytest.raises(UserError, match=text.partition("=")[0]):
-        parse(load(name), [text])
+        parse_overrides(load_space(name), [text])
 
 
 def test_every_kernel_wants_a_channel() -> None:
-    space = load("svhn_150k")
+    space = load_space("svhn_150k")
     with pytest.raises(UserError, match="a channel each"):
-        parse(space, ["kernels=3+5+7", "stem=2"])
-    assert parse(space, ["kernels=3+5+7", "stem=3"])["stem"] == 3
+        parse_overrides(space, ["kernels=3+5+7", "stem=2"])
+    assert parse_overrides(space, ["kernels=3+5+7", "stem=3"])["stem"] == 3
 
 
 def test_the_flagship_refuses_what_is_too_large() -> None:
-    space = load("svhn_150k")
+    space = load_space("svhn_150k")
     assert space.feasible is not None
     assert space.feasible(space.config()) is None
     with torch.device("meta"):

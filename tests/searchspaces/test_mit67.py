@@ -12,8 +12,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cluster.cli import main as tune
-from searchspaces.loading import load, trained
-from searchspaces.overrides import configure
+from searchspaces.loading import load_space, load_trained
+from searchspaces.overrides import build_config
 from searchspaces.train_one import main
 from trainables import checkpoint
 from trainables.models.backbones import backbone
@@ -61,9 +61,9 @@ def test_frozen_layers_of_given_weights_stay_and_the_classes_are_the_folders(fol
             assert torch.equal(state[name], value), name
 
     values = json.loads((folder / "out" / "config.json").read_text())
-    space = load(values.pop("space"))
+    space = load_space(values.pop("space"))
     assert space.restore is not None
-    predictor = space.restore(configure(space, values), folder / "out" / "best")
+    predictor = space.restore(build_config(space, values), folder / "out" / "best")
     assert predictor.classes == tuple(COLOURS)
     assert predictor(predictor.example).shape == (1, 3)
 
@@ -92,7 +92,7 @@ def test_an_encoder_of_another_space_is_gone_on_from(
     name = "1.0.0.0.weight"  # of the first convolution
     one, other = (found[1]["parts"]["model"][name] for found in (teacher, student))
     assert torch.allclose(one, other, atol=1e-6)
-    assert trained(folder / "out").classes == tuple(COLOURS)
+    assert load_trained(folder / "out").classes == tuple(COLOURS)
     (folder / "teacher").rename(folder / "other")
     more = (*small, "--teacher", str(folder / "other"), "--set", "learning_rate=1e-9")
     assert _train(folder, *more, space="mit67_autoencoder") == 2

@@ -6,20 +6,20 @@ from dataclasses import asdict
 
 import pytest
 
-from cluster.sampling.initial_trials import plan
-from cluster.sampling.parameters import distributions
-from searchspaces.loading import load
+from cluster.sampling.initial_trials import plan_initial_trials
+from cluster.sampling.parameters import find_distributions
+from searchspaces.loading import load_space
 
 
 @pytest.mark.parametrize(
     "name", ["cartpole_dqn", "cartpole_ppo", "lunarlander_dqn", "lunarlander_ppo"]
 )
 def test_an_arm_is_one_setting_over_several_seeds(name: str) -> None:
-    space = load(name)
-    planned = plan(space, {}, "tpe", space.seeds)
+    space = load_space(name)
+    planned = plan_initial_trials(space, {}, "tpe", space.seeds)
     settings: dict[str, list[int]] = {}
     for point in planned:
-        assert point.parameters.keys() == distributions(space, {}).keys()
+        assert point.parameters.keys() == find_distributions(space, {}).keys()
         setting = str(sorted(point.parameters.items()))
         settings.setdefault(setting, []).append(point.fixed["seed"])
     assert len(settings) == len(space.arms) > 1

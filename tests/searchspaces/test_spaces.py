@@ -20,12 +20,12 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from cluster.sampling.parameters import field_of, suggested
-from searchspaces.loading import load, names
-from searchspaces.overrides import configure
+from cluster.sampling.parameters import config_field, run_suggest
+from searchspaces.loading import list_names, load_space
+from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import PreemptedError
-from trainables.run import Run, finite
+from trainables.run import Run, is_finite
 
 # What makes a space's trial quick; a space that is not named here runs with its defaults.
 SMALL: dict[str, dict[str, Any]] = {
@@ -85,9 +85,9 @@ WHOLE = {
 """Spaces whose loops end behind a report, never in the middle of one."""
 
 
-@pytest.fixture(scope="module", params=names())
+@pytest.fixture(scope="module", params=list_names())
 def space(request: pytest.FixtureRequest) -> SearchSpace[Any]:
-    return load(request.param)
+    return load_space(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +106,14 @@ class Trials:
         self.cache = cache
 
     def config(self, **values: Any) -> Any:
-        return configure(self.space, {**SMALL.get(self.space.name, {}), **values})
+        return build_config(self.space, {**SMALL.get(self.space.name, {}), **values})
 
     def run(self, folder: Path | None = None, **settings: Any) -> Run:
         chosen: dict[str, Any] = {"reports": REPORTS, **settings}
         return Run(
             metric=self.space.metric,
             mode=self.space.mode,
-            source="made-up",
+            source="placeholder",
             cache=self.cache,
             folder=folder,
             **chosen,
@@ -156,9 +156,9 @@ def _asked(space: SearchSpace[Any], values: dict[str, Any]) -> dict[str, BaseDis
 
     def answer(name: str, distribution: BaseDistribution) -> Any:
         asked[name] = distribution
-        return values[field_of(name)]
+        return values[config_field(name)]
 
-    suggested(space, answer)
+    run_suggest(space, answer)
     return asked
 
 
@@ -173,8 +173,8 @@ def _other(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def test_there_are_spaces_and_they_say_what_they_ask() -> None:
-    assert {"digits", "svhn_150k"} <= set(names())
-    assert all(load(name).question.endswith("?") for name in names())
+    assert {"digits", "svhn_150k"} <= set(list_names())
+    assert all(load_space(name).question.endswith("?") for name in list_names())
 
 
 def test_its_numbers_and_names_fit_together(space: SearchSpace[Any]) -> None:
@@ -182,20 +182,20 @@ def test_its_numbers_and_names_fit_together(space: SearchSpace[Any]) -> None:
     assert space.config.__dataclass_params__.frozen
     known = {field.name for field in fields(space.config)}
     assert set(space.compare) <= known
-    assert 1 <= space.grace <= space.reports
+    assert 1 <= space.min_reports <= space.reports
     assert space.trials >= 1
-    for values in (*space.start, *space.arms):
-        configure(space, values)
+    for values in (*space.initial_configs, *space.arms):
+        build_config(space, values)
 
 
 def test_the_default_and_known_starts_lie_inside(space: SearchSpace[Any]) -> None:
     default = asdict(space.config())
-    for values in ({}, *space.start):
+    for values in ({}, *space.initial_configs):
         point = {**default, **values}
         outside = {
-            name: (point[field_of(name)], str(distribution))
+            name: (point[config_field(name)], str(distribution))
             for name, distribution in _asked(space, point).items()
-            if not _contains(distribution, point[field_of(name)])
+            if not _contains(distribution, point[config_field(name)])
         }
         assert not outside
 
@@ -213,10 +213,10 @@ def test_suggestions_are_configurations(space: SearchSpace[Any]) -> None:
     made = []
     for _ in range(20):
         trial = study.ask()
-        config = configure(space, space.suggest(trial))
-        assert {field_of(name) for name in trial.params} <= known
+        config = build_config(space, space.suggest(trial))
+        assert {config_field(name) for name in trial.params} <= known
         for name, value in trial.params.items():
-            assert getattr(config, field_of(name)) == value
+            assert getattr(config, config_field(name)) == value
         reason = space.feasible(config) if space.feasible else None
         assert reason is None or reason
         made.append((config, reason))
@@ -230,7 +230,7 @@ def test_every_hyperparameter_makes_a_difference(trials: Trials) -> None:
     base = trials.train(trials.run(share=0.3))
     idle = []
     for name, distribution in _asked(trials.space, point).items():
-        field = field_of(name)
+        field = config_field(name)
         other = {field: _other(distribution, point[field])}
         if trials.train(trials.run(share=0.3), **other) == base:
             idle.append(name)
@@ -248,7 +248,7 @@ def test_it_reports_its_metric_and_finite_numbers(
 ) -> None:
     run, heard = finished
     assert len(heard) == run.done == REPORTS
-    assert all(finite(metrics) and trials.space.metric in metrics for metrics in heard)
+    assert all(is_finite(metrics) and trials.space.metric in metrics for metrics in heard)
     assert len({frozenset(metrics) for metrics in heard}) == 1
     assert not [name for name in heard[0] if "test" in name], "test stays sealed"
     assert run.facts["parameters"] > 0
@@ -274,15 +274,15 @@ def test_put_down_in_the_middle_of_a_report_it_goes_on_there(
         asked[0] += 1
         return asked[0] == when
 
-    whole = trials.train(trials.run(leaving=lambda: leaving(0)))
+    whole = trials.train(trials.run(preempted=lambda: leaving(0)))
     batches, asked[0] = asked[0], 0
     assert bool(batches) == (trials.space.name not in WHOLE)
     if not batches:  # Trial ends it behind a report
         return
-    cut = trials.run(tmp_path, leaving=lambda: leaving(batches - batches // 4))
+    cut = trials.run(tmp_path, preempted=lambda: leaving(batches - batches // 4))
     with pytest.raises(PreemptedError, match=f"in the middle of report {REPORTS}"):
         trials.train(cut)
-    again = trials.run(tmp_path, leaving=lambda: leaving(0))
+    again = trials.run(tmp_path, preempted=lambda: leaving(0))
     trials.train(again)
     assert [told["metrics"] for told in again.history] == whole
     assert asked[0] == batches + 1, "no batch is trained on twice"
@@ -367,7 +367,7 @@ def test_closing_early_leaves_nothing_open(
 def test_a_share_of_a_report_is_less_work(trials: Trials) -> None:
     ticks: dict[float, list[float]] = {1.0: [], 0.2: []}
     for share, heard in ticks.items():
-        run = trials.run(reports=1, share=share, tick=heard.append)
+        run = trials.run(reports=1, share=share, on_progress=heard.append)
         assert len(trials.train(run)) == 1
     assert len(ticks[0.2]) <= len(ticks[1.0])
     for heard in filter(None, ticks.values()):

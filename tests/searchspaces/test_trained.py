@@ -4,27 +4,30 @@ from pathlib import Path
 
 import pytest
 
-from searchspaces.loading import load, trained
-from searchspaces.overrides import taught
+from searchspaces.loading import load_space, load_trained
+from searchspaces.overrides import add_teacher_defaults
 from trainables.errors import UserError
 
 
 def test_a_folder_without_a_model_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no trained model(.|\n)*--out FOLDER"):
-        trained(tmp_path)
+        load_trained(tmp_path)
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(UserError, match="holds no trained model"):
-        trained(tmp_path)
+        load_trained(tmp_path)
     (tmp_path / "config.json").write_text('{"space": "digits", "depht": 3}')
     with pytest.raises(UserError, match="did you mean depth"):
-        trained(tmp_path)
+        load_trained(tmp_path)
     (tmp_path / "config.json").write_text('{"space": "digits"}')
     with pytest.raises(UserError, match="no complete checkpoint"):
-        trained(tmp_path)
+        load_trained(tmp_path)
 
 
 def test_a_space_says_what_comes_with_a_teacher() -> None:
-    assert taught(load("cifar10_distill"), {"filters": 8}) == {"teacher": "given", "filters": 8}
-    assert taught(load("svhn_transfer"), {}) == {}
+    assert add_teacher_defaults(load_space("cifar10_distill"), {"filters": 8}) == {
+        "teacher": "given",
+        "filters": 8,
+    }
+    assert add_teacher_defaults(load_space("svhn_transfer"), {}) == {}
     with pytest.raises(UserError, match="digits learns from no other"):
-        taught(load("digits"), {})
+        add_teacher_defaults(load_space("digits"), {})

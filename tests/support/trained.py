@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.tracking import MlflowClient
 
-from searchspaces.loading import load
+from searchspaces.loading import load_space
 from trainables.run import Run
 
 
 def trained(folder: Path, space: str, **values: Any) -> Path:
     """Train a configuration of a space for two reports; gives its checkpoint."""
-    found = load(space)
+    found = load_space(space)
     run = Run(reports=2, metric=found.metric, mode=found.mode, folder=folder)
     for metrics in found.train(found.config(**values), run):
         run.record(metrics)
@@ -28,7 +28,7 @@ def write_trained(
     client: MlflowClient, write: Callable[..., str], space: str, best: Path, scratch: Path
 ) -> str:
     """Write a search of one trial, with its data, predictions and weights; gives the run's id."""
-    found = load(space)
+    found = load_space(space)
     assert found.prepare is not None
     truth = found.prepare(found.config(), Run(reports=1))
     params = asdict(found.config())

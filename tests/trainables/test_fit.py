@@ -49,7 +49,7 @@ class Probe:
     def fit(self, owed: range, epochs: int = 1, **settings: Any) -> list[dict[str, float]]:
         chosen: dict[str, Any] = {"schedule": constant, "steps": len(self.data), **settings}
         loop = fit(
-            Run(reports=owed.stop, done=owed.start, tick=self.ticks.append),
+            Run(reports=owed.stop, done=owed.start, on_progress=self.ticks.append),
             self.model,
             self.optimizer,
             epochs=epochs,
@@ -187,7 +187,7 @@ def test_put_down_between_any_two_batches_it_goes_on_there(tmp_path: Path, cut: 
     for leave in (cut, min(cut + 1, 23)):  # and once more, just behind
         noisy = Noisy()
         with pytest.raises(PreemptedError, match=f"in the middle of report {1 + leave // 12}"):
-            noisy.train(Run(reports=2, folder=tmp_path, leaving=leaving))
+            noisy.train(Run(reports=2, folder=tmp_path, preempted=leaving))
         trained += noisy.trained
         assert trained == leave
     noisy = Noisy()

@@ -46,7 +46,7 @@ def test_other_settings_data_or_length_are_another_teacher(tmp_path: Path) -> No
     for key, source, reports in (
         ({"seed": 0}, "real", 3),
         ({"seed": 1}, "real", 3),
-        ({"seed": 0}, "made-up", 3),
+        ({"seed": 0}, "placeholder", 3),
         ({"seed": 0}, "real", 2),
     ):
         run = Run(1, cache=tmp_path, source=source)  # type: ignore[arg-type]

@@ -15,14 +15,14 @@ from torch import nn
 from trainables import checkpoint
 from trainables.environment import data_folder
 from trainables.errors import UserError
-from trainables.run import Loop, Run, attempt_folder, better, finite, seed_everything
+from trainables.run import Loop, Run, attempt_folder, is_better, is_finite, seed_everything
 
 
 def _task(run: Run, scores: list[float]) -> Loop:
     """Report these scores; the model's weight is how many reports it has trained for."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
-    run.keep(test=lambda: model.weight.detach().numpy().copy())
+    run.keep_predictions(test=lambda: model.weight.detach().numpy().copy())
     for report in run.resume(model=model, order=torch.Generator().manual_seed(0)):
         with torch.no_grad():
             model.weight += 1
@@ -171,11 +171,11 @@ def test_seeding_reaches_every_generator() -> None:
 
 
 def test_better_and_finite() -> None:
-    assert better(0.0, None, "max")
-    assert better(2, 1, "max") and not better(1, 1, "max") and not better(0, 1, "max")
-    assert better(1, 2, "min") and not better(2, 2, "min") and not better(3, 2, "min")
-    assert finite({"a": 1.0, "b": -1e30}) and finite({})
-    assert not finite({"a": 1.0, "b": float("inf")}) and not finite({"a": float("nan")})
+    assert is_better(0.0, None, "max")
+    assert is_better(2, 1, "max") and not is_better(1, 1, "max") and not is_better(0, 1, "max")
+    assert is_better(1, 2, "min") and not is_better(2, 2, "min") and not is_better(3, 2, "min")
+    assert is_finite({"a": 1.0, "b": -1e30}) and is_finite({})
+    assert not is_finite({"a": 1.0, "b": float("inf")}) and not is_finite({"a": float("nan")})
 
 
 def test_attempts_have_folders_of_their_own(tmp_path: Path) -> None:

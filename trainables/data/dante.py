@@ -14,7 +14,7 @@ from pathlib import Path
 
 from trainables import cache as caches
 from trainables.data.download import fetch
-from trainables.data.source import DataMissing
+from trainables.data.source import DataMissingError
 from trainables.errors import UserError
 
 URL = "https://www.gutenberg.org/cache/epub/1000/pg1000.txt"
@@ -41,9 +41,9 @@ class Text:
 def load(folder: Path | None, cache: Path, kind: str, *, download: bool = True) -> Text:
     """Load the Inferno; `kind` made-up gives verses of made-up words.
 
-    Raises DataMissing where the text is neither in the folder nor to be had.
+    Raises DataMissingError where the text is neither in the folder nor to be had.
     """
-    if kind == "made-up":
+    if kind == "placeholder":
         return parted(_babble())
     if kind != "real":
         raise UserError(f"dante has no {kind} data; leave --data {kind} out")
@@ -76,7 +76,7 @@ def _in_folder(folder: Path) -> Path:
     if len(found) == 1:
         return found[0]
     has = f"has {len(found)} text files" if found else "has no text file"
-    raise DataMissing(
+    raise DataMissingError(
         f"dante: {folder} {has}\nlooked for dante/inferno.txt, inferno.txt, and a single .txt file"
         f"\n{_ways_out()}"
     )
@@ -85,7 +85,7 @@ def _in_folder(folder: Path) -> Path:
 def _fetched(cache: Path, download: bool) -> Path:
     key = {"url": URL}
     if not download and not caches.place(cache, "dante", key).is_dir():
-        raise DataMissing(
+        raise DataMissingError(
             f"dante: no --data-dir was given, and {cache} holds no earlier download of {URL}"
             f"\n{_ways_out()}"
         )
@@ -93,8 +93,8 @@ def _fetched(cache: Path, download: bool) -> Path:
     def build(draft: Path) -> None:
         try:
             fetch(URL, draft / "comedy.txt")
-        except DataMissing as error:
-            raise DataMissing(f"dante: {error}\n{_ways_out()}") from error
+        except DataMissingError as error:
+            raise DataMissingError(f"dante: {error}\n{_ways_out()}") from error
         inferno = _inferno((draft / "comedy.txt").read_text(encoding="utf-8-sig"))
         (draft / "inferno.txt").write_text(inferno, encoding="utf-8")
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TaskID, TransferSpeedColumn
 
 from trainables import cache as caches
-from trainables.data.source import DataMissing
+from trainables.data.source import DataMissingError
 from trainables.errors import UserError
 
 PATIENCE = 20  # seconds without a byte
@@ -26,12 +26,12 @@ def unpacked(url: str, cache: Path, name: str, *, download: bool = True) -> Path
     """Give the folder of an archive's files, downloading and unpacking it first where needed.
 
     What was received stays in `downloads/` in the cache until it is whole, so that the next call
-    goes on there. Raises DataMissing where the archive cannot be had, or with `download` False is
-    not here; UserError where it is damaged.
+    goes on there. Raises DataMissingError where the archive is not available, or with `download`
+    False is not here; UserError where it is damaged.
     """
     key = {"url": url}
     if not download and not caches.place(cache, f"{name}-files", key).is_dir():
-        raise DataMissing(f"{name}: {cache} holds no earlier download of {url}")
+        raise DataMissingError(f"{name}: {cache} holds no earlier download of {url}")
     archive = cache / "downloads" / f"{name}-{url.rpartition('/')[2]}"
 
     def build(draft: Path) -> None:
@@ -55,8 +55,9 @@ def unpacked(url: str, cache: Path, name: str, *, download: bool = True) -> Path
 def fetch(url: str, target: Path) -> None:
     """Download a file, going on after a broken connection and after an earlier process.
 
-    It is there under its name only when it has the length that the server told. Raises
-    DataMissing where the server does not answer, or after several tries in a row without a byte.
+    It has its name only when it has the length that the server announced. Raises
+    DataMissingError where the server does not answer, or after several tries in a row without a
+    byte.
     """
     part, version = (target.with_name(target.name + end) for end in (".part", ".version"))
     print(f"downloading {url} to {part}", file=sys.stderr)
@@ -73,7 +74,7 @@ def fetch(url: str, target: Path) -> None:
             most = max(most, _length(part))
             begun = begun or total is not None
             if not begun or tries > len(PAUSES):
-                raise DataMissing(
+                raise DataMissingError(
                     f"{url} cannot be downloaded: {trouble}\n"
                     f"{_length(part):,} bytes are here; the next start goes on from there"
                 )

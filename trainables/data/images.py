@@ -20,7 +20,7 @@ from rich.progress import Progress
 from trainables import cache as caches
 from trainables.data import parquet
 from trainables.data.parquet import Shard
-from trainables.data.source import Arrays, DataMissing, Kind, Source, ways_out
+from trainables.data.source import Arrays, DataKind, DataMissingError, Source, describe_options
 from trainables.errors import UserError
 
 LAYOUT = 1  # of the decoded files; a new number makes every machine decode anew
@@ -56,7 +56,7 @@ class ImageData:
     test: Split
     classes: tuple[str, ...]
     fingerprint: str  # of the decoded content of all files
-    source: Kind
+    source: DataKind
     skipped: int  # damaged images left out
 
     def to(self, device: torch.device | str) -> ImageData:
@@ -80,7 +80,7 @@ def load(
     *,
     folder: Path | None,
     cache: Path,
-    kind: Kind = "real",
+    kind: DataKind = "real",
     validation: float = 0.1,
     split_seed: int = 0,
     synthetic_size: int = 20_000,
@@ -90,11 +90,11 @@ def load(
 
     A `folder` is the data set's own or holds one of its name; without it the images come from
     the hub, or with `download` False from an earlier download alone. Validation is the files'
-    own split where they have one, else that fraction of train. Raises DataMissing, or UserError
-    for data that cannot be used.
+    own split where they have one, else that fraction of train. Raises DataMissingError, or
+    UserError for data that cannot be used.
     """
-    facts: dict[str, Any] = {"fingerprint": "made-up", "skipped": 0}
-    if kind == "made-up":
+    facts: dict[str, Any] = {"fingerprint": "placeholder", "skipped": 0}
+    if kind == "placeholder":
         counts = {"train": 512 * len(source.train), "test": 128}
         arrays = {s: _noise(source, counts[s], seed) for seed, s in enumerate(counts)}
     else:
@@ -192,9 +192,9 @@ def _from_folder(source: Source, folder: Path, cache: Path) -> Path:
 def _from_hub(source: Source, cache: Path, download: bool) -> Path:
     key = {**_key(source), "train": source.train, "hub": source.hub, "config": source.hub_config}
     if not download and not caches.place(cache, source.name, key).is_dir():
-        raise DataMissing(
+        raise DataMissingError(
             f"{source.name}: no --data-dir was given, and {cache} holds no earlier download of "
-            f"{source.hub}\n{ways_out(source)}"
+            f"{source.hub}\n{describe_options(source)}"
         )
 
     def build(draft: Path) -> None:
@@ -271,6 +271,3 @@ def opened(at: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
     except (OSError, ValueError) as error:
         raise UserError(f"the decoded data in {at} are damaged: {error}\ndelete it") from error
     return facts, arrays
-
-
-__all__ = ["Arrays", "DataMissing", "ImageData", "Kind", "Source", "Split", "load", "stratified"]

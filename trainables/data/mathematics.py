@@ -62,7 +62,7 @@ def load(
     which with `download` False is refused where it has not been done before. `kind` made-up
     gives small sums.
     """
-    if kind == "made-up":
+    if kind == "placeholder":
         return _parted(_sums(min(count, 600), seed), seed)
     if kind != "real":
         raise UserError(f"mathematics has no {kind} data; leave --data {kind} out")

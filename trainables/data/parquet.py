@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from trainables.data.source import Arrays, DataMissing, ways_out
+from trainables.data.source import Arrays, DataMissingError, describe_options
 from trainables.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Shard:
 def in_folder(source: Source, folder: Path) -> dict[str, list[Path]]:
     """Find the Parquet files of every split, in the order of their shards.
 
-    Raises DataMissing where train or test are not there, UserError where a shard is lacking.
+    Raises DataMissingError where train or test are not there, UserError where a shard is lacking.
     """
     inner = ["", "data", *([source.hub_config] if source.hub_config else [])]
     places = [root / part for root in (folder / source.name, folder) for part in inner]
@@ -59,11 +59,11 @@ def in_folder(source: Source, folder: Path) -> dict[str, list[Path]]:
         if "train" in found and "test" in found:
             return found
     others = " and ".join([*source.train[1:], "test"])
-    raise DataMissing(
+    raise DataMissingError(
         f"{source.name}: no data in {folder}{'' if folder.is_dir() else ' (no such folder)'}\n"
         f"looked for train.parquet or train-00000-of-00001.parquet, and {others} likewise, in\n"
         + "".join(f"  {place}\n" for place in places)
-        + ways_out(source)
+        + describe_options(source)
     )
 
 
@@ -85,7 +85,7 @@ def from_hub(source: Source) -> dict[str, list[Shard]]:
     """Download the splits through `datasets`, or take them from its cache without a network.
 
     One short request tells whether the hub answers, since the library itself retries for
-    minutes before it gives up. Raises DataMissing.
+    minutes before it gives up. Raises DataMissingError.
     """
     try:
         import datasets
@@ -93,7 +93,7 @@ def from_hub(source: Source) -> dict[str, list[Shard]]:
     except ImportError as error:
         raise UserError(
             f"{source.name}: a download needs the package {error.name}: pip install datasets\n"
-            + ways_out(source)
+            + describe_options(source)
         ) from error
     trouble = _unreachable(source.hub)
     before = constants.HF_HUB_OFFLINE
@@ -110,9 +110,9 @@ def from_hub(source: Source) -> dict[str, list[Shard]]:
             found = datasets.load_dataset(builder.name, data_files=files)
     except Exception as error:  # the library and its four transports raise without a common base
         reason = trouble or _first_line(error)
-        raise DataMissing(
+        raise DataMissingError(
             f"{source.name}: no --data-dir was given, and {source.hub} cannot be had from the "
-            f"Hugging Face hub\n{reason}\n" + ways_out(source)
+            f"Hugging Face hub\n{reason}\n" + describe_options(source)
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = before

@@ -24,10 +24,10 @@ from rich.progress import Progress
 from trainables import cache as caches
 from trainables.data import download as downloads
 from trainables.data import images, parquet, prepare
-from trainables.data.images import Arrays, ImageData
+from trainables.data.images import ImageData
 from trainables.data.parquet import Shard
 from trainables.data.prepare import Fate, Photo
-from trainables.data.source import DataMissing, Kind, Source, ways_out
+from trainables.data.source import Arrays, DataKind, DataMissingError, Source, describe_options
 from trainables.errors import UserError
 
 LAYOUT = 1  # of what this and prepare.py make; a new number makes every machine prepare anew
@@ -47,7 +47,7 @@ def load(
     folder: Path | None,
     cache: Path,
     size: int,
-    kind: Kind = "real",
+    kind: DataKind = "real",
     validation: float = 0.1,
     split_seed: int = 0,
     download: bool = True,
@@ -59,7 +59,7 @@ def load(
     data set on the hub is taken, with `download` False from an earlier download alone. An archive
     is large: it is fetched only where TUNERY_DOWNLOAD names the source. Data without splits are
     cut 80/10/10 by class, the test part the same for every seed. Raises
-    DataMissing, or UserError for data that cannot be used.
+    DataMissingError, or UserError for data that cannot be used.
     """
     source = replace(source, shape=(3, size, size), photos=True)
     if kind != "real":
@@ -103,20 +103,20 @@ def _found(
             folder = downloads.unpacked(
                 source.tar, cache, source.name, download=download and wanted
             )
-        except DataMissing as error:
-            raise DataMissing(f"{error}\n{ways_out(source)}") from error
+        except DataMissingError as error:
+            raise DataMissingError(f"{error}\n{describe_options(source)}") from error
     if folder is None:
         key |= {"hub": source.hub, "config": source.hub_config, "train": source.train}
         if not download and not caches.place(cache, source.name, key).is_dir():
-            raise DataMissing(
+            raise DataMissingError(
                 f"{source.name}: no --data-dir was given, and {cache} holds no earlier download "
-                f"of {source.hub}\n{ways_out(source)}"
+                f"of {source.hub}\n{describe_options(source)}"
             )
         return key, lambda: _sharded(source, parquet.from_hub(source))
     try:
         try:
             files = parquet.in_folder(source, folder)
-        except DataMissing:
+        except DataMissingError:
             root = prepare.class_folders(source.name, folder)
             if root is None:
                 raise

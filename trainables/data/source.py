@@ -13,7 +13,7 @@ from trainables.errors import UserError
 Arrays = tuple[np.ndarray, np.ndarray]
 """Images (uint8, N x C x H x W) and their labels (int64, N)."""
 
-Kind = Literal["real", "synthetic", "made-up"]
+DataKind = Literal["real", "synthetic", "placeholder"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Source:
     drop: tuple[str, ...] = ()  # kinds of photographs left out: see trainables.data.prepare
 
 
-class DataMissing(UserError):  # noqa: N818 - it says what is the matter
+class DataMissingError(UserError):
     """A data set that is neither in the folder, nor in the cache, nor to be had from the hub."""
 
 
-def ways_out(source: Source) -> str:
+def describe_options(source: Source) -> str:
     """Say what a user without the data can do."""
     files = "a folder per class, Parquet files" if source.photos else "these files"
     lines = [

@@ -14,8 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.data.images import Arrays
-from trainables.data.source import Source
+from trainables.data.source import Arrays, Source
 
 SIZE = 32  # pixels of an image's side
 CELL = (64, 44)  # height and width of the cell of one digit

@@ -15,9 +15,9 @@ from trainables import cache as caches
 from trainables.data import arrow, parquet
 from trainables.data.images import stratified
 from trainables.data.parquet import Shard
-from trainables.data.source import DataMissing, Kind, Source, ways_out
+from trainables.data.source import DataKind, DataMissingError, Source, describe_options
 from trainables.errors import UserError
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 
 LAYOUT = 1  # of the Arrow files; a new number makes every machine read the Parquet files anew
 VALIDATION = 0.1  # of train, where the files have no validation split of their own
@@ -54,7 +54,7 @@ class TextData:
     test: Part
     classes: tuple[str, ...]
     fingerprint: str
-    source: Kind
+    source: DataKind
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -68,20 +68,25 @@ def labelled_texts(name: str, hub: str, classes: tuple[str, ...]) -> Source:
 
 
 def load(
-    source: Source, *, folder: Path | None, cache: Path, kind: Kind = "real", download: bool = True
+    source: Source,
+    *,
+    folder: Path | None,
+    cache: Path,
+    kind: DataKind = "real",
+    download: bool = True,
 ) -> TextData:
     """Load a data set, reading its Parquet files first where this machine has not done so yet.
 
     A `folder` is the data set's own or holds one of its name; without it the texts come from the
     hub, or with `download` False from an earlier download alone. Validation is the files' own
     split where they have one, else a tenth of train, class by class and always the same. Raises
-    DataMissing, or UserError for data that cannot be used.
+    DataMissingError, or UserError for data that cannot be used.
     """
     if kind == "synthetic":
         raise UserError(f"{source.name} has no synthetic data; leave --data synthetic out")
-    if kind == "made-up":
+    if kind == "placeholder":
         arrays = {split: _made_up(source, split) for split in MADE_UP}
-        fingerprint = "made-up"
+        fingerprint = "placeholder"
     else:
         at = _from_folder(source, folder, cache) if folder else _from_hub(source, cache, download)
         fingerprint, arrays = _opened(at)
@@ -96,10 +101,10 @@ def load(
     )
 
 
-def truth(data: TextData) -> Truth:
+def truth(data: TextData) -> GroundTruth:
     """Give a report the right answers of the two parts that are predicted, and their texts."""
     parts = {"validation": data.validation, "test": data.test}
-    return Truth(
+    return GroundTruth(
         fingerprint=data.fingerprint,
         source=data.source,
         classes=data.classes,
@@ -138,9 +143,9 @@ def _from_folder(source: Source, folder: Path, cache: Path) -> Path:
 def _from_hub(source: Source, cache: Path, download: bool) -> Path:
     key = {**_key(source), "hub": source.hub}
     if not download and not caches.place(cache, source.name, key).is_dir():
-        raise DataMissing(
+        raise DataMissingError(
             f"{source.name}: no --data-dir was given, and {cache} holds no earlier download of "
-            f"{source.hub}\n{ways_out(source)}"
+            f"{source.hub}\n{describe_options(source)}"
         )
 
     def build(draft: Path) -> None:

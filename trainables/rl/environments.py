@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainables.errors import UserError
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 from trainables.run import Run
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ def vectorised(name: str, environments: int) -> SyncVectorEnv:
     return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
-def truth(name: str) -> Truth:
+def truth(name: str) -> GroundTruth:
     """Tell which game is played; raises UserError where a package for it is missing."""
     make(name).close()
     if importlib.util.find_spec("pygame") is None:
         raise UserError(f"{name} is drawn by pygame: pip install '.[rl]'")
-    return Truth(fingerprint=f"{name}, Gymnasium {importlib.metadata.version('gymnasium')}")
+    return GroundTruth(fingerprint=f"{name}, Gymnasium {importlib.metadata.version('gymnasium')}")
 
 
 def sizes(envs: SyncVectorEnv) -> tuple[int, int]:

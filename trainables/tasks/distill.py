@@ -21,7 +21,7 @@ from trainables.data.cifar10 import CIFAR10
 from trainables.data.images import ImageData, load
 from trainables.errors import UserError
 from trainables.models.residual import block_cnn, resnet32, wide_resnet14_2
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.pretraining import trained_once
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import Loss, Normalise, Recipe, classify, restored, truth
@@ -123,7 +123,7 @@ def train(config: Config, run: Run, given: Predictor | None = None) -> Loop:
     yield from classify(config, run, network(config), data, loss)
 
 
-def prepare(config: Config, run: Run, given: Predictor | None = None) -> Truth:
+def prepare(config: Config, run: Run, given: Predictor | None = None) -> GroundTruth:
     """Find or fetch CIFAR-10, and look whether a given teacher can teach it; raises UserError."""
     check(config, given)
     return truth(images(run))

@@ -131,7 +131,7 @@ def dqn(recipe: Recipe, environment: str, run: Run) -> Loop:
             state_dict=target.state_dict, load_state_dict=target.load_state_dict
         )
         owed = run.resume(
-            model=model, target=lagging, optimizer=optimizer, replay=replay, draws=draws
+            model=model, target=lagging, optimizer=optimizer, replay=replay, generator_states=draws
         )
         per_report = max(1, recipe.steps // recipe.train_every)
         rounds = max(1, round(run.share * per_report))
@@ -154,8 +154,8 @@ def dqn(recipe: Recipe, environment: str, run: Run) -> Loop:
                         told.append(learn())
                     if (update + 1) % recipe.target_every == 0:
                         target.load_state_dict(model.state_dict())
-                if run.tick is not None:
-                    run.tick((done + 1) / rounds)
+                if run.on_progress is not None:
+                    run.on_progress((done + 1) / rounds)
             replay.cut()
             loss, value = torch.stack(told[1:] or told).mean(0).tolist()
             episodes = max(1, round(run.share * recipe.episodes))

@@ -56,7 +56,7 @@ def learn(config: Settings, run: Run, data: TextData, solve: Solver) -> Loop:
     asked for more reports, it fits the same again. Vectors and maps are made once per machine.
     """
     encoder = encoders.found(
-        config.encoder, made_up=run.source == "made-up", download=run.download
+        config.encoder, made_up=run.source == "placeholder", download=run.download
     )
     found = embeddings(run, data, encoder, config.pooling)
     vectors = {split: scaled(of, config.scaling) for split, of in found.items()}
@@ -68,7 +68,7 @@ def learn(config: Settings, run: Run, data: TextData, solve: Solver) -> Loop:
             vectors[split], labels[split] = vectors[split][rows], of[rows]
     head = nn.Linear(vectors["train"].shape[1], len(data.classes))
     owed = run.resume(model=head)
-    run.keep(
+    run.keep_predictions(
         validation=lambda: probabilities(head, vectors["validation"]),
         test=lambda: probabilities(head, vectors["test"]),
     )

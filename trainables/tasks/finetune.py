@@ -71,7 +71,7 @@ def finetune(
         both = torch.stack([entropy, accuracy]).tolist()
         return {"validation_loss": both[0], "validation_accuracy": both[1]}
 
-    run.keep(
+    run.keep_predictions(
         validation=lambda: outputs(validation).softmax(1).cpu().numpy(),
         test=lambda: outputs(data.test).softmax(1).cpu().numpy(),
     )

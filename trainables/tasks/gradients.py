@@ -52,8 +52,8 @@ def watch(
             right = (logits.argmax(1) == labels).float().mean()
             sums += torch.stack([weight.grad.abs().mean(), loss.detach(), right])
             updates.step()
-            if run.tick is not None:
-                run.tick((index + 1) / batches)
+            if run.on_progress is not None:
+                run.on_progress((index + 1) / batches)
         gradient, entropy, accuracy = sums.div(batches).tolist()
         yield {"gradient": gradient, "train_loss": entropy, "train_accuracy": accuracy}
 

@@ -19,7 +19,7 @@ from trainables.errors import UserError
 from trainables.fit import fit, predict
 from trainables.models.gpt import GPT
 from trainables.optim import cosine, optimizer, warmed_up
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Metrics, Run
 from trainables.text.generation import sampled
 
@@ -137,7 +137,7 @@ def read(config: Any, run: Run, text: Text) -> Loop:
         momentum=0.0,
     )
     draws = torch.Generator().manual_seed(recipe.seed)
-    run.resume(model=model, optimizer=updates, draws=draws)
+    run.resume(model=model, optimizer=updates, generator_states=draws)
     steps = max(1, round(run.share * recipe.steps))
     window = torch.arange(recipe.block + 1, device=device)
 
@@ -167,7 +167,9 @@ def read(config: Any, run: Run, text: Text) -> Loop:
     def probabilities(part: Tensor) -> np.ndarray:
         return logits_of(model, part, on_gpu).softmax(1).cpu().numpy()
 
-    run.keep(validation=lambda: probabilities(validation), test=lambda: probabilities(test))
+    run.keep_predictions(
+        validation=lambda: probabilities(validation), test=lambda: probabilities(test)
+    )
     run.show("samples.md", lambda path: _exhibit(path, model))
     yield from fit(
         run,
@@ -227,7 +229,7 @@ def restored(config: Any, folder: Path) -> Predictor:
     return Predictor(probabilities, example, _names(model.alphabet), write=model.write)
 
 
-def truth(config: Any, text: Text) -> Truth:
+def truth(config: Any, text: Text) -> GroundTruth:
     """Give a report the characters that are to be predicted, and the texts before them."""
     codes = alphabet(text).numpy()
     splits = {"validation": text.validation, "test": text.test}
@@ -238,7 +240,7 @@ def truth(config: Any, text: Text) -> Truth:
         before = [part[at // block * block : at + 1] for at in range(len(part) - 1)]
         return np.array(before, dtype=object)
 
-    return Truth(
+    return GroundTruth(
         fingerprint=text.fingerprint,
         classes=_names("".join(map(chr, codes))),
         targets={

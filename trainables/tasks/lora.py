@@ -136,7 +136,7 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
             "validation_accuracy": (logits.argmax(1) == labels).double().mean().item(),
         }
 
-    run.keep(
+    run.keep_predictions(
         validation=lambda: outputs("validation").softmax(1).numpy(),
         test=lambda: outputs("test").softmax(1).numpy(),
     )
@@ -159,7 +159,7 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
 
 def found(name: str, run: Run) -> Encoder:
     """Find the encoder of a run."""
-    made_up = run.source == "made-up"
+    made_up = run.source == "placeholder"
     try:
         return encoders.found(name, download=run.download and not made_up)
     except UserError:

@@ -111,7 +111,7 @@ def ppo(recipe: Recipe, environment: str, run: Run) -> Loop:
             return answers
 
         environments.exhibit(run, environment, greedy)
-        owed = run.resume(model=model, optimizer=optimizer, draws=draws)
+        owed = run.resume(model=model, optimizer=optimizer, generator_states=draws)
         per_report = max(1, recipe.steps // (many * length))
         batch_size = min(recipe.batch_size, many * length)
         rounds = max(1, round(run.share * per_report))
@@ -182,8 +182,8 @@ def ppo(recipe: Recipe, environment: str, run: Run) -> Loop:
                         told.append(
                             torch.stack([policy_loss, value_loss, entropy, moved]).detach()
                         )
-                if run.tick is not None:
-                    run.tick((done + 1) / rounds)
+                if run.on_progress is not None:
+                    run.on_progress((done + 1) / rounds)
             names = ("train_policy_loss", "train_value_loss", "entropy", "kl")
             averages = torch.stack(told).mean(0).tolist()
             episodes = max(1, round(run.share * recipe.episodes))

@@ -20,7 +20,7 @@ from trainables.data.questions import LONGEST
 from trainables.fit import fit
 from trainables.models.seq2seq import Seq2Seq
 from trainables.optim import optimizer, schedule
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Metrics, Run
 
 EVALUATION_BATCH = 512
@@ -142,9 +142,9 @@ def answer_questions(config: Any, run: Run, network: Seq2Seq, data: Mathematics)
     def kept(split: Questions) -> np.ndarray:
         return answers(model, split.questions)
 
-    run.keep(validation=lambda: kept(data.validation), test=lambda: kept(data.test))
+    run.keep_predictions(validation=lambda: kept(data.validation), test=lambda: kept(data.test))
     run.show("answers.md", lambda path: _exhibit(path, data.validation, kept(data.validation)))
-    if run.stale(recipe.patience):
+    if run.out_of_patience(recipe.patience):
         return
     steps = max(1, round(run.share * len(groups(None)) / GROUPS))
     for metrics in fit(
@@ -161,7 +161,7 @@ def answer_questions(config: Any, run: Run, network: Seq2Seq, data: Mathematics)
         clip=recipe.clip,
     ):
         yield metrics
-        if run.stale(recipe.patience):
+        if run.out_of_patience(recipe.patience):
             return
 
 
@@ -204,10 +204,10 @@ def restored(network: Seq2Seq, folder: Path) -> Predictor:
     return Predictor(lambda questions: answers(model, questions), example)
 
 
-def truth(data: Mathematics) -> Truth:
+def truth(data: Mathematics) -> GroundTruth:
     """Give a report the right answers, the questions, and the problem that each belongs to."""
     splits = {"validation": data.validation, "test": data.test}
-    return Truth(
+    return GroundTruth(
         fingerprint=data.fingerprint,
         targets={name: split.answers for name, split in splits.items()},
         inputs=lambda name: splits[name].questions,

@@ -13,7 +13,7 @@ from trainables.data.images import ImageData, load
 from trainables.data.source import Source
 from trainables.data.svhn import SVHN
 from trainables.models.convnet import small_cnn
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, restored, truth
 
@@ -80,7 +80,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, network(), images(run, config.extra))
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch SVHN and decode it once for this machine."""
     return truth(images(run, config.extra))
 

@@ -20,7 +20,7 @@ from trainables.data.svhn import SVHN
 from trainables.errors import UserError
 from trainables.models.backbones import unfreeze_last
 from trainables.models.convnet import small_cnn
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.pretraining import trained_once
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import Normalise, Recipe, classify, restored, truth
@@ -124,7 +124,7 @@ def train(config: Config, run: Run, given: Predictor | None = None) -> Loop:
     yield from classify(config, run, source, data, moments=moments)
 
 
-def prepare(config: Config, run: Run, given: Predictor | None = None) -> Truth:
+def prepare(config: Config, run: Run, given: Predictor | None = None) -> GroundTruth:
     """Find or fetch SVHN, and look whether a given source model may be used; raises UserError."""
     if given:
         if config.stage == "source":

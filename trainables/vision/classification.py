@@ -17,7 +17,7 @@ from trainables.data import augment
 from trainables.data.images import ImageData, Split
 from trainables.fit import fit, predict
 from trainables.optim import optimizer, schedule
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Metrics, Run
 
 EVALUATION_BATCH = 512
@@ -105,7 +105,7 @@ def classify(
     )
     order = torch.Generator().manual_seed(recipe.seed)
     draws = torch.Generator(device).manual_seed(recipe.seed + 1)
-    run.resume(model=model, optimizer=updates, order=order, draws=draws)
+    run.resume(model=model, optimizer=updates, order=order, generator_states=draws)
     # Predictions are made without it: their last batch has another size.
     forward = torch.compile(model) if recipe.compile else model
     batch_size = min(recipe.batch_size, len(train))
@@ -154,11 +154,11 @@ def classify(
         both = torch.stack([entropy, accuracy]).tolist()
         return {"validation_loss": both[0], "validation_accuracy": both[1]}
 
-    run.keep(
+    run.keep_predictions(
         validation=lambda: outputs(validation).softmax(1).cpu().numpy(),
         test=lambda: outputs(data.test).softmax(1).cpu().numpy(),
     )
-    if run.stale(recipe.patience):
+    if run.out_of_patience(recipe.patience):
         return
     for metrics in fit(
         run,
@@ -174,7 +174,7 @@ def classify(
         clip=recipe.clip,
     ):
         yield metrics
-        if run.stale(recipe.patience):
+        if run.out_of_patience(recipe.patience):
             return
 
 
@@ -193,7 +193,7 @@ def restored(
     return Predictor(probabilities, example, tuple(classes), network=model)
 
 
-def truth(data: ImageData) -> Truth:
+def truth(data: ImageData) -> GroundTruth:
     """Give a report the right answers of the two parts that are predicted, and their images."""
     splits = {"validation": data.validation, "test": data.test}
 
@@ -201,7 +201,7 @@ def truth(data: ImageData) -> Truth:
         split = splits[name]
         return split.pixels.index_select(0, split.rows).numpy()
 
-    return Truth(
+    return GroundTruth(
         fingerprint=data.fingerprint,
         source=data.source,
         classes=data.classes,

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from cluster.execution.early_stopping import SCHEDULERS, ByTrial, build, rungs
-from cluster.execution.trial_queue import Attempts
+from cluster.execution.early_stopping import SCHEDULERS, ByTrial, build_scheduler, rungs
+from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from searchspaces.space import SearchSpace
@@ -20,27 +20,27 @@ def attempts(
     begin: Callable[..., Ledger],
     open_study: Callable[[Ledger, SearchSpace[Any]], Study],
     space: SearchSpace[Any],
-) -> Attempts:
+) -> TrialQueue:
     ledger = begin(trials=20)
-    return Attempts(ledger, open_study(ledger, space), 20)
+    return TrialQueue(ledger, open_study(ledger, space), 20)
 
 
 @pytest.fixture
-def scheduler(attempts: Attempts, space: SearchSpace[Any]) -> Callable[[str], ByTrial]:
+def scheduler(attempts: TrialQueue, space: SearchSpace[Any]) -> Callable[[str], ByTrial]:
     def make(kind: str) -> ByTrial:
-        inner = build(kind, space, reports=9)
+        inner = build_scheduler(kind, space, reports=9)
         assert inner is not None
         return ByTrial(inner, attempts, int)  # Ray's trial id is our number here
 
     return make
 
 
-def report(scheduler: ByTrial, attempts: Attempts, trial: int, losses: list[float]) -> list[str]:
+def report(scheduler: ByTrial, attempts: TrialQueue, trial: int, losses: list[float]) -> list[str]:
     """Let a trial report, and give what the scheduler said each time."""
-    while trial not in attempts.ledger.stories:
+    while trial not in attempts.ledger.trial_logs:
         attempts.next()
     said = []
-    first = attempts.ledger.stories[trial].done
+    first = attempts.ledger.trial_logs[trial].done
     for n, loss in enumerate(losses, first + 1):
         entry = {"report": n, "seconds": 1.0, "metrics": {"loss": loss}}
         attempts.heard(trial, {"history": [entry], "facts": {}})
@@ -52,7 +52,7 @@ GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
 
 def test_asha_stops_the_worse_two_thirds_at_its_rungs(
-    scheduler: Callable[[str], ByTrial], attempts: Attempts
+    scheduler: Callable[[str], ByTrial], attempts: TrialQueue
 ) -> None:
     asha = scheduler("asha")
     for trial in range(6):
@@ -63,7 +63,7 @@ def test_asha_stops_the_worse_two_thirds_at_its_rungs(
 
 
 def test_a_resumed_search_has_its_rungs_again(
-    scheduler: Callable[[str], ByTrial], attempts: Attempts
+    scheduler: Callable[[str], ByTrial], attempts: TrialQueue
 ) -> None:
     asha = scheduler("asha")
     for trial in range(6):
@@ -78,7 +78,7 @@ def test_a_resumed_search_has_its_rungs_again(
 
 
 def test_the_median_rule_stops_what_is_worse_than_half(
-    scheduler: Callable[[str], ByTrial], attempts: Attempts
+    scheduler: Callable[[str], ByTrial], attempts: TrialQueue
 ) -> None:
     median = scheduler("median")
     for _ in range(3):  # side by side: nothing to compare with at first
@@ -93,9 +93,9 @@ def test_the_median_rule_stops_what_is_worse_than_half(
 
 
 def test_every_scheduler_is_built_and_no_other(space: SearchSpace[Any]) -> None:
-    assert all(build(kind, space, 9) for kind in SCHEDULERS)
+    assert all(build_scheduler(kind, space, 9) for kind in SCHEDULERS)
     with pytest.raises(UserError, match="unknown scheduler 'hyperband'; there are: asha"):
-        build("hyperband", space, 9)
+        build_scheduler("hyperband", space, 9)
 
 
 def test_rungs() -> None:

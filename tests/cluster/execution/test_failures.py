@@ -16,7 +16,7 @@ from cluster.execution.failures import (
     describe_error,
     read_failure,
 )
-from cluster.storage.replication import RemoteError
+from cluster.storage.replication import StorageTimeoutError
 from trainables.errors import PreemptedError
 
 
@@ -44,7 +44,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
         (caused(RuntimeError("batch 7"), MemoryError()), "out_of_memory"),
         (PreemptedError("put down"), "preempted"),
-        (RemoteError("did not answer for 120 s"), "lost"),
+        (StorageTimeoutError("did not answer for 120 s"), "lost"),
         (StorageUnreachableError("node-7 does not see it"), "storage_unreachable"),
         (OSError(errno.ENOSPC, "No space left on device"), "storage_full"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "storage_full"),

@@ -13,8 +13,8 @@ import torch
 from ray import exceptions
 
 from cluster.execution import gpu_sharing
-from cluster.execution.gpu_sharing import CONTEXT, HEADROOM, Load, measured, together
-from cluster.execution.trainable import Settings
+from cluster.execution.gpu_sharing import CONTEXT, HEADROOM, Load, measure_load, trials_per_gpu
+from cluster.execution.trainable import WorkerSettings
 from trainables.errors import UserError
 from trainables.run import Run
 
@@ -34,17 +34,17 @@ GIB = 2**30
     ],
 )
 def test_as_many_as_end_the_most_per_hour(load: Load, room: int, expected: int) -> None:
-    assert together(load, room) == expected
+    assert trials_per_gpu(load, room) == expected
 
 
 def test_what_is_packed_fits() -> None:
     for peak in range(1, 40):
         load = Load(40 * GIB, peak * GIB, 0.01)
-        used = together(load, 100) * (load.peak + CONTEXT)
-        assert used <= HEADROOM * load.free or together(load, 100) == 1
+        used = trials_per_gpu(load, 100) * (load.peak + CONTEXT)
+        assert used <= HEADROOM * load.free or trials_per_gpu(load, 100) == 1
 
 
-SETTINGS = Settings("digits", Path(), Path(), reports=1, source="made-up")
+SETTINGS = WorkerSettings("digits", Path(), Path(), reports=1, source="placeholder")
 
 
 @pytest.fixture
@@ -67,21 +67,24 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_probe_gives_a_share(ray: Any) -> None:
-    assert gpu_sharing.fraction(SETTINGS, {}, {"CPU": 8.0, "GPU": 1.0}, 1.0) == (0.5, ray.load)
+    assert gpu_sharing.measure_gpu_fraction(SETTINGS, {}, {"CPU": 8.0, "GPU": 1.0}, 1.0) == (
+        0.5,
+        ray.load,
+    )
     with pytest.raises(UserError, match="sees no GPU"):
-        gpu_sharing.fraction(SETTINGS, {}, {"CPU": 8.0}, 1.0)
+        gpu_sharing.measure_gpu_fraction(SETTINGS, {}, {"CPU": 8.0}, 1.0)
 
 
 def test_a_probe_that_saw_nothing_run_is_none(ray: Any) -> None:
     ray.load = Load(80 * GIB, GIB, 0.0)
     with pytest.raises(UserError, match=r"saw nothing run.*\n.*give a number"):
-        gpu_sharing.fraction(SETTINGS, {}, {"CPU": 8.0, "GPU": 1.0}, 1.0)
+        gpu_sharing.measure_gpu_fraction(SETTINGS, {}, {"CPU": 8.0, "GPU": 1.0}, 1.0)
 
 
 def test_a_gpu_that_does_not_come_is_waited_for_only_so_long(ray: Any) -> None:
     ray.free = False
     with pytest.raises(UserError, match="no GPU was free, or could be rented, in 900 s"):
-        gpu_sharing.fraction(SETTINGS, {}, {"CPU": 8.0, "GPU": 1.0}, 1.0)
+        gpu_sharing.measure_gpu_fraction(SETTINGS, {}, {"CPU": 8.0, "GPU": 1.0}, 1.0)
     assert ray.waits == [gpu_sharing.PATIENCE]
 
 
@@ -105,14 +108,14 @@ def test_a_task_of_one_report_is_measured_in_its_second(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1, 1))
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 1)
     monkeypatch.setattr("torch.profiler.profile", profile)
-    measured(SETTINGS, {})
+    measure_load(SETTINGS, {})
     assert seen == [1]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_probe_sees_memory_and_kernels(tmp_path: Path) -> None:
-    settings = Settings("svhn_150k", tmp_path, tmp_path, reports=1, source="made-up")
-    load = measured(settings, {})
+    settings = WorkerSettings("svhn_150k", tmp_path, tmp_path, reports=1, source="placeholder")
+    load = measure_load(settings, {})
     assert 2**20 < load.peak < load.free
     assert 0 < load.busy <= 1

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from cluster.execution.teacher_source import fetched, full_name, lend
-from cluster.options import Choices
+from cluster.execution.teacher_source import fetch_teacher, resolve_name, upload_teacher
+from cluster.options import Options
 from cluster.storage import replication
-from cluster.storage.location import Place
+from cluster.storage.location import Location
 from cluster.tracking.client import find_experiment, open_client
 from cluster.tuning import run_search
-from searchspaces.loading import load, trained
+from searchspaces.loading import load_space, load_trained
 from searchspaces.train_one import main as train
 from trainables.errors import UserError
 from trainables.run import Run
@@ -47,7 +47,7 @@ def logged(uri: str, out: Path, tmp_path: Path) -> Callable[..., str]:
         tags = {"kind": "search", **(parent or {"space": "digits"})}
         above = client.create_run(experiment, tags=tags).info.run_id
         made = client.create_run(experiment, tags={"mlflow.parentRunId": above, "trial": "0"})
-        config = vars(load("digits").config()) | SMALL
+        config = vars(load_space("digits").config()) | SMALL
         for name, value in config.items():
             client.log_param(made.info.run_id, name, str(value))
         if weights:
@@ -59,14 +59,14 @@ def logged(uri: str, out: Path, tmp_path: Path) -> Callable[..., str]:
 
 def answers(folder: Path) -> np.ndarray:
     inputs = np.random.default_rng(0).integers(0, 16, (5, 1, 8, 8), dtype=np.uint8)
-    return trained(folder)(inputs)
+    return load_trained(folder)(inputs)
 
 
 def test_a_run_and_a_folder_give_the_same_model(
     out: Path, uri: str, logged: Callable[..., str], tmp_path: Path
 ) -> None:
-    from_run = fetched(logged(), uri, tmp_path / "cache")
-    copied = fetched(full_name(str(out)), uri, tmp_path / "cache")
+    from_run = fetch_teacher(logged(), uri, tmp_path / "cache")
+    copied = fetch_teacher(resolve_name(str(out)), uri, tmp_path / "cache")
     assert (answers(from_run) == answers(out)).all()
     assert (answers(copied) == answers(out)).all()
     assert json.loads((from_run / "config.json").read_text()) == json.loads(
@@ -78,9 +78,9 @@ def test_a_run_is_fetched_once(
     uri: str, logged: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = logged()
-    first = fetched(name, uri, tmp_path / "cache")
+    first = fetch_teacher(name, uri, tmp_path / "cache")
     monkeypatch.setattr(MlflowClient, "download_artifacts", lambda *_: pytest.fail("again"))
-    assert fetched(name, "sqlite:////nowhere/gone.db", tmp_path / "cache") == first
+    assert fetch_teacher(name, "sqlite:////nowhere/gone.db", tmp_path / "cache") == first
 
 
 def test_what_cannot_be_used_is_refused_with_the_way_out(
@@ -95,7 +95,7 @@ def test_what_cannot_be_used_is_refused_with_the_way_out(
         (str(tmp_path), r"there is no .*config.json and no .*manifest.json"),
     ):
         with pytest.raises(UserError, match=f"--teacher .*{expected}"):
-            fetched(name, uri, tmp_path / "cache")
+            fetch_teacher(name, uri, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("teacher-*/"))
 
 
@@ -108,27 +108,27 @@ def test_a_search_goes_on_with_the_teacher_that_it_was_begun_with(
         (teacher / path.relative_to(out)).write_bytes(path.read_bytes())
     settings = {"teacher": str(teacher), "tracking_uri": uri}
     run = Run(1, cache=tmp_path / "cache")
-    run_search.teach(run, settings, Choices())
+    run_search.fetch_teacher(run, settings, Options())
     assert run.teacher is not None and run.teacher.is_relative_to(tmp_path / "cache")
     again = Run(1, cache=tmp_path / "cache")
-    run_search.teach(again, settings, Choices())
+    run_search.fetch_teacher(again, settings, Options())
     assert again.teacher == run.teacher
     manifest = teacher / "best" / "manifest.json"
     manifest.write_text(manifest.read_text() + " ")
     with pytest.raises(UserError, match="has changed since"):
-        run_search.teach(Run(1, cache=tmp_path / "cache"), settings, Choices())
+        run_search.fetch_teacher(Run(1, cache=tmp_path / "cache"), settings, Options())
 
 
 def test_a_teacher_is_lent_to_machines_with_caches_of_their_own(tmp_path: Path) -> None:
     teacher = tmp_path / "cache" / "teacher-1"
     teacher.mkdir(parents=True)
     (teacher / "config.json").write_text("{}")
-    place = Place((tmp_path / "search folder").as_uri()) / "teacher"
-    lend(teacher, place)
-    first = replication.newest(place)
-    lend(teacher, place)
+    place = Location((tmp_path / "search folder").as_uri()) / "teacher"
+    upload_teacher(teacher, place)
+    first = replication.read_newest_index(place)
+    upload_teacher(teacher, place)
     assert first is not None
-    assert replication.newest(place) == first
+    assert replication.read_newest_index(place) == first
     (tmp_path / "full").touch()
     with pytest.raises(UserError, match=r"cannot be copied to file://.*full(.|\n)*--resume"):
-        lend(teacher, Place((tmp_path / "full").as_uri()) / "teacher")
+        upload_teacher(teacher, Location((tmp_path / "full").as_uri()) / "teacher")

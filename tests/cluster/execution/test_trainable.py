@@ -14,7 +14,7 @@ import pytest
 import ray
 
 from cluster.execution.failures import AttemptError
-from cluster.execution.trainable import Settings, Trial
+from cluster.execution.trainable import Trial, WorkerSettings
 from trainables import checkpoint
 
 SPACE = '''
@@ -86,7 +86,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     monkeypatch.setattr(ray, "get_gpu_ids", list)
     space = tmp_path / "walk.py"
     space.write_text(SPACE)
-    settings = Settings(str(space), tmp_path / "search", tmp_path / "cache", reports=3)
+    settings = WorkerSettings(str(space), tmp_path / "search", tmp_path / "cache", reports=3)
     settings.folder.mkdir()
     made: list[Trial] = []
 

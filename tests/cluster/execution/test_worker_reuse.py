@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cluster.execution import trainable
-from cluster.execution.trainable import Settings, Trial
+from cluster.execution.trainable import Trial, WorkerSettings
 
 TRIALS = 50
 WARM = 3  # trials after which whatever is loaded once is loaded
@@ -51,7 +51,7 @@ def test_memory_comes_back_between_trials(
     allocated: Callable[[], int],
 ) -> None:
     monkeypatch.setattr(trainable, "_gpus", lambda: gpus)
-    settings = Settings("digits", tmp_path, tmp_path / "cache", reports=1)
+    settings = WorkerSettings("digits", tmp_path, tmp_path / "cache", reports=1)
 
     class Alone(Trial):
         def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]

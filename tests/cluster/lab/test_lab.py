@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.ledger.trial_log import Story, read
+from cluster.ledger.trial_log import TrialLog, read_trial_log
 from tests.support.lab.machines import Lab, missing
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
@@ -81,9 +81,9 @@ def said(lab: Lab, command: str, name: str = "laptop") -> str:
     return Said(lab, command, name).done()
 
 
-def stories(lab: Lab) -> list[Story]:
+def trial_logs(lab: Lab) -> list[TrialLog]:
     files = sorted(lab.shared.glob("toy/trials/*/reports.jsonl"))
-    return [story for file in files if (story := read(file))]
+    return [trial_log for file in files if (trial_log := read_trial_log(file))]
 
 
 def check_secrets(lab: Lab, spoken: str) -> None:
@@ -114,9 +114,9 @@ def test_a_search_on_machines_of_ones_own(lab: Lab) -> None:
     spoken = said(lab, f"{SEARCH} --trials 6 --set nap=1 --cluster cluster/local.yaml")
     assert "best trials by loss" in spoken
     assert "ray down --yes cluster/local.yaml" in spoken
-    found = stories(lab)
-    assert [story.outcome for story in found] == ["complete"] * 6
-    places = {place.partition("/")[0] for story in found for _, _, place in story.spans}
+    found = trial_logs(lab)
+    assert [trial_log.outcome for trial_log in found] == ["complete"] * 6
+    places = {place.partition("/")[0] for trial_log in found for _, _, place in trial_log.spans}
     assert places <= {"head", "w1", "w2"}
     assert len(places) >= 2, places
 
@@ -135,7 +135,7 @@ def test_a_search_on_machines_of_ones_own(lab: Lab) -> None:
     again = "--space toy --resume --trials 7 --address auto"
     submitted = said(lab, f"ray submit cluster/local.yaml trainables/tune.py -- {again}")
     assert "7 trials" in submitted
-    assert [story.outcome for story in stories(lab)] == ["complete"] * 7
+    assert [trial_log.outcome for trial_log in trial_logs(lab)] == ["complete"] * 7
     spoken += submitted + said(lab, "ray down --yes cluster/local.yaml")
     assert "No nodes remaining" in spoken
     check_secrets(lab, spoken)
@@ -165,17 +165,17 @@ def test_a_search_on_rented_machines(lab: Lab) -> None:
         cloud.take(first[0])
         spoken += search.done()
 
-        found = stories(lab)
-        assert [story.outcome for story in found] == ["complete"] * 4
-        lost = [failure.failure_class for story in found for failure in story.failures]
+        found = trial_logs(lab)
+        assert [trial_log.outcome for trial_log in found] == ["complete"] * 4
+        lost = [failure.failure_class for trial_log in found for failure in trial_log.failures]
         assert len(lost) == 4 and set(lost) <= {"lost", "preempted"}, lost
-        for story in found:
-            assert [report.report for report in story.reports] == list(range(1, 13))
-            assert len({place for _, _, place in story.spans}) == 2
+        for trial_log in found:
+            assert [report.report for report in trial_log.reports] == list(range(1, 13))
+            assert len({place for _, _, place in trial_log.spans}) == 2
             # The second worker's own memory begins with the first one's reports.
-            file = lab.shared / f"toy/trials/{story.trial:03d}/attempt-2/best/manifest.json"
+            file = lab.shared / f"toy/trials/{trial_log.trial:03d}/attempt-2/best/manifest.json"
             history = json.loads(file.read_text())["history"]
-            heard = [report.seconds for report in story.reports]
+            heard = [report.seconds for report in trial_log.reports]
             assert [report["seconds"] for report in history] == heard[: len(history)]
             assert len(history) > 6
         second = [name for name in cloud.story if "boot" in name and "spot" in name]

@@ -19,12 +19,12 @@ def test_words_are_translated_for_the_head(tmp_path: Path) -> None:
     config = {"file_mounts": {"~/tunery/searchspaces": str(mine.parent), "~/.ray": "~/.ray"}}
     file = Path("x.yaml")
     words = ["--space", str(mine), "--set", "a=1", "--cluster", "x.yaml"]
-    there = launcher.translated(words, config, file)
+    there = launcher.translate_arguments(words, config, file)
     assert there == ["--space", "searchspaces/mine.py", "--set", "a=1", "--address", "auto"]
-    there = launcher.translated([f"--space={mine}", "--cluster=x.yaml"], config, file)
+    there = launcher.translate_arguments([f"--space={mine}", "--cluster=x.yaml"], config, file)
     assert there == ["--space=searchspaces/mine.py", "--address", "auto"]
     with pytest.raises(UserError, match="not taken along"):
-        launcher.translated(["--space", str(tmp_path / "mine.py")], config, file)
+        launcher.translate_arguments(["--space", str(tmp_path / "mine.py")], config, file)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_words_are_translated_for_the_head(tmp_path: Path) -> None:
 def test_a_login_does_not_become_a_word_of_a_job(uri: str) -> None:
     for words in (["--tracking-uri", uri], [f"--tracking-uri={uri}"]):
         with pytest.raises(UserError, match="login") as refused:
-            launcher.translated(words, {}, Path("x.yaml"))
+            launcher.translate_arguments(words, {}, Path("x.yaml"))
         assert "planted" not in str(refused.value)
 
 
@@ -51,7 +51,7 @@ def test_an_address_that_was_written_down_without_its_password_is_asked_for_agai
     "uri", ["http://server:5000/a@b", "abfs://container@account.net/x", "postgresql://me@host/d"]
 )
 def test_a_name_is_no_login(uri: str) -> None:
-    there = launcher.translated(["--storage", uri], {}, Path("x.yaml"))
+    there = launcher.translate_arguments(["--storage", uri], {}, Path("x.yaml"))
     assert there == ["--storage", uri, "--address", "auto"]
 
 
@@ -67,7 +67,7 @@ def test_a_cluster_file_that_is_none_is_refused(
     if text is not None:
         file.write_text(text)
     with pytest.raises(UserError, match=says):
-        launcher.read(file)
+        launcher.read_cluster_file(file)
 
 
 def test_a_job_with_the_same_words_is_attached_to() -> None:
@@ -101,29 +101,29 @@ def test_what_can_be_rented_counts_as_there(monkeypatch: pytest.MonkeyPatch) -> 
         "big": {"resources": {"CPU": 8}, "max_workers": 2},
     }
     config = {"available_node_types": kinds, "head_node_type": "head", "max_workers": 7}
-    assert resources.rentable(config) == {"CPU": 2 * 8 + 5 * 4, "GPU": 6}
-    monkeypatch.setattr(resources, "planned", lambda: {"CPU": 4.0, "GPU": 2.0})
+    assert resources.sum_autoscaler_limits(config) == {"CPU": 2 * 8 + 5 * 4, "GPU": 6}
+    monkeypatch.setattr(resources, "read_autoscaler_limits", lambda: {"CPU": 4.0, "GPU": 2.0})
     monkeypatch.setattr(resources.ray, "cluster_resources", lambda: {"CPU": 8.0})
-    assert resources.capacity(joined=True) == {"CPU": 8.0, "GPU": 2.0}
+    assert resources.cluster_capacity(joined=True) == {"CPU": 8.0, "GPU": 2.0}
     monkeypatch.setenv("TUNERY_CAPACITY", "CPU=32, GPU=8,")
-    assert resources.capacity(joined=True) == {"CPU": 32.0, "GPU": 8.0}
+    assert resources.cluster_capacity(joined=True) == {"CPU": 32.0, "GPU": 8.0}
     for wrong in ("CPU=lots", "CPU", "8"):
         monkeypatch.setenv("TUNERY_CAPACITY", wrong)
         with pytest.raises(UserError, match=f"TUNERY_CAPACITY={wrong} is not such as"):
-            resources.capacity(joined=True)
+            resources.cluster_capacity(joined=True)
 
 
 def test_a_ray_of_ones_own_has_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the head of a cluster, too, where a file tells what could be rented for the cluster."""
-    monkeypatch.setattr(resources, "planned", lambda: {"CPU": 4.0, "GPU": 2.0})
+    monkeypatch.setattr(resources, "read_autoscaler_limits", lambda: {"CPU": 4.0, "GPU": 2.0})
     monkeypatch.setattr(resources.ray, "cluster_resources", lambda: {"CPU": 2.0})
     wanted = {"cpu": 1.0, "gpu": 1.0}
-    alone = resources.share_out(wanted, None, None, joined=False)
-    assert (alone.gpus, resources.room(alone)) == (0.0, 2)
-    member = resources.share_out(wanted, None, None, joined=True)
-    assert (member.gpus, resources.room(member)) == (1.0, 2)
+    alone = resources.allocate(wanted, None, None, joined=False)
+    assert (alone.gpus, resources.max_concurrency(alone)) == (0.0, 2)
+    member = resources.allocate(wanted, None, None, joined=True)
+    assert (member.gpus, resources.max_concurrency(member)) == (1.0, 2)
     monkeypatch.setenv("TUNERY_CAPACITY", "CPU=32,GPU=8")
-    assert resources.share_out(wanted, None, None, joined=False).gpus == 0.0
+    assert resources.allocate(wanted, None, None, joined=False).gpus == 0.0
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_every_machine_that_is_always_there_is_waited_for(
     monkeypatch.setattr(head_job, "PLAN", tmp_path / "plan.json")
     monkeypatch.setattr(head_job, "PATIENCE", -1.0)
     monkeypatch.setattr(state, "list_nodes", list_nodes)
-    head_job.gather()
+    head_job.wait_for_nodes()
     assert not capsys.readouterr().out
 
 

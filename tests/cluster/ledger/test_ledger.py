@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.ledger import ledger as ledgers
-from cluster.ledger.ledger import KEPT, Ledger
+from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from trainables.errors import UserError
 
 
@@ -20,7 +20,7 @@ def stories_file(ledger: Ledger, trial: int) -> Path:
 
 def weights(ledger: Ledger, trial: int) -> Path:
     """Leave what a worker leaves: weights to use, weights to go on, predictions."""
-    attempt = ledger.newest_attempt(trial)
+    attempt = ledger.latest_attempt(trial)
     for kind in ("best", "last"):
         (attempt / kind).mkdir(parents=True)
         (attempt / kind / "manifest.json").write_text("{}")
@@ -32,19 +32,19 @@ def weights(ledger: Ledger, trial: int) -> Path:
 @pytest.fixture
 def told(begin: Callable[..., Ledger]) -> Ledger:
     ledger = begin()
-    ledger.begin(0, {"width": 3}, {"width": 3, "seed": 0})
-    ledger.attempt(0)
-    ledger.hear(0, [entry(1, 0.5), entry(2, math.nan)], {"parameters": 7.0})
+    ledger.add_trial(0, {"width": 3}, {"width": 3, "seed": 0})
+    ledger.add_attempt(0)
+    ledger.record_reports(0, [entry(1, 0.5), entry(2, math.nan)], {"parameters": 7.0})
     ledger.error(0, "failed", "Traceback: è rotto")
-    ledger.attempt(0)
-    ledger.hear(0, [entry(3, 0.25)], {})
-    ledger.end(0, "stopped", "scheduler")
+    ledger.add_attempt(0)
+    ledger.record_reports(0, [entry(3, 0.25)], {})
+    ledger.record_outcome(0, "stopped", "scheduler")
     return ledger
 
 
 def test_a_story_survives_its_writer(told: Ledger, reopen: Callable[[Ledger], Ledger]) -> None:
-    before = told.stories[0]
-    after = reopen(told).stories[0]
+    before = told.trial_logs[0]
+    after = reopen(told).trial_logs[0]
     assert (after.values, after.config, after.facts) == (
         before.values,
         before.config,
@@ -61,13 +61,13 @@ def test_a_story_survives_its_writer(told: Ledger, reopen: Callable[[Ledger], Le
 
 def test_reports_heard_twice_or_after_the_end_are_written_once(told: Ledger) -> None:
     lines = stories_file(told, 0).read_text()
-    assert not told.hear(0, [entry(3, 9.0), entry(4, 9.0)], {"parameters": 1.0})
+    assert not told.record_reports(0, [entry(3, 9.0), entry(4, 9.0)], {"parameters": 1.0})
     told.end(0, "failed")
     assert stories_file(told, 0).read_text() == lines
     told.begin(1, {}, {})
-    assert told.hear(1, [entry(1, 1.0)], {})
-    assert told.hear(1, [entry(1, 5.0), entry(2, 2.0)], {})
-    assert [r.metrics["loss"] for r in told.stories[1].reports] == [1.0, 2.0]
+    assert told.record_reports(1, [entry(1, 1.0)], {})
+    assert told.record_reports(1, [entry(1, 5.0), entry(2, 2.0)], {})
+    assert [r.metrics["loss"] for r in told.trial_logs[1].reports] == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("cut", [1, 10, 40])
@@ -77,22 +77,22 @@ def test_a_truncated_last_line_is_forgotten(
     path = stories_file(told, 0)
     path.write_bytes(path.read_bytes()[:-cut])
     again = reopen(told)
-    assert again.stories[0].outcome is None
-    assert again.stories[0].done == 3
+    assert again.trial_logs[0].outcome is None
+    assert again.trial_logs[0].done == 3
     again.end(0, "complete")
-    assert reopen(again).stories[0].outcome == "complete"
+    assert reopen(again).trial_logs[0].outcome == "complete"
 
 
 def test_a_trial_of_which_nothing_was_written_is_none(
     begin: Callable[..., Ledger], reopen: Callable[[Ledger], Ledger]
 ) -> None:
     ledger = begin()
-    ledger.begin(0, {}, {})
+    ledger.add_trial(0, {}, {})
     stories_file(ledger, 0).write_text('{"trial": 0, "val')
     again = reopen(ledger)
-    assert again.stories == {}
+    assert again.trial_logs == {}
     again.begin(0, {"width": 1}, {})
-    assert reopen(again).stories[0].values == {"width": 1}
+    assert reopen(again).trial_logs[0].values == {"width": 1}
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe\x00", b'{"report": 1', b"17", b'{"report": 1}'])
@@ -124,7 +124,7 @@ def test_damaged_settings_are_named(told: Ledger, reopen: Callable[[Ledger], Led
 
 
 def _hold(folder: Path, taken: "multiprocessing.Queue[bool]") -> None:
-    ledger = ledgers.reopen(folder)
+    ledger = ledgers.reopen_ledger(folder)
     taken.put(ledger.lock.is_locked)
     multiprocessing.Event().wait(60)
 
@@ -140,10 +140,10 @@ def test_a_search_has_one_driver_and_a_killed_one_leaves_no_lock(
     other.start()
     assert taken.get(timeout=50)
     with pytest.raises(UserError, match=r"another process is running the search in .*toy"):
-        ledgers.reopen(ledger.folder)
+        ledgers.reopen_ledger(ledger.folder)
     other.kill()
     other.join()
-    ledgers.reopen(ledger.folder).close()
+    ledgers.reopen_ledger(ledger.folder).close()
 
 
 def test_folders_are_numbered_and_the_newest_is_found(
@@ -152,33 +152,35 @@ def test_folders_are_numbered_and_the_newest_is_found(
     folders = [begin().folder.name for _ in range(11)]
     assert folders[:3] == ["toy", "toy-2", "toy-3"]
     begin("toy-story")
-    found = ledgers.newest(tmp_path / "runs", "toy")
+    found = ledgers.find_newest(tmp_path / "runs", "toy")
     assert found is not None
     assert found.name == "toy-11"
     (tmp_path / "runs" / "toy-12").mkdir()  # a driver killed before it wrote the settings
-    assert ledgers.newest(tmp_path / "runs", "toy") == found
+    assert ledgers.find_newest(tmp_path / "runs", "toy") == found
     assert begin().folder.name == "toy-13"
 
 
 def test_only_the_best_keep_their_weights(begin: Callable[..., Ledger]) -> None:
     ledger = begin()
-    for trial in range(KEPT + 4):
-        ledger.begin(trial, {}, {})
-        ledger.attempt(trial)
-        loss = float((trial * 5) % (KEPT + 4))
-        ledger.hear(trial, [entry(1, loss)], {})
+    for trial in range(KEPT_WEIGHTS + 4):
+        ledger.add_trial(trial, {}, {})
+        ledger.add_attempt(trial)
+        loss = float((trial * 5) % (KEPT_WEIGHTS + 4))
+        ledger.record_reports(trial, [entry(1, loss)], {})
         attempt = weights(ledger, trial)
-        ledger.end(trial, "stopped" if trial % 2 else "complete")
-        ledger.settle(trial)
+        ledger.record_outcome(trial, "stopped" if trial % 2 else "complete")
+        ledger.prune(trial)
         assert not (attempt / "last").exists()
         assert (attempt / "best" / "validation.parquet").exists()
     have = {
         int(path.parents[2].name) for path in ledger.folder.glob("trials/*/*/best/manifest.json")
     }
-    order = sorted(range(KEPT + 4), key=lambda trial: (trial % 2, (trial * 5) % (KEPT + 4)))
-    best = order[:KEPT]  # the complete, then the stopped
-    assert have == set(best) == {story.trial for story in ledger.kept}
-    assert [s.trial for s in ledger.rank(ledger.stories.values())][:KEPT] == best
+    order = sorted(
+        range(KEPT_WEIGHTS + 4), key=lambda trial: (trial % 2, (trial * 5) % (KEPT_WEIGHTS + 4))
+    )
+    best = order[:KEPT_WEIGHTS]  # the complete, then the stopped
+    assert have == set(best) == {trial_log.trial for trial_log in ledger.top_trials}
+    assert [s.trial for s in ledger.rank_trials(ledger.trial_logs.values())][:KEPT_WEIGHTS] == best
 
 
 def test_diverged_and_failed_trials_and_old_attempts_keep_no_files(
@@ -186,12 +188,12 @@ def test_diverged_and_failed_trials_and_old_attempts_keep_no_files(
 ) -> None:
     ledger = begin()
     for trial, outcome in enumerate(("diverged", "failed", "complete")):
-        ledger.begin(trial, {}, {})
+        ledger.add_trial(trial, {}, {})
         for _ in range(2):
-            ledger.attempt(trial)
+            ledger.add_attempt(trial)
             weights(ledger, trial)
-        ledger.hear(trial, [entry(1, 1.0)], {})
-        ledger.end(trial, outcome)  # type: ignore[arg-type]
+        ledger.record_reports(trial, [entry(1, 1.0)], {})
+        ledger.record_outcome(trial, outcome)  # type: ignore[arg-type]
     reopen(ledger)  # the driver was killed before it settled them
     assert [p.name for p in sorted(ledger.folder.glob("trials/*/attempt-*"))] == ["attempt-2"]
     assert (ledger.folder / "trials/002/attempt-2/best/manifest.json").exists()
@@ -203,7 +205,7 @@ def test_a_search_is_finished_when_every_trial_asked_for_has_ended(
     ledger = begin(trials=2)
     for trial in (0, 3):  # numbers between were refused
         assert not ledger.finished
-        ledger.begin(trial, {}, {})
+        ledger.add_trial(trial, {}, {})
         assert not ledger.finished
-        ledger.end(trial, "complete")
+        ledger.record_outcome(trial, "complete")
     assert ledger.finished

@@ -75,7 +75,7 @@ def test_what_the_disk_did_not_take_was_not_said(
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(trial_log, "append", full)
+        patch.setattr(trial_log, "append_event", full)
         with pytest.raises(OSError, match="No space left"):
             study.tell(trial, 0.5)
     assert seen(study) == seen(open_with(Journal(path)))

@@ -15,14 +15,14 @@ from optuna.distributions import (
 )
 
 from cluster.sampling.parameters import (
-    distributions,
-    field_of,
-    grid,
-    parameters,
-    suggested,
-    with_fixed,
+    answer_with_fixed,
+    config_field,
+    find_distributions,
+    iterate_grid,
+    run_suggest,
+    to_parameters,
 )
-from searchspaces.loading import load, names
+from searchspaces.loading import list_names, load_space
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
@@ -70,7 +70,9 @@ BRANCHES, FINITE = _space(_branches), _space(_finite)
 
 
 def test_a_parameter_sets_the_field_before_its_dot() -> None:
-    assert field_of("rate") == field_of("rate.sgd") == field_of("rate.sgd.late") == "rate"
+    assert (
+        config_field("rate") == config_field("rate.sgd") == config_field("rate.sgd.late") == "rate"
+    )
 
 
 def test_every_question_is_passed_on_with_its_range() -> None:
@@ -80,7 +82,7 @@ def test_every_question_is_passed_on_with_its_range() -> None:
         asked[name] = distribution
         return {"optimizer": "sgd", "rate.sgd": 0.5, "momentum": 0.3, "depth": 2}[name]
 
-    assert suggested(BRANCHES, answer) == {
+    assert run_suggest(BRANCHES, answer) == {
         **{"optimizer": "sgd", "rate": 0.5, "depth": 2, "momentum": 0.3}
     }
     assert asked == {
@@ -92,23 +94,23 @@ def test_every_question_is_passed_on_with_its_range() -> None:
 
 
 def test_values_become_the_parameters_of_their_branch() -> None:
-    assert parameters(BRANCHES, {"optimizer": "sgd", "rate": 0.5, "momentum": 0.3}) == {
+    assert to_parameters(BRANCHES, {"optimizer": "sgd", "rate": 0.5, "momentum": 0.3}) == {
         **{"optimizer": "sgd", "rate.sgd": 0.5, "momentum": 0.3}
     }
-    assert parameters(BRANCHES, {"rate": 0.002, "momentum": 0.3}) == {"rate.adamw": 0.002}
-    assert parameters(BRANCHES, {"size": "b"}) == {}
+    assert to_parameters(BRANCHES, {"rate": 0.002, "momentum": 0.3}) == {"rate.adamw": 0.002}
+    assert to_parameters(BRANCHES, {"size": "b"}) == {}
 
 
 def test_both_branches_are_found() -> None:
-    found = distributions(BRANCHES, {})
+    found = find_distributions(BRANCHES, {})
     assert found.keys() == {"optimizer", "rate.adamw", "rate.sgd", "depth", "momentum"}
     assert found["rate.sgd"] == FloatDistribution(1e-2, 1.0, log=True)
     assert found["depth"] == IntDistribution(1, 3)
 
 
 def test_a_fixed_value_closes_a_branch() -> None:
-    assert distributions(BRANCHES, {"optimizer": "adamw"}).keys() == {"rate.adamw", "depth"}
-    assert distributions(BRANCHES, {"optimizer": "sgd", "rate": 0.1}).keys() == {
+    assert find_distributions(BRANCHES, {"optimizer": "adamw"}).keys() == {"rate.adamw", "depth"}
+    assert find_distributions(BRANCHES, {"optimizer": "sgd", "rate": 0.1}).keys() == {
         *("depth", "momentum")
     }
 
@@ -121,7 +123,7 @@ def test_a_branch_within_a_branch_is_found() -> None:
             trial.suggest_float("momentum", 0.0, 0.5)
         return {}
 
-    assert distributions(_space(suggest), {}).keys() == {"optimizer", "size", "momentum"}
+    assert find_distributions(_space(suggest), {}).keys() == {"optimizer", "size", "momentum"}
 
 
 def test_as_many_layers_as_there_may_be_are_found() -> None:
@@ -130,7 +132,7 @@ def test_as_many_layers_as_there_may_be_are_found() -> None:
             trial.suggest_int(f"size.{layer}", 8, 64, log=True)
         return {}
 
-    found = distributions(_space(suggest), {})
+    found = find_distributions(_space(suggest), {})
     assert found.keys() == {"depth", "size.0", "size.1", "size.2"}
 
 
@@ -139,7 +141,7 @@ def _key(point: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 
 def test_a_grid_is_complete_without_doubles() -> None:
-    points = [_key(point) for point in grid(FINITE, {})]
+    points = [_key(point) for point in iterate_grid(FINITE, {})]
     adamw = [(("optimizer", "adamw"), ("depth", depth)) for depth in (1, 3, 5)]
     sgd = [
         (("optimizer", "sgd"), ("momentum", momentum), *size, ("depth", depth))
@@ -152,17 +154,17 @@ def test_a_grid_is_complete_without_doubles() -> None:
 
 
 def test_every_point_of_a_grid_is_one_that_optuna_takes() -> None:
-    for point in grid(FINITE, {}):
+    for point in iterate_grid(FINITE, {}):
         trial = optuna.trial.FixedTrial(point)
         FINITE.suggest(trial)  # type: ignore[arg-type]
         assert trial.params == pytest.approx(point) or trial.params == point
 
 
 def test_a_grid_beside_fixed_values() -> None:
-    assert list(grid(FINITE, {"optimizer": "adamw"})) == [{"depth": d} for d in (1, 3, 5)]
-    sgd = list(grid(FINITE, {"optimizer": "sgd", "momentum": 0.3}))
+    assert list(iterate_grid(FINITE, {"optimizer": "adamw"})) == [{"depth": d} for d in (1, 3, 5)]
+    sgd = list(iterate_grid(FINITE, {"optimizer": "sgd", "momentum": 0.3}))
     assert sgd == [{"depth": d} for d in (1, 3, 5)]
-    assert list(grid(FINITE, {"optimizer": "adamw", "depth": 3})) == [{}]
+    assert list(iterate_grid(FINITE, {"optimizer": "adamw", "depth": 3})) == [{}]
 
 
 def test_a_question_asked_twice_is_one_parameter() -> None:
@@ -171,21 +173,21 @@ def test_a_question_asked_twice_is_one_parameter() -> None:
         assert trial.suggest_categorical("size", ["a", "b"]) == first
         return {"size": first}
 
-    assert list(grid(_space(suggest), {})) == [{"size": "a"}, {"size": "b"}]
+    assert list(iterate_grid(_space(suggest), {})) == [{"size": "a"}, {"size": "b"}]
 
 
 def test_what_is_continuous_has_no_grid() -> None:
     with pytest.raises(UserError, match=r"rate\.adamw is continuous") as caught:
-        list(grid(BRANCHES, {}))
+        list(iterate_grid(BRANCHES, {}))
     assert "--set rate=VALUE" in str(caught.value)
-    assert len(list(grid(BRANCHES, {"rate": 0.01}))) == 3 + 3 * 4
+    assert len(list(iterate_grid(BRANCHES, {"rate": 0.01}))) == 3 + 3 * 4
 
 
 def _trial(fixed: dict[str, Any]) -> tuple[optuna.Trial, dict[str, Any]]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     trial = study.ask()
-    return trial, suggested(BRANCHES, with_fixed(trial, fixed))
+    return trial, run_suggest(BRANCHES, answer_with_fixed(trial, fixed))
 
 
 def test_branches_follow_what_is_fixed() -> None:
@@ -210,10 +212,10 @@ def test_what_is_not_fixed_is_sampled_from_its_own_range() -> None:
     assert trial.distributions == direct.distributions
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", list_names())
 def test_the_ranges_of_every_space_are_found(name: str) -> None:
-    space = load(name)
-    found = distributions(space, {})
+    space = load_space(name)
+    found = find_distributions(space, {})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     for _ in range(30):
         trial = study.ask()

@@ -10,12 +10,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from cluster.execution.trial_queue import Attempts
+from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
-from cluster.sampling.initial_trials import plan
+from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.journal_backend import Journal
 from cluster.sampling.samplers import SAMPLERS
-from cluster.sampling.study import JOURNAL, REFUSALS_BEFORE_STOP, Study, refusals
+from cluster.sampling.study import INFEASIBLE_BEFORE_STOP, JOURNAL, Study, count_infeasible
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
@@ -50,7 +50,7 @@ def test_optuna_is_told_what_became_of_every_trial(
     assert trials[0].intermediate_values == {1: 0.5, 2: 0.2, 3: 0.3}
     assert trials[1].intermediate_values == {1: 0.5, 2: 0.4}
     assert set(trials[2].intermediate_values) == {1, 2}
-    study.tell(ledger.stories[0])
+    study.tell(ledger.trial_logs[0])
     assert study.study.trials[0].value == 0.2
 
 
@@ -61,7 +61,7 @@ def test_a_driver_killed_at_any_place_leaves_a_study_to_go_on_with(
     study = open_study(ledger, space)
     run_one(ledger, study, [0.5, 0.2], "complete", tell=False)  # killed before it told
     begun = study.ask()
-    ledger.begin(begun.trial, begun.values, begun.config)  # killed while the trial ran
+    ledger.add_trial(begun.trial, begun.values, begun.config)  # killed while the trial ran
     lost = study.ask()  # killed before it wrote the trial down
     ledger = reopen(ledger)
     study = open_study(ledger, space)
@@ -69,8 +69,8 @@ def test_a_driver_killed_at_any_place_leaves_a_study_to_go_on_with(
     asked = study.ask()
     assert (asked.trial, asked.config) == (lost.trial, lost.config)
     assert study.ask().trial == lost.trial + 1
-    ledger.end(begun.trial, "failed")
-    study.tell(ledger.stories[begun.trial])
+    ledger.record_outcome(begun.trial, "failed")
+    study.tell(ledger.trial_logs[begun.trial])
     assert study.study.trials[begun.trial].state == TrialState.FAIL
 
 
@@ -106,7 +106,7 @@ def test_resumed_sampling_goes_on_as_if_never_interrupted(
         journal = (ledger.folder / JOURNAL).read_bytes()
         ledger = reopen(ledger)
         for config in parts[-2:]:  # asked and under way, but for this the study would ask again
-            ledger.begin(len(ledger.stories), config, config)
+            ledger.add_trial(len(ledger.trial_logs), config, config)
         assert (ledger.folder / JOURNAL).read_bytes() == journal
     assert parts == whole
     assert len({json.dumps(config) for config in whole}) == 6
@@ -140,7 +140,7 @@ def test_a_trial_cut_short_while_it_was_asked_for_is_asked_for_again(
         study.ask()
     ledger = reopen(ledger)
     for asked in first:
-        ledger.begin(asked.trial, asked.values, asked.config)
+        ledger.add_trial(asked.trial, asked.values, asked.config)
     again = open_study(ledger, space).ask()
     assert again.trial == 2
     if sampler == "random":
@@ -158,14 +158,16 @@ def test_every_sampler_begins_with_the_default_and_asks_within_the_space(
     study = open_study(ledger, space)
     for n in range(4):
         run_one(ledger, study, [1.0 / (n + 1)])
-    configs = [story.config for story in ledger.stories.values()]
+    configs = [trial_log.config for trial_log in ledger.trial_logs.values()]
     assert configs[0] == {**vars(space.config())}
     assert all(1e-3 <= c["learning_rate"] <= 0.4 and 1 <= c["width"] <= 4 for c in configs)
     assert len({json.dumps(c) for c in configs}) == 4
 
 
 def test_a_grid_holds_every_point_once_with_the_default_first(change: Change) -> None:
-    points = [dict(p.parameters) for p in plan(change(suggest=finite), {}, "grid", 3)]
+    points = [
+        dict(p.parameters) for p in plan_initial_trials(change(suggest=finite), {}, "grid", 3)
+    ]
     assert points[0] == {"momentum": False, "learning_rate": 0.1}
     assert sorted(points, key=str) == sorted(
         [
@@ -182,8 +184,8 @@ def test_a_grid_of_a_continuous_space_is_refused_with_the_way_out(
     space: SearchSpace[Any],
 ) -> None:
     with pytest.raises(UserError, match=r"learning_rate is continuous(.|\n)*--set learning_rate="):
-        plan(space, {}, "grid", 3)
-    points = plan(space, {"learning_rate": 0.2}, "grid", 3)
+        plan_initial_trials(space, {}, "grid", 3)
+    points = plan_initial_trials(space, {"learning_rate": 0.2}, "grid", 3)
     assert len(points) == 4 * 2
 
 
@@ -194,7 +196,7 @@ def test_arms_and_seeds_run_once_each_also_after_a_resume(
     ledger = begin(seeds=2, trials=4)
     study = open_study(ledger, space)
     first = study.ask()
-    ledger.begin(first.trial, first.values, first.config)
+    ledger.add_trial(first.trial, first.values, first.config)
     ledger = reopen(ledger)
     study = open_study(ledger, space)
     configs = [first.config, *configurations(study, 3)]
@@ -212,9 +214,9 @@ def test_arms_and_seeds_run_once_each_also_after_a_resume(
 
 def test_arms_that_a_fixed_value_makes_equal_run_once(change: Change) -> None:
     space = change(arms=({"momentum": False}, {"momentum": True}, {"momentum": True, "width": 3}))
-    points = plan(space, {"momentum": True}, "random", 2)
+    points = plan_initial_trials(space, {"momentum": True}, "random", 2)
     assert [point.fixed["seed"] for point in points[1:]] == [0, 1, 1]
-    assert len(plan(space, {"momentum": True, "width": 3}, "random", 2)) == 2
+    assert len(plan_initial_trials(space, {"momentum": True, "width": 3}, "random", 2)) == 2
 
 
 def test_an_arm_is_not_lost_for_a_refused_draw_of_what_it_leaves_open(
@@ -231,7 +233,7 @@ def test_an_arm_is_not_lost_for_a_refused_draw_of_what_it_leaves_open(
             study = open_study(ledger, space)
         suggestion = study.ask()
         assert suggestion is not None
-        ledger.begin(suggestion.trial, suggestion.values, suggestion.config)
+        ledger.add_trial(suggestion.trial, suggestion.values, suggestion.config)
         asked.append((suggestion.config["momentum"], suggestion.config["seed"]))
     assert study.infeasible > 0
     assert sorted(asked) == [(momentum, seed) for momentum in (False, True) for seed in range(4)]
@@ -264,7 +266,7 @@ def test_an_arm_whose_refusal_was_cut_short_runs_once(
                     while len(asked) < 8:
                         suggestion = study.ask()
                         assert suggestion is not None
-                        ledger.begin(suggestion.trial, suggestion.values, suggestion.config)
+                        ledger.add_trial(suggestion.trial, suggestion.values, suggestion.config)
                         asked.append((suggestion.config["momentum"], suggestion.config["seed"]))
             killed = True
             ledger = reopen(ledger)
@@ -289,9 +291,9 @@ def test_a_journal_that_a_crash_cut_short_never_gives_a_number_twice(
     for _ in range(3):
         run_one(ledger, study, [0.5, 0.2], "complete")
     begun = study.ask()
-    ledger.begin(begun.trial, begun.values, begun.config)
-    ledger.end(begun.trial, "failed")
-    study.tell(ledger.stories[begun.trial])
+    ledger.add_trial(begun.trial, begun.values, begun.config)
+    ledger.record_outcome(begun.trial, "failed")
+    study.tell(ledger.trial_logs[begun.trial])
     os.truncate(ledger.folder / JOURNAL, safe[0])  # the machine lost power
     ledger = reopen(ledger)
     study = open_study(ledger, space)
@@ -345,7 +347,7 @@ def test_a_damaged_journal_is_refused(
         open_study(reopen(ledger), space)
     assert "--fresh" in str(error.value)
     with pytest.raises(UserError, match="is damaged"):
-        refusals(ledger.folder)
+        count_infeasible(ledger.folder)
 
 
 def test_a_finite_space_ends_where_its_feasible_points_do(
@@ -353,7 +355,7 @@ def test_a_finite_space_ends_where_its_feasible_points_do(
 ) -> None:
     space = change(suggest=finite, feasible=lambda c: "too wide" if c.width == 3 else None)
     ledger = begin(sampler="grid", trials=9)
-    attempts = Attempts(ledger, open_study(ledger, space), 9)
+    attempts = TrialQueue(ledger, open_study(ledger, space), 9)
     handed = []
     while not attempts.finished:
         if (attempt := attempts.next()) is not None:
@@ -367,7 +369,7 @@ def test_a_finite_space_ends_where_its_feasible_points_do(
 def test_start_configurations_run_after_the_default(
     begin: Begin, open_study: Open, change: Change
 ) -> None:
-    space = change(start=({"learning_rate": 0.3, "nap": 0.5}, {"width": 4}))
+    space = change(initial_configs=({"learning_rate": 0.3, "nap": 0.5}, {"width": 4}))
     configs = configurations(open_study(begin(fixed={"momentum": True}), space), 4)
     assert [c["learning_rate"] for c in configs[:3]] == [0.1, 0.3, 0.1]
     assert [c["width"] for c in configs[:3]] == [2, 2, 4]
@@ -392,11 +394,11 @@ def test_a_space_that_is_mostly_infeasible_is_searched(
         before = study.infeasible
         run_one(ledger, study, [0.5])
         assert study.infeasible - before <= 40  # after 20 the rest is drawn at random
-    assert len(ledger.stories) == n
+    assert len(ledger.trial_logs) == n
     assert study.infeasible > 0
     refused = [t for t in study.study.trials if "infeasible" in t.user_attrs]
     assert len(refused) == study.infeasible
-    assert not {t.number for t in refused} & set(ledger.stories)
+    assert not {t.number for t in refused} & set(ledger.trial_logs)
     assert all(t.constraints == {"feasible": 1.0} for t in refused)
     points = Counter(json.dumps(t.params) for t in refused)
     assert max(points.values()) <= 2
@@ -409,8 +411,8 @@ def test_a_space_without_a_feasible_configuration_stops_and_says_why(
     def never(config: Any) -> str:
         return "momentum is banned" if config.momentum or config.width > 1 else "too narrow"
 
-    assert REFUSALS_BEFORE_STOP == 1000
-    monkeypatch.setattr("cluster.sampling.study.REFUSALS_BEFORE_STOP", 60)
+    assert INFEASIBLE_BEFORE_STOP == 1000
+    monkeypatch.setattr("cluster.sampling.study.INFEASIBLE_BEFORE_STOP", 60)
     with pytest.raises(UserError, match=r"60 configurations(.|\n)*: momentum is banned") as error:
         open_study(begin(), change(feasible=never)).ask()
     assert "narrow the space" in str(error.value)

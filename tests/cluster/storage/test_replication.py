@@ -14,20 +14,20 @@ import pytest
 import ray
 
 from cluster.execution.failures import AttemptError
-from cluster.execution.trainable import Settings, Trial, taught_by
+from cluster.execution.trainable import Trial, WorkerSettings, find_teacher
 from cluster.storage import replication
-from cluster.storage.location import Place
-from cluster.storage.replication import RemoteError
+from cluster.storage.location import Location
+from cluster.storage.replication import StorageTimeoutError
 from tests.support.paths import TRIVIAL
 from trainables.errors import PreemptedError
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place((tmp_path / "bucket").as_uri()) / "a" / "1"
+def place(tmp_path: Path) -> Location:
+    return Location((tmp_path / "bucket").as_uri()) / "a" / "1"
 
 
-def lying(place: Place) -> Path:
+def lying(place: Location) -> Path:
     return Path(place.open()[1])
 
 
@@ -40,42 +40,42 @@ def write(folder: Path, **files: str) -> Path:
 
 
 def read(folder: Path) -> dict[str, str]:
-    return {name: (folder / name).read_text() for name in replication.names(folder)}
+    return {name: (folder / name).read_text() for name in replication.list_files(folder)}
 
 
 def test_a_copy_is_what_the_folder_was_and_only_changes_travel(
-    place: Place, tmp_path: Path
+    place: Location, tmp_path: Path
 ) -> None:
     here = write(tmp_path / "here", last__state_1="x", best__state_1="y", _lock="", b_part="half")
-    replication.push(here, place, "me")
+    replication.upload(here, place, "me")
     first = {path.name for path in lying(place).iterdir()}
     assert len(first) == 3
     (here / "last" / "state.1").unlink()
     write(here, last__state_2="xx")
-    replication.push(here, place, "me")
+    replication.upload(here, place, "me")
     second = {path.name for path in lying(place).iterdir()}
     assert len(second) == 3
     assert len(first & second) == 1  # what did not change
-    assert replication.pull(place, tmp_path / "there", "me")
+    assert replication.download(place, tmp_path / "there", "me")
     assert read(tmp_path / "there") == {"last/state.2": "xx", "best/state.1": "y"}
-    replication.push(tmp_path / "there", place, "me")  # fetched files are not new
+    replication.upload(tmp_path / "there", place, "me")  # fetched files are not new
     assert {path.name for path in lying(place).iterdir()} == second
-    assert not replication.pull(place, tmp_path / "other", "you")
-    assert not replication.pull(place / "nothing", tmp_path / "other")
+    assert not replication.download(place, tmp_path / "other", "you")
+    assert not replication.download(place / "nothing", tmp_path / "other")
     replication.delete(place)
     replication.delete(place)
-    assert replication.newest(place) is None
+    assert replication.read_newest_index(place) is None
 
 
 @pytest.mark.parametrize("broken", ["manifest", "file", "no file"])
 def test_a_copy_of_which_half_arrived_is_not_believed(
-    broken: str, place: Place, tmp_path: Path
+    broken: str, place: Location, tmp_path: Path
 ) -> None:
     here = write(tmp_path / "here", state_1="first")
-    replication.push(here, place, "me")
+    replication.upload(here, place, "me")
     whole = {path.name: path.read_bytes() for path in lying(place).iterdir()}
     write(here, state_1="second")
-    replication.push(here, place, "me")
+    replication.upload(here, place, "me")
     for name, content in whole.items():
         (lying(place) / name).write_bytes(content)  # as before the old ones were deleted
     match broken:
@@ -86,30 +86,30 @@ def test_a_copy_of_which_half_arrived_is_not_believed(
             (lying(place) / "000002.0.state.1").write_text("sec")
         case "no file":
             (lying(place) / "000002.0.state.1").unlink()
-    assert replication.pull(place, tmp_path / "there")
+    assert replication.download(place, tmp_path / "there")
     assert read(tmp_path / "there") == {"state.1": "first"}
-    replication.push(here, place, "me")
-    assert replication.pull(place, tmp_path / "there")
+    replication.upload(here, place, "me")
+    assert replication.download(place, tmp_path / "there")
     assert read(tmp_path / "there") == {"state.1": "second"}
 
 
-def test_of_a_file_that_grows_what_was_seen_is_copied(place: Place, tmp_path: Path) -> None:
+def test_of_a_file_that_grows_what_was_seen_is_copied(place: Location, tmp_path: Path) -> None:
     here = write(tmp_path / "here", a_jsonl="one\n", search_json="{}")
-    seen = replication.stamps(here, replication.names(here))
+    seen = replication.stat_files(here, replication.list_files(here))
     write(here, a_jsonl="one\ntwo\n", search_json='{"a": 1}', b_jsonl="later")
-    replication.push(here, place, "me", seen)
-    replication.pull(place, tmp_path / "there")
+    replication.upload(here, place, "me", seen)
+    replication.download(place, tmp_path / "there")
     assert read(tmp_path / "there") == {"a.jsonl": "one\n", "search.json": '{"a": 1}'}
 
 
-def test_a_name_does_not_leave_the_folder(place: Place, tmp_path: Path) -> None:
-    replication.push(write(tmp_path / "here", a="x"), place, "me")
+def test_a_name_does_not_leave_the_folder(place: Location, tmp_path: Path) -> None:
+    replication.upload(write(tmp_path / "here", a="x"), place, "me")
     manifest = lying(place) / "manifest-000001.json"
     told = json.loads(manifest.read_text())
     told["files"]["../out"] = told["files"].pop("a")
     manifest.write_text(json.dumps(told))
-    with pytest.raises(RemoteError, match=r"'\.\./out', which leaves the folder"):
-        replication.pull(place, tmp_path / "there")
+    with pytest.raises(StorageTimeoutError, match=r"'\.\./out', which leaves the folder"):
+        replication.download(place, tmp_path / "there")
     assert not (tmp_path / "out").exists()
 
 
@@ -128,16 +128,16 @@ def test_a_storage_that_is_away_is_waited_for_but_not_for_ever(
 
         return work
 
-    assert replication.patiently(away(30)) == "there"
-    with pytest.raises(RemoteError, match="did not answer for 120 s: no answer"):
-        replication.patiently(away(1e9))
+    assert replication.retry_until_reachable(away(30)) == "there"
+    with pytest.raises(StorageTimeoutError, match="did not answer for 120 s: no answer"):
+        replication.retry_until_reachable(away(1e9))
 
 
 def test_a_place_keeps_the_options_of_its_uri(tmp_path: Path) -> None:
-    place = Place("s3://b/x?region=us-east-1") / "toy" / "ledger"
+    place = Location("s3://b/x?region=us-east-1") / "toy" / "ledger"
     assert str(place) == "s3://b/x/toy/ledger?region=us-east-1"
     with pytest.raises(ValueError, match="foo"):
-        Place("foo://x").open()
+        Location("foo://x").open()
 
 
 @pytest.fixture
@@ -147,12 +147,12 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made: list[Trial] = []
 
     def make(machine: str, attempt: int, **values: Any) -> Trial:
-        settings = Settings(
+        settings = WorkerSettings(
             str(TRIVIAL),
             tmp_path / machine / "search",
             tmp_path / machine / "cache",
             reports=4,
-            remote=Place((tmp_path / "bucket").as_uri()) / "attempts",
+            remote=Location((tmp_path / "bucket").as_uri()) / "attempts",
         )
 
         class There(Trial):
@@ -186,13 +186,15 @@ def test_an_attempt_goes_on_on_another_machine(on: Callable[..., Trial], tmp_pat
     with pytest.raises(PreemptedError):
         first.step()
     shutil.rmtree(tmp_path / "first")
-    replication.push(write(tmp_path / "stale", a="x"), Place(files.as_uri()) / "2", "forgotten")
+    replication.upload(
+        write(tmp_path / "stale", a="x"), Location(files.as_uri()) / "2", "forgotten"
+    )
 
     second = on("second", 2)
     results += [second.step(), second.step()]
     assert results[-1]["outcome"] == "complete"
     assert losses(results) == undisturbed
-    names = replication.newest(Place(files.as_uri()) / "2")
+    names = replication.read_newest_index(Location(files.as_uri()) / "2")
     assert names is not None
     assert {"best/validation.parquet", "best/manifest.json"} < names.files.keys()
     second.cleanup()
@@ -227,11 +229,11 @@ REFUSED = "When initiating write to 'network': AWS Error ACCESS_DENIED during Pu
 def refusing(monkeypatch: pytest.MonkeyPatch, *errors: OSError) -> list[OSError]:
     left = list(errors)
 
-    def try_out(place: Place) -> None:
+    def try_out(place: Location) -> None:
         if left:
             raise left.pop(0)
 
-    monkeypatch.setattr(replication, "try_out", try_out)
+    monkeypatch.setattr(replication, "check_access", try_out)
     monkeypatch.setattr(replication.time, "sleep", lambda _: None)
     return left
 
@@ -254,21 +256,25 @@ def test_a_storage_that_is_only_away_blinds_nobody(
     first = on("first", 1)
     assert first.step()["report"] == 1
     assert not left
-    monkeypatch.setattr(replication, "try_out", lambda _: pytest.fail("once for a worker"))
+    monkeypatch.setattr(replication, "check_access", lambda _: pytest.fail("once for a worker"))
     first.step()
 
 
-def test_a_teacher_comes_to_a_machine_that_has_another_cache(place: Place, tmp_path: Path) -> None:
+def test_a_teacher_comes_to_a_machine_that_has_another_cache(
+    place: Location, tmp_path: Path
+) -> None:
     there = write(tmp_path / "driver" / "teacher-1", config_json="{}", best__manifest_json="{}")
-    replication.push(there, place, there.name)
-    at_home = Settings("toy", tmp_path, tmp_path / "driver", 1, teacher=there, taught_from=place)
-    assert taught_by(at_home) == there
+    replication.upload(there, place, there.name)
+    at_home = WorkerSettings(
+        "toy", tmp_path, tmp_path / "driver", 1, teacher=there, taught_from=place
+    )
+    assert find_teacher(at_home) == there
     shutil.rmtree(there)
     elsewhere = replace(at_home, cache=tmp_path / "worker")
-    found = taught_by(elsewhere)
+    found = find_teacher(elsewhere)
     assert found is not None and found.is_relative_to(tmp_path / "worker")
     assert (found / "best" / "manifest.json").read_text() == "{}"
     replication.delete(place)
-    assert taught_by(elsewhere) == found
+    assert find_teacher(elsewhere) == found
     with pytest.raises(FileNotFoundError, match="the teacher teacher-1 is not in file:"):
-        taught_by(at_home)
+        find_teacher(at_home)

@@ -18,12 +18,12 @@ from mlflow.tracking import MlflowClient
 from cluster.ledger import ledger as ledgers
 from cluster.ledger import trial_log
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.trial_log import Story
+from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.study import Study
 from cluster.tracking import writer
 from cluster.tracking.client import artifact_location, open_client
 from cluster.tracking.provenance import command, without_secrets
-from cluster.tracking.writer import Tracker
+from cluster.tracking.writer import MLflowWriter
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
@@ -65,12 +65,12 @@ def end(ledger: Ledger) -> Finish:
     """Let a trial make two reports and end, and leave what a worker leaves."""
 
     def one(trial: int, loss: float, outcome: str = "complete") -> None:
-        ledger.begin(trial, {"width": trial}, {"width": trial, "seed": 0})
-        ledger.attempt(trial)
+        ledger.add_trial(trial, {"width": trial}, {"width": trial, "seed": 0})
+        ledger.add_attempt(trial)
         for report, value in ((1, loss + 1), (2, loss)):
             entry = {"report": report, "seconds": report * 1.5, "metrics": {"loss": value}}
-            ledger.hear(trial, [entry], {"parameters": 3.0})
-        best = ledger.newest_attempt(trial) / "best"
+            ledger.record_reports(trial, [entry], {"parameters": 3.0})
+        best = ledger.latest_attempt(trial) / "best"
         best.mkdir(parents=True)
         (best / "manifest.json").write_text('{"file": "state-2.safetensors"}')
         (best / "state-2.safetensors").write_bytes(b"weights")
@@ -78,8 +78,8 @@ def end(ledger: Ledger) -> Finish:
         pq.write_table(pa.table({"id": [0], "p0": [0.5]}), best / "validation.parquet")
         if outcome == "failed":
             ledger.error(trial, "failed", "Traceback ...\nRuntimeError: on purpose")
-        ledger.end(trial, outcome)  # type: ignore[arg-type]
-        ledger.settle(trial)
+        ledger.record_outcome(trial, outcome)  # type: ignore[arg-type]
+        ledger.prune(trial)
 
     return one
 
@@ -92,7 +92,7 @@ def write(
 ) -> str | None:
     """Do what a driver does with a tracker, from start to end."""
     client = client or open_client(ledger.settings["tracking_uri"])
-    tracker = Tracker(client, ledger, ledger.settings["artifacts"], lambda: 7)
+    tracker = MLflowWriter(client, ledger, ledger.settings["artifacts"], lambda: 7)
     tracker.start()
     return tracker.close(finished, patience)
 
@@ -178,7 +178,7 @@ def test_writing_again_changes_nothing(ledger: Ledger, end: Finish) -> None:
     write(ledger)
     once = found(ledger.settings["tracking_uri"])
     write(ledger)
-    tracker = Tracker(open_client(ledger.settings["tracking_uri"]), ledger, None, lambda: 7)
+    tracker = MLflowWriter(open_client(ledger.settings["tracking_uri"]), ledger, None, lambda: 7)
     tracker.start()
     tracker.touch(0)  # says everything again
     tracker.close(finished=True)
@@ -204,7 +204,7 @@ def test_a_writer_killed_at_any_call_is_made_good(
         pass
 
     client = open_client(ledger.settings["tracking_uri"])
-    tracker = Tracker(client, ledger, ledger.settings["artifacts"], lambda: 7)
+    tracker = MLflowWriter(client, ledger, ledger.settings["artifacts"], lambda: 7)
     tracker._thread = threading.Thread()  # the writing is done here, one call after the other
     done = getattr(client, after)
 
@@ -215,7 +215,7 @@ def test_a_writer_killed_at_any_call_is_made_good(
     monkeypatch.setattr(client, after, die)
     with pytest.raises(Killed):
         tracker.start()
-        for trial_log in ledger.stories.values():
+        for trial_log in ledger.trial_logs.values():
             tracker._write(trial_log)
     assert write(ledger) is None
     undisturbed = next(databases)
@@ -232,7 +232,7 @@ def test_parameters_that_a_killed_writer_left_out_are_there_after_a_resume(
 ) -> None:
     end(0, 0.25)
     client = open_client(ledger.settings["tracking_uri"])
-    tracker = Tracker(client, ledger, ledger.settings["artifacts"], lambda: 7)
+    tracker = MLflowWriter(client, ledger, ledger.settings["artifacts"], lambda: 7)
     tracker._thread = threading.Thread()
     tracker.start()
 
@@ -241,7 +241,7 @@ def test_parameters_that_a_killed_writer_left_out_are_there_after_a_resume(
 
     monkeypatch.setattr(client, "log_batch", die)
     with pytest.raises(KeyboardInterrupt):
-        tracker._write(ledger.stories[0])
+        tracker._write(ledger.trial_logs[0])
     assert write(ledger) is None
     run = found(ledger.settings["tracking_uri"])["toy-000"]
     assert (run["status"], run["params"]) == ("FINISHED", {"width": "0", "seed": "0"})
@@ -259,15 +259,15 @@ def test_a_trial_that_a_lost_machine_forgot_takes_nothing_from_the_one_before(
     if ended:
         end(0, 0.25)
     else:
-        ledger.begin(0, {}, {"width": 0, "seed": 0})
-        ledger.attempt(0)
-        ledger.hear(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 5.0}}], {})
+        ledger.add_trial(0, {}, {"width": 0, "seed": 0})
+        ledger.add_attempt(0)
+        ledger.record_reports(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 5.0}}], {})
     write(ledger, finished=False)
     shutil.rmtree(ledger.folder / "trials" / "000")
     again = reopen(ledger)
     again.begin(0, {}, config)
     again.attempt(0)
-    again.hear(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 7.0}}], {})
+    again.record_reports(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 7.0}}], {})
     again.end(0, "complete")
     assert write(again) is None
     run = found(again.settings["tracking_uri"])["toy-000"]
@@ -285,19 +285,21 @@ def test_a_line_lost_and_told_again_gives_no_second_point(
     seconds: float,
     loss: float,
 ) -> None:
-    ledger.begin(0, {}, {"width": 0})
-    ledger.attempt(0)
-    ledger.hear(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 1.25}}], {"size": 3.0})
-    ledger.hear(0, [{"report": 2, "seconds": 3.0, "metrics": {"loss": 0.25}}], {})
+    ledger.add_trial(0, {}, {"width": 0})
+    ledger.add_attempt(0)
+    ledger.record_reports(
+        0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 1.25}}], {"size": 3.0}
+    )
+    ledger.record_reports(0, [{"report": 2, "seconds": 3.0, "metrics": {"loss": 0.25}}], {})
     if ended:
-        ledger.end(0, "complete")
+        ledger.record_outcome(0, "complete")
     write(ledger, finished=ended)
     file = ledger.folder / "trials" / "000" / "reports.jsonl"
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[: -2 if ended else -1]))
     again = reopen(ledger)
     # The same report once more, or that of another attempt, which took another time.
-    again.hear(0, [{"report": 2, "seconds": seconds, "metrics": {"loss": loss}}], {})
+    again.record_reports(0, [{"report": 2, "seconds": seconds, "metrics": {"loss": loss}}], {})
     again.end(0, "complete")
     assert write(again) is None
     run = found(again.settings["tracking_uri"])["toy-000"]
@@ -314,7 +316,7 @@ def test_a_line_lost_and_told_again_gives_no_second_point(
 def test_a_report_that_comes_while_a_trial_is_written_is_not_lost(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Busy(Story):
+    class Busy(TrialLog):
         """The last report and the outcome come just after somebody looked at the reports."""
 
         def __getattribute__(self, name: str) -> Any:
@@ -322,17 +324,19 @@ def test_a_report_that_comes_while_a_trial_is_written_is_not_lost(
             if name == "reports" and not finished.is_set():
                 finished.set()
                 value = list(value)
-                ledger.hear(0, [{"report": 2, "seconds": 3.0, "metrics": {"loss": 0.25}}], {})
-                ledger.end(0, "complete")
+                ledger.record_reports(
+                    0, [{"report": 2, "seconds": 3.0, "metrics": {"loss": 0.25}}], {}
+                )
+                ledger.record_outcome(0, "complete")
             return value
 
     finished = threading.Event()
     finished.set()
-    monkeypatch.setattr(trial_log, "Story", Busy)
-    ledger.begin(0, {}, {"width": 0})
-    ledger.attempt(0)
-    ledger.hear(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 1.25}}], {})
-    tracker = Tracker(
+    monkeypatch.setattr(trial_log, "TrialLog", Busy)
+    ledger.add_trial(0, {}, {"width": 0})
+    ledger.add_attempt(0)
+    ledger.record_reports(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 1.25}}], {})
+    tracker = MLflowWriter(
         open_client(ledger.settings["tracking_uri"]),
         ledger,
         ledger.settings["artifacts"],
@@ -341,8 +345,8 @@ def test_a_report_that_comes_while_a_trial_is_written_is_not_lost(
     tracker._thread = threading.Thread()
     tracker.start()
     finished.clear()
-    tracker._write(ledger.stories[0])  # and the driver is killed
-    assert ledger.stories[0].outcome == "complete"
+    tracker._write(ledger.trial_logs[0])  # and the driver is killed
+    assert ledger.trial_logs[0].outcome == "complete"
     assert write(ledger) is None
     run = found(ledger.settings["tracking_uri"])["toy-000"]
     assert [step for step, _, _ in run["metrics"]["loss"]] == [1, 2]
@@ -354,17 +358,17 @@ def test_who_sees_an_outcome_sees_everything_that_came_with_it(
 ) -> None:
     seen: list[tuple[str, bool, bool]] = []
 
-    class Seen(Story):
+    class Seen(TrialLog):
         def __setattr__(self, name: str, value: Any) -> None:
             super().__setattr__(name, value)
             if name == "outcome" and value is not None:
                 heard = self.spans[-1][1] == self.ended
                 seen.append((self.reason, self.ended > 0, heard))
 
-    monkeypatch.setattr(trial_log, "Story", Seen)
-    ledger.begin(0, {}, {"width": 0})
-    ledger.attempt(0)
-    ledger.end(0, "stopped", "it lagged behind")
+    monkeypatch.setattr(trial_log, "TrialLog", Seen)
+    ledger.add_trial(0, {}, {"width": 0})
+    ledger.add_attempt(0)
+    ledger.record_outcome(0, "stopped", "it lagged behind")
     assert seen == [("it lagged behind", True, True)]
 
 
@@ -394,14 +398,14 @@ def test_an_ordinary_search_asks_little_of_the_server(ledger: Ledger, end: Finis
 
 def test_an_interrupted_search_leaves_no_run_running(ledger: Ledger, end: Finish) -> None:
     end(0, 0.25)
-    ledger.begin(1, {}, {"width": 9})
-    ledger.attempt(1)
+    ledger.add_trial(1, {}, {"width": 9})
+    ledger.add_attempt(1)
     assert write(ledger, finished=False) is None
     runs = found(ledger.settings["tracking_uri"])
     assert {run["status"] for run in runs.values()} == {"FINISHED", "KILLED"}
     assert (runs["toy"]["status"], runs["toy-001"]["status"]) == ("KILLED", "KILLED")
     assert "outcome" not in runs["toy-001"]["tags"]
-    ledger.end(1, "complete")
+    ledger.record_outcome(1, "complete")
     write(ledger)
     runs = found(ledger.settings["tracking_uri"])
     assert {run["status"] for run in runs.values()} == {"FINISHED"}
@@ -617,10 +621,10 @@ def test_a_server_that_goes_away_at_the_very_end_is_no_traceback(
 ) -> None:
     end(0, 0.25)
 
-    def away(self: Tracker) -> None:
+    def away(self: MLflowWriter) -> None:
         raise ConnectionError("gone")
 
-    monkeypatch.setattr(Tracker, "upload_best", away)
+    monkeypatch.setattr(MLflowWriter, "upload_best", away)
     trouble = write(ledger)
     assert trouble is not None
     assert "has not got everything: gone" in trouble

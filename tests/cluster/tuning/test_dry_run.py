@@ -7,9 +7,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from rich.console import Console
 
-from cluster.tuning.dry_run import describe, expected_reports, show
+from cluster.tuning.dry_run import describe_range, expected_reports, print_dry_run
 from searchspaces.space import SearchSpace
-from trainables.data.source import DataMissing
+from trainables.data.source import DataMissingError
 from trainables.errors import UserError
 from trainables.run import Loop, Run
 
@@ -25,7 +25,9 @@ def shown(space: SearchSpace[Any]) -> Callable[..., str]:
         out = io.StringIO()
         console = Console(file=out, width=150)
         asked = replace(space, **changes)
-        show(asked, fixed or {}, Run(reports=reports, metric="loss"), 9, scheduler, console)
+        print_dry_run(
+            asked, fixed or {}, Run(reports=reports, metric="loss"), 9, scheduler, console
+        )
         return out.getvalue()
 
     return run
@@ -46,7 +48,7 @@ def test_a_dry_run_tells_model_space_plan_and_cost(shown: Callable[..., str]) ->
 def test_a_dry_run_without_data_tells_all_but_the_cost(shown: Callable[..., str]) -> None:
     def missing(config: Any, run: Run) -> None:
         assert not run.download
-        raise DataMissing("no digits in /data")
+        raise DataMissingError("no digits in /data")
 
     said = shown(prepare=missing, scheduler="none")
     assert "3 parameters" in said
@@ -94,7 +96,7 @@ def test_likely_reports(space: SearchSpace[Any]) -> None:
 
 
 def test_ranges_are_written_as_people_do() -> None:
-    assert describe(FloatDistribution(1e-4, 0.5, log=True)) == "0.0001 to 0.5, log scale"
-    assert describe(IntDistribution(32, 256, step=32)) == "32 to 256, step 32"
-    assert describe(IntDistribution(1, 4)) == "1 to 4"
-    assert describe(CategoricalDistribution(["sgd", None, True])) == "sgd, None, True"
+    assert describe_range(FloatDistribution(1e-4, 0.5, log=True)) == "0.0001 to 0.5, log scale"
+    assert describe_range(IntDistribution(32, 256, step=32)) == "32 to 256, step 32"
+    assert describe_range(IntDistribution(1, 4)) == "1 to 4"
+    assert describe_range(CategoricalDistribution(["sgd", None, True])) == "sgd, None, True"

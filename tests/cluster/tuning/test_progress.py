@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cluster.execution.trial_queue import Attempts
+from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from cluster.tuning import progress
-from cluster.tuning.progress import Screen, duration, number
+from cluster.tuning.progress import ProgressDisplay, format_duration, format_number
 from searchspaces.space import SearchSpace
 
 
@@ -24,11 +24,11 @@ from searchspaces.space import SearchSpace
     ],
 )
 def test_durations(seconds: float, written: str) -> None:
-    assert duration(seconds) == written
+    assert format_duration(seconds) == written
 
 
 def test_numbers() -> None:
-    assert [number(v) for v in (0.123456, 1e-5, 32, True, "sgd")] == [
+    assert [format_number(v) for v in (0.123456, 1e-5, 32, True, "sgd")] == [
         "0.1235",
         "1e-05",
         "32",
@@ -42,9 +42,9 @@ def attempts(
     begin: Callable[..., Ledger],
     open_study: Callable[[Ledger, SearchSpace[Any]], Study],
     space: SearchSpace[Any],
-) -> Attempts:
+) -> TrialQueue:
     ledger = begin(trials=4)
-    return Attempts(ledger, open_study(ledger, space), 4)
+    return TrialQueue(ledger, open_study(ledger, space), 4)
 
 
 TRACEBACK = """Traceback (most recent call last):
@@ -54,7 +54,7 @@ TRACEBACK = """Traceback (most recent call last):
 RuntimeError: on purpose"""
 
 
-def hear(attempts: Attempts, trial: int, *losses: float) -> None:
+def hear(attempts: TrialQueue, trial: int, *losses: float) -> None:
     history = [
         {"report": n, "seconds": 61.0 * n, "metrics": {"loss": loss}}
         for n, loss in enumerate(losses, 1)
@@ -63,14 +63,14 @@ def hear(attempts: Attempts, trial: int, *losses: float) -> None:
 
 
 def test_without_a_terminal_every_trial_is_one_line_once(
-    attempts: Attempts, monkeypatch: pytest.MonkeyPatch
+    attempts: TrialQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "REFRESH", 0.0)
     out = io.StringIO()
     attempts.next()
     hear(attempts, 0, 0.5)
     attempts.ended(0, "complete")  # before this driver: not told again
-    with Screen(attempts, ["width"], Console(file=out), lambda: "") as screen:
+    with ProgressDisplay(attempts, ["width"], Console(file=out), lambda: "") as screen:
         attempts.next()
         attempts.next()
         screen.update()
@@ -82,16 +82,16 @@ def test_without_a_terminal_every_trial_is_one_line_once(
         for _ in range(3):
             attempts.failed(2, "failed", TRACEBACK)
     lines = out.getvalue().splitlines()
-    width = attempts.ledger.stories[1].config["width"]
+    width = attempts.ledger.trial_logs[1].config["width"]
     assert lines[0] == f"trial 001 stopped  loss 0.25 after 2 reports, 2 min 02 s: width={width}"
     assert lines[1].startswith("trial 002 failed   no score after 0 reports")
     assert lines[2:] == ["  RuntimeError: on purpose (trivial.py:7)"]
 
 
-def test_on_a_terminal_a_table_shows_counts_best_speed_and_trouble(attempts: Attempts) -> None:
+def test_on_a_terminal_a_table_shows_counts_best_speed_and_trouble(attempts: TrialQueue) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120, color_system=None)
-    with Screen(attempts, ["width", "momentum"], console, lambda: "no answer") as screen:
+    with ProgressDisplay(attempts, ["width", "momentum"], console, lambda: "no answer") as screen:
         for _ in range(3):
             attempts.next()
         hear(attempts, 0, 0.5, 0.125)

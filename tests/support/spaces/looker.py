@@ -14,7 +14,7 @@ from torch import nn
 
 from searchspaces.digits import CLASSES, digits
 from searchspaces.space import SearchSpace
-from trainables.predictor import Predictor, Truth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, restored, truth
 
@@ -50,7 +50,7 @@ def train(config: Config, run: Run) -> Loop:
     yield from classify(config, run, network(config), digits())
 
 
-def prepare(config: Config, run: Run) -> Truth:
+def prepare(config: Config, run: Run) -> GroundTruth:
     """Nothing to fetch: the data come with scikit-learn."""
     return truth(digits())
 

@@ -44,15 +44,15 @@ def train(config: Config, run: Run) -> Loop:
     optimizer = torch.optim.SGD(
         model.parameters(), config.learning_rate, momentum=0.9 if config.momentum else 0.0
     )
-    run.keep(validation=lambda: torch.full((3, 2), 0.5).numpy())
+    run.keep_predictions(validation=lambda: torch.full((3, 2), 0.5).numpy())
     for report in run.resume(model=model, optimizer=optimizer, generator=generator):
-        begun = run.take_up()
+        begun = run.pop_partial()
         if not begun:
             time.sleep(config.nap)
         if report == 1 and config.behave == "leave" and not begun:
             os.kill(os.getpid(), signal.SIGTERM)
-        if run.leaving():
-            run.put_down({"slept": True})
+        if run.preempted():
+            run.save_and_preempt({"slept": True})
         optimizer.zero_grad()
         noise = torch.randn(config.width) + torch.rand(config.width, generator=generator)
         loss = sum(p.square().sum() for p in model.parameters()) + 0.01 * (

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from trainables.data import download
-from trainables.data.source import DataMissing
+from trainables.data.source import DataMissingError
 from trainables.errors import UserError
 
 
@@ -161,7 +161,7 @@ def test_a_part_that_is_whole_or_too_long(tmp_path: Path, more: bytes) -> None:
 def test_a_server_that_stays_broken_ends_it_and_keeps_the_part(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         site.most, site.etag = 50_000, None  # nothing to go on from: it always begins again
-        with pytest.raises(DataMissing, match="broke off\n50,000 bytes are here"):
+        with pytest.raises(DataMissingError, match="broke off\n50,000 bytes are here"):
             download.fetch(site.url, tmp_path / "x.tar")
         assert len(site.starts) == 4
     assert not (tmp_path / "x.tar").exists()
@@ -188,11 +188,11 @@ def test_errors_in_between_are_waited_out(tmp_path: Path) -> None:
 def test_nobody_there(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         site.failures = [404]
-        with pytest.raises(DataMissing, match="404 Not Found"):
+        with pytest.raises(DataMissingError, match="404 Not Found"):
             download.fetch(site.url, tmp_path / "x.tar")
-    with pytest.raises(DataMissing, match=r"cannot be downloaded: .*refused"):
+    with pytest.raises(DataMissingError, match=r"cannot be downloaded: .*refused"):
         download.fetch(site.url, tmp_path / "x.tar")
-    with pytest.raises(DataMissing, match="no earlier download"):
+    with pytest.raises(DataMissingError, match="no earlier download"):
         download.unpacked(site.url, tmp_path, "rooms", download=False)
 
 

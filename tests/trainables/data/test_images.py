@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 
 from trainables.data import parquet
-from trainables.data.images import Arrays, DataMissing, ImageData, load, stratified
-from trainables.data.source import Source
+from trainables.data.images import Arrays, ImageData, load, stratified
+from trainables.data.source import DataMissingError, Source
 from trainables.errors import UserError
 
 
@@ -282,7 +282,7 @@ def test_a_given_folder_without_data_never_downloads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet, "from_hub", None)
-    with pytest.raises(DataMissing) as caught:
+    with pytest.raises(DataMissingError) as caught:
         _load(tmp_path)
     text = str(caught.value)
     looked = [str(tmp_path / "data" / "toys"), "train-00000-of-00001.parquet", "no such folder"]
@@ -297,7 +297,7 @@ def test_without_network_the_message_is_short_and_quick(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # read from the environment at import
-    with pytest.raises(DataMissing, match="Hugging Face hub") as caught:
+    with pytest.raises(DataMissingError, match="Hugging Face hub") as caught:
         _load(tmp_path, folder=None)
     assert "--data synthetic" in str(caught.value)
     assert len(str(caught.value).splitlines()) < 10
@@ -306,7 +306,7 @@ def test_without_network_the_message_is_short_and_quick(
 
 def test_a_dry_run_does_not_ask_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "from_hub", None)
-    with pytest.raises(DataMissing, match="no earlier download"):
+    with pytest.raises(DataMissingError, match="no earlier download"):
         _load(tmp_path, folder=None, download=False)
     assert not (tmp_path / "cache").exists()
 
@@ -339,9 +339,9 @@ def test_synthetic_data_are_drawn_once(tmp_path: Path) -> None:
 
 
 def test_made_up_data_touch_no_disk(tmp_path: Path) -> None:
-    data = _load(tmp_path, kind="made-up")
+    data = _load(tmp_path, kind="placeholder")
     assert (len(data.train) + len(data.validation), len(data.test)) == (512, 128)
-    assert data.source == "made-up"
+    assert data.source == "placeholder"
     assert not list(tmp_path.iterdir())
 
 

@@ -21,8 +21,8 @@ from PIL import Image
 
 from trainables.data import parquet, photos, prepare
 from trainables.data.flowers import FLOWERS
-from trainables.data.images import DataMissing, ImageData
-from trainables.data.source import Source
+from trainables.data.images import ImageData
+from trainables.data.source import DataMissingError, Source
 from trainables.errors import UserError
 
 PETS = Source("pets", "somebody/pets", (3, 16, 16), (), photos=True)
@@ -282,15 +282,15 @@ def test_no_data_names_the_ways_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, download: bool
 ) -> None:
     archive = replace(PETS, hub="", tar="http://127.0.0.1:9/pets.tar")
-    with pytest.raises(DataMissing, match=r"pets\.tar") as caught:
+    with pytest.raises(DataMissingError, match=r"pets\.tar") as caught:
         _load(tmp_path, archive, folder=None, download=download)
     assert "--data-dir FOLDER or TUNERY_DATA=FOLDER: one that holds a folder per class" in str(
         caught.value
     )
     (tmp_path / "data").mkdir()
-    with pytest.raises(DataMissing, match="a folder per class"):
+    with pytest.raises(DataMissingError, match="a folder per class"):
         _load(tmp_path, archive, download=download)
-    with pytest.raises(DataMissing, match="no earlier download"):
+    with pytest.raises(DataMissingError, match="no earlier download"):
         _load(tmp_path, folder=None, download=False)
 
 
@@ -301,30 +301,30 @@ def test_a_large_archive_is_fetched_on_request_alone(
 
     def fetch(url: str, target: Path) -> None:
         asked.append(url)
-        raise DataMissing("fetched in vain")
+        raise DataMissingError("fetched in vain")
 
     monkeypatch.setattr(photos.downloads, "fetch", fetch)
     monkeypatch.delenv("TUNERY_DOWNLOAD", raising=False)
     archive = replace(PETS, hub="", tar="http://127.0.0.1:9/pets.tar", tar_size="2 GB")
     way = r"TUNERY_DOWNLOAD=pets: http://127.0.0.1:9/pets.tar \(2 GB\) is downloaded"
-    with pytest.raises(DataMissing, match=way):
+    with pytest.raises(DataMissingError, match=way):
         _load(tmp_path, archive, folder=None)
     monkeypatch.setenv("TUNERY_DOWNLOAD", "others")
-    with pytest.raises(DataMissing, match=way):
+    with pytest.raises(DataMissingError, match=way):
         _load(tmp_path, archive, folder=None)
     assert not asked
     monkeypatch.setenv("TUNERY_DOWNLOAD", "others,pets")
-    with pytest.raises(DataMissing, match="in vain"):
+    with pytest.raises(DataMissingError, match="in vain"):
         _load(tmp_path, archive, folder=None)
     assert asked == [archive.tar]
 
 
 def test_made_up_photographs_have_the_folders_classes(tmp_path: Path) -> None:
     _fill(tmp_path / "data", each=1)
-    data = _load(tmp_path, kind="made-up")
-    assert (data.classes, data.source) == (tuple(COLOURS), "made-up")
+    data = _load(tmp_path, kind="placeholder")
+    assert (data.classes, data.source) == (tuple(COLOURS), "placeholder")
     assert data.train.pixels.shape[1:] == (3, 16, 16)
-    expected = _load(tmp_path, FLOWERS, folder=None, kind="made-up")
+    expected = _load(tmp_path, FLOWERS, folder=None, kind="placeholder")
     assert expected.classes == FLOWERS.classes
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainables.data.source import DataMissing
+from trainables.data.source import DataMissingError
 from trainables.data.text import TextData, labelled_texts, load, truth
 from trainables.errors import UserError
 
@@ -86,9 +86,9 @@ def test_rows_that_cannot_be_used_are_named(
 
 
 def test_missing_data_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataMissing, match=r"train.parquet[\s\S]*--data-dir"):
+    with pytest.raises(DataMissingError, match=r"train.parquet[\s\S]*--data-dir"):
         _load(tmp_path)
-    with pytest.raises(DataMissing, match="no earlier download of somebody/talk"):
+    with pytest.raises(DataMissingError, match="no earlier download of somebody/talk"):
         _load(tmp_path, folder=None, download=False)
     with pytest.raises(UserError, match="no synthetic data"):
         _load(tmp_path, kind="synthetic")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from searchspaces.loading import load
+from searchspaces.loading import load_space
 from trainables.data.cifar10 import CIFAR10
 from trainables.errors import UserError
 from trainables.predictor import Predictor
@@ -21,7 +21,7 @@ TINY = {"filters": 2, "teacher_filters": 2, "teacher_epochs": 1, "batch_size": 2
 
 
 def run(cache: Path, **settings: Any) -> Run:
-    return Run(**{"reports": 1, "source": "made-up", "cache": cache, **settings})
+    return Run(**{"reports": 1, "source": "placeholder", "cache": cache, **settings})
 
 
 def given(classes: tuple[str, ...] = CIFAR10.classes, seed: int = 0) -> Predictor:
@@ -133,7 +133,7 @@ def test_a_teacher_that_does_not_fit_is_refused_before_anything_runs(
 
 
 def test_the_table_varies_the_teacher_alone() -> None:
-    space = load("cifar10_distill")
+    space = load_space("cifar10_distill")
     others = [{k: v for k, v in arm.items() if k != "teacher"} for arm in space.arms]
     assert others[0] == others[1] == others[2]
     assert {arm["teacher"] for arm in space.arms} == {

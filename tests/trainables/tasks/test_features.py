@@ -51,7 +51,7 @@ def test_what_is_not_at_hand_and_what_takes_long_is_told_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(encoders, "lacking", lambda name: "away" if name == "far" else None)
-    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="made-up")
+    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     tiny = Encoder("tiny", None)
     count = sum(len(part) for part in data.parts.values())
     announce(Run(reports=1, cache=tmp_path), data, tiny, ("tiny", "far"))
@@ -66,7 +66,7 @@ def test_what_is_not_at_hand_and_what_takes_long_is_told_first(
 
 def test_a_map_is_drawn_once_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projections.importlib.util, "find_spec", lambda name: None)
-    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="made-up")
+    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     draw = np.random.default_rng(0)
     vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.parts.items()}
     drawn: list[str] = []
@@ -92,7 +92,7 @@ def _counted(draw: object, drawn: list[str]) -> object:
 
 
 def test_the_test_set_s_answers_are_not_drawn(tmp_path: Path) -> None:
-    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="made-up")
+    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     draw = np.random.default_rng(0)
     vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.parts.items()}
     projections.draw(tmp_path / "one.png", "tsne", data, vectors)

@@ -13,7 +13,7 @@ import torch
 from searchspaces import dante_gpt as space
 from trainables.data.dante import parted
 from trainables.errors import UserError
-from trainables.predictor import Truth
+from trainables.predictor import GroundTruth
 from trainables.run import Run
 from trainables.tasks.language_model import Reader, alphabet, logits_of, recipe_of, restored
 
@@ -24,10 +24,14 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Truth]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, GroundTruth]:
     folder = tmp_path_factory.mktemp("trial")
     run = Run(
-        reports=2, metric="validation_loss", mode="min", source="made-up", folder=folder / "trial"
+        reports=2,
+        metric="validation_loss",
+        mode="min",
+        source="placeholder",
+        folder=folder / "trial",
     )
     for metrics in space.train(space.Config(**SMALL), run):
         run.record(metrics)
@@ -35,7 +39,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Truth]:
     return run, space.prepare(space.Config(**SMALL), run)
 
 
-def test_it_learns_more_than_how_common_the_characters_are(trained: tuple[Run, Truth]) -> None:
+def test_it_learns_more_than_how_common_the_characters_are(
+    trained: tuple[Run, GroundTruth],
+) -> None:
     run, truth = trained
     shares = np.bincount(truth.targets["validation"]) / len(truth.targets["validation"])
     metrics = run.history[-1]["metrics"]
@@ -56,7 +62,7 @@ def test_every_character_but_the_first_is_foretold_once_from_its_own_window() ->
         assert torch.allclose(found[at], alone, atol=1e-5)
 
 
-def test_a_seed_decides_what_is_written(trained: tuple[Run, Truth]) -> None:
+def test_a_seed_decides_what_is_written(trained: tuple[Run, GroundTruth]) -> None:
     assert trained[0].folder is not None
     write = restored(space.Config(**SMALL), trained[0].folder / "best").write
     assert write is not None
@@ -68,14 +74,14 @@ def test_a_seed_decides_what_is_written(trained: tuple[Run, Truth]) -> None:
         write("zZ")
 
 
-def test_the_report_is_shown_samples(trained: tuple[Run, Truth]) -> None:
+def test_the_report_is_shown_samples(trained: tuple[Run, GroundTruth]) -> None:
     assert trained[0].folder is not None
     shown = (trained[0].folder / "best" / "samples.md").read_text()
     assert shown.count("```text") == 3
 
 
 def test_a_block_longer_than_a_part_is_refused(tmp_path: Path) -> None:
-    run = Run(reports=1, source="made-up", cache=tmp_path)
+    run = Run(reports=1, source="placeholder", cache=tmp_path)
     with pytest.raises(UserError, match="block=900 is too long"):
         next(space.train(space.Config(**{**SMALL, "block": 900}), run))
 

@@ -27,7 +27,7 @@ def _run(tmp_path: Path, reports: int = 4) -> Run:
         reports=reports,
         metric="validation_accuracy",
         cache=tmp_path / "cache",
-        source="made-up",
+        source="placeholder",
         folder=tmp_path / "trial",
     )
 
@@ -70,7 +70,7 @@ def test_the_adapter_folder_predicts_what_was_stored(tmp_path: Path) -> None:
     assert "adapter/" in (best / "adapter.md").read_text()
     base, _ = encoders.classifier(Encoder("tiny", None), 2)
     model = peft.PeftModel.from_pretrained(base, best / "adapter").eval()
-    data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="made-up")
+    data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="placeholder")
     tokenizer = encoders.tokenizer(Encoder("tiny", None))
     ids, mask = padded(tokens(tokenizer, data.test.texts), tokenizer.pad_token_id)
     with torch.inference_mode():
@@ -83,7 +83,7 @@ def test_a_trial_trains_its_epochs_however_often_it_reports(tmp_path: Path) -> N
     ticks: dict[int, list[float]] = {}
     for reports in (2, 7):
         run = _run(tmp_path / str(reports), reports)
-        run.folder, run.tick = None, ticks.setdefault(reports, []).append
+        run.folder, run.on_progress = None, ticks.setdefault(reports, []).append
         assert len(_train(LORA, run)) == reports
     assert {reports: len(heard) for reports, heard in ticks.items()} == {2: 14, 7: 14}
 

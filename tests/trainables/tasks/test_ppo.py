@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from searchspaces.cartpole_ppo import Config, train
-from trainables.run import Run, finite
+from trainables.run import Run, is_finite
 from trainables.tasks.ppo import advantages, clipped
 
 HALF = 0.5
@@ -75,4 +75,4 @@ def test_it_learns_to_balance() -> None:
 
 def test_a_diverged_policy_is_reported_not_raised() -> None:
     config = Config(steps=256, rollout=16, learning_rate=1e30, schedule="constant", episodes=1)
-    assert not all(finite(metrics) for metrics in train(config, Run(reports=2)))
+    assert not all(is_finite(metrics) for metrics in train(config, Run(reports=2)))

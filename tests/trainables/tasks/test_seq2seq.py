@@ -91,7 +91,7 @@ def test_the_metric_is_the_share_of_kept_answers_that_are_right(tmp_path: Path) 
 
 def test_training_ends_when_nothing_gets_better(tmp_path: Path) -> None:
     config = space.Config(**{**SMALL, "patience": 1, "learning_rate": 1e-9})
-    run = Run(reports=9, metric="validation_exact_match", source="made-up", cache=tmp_path)
+    run = Run(reports=9, metric="validation_exact_match", source="placeholder", cache=tmp_path)
     for metrics in space.train(config, run):
         run.record(metrics)
     assert run.done == 2

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from searchspaces.loading import load
-from trainables.data.images import DataMissing
+from searchspaces.loading import load_space
+from trainables.data.source import DataMissingError
 from trainables.run import Run
 from trainables.tasks import svhn_baseline
 from trainables.tasks.svhn_baseline import Config, images
@@ -65,11 +65,11 @@ def test_extra_digits_are_learnt_from(folder: Path) -> None:
 
 def test_their_absence_is_told_before_anything_runs(folder: Path) -> None:
     (folder / "extra.parquet").unlink()
-    space = load("svhn_extra")
+    space = load_space("svhn_extra")
     assert space.prepare is not None
-    with pytest.raises(DataMissing, match=r"the extra digits are missing.*\n.*no data in"):
+    with pytest.raises(DataMissingError, match=r"the extra digits are missing.*\n.*no data in"):
         space.prepare(Config(), run(folder))
-    rate = load("svhn_rate")
+    rate = load_space("svhn_rate")
     assert rate.prepare is not None and rate.prepare(Config(), run(folder)).classes
 
 
@@ -93,7 +93,7 @@ def test_impossible_settings_are_refused(value: dict[str, Any]) -> None:
     "name", ["svhn_rate", "svhn_batch", "svhn_optimizer", "svhn_augment", "svhn_extra"]
 )
 def test_the_tables_begin_with_the_published_baseline(name: str) -> None:
-    space = load(name)
+    space = load_space(name)
     assert space.reports == 5
     assert space.config() == Config(optimizer="adam", learning_rate=1e-3, batch_size=256)
     for number in space.published:

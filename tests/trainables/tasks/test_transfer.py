@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from searchspaces.loading import load, trained
+from searchspaces.loading import load_space, load_trained
 from searchspaces.train_one import remember
 from trainables import checkpoint
 from trainables.data.images import load as load_images
@@ -21,11 +21,11 @@ SHORT = {"epochs": 1, "source_epochs": 1}
 
 
 def run(cache: Path, **settings: Any) -> Run:
-    return Run(**{"reports": 1, "source": "made-up", "cache": cache, **settings})
+    return Run(**{"reports": 1, "source": "placeholder", "cache": cache, **settings})
 
 
 def finish(config: Config, of: Run, space: str = "svhn_transfer") -> Run:
-    for metrics in load(space).train(config, of):
+    for metrics in load_space(space).train(config, of):
         of.record(metrics)
     return of
 
@@ -35,13 +35,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A source model of one's own, as `trainables.train --out` writes it."""
     folder = tmp_path_factory.mktemp("source")
     values = {"stage": "source", "epochs": 1, "batch_size": 256}
-    remember(folder, load("svhn_transfer"), Config(**values), None)  # type: ignore[arg-type]
+    remember(folder, load_space("svhn_transfer"), Config(**values), None)  # type: ignore[arg-type]
     finish(Config(**values), run(folder / "cache", folder=folder))  # type: ignore[arg-type]
     return folder
 
 
 def test_old_and_new_digits_share_no_image(tmp_path: Path) -> None:
-    whole = load_images(SVHN, folder=None, cache=tmp_path, kind="made-up")
+    whole = load_images(SVHN, folder=None, cache=tmp_path, kind="placeholder")
     old, new = images(run(tmp_path), KNOWN), images(run(tmp_path), NEW)
     for split in ("train", "validation", "test"):
         parts = [getattr(data, split) for data in (old, new)]
@@ -91,10 +91,10 @@ def test_a_given_source_takes_the_place_of_ones_own(tmp_path: Path, source: Path
 
 
 def test_a_source_that_has_seen_the_new_digits_is_refused(tmp_path: Path) -> None:
-    space = load("svhn_rate")
+    space = load_space("svhn_rate")
     remember(tmp_path, space, space.config(), None)
     finish(space.config(), run(tmp_path, folder=tmp_path), "svhn_rate")
-    prepare = load("svhn_transfer").prepare
+    prepare = load_space("svhn_transfer").prepare
     assert prepare is not None
     with pytest.raises(UserError, match="has seen 0 and 9"):
         prepare(Config(), run(tmp_path, teacher=tmp_path))
@@ -102,7 +102,7 @@ def test_a_source_that_has_seen_the_new_digits_is_refused(tmp_path: Path) -> Non
 
 def test_a_source_learns_from_no_other(tmp_path: Path, source: Path) -> None:
     with pytest.raises(UserError, match="leave --teacher out"):
-        transfer.prepare(Config(stage="source"), run(tmp_path), trained(source))
+        transfer.prepare(Config(stage="source"), run(tmp_path), load_trained(source))
 
 
 def test_what_is_restored_tells_the_new_digits_apart(tmp_path: Path) -> None:

@@ -19,14 +19,14 @@ TINY = Encoder("tiny", None)
 
 
 def _vectors(cache: Path, pooling: str = "mean", **settings: float) -> dict[str, np.ndarray]:
-    run = Run(reports=1, cache=cache, source="made-up", share=settings.get("share", 1.0))
-    data = load(ROTTEN_TOMATOES, folder=None, cache=cache, kind="made-up")
+    run = Run(reports=1, cache=cache, source="placeholder", share=settings.get("share", 1.0))
+    data = load(ROTTEN_TOMATOES, folder=None, cache=cache, kind="placeholder")
     return embeddings.embeddings(run, data, TINY, pooling)
 
 
 @pytest.mark.parametrize("pooling", embeddings.POOLINGS)
 def test_batches_give_what_texts_alone_give(tmp_path: Path, pooling: str) -> None:
-    data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="made-up")
+    data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="placeholder")
     body, tokenizer = encoders.body(TINY), encoders.tokenizer(TINY)
     made = _vectors(tmp_path, pooling)["validation"]
     for row, text in enumerate(data.validation.texts[:6]):
@@ -73,8 +73,8 @@ def test_two_processes_that_ask_have_the_texts_encoded_once(tmp_path: Path) -> N
 
 
 def test_another_encoder_has_vectors_of_its_own(tmp_path: Path) -> None:
-    data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="made-up")
-    run = Run(reports=1, cache=tmp_path, source="made-up")
+    data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="placeholder")
+    run = Run(reports=1, cache=tmp_path, source="placeholder")
     one, other = (
         embeddings.embeddings(run, data, Encoder(name, None), "mean")["test"]
         for name in ("tiny", "other")

@@ -15,7 +15,7 @@ from trainables.text.tokenization import LONGEST, padded, shuffled, tokenised, t
 
 
 def test_what_is_kept_is_what_the_tokenizer_gives(tmp_path: Path) -> None:
-    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="made-up")
+    data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     tiny = Encoder("tiny", None)
     for _ in range(2):  # made, then found again
         found = tokenised(Run(reports=1, cache=tmp_path), data, tiny)["test"]

@@ -131,7 +131,7 @@ def test_no_step_asks_the_device_for_a_number(data: ImageData) -> None:
 
     heard: list[int] = []
     with Asked() as asked:
-        run = _run(reports=1, tick=lambda _: heard.append(asked.count))
+        run = _run(reports=1, on_progress=lambda _: heard.append(asked.count))
         # Adam's steps are counted on the host where it is not fused, as on a CPU.
         _train(data, run, **AUGMENTATIONS["all"], clip=1.0, optimizer="sgd")
         torch.ones(1).item()
@@ -178,16 +178,16 @@ def test_interrupted_and_resumed_is_uninterrupted(data: ImageData, tmp_path: Pat
 
 def test_a_smaller_last_batch_waits_for_another_epoch(data: ImageData) -> None:
     ticks: list[float] = []
-    _train(data, _run(reports=1, tick=ticks.append), batch_size=50)
+    _train(data, _run(reports=1, on_progress=ticks.append), batch_size=50)
     assert ticks == [0.5, 1.0]
     ticks.clear()
-    _train(data, _run(reports=1, tick=ticks.append), batch_size=1000)
+    _train(data, _run(reports=1, on_progress=ticks.append), batch_size=1000)
     assert ticks == [1.0]
 
 
 def test_a_share_of_the_data_is_a_share_of_the_work(data: ImageData) -> None:
     ticks: list[float] = []
-    _train(data, _run(reports=1, tick=ticks.append, share=0.5))
+    _train(data, _run(reports=1, on_progress=ticks.append, share=0.5))
     assert len(ticks) == TRAIN / 20 / 2
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import matplotlib.colors
 import numpy as np
 import pytest
-from tests.reports.chapters.comparison.test_published import BATCHES, beside, entries
 
 from reports.chapters.comparison.figure import figure
 from reports.chapters.comparison.groups import groups
@@ -14,6 +13,7 @@ from reports.chapters.curves.by_arm import arm_curves, mean_curve
 from reports.numbers.statistics import mean_interval
 from reports.write.style import INK
 from tests.reports.chapters.comparison.test_pairs import APART, repeated
+from tests.reports.chapters.comparison.test_published import BATCHES, beside, entries
 from tests.support.made_search import search, trial
 
 
