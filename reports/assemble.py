@@ -6,12 +6,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from cluster.storage.redaction import redact
 from reports.chapters.outcomes.chapter import device_seconds
 from reports.chapters.outcomes.failures import commonest
 from reports.read.holdout_log import INTACT, Seal, openings_text, winner_changed
 from reports.read.winner import Choice, Opened
 from reports.records import Search
-from reports.write.safe import plain, redacted
+from reports.write.safe import plain
 from reports.write.sections import Section
 from reports.write.tables import Table, count_text, duration_text, joined, markdown, score_text
 
@@ -183,5 +184,5 @@ def provenance(findings: Findings) -> str:
         ("MLflow run", f"{search.name} ({search.run_id})"),
     )
     table = markdown(Table(("what", "value"), tuple(row for row in rows if row[1]), "ll"))
-    command = " ".join(redacted(tags.get("command", "")).split())
+    command = " ".join(redact(tags.get("command", "")).split())
     return f"```sh\n{command}\n```\n\n{table}" if command else table

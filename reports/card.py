@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cluster.storage.redaction import redact
 from reports.records import Search, TrialRecord
-from reports.write.safe import redacted
 
 
 def card(
@@ -65,7 +65,7 @@ def card(
             "## To make it again",
             "",
             "```sh",
-            redacted(tags.get("command", "not known")),
+            redact(tags.get("command", "not known")),
             "```",
             "",
             "Versions: " + _versions(search.versions) + f"; seed {tags.get('seed', 'not known')}.",

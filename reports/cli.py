@@ -6,9 +6,9 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from cluster.storage.redaction import redact
 from reports.read.records import Tracker, TrackerError, open_tracker
 from reports.records import ReportError
-from reports.write.safe import redacted
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
@@ -38,4 +38,4 @@ def answer(options: argparse.Namespace, work: Callable[[Tracker], None]) -> int:
 
 def complain(text: object) -> None:
     """Print to standard error, without anybody's password."""
-    print(redacted(str(text)), file=sys.stderr)
+    print(redact(str(text)), file=sys.stderr)

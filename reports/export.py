@@ -18,6 +18,7 @@ import numpy as np
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
+from cluster.storage.redaction import redact
 from reports.card import card
 from reports.chapters.ensembles.chapter import best_of
 from reports.chapters.ensembles.evaluation import fitted
@@ -29,7 +30,6 @@ from reports.read.winner import accuracy_on_record, choose, data_sizes, open_tes
 from reports.records import ReportError, Search, TrialRecord
 from reports.trained import models
 from reports.trained.restoring import space_of
-from reports.write.safe import redacted
 
 PORT = 5001  # of a served model: `mlflow ui` has 5000
 NEEDED = (
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
         what = _ensemble(tracker, search) if options.ensemble else chosen(search, options.members)
         space = space_of(search, options.space)
         where, example = export(tracker, search, what, space, options.register or search.space)
-        uri = redacted(tracker.tracking_uri)
+        uri = redact(tracker.tracking_uri)
         print(f"registered: {where}")
         print(
             f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve -m {where} "

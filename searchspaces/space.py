@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trainables.predictor import GroundTruth, Predictor
-from trainables.run import Loop, Mode, Run
+from trainables.ranking import Mode
+from trainables.run import Loop, Run
 
 if TYPE_CHECKING:
     import optuna

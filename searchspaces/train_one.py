@@ -20,7 +20,8 @@ from searchspaces.overrides import add_teacher_defaults, build_config, parse_ove
 from searchspaces.space import SearchSpace
 from trainables.environment import data_folder, default_device
 from trainables.errors import UserError
-from trainables.run import Run, is_finite
+from trainables.ranking import is_finite
+from trainables.run import Run
 
 BAD_INPUT, DIVERGED = 2, 1
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.optim import Schedule, set_learning_rate
-from trainables.run import Loop, Metrics, Run
+from trainables.ranking import Metrics
+from trainables.run import Loop, Run
 
 Batch = TypeVar("Batch")
 

@@ -14,7 +14,8 @@ from contextlib import closing
 from pathlib import Path
 
 from trainables import cache, checkpoint
-from trainables.run import Loop, Mode, Run, is_finite
+from trainables.ranking import Mode, is_finite
+from trainables.run import Loop, Run
 
 VERSION = 1  # of how teachers are trained; a new number makes every machine train anew
 

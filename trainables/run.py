@@ -7,14 +7,13 @@ the middle of a report saves by itself: `Run.put_down`.
 
 from __future__ import annotations
 
-import math
 import random
 import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -23,27 +22,14 @@ from trainables import checkpoint
 from trainables.environment import default_cache
 from trainables.errors import PreemptedError, UserError
 from trainables.predictor import DataKind, Predictions
+from trainables.ranking import Metrics, Mode, best_report, is_finite
 
-Metrics = Mapping[str, float]
 Loop = Generator[Metrics, None, None]
-Mode = Literal["min", "max"]
 
 
 def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
     """Name the folder that an attempt at a trial writes to, below the search's folder."""
     return search / "trials" / f"{trial:03d}" / f"attempt-{attempt}"
-
-
-def is_better(score: float, than: float | None, mode: Mode) -> bool:
-    """Tell whether a score is strictly better than another (None: than nothing)."""
-    if than is None:
-        return True
-    return score > than if mode == "max" else score < than
-
-
-def is_finite(metrics: Metrics) -> bool:
-    """Tell whether every metric is a finite number."""
-    return all(math.isfinite(value) for value in metrics.values())
 
 
 def seed_everything(seed: int) -> torch.Generator:
@@ -155,6 +141,10 @@ class Run:
 
         The history of reports is saved too: one that nobody heard is told again after a resume.
         """
+        if self.metric and self.metric not in metrics:
+            raise ValueError(
+                f"the report lacks the metric {self.metric!r}; it has {sorted(metrics)}"
+            )
         self.done += 1
         now = time.monotonic()
         self.seconds += now - self._started
@@ -164,10 +154,14 @@ class Run:
         )
         if not is_finite(metrics):
             return
-        score = metrics[self.metric] if self.metric else 0.0
-        is_best = is_better(score, self.score, self.mode)
-        if is_best:
-            self.score, self.best_report = score, self.done
+        if self.metric:
+            counted = ((entry["report"], entry["metrics"]) for entry in self.history)
+            best = best_report(counted, self.metric, self.mode)
+        else:
+            best = (0.0, 1)
+        assert best is not None
+        self.score, self.best_report = best
+        is_best = self.best_report == self.done
         if self.folder is None or not self.parts:
             return
         tree = checkpoint.capture(self.parts)

@@ -18,7 +18,8 @@ from mlflow.tracking import MlflowClient
 
 from cluster.storage import replication
 from cluster.storage.location import Location
-from cluster.tracking.client import first_line, open_client
+from cluster.storage.redaction import first_line
+from cluster.tracking.client import open_client
 from searchspaces.loading import list_names, load_space
 from searchspaces.overrides import parse_overrides
 from trainables import cache, checkpoint

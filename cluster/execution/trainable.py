@@ -33,7 +33,8 @@ from searchspaces.space import SearchSpace
 from trainables import cache, checkpoint
 from trainables.errors import PreemptedError
 from trainables.predictor import DataKind
-from trainables.run import Loop, Run, attempt_folder, is_finite
+from trainables.ranking import is_finite
+from trainables.run import Loop, Run, attempt_folder
 
 AWAY = re.compile(
     r"time[d_ ]*out|network|connect|curl|resolve|unavailable|slow_?down|throttl|deadline|internal"
@@ -114,11 +115,6 @@ class Trial(tune.Trainable):
         except PreemptedError as error:
             self._copy()
             raise PreemptedError(f"SIGTERM came, and this trial was {error}") from None
-        assert self.space is not None
-        if self.space.metric not in metrics:
-            raise ValueError(
-                f"the report lacks the metric {self.space.metric!r}; it has {sorted(metrics)}"
-            )
         run.record(metrics)
         if not is_finite(metrics):
             return self._end("diverged", heard)

@@ -16,7 +16,7 @@ from cluster.ledger.ledger import Ledger, write_settings
 from cluster.ledger.trial_log import UNCOUNTED, Failure, Outcome
 from cluster.sampling.study import Study
 from trainables.errors import UserError
-from trainables.run import is_finite
+from trainables.ranking import is_finite
 
 RETRIES = 2
 LOSSES = 20

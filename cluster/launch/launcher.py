@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cluster.tracking.provenance import has_login, without_secrets
+from cluster.storage.redaction import has_credentials, redact
 from trainables.errors import UserError
 
 CHECKOUT = "tunery"  # in the home folder of every machine; the shipped files mount it there
@@ -98,9 +98,9 @@ def translate_arguments(words: Sequence[str], config: dict[str, Any], file: Path
 
 def check_no_login(words: Sequence[str], way_out: str) -> None:
     """Refuse words with a login in them: Ray shows a job's words to all who see the cluster."""
-    if secret := next(filter(has_login, words), None):
+    if secret := next(filter(has_credentials, words), None):
         raise UserError(
-            f"{without_secrets(secret)} has a login in it, which everybody on the cluster could "
+            f"{redact(secret)} has a login in it, which everybody on the cluster could "
             f"read\n{way_out}"
         )
 

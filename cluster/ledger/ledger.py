@@ -21,7 +21,8 @@ import filelock
 from cluster.ledger import trial_log as trial_logs
 from cluster.ledger.trial_log import Failure, Outcome, TrialLog
 from trainables.errors import UserError
-from trainables.run import Mode, attempt_folder
+from trainables.ranking import Mode, rank_trials
+from trainables.run import attempt_folder
 
 KEPT_WEIGHTS = 10
 """So many best trials of a search keep their weights."""
@@ -144,18 +145,17 @@ class Ledger:
 
         So do reports: no stopped trial is the winner while there is a complete one.
         """
-        sign = -1 if self.mode == "max" else 1
-        scored = [
-            ((trial_log.outcome == "stopped", sign * found[0], trial_log.trial), trial_log)
-            for trial_log in trial_logs
-            if trial_log.outcome in ("complete", "stopped")
-            and (found := self.best_report(trial_log))
-        ]
-        return [trial_log for _, trial_log in sorted(scored, key=lambda entry: entry[0])]
+        return rank_trials(
+            trial_logs,
+            self.mode,
+            outcome=lambda log: log.outcome,
+            score=lambda log: found[0] if (found := self.best_report(log)) else None,
+            number=lambda log: log.trial,
+        )
 
     def best_report(self, trial_log: TrialLog) -> tuple[float, int] | None:
         """Give a trial's best score and its report; None before a finite one."""
-        return trial_log.best_report(self.metric, self.mode)
+        return trial_log.find_best_report(self.metric, self.mode)
 
     def close(self) -> None:
         """Let another driver have the search."""

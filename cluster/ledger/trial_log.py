@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainables.errors import UserError
-from trainables.run import Mode, is_better
+from trainables.ranking import Mode, best_report
 
 Outcome = Literal["complete", "stopped", "diverged", "failed"]
 FailureClass = Literal[
@@ -77,16 +77,10 @@ class TrialLog:
         """Give the device seconds that the heard reports took."""
         return self.reports[-1].seconds if self.reports else 0.0
 
-    def best_report(self, metric: str, mode: Mode) -> tuple[float, int] | None:
+    def find_best_report(self, metric: str, mode: Mode) -> tuple[float, int] | None:
         """Give the best score and its report; None before a finite one."""
-        found: tuple[float, int] | None = None
-        for report in self.reports:
-            score = report.metrics.get(metric)
-            if score is None or score != score or abs(score) == float("inf"):
-                continue
-            if is_better(score, found[0] if found else None, mode):
-                found = (score, report.report)
-        return found
+        reports = ((report.report, report.metrics) for report in self.reports)
+        return best_report(reports, metric, mode)
 
 
 def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:

@@ -25,9 +25,9 @@ from cluster.sampling.study import JOURNAL
 from cluster.storage import replication
 from cluster.storage.lease import LeaseHolder, acquire_lease
 from cluster.storage.location import Location
+from cluster.storage.redaction import first_line, has_credentials
 from cluster.storage.replication import trial_owner
-from cluster.tracking.client import artifact_location, default_tracking_uri, first_line
-from cluster.tracking.provenance import has_login
+from cluster.tracking.client import artifact_location, default_tracking_uri
 from trainables.errors import UserError
 
 HOME = Path("runs")
@@ -47,7 +47,7 @@ def resolve_storage(storage: str) -> tuple[Path, Location | None]:
     if "://" not in storage:
         return Path(storage), None
     parts = urlsplit(storage)
-    if has_login(storage):
+    if has_credentials(storage):
         raise UserError(
             f"the storage {parts.scheme}://... has a login in it, which would be written down\n"
             "give it to all machines as their provider has it: AWS_ACCESS_KEY_ID and "

@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from cluster.tracking.provenance import without_secrets
+from cluster.storage.redaction import first_line, redact
 from trainables.errors import UserError
 
 
@@ -43,7 +43,7 @@ def open_client(uri: str) -> MlflowClient:
         client.search_experiments(max_results=1)
     except Exception as error:
         raise UserError(
-            f"the tracking server {without_secrets(uri)} does not answer: {first_line(error)}\n"
+            f"the tracking server {redact(uri)} does not answer: {first_line(error)}\n"
             "start it, or leave --tracking-uri out to use a file in the storage folder"
         ) from error
     return client
@@ -74,9 +74,3 @@ def search_all_runs(client: MlflowClient, experiment: str, query: str) -> list[R
         token = page.token
         if not token:
             return found
-
-
-def first_line(error: Exception) -> str:
-    """Give the first line of an error, without the login of any address in it."""
-    text = str(error).strip() or type(error).__name__
-    return without_secrets(text.splitlines()[0][:300])

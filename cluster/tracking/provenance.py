@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -17,18 +16,11 @@ from typing import Any
 
 import torch
 
+from cluster.storage.redaction import redact
 from searchspaces.space import SearchSpace
 from trainables.predictor import GroundTruth
 
 PACKAGES = ("tunery", "torch", "torchvision", "ray", "optuna", "mlflow")
-# A user alone says who someone is, but to a web server he may be a token; and what a name of a
-# query calls a secret is one.
-LOGIN = re.compile(r"(?:https?://|//[^/\s:@]*:)[^/\s]*@", re.IGNORECASE)
-USER = re.compile(r"(//)[^/\s]*@")
-NAMED = re.compile(
-    r"([?&](?:sig|[^=&\s]*(?:key|secret|token|password|signature|credential)[^=&\s]*)=)[^&\s]+",
-    re.IGNORECASE,
-)
 
 
 def tags(
@@ -67,17 +59,7 @@ def command() -> str:
     """Give the command line, without the login of any address in it."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     start = ["python", "-m", spec.name] if spec else ["python", *sys.argv[:1]]
-    return shlex.join([*start, *map(without_secrets, sys.argv[1:])])
-
-
-def has_login(text: str) -> bool:
-    """Tell whether an address in a text has a password or a token in it."""
-    return bool(LOGIN.search(text) or NAMED.search(text))
-
-
-def without_secrets(text: str) -> str:
-    """Take user names, passwords and tokens out of addresses."""
-    return NAMED.sub(r"\1***", USER.sub(r"\1***@", text))
+    return shlex.join([*start, *map(redact, sys.argv[1:])])
 
 
 def commit() -> str:

@@ -21,9 +21,10 @@ from mlflow.tracking import MlflowClient
 
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
+from cluster.storage.redaction import first_line
 from cluster.tracking import run_records
 from cluster.tracking.artifacts import upload_best, upload_predictions
-from cluster.tracking.client import find_experiment, first_line, search_all_runs
+from cluster.tracking.client import find_experiment, search_all_runs
 from cluster.tracking.run_records import DEVICE_SECONDS, STATUS, LoggedRun, to_milliseconds
 from trainables.errors import UserError
 

@@ -18,6 +18,7 @@ from cluster.options import Options
 from cluster.sampling import parameters
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.storage import ledger_backup
+from cluster.storage.redaction import redact
 from cluster.tracking import provenance
 from cluster.tracking.client import artifact_location, default_tracking_uri, open_client
 from cluster.tuning import open_search, summary
@@ -49,7 +50,7 @@ def decide_settings(space: SearchSpace[Any], chosen: Options, storage: Path) -> 
         "sampler": sampler,
         "scheduler": scheduler,
         "fixed": dict(chosen.fixed),
-        "tracking_uri": provenance.without_secrets(uri),
+        "tracking_uri": redact(uri),
         "artifacts": artifact_location(uri, storage),
         "parameters": {
             name: parameters.distribution_to_json(distribution)

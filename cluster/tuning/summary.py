@@ -14,8 +14,8 @@ from rich.table import Table
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.parameters import config_field
+from cluster.storage.redaction import redact
 from cluster.tracking.client import default_tracking_uri
-from cluster.tracking.provenance import without_secrets
 from cluster.tuning.progress import describe_failure, format_duration, format_number
 from searchspaces.space import SearchSpace
 
@@ -112,11 +112,11 @@ def next_commands(ledger: Ledger, storage: Path) -> str:
     uri = ledger.settings["tracking_uri"]
     own = uri == default_tracking_uri(storage)
     where = "" if storage == Path("runs") else f" --storage {shlex.quote(str(storage))}"
-    where += "" if own else f" --tracking-uri {without_secrets(uri)}"
+    where += "" if own else f" --tracking-uri {redact(uri)}"
     look = [f"  mlflow ui --backend-store-uri {shlex.quote(uri)}"] if own else []
     lines = [
         f"\nledger and checkpoints: {ledger.folder}",
-        f"MLflow database:        {without_secrets(uri)}",
+        f"MLflow database:        {redact(uri)}",
         "next:",
         *look,
         f"  python -m reports {ledger.folder.name}{where}",

@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from cluster.storage.redaction import redact
+
 # A report must not wait four minutes for a server that is gone, draw progress bars over its
 # output, print addresses with the logins in them, or send usage statistics; whoever sets these
 # variables otherwise keeps the last word.
@@ -24,7 +26,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from reports.records import Curve, ReportError, Search, TrialRecord
-from reports.write.safe import redacted
 
 Tracker = MlflowClient
 TrackerError = MlflowException
@@ -62,7 +63,7 @@ def open_tracker(uri: str) -> Tracker:
     if cause is not None:
         why = (str(cause).strip() or repr(cause)).splitlines()[0][:300]
     raise ReportError(
-        f"The tracking server {redacted(uri)} cannot be read: {redacted(why)}\n"
+        f"The tracking server {redact(uri)} cannot be read: {redact(why)}\n"
         "Start it, or name another one with --tracking-uri or --storage."
     ) from cause
 

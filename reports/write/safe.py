@@ -3,11 +3,6 @@
 import re
 
 
-def redacted(text: str) -> str:
-    """The text with the login of every address in it as `***`."""
-    return re.sub(r"(://)[^/\s]*@", r"\1***@", text)
-
-
 def slug(name: str) -> str:
     """A name as one folder's: letters, digits, `.`, `_` and `-`, never hidden and never empty."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".") or "search"

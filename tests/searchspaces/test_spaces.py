@@ -25,7 +25,8 @@ from searchspaces.loading import list_names, load_space
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import PreemptedError
-from trainables.run import Run, is_finite
+from trainables.ranking import is_finite
+from trainables.run import Run
 
 # What makes a space's trial quick; a space that is not named here runs with its defaults.
 SMALL: dict[str, dict[str, Any]] = {

@@ -15,7 +15,8 @@ from torch import nn
 from trainables import checkpoint
 from trainables.environment import data_folder
 from trainables.errors import UserError
-from trainables.run import Loop, Run, attempt_folder, is_better, is_finite, seed_everything
+from trainables.ranking import is_better, is_finite
+from trainables.run import Loop, Run, attempt_folder, seed_everything
 
 
 def _task(run: Run, scores: list[float]) -> Loop:

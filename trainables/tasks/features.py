@@ -15,7 +15,8 @@ from trainables import checkpoint
 from trainables.data.text import TextData
 from trainables.errors import UserError
 from trainables.predictor import Predictor
-from trainables.run import Loop, Metrics, Run
+from trainables.ranking import Metrics
+from trainables.run import Loop, Run
 from trainables.text import encoders
 from trainables.text.embeddings import embeddings, encoded, key, place
 from trainables.text.encoders import Encoder

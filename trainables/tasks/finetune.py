@@ -13,7 +13,8 @@ from trainables.data import augment
 from trainables.data.images import ImageData, Split
 from trainables.fit import fit, predict
 from trainables.optim import constant, optimizer
-from trainables.run import Loop, Metrics, Run
+from trainables.ranking import Metrics
+from trainables.run import Loop, Run
 from trainables.vision.classification import EVALUATION_BATCH, Normalise
 
 

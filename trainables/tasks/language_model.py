@@ -20,7 +20,8 @@ from trainables.fit import fit, predict
 from trainables.models.gpt import GPT
 from trainables.optim import cosine, optimizer, warmed_up
 from trainables.predictor import GroundTruth, Predictor
-from trainables.run import Loop, Metrics, Run
+from trainables.ranking import Metrics
+from trainables.run import Loop, Run
 from trainables.text.generation import sampled
 
 EVALUATION_BATCH = 256  # windows

@@ -17,7 +17,8 @@ from trainables.errors import UserError
 from trainables.fit import fit
 from trainables.optim import linear, optimizer, warmed_up
 from trainables.predictor import Predictor
-from trainables.run import Loop, Metrics, Run
+from trainables.ranking import Metrics
+from trainables.run import Loop, Run
 from trainables.text import encoders, lora_adapters
 from trainables.text.encoders import Encoder
 from trainables.text.lora_adapters import Classifier

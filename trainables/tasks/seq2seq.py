@@ -21,7 +21,8 @@ from trainables.fit import fit
 from trainables.models.seq2seq import Seq2Seq
 from trainables.optim import optimizer, schedule
 from trainables.predictor import GroundTruth, Predictor
-from trainables.run import Loop, Metrics, Run
+from trainables.ranking import Metrics
+from trainables.run import Loop, Run
 
 EVALUATION_BATCH = 512
 GROUPS = 8  # of a batch

@@ -18,7 +18,8 @@ from trainables.data.images import ImageData, Split
 from trainables.fit import fit, predict
 from trainables.optim import optimizer, schedule
 from trainables.predictor import GroundTruth, Predictor
-from trainables.run import Loop, Metrics, Run
+from trainables.ranking import Metrics
+from trainables.run import Loop, Run
 
 EVALUATION_BATCH = 512
 Pixels = np.ndarray

@@ -9,8 +9,8 @@ import pytest
 
 from cluster.execution import resources
 from cluster.launch import head_job, launcher
+from cluster.storage.redaction import redact
 from cluster.tracking.client import open_client
-from cluster.tracking.provenance import without_secrets
 from trainables.errors import UserError
 
 
@@ -44,7 +44,7 @@ def test_a_login_does_not_become_a_word_of_a_job(uri: str) -> None:
 
 def test_an_address_that_was_written_down_without_its_password_is_asked_for_again() -> None:
     with pytest.raises(UserError, match="give --tracking-uri again"):
-        open_client(without_secrets("postgresql://host/mlflow?password=planted"))
+        open_client(redact("postgresql://host/mlflow?password=planted"))
 
 
 @pytest.mark.parametrize(

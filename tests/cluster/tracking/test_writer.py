@@ -20,9 +20,10 @@ from cluster.ledger import trial_log
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.study import Study
+from cluster.storage.redaction import redact
 from cluster.tracking import writer
 from cluster.tracking.client import artifact_location, open_client
-from cluster.tracking.provenance import command, without_secrets
+from cluster.tracking.provenance import command
 from cluster.tracking.writer import MLflowWriter
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -660,7 +661,7 @@ def test_a_login_that_is_written_down_nowhere_is_asked_for_again() -> None:
 def test_addresses_lose_their_logins(
     text: str, clean: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert without_secrets(text) == clean
+    assert redact(text) == clean
     monkeypatch.setattr(sys, "argv", ["tune.py", "--tracking-uri", text])
     assert clean in command()
 

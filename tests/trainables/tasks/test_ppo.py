@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from searchspaces.cartpole_ppo import Config, train
-from trainables.run import Run, is_finite
+from trainables.ranking import is_finite
+from trainables.run import Run
 from trainables.tasks.ppo import advantages, clipped
 
 HALF = 0.5
