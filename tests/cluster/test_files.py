@@ -146,7 +146,7 @@ def test_everything_that_is_installed_is_taken_along(name: str) -> None:
             assert (ROOT / here).exists()
     taken = set(config["file_mounts"].values())
     assert {"cluster", "reports", "searchspaces", "trainables", "pyproject.toml"} <= taken
-    assert taken >= {"README.md"}  # named in pyproject.toml
+    assert taken >= {"README.md", "LICENSE"}  # named in pyproject.toml
 
 
 @pytest.mark.parametrize("name", CLOUDS)

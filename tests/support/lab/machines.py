@@ -153,7 +153,7 @@ class Lab:
             shutil.copytree(
                 ROOT / package, place / package, ignore=shutil.ignore_patterns("__pycache__")
             )
-        for file in ("pyproject.toml", "README.md"):
+        for file in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / file, place)
         shutil.copy(TRIVIAL, place / "searchspaces" / "toy.py")
         return place
