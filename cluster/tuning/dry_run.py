@@ -14,10 +14,11 @@ from rich.table import Table
 
 from cluster.execution.early_stopping import REDUCTION, rungs
 from cluster.sampling.parameters import find_distributions, to_parameters
-from cluster.tuning.progress import format_duration, format_number
+from cluster.tuning.progress import format_number
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.data.source import DataMissingError
+from trainables.durations import format_duration
 from trainables.errors import UserError
 from trainables.run import Run, seed_everything
 

@@ -17,21 +17,10 @@ from rich.table import Table
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import TrialLog
 from searchspaces.space import SearchSpace
+from trainables.durations import format_duration
 
 REFRESH = 0.5
 """Seconds between two drawings."""
-
-
-def format_duration(seconds: float) -> str:
-    """Write seconds as 4.5 s, 45 s, 3 min 20 s or 2 h 05 min."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
 def format_number(value: object) -> str:

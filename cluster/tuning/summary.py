@@ -16,8 +16,9 @@ from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.parameters import config_field
 from cluster.storage.redaction import redact
 from cluster.tracking.client import default_tracking_uri
-from cluster.tuning.progress import describe_failure, format_duration, format_number
+from cluster.tuning.progress import describe_failure, format_number
 from searchspaces.space import SearchSpace
+from trainables.durations import format_duration
 
 SHOWN = 5
 

@@ -9,22 +9,8 @@ from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from cluster.tuning import progress
-from cluster.tuning.progress import ProgressDisplay, format_duration, format_number
+from cluster.tuning.progress import ProgressDisplay, format_number
 from searchspaces.space import SearchSpace
-
-
-@pytest.mark.parametrize(
-    ("seconds", "written"),
-    [
-        (0.44, "0.4 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (200, "3 min 20 s"),
-        (7500, "2 h 05 min"),
-    ],
-)
-def test_durations(seconds: float, written: str) -> None:
-    assert format_duration(seconds) == written
 
 
 def test_numbers() -> None:
