@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import SearchSpace
 from trainables.data.ag_news import AG_NEWS
-from trainables.data.text import TextData, load, truth
-from trainables.models.logistic import one_against_rest
+from trainables.data.text import TextData, build_ground_truth, load
+from trainables.models.logistic import fit_one_vs_rest
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run
 from trainables.tasks.features import announce, learn, restored
@@ -52,22 +52,22 @@ def texts(run: Run) -> TextData:
 
 def feasible(config: Config) -> str | None:
     """Refuse an encoder that is neither here nor to be had."""
-    return encoders.lacking(config.encoder)
+    return encoders.describe_missing(config.encoder)
 
 
 def train(config: Config, run: Run) -> Loop:
     """Fit one classifier."""
-    yield from learn(config, run, texts(run), one_against_rest)
+    yield from learn(config, run, texts(run), fit_one_vs_rest)
 
 
 def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch the data and the encoder."""
-    encoder = encoders.found(
-        config.encoder, made_up=run.source == "placeholder", download=run.download
+    encoder = encoders.find_encoder(
+        config.encoder, placeholder=run.source == "placeholder", download=run.download
     )
     data = texts(run)
     announce(run, data, encoder, ENCODERS)
-    return truth(data)
+    return build_ground_truth(data)
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from searchspaces import SearchSpace
-from trainables.data.images import ImageData, Split, stratified
+from trainables.data.images import ImageData, Split, split_stratified
 from trainables.models.mlp import mlp
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
@@ -67,8 +67,8 @@ def digits() -> ImageData:
     bunch = load_digits()
     pixels = torch.from_numpy((bunch.images[:, None] * 15).astype(np.uint8))
     answers = bunch.target.astype(np.int64)
-    rest, tested = stratified(answers, 0.2, seed=0)
-    kept, drawn = stratified(answers[rest], 0.25, seed=0)
+    rest, tested = split_stratified(answers, 0.2, seed=0)
+    kept, drawn = split_stratified(answers[rest], 0.25, seed=0)
     labels = torch.from_numpy(answers)
     return ImageData(
         train=Split(pixels, labels, torch.from_numpy(rest[kept])),

@@ -19,7 +19,7 @@ import torch
 from searchspaces import SearchSpace
 from trainables.data.flowers import FLOWERS, FLOWERS102
 from trainables.data.images import ImageData
-from trainables.models.backbones import backbone, check_size
+from trainables.models.backbones import build_backbone, check_size
 from trainables.models.convnet import convnet
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
@@ -82,7 +82,7 @@ def build(config: Config, classes: int) -> torch.nn.Module:
     count = convolutions(config.network)
     if count is not None:
         return convnet(count, classes)
-    net = backbone(config.network, classes)
+    net = build_backbone(config.network, classes)
     check_size(net, config.size)
     return net
 

@@ -25,7 +25,7 @@ import torch
 from searchspaces import Published, SearchSpace
 from trainables.data.flowers import FLOWERS, FLOWERS102
 from trainables.data.images import ImageData
-from trainables.models.backbones import expected
+from trainables.models.backbones import get_pretrained_mean_std
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.finetune import finetune
@@ -79,7 +79,7 @@ def network(config: Config, classes: int, run: Run | None = None) -> torch.nn.Mo
         size=config.size,
         origin="none" if config.mode == "scratch" else config.origin,
         unfrozen=config.unfrozen if config.mode == "top" else None,
-        instead="train from scratch with --set mode=scratch",
+        alternative="train from scratch with --set mode=scratch",
     )
 
 
@@ -101,7 +101,7 @@ def train(config: Config, run: Run) -> Loop:
         learning_rate=config.learning_rate,
         batch_size=config.batch_size,
         every=config.every,
-        moments=None if config.mode == "scratch" else expected(config.backbone),
+        moments=None if config.mode == "scratch" else get_pretrained_mean_std(config.backbone),
     )
 
 

@@ -58,7 +58,7 @@ def train(config: Config, run: Run) -> Loop:
 
 def prepare(config: Config, run: Run) -> GroundTruth:
     """See that the game can be played here."""
-    return environments.truth(ENVIRONMENT)
+    return environments.build_ground_truth(ENVIRONMENT)
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:

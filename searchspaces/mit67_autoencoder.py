@@ -23,7 +23,7 @@ from searchspaces.loading import load_trained
 from trainables.data.images import ImageData
 from trainables.data.mit67 import MIT67
 from trainables.errors import UserError
-from trainables.models.pyramid import classifier, decoder, encoder
+from trainables.models.pyramid import build_classifier, build_decoder, build_encoder
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.autoencoder import fill, pretrained_encoder
@@ -100,7 +100,7 @@ class Config:
 
 def body(config: Config) -> nn.Sequential:
     """Build the encoder with random weights."""
-    return encoder(
+    return build_encoder(
         filters=config.filters, blocks=config.blocks, depth=config.depth, dropout=config.dropout
     )
 
@@ -115,7 +115,7 @@ def started(config: Config, run: Run, data: ImageData) -> nn.Sequential:
         return inner
 
     def both() -> tuple[nn.Sequential, nn.Sequential]:
-        return body(config), decoder(filters=config.filters, blocks=config.blocks)
+        return body(config), build_decoder(filters=config.filters, blocks=config.blocks)
 
     shape = {name: getattr(config, name) for name in ("blocks", "depth", "filters", "dropout")}
     return pretrained_encoder(
@@ -139,7 +139,7 @@ def given(run: Run) -> Predictor:
 
 def network(config: Config, inner: nn.Sequential, classes: int) -> nn.Module:
     """Put the head on an encoder; (n, 3, size, size) -> (n, classes)."""
-    return classifier(inner, [config.fc_width], classes)
+    return build_classifier(inner, [config.fc_width], classes)
 
 
 def train(config: Config, run: Run) -> Loop:

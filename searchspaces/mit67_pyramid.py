@@ -18,7 +18,7 @@ import torch
 
 from searchspaces import Published, SearchSpace
 from trainables.data.mit67 import MIT67
-from trainables.models.pyramid import classifier, encoder
+from trainables.models.pyramid import build_classifier, build_encoder
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, truth
@@ -104,7 +104,7 @@ class Config:
 
 def network(config: Config, classes: int) -> torch.nn.Module:
     """Build the net that a configuration describes; (n, 3, size, size) -> (n, classes)."""
-    body = encoder(
+    body = build_encoder(
         filters=config.filters,
         blocks=config.blocks,
         depth=config.depth,
@@ -114,7 +114,7 @@ def network(config: Config, classes: int) -> torch.nn.Module:
         narrowing=config.narrowing,
         non_local=config.non_local,
     )
-    return classifier(body, [config.fc_width] * (config.fc_layers - 1), classes)
+    return build_classifier(body, [config.fc_width] * (config.fc_layers - 1), classes)
 
 
 def train(config: Config, run: Run) -> Loop:

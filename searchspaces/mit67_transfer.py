@@ -19,7 +19,7 @@ import torch
 
 from searchspaces import Published, SearchSpace
 from trainables.data.mit67 import MIT67
-from trainables.models.backbones import expected
+from trainables.models.backbones import get_pretrained_mean_std
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import classify, truth
@@ -84,7 +84,7 @@ def network(config: Config, classes: int, run: Run | None = None) -> torch.nn.Mo
         unfrozen=config.unfrozen,
         hidden=config.hidden,
         dropout=config.dropout,
-        instead="train from scratch with --set origin=none",
+        alternative="train from scratch with --set origin=none",
     )
 
 
@@ -93,7 +93,7 @@ def train(config: Config, run: Run) -> Loop:
     data = images(MIT67, run, config.size)
     seed_everything(config.seed)
     model = labelled(network(config, len(data.classes), run), data.classes)
-    moments = None if config.origin == "none" else expected(config.backbone)
+    moments = None if config.origin == "none" else get_pretrained_mean_std(config.backbone)
     yield from classify(config, run, model, data, moments=moments)
 
 

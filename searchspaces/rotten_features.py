@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import Published, SearchSpace
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
-from trainables.data.text import TextData, load, truth
+from trainables.data.text import TextData, build_ground_truth, load
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run
 from trainables.tasks.features import announce, learn, restored, support_vectors
@@ -57,7 +57,7 @@ def texts(run: Run) -> TextData:
 
 def feasible(config: Config) -> str | None:
     """Refuse an encoder that is neither here nor to be had."""
-    return encoders.lacking(config.encoder)
+    return encoders.describe_missing(config.encoder)
 
 
 def train(config: Config, run: Run) -> Loop:
@@ -67,12 +67,12 @@ def train(config: Config, run: Run) -> Loop:
 
 def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch the data and the encoder."""
-    encoder = encoders.found(
-        config.encoder, made_up=run.source == "placeholder", download=run.download
+    encoder = encoders.find_encoder(
+        config.encoder, placeholder=run.source == "placeholder", download=run.download
     )
     data = texts(run)
     announce(run, data, encoder, ENCODERS)
-    return truth(data)
+    return build_ground_truth(data)
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:

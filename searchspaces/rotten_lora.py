@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import Published, SearchSpace
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
-from trainables.data.text import TextData, load, truth
+from trainables.data.text import TextData, build_ground_truth, load
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.lora import finetune, restored
@@ -87,8 +87,10 @@ def train(config: Config, run: Run) -> Loop:
 
 def prepare(config: Config, run: Run) -> GroundTruth:
     """Find or fetch the data and the encoder."""
-    encoders.found(config.encoder, made_up=run.source == "placeholder", download=run.download)
-    return truth(texts(run))
+    encoders.find_encoder(
+        config.encoder, placeholder=run.source == "placeholder", download=run.download
+    )
+    return build_ground_truth(texts(run))
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:

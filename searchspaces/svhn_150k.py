@@ -22,7 +22,7 @@ import torch
 
 from searchspaces import Published, SearchSpace
 from trainables.data.svhn import SIZE, SVHN
-from trainables.models.separable import separable
+from trainables.models.separable import separable_cnn
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
 from trainables.tasks.svhn_baseline import images
@@ -100,7 +100,7 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def network(config: Config) -> torch.nn.Module:
     """Build the net that a configuration describes; (n, 3, 32, 32) -> (n, 10)."""
-    return separable(
+    return separable_cnn(
         stem=config.stem,
         width=config.width,
         growth=config.growth,

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from trainables.environment import default_cache
 from trainables.errors import UserError
 
 UNUSABLE = {
@@ -28,13 +27,13 @@ UNUSABLE = {
 }
 
 
-def place(cache: Path, name: str, key: Mapping[str, object]) -> Path:
+def cache_path(cache: Path, name: str, key: Mapping[str, object]) -> Path:
     """Give the folder that `built` uses for these settings, whether it is there or not."""
     text = json.dumps(key, sort_keys=True, separators=(",", ":"))
     return cache / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def built(
+def get_or_build(
     cache: Path, name: str, key: Mapping[str, object], build: Callable[[Path], None]
 ) -> Path:
     """Give the folder of a thing with these settings, building it first where it is missing.
@@ -43,7 +42,7 @@ def built(
     wait; a build that fails or is killed leaves nothing that a later call would take for the
     whole. Raises UserError where the cache cannot be written.
     """
-    folder = place(cache, name, key)
+    folder = cache_path(cache, name, key)
     if folder.is_dir():
         return folder
     with _writable(cache):
@@ -54,7 +53,7 @@ def built(
     return folder
 
 
-def content_hash(path: Path, cache: Path) -> str:
+def hash_file(path: Path, cache: Path) -> str:
     """Give a file's sha256 in hex, remembered in the cache by path, size and time of change."""
     path = path.resolve()
     state = path.stat()
@@ -117,5 +116,3 @@ def _writable(cache: Path) -> Iterator[None]:
             "free some space there, or set TUNERY_CACHE to a folder that can be written"
         ) from error
 
-
-__all__ = ["built", "content_hash", "default_cache", "place"]

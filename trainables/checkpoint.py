@@ -36,20 +36,20 @@ def capture(parts: Mapping[str, Any]) -> dict[str, Tree]:
     return {"parts": states, "random": _random_state()}
 
 
-def usable(tree: Mapping[str, Tree], parts: Mapping[str, Any]) -> dict[str, Tree]:
+def select_inference_state(tree: Mapping[str, Tree], parts: Mapping[str, Any]) -> dict[str, Tree]:
     """Keep what using a model needs: its modules, or every part where none is a module."""
     states = tree["parts"]
     modules = {n: s for n, s in states.items() if isinstance(parts[n], torch.nn.Module)}
     return {"parts": modules or states}
 
 
-def restore(tree: Mapping[str, Tree], parts: Mapping[str, Any], partly: bool = False) -> None:
+def restore(tree: Mapping[str, Tree], parts: Mapping[str, Any], strict: bool = True) -> None:
     """Put captured state back; with `partly`, parts that the tree lacks stay as they are.
 
     Random states come last, since building or loading a part may draw numbers.
     """
     states = tree["parts"]
-    if not partly and states.keys() != parts.keys():
+    if strict and states.keys() != parts.keys():
         raise ValueError(f"the checkpoint has the parts {sorted(states)}, not {sorted(parts)}")
     for name, state in states.items():
         part = parts[name]

@@ -45,7 +45,7 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
 )
 
 
-def warmed_up(schedule: Schedule, warmup: float) -> Schedule:
+def add_warmup(schedule: Schedule, warmup: float) -> Schedule:
     """Put a straight rise before a schedule; `warmup` is a share of the whole training."""
     if warmup <= 0:
         return schedule
@@ -57,14 +57,14 @@ def warmed_up(schedule: Schedule, warmup: float) -> Schedule:
     return factor
 
 
-def schedule(name: str) -> Schedule:
+def get_schedule(name: str) -> Schedule:
     """Look a schedule up by name; raises UserError with the names there are."""
     if name not in SCHEDULES:
         raise UserError(f"unknown schedule {name!r}; there are: {', '.join(SCHEDULES)}")
     return SCHEDULES[name]
 
 
-def optimizer(
+def build_optimizer(
     name: str, model: nn.Module, *, learning_rate: float, weight_decay: float, momentum: float
 ) -> torch.optim.Optimizer:
     """Build adam, adamw or sgd (Nesterov); gains and biases (1-d parameters) do not decay.

@@ -44,7 +44,7 @@ def trained_once(
         **{"metric": metric, "mode": mode, **key},
     }
     if run.share < 1:
-        if not cache.place(run.cache, name, whole).is_dir():
+        if not cache.cache_path(run.cache, name, whole).is_dir():
             run.facts["teacher_reports"] = float(reports)  # still owed, for who plans a search
         return None
     random = checkpoint.capture({})
@@ -75,6 +75,6 @@ def trained_once(
         took = time.monotonic() - started
         print(f"{name}: {metric} {of.score:.4f} after {took:.0f} s", file=sys.stderr)
 
-    folder = cache.built(run.cache, name, whole, build)
+    folder = cache.get_or_build(run.cache, name, whole, build)
     checkpoint.restore(random, {})
     return folder / "best"

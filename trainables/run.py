@@ -167,7 +167,9 @@ class Run:
         tree = checkpoint.capture(self.parts)
         manifest = self._manifest()
         if is_best:
-            checkpoint.write(self.folder / "best", manifest, checkpoint.usable(tree, self.parts))
+            checkpoint.write(
+                self.folder / "best", manifest, checkpoint.select_inference_state(tree, self.parts)
+            )
         checkpoint.write(self.folder / "last", manifest, tree)
 
     def save_and_preempt(
@@ -203,7 +205,7 @@ class Run:
         if not (self._predictions or self._exhibits):
             return
         if self.best_report != self.done and (found := checkpoint.read(best)):
-            checkpoint.restore(found[1], self.parts, partly=True)
+            checkpoint.restore(found[1], self.parts, strict=False)
         for split, predict in self._predictions.items():
             checkpoint.write_predictions(best / f"{split}.parquet", predict())
         for name, write in self._exhibits.items():

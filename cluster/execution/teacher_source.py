@@ -44,7 +44,7 @@ def fetch_teacher(name: str, uri: str, folder: Path) -> Path:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     run_id = name.removeprefix(PREFIX)
     key = {"run": run_id}
-    if (known := cache.place(folder, "teacher", key)).is_dir():
+    if (known := cache.cache_path(folder, "teacher", key)).is_dir():
         return known
     client = open_client(uri)
     try:
@@ -69,7 +69,7 @@ def fetch_teacher(name: str, uri: str, folder: Path) -> Path:
             shutil.copytree(found, draft / "best")
         (draft / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
-    return cache.built(folder, "teacher", key, build)
+    return cache.get_or_build(folder, "teacher", key, build)
 
 
 def upload_teacher(teacher: Path, place: Location) -> None:
@@ -116,7 +116,7 @@ def _copied(given: Path, folder: Path) -> Path:
             "give runs:/RUN_ID, or a folder that python -m trainables.train --out has written"
         )
     key = {
-        path.relative_to(given).as_posix(): cache.content_hash(path, folder)
+        path.relative_to(given).as_posix(): cache.hash_file(path, folder)
         for path in (config, manifest, *given.glob("best/*.safetensors"))
     }
 
@@ -125,4 +125,4 @@ def _copied(given: Path, folder: Path) -> Path:
         if not checkpoint.copy(given / "best", draft / "best"):
             raise UserError(f"--teacher {given}: the weights in it are not complete")
 
-    return cache.built(folder, "teacher", key, build)
+    return cache.get_or_build(folder, "teacher", key, build)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reports.records import ReportError, Search
+from reports.records import Search
 from searchspaces.loading import list_names as list_names
 from searchspaces.loading import load_space
 from searchspaces.overrides import parse_overrides
@@ -24,9 +24,9 @@ from trainables.errors import UserError
 from trainables.predictor import GroundTruth
 from trainables.predictor import Predictor as Predictor
 from trainables.run import Run
-from trainables.text.causal_lm import write
+from trainables.text.causal_lm import generate_text
 from trainables.vision.adversarial import fgsm, pgd
-from trainables.vision.class_activation import class_maps
+from trainables.vision.class_activation import compute_class_maps
 
 BATCH = 64
 
@@ -34,19 +34,16 @@ BATCH = 64
 def restored(space: str, params: Mapping[str, str], checkpoint: Path) -> Predictor:
     """Restore a trained model from a trial's parameters, as MLflow has them, and its weights.
 
-    `space` is a name or the path of a space file. Raises ReportError where the space cannot.
+    `space` is a name or the path of a space file. Raises UserError where the space cannot.
     """
-    try:
-        found = load_space(space)
-        if found.restore is None:
-            raise ReportError(
-                f"The space {space} does not say how to restore a trained model, so none of its "
-                "models can be exported, asked or looked into.\n"
-                "Give its SPACE a `restore`: searchspaces/digits.py has one of two lines."
-            )
-        return found.restore(_config(found, params), checkpoint)
-    except UserError as error:
-        raise ReportError(str(error)) from error
+    found = load_space(space)
+    if found.restore is None:
+        raise UserError(
+            f"The space {space} has no `restore`, so none of its trained models can be exported, "
+            "sampled or explained.\n"
+            "Add a `restore` to its SPACE, such as the one in searchspaces/digits.py."
+        )
+    return found.restore(_config(found, params), checkpoint)
 
 
 def truth(
@@ -54,12 +51,12 @@ def truth(
 ) -> GroundTruth:
     """The data of a search, with their inputs, from a folder, TUNERY_DATA or the cache.
 
-    Nothing is downloaded. Raises ReportError where they are not here, or are not the search's.
+    Nothing is downloaded. Raises UserError where they are not here, or are not the search's.
     """
     try:
         found = load_space(space)
         if found.prepare is None:
-            raise ReportError(f"The space {space} has no `prepare` that would give its data.")
+            raise UserError(f"The space {space} has no `prepare` that would give its data.")
         source: Any = search.tags.get("source", "real")
         run = Run(reports=1, data=data_folder(folder), source=source, download=False, share=0)
         data = found.prepare(_config(found, params), run)
@@ -69,9 +66,9 @@ def truth(
             # A hyperparameter may add data to train on; what is on record is of the first trial.
             there = found.prepare(_config(found, search.trials[0].params), run).fingerprint
     except UserError as error:
-        raise ReportError(f"The data of {search.name} are not here: {error}") from error
+        raise UserError(f"The data of {search.name} are not here: {error}") from error
     if there != wanted:
-        raise ReportError(
+        raise UserError(
             f"These are not the data that {search.name} was run on: their fingerprint is "
             f"{there or 'unknown'}, and not {wanted or 'recorded there'}.\n"
             "Name the folder that it was run with by --data-dir."
@@ -85,7 +82,7 @@ def maps(predictor: Predictor, pixels: np.ndarray, classes: np.ndarray) -> np.nd
         return "its space gives no network to look into"
     try:
         parts = [
-            class_maps(predictor.network, torch.from_numpy(some), torch.from_numpy(of))
+            compute_class_maps(predictor.network, torch.from_numpy(some), torch.from_numpy(of))
             for some, of in _batches(pixels, classes)
         ]
     except UserError as error:
@@ -131,18 +128,12 @@ def _config(space: SearchSpace[Any], params: Mapping[str, str]) -> Any:
 
 
 def written(predictor: Predictor, prompt: str, **how: Any) -> str:
-    """Go on after a prompt with a language model; raises ReportError where it is none."""
+    """Go on after a prompt with a language model; raises UserError where it is none."""
     if predictor.write is None:
-        raise ReportError("This model writes no text: its space restores none that does.")
-    try:
-        return predictor.write(prompt, **how)
-    except UserError as error:
-        raise ReportError(str(error)) from error
+        raise UserError("This model writes no text: its space restores none that does.")
+    return predictor.write(prompt, **how)
 
 
 def pretrained(name: str, prompt: str, **how: Any) -> str:
-    """Go on after a prompt with a pretrained model; raises ReportError where it cannot be had."""
-    try:
-        return write(name, prompt, **how)
-    except UserError as error:
-        raise ReportError(str(error)) from error
+    """Go on after a prompt with a pretrained model; raises UserError where it cannot be had."""
+    return generate_text(name, prompt, **how)

@@ -38,7 +38,7 @@ Epoch = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
 def resident(train: Split, batch_size: int) -> Epoch:
     """Give epochs as `classify` has them: raw pixels augmented, then normalised by the model."""
-    mean, std = augment.moments(train.pixels, train.rows)
+    mean, std = augment.compute_mean_std(train.pixels, train.rows)
     order, draws = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
     whole = len(train) // batch_size * batch_size
 
@@ -46,7 +46,7 @@ def resident(train: Split, batch_size: int) -> Epoch:
         shuffled = train.rows[torch.randperm(len(train), generator=order)]
         for rows in shuffled[:whole].split(batch_size):
             pixels = augment.random_shift(train.pixels.index_select(0, rows), SHIFT, draws)
-            normal = augment.normalise(pixels, mean, std, memory_format=torch.channels_last)
+            normal = augment.normalize(pixels, mean, std, memory_format=torch.channels_last)
             yield normal, train.labels[rows]
 
     return epoch
@@ -56,7 +56,7 @@ class Decoded:
     """The same images as PIL images in memory, transformed one by one."""
 
     def __init__(self, train: Split) -> None:
-        mean, std = augment.moments(train.pixels, train.rows)
+        mean, std = augment.compute_mean_std(train.pixels, train.rows)
         self.transform = transforms.Compose(
             [
                 transforms.RandomCrop(32, padding=SHIFT, padding_mode="reflect"),

@@ -17,13 +17,14 @@ from mlflow.tracking import MlflowClient
 from reports import export
 from reports.export import Exported, _describe, carried, chosen, needed, on_test
 from reports.read.records import read_search
-from reports.records import ReportError, TrialRecord
+from reports.records import TrialRecord
 from reports.serving_model import Members
 from reports.trained import models
 from reports.trained.restoring import space_of
 from searchspaces.rotten_lora import Config, train
 from tests.reports.chapters.confirmation.test_chapter import rerun
 from tests.support.made_search import openings, search, trial
+from trainables.errors import UserError
 from trainables.predictor import Predictor
 from trainables.run import Run
 from trainables.text import encoders
@@ -69,10 +70,10 @@ def test_a_winner_that_was_stopped_is_exported_as_its_best_re_run(
 
 def test_code_is_run_only_where_the_user_names_it() -> None:
     theirs = search(trial(0), tags={"space_file": "their folder/mine.py"})
-    with pytest.raises(ReportError, match=r"--space 'their folder/mine\.py'"):
+    with pytest.raises(UserError, match=r"--space 'their folder/mine\.py'"):
         space_of(theirs, None)
     assert space_of(theirs, "my.py") == "my.py"
-    with pytest.raises(ReportError, match=r"--space FILE\.py"):
+    with pytest.raises(UserError, match=r"--space FILE\.py"):
         space_of(search(trial(0)), None)  # a space called `made`
 
 
@@ -91,8 +92,8 @@ def test_no_name_of_the_servers_becomes_a_path(tmp_path: Path) -> None:
 
 def test_an_encoder_goes_along_once_and_is_not_missed_where_it_came_from(tmp_path: Path) -> None:
     tiny, place, members = Encoder("tiny", None), tmp_path / "encoder", tmp_path / "members"
-    encoders.body(tiny).save_pretrained(place)  # type: ignore[operator]
-    encoders.tokenizer(tiny).save_pretrained(place)
+    encoders.load_body(tiny).save_pretrained(place)  # type: ignore[operator]
+    encoders.load_tokenizer(tiny).save_pretrained(place)
     (place / "pytorch_model.bin").write_bytes(b"pickled")
     config = Config(encoder=str(place), batch_size=16, epochs=1)
     run = Run(reports=1, metric="validation_accuracy", source="placeholder", cache=tmp_path)
@@ -128,7 +129,7 @@ def test_answers_have_no_average(
     monkeypatch.setattr(export, "weights", lambda *given: True)
     says = Predictor(lambda questions: questions, np.array(["1 + 1"], dtype=object))
     monkeypatch.setattr(models, "restored", lambda *given: says)
-    with pytest.raises(ReportError, match=r"no average of these\.\nExport one.*--members 3"):
+    with pytest.raises(UserError, match=r"no average of these\.\nExport one.*--members 3"):
         export.export(client, found, chosen(found, [3, 5]), "mathematics_rnn", "name")
 
 

@@ -13,7 +13,7 @@ from searchspaces.loading import list_names, load_space
 from searchspaces.overrides import build_config, parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
-from trainables.models.separable import separable
+from trainables.models.separable import separable_cnn
 
 MINE = '''"""Is one number
 better than another?
@@ -244,5 +244,5 @@ def test_the_flagship_refuses_what_is_too_large() -> None:
     assert space.feasible is not None
     assert space.feasible(space.config()) is None
     with torch.device("meta"):
-        size = sum(weight.numel() for weight in separable(width=80).parameters())
+        size = sum(weight.numel() for weight in separable_cnn(width=80).parameters())
     assert space.feasible(space.config(width=80)) == f"{size:,} parameters, over 150,000"

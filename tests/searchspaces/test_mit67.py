@@ -16,7 +16,7 @@ from searchspaces.loading import load_space, load_trained
 from searchspaces.overrides import build_config
 from searchspaces.train_one import main
 from trainables import checkpoint
-from trainables.models.backbones import backbone
+from trainables.models.backbones import build_backbone
 
 COLOURS = {"garden": (40, 160, 50), "salle à manger": (180, 60, 40), "workshop": (60, 60, 190)}
 SMALL = ("backbone=shufflenet_v2_x0_5", "size=32", "shift=2", "learning_rate=0.003")
@@ -45,7 +45,7 @@ def _train(folder: Path, *more: str, space: str = "mit67_transfer") -> int:
 
 def test_frozen_layers_of_given_weights_stay_and_the_classes_are_the_folders(folder: Path) -> None:
     torch.manual_seed(0)
-    weights = backbone("shufflenet_v2_x0_5", 9).state_dict()
+    weights = build_backbone("shufflenet_v2_x0_5", 9).state_dict()
     for name, value in weights.items():
         if name.endswith("running_var"):
             value.fill_(0.1)  # or a random network's features fade away

@@ -30,9 +30,11 @@ def test_builds_once_and_keys_by_settings(tmp_path: Path) -> None:
         calls.append(folder)
         _write(folder)
 
-    first = cache.built(tmp_path / "new", "thing", KEY, build)
-    assert cache.built(tmp_path / "new", "thing", dict(reversed(KEY.items())), build) == first
-    assert cache.built(tmp_path / "new", "thing", {**KEY, "size": 4}, build) != first
+    first = cache.get_or_build(tmp_path / "new", "thing", KEY, build)
+    assert (
+        cache.get_or_build(tmp_path / "new", "thing", dict(reversed(KEY.items())), build) == first
+    )
+    assert cache.get_or_build(tmp_path / "new", "thing", {**KEY, "size": 4}, build) != first
     assert len(calls) == 2
     assert first.name.startswith("thing-")
     assert (first / "value").read_text() == "7"
@@ -45,9 +47,9 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
         raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError, match="broken"):
-        cache.built(tmp_path, "thing", KEY, build)
+        cache.get_or_build(tmp_path, "thing", KEY, build)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
-    assert (cache.built(tmp_path, "thing", KEY, _write) / "value").is_file()
+    assert (cache.get_or_build(tmp_path, "thing", KEY, _write) / "value").is_file()
 
 
 def test_threads_build_once(tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_threads_build_once(tmp_path: Path) -> None:
         _write(folder)
 
     threads = [
-        threading.Thread(target=cache.built, args=(tmp_path, "thing", KEY, build))
+        threading.Thread(target=cache.get_or_build, args=(tmp_path, "thing", KEY, build))
         for _ in range(4)
     ]
     for thread in threads:
@@ -76,7 +78,7 @@ def _slow(root: Path) -> None:
         time.sleep(0.3)
         _write(folder)
 
-    cache.built(root / "cache", "thing", KEY, build)
+    cache.get_or_build(root / "cache", "thing", KEY, build)
 
 
 def test_processes_build_once(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def _killed(root: Path) -> None:
         (folder / "half").write_text("x")
         os.kill(os.getpid(), signal.SIGKILL)
 
-    cache.built(root, "thing", KEY, build)
+    cache.get_or_build(root, "thing", KEY, build)
 
 
 def test_what_a_killed_builder_left_is_removed(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_what_a_killed_builder_left_is_removed(tmp_path: Path) -> None:
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert list(tmp_path.glob("*.building-*"))
-    folder = cache.built(tmp_path, "thing", KEY, _write)
+    folder = cache.get_or_build(tmp_path, "thing", KEY, _write)
     assert sorted(path.name for path in folder.iterdir()) == ["key.json", "value"]
     assert not list(tmp_path.glob("*.building-*"))
 
@@ -115,7 +117,7 @@ def test_a_full_or_closed_disk_names_the_way_out(tmp_path: Path, number: int) ->
         raise OSError(number, os.strerror(number))
 
     with pytest.raises(UserError, match="TUNERY_CACHE") as caught:
-        cache.built(tmp_path, "thing", KEY, build)
+        cache.get_or_build(tmp_path, "thing", KEY, build)
     assert str(tmp_path) in str(caught.value)
     assert os.strerror(number) in str(caught.value)
 
@@ -124,16 +126,16 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "inner"):
         with pytest.raises(UserError, match="TUNERY_CACHE"):
-            cache.built(place, "thing", KEY, _write)
+            cache.get_or_build(place, "thing", KEY, _write)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_cache(tmp_path: Path) -> None:
-    made = cache.built(tmp_path, "thing", KEY, _write)
+    made = cache.get_or_build(tmp_path, "thing", KEY, _write)
     tmp_path.chmod(0o555)
-    assert cache.built(tmp_path, "thing", KEY, _write) == made
+    assert cache.get_or_build(tmp_path, "thing", KEY, _write) == made
     with pytest.raises(UserError, match="TUNERY_CACHE"):
-        cache.built(tmp_path, "other", KEY, _write)
+        cache.get_or_build(tmp_path, "other", KEY, _write)
     tmp_path.chmod(0o755)
 
 
@@ -142,7 +144,7 @@ def test_trouble_elsewhere_is_not_put_on_the_cache(tmp_path: Path) -> None:
         raise PermissionError(errno.EACCES, "denied", "/data/train.parquet")
 
     with pytest.raises(PermissionError):
-        cache.built(tmp_path, "thing", KEY, build)
+        cache.get_or_build(tmp_path, "thing", KEY, build)
 
 
 def test_content_hash_follows_the_file_and_reads_it_once(
@@ -150,16 +152,9 @@ def test_content_hash_follows_the_file_and_reads_it_once(
 ) -> None:
     file = tmp_path / "file"
     file.write_text("one")
-    first = cache.content_hash(file, tmp_path / "cache")
+    first = cache.hash_file(file, tmp_path / "cache")
     with monkeypatch.context() as patch:
         patch.setattr("hashlib.file_digest", None)
-        assert cache.content_hash(file, tmp_path / "cache") == first
+        assert cache.hash_file(file, tmp_path / "cache") == first
     file.write_text("three")
-    assert cache.content_hash(file, tmp_path / "cache") != first
-
-
-def test_default_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TUNERY_CACHE", str(tmp_path))
-    assert cache.default_cache() == tmp_path
-    monkeypatch.delenv("TUNERY_CACHE")
-    assert cache.default_cache() == Path.home() / ".cache" / "tunery"
+    assert cache.hash_file(file, tmp_path / "cache") != first

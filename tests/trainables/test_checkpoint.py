@@ -193,12 +193,14 @@ def test_other_parts_than_saved_are_refused() -> None:
 def test_what_using_a_model_needs() -> None:
     model = nn.Linear(1, 1)
     parts = {"model": model, "optimizer": torch.optim.SGD(model.parameters())}
-    tree = checkpoint.usable(checkpoint.capture(parts), parts)
+    tree = checkpoint.select_inference_state(checkpoint.capture(parts), parts)
     assert tree["parts"].keys() == {"model"}
     generator = {"order": torch.Generator()}
-    assert checkpoint.usable(checkpoint.capture(generator), generator)["parts"].keys() == {"order"}
+    assert checkpoint.select_inference_state(checkpoint.capture(generator), generator)[
+        "parts"
+    ].keys() == {"order"}
     other = nn.Linear(1, 1)
-    checkpoint.restore(tree, {"model": other, "optimizer": None}, partly=True)
+    checkpoint.restore(tree, {"model": other, "optimizer": None}, strict=False)
     assert torch.equal(model.weight, other.weight)
 
 

@@ -11,17 +11,23 @@ from torch import nn
 
 from trainables import optim
 from trainables.errors import UserError
-from trainables.optim import SCHEDULES, optimizer, schedule, set_learning_rate, warmed_up
+from trainables.optim import (
+    SCHEDULES,
+    add_warmup,
+    build_optimizer,
+    get_schedule,
+    set_learning_rate,
+)
 
 STEPS = [step / 1000 for step in range(1000)]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_schedule_is_a_share_of_the_peak_and_has_no_state(name: str) -> None:
-    factors = [schedule(name)(progress) for progress in STEPS]
+    factors = [get_schedule(name)(progress) for progress in STEPS]
     assert all(0 < factor <= 1 for factor in factors)
     assert max(factors) > 0.9999
-    assert [schedule(name)(progress) for progress in reversed(STEPS)] == factors[::-1]
+    assert [get_schedule(name)(progress) for progress in reversed(STEPS)] == factors[::-1]
 
 
 def test_where_schedules_start_turn_and_end() -> None:
@@ -38,7 +44,7 @@ def test_where_schedules_start_turn_and_end() -> None:
 
 @pytest.mark.parametrize("name", ["cosine", "linear"])
 def test_what_falls_never_rises(name: str) -> None:
-    factors = [schedule(name)(progress) for progress in STEPS]
+    factors = [get_schedule(name)(progress) for progress in STEPS]
     assert all(later < earlier for earlier, later in itertools.pairwise(factors))
 
 
@@ -49,20 +55,20 @@ def test_one_cycle_rises_then_falls() -> None:
 
 
 def test_a_warm_up_comes_before_the_whole_schedule() -> None:
-    warmed = warmed_up(optim.linear, 0.1)
+    warmed = add_warmup(optim.linear, 0.1)
     assert 0 < warmed(0.0) < 0.02
     assert warmed(0.05) == pytest.approx(0.51)
     assert warmed(0.1) == 1
     assert warmed(0.55) == pytest.approx(0.5)
     assert all(0 < warmed(progress) <= 1 for progress in STEPS)
-    assert warmed_up(optim.linear, 0.0) is optim.linear
+    assert add_warmup(optim.linear, 0.0) is optim.linear
 
 
 def test_unknown_names_are_told_with_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"'cosin'.*constant, cosine, one_cycle, linear"):
-        schedule("cosin")
+        get_schedule("cosin")
     with pytest.raises(UserError, match=r"'lion'.*adam, adamw, sgd"):
-        optimizer("lion", nn.Linear(1, 1), learning_rate=1, weight_decay=0, momentum=0)
+        build_optimizer("lion", nn.Linear(1, 1), learning_rate=1, weight_decay=0, momentum=0)
 
 
 def _model() -> nn.Sequential:
@@ -75,7 +81,7 @@ def _model() -> nn.Sequential:
 )
 def test_gains_and_biases_do_not_decay(name: str, kind: type[torch.optim.Optimizer]) -> None:
     model = _model()
-    updates = optimizer(name, model, learning_rate=0.3, weight_decay=0.2, momentum=0.8)
+    updates = build_optimizer(name, model, learning_rate=0.3, weight_decay=0.2, momentum=0.8)
     assert type(updates) is kind
     decay = {
         id(parameter): group["weight_decay"]
@@ -92,7 +98,9 @@ def test_gains_and_biases_do_not_decay(name: str, kind: type[torch.optim.Optimiz
 
 def test_momentum_is_nesterovs_where_there_is_any() -> None:
     with_it, without = (
-        optimizer("sgd", _model(), learning_rate=1, weight_decay=0, momentum=m).param_groups[0]
+        build_optimizer("sgd", _model(), learning_rate=1, weight_decay=0, momentum=m).param_groups[
+            0
+        ]
         for m in (0.8, 0.0)
     )
     assert (with_it["momentum"], with_it["nesterov"]) == (0.8, True)
@@ -102,14 +110,14 @@ def test_momentum_is_nesterovs_where_there_is_any() -> None:
 def test_frozen_parameters_are_left_alone() -> None:
     model = _model()
     model[0].requires_grad_(False)
-    updates = optimizer("sgd", model, learning_rate=1, weight_decay=0, momentum=0)
+    updates = build_optimizer("sgd", model, learning_rate=1, weight_decay=0, momentum=0)
     given = {id(p) for group in updates.param_groups for p in group["params"]}
     assert given == {id(p) for part in model[1:] for p in part.parameters()}
-    only_gains = optimizer("sgd", model[1], learning_rate=1, weight_decay=0, momentum=0)
+    only_gains = build_optimizer("sgd", model[1], learning_rate=1, weight_decay=0, momentum=0)
     assert len(only_gains.param_groups) == 1
 
 
 def test_a_learning_rate_reaches_every_group() -> None:
-    updates = optimizer("adamw", _model(), learning_rate=1, weight_decay=0.1, momentum=0)
+    updates = build_optimizer("adamw", _model(), learning_rate=1, weight_decay=0.1, momentum=0)
     set_learning_rate(updates, math.pi)
     assert [group["lr"] for group in updates.param_groups] == [math.pi, math.pi]

@@ -1,7 +1,7 @@
 """AG News: 127,600 headlines with their first lines, of four topics (Zhang et al., 2015)."""
 
-from trainables.data.text import labelled_texts
+from trainables.data.text import define_text_source
 
-AG_NEWS = labelled_texts(
+AG_NEWS = define_text_source(
     "ag_news", "fancyzhx/ag_news", ("World", "Sports", "Business", "Sci/Tech")
 )

@@ -17,7 +17,7 @@ def write(path: Path, columns: Mapping[str, pa.Array]) -> None:
         writer.write_table(table)
 
 
-def mapped(path: Path) -> dict[str, pa.Array]:
+def read_mapped(path: Path) -> dict[str, pa.Array]:
     """Map what `write` wrote; raises UserError where it is damaged."""
     try:
         with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:

@@ -18,7 +18,7 @@ Statistic = Tensor | Sequence[float]
 """A number per channel; as a tensor on the images' device it costs no transfer per batch."""
 
 
-def moments(
+def compute_mean_std(
     pixels: Tensor, rows: Tensor | None = None, sample: int = 10_000
 ) -> tuple[Tensor, Tensor]:
     """Give mean and standard deviation per channel, in 0..1, of uint8 images.
@@ -37,7 +37,7 @@ def moments(
     return mean.float(), std.float()
 
 
-def normalise(
+def normalize(
     pixels: Tensor,
     mean: Statistic,
     std: Statistic,

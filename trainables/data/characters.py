@@ -44,7 +44,7 @@ def decode(rows: Tensor) -> list[str]:
     return texts
 
 
-def by_length(
+def group_by_length(
     questions: Tensor, answers: Tensor, size: int, order: torch.Generator | None = None
 ) -> list[Tensor]:
     """Cut rows into groups of at most `size`: questions of one length, answers of nearly one.

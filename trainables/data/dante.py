@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainables import cache as caches
-from trainables.data.download import fetch
+from trainables.data.download import download_file
 from trainables.data.source import DataMissingError
 from trainables.errors import UserError
 
@@ -34,7 +34,7 @@ class Text:
     fingerprint: str
 
     @property
-    def whole(self) -> str:
+    def full_text(self) -> str:
         return self.train + self.validation + self.test
 
 
@@ -44,19 +44,19 @@ def load(folder: Path | None, cache: Path, kind: str, *, download: bool = True) 
     Raises DataMissingError where the text is neither in the folder nor to be had.
     """
     if kind == "placeholder":
-        return parted(_babble())
+        return split_text(_babble())
     if kind != "real":
         raise UserError(f"dante has no {kind} data; leave --data {kind} out")
     path = _in_folder(folder) if folder is not None else _fetched(cache, download)
     try:
-        return parted(path.read_text(encoding="utf-8-sig"))
+        return split_text(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
     except UserError as error:
         raise UserError(f"dante: {path}: {error}\n{_ways_out()}") from error
 
 
-def parted(text: str) -> Text:
+def split_text(text: str) -> Text:
     """Cut a text where a canto begins, or a line where it has no cantos, nearest to CUTS."""
     starts = [found.start() for found in HEADING.finditer(text)]
     if len(starts) < 10:
@@ -84,7 +84,7 @@ def _in_folder(folder: Path) -> Path:
 
 def _fetched(cache: Path, download: bool) -> Path:
     key = {"url": URL}
-    if not download and not caches.place(cache, "dante", key).is_dir():
+    if not download and not caches.cache_path(cache, "dante", key).is_dir():
         raise DataMissingError(
             f"dante: no --data-dir was given, and {cache} holds no earlier download of {URL}"
             f"\n{_ways_out()}"
@@ -92,13 +92,13 @@ def _fetched(cache: Path, download: bool) -> Path:
 
     def build(draft: Path) -> None:
         try:
-            fetch(URL, draft / "comedy.txt")
+            download_file(URL, draft / "comedy.txt")
         except DataMissingError as error:
             raise DataMissingError(f"dante: {error}\n{_ways_out()}") from error
         inferno = _inferno((draft / "comedy.txt").read_text(encoding="utf-8-sig"))
         (draft / "inferno.txt").write_text(inferno, encoding="utf-8")
 
-    return caches.built(cache, "dante", key, build) / "inferno.txt"
+    return caches.get_or_build(cache, "dante", key, build) / "inferno.txt"
 
 
 def _inferno(comedy: str) -> str:

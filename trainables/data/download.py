@@ -22,7 +22,7 @@ PAUSES = (1, 2, 4, 8, 16)  # seconds between tries that brought nothing
 CHUNK = 1 << 20
 
 
-def unpacked(url: str, cache: Path, name: str, *, download: bool = True) -> Path:
+def download_archive(url: str, cache: Path, name: str, *, download: bool = True) -> Path:
     """Give the folder of an archive's files, downloading and unpacking it first where needed.
 
     What was received stays in `downloads/` in the cache until it is whole, so that the next call
@@ -30,14 +30,14 @@ def unpacked(url: str, cache: Path, name: str, *, download: bool = True) -> Path
     False is not here; UserError where it is damaged.
     """
     key = {"url": url}
-    if not download and not caches.place(cache, f"{name}-files", key).is_dir():
+    if not download and not caches.cache_path(cache, f"{name}-files", key).is_dir():
         raise DataMissingError(f"{name}: {cache} holds no earlier download of {url}")
     archive = cache / "downloads" / f"{name}-{url.rpartition('/')[2]}"
 
     def build(draft: Path) -> None:
         archive.parent.mkdir(parents=True, exist_ok=True)
         if not archive.is_file():
-            fetch(url, archive)
+            download_file(url, archive)
         try:
             with tarfile.open(archive) as tar:
                 tar.extractall(draft, filter="data")
@@ -47,12 +47,12 @@ def unpacked(url: str, cache: Path, name: str, *, download: bool = True) -> Path
                 f"{url} was downloaded, but is damaged: {error}\nit was deleted: try again"
             ) from error
 
-    folder = caches.built(cache, f"{name}-files", key, build)
+    folder = caches.get_or_build(cache, f"{name}-files", key, build)
     archive.unlink(missing_ok=True)
     return folder
 
 
-def fetch(url: str, target: Path) -> None:
+def download_file(url: str, target: Path) -> None:
     """Download a file, going on after a broken connection and after an earlier process.
 
     It has its name only when it has the length that the server announced. Raises

@@ -104,12 +104,12 @@ def load(
             at = _from_folder(source, folder, cache)
         else:
             at = _from_hub(source, cache, download)
-        facts, arrays = opened(at)
-    parts = parted(arrays, validation, split_seed)
+        facts, arrays = open_splits(at)
+    parts = make_splits(arrays, validation, split_seed)
     return ImageData(*parts, classes=source.classes, source=kind, **facts)
 
 
-def parted(
+def make_splits(
     arrays: Mapping[str, Arrays], validation: float, seed: int
 ) -> tuple[Split, Split, Split]:
     """Give train, validation and test; what the files do not have of their own is drawn.
@@ -130,11 +130,13 @@ def parted(
 
 
 def _drawn(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    kept, drawn = stratified(split.labels[split.rows].numpy(), fraction, seed)
+    kept, drawn = split_stratified(split.labels[split.rows].numpy(), fraction, seed)
     return replace(split, rows=split.rows[kept]), replace(split, rows=split.rows[drawn])
 
 
-def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split_stratified(
+    labels: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw that fraction of every class; gives the other rows and the drawn ones, ascending.
 
     Every class of two or more rows is on both sides; a class of one row is on the first.
@@ -170,37 +172,37 @@ def _synthetic(source: Source, cache: Path, size: int) -> Path:
         assert source.synthetic is not None
         splits = {"train": (size, 0), "test": (max(1, size // 5), 1)}
         drawn = {name: [source.synthetic(*of)] for name, of in splits.items()}
-        store(draft, source, drawn, sum(count for count, _ in splits.values()))
+        write_splits(draft, source, drawn, sum(count for count, _ in splits.values()))
 
-    return caches.built(cache, f"{source.name}-synthetic", key, build)
+    return caches.get_or_build(cache, f"{source.name}-synthetic", key, build)
 
 
 def _from_folder(source: Source, folder: Path, cache: Path) -> Path:
-    files = parquet.in_folder(source, folder)
+    files = parquet.find_files(source, folder)
     try:
-        hashes = {s: [caches.content_hash(path, cache) for path in files[s]] for s in files}
+        hashes = {s: [caches.hash_file(path, cache) for path in files[s]] for s in files}
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     def build(draft: Path) -> None:
-        shards = {s: [parquet.from_file(source, path) for path in files[s]] for s in files}
+        shards = {s: [parquet.open_file(source, path) for path in files[s]] for s in files}
         _decode(source, shards, draft)
 
-    return caches.built(cache, source.name, {**_key(source), "files": hashes}, build)
+    return caches.get_or_build(cache, source.name, {**_key(source), "files": hashes}, build)
 
 
 def _from_hub(source: Source, cache: Path, download: bool) -> Path:
     key = {**_key(source), "train": source.train, "hub": source.hub, "config": source.hub_config}
-    if not download and not caches.place(cache, source.name, key).is_dir():
+    if not download and not caches.cache_path(cache, source.name, key).is_dir():
         raise DataMissingError(
             f"{source.name}: no --data-dir was given, and {cache} holds no earlier download of "
             f"{source.hub}\n{describe_options(source)}"
         )
 
     def build(draft: Path) -> None:
-        _decode(source, parquet.from_hub(source), draft)
+        _decode(source, parquet.download_splits(source), draft)
 
-    return caches.built(cache, source.name, key, build)
+    return caches.get_or_build(cache, source.name, key, build)
 
 
 def _key(source: Source) -> dict[str, object]:
@@ -216,11 +218,11 @@ def _decode(source: Source, shards: Mapping[str, Sequence[Shard]], draft: Path) 
         def advance(rows: int) -> None:
             progress.advance(task, rows)
 
-        chunks = {s: parquet.decoded(source, shards[s], advance) for s in shards}
-        store(draft, source, chunks, total)
+        chunks = {s: parquet.decode_images(source, shards[s], advance) for s in shards}
+        write_splits(draft, source, chunks, total)
 
 
-def store(
+def write_splits(
     draft: Path,
     source: Source,
     splits: Mapping[str, Iterable[Arrays]],
@@ -256,7 +258,7 @@ def _head(file: BinaryIO, count: int, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, head)
 
 
-def opened(at: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
+def open_splits(at: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
     """Map what `store` wrote; raises UserError where it is damaged."""
     try:
         facts = json.loads((at / "facts.json").read_text())

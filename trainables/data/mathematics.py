@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables import cache as caches
-from trainables.data.questions import LONGEST, PROBLEMS, Pair, generate
+from trainables.data.questions import LONGEST, PROBLEMS, Pair, generate_questions
 from trainables.errors import UserError
 
 LAYOUT = 1
@@ -71,10 +71,10 @@ def load(
     key: dict[str, object] = {"layout": LAYOUT, "count": count, "seed": seed}
     if place:
         files = {problem: _file(place, problem) for problem in PROBLEMS}
-        key["files"] = {p: caches.content_hash(path, cache) for p, path in files.items()}
+        key["files"] = {p: caches.hash_file(path, cache) for p, path in files.items()}
     else:
         key["generator"] = _versions()
-    at = caches.place(cache, "mathematics", key)
+    at = caches.cache_path(cache, "mathematics", key)
     if not (place or download or at.is_dir()):
         raise UserError(f"mathematics: {count:,} questions are still to be generated")
 
@@ -83,13 +83,13 @@ def load(
             made = {p: _chosen(path, each[p], seed) for p, path in files.items()}
         else:
             print(f"mathematics: generating {count:,} questions, once", file=sys.stderr)
-            made = generate(each, seed)
+            made = generate_questions(each, seed)
         rows = [(q, a, problem) for problem, pairs in made.items() for q, a in pairs]
         columns = zip(*rows, strict=True)
         table = pa.table(dict(zip(("question", "answer", "problem"), columns, strict=True)))
         pq.write_table(table, draft / "questions.parquet", compression="zstd")
 
-    caches.built(cache, "mathematics", key, build)
+    caches.get_or_build(cache, "mathematics", key, build)
     table = pq.read_table(at / "questions.parquet")
     made: dict[str, list[Pair]] = {problem: [] for problem in PROBLEMS}
     for row in table.to_pylist():

@@ -47,7 +47,7 @@ class Shard:
     classes: tuple[str, ...] = ()  # as the file names them, where it does
 
 
-def in_folder(source: Source, folder: Path) -> dict[str, list[Path]]:
+def find_files(source: Source, folder: Path) -> dict[str, list[Path]]:
     """Find the Parquet files of every split, in the order of their shards.
 
     Raises DataMissingError where train or test are not there, UserError where a shard is lacking.
@@ -67,7 +67,7 @@ def in_folder(source: Source, folder: Path) -> dict[str, list[Path]]:
     )
 
 
-def from_file(source: Source, path: Path) -> Shard:
+def open_file(source: Source, path: Path) -> Shard:
     """Open a Parquet file; raises UserError where it is damaged or lacks the columns."""
     with _readable(path), pq.ParquetFile(path) as file:
         schema, count = file.schema_arrow, file.metadata.num_rows
@@ -81,7 +81,7 @@ def from_file(source: Source, path: Path) -> Shard:
     return Shard(str(path), count, read, classes)
 
 
-def from_hub(source: Source) -> dict[str, list[Shard]]:
+def download_splits(source: Source) -> dict[str, list[Shard]]:
     """Download the splits through `datasets`, or take them from its cache without a network.
 
     One short request tells whether the hub answers, since the library itself retries for
@@ -123,7 +123,7 @@ def from_hub(source: Source) -> dict[str, list[Shard]]:
     }
 
 
-def decoded(
+def decode_images(
     source: Source, shards: Sequence[Shard], advance: Callable[[int], None]
 ) -> Iterator[Arrays]:
     """Decode a split in chunks, leaving damaged rows out; `advance` hears of the rows seen.

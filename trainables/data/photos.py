@@ -26,7 +26,7 @@ from trainables.data import download as downloads
 from trainables.data import images, parquet, prepare
 from trainables.data.images import ImageData
 from trainables.data.parquet import Shard
-from trainables.data.prepare import Fate, Photo
+from trainables.data.prepare import Photo, PhotoRecord
 from trainables.data.source import Arrays, DataKind, DataMissingError, Source, describe_options
 from trainables.errors import UserError
 
@@ -37,7 +37,7 @@ CHUNK = 64  # images written at once
 Classes = tuple[str, ...]
 Parts = dict[str, tuple[int, Iterable[Photo]]]
 """Per split how many photographs there are, and they."""
-Fates = list[tuple[str, Fate]]
+Fates = list[tuple[str, PhotoRecord]]
 """Per photograph its split and what became of it."""
 
 
@@ -63,8 +63,8 @@ def load(
     """
     source = replace(source, shape=(3, size, size), photos=True)
     if kind != "real":
-        root = prepare.class_folders(source.name, folder) if folder else None
-        names = prepare.listing(root)[1] if root else source.classes or tuple("0123456789")
+        root = prepare.find_class_folders(source.name, folder) if folder else None
+        names = prepare.list_photos(root)[1] if root else source.classes or tuple("0123456789")
         source = replace(source, classes=names)
         chosen: dict[str, Any] = {"validation": validation, "split_seed": split_seed}
         return images.load(source, folder=None, cache=cache, kind=kind, **chosen)
@@ -74,10 +74,10 @@ def load(
     def build(draft: Path) -> None:
         _build(source, draft, *find(), fates)
 
-    at = caches.built(cache, source.name, key, build)
-    facts, arrays = images.opened(at)
+    at = caches.get_or_build(cache, source.name, key, build)
+    facts, arrays = images.open_splits(at)
     classes = tuple(facts.pop("classes"))
-    parts = images.parted(arrays, validation, split_seed)
+    parts = images.make_splits(arrays, validation, split_seed)
     if fates:
         split = "split: {:,} to train on, {:,} to validate, {:,} to test"
         lines = [*_told(source, classes, fates), split.format(*map(len, parts))]
@@ -100,33 +100,33 @@ def _found(
     if folder is None and source.tar:
         wanted = source.name in os.environ.get("TUNERY_DOWNLOAD", "").split(",")
         try:
-            folder = downloads.unpacked(
+            folder = downloads.download_archive(
                 source.tar, cache, source.name, download=download and wanted
             )
         except DataMissingError as error:
             raise DataMissingError(f"{error}\n{describe_options(source)}") from error
     if folder is None:
         key |= {"hub": source.hub, "config": source.hub_config, "train": source.train}
-        if not download and not caches.place(cache, source.name, key).is_dir():
+        if not download and not caches.cache_path(cache, source.name, key).is_dir():
             raise DataMissingError(
                 f"{source.name}: no --data-dir was given, and {cache} holds no earlier download "
                 f"of {source.hub}\n{describe_options(source)}"
             )
-        return key, lambda: _sharded(source, parquet.from_hub(source))
+        return key, lambda: _sharded(source, parquet.download_splits(source))
     try:
         try:
-            files = parquet.in_folder(source, folder)
+            files = parquet.find_files(source, folder)
         except DataMissingError:
-            root = prepare.class_folders(source.name, folder)
+            root = prepare.find_class_folders(source.name, folder)
             if root is None:
                 raise
-            photos, classes, state = prepare.listing(root)
+            photos, classes, state = prepare.list_photos(root)
             return {**key, "files": state}, lambda: (classes, {"all": (len(photos), photos)})
-        hashes = {s: [caches.content_hash(path, cache) for path in files[s]] for s in files}
+        hashes = {s: [caches.hash_file(path, cache) for path in files[s]] for s in files}
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
     return {**key, "files": hashes}, lambda: _sharded(
-        source, {s: [parquet.from_file(source, path) for path in files[s]] for s in files}
+        source, {s: [parquet.open_file(source, path) for path in files[s]] for s in files}
     )
 
 
@@ -161,7 +161,7 @@ def _build(source: Source, draft: Path, classes: Classes, parts: Parts, fates: F
 
         def chunks(split: str, photos: Iterable[Photo]) -> Iterator[Arrays]:
             pixels, labels = [np.empty((0, *source.shape), np.uint8)], [np.empty(0, np.int64)]
-            for fate, image in prepare.prepared(photos, source.shape[1], drop):
+            for fate, image in prepare.prepare_all(photos, source.shape[1], drop):
                 progress.advance(task)
                 fates.append((split, fate))
                 if image is not None:
@@ -173,7 +173,7 @@ def _build(source: Source, draft: Path, classes: Classes, parts: Parts, fates: F
             yield np.concatenate(pixels), np.concatenate(labels)
 
         splits = {split: chunks(split, photos) for split, (_, photos) in parts.items()}
-        images.store(draft, source, splits, total, classes=classes)
+        images.write_splits(draft, source, splits, total, classes=classes)
     _refuse(source, classes, fates, every="all" in parts)
     with (draft / "prepared.csv").open(
         "w", encoding="utf-8", newline="", errors="surrogateescape"
@@ -228,7 +228,7 @@ def _told(source: Source, classes: Classes, fates: Fates) -> list[str]:
         ("converted", [fate for fate in kept if fate.notes]),
         ("dropped", [fate for _, fate in fates if fate.dropped]),
     ):
-        reasons = Counter(prepare.kind(note) for fate in of for note in fate.notes)
+        reasons = Counter(prepare.parse_kind(note) for fate in of for note in fate.notes)
         why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
         lines.append(f"{done}: {len(of):,}" + (f" ({why})" if why else ""))
     return lines

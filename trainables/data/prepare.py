@@ -48,7 +48,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Fate:
+class PhotoRecord:
     """What became of a photograph.
 
     A note begins with its kind (`black and white`, `not JPEG`, `CMYK`, `palette`, `alpha`, `deep`,
@@ -63,11 +63,11 @@ class Fate:
     size: tuple[int, int] = (0, 0)  # width and height in the file, where it could be decoded
 
 
-Result = tuple[Fate, np.ndarray | None]
+Result = tuple[PhotoRecord, np.ndarray | None]
 """The pixels are uint8, 3 x size x size; None of what was dropped."""
 
 
-def class_folders(name: str, folder: Path) -> Path | None:
+def find_class_folders(name: str, folder: Path) -> Path | None:
     """Find the folder that holds a folder per class, some of them with image files in it."""
     endings = Image.registered_extensions()
     for place in (folder / name, folder / name / "Images", folder / "Images", folder):
@@ -77,7 +77,7 @@ def class_folders(name: str, folder: Path) -> Path | None:
     return None
 
 
-def listing(root: Path) -> tuple[list[Photo], tuple[str, ...], str]:
+def list_photos(root: Path) -> tuple[list[Photo], tuple[str, ...], str]:
     """List all files of class folders, the classes by name, and a hash that any change changes."""
     photos, found = [], hashlib.sha256()
     folders = _inner(root)
@@ -105,7 +105,7 @@ def _inner(place: Path) -> list[Path]:
     )
 
 
-def prepared(photos: Iterable[Photo], size: int, drop: tuple[str, ...]) -> Iterator[Result]:
+def prepare_all(photos: Iterable[Photo], size: int, drop: tuple[str, ...]) -> Iterator[Result]:
     """Prepare photographs on all cores, in their order; few of them are in memory at once."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     waiting: deque[Future[Result]] = deque()
@@ -113,18 +113,18 @@ def prepared(photos: Iterable[Photo], size: int, drop: tuple[str, ...]) -> Itera
     with ThreadPoolExecutor(cores) as pool, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         for photo in photos:
-            waiting.append(pool.submit(prepare, photo, size, drop))
+            waiting.append(pool.submit(prepare_photo, photo, size, drop))
             if len(waiting) > AHEAD * (cores or 1):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def prepare(photo: Photo, size: int, drop: tuple[str, ...] = ()) -> Result:
+def prepare_photo(photo: Photo, size: int, drop: tuple[str, ...] = ()) -> Result:
     """Prepare a photograph; one that cannot be used, or of a kind in `drop`, is dropped."""
 
     def dropped(*notes: str) -> Result:
-        return Fate(photo.name, photo.label, True, notes), None
+        return PhotoRecord(photo.name, photo.label, True, notes), None
 
     if photo.label < 0:
         return dropped("no class")
@@ -138,7 +138,7 @@ def prepare(photo: Photo, size: int, drop: tuple[str, ...] = ()) -> Result:
     if not content:
         return dropped("empty")
     try:
-        pixels, notes, original = squared(content, size)
+        pixels, notes, original = decode_square(content, size)
     except UnidentifiedImageError:
         return dropped("not an image")
     except Image.DecompressionBombError as error:
@@ -148,9 +148,9 @@ def prepare(photo: Photo, size: int, drop: tuple[str, ...] = ()) -> Result:
     except Exception as error:  # what Pillow's decoders raise on damage has no common base
         reason = str(error).partition("\n")[0]
         return dropped(f"damaged: {type(error).__name__}: {reason}")
-    if unwanted := [note for note in notes if kind(note) in drop]:
+    if unwanted := [note for note in notes if parse_kind(note) in drop]:
         return dropped(*unwanted)
-    return Fate(photo.name, photo.label, False, notes, original), pixels
+    return PhotoRecord(photo.name, photo.label, False, notes, original), pixels
 
 
 def _read(path: Path) -> bytes:
@@ -160,12 +160,14 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def kind(note: str) -> str:
+def parse_kind(note: str) -> str:
     """Give what a note begins with."""
     return note.partition(":")[0]
 
 
-def squared(content: bytes, size: int) -> tuple[np.ndarray, tuple[str, ...], tuple[int, int]]:
+def decode_square(
+    content: bytes, size: int
+) -> tuple[np.ndarray, tuple[str, ...], tuple[int, int]]:
     """Decode to uint8 RGB, 3 x size x size, with notes and the file's width and height.
 
     The image is turned upright, its shorter side resized to `size`, its middle cropped. Raises

@@ -31,7 +31,7 @@ Job = tuple[str, int]
 """A problem and the number of a block of it."""
 
 
-def generate(
+def generate_questions(
     counts: dict[str, int], seed: int, processes: int | None = None
 ) -> dict[str, list[Pair]]:
     """Draw so many different questions of each problem, with their answers, in lower case.
@@ -62,7 +62,7 @@ def generate(
     )
 
 
-def block(problem: str, number: int, seed: int) -> list[Pair]:
+def draw_block(problem: str, number: int, seed: int) -> list[Pair]:
     """Draw one block of a problem in this process; its seed is made of all three arguments."""
     import numpy as np
 
@@ -131,7 +131,7 @@ def _in_process(jobs: list[Job], seed: int) -> list[list[Pair]]:
 
 def _main(seed: int, jobs: list[Job]) -> Iterator[str]:
     for problem, number in jobs:
-        yield json.dumps(block(problem, number, seed))
+        yield json.dumps(draw_block(problem, number, seed))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Rotten Tomatoes: 10,662 sentences of film reviews, for or against (Pang and Lee, 2005)."""
 
-from trainables.data.text import labelled_texts
+from trainables.data.text import define_text_source
 
-ROTTEN_TOMATOES = labelled_texts(
+ROTTEN_TOMATOES = define_text_source(
     "rotten_tomatoes", "cornell-movie-review-data/rotten_tomatoes", ("neg", "pos")
 )

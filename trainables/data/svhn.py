@@ -23,7 +23,7 @@ BLOCK = 256  # images drawn at once: what is wanted of the last block is cut off
 STROKES = (0, 3, 7, 12)  # how much bolder than the font, in sixths of a cell's pixel
 
 
-def draw(count: int, seed: int) -> Arrays:
+def draw_images(count: int, seed: int) -> Arrays:
     """Draw that many street numbers, uint8 N x 3 x 32 x 32, with their middle digits as labels.
 
     A longer run with the same seed begins with the same images.
@@ -40,7 +40,7 @@ SVHN = Source(
     hub_config="cropped_digits",
     shape=(3, SIZE, SIZE),
     classes=tuple("0123456789"),
-    synthetic=draw,
+    synthetic=draw_images,
 )
 
 

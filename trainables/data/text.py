@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from trainables import cache as caches
 from trainables.data import arrow, parquet
-from trainables.data.images import stratified
+from trainables.data.images import split_stratified
 from trainables.data.parquet import Shard
 from trainables.data.source import DataKind, DataMissingError, Source, describe_options
 from trainables.errors import UserError
@@ -29,7 +29,7 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Part:
+class TextSplit:
     """A split: texts (objects of type str, N) and labels (int64, N); an id is a place in it."""
 
     texts: np.ndarray
@@ -38,10 +38,10 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def head(self, share: float) -> Part:
+    def head(self, share: float) -> TextSplit:
         """Keep the first part of the rows, at least one."""
         count = max(1, round(share * len(self)))
-        return Part(self.texts[:count], self.labels[:count])
+        return TextSplit(self.texts[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class TextData:
     """The three splits of a data set, and a fingerprint of their content."""
 
     name: str
-    train: Part
-    validation: Part
-    test: Part
+    train: TextSplit
+    validation: TextSplit
+    test: TextSplit
     classes: tuple[str, ...]
     fingerprint: str
     source: DataKind
 
     @property
-    def parts(self) -> dict[str, Part]:
+    def splits(self) -> dict[str, TextSplit]:
         """The splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def labelled_texts(name: str, hub: str, classes: tuple[str, ...]) -> Source:
+def define_text_source(name: str, hub: str, classes: tuple[str, ...]) -> Source:
     """Describe a data set of texts: files with a column `text` where others have an image."""
     return Source(name, hub, (0, 0, 0), classes, image=("text",))
 
@@ -92,16 +92,16 @@ def load(
         fingerprint, arrays = _opened(at)
     if "validation" not in arrays:
         texts, labels = arrays["train"]
-        kept, drawn = stratified(labels, VALIDATION, seed=0)
+        kept, drawn = split_stratified(labels, VALIDATION, seed=0)
         arrays["train"] = texts[kept], labels[kept]
         arrays["validation"] = texts[drawn], labels[drawn]
-    parts = {split: Part(*arrays[split]) for split in MADE_UP}
+    parts = {split: TextSplit(*arrays[split]) for split in MADE_UP}
     return TextData(
         source.name, **parts, classes=source.classes, fingerprint=fingerprint, source=kind
     )
 
 
-def truth(data: TextData) -> GroundTruth:
+def build_ground_truth(data: TextData) -> GroundTruth:
     """Give a report the right answers of the two parts that are predicted, and their texts."""
     parts = {"validation": data.validation, "test": data.test}
     return GroundTruth(
@@ -127,31 +127,31 @@ def _made_up(source: Source, split: str) -> Arrays:
 
 
 def _from_folder(source: Source, folder: Path, cache: Path) -> Path:
-    files = parquet.in_folder(source, folder)
+    files = parquet.find_files(source, folder)
     try:
-        hashes = {s: [caches.content_hash(path, cache) for path in files[s]] for s in files}
+        hashes = {s: [caches.hash_file(path, cache) for path in files[s]] for s in files}
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     def build(draft: Path) -> None:
-        shards = {s: [parquet.from_file(source, path) for path in files[s]] for s in files}
+        shards = {s: [parquet.open_file(source, path) for path in files[s]] for s in files}
         _store(source, shards, draft)
 
-    return caches.built(cache, source.name, {**_key(source), "files": hashes}, build)
+    return caches.get_or_build(cache, source.name, {**_key(source), "files": hashes}, build)
 
 
 def _from_hub(source: Source, cache: Path, download: bool) -> Path:
     key = {**_key(source), "hub": source.hub}
-    if not download and not caches.place(cache, source.name, key).is_dir():
+    if not download and not caches.cache_path(cache, source.name, key).is_dir():
         raise DataMissingError(
             f"{source.name}: no --data-dir was given, and {cache} holds no earlier download of "
             f"{source.hub}\n{describe_options(source)}"
         )
 
     def build(draft: Path) -> None:
-        _store(source, parquet.from_hub(source), draft)
+        _store(source, parquet.download_splits(source), draft)
 
-    return caches.built(cache, source.name, key, build)
+    return caches.get_or_build(cache, source.name, key, build)
 
 
 def _key(source: Source) -> dict[str, object]:
@@ -184,7 +184,7 @@ def _store(source: Source, splits: Mapping[str, Sequence[Shard]], draft: Path) -
 def _opened(at: Path) -> tuple[str, dict[str, Arrays]]:
     arrays = {}
     for path in sorted(at.glob("*.arrow")):
-        columns = arrow.mapped(path)
+        columns = arrow.read_mapped(path)
         texts = columns["text"].to_numpy(zero_copy_only=False)
         # A copy, since torch wants memory it may write to.
         arrays[path.stem] = texts, columns["label"].to_numpy().copy()

@@ -27,12 +27,12 @@ HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 CENTRED = ("googlenet", "inception_v3", "efficientnet_v2_l")  # were trained on values in -1..1
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # second heads of googlenet and inception_v3
 PATIENCE = 20.0  # seconds without a byte
-INSTEAD = "train from scratch"
+FROM_SCRATCH = "train from scratch"
 # DenseNets were saved when a module's name could hold a dot: "norm.1" is "norm1" now.
 DOTTED = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
-def backbone(
+def build_backbone(
     name: str,
     classes: int,
     origin: Origin = "none",
@@ -41,7 +41,7 @@ def backbone(
     hidden: int = 0,
     dropout: float = 0.0,
     download: bool = True,
-    instead: str = INSTEAD,
+    alternative: str = FROM_SCRATCH,
 ) -> nn.Module:
     """Build a torchvision classifier with a new head; (n, 3, h, w) -> (n, classes).
 
@@ -49,7 +49,7 @@ def backbone(
     NAME_ORIGIN or NAME and one of the usual endings, or torchvision's own file; or else from
     torchvision's server, with `download` False from an earlier download alone. `hidden` and
     `dropout` are of the new head. Raises UserError for an unknown name or weights that cannot be
-    had, saying what to do `instead`.
+    had, saying what to do `alternative`.
     """
     from torchvision import models
 
@@ -63,11 +63,11 @@ def backbone(
         model: nn.Module = models.get_model(name, weights=None, **plain)
     else:
         if weights is not None or origin == "places365":
-            path = find(name, origin, weights, instead)
-            state, source = read(path), str(path)
+            path = find_weights(name, origin, weights, alternative)
+            state, source = read_weights(path), str(path)
         else:
-            state, source = _downloaded(models, name, download, instead), "torchvision's file"
-        model = models.get_model(name, weights=None, num_classes=classes_in(state), **plain)
+            state, source = _downloaded(models, name, download, alternative), "torchvision's file"
+        model = models.get_model(name, weights=None, num_classes=count_classes(state), **plain)
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
@@ -77,7 +77,7 @@ def backbone(
     return model
 
 
-def expected(name: str) -> tuple[Tensor, Tensor]:
+def get_pretrained_mean_std(name: str) -> tuple[Tensor, Tensor]:
     """Give mean and deviation per channel, in 0..1, that pretrained weights were made with."""
     mean, std = HALVES if name in CENTRED else IMAGENET
     return torch.tensor(mean), torch.tensor(std)
@@ -156,7 +156,9 @@ def _at_rest(module: nn.Module, inputs: Any) -> None:
     module.training = False
 
 
-def find(name: str, origin: Origin, weights: Path | None, instead: str = INSTEAD) -> Path:
+def find_weights(
+    name: str, origin: Origin, weights: Path | None, alternative: str = FROM_SCRATCH
+) -> Path:
     """Find the weights of a model in a folder; raises UserError saying what was looked for."""
     from torchvision import models
 
@@ -172,11 +174,11 @@ def find(name: str, origin: Origin, weights: Path | None, instead: str = INSTEAD
         f"looked for {', '.join(wanted)}\n"
         "put one of them there and give --weights-dir FOLDER"
         + ("; Places365 offers resnet50_places365.pth.tar" if origin == "places365" else "")
-        + f"\nor {instead}"
+        + f"\nor {alternative}"
     )
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """Read weights without unpickling objects; takes off the wrapping of the Places365 files."""
     try:
         if path.suffix == ".safetensors":
@@ -203,7 +205,7 @@ def _modern(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {DOTTED.sub(r"\1\2", key): tensor for key, tensor in kept.items()}
 
 
-def classes_in(state: dict[str, Tensor]) -> int:
+def count_classes(state: dict[str, Tensor]) -> int:
     """Tell how many classes the head of a torchvision classifier knows, by its weights."""
     # The last layer of the head has a row of weights per class; files sort their keys.
     weights = [k for k in state if k.split(".")[0] in HEADS and k.endswith(".weight")]
@@ -213,7 +215,7 @@ def classes_in(state: dict[str, Tensor]) -> int:
     return len(state[last])
 
 
-def _downloaded(models: Any, name: str, download: bool, instead: str) -> dict[str, Tensor]:
+def _downloaded(models: Any, name: str, download: bool, alternative: str) -> dict[str, Tensor]:
     file = models.get_model_weights(name).DEFAULT
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:
@@ -225,7 +227,7 @@ def _downloaded(models: Any, name: str, download: bool, instead: str) -> dict[st
     except (OSError, RuntimeError) as error:
         raise UserError(
             f"the ImageNet weights of {name} cannot be had from {file.url}: {error}\n"
-            f"give a folder that holds that file with --weights-dir FOLDER, or {instead}"
+            f"give a folder that holds that file with --weights-dir FOLDER, or {alternative}"
         ) from error
     return _modern(state)
 

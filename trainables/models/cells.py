@@ -17,13 +17,13 @@ State = tuple[Tensor, ...]
 """What a cell remembers, (batch, hidden) each: h, and for the LSTM also c."""
 
 
-def elman(x: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
+def elman_cell(x: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
     """Elman (1990): h' = tanh(x + W h + b); x (batch, hidden) is the input times its weights."""
     (h,) = state
     return (torch.tanh(x + F.linear(h, weight, bias)),)
 
 
-def gru(x: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
+def gru_cell(x: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
     """Cho et al. (2014), with the reset gate after the product; x (batch, 3 hidden)."""
     (h,) = state
     x_reset, x_update, x_new = x.chunk(3, 1)
@@ -34,7 +34,7 @@ def gru(x: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
     return ((1 - update) * new + update * h,)
 
 
-def lstm(x: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
+def lstm_cell(x: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
     """Hochreiter and Schmidhuber (1997) with a forget gate; x (batch, 4 hidden)."""
     h, c = state
     into, forget, new, out = (x + F.linear(h, weight, bias)).chunk(4, 1)
@@ -43,9 +43,9 @@ def lstm(x: Tensor, state: State, weight: Tensor, bias: Tensor) -> State:
 
 
 CELLS: dict[str, tuple[Callable[[Tensor, State, Tensor, Tensor], State], int, int]] = {
-    "elman": (elman, 1, 1),
-    "gru": (gru, 3, 1),
-    "lstm": (lstm, 4, 2),
+    "elman": (elman_cell, 1, 1),
+    "gru": (gru_cell, 3, 1),
+    "lstm": (lstm_cell, 4, 2),
 }
 """Step, number of gates, and number of tensors in the state."""
 

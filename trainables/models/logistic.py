@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def one_against_rest(
+def fit_one_vs_rest(
     vectors: np.ndarray,
     labels: np.ndarray,
     C: float,  # noqa: N803 - what everybody calls it

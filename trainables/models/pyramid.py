@@ -39,7 +39,7 @@ class NonLocal(nn.Module):
         return images + self.out(mixed)  # type: ignore[no-any-return]
 
 
-def encoder(
+def build_encoder(
     *,
     channels: int = 3,
     filters: int = 16,
@@ -72,17 +72,17 @@ def encoder(
     return nn.Sequential(*layers)
 
 
-def classifier(body: nn.Sequential, hidden: Sequence[int], classes: int) -> nn.Sequential:
+def build_classifier(body: nn.Sequential, hidden: Sequence[int], classes: int) -> nn.Sequential:
     """Put mean pooling and fully connected layers behind an encoder; gives (n, classes)."""
     layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    inputs = width(body)
+    inputs = count_channels(body)
     for size in hidden:
         layers += [nn.Linear(inputs, size), nn.ReLU(inplace=True)]
         inputs = size
     return nn.Sequential(body, *layers, nn.Linear(inputs, classes))
 
 
-def decoder(
+def build_decoder(
     *, channels: int = 3, filters: int = 16, blocks: int = 5, kernel: int = 3
 ) -> nn.Sequential:
     """Build the mirror of `encoder`: each block doubles the resolution; outputs in [0, 1]."""
@@ -96,7 +96,7 @@ def decoder(
     return nn.Sequential(*layers, last, nn.Sigmoid())
 
 
-def width(body: nn.Sequential) -> int:
+def count_channels(body: nn.Sequential) -> int:
     """Give the channels that come out of an encoder."""
     return max(m.out_channels for m in body if isinstance(m, nn.Conv2d))
 

@@ -94,7 +94,7 @@ class Block(nn.Module):
         return images + out if self.skip else out  # type: ignore[no-any-return]
 
 
-def separable(
+def separable_cnn(
     *,
     channels: int = 3,
     classes: int = 10,

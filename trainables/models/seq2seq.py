@@ -14,7 +14,7 @@ Code = Literal["torch", "written"]
 State = tuple[Tensor, ...]
 
 
-def recurrent(
+def build_recurrent(
     code: Code,
     cell: Cell,
     inputs: int,
@@ -63,8 +63,8 @@ class Seq2Seq(nn.Module):
         self.read = nn.Embedding(signs, embedding)
         self.written = self.read if shared else nn.Embedding(signs, embedding)
         shape = (embedding, hidden, layers, dropout)
-        self.encoder = recurrent(code, cell, *shape, bidirectional)
-        self.decoder = recurrent(code, cell, *shape, False)
+        self.encoder = build_recurrent(code, cell, *shape, bidirectional)
+        self.decoder = build_recurrent(code, cell, *shape, False)
         states = CELLS[cell][2] if bidirectional else 0
         self.bridges = nn.ModuleList(nn.Linear(2 * hidden, hidden) for _ in range(states))
         self.drop = nn.Dropout(dropout)

@@ -40,14 +40,14 @@ class Step(NamedTuple):
     that still has a value.
     """
 
-    observations: np.ndarray
-    successors: np.ndarray
+    obs: np.ndarray
+    next_obs: np.ndarray
     rewards: np.ndarray
     terminated: np.ndarray
-    ended: np.ndarray
+    dones: np.ndarray
 
 
-class Returns:
+class EpisodeReturns:
     """Sums the rewards of n environments' episodes."""
 
     def __init__(self, environments: int) -> None:
@@ -57,16 +57,16 @@ class Returns:
     def add(self, step: Step) -> None:
         """Count one step of each."""
         self.running += step.rewards
-        if step.ended.any():
-            self.finished += self.running[step.ended].tolist()
-            self.running[step.ended] = 0.0
+        if step.dones.any():
+            self.finished += self.running[step.dones].tolist()
+            self.running[step.dones] = 0.0
 
     def mean(self) -> float:
         """Give the mean return of the finished episodes; if none is, of those under way."""
         return float(np.mean(self.finished or self.running))
 
 
-def make(name: str, **settings: Any) -> Env[Any, Any]:
+def make_env(name: str, **settings: Any) -> Env[Any, Any]:
     """Make one environment; raises UserError where a package for it is missing."""
     message = f"{name} needs packages that are not installed: pip install '.[rl]'"
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -80,30 +80,30 @@ def make(name: str, **settings: Any) -> Env[Any, Any]:
         raise UserError(message) from error
 
 
-def vectorised(name: str, environments: int) -> SyncVectorEnv:
+def make_vector_env(name: str, environments: int) -> SyncVectorEnv:
     """Make environments that are stepped together; one that ends begins anew in the same step."""
-    make(name).close()  # says what is missing
+    make_env(name).close()  # says what is missing
     from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-    makers = [lambda: make(name)] * environments
+    makers = [lambda: make_env(name)] * environments
     return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
-def truth(name: str) -> GroundTruth:
+def build_ground_truth(name: str) -> GroundTruth:
     """Tell which game is played; raises UserError where a package for it is missing."""
-    make(name).close()
+    make_env(name).close()
     if importlib.util.find_spec("pygame") is None:
         raise UserError(f"{name} is drawn by pygame: pip install '.[rl]'")
     return GroundTruth(fingerprint=f"{name}, Gymnasium {importlib.metadata.version('gymnasium')}")
 
 
-def sizes(envs: SyncVectorEnv) -> tuple[int, int]:
+def get_sizes(envs: SyncVectorEnv) -> tuple[int, int]:
     """Give how many numbers an observation has, and how many actions there are."""
     observations, actions = envs.single_observation_space, envs.single_action_space
     return int(np.prod(observations.shape or ())), int(actions.n)  # type: ignore[attr-defined]
 
 
-def training_seeds(seed: int, report: int, environments: int) -> list[int | None]:
+def draw_training_seeds(seed: int, report: int, environments: int) -> list[int | None]:
     """Give the seeds that a report's environments start from: none that judges a policy.
 
     Box2D's state cannot be saved, so every report starts afresh, and a resumed one like the rest.
@@ -112,7 +112,7 @@ def training_seeds(seed: int, report: int, environments: int) -> list[int | None
     return [FIRST_TRAINING + int(number) for number in drawn]
 
 
-def step(envs: SyncVectorEnv, actions: np.ndarray) -> Step:
+def step_envs(envs: SyncVectorEnv, actions: np.ndarray) -> Step:
     """Do one action in each environment."""
     observations, rewards, terminated, truncated, infos = envs.step(actions)
     ended = terminated | truncated
@@ -123,10 +123,10 @@ def step(envs: SyncVectorEnv, actions: np.ndarray) -> Step:
     return Step(observations, successors, rewards, terminated, ended)
 
 
-def play(name: str, policy: Policy, seeds: Sequence[int]) -> np.ndarray:
+def play_episodes(name: str, policy: Policy, seeds: Sequence[int]) -> np.ndarray:
     """Play an episode from each seed; gives their returns (n,)."""
     with ExitStack() as opened:
-        envs = [opened.enter_context(closing(make(name))) for _ in seeds]
+        envs = [opened.enter_context(closing(make_env(name))) for _ in seeds]
         starts = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
         observations, returns = np.stack(starts), np.zeros(len(seeds))
         alive = list(range(len(seeds)))
@@ -141,21 +141,21 @@ def play(name: str, policy: Policy, seeds: Sequence[int]) -> np.ndarray:
     return returns
 
 
-def judge(name: str, policy: Policy, episodes: int) -> dict[str, float]:
+def evaluate_policy(name: str, policy: Policy, episodes: int) -> dict[str, float]:
     """Play the episodes that judge every report of every trial, always from the same seeds."""
-    returns = play(name, policy, range(episodes))
+    returns = play_episodes(name, policy, range(episodes))
     return {"mean_return": float(returns.mean()), "worst_return": float(returns.min())}
 
 
-def exhibit(run: Run, name: str, policy: Policy) -> None:
+def show_policy(run: Run, name: str, policy: Policy) -> None:
     """Have the report of the best policy show an episode, and how it does in unseen ones."""
-    run.show("episode.gif", lambda path: draw_episode(path, name, policy, FIRST_UNSEEN))
-    run.show("unseen_episodes.md", lambda path: write_unseen(path, name, policy))
+    run.show("episode.gif", lambda path: render_episode(path, name, policy, FIRST_UNSEEN))
+    run.show("unseen_episodes.md", lambda path: write_unseen_returns(path, name, policy))
 
 
-def write_unseen(path: Path, name: str, policy: Policy) -> None:
+def write_unseen_returns(path: Path, name: str, policy: Policy) -> None:
     """Write how a policy does in episodes that neither trained nor chose it."""
-    returns = play(name, policy, range(FIRST_UNSEEN, FIRST_UNSEEN + UNSEEN))
+    returns = play_episodes(name, policy, range(FIRST_UNSEEN, FIRST_UNSEEN + UNSEEN))
     low, middle, high = np.percentile(returns, [25, 50, 75])
     path.write_text(
         f"{UNSEEN} greedy episodes of {name} from seeds that neither trained nor chose this "
@@ -165,7 +165,7 @@ def write_unseen(path: Path, name: str, policy: Policy) -> None:
     )
 
 
-def draw_episode(path: Path, name: str, policy: Policy, seed: int) -> None:
+def render_episode(path: Path, name: str, policy: Policy, seed: int) -> None:
     """Draw one greedy episode as a GIF of half the size, at about its true speed."""
     from PIL import Image
 
@@ -173,7 +173,7 @@ def draw_episode(path: Path, name: str, policy: Policy, seed: int) -> None:
     for device in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
         os.environ.setdefault(device, "dummy")
     frames: list[Image.Image] = []
-    with closing(make(name, render_mode="rgb_array")) as env:
+    with closing(make_env(name, render_mode="rgb_array")) as env:
         observation, _ = env.reset(seed=seed)
         over, count = False, 0
         while not over and len(frames) < FRAMES:

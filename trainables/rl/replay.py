@@ -15,14 +15,14 @@ class Batch(NamedTuple):
     """n drawn steps; `rewards` are summed and discounted over several, `discounts` what the
     value of `successors` counts, 0 where the episode was over."""
 
-    observations: Tensor
+    obs: Tensor
     actions: Tensor
     rewards: Tensor
-    successors: Tensor
+    next_obs: Tensor
     discounts: Tensor
 
 
-class Replay:
+class ReplayBuffer:
     """A ring of the last `rows` steps of each of n environments.
 
     A row is one step of all of them, so a step's next is in the row after it. What is saved is
@@ -49,22 +49,22 @@ class Replay:
         """Store one step of each environment over the oldest."""
         row = {
             "observations": observations,
-            "successors": step.successors,
+            "successors": step.next_obs,
             "actions": actions.astype(np.uint8),
             "rewards": step.rewards,
             "terminated": step.terminated,
-            "ended": step.ended,
+            "ended": step.dones,
         }
         for name, values in row.items():
             self.steps[name][self.head] = torch.from_numpy(values)
         self.head = (self.head + 1) % self.rows
         self.filled = min(self.filled + 1, self.rows)
 
-    def cut(self) -> None:
+    def mark_reset(self) -> None:
         """Let no return run on from the last step: the environments are reset after it."""
         self.steps["ended"][self.head - 1] = True
 
-    def draw(self, count: int, n_step: int, gamma: float, generator: torch.Generator) -> Batch:
+    def sample(self, count: int, n_step: int, gamma: float, generator: torch.Generator) -> Batch:
         """Draw steps with their returns over `n_step` steps, or as many as the episode has left.
 
         The newest steps, which have fewer after them, count what there is.

@@ -13,7 +13,7 @@ from trainables.data import augment
 from trainables.data.images import ImageData
 from trainables.errors import UserError
 from trainables.fit import fit
-from trainables.optim import constant, optimizer
+from trainables.optim import build_optimizer, constant
 from trainables.pretraining import trained_once
 from trainables.run import Loop, Run, seed_everything
 from trainables.vision.classification import Normalise
@@ -37,10 +37,12 @@ def reconstruct(
     device = run.device
     on_gpu = device.type == "cuda"
     train = data.train.to(device)
-    moments = augment.moments(data.train.pixels, data.train.rows)
+    moments = augment.compute_mean_std(data.train.pixels, data.train.rows)
     model = nn.Sequential(Normalise(*moments), encoder, decoder)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    updates = optimizer("adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0)
+    updates = build_optimizer(
+        "adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0
+    )
     order = torch.Generator().manual_seed(seed)
     run.resume(model=model, optimizer=updates, order=order)
     batch_size = min(batch_size, len(train))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from trainables.models.policies import q_network
 from trainables.rl import environments
-from trainables.rl.replay import Batch, Replay
+from trainables.rl.replay import Batch, ReplayBuffer
 from trainables.run import Loop, Run, seed_everything
 
 
@@ -85,8 +85,8 @@ def epsilon(progress: float, exploration: float, final: float) -> float:
 def targets(batch: Batch, target: nn.Module, chooser: nn.Module) -> Tensor:
     """Give what the drawn actions are worth (n,), later ones chosen by one network and valued by
     the other: both by the target (Mnih et al., 2015), or double (van Hasselt et al., 2016)."""
-    later: Tensor = target(batch.successors)
-    best = (later if chooser is target else chooser(batch.successors)).argmax(1)
+    later: Tensor = target(batch.next_obs)
+    best = (later if chooser is target else chooser(batch.next_obs)).argmax(1)
     return batch.rewards + batch.discounts * later.gather(1, best[:, None])[:, 0]
 
 
@@ -97,12 +97,12 @@ def dqn(recipe: Recipe, environment: str, run: Run) -> Loop:
     """
     draws = seed_everything(recipe.seed)
     many = recipe.environments
-    with closing(environments.vectorised(environment, many)) as envs:
-        inputs, actions = environments.sizes(envs)
+    with closing(environments.make_vector_env(environment, many)) as envs:
+        inputs, actions = environments.get_sizes(envs)
         model = q_network(inputs, recipe.width, actions)
         target = copy.deepcopy(model)
         optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate, fused=True)
-        replay = Replay(recipe.capacity // many, many, inputs)
+        replay = ReplayBuffer(recipe.capacity // many, many, inputs)
 
         @torch.inference_mode()
         def greedy(observations: np.ndarray) -> np.ndarray:
@@ -115,9 +115,9 @@ def dqn(recipe: Recipe, environment: str, run: Run) -> Loop:
             return np.where(explores, random, greedy(observations))
 
         def learn() -> Tensor:
-            batch = replay.draw(recipe.batch_size, recipe.n_step, recipe.gamma, draws)
+            batch = replay.sample(recipe.batch_size, recipe.n_step, recipe.gamma, draws)
             wanted = targets(batch, target, model if recipe.double else target)
-            value = model(batch.observations).gather(1, batch.actions[:, None])[:, 0]
+            value = model(batch.obs).gather(1, batch.actions[:, None])[:, 0]
             loss = F.smooth_l1_loss(value, wanted)
             optimizer.zero_grad()
             loss.backward()
@@ -125,7 +125,7 @@ def dqn(recipe: Recipe, environment: str, run: Run) -> Loop:
             optimizer.step()
             return torch.stack([loss.detach(), value.detach().mean()])
 
-        environments.exhibit(run, environment, greedy)
+        environments.show_policy(run, environment, greedy)
         # Not a module to the run: the copy is no part of the trained weights.
         lagging = SimpleNamespace(
             state_dict=target.state_dict, load_state_dict=target.load_state_dict
@@ -136,18 +136,18 @@ def dqn(recipe: Recipe, environment: str, run: Run) -> Loop:
         per_report = max(1, recipe.steps // recipe.train_every)
         rounds = max(1, round(run.share * per_report))
         for report in owed:
-            seeds = environments.training_seeds(recipe.seed, report, many)
+            seeds = environments.draw_training_seeds(recipe.seed, report, many)
             observations, _ = envs.reset(seed=seeds)
-            returns, told, chance = environments.Returns(many), [torch.zeros(2)], 1.0
+            returns, told, chance = environments.EpisodeReturns(many), [torch.zeros(2)], 1.0
             for done in range(rounds):
                 progress = (report + done / per_report) / owed.stop
                 chance = epsilon(progress, recipe.exploration, recipe.final_epsilon)
                 for _ in range(recipe.train_every // many):
                     chosen = act(observations, chance)
-                    step = environments.step(envs, chosen)
+                    step = environments.step_envs(envs, chosen)
                     replay.add(observations, chosen, step)
                     returns.add(step)
-                    observations = step.observations
+                    observations = step.obs
                 before = (report * per_report + done) * recipe.updates
                 for update in range(before, before + recipe.updates):
                     if len(replay) >= recipe.warm_up:
@@ -156,11 +156,11 @@ def dqn(recipe: Recipe, environment: str, run: Run) -> Loop:
                         target.load_state_dict(model.state_dict())
                 if run.on_progress is not None:
                     run.on_progress((done + 1) / rounds)
-            replay.cut()
+            replay.mark_reset()
             loss, value = torch.stack(told[1:] or told).mean(0).tolist()
             episodes = max(1, round(run.share * recipe.episodes))
             yield {
-                **environments.judge(environment, greedy, episodes),
+                **environments.evaluate_policy(environment, greedy, episodes),
                 "train_return": returns.mean(),
                 "train_loss": loss,
                 "mean_value": value,

@@ -18,9 +18,14 @@ from trainables.predictor import Predictor
 from trainables.ranking import Metrics
 from trainables.run import Loop, Run
 from trainables.text import encoders
-from trainables.text.embeddings import embeddings, encoded, key, place
+from trainables.text.embeddings import (
+    embeddings_key,
+    embeddings_path,
+    encode_texts,
+    load_embeddings,
+)
 from trainables.text.encoders import Encoder
-from trainables.text.projections import show_maps
+from trainables.text.projections import show_projections
 
 Solution = tuple[np.ndarray, np.ndarray]
 """Weights (rows, width) and intercepts (rows,) of a row per class, or of one row for two."""
@@ -56,12 +61,12 @@ def learn(config: Settings, run: Run, data: TextData, solve: Solver) -> Loop:
     With made-up data every encoder is a tiny random one. Nothing is drawn, so there is no seed:
     asked for more reports, it fits the same again. Vectors and maps are made once per machine.
     """
-    encoder = encoders.found(
-        config.encoder, made_up=run.source == "placeholder", download=run.download
+    encoder = encoders.find_encoder(
+        config.encoder, placeholder=run.source == "placeholder", download=run.download
     )
-    found = embeddings(run, data, encoder, config.pooling)
+    found = load_embeddings(run, data, encoder, config.pooling)
     vectors = {split: scaled(of, config.scaling) for split, of in found.items()}
-    labels = {split: part.labels for split, part in data.parts.items()}
+    labels = {split: part.labels for split, part in data.splits.items()}
     if run.share < 1:  # at random, since files may be sorted by label, and enough for all classes
         for split, of in labels.items():
             count = max(round(run.share * len(of)), 10 * len(data.classes))
@@ -74,7 +79,9 @@ def learn(config: Settings, run: Run, data: TextData, solve: Solver) -> Loop:
         test=lambda: probabilities(head, vectors["test"]),
     )
     if run.source == "real":
-        show_maps(run, data, {**key(run, data, encoder), "pooling": config.pooling}, found)
+        show_projections(
+            run, data, {**embeddings_key(run, data, encoder), "pooling": config.pooling}, found
+        )
     for _ in owed:
         fill(head, vectors["train"], labels["train"], config, solve)
         yield {
@@ -88,14 +95,14 @@ def announce(run: Run, data: TextData, encoder: Encoder, searched: Sequence[str]
     """Say which encoders are not at hand, and what is to be done once before anything is seen."""
     if not run.download or run.source != "real":
         return
-    if absent := [name for name in searched if encoders.lacking(name)]:
+    if absent := [name for name in searched if encoders.describe_missing(name)]:
         print(
             f"not at hand, and left out by a search: {', '.join(absent)}\n"
             "give one with --set encoder=FOLDER",
             file=sys.stderr,
         )
-    if not place(run, data, encoder).is_dir():
-        count = sum(len(part) for part in data.parts.values())
+    if not embeddings_path(run, data, encoder).is_dir():
+        count = sum(len(part) for part in data.splits.values())
         print(f"embedding {count:,} texts with {encoder.name}, once per machine", file=sys.stderr)
 
 
@@ -148,8 +155,8 @@ def scores(split: str, head: nn.Linear, vectors: np.ndarray, labels: np.ndarray)
 
 def restored(config: Settings, classes: tuple[str, ...], folder: Path) -> Predictor:
     """Give encoder and classifier as one: texts (objects of type str, n) to probabilities."""
-    encoder = encoders.found(config.encoder)
-    body, tokenizer = encoders.body(encoder), encoders.tokenizer(encoder)
+    encoder = encoders.find_encoder(config.encoder)
+    body, tokenizer = encoders.load_body(encoder), encoders.load_tokenizer(encoder)
     width: int = body.config.hidden_size  # type: ignore[union-attr,assignment]
     head = nn.Linear(width, len(classes))
     try:
@@ -161,7 +168,7 @@ def restored(config: Settings, classes: tuple[str, ...], folder: Path) -> Predic
         ) from error
 
     def predict(texts: np.ndarray) -> np.ndarray:
-        vectors = encoded(body, tokenizer, texts.tolist(), torch.device("cpu"))
+        vectors = encode_texts(body, tokenizer, texts.tolist(), torch.device("cpu"))
         return probabilities(head, scaled(vectors[config.pooling], config.scaling))
 
     files = {"encoder": encoder.files} if encoder.files else {}

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from trainables.data import augment
 from trainables.data.images import ImageData, Split
 from trainables.fit import fit, predict
-from trainables.optim import constant, optimizer
+from trainables.optim import build_optimizer, constant
 from trainables.ranking import Metrics
 from trainables.run import Loop, Run
 from trainables.vision.classification import EVALUATION_BATCH, Normalise
@@ -37,12 +37,14 @@ def finetune(
     """
     device = run.device
     on_gpu = device.type == "cuda"
-    mean, std = moments or augment.moments(data.train.pixels, data.train.rows)
+    mean, std = moments or augment.compute_mean_std(data.train.pixels, data.train.rows)
     data = data.to(device)
     train, validation = data.train, data.validation.head(run.share)
     model = nn.Sequential(Normalise(mean, std), network)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    updates = optimizer("adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0)
+    updates = build_optimizer(
+        "adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0
+    )
     owed = run.resume(model=model, optimizer=updates)
     steps = max(1, round(every * run.share))
     reports = iter(owed)

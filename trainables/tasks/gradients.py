@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from trainables.data import augment
 from trainables.data.images import ImageData
-from trainables.optim import optimizer
+from trainables.optim import build_optimizer
 from trainables.run import Loop, Run
 from trainables.vision.classification import Normalise
 
@@ -30,13 +30,15 @@ def watch(
     `train_accuracy`. The network is built by the caller after `seed_everything`, and takes
     normalised images. The host waits for the device once per report.
     """
-    mean, std = augment.moments(data.train.pixels, data.train.rows)
+    mean, std = augment.compute_mean_std(data.train.pixels, data.train.rows)
     train = data.train.to(run.device)
     # A share of a report is as many batches of fewer images: the curve keeps its steps.
     batch_size = max(1, round(run.share * min(batch_size, len(train))))
     model = nn.Sequential(Normalise(mean, std), network)
     model = model.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    updates = optimizer("adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0)
+    updates = build_optimizer(
+        "adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0
+    )
     for report in run.resume(model=model, optimizer=updates):
         model.train()
         sums = torch.zeros(3, device=run.device)

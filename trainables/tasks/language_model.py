@@ -18,11 +18,11 @@ from trainables.data.dante import Text
 from trainables.errors import UserError
 from trainables.fit import fit, predict
 from trainables.models.gpt import GPT
-from trainables.optim import cosine, optimizer, warmed_up
+from trainables.optim import add_warmup, build_optimizer, cosine
 from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import Metrics
 from trainables.run import Loop, Run
-from trainables.text.generation import sampled
+from trainables.text.generation import sample_tokens
 
 EVALUATION_BATCH = 256  # windows
 NAMES = {" ": "space", "\n": "new line", "\t": "tab"}
@@ -93,7 +93,7 @@ class Reader(nn.Module):
         tokens = self.encode(prompt or self.alphabet[0]).to(self.codes.device)
         was_training = self.training
         self.eval()
-        tokens = sampled(
+        tokens = sample_tokens(
             self,
             tokens,
             length,
@@ -109,7 +109,7 @@ class Reader(nn.Module):
 
 def alphabet(text: Text) -> Tensor:
     """Give the code points of all characters of a text, ascending."""
-    return torch.tensor(sorted(map(ord, set(text.whole))))
+    return torch.tensor(sorted(map(ord, set(text.full_text))))
 
 
 def read(config: Any, run: Run, text: Text) -> Loop:
@@ -130,7 +130,7 @@ def read(config: Any, run: Run, text: Text) -> Loop:
             f"block={recipe.block} is too long for parts of {len(train):,}, {len(validation):,} "
             f"and {len(test):,} characters"
         )
-    updates = optimizer(
+    updates = build_optimizer(
         "adamw",
         model,
         learning_rate=recipe.learning_rate,
@@ -182,7 +182,7 @@ def read(config: Any, run: Run, text: Text) -> Loop:
         measure=measure,
         evaluate=evaluate,
         learning_rate=recipe.learning_rate,
-        schedule=warmed_up(cosine, recipe.warmup),
+        schedule=add_warmup(cosine, recipe.warmup),
         clip=recipe.clip,
     )
 

@@ -15,14 +15,21 @@ from trainables import checkpoint
 from trainables.data.text import TextData
 from trainables.errors import UserError
 from trainables.fit import fit
-from trainables.optim import linear, optimizer, warmed_up
+from trainables.optim import add_warmup, build_optimizer, linear
 from trainables.predictor import Predictor
 from trainables.ranking import Metrics
 from trainables.run import Loop, Run
 from trainables.text import encoders, lora_adapters
 from trainables.text.encoders import Encoder
 from trainables.text.lora_adapters import Classifier
-from trainables.text.tokenization import Tokens, by_length, padded, shuffled, tokenised, tokens
+from trainables.text.tokenization import (
+    Tokens,
+    batch_by_length,
+    load_tokens,
+    pad,
+    shuffle_batches,
+    tokenize,
+)
 
 EVALUATION_BATCH = 128
 CLIP = 1.0  # the largest gradient norm
@@ -61,7 +68,7 @@ class Settings(Protocol):
 
 def build(config: Settings, encoder: Encoder, classes: int) -> tuple[Classifier, int]:
     """Load the classifier that a configuration describes, and count its parameters."""
-    return lora_adapters.classifier(
+    return lora_adapters.load_classifier(
         encoder,
         classes,
         targets="" if config.method == "full" else config.targets,
@@ -79,11 +86,11 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
     """
     encoder = found(config.encoder, run)
     on_gpu = run.device.type == "cuda"
-    texts = tokenised(run, data, encoder)
+    texts = load_tokens(run, data, encoder)
     model, parameters = build(config, encoder, len(data.classes))
     model = model.to(run.device)
     padding = model.network.config.pad_token_id  # type: ignore[union-attr]
-    updates = optimizer(
+    updates = build_optimizer(
         "adamw",
         model,
         learning_rate=config.learning_rate,
@@ -92,7 +99,7 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
     )
     owed = run.resume(model=model, optimizer=updates)
     run.facts["parameters"] = float(parameters)
-    run.facts["trainable_parameters"] = float(lora_adapters.trainable(model))
+    run.facts["trainable_parameters"] = float(lora_adapters.count_trainable(model))
 
     batch_size = min(config.batch_size, len(data.train))
     per_epoch = len(data.train) // batch_size
@@ -101,7 +108,7 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
     coming = iter(owed)
 
     def batch(of: Tokens, labels: np.ndarray, rows: np.ndarray) -> Batch:
-        ids, mask = padded([of[row] for row in rows], int(padding))  # type: ignore[arg-type]
+        ids, mask = pad([of[row] for row in rows], int(padding))  # type: ignore[arg-type]
         answers = torch.from_numpy(labels[rows])
         return ids.to(run.device), mask.to(run.device), answers.to(run.device)
 
@@ -112,7 +119,7 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
         for number in range(first, first + steps):
             if number // per_epoch != epoch:
                 epoch = number // per_epoch
-                rows = shuffled(texts["train"].lengths, batch_size, config.seed, epoch)
+                rows = shuffle_batches(texts["train"].lengths, batch_size, config.seed, epoch)
             yield batch(texts["train"], data.train.labels, rows[number % per_epoch])
 
     def measure(given: Batch) -> dict[str, Tensor]:
@@ -153,7 +160,7 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
         measure=measure,
         evaluate=evaluate,
         learning_rate=config.learning_rate,
-        schedule=warmed_up(linear, config.warmup),
+        schedule=add_warmup(linear, config.warmup),
         clip=CLIP,
     )
 
@@ -162,11 +169,11 @@ def found(name: str, run: Run) -> Encoder:
     """Find the encoder of a run."""
     made_up = run.source == "placeholder"
     try:
-        return encoders.found(name, download=run.download and not made_up)
+        return encoders.find_encoder(name, download=run.download and not made_up)
     except UserError:
         if not made_up:
             raise
-        return encoders.found(name, made_up=True)
+        return encoders.find_encoder(name, placeholder=True)
 
 
 def logits_of(
@@ -180,8 +187,8 @@ def logits_of(
         torch.inference_mode(),
         torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"),
     ):
-        for rows in by_length(lengths, EVALUATION_BATCH):
-            ids, mask = padded([texts[row] for row in rows], padding)
+        for rows in batch_by_length(lengths, EVALUATION_BATCH):
+            ids, mask = pad([texts[row] for row in rows], padding)
             made = model(ids.to(device), mask.to(device)).float().cpu()
             if logits is None:
                 logits = torch.empty(len(lengths), made.shape[1])
@@ -194,7 +201,7 @@ def logits_of(
 def describe(model: Classifier, path: Path) -> None:
     """Write the adapters beside the weights, and how they are loaded elsewhere."""
     folder = path.with_name("adapter")
-    lora_adapters.save(model, folder)
+    lora_adapters.save_adapters(model, folder)
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     network: Any = model.network
     settings = network.peft_config["default"]
@@ -209,13 +216,13 @@ def describe(model: Classifier, path: Path) -> None:
 
 def restored(config: Settings, classes: tuple[str, ...], folder: Path) -> Predictor:
     """Give the trained classifier: texts (objects of type str, n) to probabilities."""
-    encoder = encoders.found(config.encoder)
+    encoder = encoders.find_encoder(config.encoder)
     model, _ = build(config, encoder, len(classes))
     checkpoint.load_module(model, folder)
-    tokenizer = encoders.tokenizer(encoder)
+    tokenizer = encoders.load_tokenizer(encoder)
 
     def predict(texts: np.ndarray) -> np.ndarray:
-        numbers = [np.asarray(of, np.int32) for of in tokens(tokenizer, texts.tolist())]
+        numbers = [np.asarray(of, np.int32) for of in tokenize(tokenizer, texts.tolist())]
         lengths = np.array([len(of) for of in numbers])
         starts = np.concatenate([[0], np.cumsum(lengths)])
         of = Tokens(np.concatenate(numbers), starts)

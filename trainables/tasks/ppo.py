@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.models.policies import ActorCritic
-from trainables.optim import schedule, set_learning_rate
+from trainables.optim import get_schedule, set_learning_rate
 from trainables.rl import environments
 from trainables.run import Loop, Run, seed_everything
 
@@ -98,8 +98,8 @@ def ppo(recipe: Recipe, environment: str, run: Run) -> Loop:
     """
     draws = seed_everything(recipe.seed)
     many, length = recipe.environments, recipe.rollout
-    with closing(environments.vectorised(environment, many)) as envs:
-        inputs, actions = environments.sizes(envs)
+    with closing(environments.make_vector_env(environment, many)) as envs:
+        inputs, actions = environments.get_sizes(envs)
         model = ActorCritic(inputs, recipe.width, actions)
         optimizer = torch.optim.Adam(
             model.parameters(), recipe.learning_rate, eps=1e-5, fused=True
@@ -110,12 +110,12 @@ def ppo(recipe: Recipe, environment: str, run: Run) -> Loop:
             answers: np.ndarray = model.actor(torch.from_numpy(observations)).argmax(1).numpy()
             return answers
 
-        environments.exhibit(run, environment, greedy)
+        environments.show_policy(run, environment, greedy)
         owed = run.resume(model=model, optimizer=optimizer, generator_states=draws)
         per_report = max(1, recipe.steps // (many * length))
         batch_size = min(recipe.batch_size, many * length)
         rounds = max(1, round(run.share * per_report))
-        factor = schedule(recipe.schedule)
+        factor = get_schedule(recipe.schedule)
         seen = torch.zeros(length, many, inputs)
         followed = torch.zeros(length, many, inputs)
         taken = torch.zeros(length, many, dtype=torch.int64)
@@ -123,9 +123,9 @@ def ppo(recipe: Recipe, environment: str, run: Run) -> Loop:
         terminated = torch.zeros(length, many, dtype=torch.bool)
         ended = torch.zeros(length, many, dtype=torch.bool)
         for report in owed:
-            seeds = environments.training_seeds(recipe.seed, report, many)
+            seeds = environments.draw_training_seeds(recipe.seed, report, many)
             observations, _ = envs.reset(seed=seeds)
-            returns, told = environments.Returns(many), []
+            returns, told = environments.EpisodeReturns(many), []
             for done in range(rounds):
                 progress = (report + done / per_report) / owed.stop
                 set_learning_rate(optimizer, recipe.learning_rate * factor(progress))
@@ -136,13 +136,13 @@ def ppo(recipe: Recipe, environment: str, run: Run) -> Loop:
                         # As multinomial draws, but of a diverged policy it does not raise.
                         races = torch.empty_like(chances).exponential_(generator=draws)
                         chosen = (chances / races).argmax(1)
-                    step = environments.step(envs, chosen.numpy())
+                    step = environments.step_envs(envs, chosen.numpy())
                     taken[t], rewards[t] = chosen, torch.from_numpy(step.rewards)
-                    followed[t] = torch.from_numpy(step.successors)
+                    followed[t] = torch.from_numpy(step.next_obs)
                     terminated[t] = torch.from_numpy(step.terminated)
-                    ended[t] = torch.from_numpy(step.ended)
+                    ended[t] = torch.from_numpy(step.dones)
                     returns.add(step)
-                    observations = step.observations
+                    observations = step.obs
                 with torch.no_grad():
                     logits, values = model(seen.flatten(0, 1))
                     before = logits.log_softmax(1).gather(1, taken.view(-1, 1)).squeeze(1)
@@ -188,7 +188,7 @@ def ppo(recipe: Recipe, environment: str, run: Run) -> Loop:
             averages = torch.stack(told).mean(0).tolist()
             episodes = max(1, round(run.share * recipe.episodes))
             yield {
-                **environments.judge(environment, greedy, episodes),
+                **environments.evaluate_policy(environment, greedy, episodes),
                 "train_return": returns.mean(),
                 **dict(zip(names, averages, strict=True)),
             }

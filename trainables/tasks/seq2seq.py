@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables import checkpoint
-from trainables.data.characters import END, PAD, START, by_length, decode, encode
+from trainables.data.characters import END, PAD, START, decode, encode, group_by_length
 from trainables.data.mathematics import Mathematics, Questions
 from trainables.data.questions import LONGEST
 from trainables.fit import fit
 from trainables.models.seq2seq import Seq2Seq
-from trainables.optim import optimizer, schedule
+from trainables.optim import build_optimizer, get_schedule
 from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import Metrics
 from trainables.run import Loop, Run
@@ -79,7 +79,7 @@ def answer_questions(config: Any, run: Run, network: Seq2Seq, data: Mathematics)
     device = run.device
     train, validation = rows(data.train, device), rows(data.validation, device)
     model = network.to(device)
-    updates = optimizer(
+    updates = build_optimizer(
         recipe.optimizer,
         model,
         learning_rate=recipe.learning_rate,
@@ -93,7 +93,7 @@ def answer_questions(config: Any, run: Run, network: Seq2Seq, data: Mathematics)
         # Questions of one length are mostly of one problem: a batch of them alone would pull
         # towards that problem. With eight groups it learns as from random batches.
         size = max(1, recipe.batch_size // GROUPS)
-        return by_length(train.question_lengths, train.answer_lengths, size, order)
+        return group_by_length(train.question_lengths, train.answer_lengths, size, order)
 
     def batches() -> Iterator[list[Tensor]]:
         drawn = groups(order)
@@ -158,7 +158,7 @@ def answer_questions(config: Any, run: Run, network: Seq2Seq, data: Mathematics)
         measure=measure,
         evaluate=evaluate,
         learning_rate=recipe.learning_rate,
-        schedule=schedule(recipe.schedule),
+        schedule=get_schedule(recipe.schedule),
         clip=recipe.clip,
     ):
         yield metrics
@@ -194,7 +194,7 @@ def answers(model: Seq2Seq, questions: np.ndarray) -> np.ndarray:
 
 def _in_order(split: Rows, count: int) -> list[Tensor]:
     lengths = split.question_lengths[:count], split.answer_lengths[:count]
-    return by_length(*lengths, EVALUATION_BATCH)
+    return group_by_length(*lengths, EVALUATION_BATCH)
 
 
 def restored(network: Seq2Seq, folder: Path) -> Predictor:

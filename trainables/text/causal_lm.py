@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from trainables.errors import UserError
-from trainables.text.encoders import reads
+from trainables.text.encoders import has_vocabulary
 
 
-def write(
+def generate_text(
     name: str,
     prompt: str,
     *,
@@ -61,7 +61,7 @@ def _loaded(name: str) -> tuple[Any, Any]:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             name, use_safetensors=True, trust_remote_code=False
         )
-        if not reads(tokenizer):
+        if not has_vocabulary(tokenizer):
             raise ValueError("its tokenizer has no words, since files of it are missing")
     except Exception as error:  # the library raises whatever its parts do
         raise UserError(_missing(name, f"{type(error).__name__}: {error}")) from error

@@ -20,7 +20,7 @@ from trainables.data.text import TextData
 from trainables.run import Run
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
-from trainables.text.tokenization import LONGEST, by_length, padded, tokens
+from trainables.text.tokenization import LONGEST, batch_by_length, pad, tokenize
 
 LAYOUT = 1
 BATCH = 64
@@ -31,7 +31,7 @@ Vectors = dict[str, np.ndarray]
 """Per pooling the vectors of some texts (float32, n x width)."""
 
 
-def pooled(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
+def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     """Make one vector of a text's: that of its first token ("cls") or their mean.
 
     `hidden` is (n, tokens, width); `mask` (n, tokens) is 0 where a text has ended.
@@ -42,7 +42,7 @@ def pooled(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     return (hidden * weights).sum(1) / weights.sum(1)
 
 
-def encoded(
+def encode_texts(
     model: nn.Module,
     tokenizer: Any,
     texts: Sequence[str],
@@ -53,17 +53,17 @@ def encoded(
 
     The vectors come in the order of the texts.
     """
-    numbers = tokens(tokenizer, texts)
+    numbers = tokenize(tokenizer, texts)
     lengths = np.array([len(of) for of in numbers])
     model = model.eval().to(device)
     vectors: Vectors = {}
     with torch.inference_mode():
-        for rows in by_length(lengths, BATCH):
-            ids, mask = padded([numbers[row] for row in rows], tokenizer.pad_token_id)
+        for rows in batch_by_length(lengths, BATCH):
+            ids, mask = pad([numbers[row] for row in rows], tokenizer.pad_token_id)
             ids, mask = ids.to(device), mask.to(device)
             hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
             for pooling in POOLINGS:
-                made = pooled(hidden, mask, pooling).cpu().numpy()
+                made = pool(hidden, mask, pooling).cpu().numpy()
                 if pooling not in vectors:
                     vectors[pooling] = np.empty((len(lengths), made.shape[1]), np.float32)
                 vectors[pooling][rows] = made
@@ -71,43 +71,43 @@ def encoded(
     return vectors
 
 
-def embeddings(run: Run, data: TextData, encoder: Encoder, pooling: str) -> Vectors:
+def load_embeddings(run: Run, data: TextData, encoder: Encoder, pooling: str) -> Vectors:
     """Give the vectors of every split, encoding the texts first where this machine has not yet.
 
     Of concurrent trials one encodes, the others wait. A probe (a share of a report) that finds
     none encodes a few texts and repeats them: what it times is what a trial costs later.
     """
-    at = place(run, data, encoder)
+    at = embeddings_path(run, data, encoder)
     if run.share < 1 and not at.is_dir():
-        model, tokenizer = encoders.body(encoder), encoders.tokenizer(encoder)
+        model, tokenizer = encoders.load_body(encoder), encoders.load_tokenizer(encoder)
         few = {
-            split: encoded(model, tokenizer, part.texts[:FEW].tolist(), run.device)[pooling]
-            for split, part in data.parts.items()
+            split: encode_texts(model, tokenizer, part.texts[:FEW].tolist(), run.device)[pooling]
+            for split, part in data.splits.items()
         }
         return {
             split: np.resize(few[split], (len(part), few[split].shape[1]))
-            for split, part in data.parts.items()
+            for split, part in data.splits.items()
         }
-    at = caches.built(
+    at = caches.get_or_build(
         run.cache,
         _name(data),
-        key(run, data, encoder),
+        embeddings_key(run, data, encoder),
         lambda draft: _build(draft, data, encoder, run.device),
     )
-    return {split: _mapped(at / f"{split}.arrow", pooling) for split in data.parts}
+    return {split: _mapped(at / f"{split}.arrow", pooling) for split in data.splits}
 
 
-def place(run: Run, data: TextData, encoder: Encoder) -> Path:
+def embeddings_path(run: Run, data: TextData, encoder: Encoder) -> Path:
     """Give the folder that these texts' vectors are kept in, whether it is there or not."""
-    return caches.place(run.cache, _name(data), key(run, data, encoder))
+    return caches.cache_path(run.cache, _name(data), embeddings_key(run, data, encoder))
 
 
-def key(run: Run, data: TextData, encoder: Encoder) -> dict[str, object]:
+def embeddings_key(run: Run, data: TextData, encoder: Encoder) -> dict[str, object]:
     """Tell the vectors of these texts by this encoder from all others."""
     return {
         "layout": LAYOUT,
         "longest": LONGEST,
-        "texts": [data.fingerprint, *(len(part) for part in data.parts.values())],
+        "texts": [data.fingerprint, *(len(part) for part in data.splits.values())],
         "encoder": encoder.fingerprint(run.cache),
     }
 
@@ -117,12 +117,12 @@ def _name(data: TextData) -> str:
 
 
 def _build(draft: Path, data: TextData, encoder: Encoder, device: torch.device) -> None:
-    model, tokenizer = encoders.body(encoder), encoders.tokenizer(encoder)
-    total = sum(len(part) for part in data.parts.values())
+    model, tokenizer = encoders.load_body(encoder), encoders.load_tokenizer(encoder)
+    total = sum(len(part) for part in data.splits.values())
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(f"encoding {data.name} by {encoder.name}", total=total)
-        for split, part in data.parts.items():
-            vectors = encoded(
+        for split, part in data.splits.items():
+            vectors = encode_texts(
                 model, tokenizer, part.texts.tolist(), device, lambda n: progress.advance(task, n)
             )
             columns = {
@@ -133,5 +133,5 @@ def _build(draft: Path, data: TextData, encoder: Encoder, device: torch.device) 
 
 
 def _mapped(path: Path, pooling: str) -> np.ndarray:
-    column = arrow.mapped(path)[pooling]
+    column = arrow.read_mapped(path)[pooling]
     return np.asarray(column.flatten()).reshape(len(column), -1)

@@ -46,7 +46,7 @@ class Encoder:
         kept = ("config.json", "tokenizer.json", "vocab.*", "merges.txt", "*.model")
         files = [path for name in kept for path in sorted(self.folder.glob(name))]
         files += _weights(self.folder)
-        return {path.name: caches.content_hash(path, cache) for path in files}
+        return {path.name: caches.hash_file(path, cache) for path in files}
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -57,13 +57,13 @@ class Encoder:
         return tuple(sorted(path for path in found if path.is_file()))
 
 
-def found(name: str, *, made_up: bool = False, download: bool = True) -> Encoder:
+def find_encoder(name: str, *, placeholder: bool = False, download: bool = True) -> Encoder:
     """Find an encoder by the name of a folder, of a packaged model or of a model on the hub.
 
     `tiny` is an encoder of two narrow layers with random weights, for trying things out; with
     `made_up` every name stands for one of its own. Raises UserError where there is none.
     """
-    if made_up or name == TINY:
+    if placeholder or name == TINY:
         return Encoder(name, None)
     if (folder := Path(name)).is_dir():
         if not folder.is_absolute():
@@ -80,22 +80,22 @@ def found(name: str, *, made_up: bool = False, download: bool = True) -> Encoder
     return Encoder(name, _from_hub(name, _repository(name), download))
 
 
-def lacking(name: str) -> str | None:
+def describe_missing(name: str) -> str | None:
     """Say in a line why an encoder cannot be had here, downloading nothing; None where it can."""
     try:
-        found(name, download=False)
+        find_encoder(name, download=False)
     except UserError as error:
         trouble = _unreachable(_repository(name))
         return None if trouble is None else f"{str(error).splitlines()[0]} ({trouble})"
     return None
 
 
-def repository(encoder: Encoder) -> str:
+def get_repository(encoder: Encoder) -> str:
     """Name an encoder as others find it: on the hub, or in a folder."""
     return _repository(encoder.name)
 
 
-def tokenizer(encoder: Encoder) -> Any:
+def load_tokenizer(encoder: Encoder) -> Any:
     """Load an encoder's tokenizer; raises UserError for one that knows no words."""
     transformers = _transformers()
     if encoder.folder is None:
@@ -107,7 +107,7 @@ def tokenizer(encoder: Encoder) -> Any:
         found = transformers.AutoTokenizer.from_pretrained(
             encoder.folder, local_files_only=True, trust_remote_code=False
         )
-        knows = reads(found)
+        knows = has_vocabulary(found)
     except Exception as error:  # the library raises whatever its parts do
         raise _unusable(encoder, error) from error
     if not knows:
@@ -119,17 +119,17 @@ def tokenizer(encoder: Encoder) -> Any:
     return found
 
 
-def reads(tokenizer: Any) -> bool:
+def has_vocabulary(tokenizer: Any) -> bool:
     """Tell whether a tokenizer has a vocabulary; without its files transformers makes up none."""
     return not set(tokenizer("a 1.")["input_ids"]) <= set(tokenizer.all_special_ids)
 
 
-def body(encoder: Encoder) -> nn.Module:
+def load_body(encoder: Encoder) -> nn.Module:
     """Load an encoder without a head, in eval mode."""
     return _loaded(encoder, "AutoModel", {})[0].eval()
 
 
-def classifier(encoder: Encoder, classes: int) -> tuple[nn.Module, set[str]]:
+def load_classifier(encoder: Encoder, classes: int) -> tuple[nn.Module, set[str]]:
     """Load an encoder with a new head for so many classes, drawn from torch's generator.
 
     Gives it and the names of the parameters that are drawn: those that the files lack.

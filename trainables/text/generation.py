@@ -10,7 +10,7 @@ from torch import Tensor
 from trainables.errors import UserError
 
 
-def sampled(
+def sample_tokens(
     model: Callable[[Tensor], Tensor],
     tokens: Tensor,
     length: int,

@@ -58,7 +58,7 @@ class Classifier(nn.Module):
                 weight.copy_(state_dict[name])
 
 
-def classifier(
+def load_classifier(
     encoder: Encoder,
     classes: int,
     *,
@@ -73,27 +73,27 @@ def classifier(
     are scaled by alpha / rank. The head, and whatever the encoder's files lack, is always
     trained. Gives it and the number of parameters without adapters.
     """
-    network, drawn = encoders.classifier(encoder, classes)
+    network, drawn = encoders.load_classifier(encoder, classes)
     parameters = sum(weight.numel() for weight in network.parameters())
     if targets:
-        network = adapted(network, drawn, targets, rank, alpha, dropout)
-        network.peft_config["default"].base_model_name_or_path = encoders.repository(encoder)
+        network = add_adapters(network, drawn, targets, rank, alpha, dropout)
+        network.peft_config["default"].base_model_name_or_path = encoders.get_repository(encoder)
     return Classifier(network), parameters
 
 
-def adapted(
+def add_adapters(
     network: nn.Module, drawn: set[str], targets: str, rank: int, alpha: int, dropout: float
 ) -> Any:
     """Freeze a classifier but for its head and the parameters `drawn`, and add adapters."""
     import peft
 
-    trained = heads(network) | {name.rpartition(".")[0] for name in drawn}
+    trained = find_heads(network) | {name.rpartition(".")[0] for name in drawn}
     trained = {
         name for name in trained if not any(name.startswith(f"{other}.") for other in trained)
     }
     chosen = [
         name
-        for name in matched(network, targets)
+        for name in find_target_modules(network, targets)
         if not any(f"{name}.".startswith(f"{other}.") for other in trained)
     ]
     settings = peft.LoraConfig(
@@ -109,7 +109,7 @@ def adapted(
         return peft.get_peft_model(network, settings)
 
 
-def matched(network: Any, targets: str) -> list[str]:
+def find_target_modules(network: Any, targets: str) -> list[str]:
     """Name the linear layers of a classifier's encoder that letters of q, k, v, o, or "all", mean.
 
     Raises UserError with the names there are where none of the known architectures fits.
@@ -137,7 +137,7 @@ def matched(network: Any, targets: str) -> list[str]:
     )
 
 
-def heads(network: Any) -> set[str]:
+def find_heads(network: Any) -> set[str]:
     """Name what a classifier has beside its encoder."""
     return {
         name
@@ -146,12 +146,12 @@ def heads(network: Any) -> set[str]:
     }
 
 
-def trainable(network: nn.Module) -> int:
+def count_trainable(network: nn.Module) -> int:
     """Count the parameters that are trained."""
     return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
 
 
-def save(model: Classifier, folder: Path) -> None:
+def save_adapters(model: Classifier, folder: Path) -> None:
     """Write the adapters as peft reads them: a configuration and a safetensors file."""
     # By default peft asks the hub whether the vocabulary has grown.
     model.network.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]

@@ -19,7 +19,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f
 UMAP_MISSING = "The UMAP map needs a package: `pip install '.[text]'`\n"
 
 
-def show_maps(
+def show_projections(
     run: Run, data: TextData, key: Mapping[str, object], vectors: Mapping[str, np.ndarray]
 ) -> None:
     """Have a report show where the texts of each split lie; `key` tells the vectors from others.
@@ -31,11 +31,11 @@ def show_maps(
 
         def write(path: Path, method: str = method) -> None:
             made = {**key, "map": [LAYOUT, method, POINTS]}
-            at = caches.built(
+            at = caches.get_or_build(
                 run.cache,
                 f"{data.name}-map",
                 made,
-                lambda draft: draw(draft / "map.png", method, data, vectors),
+                lambda draft: draw_projection(draft / "map.png", method, data, vectors),
             )
             shutil.copyfile(at / "map.png", path)
 
@@ -44,7 +44,9 @@ def show_maps(
         run.show("map_umap.md", lambda path: _say(path, UMAP_MISSING))
 
 
-def draw(path: Path, method: str, data: TextData, vectors: Mapping[str, np.ndarray]) -> None:
+def draw_projection(
+    path: Path, method: str, data: TextData, vectors: Mapping[str, np.ndarray]
+) -> None:
     """Draw a sample of every split on one map, a panel per split."""
     from matplotlib.figure import Figure
 
@@ -52,7 +54,7 @@ def draw(path: Path, method: str, data: TextData, vectors: Mapping[str, np.ndarr
         split: np.sort(np.random.default_rng(0).permutation(len(of))[: POINTS[split]])
         for split, of in vectors.items()
     }
-    flat = laid_out(method, np.concatenate([vectors[split][rows[split]] for split in rows]))
+    flat = project(method, np.concatenate([vectors[split][rows[split]] for split in rows]))
     places = np.split(flat, np.cumsum([len(of) for of in rows.values()])[:-1])
     figure = Figure(figsize=(12, 4.2), dpi=90, layout="constrained")
     panels = figure.subplots(1, len(rows), sharex=True, sharey=True)
@@ -63,7 +65,7 @@ def draw(path: Path, method: str, data: TextData, vectors: Mapping[str, np.ndarr
         if split == "test":
             panel.scatter(*at.T, s=5, color="#888888", linewidths=0)
             continue
-        labels = data.parts[split].labels[rows[split]]
+        labels = data.splits[split].labels[rows[split]]
         for label, name in enumerate(data.classes):
             color = PALETTE[label % len(PALETTE)]
             panel.scatter(*at[labels == label].T, s=5, color=color, linewidths=0, label=name)
@@ -77,7 +79,7 @@ def draw(path: Path, method: str, data: TextData, vectors: Mapping[str, np.ndarr
     figure.savefig(path)
 
 
-def laid_out(method: str, vectors: np.ndarray) -> np.ndarray:
+def project(method: str, vectors: np.ndarray) -> np.ndarray:
     """Lay vectors (n, width) out in the plane (n, 2), neighbours by neighbours.
 
     By t-SNE (van der Maaten and Hinton, 2008) or UMAP (McInnes et al., 2018), the same for the

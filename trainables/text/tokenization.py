@@ -43,7 +43,7 @@ class Tokens:
         return np.diff(self.starts)
 
 
-def tokens(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Give the token numbers of every text, special tokens included, the first 256 of each."""
     longest = min(LONGEST, tokenizer.model_max_length)
     found: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=longest)[
@@ -52,26 +52,26 @@ def tokens(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return found
 
 
-def tokenised(run: Run, data: TextData, encoder: Encoder) -> dict[str, Tokens]:
+def load_tokens(run: Run, data: TextData, encoder: Encoder) -> dict[str, Tokens]:
     """Give the tokens of every split, made first where this machine has not done so yet."""
     key = {
         "layout": LAYOUT,
         "longest": LONGEST,
-        "texts": [data.fingerprint, *(len(part) for part in data.parts.values())],
+        "texts": [data.fingerprint, *(len(part) for part in data.splits.values())],
         "encoder": encoder.fingerprint(run.cache),
     }
 
     def build(draft: Path) -> None:
-        tokenizer = encoders.tokenizer(encoder)
-        for split, part in data.parts.items():
-            column = pa.array(tokens(tokenizer, part.texts.tolist()), pa.list_(pa.int32()))
+        tokenizer = encoders.load_tokenizer(encoder)
+        for split, part in data.splits.items():
+            column = pa.array(tokenize(tokenizer, part.texts.tolist()), pa.list_(pa.int32()))
             arrow.write(draft / f"{split}.arrow", {"tokens": column})
 
-    at = caches.built(run.cache, f"{data.name}-tokens", key, build)
-    return {split: _mapped(at / f"{split}.arrow") for split in data.parts}
+    at = caches.get_or_build(run.cache, f"{data.name}-tokens", key, build)
+    return {split: _mapped(at / f"{split}.arrow") for split in data.splits}
 
 
-def padded(texts: Sequence[Sequence[int] | np.ndarray], padding: int) -> tuple[Tensor, Tensor]:
+def pad(texts: Sequence[Sequence[int] | np.ndarray], padding: int) -> tuple[Tensor, Tensor]:
     """Put token numbers side by side: (n, longest) of them, and a mask that is 0 on padding."""
     longest = max(len(numbers) for numbers in texts)
     ids = torch.full((len(texts), longest), padding)
@@ -82,7 +82,9 @@ def padded(texts: Sequence[Sequence[int] | np.ndarray], padding: int) -> tuple[T
     return ids, mask
 
 
-def shuffled(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+def shuffle_batches(
+    lengths: np.ndarray, batch_size: int, seed: int, epoch: int
+) -> list[np.ndarray]:
     """Give an epoch's batches of rows: each of similar length and full, all in random order.
 
     They depend on nothing but seed and epoch.
@@ -99,7 +101,7 @@ def shuffled(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> lis
     return [full[i] for i in generator.permutation(len(full))]
 
 
-def by_length(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+def batch_by_length(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
     """Give all rows in batches of similar length, the shortest first."""
     order = np.argsort(lengths, kind="stable")
     for start in range(0, len(order), batch_size):
@@ -107,5 +109,5 @@ def by_length(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
 
 
 def _mapped(path: Path) -> Tokens:
-    column = arrow.mapped(path)["tokens"]
+    column = arrow.read_mapped(path)["tokens"]
     return Tokens(np.asarray(column.values), np.asarray(column.offsets))

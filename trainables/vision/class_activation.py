@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainables.errors import UserError
 
 
-def class_maps(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
+def compute_class_maps(network: nn.Module, pixels: Tensor, classes: Tensor) -> Tensor:
     """Give how much every place spoke for a class: (n, c, h, w) pixels, (n,) classes to (n, y, x).
 
     The gradient of the class's logit by the last feature maps, times these, summed over their

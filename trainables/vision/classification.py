@@ -16,7 +16,7 @@ from trainables import checkpoint
 from trainables.data import augment
 from trainables.data.images import ImageData, Split
 from trainables.fit import fit, predict
-from trainables.optim import optimizer, schedule
+from trainables.optim import build_optimizer, get_schedule
 from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import Metrics
 from trainables.run import Loop, Run
@@ -72,7 +72,7 @@ class Normalise(nn.Module):
         self.register_buffer("std", std)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return augment.normalise(pixels, self.mean, self.std, memory_format=torch.channels_last)
+        return augment.normalize(pixels, self.mean, self.std, memory_format=torch.channels_last)
 
 
 def classify(
@@ -92,12 +92,12 @@ def classify(
     recipe = recipe_of(config)
     device = run.device
     on_gpu = device.type == "cuda"
-    mean, std = moments or augment.moments(data.train.pixels, data.train.rows)
+    mean, std = moments or augment.compute_mean_std(data.train.pixels, data.train.rows)
     data = data.to(device)
     train, validation = data.train.head(run.share), data.validation.head(run.share)
     model = nn.Sequential(Normalise(mean, std), network)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    updates = optimizer(
+    updates = build_optimizer(
         recipe.optimizer,
         model,
         learning_rate=recipe.learning_rate,
@@ -171,7 +171,7 @@ def classify(
         measure=measure,
         evaluate=evaluate,
         learning_rate=recipe.learning_rate,
-        schedule=schedule(recipe.schedule),
+        schedule=get_schedule(recipe.schedule),
         clip=recipe.clip,
     ):
         yield metrics

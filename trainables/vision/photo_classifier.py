@@ -17,7 +17,7 @@ from trainables.data import photos
 from trainables.data.images import ImageData
 from trainables.data.source import Source
 from trainables.errors import UserError
-from trainables.models.backbones import Origin, backbone, check_size, unfreeze_last
+from trainables.models.backbones import Origin, build_backbone, check_size, unfreeze_last
 from trainables.predictor import Predictor
 from trainables.run import Run
 from trainables.vision.classification import restored
@@ -87,17 +87,17 @@ def pretrained(
     unfrozen: int | None,
     hidden: int = 0,
     dropout: float = 0.0,
-    instead: str,
+    alternative: str,
 ) -> nn.Module:
     """Build a backbone for a run: its new head and the body's last `unfrozen` layers learn.
 
     With None, or where nothing is pretrained, all layers learn. Without a run, which is to be
     filled from a checkpoint, on made-up data and in a probe the weights are random, whatever the
-    origin: none of them needs any. `instead` tells what to do without the weights. Raises
+    origin: none of them needs any. `alternative` completes the error message with what to do without the weights. Raises
     UserError where these cannot be had, or the network takes no images of size x size.
     """
     real = run is not None and run.source == "real" and run.share == 1
-    model = backbone(
+    model = build_backbone(
         name,
         classes,
         origin if real else "none",
@@ -105,7 +105,7 @@ def pretrained(
         hidden=hidden,
         dropout=dropout,
         download=run is not None and run.download,
-        instead=instead,
+        alternative=alternative,
     )
     if run is not None:
         check_size(model, size)

@@ -120,20 +120,20 @@ def test_solarize_agrees_with_pillow() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_normalised_images_have_mean_zero_and_deviation_one(layout: torch.memory_format) -> None:
     images = _batch(200)
-    mean, std = augment.moments(images)
+    mean, std = augment.compute_mean_std(images)
     torch.testing.assert_close(mean, (images / 255).mean((0, 2, 3)))
     torch.testing.assert_close(std, (images / 255).std((0, 2, 3), correction=0))
-    result = augment.normalise(images, mean, std, memory_format=layout)
+    result = augment.normalize(images, mean, std, memory_format=layout)
     assert result.is_contiguous(memory_format=layout)
     torch.testing.assert_close(result.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(result.std((0, 2, 3)), torch.ones(3), atol=1e-3, rtol=0)
-    half = augment.normalise(images, mean.tolist(), std.tolist(), torch.bfloat16)
+    half = augment.normalize(images, mean.tolist(), std.tolist(), torch.bfloat16)
     torch.testing.assert_close(half.float(), result, atol=0.02, rtol=0.02)
 
 
 def test_moments_of_rows_and_of_a_constant_channel() -> None:
     images = torch.zeros(10, 1, 4, 4, dtype=torch.uint8)
     images[5:] = 255
-    mean, std = augment.moments(images, rows=torch.arange(5, 10), sample=3)
+    mean, std = augment.compute_mean_std(images, rows=torch.arange(5, 10), sample=3)
     assert (mean.item(), std.item()) == (1.0, 0.0)
-    assert augment.normalise(images[5:], mean, std).abs().max() == 0
+    assert augment.normalize(images[5:], mean, std).abs().max() == 0

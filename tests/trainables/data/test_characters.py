@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainables.data.characters import END, LETTERS, PAD, SIGNS, by_length, decode, encode
+from trainables.data.characters import END, LETTERS, PAD, SIGNS, decode, encode, group_by_length
 from trainables.errors import UserError
 
 
@@ -28,7 +28,7 @@ def test_every_row_is_in_one_group_with_others_of_its_length() -> None:
     torch.manual_seed(0)
     questions, answers = torch.randint(5, 12, (500,)), torch.randint(1, 9, (500,))
     for order in (None, torch.Generator().manual_seed(0)):
-        groups = by_length(questions, answers, 16, order)
+        groups = group_by_length(questions, answers, 16, order)
         assert sorted(torch.cat(groups).tolist()) == list(range(500))
         assert all(len(set(questions[group].tolist())) == 1 for group in groups)
         assert max(map(len, groups)) == 16
@@ -37,7 +37,7 @@ def test_every_row_is_in_one_group_with_others_of_its_length() -> None:
 def test_the_order_is_drawn_anew_every_time() -> None:
     questions, answers = torch.full((64,), 5), torch.ones(64)
     order = torch.Generator().manual_seed(0)
-    one, two = (torch.stack(by_length(questions, answers, 8, order)) for _ in range(2))
+    one, two = (torch.stack(group_by_length(questions, answers, 8, order)) for _ in range(2))
     assert not torch.equal(one, two)
-    again = by_length(questions, answers, 8, torch.Generator().manual_seed(0))
+    again = group_by_length(questions, answers, 8, torch.Generator().manual_seed(0))
     assert torch.equal(one, torch.stack(again))

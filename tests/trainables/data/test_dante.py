@@ -25,25 +25,25 @@ def poem(name: str, cantos: int = 19) -> str:
 
 def test_the_parts_are_the_whole_and_begin_with_a_canto() -> None:
     text = poem("Inferno")
-    parts = dante.parted(text)
-    assert parts.whole == text
+    parts = dante.split_text(text)
+    assert parts.full_text == text
     assert parts.validation.startswith("Inferno • Canto XVI\n")
     assert parts.test.startswith("Inferno • Canto XVIII\n")
 
 
 def test_no_text_of_validation_or_test_is_in_training() -> None:
-    parts = dante.parted(poem("Inferno"))
+    parts = dante.split_text(poem("Inferno"))
     for held in (parts.validation, parts.test):
         pieces = [held[at : at + 30] for at in range(0, len(held) - 30)]
         assert not [piece for piece in pieces if piece in parts.train]
 
 
 def test_a_text_without_cantos_is_cut_between_lines() -> None:
-    parts = dante.parted("".join(f"riga numero {n}\n" for n in range(100)))
+    parts = dante.split_text("".join(f"riga numero {n}\n" for n in range(100)))
     assert parts.train.endswith("\n") and parts.validation.endswith("\n")
-    assert 0.05 < len(parts.test) / len(parts.whole) < 0.15
+    assert 0.05 < len(parts.test) / len(parts.full_text) < 0.15
     with pytest.raises(UserError, match="5 characters without lines"):
-        dante.parted("breve")
+        dante.split_text("breve")
 
 
 @pytest.mark.parametrize("name", ["dante/inferno.txt", "inferno.txt", "dante/other.txt"])
@@ -70,7 +70,7 @@ def fetched(text: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(dante, "fetch", lambda url, to: to.write_text(text, encoding="utf-8"))
     monkeypatch.setattr(dante, "CANTOS", 19)
     monkeypatch.setattr(dante, "LENGTH", range(1000, 100_000))
-    return dante.load(None, cache, "real").whole
+    return dante.load(None, cache, "real").full_text
 
 
 def test_it_is_taken_out_of_the_whole_comedy(

@@ -94,10 +94,10 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_archive_is_fetched_and_unpacked_once(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
-        folder = download.unpacked(site.url, tmp_path, "rooms")
+        folder = download.download_archive(site.url, tmp_path, "rooms")
         assert (folder / "Images" / "kitchen" / "b c.jpg").stat().st_size == 150_000
-        assert download.unpacked(site.url, tmp_path, "rooms") == folder
-        assert download.unpacked(site.url, tmp_path, "rooms", download=False) == folder
+        assert download.download_archive(site.url, tmp_path, "rooms") == folder
+        assert download.download_archive(site.url, tmp_path, "rooms", download=False) == folder
         assert site.starts == [0]
     assert not list((tmp_path / "downloads").iterdir())
 
@@ -105,7 +105,7 @@ def test_an_archive_is_fetched_and_unpacked_once(tmp_path: Path) -> None:
 def test_a_connection_that_breaks_off_is_gone_on_with(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         site.most = 120_000
-        download.fetch(site.url, tmp_path / "x.tar")
+        download.download_file(site.url, tmp_path / "x.tar")
         assert site.starts == [0, 120_000, 240_000]
     assert (tmp_path / "x.tar").read_bytes() == site.content
     assert [path.name for path in tmp_path.iterdir()] == ["x.tar"]
@@ -122,11 +122,11 @@ def test_the_next_process_goes_on(tmp_path: Path) -> None:
 
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(download, "_go_on", killed)
-            download.unpacked(site.url, tmp_path, "rooms")
+            download.download_archive(site.url, tmp_path, "rooms")
         assert [path.stat().st_size for path in (tmp_path / "downloads").glob("*.part")] == [
             200_000
         ]
-        download.unpacked(site.url, tmp_path, "rooms")
+        download.download_archive(site.url, tmp_path, "rooms")
         assert site.starts == [0, 200_000]
 
 
@@ -136,7 +136,7 @@ def test_a_file_that_changed_is_fetched_anew(tmp_path: Path, etag: str | None) -
         (tmp_path / "x.tar.part").write_bytes(b"old" * 1000)
         (tmp_path / "x.tar.version").write_text('"one"')
         site.etag = etag
-        download.fetch(site.url, tmp_path / "x.tar")
+        download.download_file(site.url, tmp_path / "x.tar")
     assert (tmp_path / "x.tar").read_bytes() == site.content
 
 
@@ -145,7 +145,7 @@ def test_a_server_without_ranges_begins_again(tmp_path: Path) -> None:
         (tmp_path / "x.tar.part").write_bytes(site.content[:1000])
         (tmp_path / "x.tar.version").write_text('"one"')
         site.ranges = False
-        download.fetch(site.url, tmp_path / "x.tar")
+        download.download_file(site.url, tmp_path / "x.tar")
     assert (tmp_path / "x.tar").read_bytes() == site.content
 
 
@@ -154,7 +154,7 @@ def test_a_part_that_is_whole_or_too_long(tmp_path: Path, more: bytes) -> None:
     with _serving(Site(_tar())) as site:
         (tmp_path / "x.tar.part").write_bytes(site.content + more)
         (tmp_path / "x.tar.version").write_text('"one"')
-        download.fetch(site.url, tmp_path / "x.tar")
+        download.download_file(site.url, tmp_path / "x.tar")
     assert (tmp_path / "x.tar").read_bytes() == site.content
 
 
@@ -162,7 +162,7 @@ def test_a_server_that_stays_broken_ends_it_and_keeps_the_part(tmp_path: Path) -
     with _serving(Site(_tar())) as site:
         site.most, site.etag = 50_000, None  # nothing to go on from: it always begins again
         with pytest.raises(DataMissingError, match="broke off\n50,000 bytes are here"):
-            download.fetch(site.url, tmp_path / "x.tar")
+            download.download_file(site.url, tmp_path / "x.tar")
         assert len(site.starts) == 4
     assert not (tmp_path / "x.tar").exists()
 
@@ -181,7 +181,7 @@ def test_errors_in_between_are_waited_out(tmp_path: Path) -> None:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(download, "_go_on", then_busy)
-            download.fetch(site.url, tmp_path / "x.tar")
+            download.download_file(site.url, tmp_path / "x.tar")
         assert site.starts == [0, -1, 250_000]
 
 
@@ -189,21 +189,21 @@ def test_nobody_there(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         site.failures = [404]
         with pytest.raises(DataMissingError, match="404 Not Found"):
-            download.fetch(site.url, tmp_path / "x.tar")
+            download.download_file(site.url, tmp_path / "x.tar")
     with pytest.raises(DataMissingError, match=r"cannot be downloaded: .*refused"):
-        download.fetch(site.url, tmp_path / "x.tar")
+        download.download_file(site.url, tmp_path / "x.tar")
     with pytest.raises(DataMissingError, match="no earlier download"):
-        download.unpacked(site.url, tmp_path, "rooms", download=False)
+        download.download_archive(site.url, tmp_path, "rooms", download=False)
 
 
 def test_a_damaged_archive_is_deleted(tmp_path: Path) -> None:
     with _serving(Site(_tar()[:200_000])) as site:
         with pytest.raises(UserError, match="damaged"):
-            download.unpacked(site.url, tmp_path, "rooms")
+            download.download_archive(site.url, tmp_path, "rooms")
         assert not list((tmp_path / "downloads").iterdir())
         site.content = _tar()
         site.most = len(site.content)
-        assert download.unpacked(site.url, tmp_path, "rooms").is_dir()
+        assert download.download_archive(site.url, tmp_path, "rooms").is_dir()
 
 
 @pytest.mark.parametrize("name", ["../outside", "link"])
@@ -215,6 +215,6 @@ def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path, name: str) -
         _serving(Site(_tar(member))) as site,
         pytest.raises(UserError, match="damaged"),
     ):
-        download.unpacked(site.url, tmp_path / "cache", "rooms")
+        download.download_archive(site.url, tmp_path / "cache", "rooms")
     assert not (tmp_path / "outside").exists()
     assert not list((tmp_path / "cache").glob("rooms-files-*/"))

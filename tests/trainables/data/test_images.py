@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from trainables.data import parquet
-from trainables.data.images import Arrays, ImageData, load, stratified
+from trainables.data.images import Arrays, ImageData, load, split_stratified
 from trainables.data.source import DataMissingError, Source
 from trainables.errors import UserError
 
@@ -123,7 +123,7 @@ def test_a_second_load_neither_decodes_nor_reads_the_files(
 ) -> None:
     _fill(tmp_path / "data")
     first = _load(tmp_path)
-    monkeypatch.setattr(parquet, "from_file", None)
+    monkeypatch.setattr(parquet, "open_file", None)
     monkeypatch.setattr("hashlib.file_digest", None)
     assert _load(tmp_path).fingerprint == first.fingerprint
 
@@ -281,7 +281,7 @@ def test_a_cache_with_lost_files_says_so(tmp_path: Path) -> None:
 def test_a_given_folder_without_data_never_downloads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parquet, "from_hub", None)
+    monkeypatch.setattr(parquet, "download_splits", None)
     with pytest.raises(DataMissingError) as caught:
         _load(tmp_path)
     text = str(caught.value)
@@ -305,7 +305,7 @@ def test_without_network_the_message_is_short_and_quick(
 
 
 def test_a_dry_run_does_not_ask_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "from_hub", None)
+    monkeypatch.setattr(parquet, "download_splits", None)
     with pytest.raises(DataMissingError, match="no earlier download"):
         _load(tmp_path, folder=None, download=False)
     assert not (tmp_path / "cache").exists()
@@ -323,7 +323,7 @@ def test_the_hub_gives_what_the_files_give(
     hub = replace(TOYS, hub=str(tmp_path / "data"), hub_config=None)
     wanted = _load(tmp_path)
     assert _load(tmp_path, hub, folder=None).fingerprint == wanted.fingerprint
-    monkeypatch.setattr(parquet, "from_hub", None)
+    monkeypatch.setattr(parquet, "download_splits", None)
     assert len(_load(tmp_path, hub, folder=None, download=False).test) == 12
 
 
@@ -347,16 +347,16 @@ def test_made_up_data_touch_no_disk(tmp_path: Path) -> None:
 
 def test_stratified_is_even_and_repeatable() -> None:
     labels = np.array([0] * 1000 + [1] * 100 + [2] * 2 + [3])
-    train, drawn = stratified(labels, 0.1, 0)
+    train, drawn = split_stratified(labels, 0.1, 0)
     assert np.bincount(labels[drawn], minlength=4).tolist() == [100, 10, 1, 0]
     assert np.array_equal(np.sort(np.concatenate([train, drawn])), np.arange(len(labels)))
     assert (np.diff(train) > 0).all()
     assert (np.diff(drawn) > 0).all()
-    assert np.array_equal(stratified(labels, 0.1, 0)[1], drawn)
-    assert not np.array_equal(stratified(labels, 0.1, 1)[1], drawn)
+    assert np.array_equal(split_stratified(labels, 0.1, 0)[1], drawn)
+    assert not np.array_equal(split_stratified(labels, 0.1, 1)[1], drawn)
     for fraction in (0.0, 1.0, -0.1):
         with pytest.raises(UserError, match=str(fraction)):
-            stratified(labels, fraction, 0)
+            split_stratified(labels, fraction, 0)
 
 
 @pytest.mark.skipif("TUNERY_DATA" not in os.environ, reason="needs real data in TUNERY_DATA")

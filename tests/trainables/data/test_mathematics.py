@@ -9,7 +9,7 @@ import pytest
 
 from trainables.data import characters
 from trainables.data.mathematics import Mathematics, load
-from trainables.data.questions import PROBLEMS, generate
+from trainables.data.questions import PROBLEMS, generate_questions
 from trainables.errors import UserError
 
 
@@ -47,7 +47,7 @@ def test_padding_wastes_under_a_tenth(made: Mathematics) -> None:
         torch.tensor([len(text) + 1 for text in texts])
         for texts in (made.train.questions, made.train.answers)
     ]
-    groups = characters.by_length(*lengths, 8, torch.Generator().manual_seed(0))
+    groups = characters.group_by_length(*lengths, 8, torch.Generator().manual_seed(0))
     used = sum(int(of.sum()) for of in lengths)
     padded = sum(len(rows) * sum(int(of[rows].max()) for of in lengths) for rows in groups)
     assert 1 - used / padded < 0.1
@@ -55,9 +55,9 @@ def test_padding_wastes_under_a_tenth(made: Mathematics) -> None:
 
 def test_the_seed_decides_and_the_number_of_processes_does_not() -> None:
     counts = {"gcd": 300, "is_prime": 300}
-    one, two = generate(counts, 0, 1), generate(counts, 0, 2)
+    one, two = generate_questions(counts, 0, 1), generate_questions(counts, 0, 2)
     assert one == two
-    assert generate({"gcd": 10}, 1, 1)["gcd"] != one["gcd"][:10]
+    assert generate_questions({"gcd": 10}, 1, 1)["gcd"] != one["gcd"][:10]
 
 
 def test_without_the_package_it_says_how_to_get_it(

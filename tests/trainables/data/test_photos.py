@@ -148,7 +148,7 @@ def test_rows_in_the_list_are_rows_of_the_tensor(tmp_path: Path) -> None:
     data = _load(tmp_path)
     for row in _list(tmp_path)[1::7]:
         content = (tmp_path / "data" / row["file"]).read_bytes()
-        expected = prepare.squared(content, 16)[0]
+        expected = prepare.decode_square(content, 16)[0]
         np.testing.assert_array_equal(data.test.pixels[int(row["row"])].numpy(), expected)
 
 
@@ -158,7 +158,7 @@ def test_an_unchanged_folder_is_not_read_again_and_a_changed_one_is(
     _fill(tmp_path / "data")
     first = _load(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(prepare, "prepared", None)
+        patch.setattr(prepare, "prepare_all", None)
         assert _load(tmp_path).fingerprint == first.fingerprint
     _picture(tmp_path / "data" / "dog" / "new.jpg", COLOURS["dog"])
     assert len(_load(tmp_path).test.pixels) == 61
@@ -273,7 +273,7 @@ def test_the_hub_with_a_train_split_alone(tmp_path: Path, monkeypatch: pytest.Mo
     data = _load(tmp_path, hub, folder=None)
     assert data.classes == ("x", "y", "z")
     assert [len(part) for part in (data.train, data.validation, data.test)] == [48, 6, 6]
-    monkeypatch.setattr(parquet, "from_hub", None)
+    monkeypatch.setattr(parquet, "download_splits", None)
     assert len(_load(tmp_path, hub, folder=None, download=False).test) == 6
 
 

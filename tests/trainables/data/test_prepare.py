@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from trainables.data import prepare
-from trainables.data.prepare import Fate, Photo, squared
+from trainables.data.prepare import Photo, PhotoRecord, decode_square
 from trainables.errors import UserError
 
 JUST = Image.new("RGB", (48, 32), (0, 90, 0))
@@ -35,8 +35,8 @@ def _near(pixels: np.ndarray, y: int, x: int, colour: tuple[int, ...], by: int =
     return bool((np.abs(pixels[:, y, x].astype(int) - colour) <= by).all())
 
 
-def _fate(content: Path | bytes | None, **settings: Any) -> Fate:
-    return prepare.prepare(Photo("x", 0, content), 16, **settings)[0]
+def _fate(content: Path | bytes | None, **settings: Any) -> PhotoRecord:
+    return prepare.prepare_photo(Photo("x", 0, content), 16, **settings)[0]
 
 
 JPEG = _bytes(_halves(RED, BLUE), "JPEG", quality=95)
@@ -45,17 +45,17 @@ JPEG = _bytes(_halves(RED, BLUE), "JPEG", quality=95)
 def test_the_shorter_side_is_resized_and_the_middle_cropped() -> None:
     image = Image.new("RGB", (96, 32), GREEN)
     image.paste(RED, (32, 0, 64, 32))
-    pixels, notes, size = squared(_bytes(image, "JPEG", quality=95), 16)
+    pixels, notes, size = decode_square(_bytes(image, "JPEG", quality=95), 16)
     assert (pixels.shape, pixels.dtype, notes, size) == ((3, 16, 16), np.uint8, (), (96, 32))
     assert all(_near(pixels, y, x, RED) for y in (0, 15) for x in (2, 13))
-    assert squared(_bytes(image.rotate(90, expand=True), "JPEG"), 40)[0].shape == (3, 40, 40)
+    assert decode_square(_bytes(image.rotate(90, expand=True), "JPEG"), 40)[0].shape == (3, 40, 40)
 
 
 def test_resizing_agrees_with_resizing_first_and_cropping_then() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize((180, 120), Image.Resampling.BICUBIC)
     wanted = image.resize((48, 32), Image.Resampling.BICUBIC).crop((8, 0, 40, 32))
-    pixels = squared(_bytes(image, "PNG"), 32)[0].transpose(1, 2, 0).astype(int)
+    pixels = decode_square(_bytes(image, "PNG"), 32)[0].transpose(1, 2, 0).astype(int)
     assert np.abs(pixels - np.asarray(wanted)).mean() < 2
 
 
@@ -77,7 +77,9 @@ def test_exif_rotation_is_applied(orientation: int) -> None:
     image = upright.transpose(stored[orientation]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[274] = orientation
-    pixels, notes, _ = squared(_bytes(image, "JPEG", exif=exif, quality=95, subsampling=0), 16)
+    pixels, notes, _ = decode_square(
+        _bytes(image, "JPEG", exif=exif, quality=95, subsampling=0), 16
+    )
     assert _near(pixels, 3, 3, RED, 20)
     assert _near(pixels, 3, 12, BLUE, 20)
     assert _near(pixels, 12, 3, GREEN, 20)
@@ -93,12 +95,12 @@ def test_unreadable_exif_costs_no_image() -> None:
     damaged = whole.replace(b"\x01\x0e\0\x02", b"\x01\x54\0\x02")
     assert damaged != whole
     content = _bytes(_halves(RED, BLUE, size=(32, 32)), "JPEG", exif=damaged, quality=95)
-    pixels, notes, _ = squared(content, 16)
+    pixels, notes, _ = decode_square(content, 16)
     assert notes == ("rotated: EXIF orientation 6",)
     assert _near(pixels, 3, 8, RED, 20)
     assert _near(pixels, 12, 8, BLUE, 20)
     garbage = b"Exif\0\0" + b"not a TIFF header at all"
-    assert squared(_bytes(_halves(RED, BLUE), "JPEG", exif=garbage), 16)[1] == ()
+    assert decode_square(_bytes(_halves(RED, BLUE), "JPEG", exif=garbage), 16)[1] == ()
 
 
 @pytest.mark.parametrize(
@@ -121,14 +123,14 @@ def test_unreadable_exif_costs_no_image() -> None:
     ids=["cmyk", "png", "bmp", "tiff", "webp", "palette", "alpha", "animated"],
 )
 def test_other_kinds_become_rgb(content: bytes, note: str) -> None:
-    pixels, notes, _ = squared(content, 16)
+    pixels, notes, _ = decode_square(content, 16)
     assert note in notes
     assert _near(pixels, 8, 2, RED, 25)
     assert _near(pixels, 8, 13, BLUE, 25)
 
 
 def test_what_is_transparent_becomes_white() -> None:
-    pixels, _, _ = squared(_bytes(_halves((*RED, 255), (*BLUE, 0), "RGBA"), "PNG"), 16)
+    pixels, _, _ = decode_square(_bytes(_halves((*RED, 255), (*BLUE, 0), "RGBA"), "PNG"), 16)
     assert _near(pixels, 8, 2, RED)
     assert _near(pixels, 8, 13, (255, 255, 255))
 
@@ -146,7 +148,7 @@ def test_what_is_transparent_becomes_white() -> None:
 )
 def test_deep_images_keep_their_range(values: np.ndarray, kind: str) -> None:
     ramp = np.repeat(values, 24, axis=1).repeat(32, axis=0)
-    pixels, notes, _ = squared(_bytes(Image.fromarray(ramp), kind), 16)
+    pixels, notes, _ = decode_square(_bytes(Image.fromarray(ramp), kind), 16)
     assert any(note.startswith("deep: mode") for note in notes)
     assert _near(pixels, 8, 2, (0, 0, 0))
     assert _near(pixels, 8, 13, (255, 255, 255))
@@ -154,7 +156,7 @@ def test_deep_images_keep_their_range(values: np.ndarray, kind: str) -> None:
 
 def test_a_dark_16_bit_image_stays_dark() -> None:
     dark = Image.fromarray(np.full((20, 20), 2570, np.uint16))
-    assert _near(squared(_bytes(dark, "PNG"), 16)[0], 5, 5, (10, 10, 10), by=1)
+    assert _near(decode_square(_bytes(dark, "PNG"), 16)[0], 5, 5, (10, 10, 10), by=1)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "RGB"])
@@ -201,7 +203,7 @@ def _large() -> bytes:
 def test_what_cannot_be_used_is_dropped(content: Any, reason: str) -> None:
     fate = _fate(content())
     assert fate.dropped
-    assert [prepare.kind(note) for note in fate.notes] == [reason]
+    assert [prepare.parse_kind(note) for note in fate.notes] == [reason]
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
@@ -233,7 +235,7 @@ def test_order_is_kept_and_little_is_read_ahead() -> None:
             taken += 1
             yield Photo(str(number), number, JPEG if number % 3 else b"")
 
-    results = prepare.prepared(photos(), 16, ())
+    results = prepare.prepare_all(photos(), 16, ())
     first = next(results)[0]
     assert first.name == "0"
     assert taken < 300

@@ -11,28 +11,28 @@ import pytest
 import torch
 
 from trainables.data.images import load
-from trainables.data.svhn import SVHN, draw
+from trainables.data.svhn import SVHN, draw_images
 
 
 @pytest.mark.parametrize("count", [0, 1, 256, 300])
 def test_any_count(count: int) -> None:
-    images, labels = draw(count, 0)
+    images, labels = draw_images(count, 0)
     assert (images.shape, images.dtype) == ((count, 3, 32, 32), np.uint8)
     assert (labels.shape, labels.dtype) == ((count,), np.int64)
 
 
 def test_the_seed_decides_and_global_state_is_left_alone() -> None:
     state = torch.get_rng_state()
-    images, labels = draw(300, 5)
-    longer, more = draw(600, 5)
+    images, labels = draw_images(300, 5)
+    longer, more = draw_images(600, 5)
     np.testing.assert_array_equal(images, longer[:300])
     np.testing.assert_array_equal(labels, more[:300])
-    assert (draw(300, 6)[0] != images).any()
+    assert (draw_images(300, 6)[0] != images).any()
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_brightness_and_classes_are_like_those_of_photographs() -> None:
-    images, labels = draw(3000, 0)
+    images, labels = draw_images(3000, 0)
     assert 0.35 < images.mean() / 255 < 0.6
     assert 0.12 < (images / 255).std() < 0.3
     counts = np.bincount(labels, minlength=10)
@@ -42,15 +42,15 @@ def test_brightness_and_classes_are_like_those_of_photographs() -> None:
 
 
 def test_drawing_is_fast() -> None:
-    draw(256, 0)
+    draw_images(256, 0)
     start = time.process_time()
-    draw(1280, 0)
+    draw_images(1280, 0)
     # On one quiet core 4,000 a second; the bound allows for a busy machine.
     assert 1280 / (time.process_time() - start) > 500
 
 
 def test_a_small_network_learns_the_digits() -> None:
-    images, labels = (torch.from_numpy(part) for part in draw(2000, 0))
+    images, labels = (torch.from_numpy(part) for part in draw_images(2000, 0))
     # Contrast alone, since paint may be brighter or darker than the wall.
     inputs = images.float().mean(1, keepdim=True)
     inputs = (inputs - inputs.mean((2, 3), keepdim=True)) / inputs.std((2, 3), keepdim=True)

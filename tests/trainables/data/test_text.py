@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainables.data.source import DataMissingError
-from trainables.data.text import TextData, labelled_texts, load, truth
+from trainables.data.text import TextData, build_ground_truth, define_text_source, load
 from trainables.errors import UserError
 
-TALK = labelled_texts("talk", "somebody/talk", ("no", "yes"))
+TALK = define_text_source("talk", "somebody/talk", ("no", "yes"))
 
 
 def _write(path: Path, texts: list[Any], labels: list[Any], classes: str = "no yes") -> None:
@@ -41,10 +41,10 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     data = _load(tmp_path)
     assert data.train.texts[7] == "train says 7 – ja"
     assert data.validation.texts.tolist() == [f"validation says {i} – ja" for i in range(4)]
-    assert {name: len(part) for name, part in data.parts.items()} == {
+    assert {name: len(part) for name, part in data.splits.items()} == {
         **{"train": 40, "validation": 4, "test": 6}
     }
-    told = truth(data)
+    told = build_ground_truth(data)
     assert told.inputs is not None
     assert told.inputs("test")[5] == "test says 5 – ja"
     assert told.targets["test"].tolist() == [0, 1, 0, 1, 0, 1]

@@ -9,12 +9,12 @@ from safetensors.torch import save_file
 
 from trainables.errors import UserError
 from trainables.models.backbones import (
-    backbone,
+    build_backbone,
     check_size,
-    classes_in,
-    expected,
-    find,
-    read,
+    count_classes,
+    find_weights,
+    get_pretrained_mean_std,
+    read_weights,
     replace_head,
     unfreeze_last,
 )
@@ -31,8 +31,8 @@ FAMILIES = (
 def test_every_family_gets_another_head(name: str) -> None:
     side = 299 if name == "inception_v3" else 224
     with torch.device("meta"):
-        assert classes_in(backbone(name, 9).state_dict()) == 9
-        model = backbone(name, 7, hidden=5).eval()
+        assert count_classes(build_backbone(name, 9).state_dict()) == 9
+        model = build_backbone(name, 7, hidden=5).eval()
         assert model(torch.zeros(2, 3, side, side)).shape == (2, 7)
     unfreeze_last(model, 2)
     learning = [weight for weight in model.parameters() if weight.requires_grad]
@@ -47,7 +47,7 @@ def test_a_network_without_a_head_is_refused() -> None:
 @pytest.mark.parametrize("form", ["safetensors", "pth", "places365"])
 def test_weights_come_from_a_folder(tmp_path: Path, form: str) -> None:
     torch.manual_seed(0)
-    trained = backbone("resnet18", 365 if form == "places365" else 11)
+    trained = build_backbone("resnet18", 365 if form == "places365" else 11)
     state = {key: value.contiguous() for key, value in trained.state_dict().items()}
     if form == "safetensors":
         save_file(state, tmp_path / "resnet18.safetensors")
@@ -61,33 +61,33 @@ def test_weights_come_from_a_folder(tmp_path: Path, form: str) -> None:
         path = tmp_path / "resnet18_places365.pth.tar"
         torch.save(wrapped, path, _use_new_zipfile_serialization=False)
     origin = "places365" if form == "places365" else "imagenet"
-    model = backbone("resnet18", 5, origin, tmp_path)  # type: ignore[arg-type]
+    model = build_backbone("resnet18", 5, origin, tmp_path)  # type: ignore[arg-type]
     assert torch.equal(model.state_dict()["conv1.weight"], state["conv1.weight"])
     assert model.state_dict()["fc.weight"].shape[0] == 5
 
 
 def test_missing_weights_say_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"resnet50_places365\.pth\.tar"):
-        backbone("resnet50", 5, "places365", tmp_path)
+        build_backbone("resnet50", 5, "places365", tmp_path)
     (tmp_path / "resnet18.pth").write_bytes(b"torn")
     with pytest.raises(UserError, match="cannot be read as weights: other things"):
-        backbone("resnet18", 5, "imagenet", tmp_path)
+        build_backbone("resnet18", 5, "imagenet", tmp_path)
     torch.save(torch.nn.ReLU(), tmp_path / "resnet18.pth")
     with pytest.raises(UserError, match=r"other things than tensors(.|\n)*state_dict\(\)"):
-        backbone("resnet18", 5, "imagenet", tmp_path)
+        build_backbone("resnet18", 5, "imagenet", tmp_path)
     for wrong in (torch.zeros(3), {"epoch": 3}, {"state_dict": [torch.zeros(3)]}):
         torch.save(wrong, tmp_path / "resnet18.pth")
         with pytest.raises(UserError, match="holds no weights by name"):
-            backbone("resnet18", 5, "imagenet", tmp_path)
+            build_backbone("resnet18", 5, "imagenet", tmp_path)
     with pytest.raises(UserError, match="no classifier 'resnet1'"):
-        backbone("resnet1", 5)
+        build_backbone("resnet1", 5)
 
 
 def test_only_the_last_layers_learn() -> None:
-    model = backbone("resnet18", 5)
+    model = build_backbone("resnet18", 5)
     unfreeze_last(model, 1)
     assert [n for n, p in model.named_parameters() if p.requires_grad] == ["fc.weight", "fc.bias"]
-    unfreeze_last(whole := backbone("resnet18", 5), None)
+    unfreeze_last(whole := build_backbone("resnet18", 5), None)
     assert all(p.requires_grad for p in whole.parameters())
 
 
@@ -105,7 +105,7 @@ def test_the_small_cnn_reads_house_numbers() -> None:
 
 
 def test_frozen_layers_keep_weights_and_statistics() -> None:
-    model = backbone("shufflenet_v2_x0_5", 3)
+    model = build_backbone("shufflenet_v2_x0_5", 3)
     unfreeze_last(model, 2)  # the head and the last batch norm
     before = {name: value.clone() for name, value in model.state_dict().items()}
     learning = [weight for weight in model.parameters() if weight.requires_grad]
@@ -120,7 +120,7 @@ def test_frozen_layers_keep_weights_and_statistics() -> None:
 
 
 def test_a_head_may_have_a_hidden_layer() -> None:
-    model = backbone("resnet18", 5, hidden=16, dropout=0.5)
+    model = build_backbone("resnet18", 5, hidden=16, dropout=0.5)
     unfreeze_last(model, 2)
     learning = {n: tuple(p.shape) for n, p in model.named_parameters() if p.requires_grad}
     assert learning == {
@@ -139,17 +139,17 @@ def test_torchvisions_own_file_and_names_with_dots(tmp_path: Path) -> None:
         },
         tmp_path / name,
     )
-    assert find("resnet18", "imagenet", tmp_path) == tmp_path / name
-    assert set(read(tmp_path / name)) == {"features.denselayer1.norm1.weight"}
+    assert find_weights("resnet18", "imagenet", tmp_path) == tmp_path / name
+    assert set(read_weights(tmp_path / name)) == {"features.denselayer1.norm1.weight"}
     with pytest.raises(UserError, match=r"f37072fd\.pth does not hold the weights of resnet18"):
-        backbone("resnet18", 5, "imagenet", tmp_path)
+        build_backbone("resnet18", 5, "imagenet", tmp_path)
 
 
 def test_nothing_is_downloaded_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     wanted = r"(?s)not downloaded yet.*--weights-dir FOLDER, or do without"
     with pytest.raises(UserError, match=wanted):
-        backbone("resnet18", 5, "imagenet", download=False, instead="do without")
+        build_backbone("resnet18", 5, "imagenet", download=False, alternative="do without")
 
 
 def test_images_that_a_network_cannot_take_are_refused() -> None:
@@ -165,8 +165,8 @@ def test_normalisation_is_that_of_torchvisions_weights() -> None:
 
     for name in models.list_models(module=models):
         if name in ("googlenet", "inception_v3"):  # torchvision turns theirs around inside
-            assert expected(name)[0].tolist() == [0.5] * 3
+            assert get_pretrained_mean_std(name)[0].tolist() == [0.5] * 3
             continue
         preset = models.get_model_weights(name).DEFAULT.transforms()
-        assert torch.allclose(expected(name)[0], torch.tensor(preset.mean)), name
-        assert torch.allclose(expected(name)[1], torch.tensor(preset.std)), name
+        assert torch.allclose(get_pretrained_mean_std(name)[0], torch.tensor(preset.mean)), name
+        assert torch.allclose(get_pretrained_mean_std(name)[1], torch.tensor(preset.std)), name

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
-from trainables.models.logistic import one_against_rest
+from trainables.models.logistic import fit_one_vs_rest
 
 
 @pytest.mark.parametrize("C", [1e-3, 0.1])
@@ -17,7 +17,7 @@ def test_it_agrees_with_scikit_learn(C: float) -> None:  # noqa: N803
     vectors = (draw.standard_normal((400, 20)) * scales + 0.5).astype(np.float32)
     noisy = vectors @ draw.standard_normal((20, 3)) + 2 * draw.standard_normal((400, 3))
     labels = noisy.argmax(1)
-    weights, intercepts = one_against_rest(vectors, labels, C)
+    weights, intercepts = fit_one_vs_rest(vectors, labels, C)
     exact = LogisticRegression(C=C, tol=1e-6, max_iter=2000)
     reference = OneVsRestClassifier(exact).fit(vectors.astype(float), labels)
     parts = reference.estimators_

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from trainables.models.pyramid import Narrowing, NonLocal, classifier, decoder, encoder
+from trainables.models.pyramid import (
+    Narrowing,
+    NonLocal,
+    build_classifier,
+    build_decoder,
+    build_encoder,
+)
 
 
 def test_a_non_local_block_agrees_with_a_loop_over_positions() -> None:
@@ -27,7 +33,7 @@ def test_its_blocks_agree_with_torchvisions_vgg() -> None:
 
     torch.manual_seed(0)
     theirs = vgg.make_layers([64, 64, "M", 128, 128, "M"])
-    ours = encoder(filters=64, blocks=2, dropout=0.0, batch_norm=False)
+    ours = build_encoder(filters=64, blocks=2, dropout=0.0, batch_norm=False)
     ours.load_state_dict(theirs.state_dict())
     images = torch.randn(2, 3, 16, 16)
     assert torch.allclose(ours(images), theirs(images), atol=1e-5)
@@ -43,10 +49,10 @@ def test_a_new_non_local_block_changes_nothing() -> None:
 def test_each_block_doubles_the_channels_and_halves_the_side(
     narrowing: Narrowing, non_local: bool
 ) -> None:
-    body = encoder(filters=4, blocks=3, narrowing=narrowing, non_local=non_local)
+    body = build_encoder(filters=4, blocks=3, narrowing=narrowing, non_local=non_local)
     code = body(torch.randn(2, 3, 32, 32))
     assert code.shape == (2, 16, 4, 4)
-    assert classifier(body, [8], 67)(torch.randn(2, 3, 32, 32)).shape == (2, 67)
-    images = decoder(filters=4, blocks=3)(code)
+    assert build_classifier(body, [8], 67)(torch.randn(2, 3, 32, 32)).shape == (2, 67)
+    images = build_decoder(filters=4, blocks=3)(code)
     assert images.shape == (2, 3, 32, 32)
     assert 0 <= images.min() <= images.max() <= 1

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from trainables.models.separable import Block, ParallelKernels, separable
+from trainables.models.separable import Block, ParallelKernels, separable_cnn
 
 SMALL: dict[str, Any] = {"stem": 6, "width": 6, "growth": 6, "depths": (1, 2), "halve": (1,)}
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -45,7 +45,7 @@ def _block(inputs: int, outputs: int, **settings: Any) -> Block:
 
 def test_the_defaults_have_the_size_that_is_promised() -> None:
     with torch.device("meta"):
-        assert _parameters(separable()) == 137_290
+        assert _parameters(separable_cnn()) == 137_290
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
@@ -53,7 +53,7 @@ def test_every_option_trains(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     settings = {**SMALL, **options}
     channels, classes = settings.get("channels", 3), settings.get("classes", 10)
-    model = separable(**settings)
+    model = separable_cnn(**settings)
     images, labels = torch.randn(8, channels, 12, 12), torch.arange(8) % classes
     updates = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0)
     before = [weight.detach().clone() for weight in model.parameters()]
@@ -82,10 +82,10 @@ def test_every_option_trains(options: dict[str, Any]) -> None:
         # a gain and a bias per channel become a bias of the convolution
         (
             {"batch_norm": False},
-            -sum(m.num_features for m in separable(**SMALL) if isinstance(m, nn.BatchNorm2d))
+            -sum(m.num_features for m in separable_cnn(**SMALL) if isinstance(m, nn.BatchNorm2d))
             - sum(
                 m.num_features
-                for block in separable(**SMALL)
+                for block in separable_cnn(**SMALL)
                 for m in getattr(block, "layers", ())
                 if isinstance(m, nn.BatchNorm2d)
             ),
@@ -94,12 +94,15 @@ def test_every_option_trains(options: dict[str, Any]) -> None:
     ],
 )
 def test_what_an_option_costs(options: dict[str, Any], more: int) -> None:
-    assert _parameters(separable(**{**SMALL, **options})) - _parameters(separable(**SMALL)) == more
+    assert (
+        _parameters(separable_cnn(**{**SMALL, **options})) - _parameters(separable_cnn(**SMALL))
+        == more
+    )
 
 
 @pytest.mark.parametrize(("halve", "side"), [((), 12), ((1,), 6), ((0, 1), 3)])
 def test_groups_halve_the_resolution_where_asked(halve: tuple[int, ...], side: int) -> None:
-    model = separable(**{**SMALL, "halve": halve})
+    model = separable_cnn(**{**SMALL, "halve": halve})
     pooling = next(i for i, layer in enumerate(model) if isinstance(layer, nn.AdaptiveAvgPool2d))
     assert model[:pooling](torch.zeros(2, 3, 12, 12)).shape == (2, 12, side, side)
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from trainables.errors import UserError
 from trainables.rl import environments
-from trainables.rl.environments import FIRST_TRAINING, FIRST_UNSEEN, Returns
+from trainables.rl.environments import FIRST_TRAINING, FIRST_UNSEEN, EpisodeReturns
 
 
 class Counting(gymnasium.Env[np.ndarray, int]):
@@ -45,33 +45,33 @@ def counting() -> Iterator[str]:
 
 
 def test_successors_are_an_episodes_own_last_observations(counting: str) -> None:
-    returns = Returns(2)
-    with closing(environments.vectorised(counting, 2)) as envs:
-        assert environments.sizes(envs) == (2, 2)
+    returns = EpisodeReturns(2)
+    with closing(environments.make_vector_env(counting, 2)) as envs:
+        assert environments.get_sizes(envs) == (2, 2)
         envs.reset(seed=[1, 2])
         steps = []
         for actions in ([0, 0], [0, 1], [0, 0]):
-            steps.append(environments.step(envs, np.array(actions)))
+            steps.append(environments.step_envs(envs, np.array(actions)))
             returns.add(steps[-1])
     first, second, third = steps
-    assert first.observations.tolist() == first.successors.tolist() == [[1, 1], [2, 1]]
+    assert first.obs.tolist() == first.next_obs.tolist() == [[1, 1], [2, 1]]
     # One ends by itself at its second step, the other's time is up at its third.
-    assert second.terminated.tolist() == second.ended.tolist() == [False, True]
-    assert second.successors.tolist() == [[1, 2], [2, 2]]
-    assert second.observations.tolist() == [[1, 2], [-1, 0]]
+    assert second.terminated.tolist() == second.dones.tolist() == [False, True]
+    assert second.next_obs.tolist() == [[1, 2], [2, 2]]
+    assert second.obs.tolist() == [[1, 2], [-1, 0]]
     assert third.terminated.tolist() == [False, False]
-    assert third.ended.tolist() == [True, False]
-    assert third.successors.tolist() == [[1, 3], [-1, 1]]
-    assert third.observations.tolist() == [[-1, 0], [-1, 1]]
+    assert third.dones.tolist() == [True, False]
+    assert third.next_obs.tolist() == [[1, 3], [-1, 1]]
+    assert third.obs.tolist() == [[-1, 0], [-1, 1]]
     assert returns.finished == [21 + 22, 11 + 12 + 13]
     assert returns.mean() == np.mean(returns.finished)
 
 
 def test_the_mean_return_before_any_episode_is_over(counting: str) -> None:
-    returns = Returns(2)
-    with closing(environments.vectorised(counting, 2)) as envs:
+    returns = EpisodeReturns(2)
+    with closing(environments.make_vector_env(counting, 2)) as envs:
         envs.reset(seed=[1, 2])
-        returns.add(environments.step(envs, np.array([0, 0])))
+        returns.add(environments.step_envs(envs, np.array([0, 0])))
     assert returns.mean() == (11 + 21) / 2
 
 
@@ -79,13 +79,18 @@ def test_every_episode_is_played_from_its_seed_to_its_end(counting: str) -> None
     def policy(observations: np.ndarray) -> np.ndarray:
         return (observations[:, 1] >= observations[:, 0]).astype(np.int64)
 
-    returns = environments.play(counting, policy, [1, 0, 9])
+    returns = environments.play_episodes(counting, policy, [1, 0, 9])
     assert returns.tolist() == [11 + 12, 1, 91 + 92 + 93]
-    assert environments.judge(counting, policy, 2) == {"mean_return": 12.0, "worst_return": 1.0}
+    assert environments.evaluate_policy(counting, policy, 2) == {
+        "mean_return": 12.0,
+        "worst_return": 1.0,
+    }
 
 
 def test_seeds_of_training_judge_nothing() -> None:
-    seeds = [environments.training_seeds(seed, report, 4) for seed in (0, 1) for report in (0, 1)]
+    seeds = [
+        environments.draw_training_seeds(seed, report, 4) for seed in (0, 1) for report in (0, 1)
+    ]
     drawn = {number for some in seeds for number in some if number is not None}
     assert len(drawn) == 16
     assert min(drawn) >= FIRST_TRAINING > FIRST_UNSEEN + environments.UNSEEN
@@ -96,7 +101,7 @@ def left(observations: np.ndarray) -> np.ndarray:
 
 
 def test_an_episode_is_drawn(tmp_path: Path) -> None:
-    environments.draw_episode(tmp_path / "episode.gif", "CartPole-v1", left, seed=0)
+    environments.render_episode(tmp_path / "episode.gif", "CartPole-v1", left, seed=0)
     with Image.open(tmp_path / "episode.gif") as shown:
         assert shown.size == (300, 200)
         assert shown.n_frames > 1
@@ -104,7 +109,7 @@ def test_an_episode_is_drawn(tmp_path: Path) -> None:
 
 
 def test_unseen_episodes_are_summed_up(counting: str, tmp_path: Path) -> None:
-    environments.write_unseen(tmp_path / "unseen.md", counting, left)
+    environments.write_unseen_returns(tmp_path / "unseen.md", counting, left)
     # The last digits of 100 seeds are 0 to 9; three steps of 10 d + 1, 2, 3.
     assert "100 greedy episodes of Counting-v0" in (tmp_path / "unseen.md").read_text()
     assert "mean return 141.0 " in (tmp_path / "unseen.md").read_text()
@@ -116,4 +121,4 @@ def test_a_missing_package_is_one_line(absent: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d.lunar_lander", raising=False)
     monkeypatch.delitem(sys.modules, "gymnasium.envs.box2d", raising=False)
     with pytest.raises(UserError, match=r"pip install '\.\[rl\]'"):
-        environments.truth("LunarLander-v3")
+        environments.build_ground_truth("LunarLander-v3")

@@ -7,28 +7,28 @@ import pytest
 import torch
 
 from trainables.rl.environments import Step
-from trainables.rl.replay import Batch, Replay
+from trainables.rl.replay import Batch, ReplayBuffer
 
 GAMMA = 0.5
 
 
-def fill(replay: Replay, times: range, ends: dict[int, str] | None = None) -> None:
+def fill(replay: ReplayBuffer, times: range, ends: dict[int, str] | None = None) -> None:
     """Store steps of one environment: at time t, observation t and reward t, into t + 1."""
     for t in times:
         end = (ends or {}).get(t)
         step = Step(
-            observations=np.array([[-1.0]], np.float32),
-            successors=np.array([[t + 1.0]], np.float32),
+            obs=np.array([[-1.0]], np.float32),
+            next_obs=np.array([[t + 1.0]], np.float32),
             rewards=np.array([float(t)]),
             terminated=np.array([end == "terminated"]),
-            ended=np.array([end is not None]),
+            dones=np.array([end is not None]),
         )
         replay.add(np.array([[float(t)]], np.float32), np.array([t % 2]), step)
 
 
-def drawn(replay: Replay, n_step: int) -> dict[int, tuple[int, float, float, float]]:
+def drawn(replay: ReplayBuffer, n_step: int) -> dict[int, tuple[int, float, float, float]]:
     """Draw until every step is there: time to action, rewards, successor and discount."""
-    batch = replay.draw(500, n_step, GAMMA, torch.Generator().manual_seed(0))
+    batch = replay.sample(500, n_step, GAMMA, torch.Generator().manual_seed(0))
     return {
         int(seen): (int(action), float(reward), float(successor), float(discount))
         for seen, action, reward, successor, discount in zip(*_flat(batch), strict=True)
@@ -40,7 +40,7 @@ def _flat(batch: Batch) -> list[torch.Tensor]:
 
 
 def test_one_step_is_what_was_told() -> None:
-    replay = Replay(8, 1, 1)
+    replay = ReplayBuffer(8, 1, 1)
     fill(replay, range(5), {2: "terminated", 3: "truncated"})
     assert len(replay) == 5
     assert drawn(replay, 1) == {
@@ -53,7 +53,7 @@ def test_one_step_is_what_was_told() -> None:
 
 
 def test_returns_over_three_steps_stop_where_the_episode_does() -> None:
-    replay = Replay(16, 1, 1)
+    replay = ReplayBuffer(16, 1, 1)
     fill(replay, range(1, 9), {3: "terminated", 6: "truncated"})
     assert drawn(replay, 3) == {
         1: (1, 1 + 2 / 2 + 3 / 4, 4.0, 0.0),
@@ -68,7 +68,7 @@ def test_returns_over_three_steps_stop_where_the_episode_does() -> None:
 
 
 def test_a_full_ring_keeps_the_newest_and_never_joins_its_ends() -> None:
-    replay = Replay(4, 1, 1)
+    replay = ReplayBuffer(4, 1, 1)
     fill(replay, range(10))
     assert len(replay) == 4
     found = drawn(replay, 2)
@@ -78,15 +78,15 @@ def test_a_full_ring_keeps_the_newest_and_never_joins_its_ends() -> None:
 
 
 def test_no_return_runs_on_over_a_cut() -> None:
-    replay = Replay(8, 1, 1)
+    replay = ReplayBuffer(8, 1, 1)
     fill(replay, range(3))
-    replay.cut()
+    replay.mark_reset()
     fill(replay, range(5, 7))
     assert drawn(replay, 3)[1] == (1, 1 + 2 / 2, 3.0, 1 / 4)
 
 
 def test_environments_are_not_mixed() -> None:
-    replay = Replay(4, 2, 1)
+    replay = ReplayBuffer(4, 2, 1)
     for t in range(6):
         rewards = np.array([1.0, 100.0])
         observations = np.array([[t], [t + 50]], np.float32)
@@ -103,7 +103,7 @@ def test_environments_are_not_mixed() -> None:
 
 @pytest.mark.parametrize("stored", [3, 11])
 def test_what_is_saved_goes_on_alike(stored: int) -> None:
-    replay, again = Replay(8, 1, 1), Replay(8, 1, 1)
+    replay, again = ReplayBuffer(8, 1, 1), ReplayBuffer(8, 1, 1)
     fill(replay, range(stored), {2: "terminated"})
     state = replay.state_dict()
     assert all(len(values) == min(stored, 8) for values in state["steps"].values())

@@ -11,7 +11,7 @@ from torch import nn
 
 from trainables.data.images import ImageData, Split
 from trainables.errors import UserError
-from trainables.models.pyramid import classifier, decoder, encoder
+from trainables.models.pyramid import build_classifier, build_decoder, build_encoder
 from trainables.run import Run, seed_everything
 from trainables.tasks.autoencoder import fill, pretrained_encoder, reconstruct
 
@@ -38,7 +38,7 @@ def _data(others: int = 0) -> ImageData:
 
 
 def _both() -> tuple[nn.Sequential, nn.Sequential]:
-    return encoder(**SHAPE, dropout=0.0), decoder(**SHAPE)  # type: ignore[arg-type]
+    return build_encoder(**SHAPE, dropout=0.0), build_decoder(**SHAPE)  # type: ignore[arg-type]
 
 
 def _pretrained(cache: Path, others: int = 0, **settings: float) -> dict[str, torch.Tensor]:
@@ -77,8 +77,8 @@ def test_validation_and_test_images_are_not_looked_at(tmp_path: Path) -> None:
 def test_an_encoder_goes_on_from_one_built_alike() -> None:
     given, _ = _both()
     wanted, _ = _both()
-    network = nn.Sequential(nn.Identity(), classifier(given, [8], 2))
+    network = nn.Sequential(nn.Identity(), build_classifier(given, [8], 2))
     fill(wanted, network, "--teacher x")
     assert _same(dict(wanted.state_dict()), dict(given.state_dict()))
     with pytest.raises(UserError, match="--teacher x has no encoder like"):
-        fill(encoder(filters=8, blocks=2), network, "--teacher x")
+        fill(build_encoder(filters=8, blocks=2), network, "--teacher x")

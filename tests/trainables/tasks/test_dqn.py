@@ -41,10 +41,10 @@ def test_targets_by_hand() -> None:
     model.weight.data = torch.tensor([[5.0], [2.0]])
     zeros = torch.zeros(3, 1)
     batch = Batch(
-        observations=zeros,
+        obs=zeros,
         actions=zeros[:, 0].long(),
         rewards=torch.tensor([10.0, 20.0, 30.0]),
-        successors=torch.tensor([[1.0], [-1.0], [1.0]]),
+        next_obs=torch.tensor([[1.0], [-1.0], [1.0]]),
         discounts=torch.tensor([0.5, 0.5, 0.0]),
     )
     # Of the values 1 and 3 (-1 and -3) the target takes the largest, the model would take the

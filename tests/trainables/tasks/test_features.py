@@ -16,7 +16,7 @@ from trainables.data.text import load
 from trainables.run import Run
 from trainables.tasks.features import announce, fill, probabilities, support_vectors
 from trainables.text import encoders, projections
-from trainables.text.embeddings import place
+from trainables.text.embeddings import embeddings_path
 from trainables.text.encoders import Encoder
 
 
@@ -50,16 +50,18 @@ def test_standardising_is_part_of_the_weights(classes: int, scaling: str) -> Non
 def test_what_is_not_at_hand_and_what_takes_long_is_told_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(encoders, "lacking", lambda name: "away" if name == "far" else None)
+    monkeypatch.setattr(
+        encoders, "describe_missing", lambda name: "away" if name == "far" else None
+    )
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     tiny = Encoder("tiny", None)
-    count = sum(len(part) for part in data.parts.values())
+    count = sum(len(part) for part in data.splits.values())
     announce(Run(reports=1, cache=tmp_path), data, tiny, ("tiny", "far"))
     said = capsys.readouterr().err
     assert "left out by a search: far\ngive one with --set encoder=FOLDER\n" in said
     assert f"embedding {count:,} texts with tiny, once per machine" in said
     announce(Run(reports=1, cache=tmp_path, download=False), data, tiny, ("far",))
-    place(Run(reports=1, cache=tmp_path), data, tiny).mkdir(parents=True)
+    embeddings_path(Run(reports=1, cache=tmp_path), data, tiny).mkdir(parents=True)
     announce(Run(reports=1, cache=tmp_path), data, tiny, ("tiny",))
     assert capsys.readouterr().err == ""
 
@@ -68,12 +70,14 @@ def test_a_map_is_drawn_once_and_copied(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(projections.importlib.util, "find_spec", lambda name: None)
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     draw = np.random.default_rng(0)
-    vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.parts.items()}
+    vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.splits.items()}
     drawn: list[str] = []
-    monkeypatch.setattr(projections, "draw", _counted(projections.draw, drawn))
+    monkeypatch.setattr(
+        projections, "draw_projection", _counted(projections.draw_projection, drawn)
+    )
     for number in range(2):
         run = Run(reports=1, cache=tmp_path, folder=tmp_path / f"trial-{number}")
-        projections.show_maps(run, data, {"of": "test"}, vectors)
+        projections.show_projections(run, data, {"of": "test"}, vectors)
         assert run.folder is not None
         for name, write in run._exhibits.items():
             write(tmp_path / name)
@@ -94,10 +98,10 @@ def _counted(draw: object, drawn: list[str]) -> object:
 def test_the_test_set_s_answers_are_not_drawn(tmp_path: Path) -> None:
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     draw = np.random.default_rng(0)
-    vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.parts.items()}
-    projections.draw(tmp_path / "one.png", "tsne", data, vectors)
+    vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.splits.items()}
+    projections.draw_projection(tmp_path / "one.png", "tsne", data, vectors)
     data.test.labels[:] = 3 - data.test.labels
-    projections.draw(tmp_path / "other.png", "tsne", data, vectors)
+    projections.draw_projection(tmp_path / "other.png", "tsne", data, vectors)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
 
 
@@ -106,7 +110,7 @@ def test_umap_lays_out_clusters_apart() -> None:
     pytest.importorskip("umap")
     draw = np.random.default_rng(0)
     vectors = np.concatenate([draw.normal(0, 1, (40, 5)), draw.normal(30, 1, (40, 5))])
-    flat = projections.laid_out("umap", vectors.astype(np.float32))
+    flat = projections.project("umap", vectors.astype(np.float32))
     middles = flat[:40].mean(0), flat[40:].mean(0)
     apart = np.linalg.norm(middles[0] - middles[1])
     assert apart > 2 * max(np.linalg.norm(flat[:40] - middles[0], axis=1).mean(), 0.1)

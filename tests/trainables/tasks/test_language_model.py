@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from searchspaces import dante_gpt as space
-from trainables.data.dante import parted
+from trainables.data.dante import split_text
 from trainables.errors import UserError
 from trainables.predictor import GroundTruth
 from trainables.run import Run
@@ -51,9 +51,9 @@ def test_it_learns_more_than_how_common_the_characters_are(
 
 def test_every_character_but_the_first_is_foretold_once_from_its_own_window() -> None:
     torch.manual_seed(0)
-    text = parted("".join(f"riga {n}\n" for n in range(40)))
+    text = split_text("".join(f"riga {n}\n" for n in range(40)))
     model = Reader(alphabet(text), recipe_of(space.Config(**SMALL))).eval()
-    part = model.encode(text.whole)[: 16 * 2 + 6]
+    part = model.encode(text.full_text)[: 16 * 2 + 6]
     found = logits_of(model, part)
     assert len(found) == len(part) - 1
     for at in (0, 15, 16, 36):

@@ -17,7 +17,7 @@ from trainables.data.text import load
 from trainables.run import Run
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
-from trainables.text.tokenization import padded, tokens
+from trainables.text.tokenization import pad, tokenize
 
 LORA = Config(encoder="tiny", epochs=2, batch_size=8, targets="qv", learning_rate=5e-3)
 
@@ -56,7 +56,7 @@ def test_adapters_leave_little_and_the_base_alone(tmp_path: Path) -> None:
     model = found[1]["parts"]["model"]
     assert all("lora_" in name or "classifier" in name for name in model)
     assert run.facts["trainable_parameters"] == sum(w.numel() for w in model.values())
-    bare = encoders.classifier(Encoder("tiny", None), 2)[0]
+    bare = encoders.load_classifier(Encoder("tiny", None), 2)[0]
     assert run.facts["parameters"] == sum(w.numel() for w in bare.parameters())
 
 
@@ -68,11 +68,11 @@ def test_the_adapter_folder_predicts_what_was_stored(tmp_path: Path) -> None:
     run.finish()
     best = tmp_path / "trial" / "best"
     assert "adapter/" in (best / "adapter.md").read_text()
-    base, _ = encoders.classifier(Encoder("tiny", None), 2)
+    base, _ = encoders.load_classifier(Encoder("tiny", None), 2)
     model = peft.PeftModel.from_pretrained(base, best / "adapter").eval()
     data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="placeholder")
-    tokenizer = encoders.tokenizer(Encoder("tiny", None))
-    ids, mask = padded(tokens(tokenizer, data.test.texts), tokenizer.pad_token_id)
+    tokenizer = encoders.load_tokenizer(Encoder("tiny", None))
+    ids, mask = pad(tokenize(tokenizer, data.test.texts), tokenizer.pad_token_id)
     with torch.inference_mode():
         given = model(input_ids=ids, attention_mask=mask).logits.softmax(1).numpy()
     stored = pq.read_table(best / "test.parquet")["p1"].to_numpy()

@@ -21,13 +21,13 @@ TINY = Encoder("tiny", None)
 def _vectors(cache: Path, pooling: str = "mean", **settings: float) -> dict[str, np.ndarray]:
     run = Run(reports=1, cache=cache, source="placeholder", share=settings.get("share", 1.0))
     data = load(ROTTEN_TOMATOES, folder=None, cache=cache, kind="placeholder")
-    return embeddings.embeddings(run, data, TINY, pooling)
+    return embeddings.load_embeddings(run, data, TINY, pooling)
 
 
 @pytest.mark.parametrize("pooling", embeddings.POOLINGS)
 def test_batches_give_what_texts_alone_give(tmp_path: Path, pooling: str) -> None:
     data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="placeholder")
-    body, tokenizer = encoders.body(TINY), encoders.tokenizer(TINY)
+    body, tokenizer = encoders.load_body(TINY), encoders.load_tokenizer(TINY)
     made = _vectors(tmp_path, pooling)["validation"]
     for row, text in enumerate(data.validation.texts[:6]):
         with torch.inference_mode():
@@ -39,19 +39,19 @@ def test_batches_give_what_texts_alone_give(tmp_path: Path, pooling: str) -> Non
 def test_padding_has_no_weight_in_the_mean() -> None:
     hidden = torch.tensor([[[1.0], [3.0], [100.0]], [[1.0], [2.0], [6.0]]])
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
-    assert embeddings.pooled(hidden, mask, "mean").tolist() == [[2.0], [3.0]]
-    assert embeddings.pooled(hidden, mask, "cls").tolist() == [[1.0], [1.0]]
+    assert embeddings.pool(hidden, mask, "mean").tolist() == [[2.0], [3.0]]
+    assert embeddings.pool(hidden, mask, "cls").tolist() == [[1.0], [1.0]]
 
 
 def _ask(cache: Path, counts: Path, ready: object) -> None:
-    real = embeddings.encoded
+    real = embeddings.encode_texts
 
     def counted(*given: object) -> object:
         with counts.open("a") as file:
             file.write("x")
         return real(*given)  # type: ignore[arg-type]
 
-    embeddings.encoded = counted  # type: ignore[assignment]
+    embeddings.encode_texts = counted  # type: ignore[assignment]
     ready.wait()  # type: ignore[attr-defined]
     _vectors(cache)
 
@@ -63,7 +63,7 @@ def test_two_processes_that_ask_have_the_texts_encoded_once(tmp_path: Path) -> N
         context.Process(target=_ask, args=(tmp_path / "cache", tmp_path / "counts", ready))
         for _ in range(2)
     ]
-    encoders.body(TINY)  # so that the imports are paid for once, here
+    encoders.load_body(TINY)  # so that the imports are paid for once, here
     for process in asking:
         process.start()
     for process in asking:
@@ -76,7 +76,7 @@ def test_another_encoder_has_vectors_of_its_own(tmp_path: Path) -> None:
     data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="placeholder")
     run = Run(reports=1, cache=tmp_path, source="placeholder")
     one, other = (
-        embeddings.embeddings(run, data, Encoder(name, None), "mean")["test"]
+        embeddings.load_embeddings(run, data, Encoder(name, None), "mean")["test"]
         for name in ("tiny", "other")
     )
     assert not np.allclose(one, other)

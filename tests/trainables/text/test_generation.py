@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainables.errors import UserError
-from trainables.text.generation import sampled
+from trainables.text.generation import sample_tokens
 
 
 def after(tokens: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def after(tokens: Tensor) -> Tensor:
 
 
 def write(length: int = 50, **settings: Any) -> list[int]:
-    found = sampled(after, torch.tensor([4]), length, **{"block": 8, **settings})
+    found = sample_tokens(after, torch.tensor([4]), length, **{"block": 8, **settings})
     return found.tolist()
 
 
@@ -50,7 +50,7 @@ def test_the_model_sees_no_more_than_its_block() -> None:
         lengths.append(tokens.shape[1])
         return after(tokens)
 
-    sampled(model, torch.arange(5), 6, block=7)
+    sample_tokens(model, torch.arange(5), 6, block=7)
     assert lengths == [5, 6, 7, 7, 7, 7]
 
 

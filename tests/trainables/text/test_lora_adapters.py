@@ -39,21 +39,21 @@ def test_letters_mean_the_attention_s_matrices(name: str) -> None:
     network = _network(name, **settings)
     layers = 1 if name == "Albert" else 2  # Albert's layers share their weights
     for letter, ending in zip("qkvo", endings, strict=True):
-        found = lora_adapters.matched(network, letter)
+        found = lora_adapters.find_target_modules(network, letter)
         assert len(found) == layers
         assert all(path.endswith(ending) for path in found)
         assert all("attention" in path or "attn" in path for path in found)
-    assert len(lora_adapters.matched(network, "qkvo")) == 4 * layers
-    every = lora_adapters.matched(network, "all")
-    assert set(lora_adapters.matched(network, "qkvo")) < set(every)
+    assert len(lora_adapters.find_target_modules(network, "qkvo")) == 4 * layers
+    every = lora_adapters.find_target_modules(network, "all")
+    assert set(lora_adapters.find_target_modules(network, "qkvo")) < set(every)
     assert not [path for path in every if "classifier" in path]
 
 
 def test_an_unknown_architecture_says_what_its_layers_are_called() -> None:
     network = _network("Funnel", d_model=8, n_head=2, d_head=4, d_inner=8, vocab_size=20)
     with pytest.raises(UserError, match=r"attention\.q_head.*\n.*targets=all"):
-        lora_adapters.matched(network, "q")
-    assert lora_adapters.matched(network, "all")
+        lora_adapters.find_target_modules(network, "q")
+    assert lora_adapters.find_target_modules(network, "all")
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,15 @@ def test_distilbert_trains_as_many_weights_as_published(
     with torch.device("meta"):
         network = _network("DistilBert")  # its defaults are distilbert-base-uncased
         if targets:
-            network = lora_adapters.adapted(network, set(), targets, rank, 16, 0.0)
-    assert round(math.log10(lora_adapters.trainable(network)), 2) == published
+            network = lora_adapters.add_adapters(network, set(), targets, rank, 16, 0.0)
+    assert round(math.log10(lora_adapters.count_trainable(network)), 2) == published
 
 
 def _classifier(seed: int = 0, **settings: Any) -> lora_adapters.Classifier:
     torch.manual_seed(seed)
-    return lora_adapters.classifier(Encoder("tiny", None), 2, targets="qv", rank=2, **settings)[0]
+    return lora_adapters.load_classifier(
+        Encoder("tiny", None), 2, targets="qv", rank=2, **settings
+    )[0]
 
 
 IDS = torch.arange(12).reshape(2, 6)
@@ -86,19 +88,19 @@ def test_what_is_trained_is_all_that_is_kept() -> None:
     one, other = _classifier(0), _classifier(1)
     state = one.state_dict()
     assert {name.split(".")[-2] for name in state} == {"default"}
-    assert sum(weight.numel() for weight in state.values()) == lora_adapters.trainable(one)
+    assert sum(weight.numel() for weight in state.values()) == lora_adapters.count_trainable(one)
     one.eval(), other.eval()
     assert not torch.equal(one(IDS, MASK), other(IDS, MASK))
     other.load_state_dict(state)
     assert torch.equal(one(IDS, MASK), other(IDS, MASK))
     with pytest.raises(ValueError, match="other weights"):
-        lora_adapters.classifier(Encoder("tiny", None), 2)[0].load_state_dict(state)
+        lora_adapters.load_classifier(Encoder("tiny", None), 2)[0].load_state_dict(state)
 
 
 def test_what_the_encoder_s_files_lack_is_trained_too() -> None:
     network = _network("Bert", **SMALL)
     drawn = {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight"}
-    found = lora_adapters.adapted(network, drawn, "all", 2, 4, 0.0)
+    found = lora_adapters.add_adapters(network, drawn, "all", 2, 4, 0.0)
     learnt = {name for name, weight in found.named_parameters() if weight.requires_grad}
     assert any("pooler.dense.modules_to_save" in name for name in learnt)
     assert not any("pooler" in name and "lora" in name for name in learnt)
@@ -111,10 +113,10 @@ def test_peft_loads_what_was_saved(tmp_path: Path) -> None:
     with torch.no_grad():
         for weight in model.state_dict().values():
             weight.add_(0.3)
-    lora_adapters.save(model, tmp_path)
+    lora_adapters.save_adapters(model, tmp_path)
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 100_000
     torch.manual_seed(5)
-    base, _ = encoders.classifier(Encoder("tiny", None), 2)
+    base, _ = encoders.load_classifier(Encoder("tiny", None), 2)
     loaded = peft.PeftModel.from_pretrained(base, tmp_path).eval()
     logits = loaded(input_ids=IDS, attention_mask=MASK).logits
     torch.testing.assert_close(logits, model(IDS, MASK))

@@ -11,34 +11,34 @@ from trainables.data.text import load
 from trainables.run import Run
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
-from trainables.text.tokenization import LONGEST, padded, shuffled, tokenised, tokens
+from trainables.text.tokenization import LONGEST, load_tokens, pad, shuffle_batches, tokenize
 
 
 def test_what_is_kept_is_what_the_tokenizer_gives(tmp_path: Path) -> None:
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     tiny = Encoder("tiny", None)
     for _ in range(2):  # made, then found again
-        found = tokenised(Run(reports=1, cache=tmp_path), data, tiny)["test"]
-        given = encoders.tokenizer(tiny)(data.test.texts.tolist())["input_ids"]
+        found = load_tokens(Run(reports=1, cache=tmp_path), data, tiny)["test"]
+        given = encoders.load_tokenizer(tiny)(data.test.texts.tolist())["input_ids"]
         assert [found[row].tolist() for row in range(len(found))] == given
 
 
 def test_long_texts_are_cut_and_end_as_others_do() -> None:
-    tokenizer = encoders.tokenizer(Encoder("tiny", None))
-    numbers = tokens(tokenizer, ["a " * 400])[0]
+    tokenizer = encoders.load_tokenizer(Encoder("tiny", None))
+    numbers = tokenize(tokenizer, ["a " * 400])[0]
     assert len(numbers) == LONGEST
     assert numbers[-1] == tokenizer.sep_token_id
 
 
 def test_padding_fills_up_on_the_right() -> None:
-    ids, mask = padded([[5, 6, 7], [8]], padding=9)
+    ids, mask = pad([[5, 6, 7], [8]], padding=9)
     assert ids.tolist() == [[5, 6, 7], [8, 9, 9]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
 def test_an_epoch_has_every_text_once_with_little_padding() -> None:
     lengths = np.random.default_rng(0).integers(3, 60, 800)
-    batches = shuffled(lengths, 8, seed=3, epoch=1)
+    batches = shuffle_batches(lengths, 8, seed=3, epoch=1)
     assert sorted(np.concatenate(batches)) == list(range(800))
     kept = sum(lengths[rows].sum() for rows in batches)
     assert kept / sum(8 * lengths[rows].max() for rows in batches) > 0.9
@@ -50,7 +50,7 @@ def test_batches_follow_from_seed_and_epoch() -> None:
     lengths = np.arange(100) % 7
 
     def order(seed: int, epoch: int) -> list[int]:
-        return list(np.concatenate(shuffled(lengths, 4, seed, epoch)))
+        return list(np.concatenate(shuffle_batches(lengths, 4, seed, epoch)))
 
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3)

@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from trainables.errors import UserError
-from trainables.models.backbones import backbone
+from trainables.models.backbones import build_backbone
 from trainables.models.mlp import mlp
-from trainables.vision.class_activation import class_maps
+from trainables.vision.class_activation import compute_class_maps
 from trainables.vision.classification import Normalise
 
 
@@ -35,7 +35,7 @@ def test_with_a_pooled_linear_head_they_are_weights_times_features(frozen: bool)
     body, head = features(), nn.Linear(8, 5)
     network = nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
     network.requires_grad_(not frozen)
-    found = class_maps(network, pixels(), CLASSES)
+    found = compute_class_maps(network, pixels(), CLASSES)
     with torch.no_grad():
         expected = torch.einsum("nk,nkyx->nyx", head.weight[CLASSES], body.eval()(pixels()))
     assert torch.allclose(found, expected, atol=1e-5)
@@ -46,8 +46,8 @@ def test_with_a_pooled_linear_head_they_are_weights_times_features(frozen: bool)
 def test_of_torchvisions_networks_too() -> None:
     """Dense nets end with an activation that is no module, residual ones with a block."""
     for network, body in (
-        (backbone("densenet121", 5), lambda n, x: F.relu(n.features(x))),
-        (backbone("resnet18", 5), lambda n, x: nn.Sequential(*list(n.children())[:-2])(x)),
+        (build_backbone("densenet121", 5), lambda n, x: F.relu(n.features(x))),
+        (build_backbone("resnet18", 5), lambda n, x: nn.Sequential(*list(n.children())[:-2])(x)),
     ):
         network.eval()
         head = getattr(network, "classifier", None) or network.fc
@@ -56,7 +56,9 @@ def test_of_torchvisions_networks_too() -> None:
             expected = torch.einsum(
                 "nk,nkyx->nyx", head.weight[CLASSES], body(network, images / 1)
             )
-        assert torch.allclose(class_maps(network, images, CLASSES), expected, rtol=1e-3, atol=1e-4)
+        assert torch.allclose(
+            compute_class_maps(network, images, CLASSES), expected, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_with_hidden_layers_they_are_grad_cam() -> None:
@@ -68,10 +70,10 @@ def test_with_hidden_layers_they_are_grad_cam() -> None:
     (slope,) = torch.autograd.grad(logits.gather(1, CLASSES[:, None]).sum(), maps)
     weights = slope.mean((2, 3), keepdim=True) * 16 * 16  # Selvaraju et al., equation 1
     expected = (weights * maps).sum(1)
-    assert torch.allclose(class_maps(network, pixels(), CLASSES), expected, atol=1e-5)
+    assert torch.allclose(compute_class_maps(network, pixels(), CLASSES), expected, atol=1e-5)
 
 
 def test_a_perceptron_has_none() -> None:
     blank = Normalise(torch.zeros(1), torch.ones(1))
     with pytest.raises(UserError, match="no feature maps"):
-        class_maps(nn.Sequential(blank, mlp(256, [8], 5)), pixels(16, 1), CLASSES)
+        compute_class_maps(nn.Sequential(blank, mlp(256, [8], 5)), pixels(16, 1), CLASSES)
