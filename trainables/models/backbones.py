@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from trainables.errors import UserError
+from trainables.vision import torchvision_operators  # noqa: F401 - must come before torchvision
 
 HEADS = ("fc", "classifier", "heads", "head")
 Origin = Literal["none", "imagenet", "places365"]

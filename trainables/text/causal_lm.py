@@ -9,6 +9,7 @@ import torch
 
 from trainables.errors import UserError
 from trainables.text.encoders import has_vocabulary
+from trainables.vision import torchvision_operators  # noqa: F401 - transformers imports torchvision
 
 
 def generate_text(

