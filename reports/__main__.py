@@ -9,16 +9,17 @@ from functools import partial
 from pathlib import Path
 
 from reports.assemble import Findings, winner_line
-from reports.cli import add_server, answer, complain
+from reports.cli import add_server_arguments, print_error, run_action
 from reports.contents import Chapter, findings, write
 from reports.read.records import Tracker, read_search
-from reports.records import ReportError, Search
+from reports.records import Search
 from reports.upload import log_report
-from reports.write.html import html
+from reports.write.html import render_html
 from reports.write.safe import slug
 from reports.write.sections import Section
 from reports.write.style import save
 from reports.write.tablefiles import write_tables
+from trainables.errors import UserError
 
 ACTIONS = ("ensemble", "export", "compare", "predict", "sample")  # modules with a main each
 
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         code: int = importlib.import_module(f"reports.{given[0]}").main(given[1:])
         return code
     options = _parser().parse_args(given)
-    return max([answer(options, partial(_report, options, name)) for name in options.names])
+    return max([run_action(options, partial(_report, options, name)) for name in options.names])
 
 
 def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
@@ -87,7 +88,7 @@ def _files(
         (out / "figures" / name).write_bytes(content)
     tables = write_tables(report.text, found.search, out / "tables", report.tables)
     (out / "report.md").write_text(report.text, encoding="utf-8")
-    page = html(report.text, out)
+    page = render_html(report.text, out)
     if options.html:
         (out / "report.html").write_text(page, encoding="utf-8")
     if options.no_log:
@@ -97,8 +98,8 @@ def _files(
     try:
         # MLflow shows HTML as a page and markdown as text, so it gets the page in any case.
         log_report(tracker, found.search, out, [out / "report.md", *drawn, *tables], page)
-    except ReportError as error:
-        complain(error)  # the report is written all the same
+    except UserError as error:
+        print_error(error)  # the report is written all the same
 
 
 def _writable(folder: Path) -> Path:
@@ -108,7 +109,7 @@ def _writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise ReportError(
+        raise UserError(
             f"The folder {folder} cannot be written to: {error.strerror}\n"
             "Name another one with --out DIR."
         ) from error
@@ -128,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a space, by its name or the number of its MLflow experiment, for its newest search; "
         "or a search, such as digits-2 or its id (tag `search`); or several of them",
     )
-    add_server(parser)
+    add_server_arguments(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",

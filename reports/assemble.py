@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from cluster.storage.redaction import redact
 from reports.chapters.outcomes.chapter import device_seconds
 from reports.chapters.outcomes.failures import commonest
-from reports.read.holdout_log import INTACT, Seal, openings_text, winner_changed
-from reports.read.winner import Choice, Opened
+from reports.read.holdout_log import openings_text, winner_changed
+from reports.read.opened_test import OpenedTest
+from reports.read.winner import Choice, no_winner_text
 from reports.records import Search
 from reports.write.safe import plain
 from reports.write.sections import Section
@@ -22,10 +23,9 @@ class Findings:
     """What the first page of a report is written from."""
 
     search: Search
-    choice: Choice | None  # None: no trial has a score
-    test: Opened
+    choice: Choice | None  # None: no trial may win
+    test: OpenedTest
     sizes: Mapping[str, int]  # examples per split
-    seal: Seal = INTACT  # of the test set, before this report
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def winner_line(findings: Findings) -> str:
     """The one number to quote, or why there is none."""
     choice, accuracy = findings.choice, findings.test.accuracy
     if choice is None:
-        return "no winner: no trial has a score"
+        return f"no winner: {no_winner_text(findings.search)}"
     if accuracy is None:
         score = score_text(choice.model.metrics["score"], findings.search.metric)
         why = findings.test.missing if "test" in findings.sizes else "no test set is kept"
@@ -119,7 +119,8 @@ def summary(findings: Findings) -> str:
     if search.unfinished:
         text += f"**It is unfinished**: {search.unfinished}. "
     if choice is None:
-        return text + "**No trial has a score**, so there is no winner and no test set was opened."
+        why = no_winner_text(search)
+        return text + f"**{why.capitalize()}**: there is no winner, and no test set was opened."
     winner, model = choice.winner, choice.model
     at = model.metrics.get("best_report")
     validation = findings.sizes.get("validation")
@@ -139,7 +140,7 @@ def summary(findings: Findings) -> str:
         f"{f' on {validation:,} validation examples' if validation else ''}, {why}."
     )
     if not choice.only_complete:
-        text += " **No trial is complete**: the winner was picked among all trials with a score."
+        text += " **No trial is complete**: the winner was picked among those stopped early."
     if "test" not in findings.sizes:
         text += " No test set is kept: this score, by which it was chosen, flatters it."
     if (accuracy := findings.test.accuracy) is not None:

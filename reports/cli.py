@@ -1,41 +1,41 @@
-"""What all commands of the reports share: the server they ask, and messages instead of errors."""
+"""What all commands of the reports share: the options of the storage, and how errors end."""
 
 import argparse
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 from cluster.storage.redaction import redact
-from reports.read.records import Tracker, TrackerError, open_tracker
-from reports.records import ReportError
+from cluster.storage.storage import add_storage_arguments, open_storage
+from cluster.tracking.client import open_client
+from reports.read.records import Tracker, TrackerError
+from trainables.errors import UserError
 
 
-def add_server(parser: argparse.ArgumentParser) -> None:
-    """Options that say where a search was written, and --debug."""
-    parser.add_argument(
-        "--storage", default="runs", metavar="DIR", help="where the search wrote (default: runs)"
-    )
-    parser.add_argument(
-        "--tracking-uri", metavar="URI", help="default: sqlite:///STORAGE/mlflow.db"
-    )
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where a search was written, and --debug."""
+    add_storage_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
-def answer(options: argparse.Namespace, work: Callable[[Tracker], None]) -> int:
-    """Work with the server of the options: 0, or 2 after a message of what to mend."""
-    uri = options.tracking_uri or f"sqlite:///{Path(options.storage).resolve() / 'mlflow.db'}"
+def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -> int:
+    """Run an action with the server of the options; return 0, or 2 after an error message."""
     try:
-        work(open_tracker(uri))
-    except (ReportError, TrackerError, OSError) as error:
+        uri = open_storage(options.storage, options.tracking_uri).tracking_uri
+        client = open_client(uri, read_only=True)
+        try:
+            action(client)
+        except TrackerError as error:
+            message = f"the tracking server {uri} could not answer: {error}"
+            raise UserError(message[:600]) from error
+    except (UserError, OSError) as error:
         if options.debug:
-            complain(traceback.format_exc())
-        lost = f"The tracking server {uri} could not answer: "
-        complain(f"{lost}{error}"[:600] if isinstance(error, TrackerError) else f"{error}")
+            print_error(traceback.format_exc())
+        print_error(error)
         return 2
     return 0
 
 
-def complain(text: object) -> None:
-    """Print to standard error, without anybody's password."""
-    print(redact(str(text)), file=sys.stderr)
+def print_error(message: object) -> None:
+    """Print to standard error, with credentials redacted."""
+    print(redact(str(message)), file=sys.stderr)

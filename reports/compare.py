@@ -14,13 +14,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.cli import add_server, answer
-from reports.numbers.statistics import finite, mean_interval
+from reports.cli import add_server_arguments, run_action
+from reports.numbers.statistics import mean_interval
 from reports.read.records import Tracker, read_named
-from reports.records import ReportError, Search
+from reports.read.winner import find_candidates
+from reports.records import Search
 from reports.write.intervals import interval_text
 from reports.write.style import empty_figure, save
 from reports.write.tables import Table, joined, markdown, without_empty_columns
+from trainables.errors import UserError
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
 """What two repeats of a search have in common, besides the hyperparameters that are fixed."""
@@ -57,7 +59,7 @@ def main(arguments: list[str]) -> int:
         races = [race(search) for search in searches if scored(search)]
         empty = [search.name for search in searches if not scored(search)]
         if not races:
-            raise ReportError(
+            raise UserError(
                 f"No trial of {joined(empty)} has a score: there is nothing to compare.\n"
                 "Let them run first: the same commands with --resume go on."
             )
@@ -70,14 +72,14 @@ def main(arguments: list[str]) -> int:
             print(f"\n{_left_out(empty)}")
         print(f"\ncomparison: {out / 'compare.md'}")
 
-    return answer(options, compare)
+    return run_action(options, compare)
 
 
 def read(tracker: Tracker, names: Sequence[str]) -> list[Search]:
-    """Read the searches; raises ReportError unless they ask one question of one set of data."""
+    """Read the searches; raises UserError unless they ask one question of one set of data."""
     searches = [read_named(tracker, name) for name in dict.fromkeys(names)]
     if len(searches) < 2:
-        raise ReportError("A comparison needs two searches or more: compare digits digits-2")
+        raise UserError("A comparison needs two searches or more: compare digits digits-2")
     for what, values in {
         "spaces": [search.space for search in searches],
         "metrics": [f"{search.metric} ({search.mode})" for search in searches],
@@ -85,13 +87,13 @@ def read(tracker: Tracker, names: Sequence[str]) -> list[Search]:
     }.items():
         if len(set(values)) > 1:
             told = ", ".join(f"{s.name}: {v}" for s, v in zip(searches, values, strict=True))
-            raise ReportError(f"These searches differ in their {what}, not to be compared: {told}")
+            raise UserError(f"These searches differ in their {what}, not to be compared: {told}")
     return searches
 
 
 def scored(search: Search) -> bool:
     """Whether any of its trials has a score."""
-    return any(finite(trial.metrics.get("score")) for trial in search.trials)
+    return bool(find_candidates(search))
 
 
 def race(search: Search) -> Race:
@@ -101,7 +103,8 @@ def race(search: Search) -> Race:
     the best is nan.
     """
     better = np.fmax if search.mode == "max" else np.fmin
-    scores = [trial.metrics.get("score", np.nan) for trial in search.trials]
+    candidates = set(find_candidates(search))
+    scores = [t.metrics["score"] if t in candidates else np.nan for t in search.trials]
     seconds = [trial.metrics.get("device_seconds", 0.0) for trial in search.trials]
     best = better.accumulate(np.array(scores, dtype=float)) if scores else np.empty(0)
     return Race(search, np.cumsum(seconds), best)
@@ -252,5 +255,5 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reports compare", description=__doc__)
     parser.add_argument("names", nargs="+", help="names of searches, such as digits digits-2")
     parser.add_argument("--out", default="report/compare", help="default: report/compare")
-    add_server(parser)
+    add_server_arguments(parser)
     return parser

@@ -16,10 +16,11 @@ from reports.chapters.hyperparameters import importance, parallel
 from reports.chapters.outcomes import timeline
 from reports.chapters.outcomes.chapter import outcomes
 from reports.chapters.outcomes.failures import failures
-from reports.read.holdout_log import INTACT, read_openings, read_seal
+from reports.read.opened_test import open_test
+from reports.read.predictions import count_examples
 from reports.read.records import Tracker
 from reports.read.space import read_space
-from reports.read.winner import Choice, Opened, choose, data_sizes, open_test
+from reports.read.winner import Choice, choose
 from reports.records import Search
 from reports.write.sections import Section
 
@@ -34,12 +35,9 @@ def findings(
     `again` (`--open-test-again`) opens them though they were opened before for another winner,
     `early` (`--open-test`) though the search is unfinished.
     """
-    choice = choose(search)
-    sizes = data_sizes(tracker, search)
-    if choice is None:
-        return Findings(search, choice, Opened(None), sizes, INTACT)
-    seal = read_seal(tracker, search, choice.model, again, early)
-    return Findings(search, choice, open_test(tracker, search, choice.model, seal), sizes, seal)
+    choice, sizes = choose(search), count_examples(tracker, search)
+    test = open_test(tracker, search, choice.model if choice else None, again, early)
+    return Findings(search, choice, test, sizes)
 
 
 def write(
@@ -51,12 +49,12 @@ def write(
     if choice is not None:
         chapters += [*_answers(tracker, found, choice), *more]
         if ensemble:
-            chapters.append(("Ensembles", ensembles.section(tracker, search, found.seal)))
+            chapters.append(("Ensembles", ensembles.section(tracker, search, found.test)))
         chapters += _pictures(tracker, search, choice)
     chapters += [
         ("Outcomes and cost", outcomes(search)),
         ("Timeline", timeline.section(search)),
-        ("The test set", test_set(found, read_openings(tracker, search))),
+        ("The test set", test_set(found, found.test.read_openings())),
         ("How it was made", provenance(found)),
         ("Appendix: failures", failures(search)),
     ]
@@ -66,7 +64,7 @@ def write(
 def _answers(tracker: Tracker, found: Findings, choice: Choice) -> Iterator[Chapter]:
     search, test, validation = found.search, found.test, found.sizes.get("validation")
     yield "Best trials", best_trials(search, choice, validation)
-    yield "Confirmation on fresh seeds", confirmation.section(tracker, search, found.seal)
+    yield "Confirmation on fresh seeds", confirmation.section(tracker, search, found.test)
     yield "Against the default", against_default(search, choice, validation)
     yield "Comparison", comparison.section(tracker, search, validation)
     rows = groups(search)

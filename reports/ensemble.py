@@ -15,16 +15,17 @@ from reports.chapters.ensembles.evaluation import (
     opening,
     quality_table,
 )
-from reports.cli import add_server, answer
+from reports.cli import add_server_arguments, run_action
 from reports.numbers.blends import equal, everyone, mixed
-from reports.numbers.statistics import finite, ranked
 from reports.read.ensemble_members import Library, library
-from reports.read.holdout_log import BY_HAND, read_openings, recorded
+from reports.read.holdout_log import BY_HAND, find_opening
+from reports.read.opened_test import OpenedTest
 from reports.read.predictions import Predicted, read_examples, read_predictions
 from reports.read.records import Tracker, read_search
-from reports.read.winner import open_predictions
-from reports.records import ReportError, Search, TrialRecord
+from reports.read.winner import rank_trials
+from reports.records import Search, TrialRecord
 from reports.write.tables import count_text
+from trainables.errors import UserError
 
 PREFIX = 6  # letters of a run id that may stand for it
 
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
         search = read_search(tracker, options.name)
         print(by_hand(tracker, search, options.members, options.split, options.open_test_again))
 
-    return answer(options, judge)
+    return run_action(options, judge)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="open the test set for these members; this is counted and reported",
     )
-    add_server(parser)
+    add_server_arguments(parser)
     return parser
 
 
@@ -65,7 +66,7 @@ def by_hand(
 ) -> str:
     """The text for these members on a split; the test set needs `again`, unless on record.
 
-    Raises ReportError for unknown members, members without predictions, and a sealed test set.
+    Raises UserError for unknown members, members without predictions, and a sealed test set.
     """
     runs = members(search, ids)
     temperatures: list[float | None] = [None, None]
@@ -98,14 +99,15 @@ def members(search: Search, ids: Sequence[str]) -> list[TrialRecord]:
     """The runs meant by trial numbers or run ids, the best on validation first."""
     found = [_member(search, name) for name in dict.fromkeys(ids)]
     if len(set(found)) != len(found) or len(found) < 2:
-        raise ReportError(
+        raise UserError(
             f"{len(set(found))} member named by {' '.join(ids)}: an ensemble takes two or more "
             "different ones.\nName them with --members ID ID …"
         )
-    unscored = [run.name for run in found if not finite(run.metrics.get("score"))]
-    if unscored:
-        raise ReportError(f"No validation score: {', '.join(unscored)}.\nLeave them out.")
-    return ranked(found, lambda run: run.metrics["score"], search.mode)
+    ranked = rank_trials(search, found)
+    unranked = [f"{run.name} ({run.outcome})" for run in found if run not in ranked]
+    if unranked:
+        raise UserError(f"No usable validation score: {', '.join(unranked)}.\nLeave them out.")
+    return ranked
 
 
 def _member(search: Search, name: str) -> TrialRecord:
@@ -116,7 +118,7 @@ def _member(search: Search, name: str) -> TrialRecord:
     near = [run for run in runs if len(name) >= PREFIX and run.run_id.startswith(name)]
     if len(near) == 1:
         return near[0]
-    raise ReportError(
+    raise UserError(
         f"{search.name!r} has no trial and no run {name!r}.\n"
         f"It has {count_text(len(search.trials), 'trial')} from 0 on; run ids are in MLflow."
     )
@@ -131,21 +133,22 @@ def _judged(models: Library) -> tuple[Judged, Judged]:
 def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord], split: str) -> Library:
     examples = read_examples(tracker, search, split)
     if examples is None:
-        raise ReportError(f"{search.name!r} has no examples of the split {split!r} on record.")
+        raise UserError(f"{search.name!r} has no examples of the split {split!r} on record.")
     return _whole(runs, read_predictions(tracker, search, runs, examples), split)
 
 
 def _open(tracker: Tracker, search: Search, judged: Judged, again: bool) -> Library:
-    openings, entry = read_openings(tracker, search), opening(judged)
-    if not recorded(openings, entry):
+    test, entry = OpenedTest(tracker, search), opening(judged)
+    openings = test.read_openings()
+    if not find_opening(openings, entry):
         if not again:
-            raise ReportError(
+            raise UserError(
                 f"The test set of {search.name!r} is opened by its report, for what validation "
                 f"picked ({count_text(len(openings), 'opening')} on record).\nTo open it for "
                 "these members as well, which is counted and reported, add --open-test-again."
             )
         entry["again"] = True
-    found = open_predictions(tracker, search, judged.runs, entry)
+    found = test.open_predictions(judged.runs, entry)
     return _whole(judged.runs, found, "test")
 
 
@@ -153,5 +156,5 @@ def _whole(runs: Sequence[TrialRecord], found: Predicted | None, split: str) -> 
     has = set(found.runs) if found else set()
     if found is None or len(has) < len(runs):
         without = ", ".join(run.name for run in runs if run not in has)
-        raise ReportError(f"Not all have usable {split} predictions on record: {without}.")
+        raise UserError(f"Not all have usable {split} predictions on record: {without}.")
     return library(found)

@@ -22,14 +22,17 @@ from cluster.storage.redaction import redact
 from reports.card import card
 from reports.chapters.ensembles.chapter import best_of
 from reports.chapters.ensembles.evaluation import fitted
-from reports.cli import add_server, answer
-from reports.read.holdout_log import read_openings, read_seal
+from reports.cli import add_server_arguments, run_action
+from reports.read.holdout_log import read_openings
+from reports.read.opened_test import open_test, recorded_accuracy
+from reports.read.predictions import count_examples
 from reports.read.records import Tracker, read_search
 from reports.read.weights import weights
-from reports.read.winner import accuracy_on_record, choose, data_sizes, open_test
-from reports.records import ReportError, Search, TrialRecord
+from reports.read.winner import choose, no_winner_text
+from reports.records import Search, TrialRecord
 from reports.trained import models
 from reports.trained.restoring import space_of
+from trainables.errors import UserError
 
 PORT = 5001  # of a served model: `mlflow ui` has 5000
 NEEDED = (
@@ -67,7 +70,7 @@ def main(arguments: list[str]) -> int:
         print(f"inputs:     {inputs_text(example)}")
         print(f"request:    {request(example)}")
 
-    return answer(options, work)
+    return run_action(options, work)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--members", nargs="+", type=int, help="trial numbers, averaged equally")
     p.add_argument("--register", help="name of the registered model (default: the space's)")
     p.add_argument("--space", help="the space's file, where it is none of Tunery's (code: run)")
-    add_server(p)
+    add_server_arguments(p)
     return p
 
 
@@ -87,14 +90,12 @@ def chosen(search: Search, numbers: Sequence[int] | None) -> Exported:
     if numbers is None:
         choice = choose(search)
         if choice is None:
-            raise ReportError(
-                f"No trial of {search.name} has a score: there is nothing to export."
-            )
+            raise UserError(f"{search.name} has no winner to export: {no_winner_text(search)}.")
         return Exported(((choice.model, 1.0, 1.0),))
     by_number = {trial.number: trial for trial in search.trials}
     unknown = [number for number in numbers if number not in by_number]
     if unknown:
-        raise ReportError(f"{search.name} has no trials {unknown}; it has 0 to {max(by_number)}.")
+        raise UserError(f"{search.name} has no trials {unknown}; it has 0 to {max(by_number)}.")
     return Exported(tuple((by_number[number], 1.0 / len(numbers), 1.0) for number in numbers))
 
 
@@ -105,7 +106,7 @@ def _ensemble(tracker: Tracker, search: Search) -> Exported:
     runs = [t for t in candidates if t.tags.get("weights") == "yes"]
     judged = best_of(tracker, search, runs)
     if judged is None:
-        raise ReportError(f"{search.name} has no two trials with weights and stored predictions.")
+        raise UserError(f"{search.name} has no two trials with weights and stored predictions.")
     pairs = zip(judged.runs, judged.blend.members, strict=True)
     members = [
         (run, float(judged.blend.weights[i]), float(judged.blend.temperatures[i]))
@@ -142,7 +143,7 @@ def export(
 ) -> tuple[str, np.ndarray]:
     """Register the members as one model; gives its address, `models:/NAME/VERSION`, and an input.
 
-    Raises ReportError where the weights of a member are gone, naming all such.
+    Raises UserError where the weights of a member are gone, naming all such.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "members"
@@ -152,7 +153,7 @@ def export(
             trial.name for trial in trials if not weights(tracker, trial, folder / _folder(trial))
         ]
         if without:
-            raise ReportError(
+            raise UserError(
                 f"No weights are stored of {', '.join(without)}: a search keeps those of its "
                 "best trials alone.\nLeave them out, or train them again with "
                 "python -m trainables.train."
@@ -161,7 +162,7 @@ def export(
             models.restored(space, trial.params, folder / _folder(trial)) for trial in trials
         ]
         if len(trials) > 1 and not predictors[0].classes:
-            raise ReportError(
+            raise UserError(
                 f"The models of {search.name} answer with texts, and there is no average of these"
                 f".\nExport one of them: --members {trials[0].number}"
             )
@@ -169,7 +170,7 @@ def export(
         text = card(
             search,
             [(trial, weight) for trial, weight, _ in what.members],
-            data_sizes(tracker, search),
+            count_examples(tracker, search),
             on_test(tracker, search, trials),
             predictors[0].classes,
         )
@@ -230,11 +231,11 @@ def on_test(tracker: Tracker, search: Search, trials: Sequence[TrialRecord]) -> 
             f"`python -m reports {search.space} --ensemble`."
         )
     model, choice = trials[0], choose(search)
-    accuracy = accuracy_on_record(read_openings(tracker, search), model)
+    accuracy = recorded_accuracy(read_openings(tracker, search), model)
     missing = "the test set was not opened for it, since validation did not pick it"
     if accuracy is None and choice is not None and model is choice.model:
-        opened = open_test(tracker, search, model, read_seal(tracker, search, model, again=False))
-        accuracy, missing = opened.accuracy, opened.missing
+        test = open_test(tracker, search, model)
+        accuracy, missing = test.accuracy, test.missing
     if accuracy is None:
         return f"Nothing is known of it on the test set: {missing}."
     return (
@@ -256,7 +257,7 @@ def _register(
     with mlflow.start_run(run_name=f"{search.name}-export", tags={**tags, **parent}):
         logged = mlflow.pyfunc.log_model(
             name=name,
-            python_model=str(here / "served.py"),
+            python_model=str(here / "serving_model.py"),
             artifacts={"members": str(folder)},
             code_paths=[
                 str(here),

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.cli import add_server, answer
+from reports.cli import add_server_arguments, run_action
 from reports.read.records import Tracker, read_search
-from reports.records import ReportError, Search
+from reports.records import Search
 from reports.trained import models
 from reports.trained.crops import (
     Pixels,
@@ -24,6 +24,7 @@ from reports.trained.overlay import bars, show
 from reports.trained.restoring import chosen_run, restored, space_of
 from reports.write.safe import slug
 from reports.write.style import empty_figure, style
+from trainables.errors import UserError
 
 LISTED = 5  # labels
 
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
         run = chosen_run(search, options.trial)
         predictor = restored(tracker, search, run, space_of(search, options.space))
         if not takes_pictures(predictor):
-            raise ReportError(
+            raise UserError(
                 f"The models of {search.name} read no pictures: they take "
                 f"{_about(predictor.example)}."
             )
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
             _write(drawn, place)
             print(f"  figure: {place}\n")
 
-    return answer(options, work)
+    return run_action(options, work)
 
 
 def table(probabilities: NDArray[np.float64], names: Sequence[str]) -> str:
@@ -114,7 +115,7 @@ def _write(drawn: Figure, place: Path) -> None:
         with style():
             drawn.savefig(place, metadata={"Software": None})
     except OSError as error:
-        raise ReportError(
+        raise UserError(
             f"{place} cannot be written: {error.strerror}\nName another folder with --out DIR."
         ) from error
 
@@ -139,5 +140,5 @@ def _parser() -> argparse.ArgumentParser:
         "--out", default="report", metavar="DIR", help="where figures go (default: report)"
     )
     parser.add_argument("--space", help="the space's file, where it is none of Tunery's")
-    add_server(parser)
+    add_server_arguments(parser)
     return parser

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainables.ranking import Mode
+
 Curve = tuple[tuple[int, float], ...]  # (report, value), one per report, ascending
-
-
-class ReportError(Exception):
-    """What a user can mend: the message names the value and the way out."""
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: thousands of them are put in sets
@@ -45,7 +43,7 @@ class Search:
     name: str
     space: str
     metric: str
-    mode: str  # min or max
+    mode: Mode
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
     trials: tuple[TrialRecord, ...]

@@ -12,22 +12,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reports.cli import add_server, answer, complain
+from reports.cli import add_server_arguments, print_error, run_action
 from reports.read.records import Tracker, read_search
-from reports.records import ReportError
 from reports.trained import models
 from reports.trained.restoring import chosen_run, restored, space_of
+from trainables.errors import UserError
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line; gives the exit code."""
     options = _parser().parse_args(arguments)
     if _searched(options):
-        return answer(options, lambda tracker: print(of_trial(tracker, options)))
+        return run_action(options, lambda tracker: print(of_trial(tracker, options)))
     try:
         print(models.pretrained(options.name, options.prompt, **_how(options)))
-    except ReportError as error:
-        complain(error)
+    except UserError as error:
+        print_error(error)
         return 2
     return 0
 
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=_count, default=0)
     p.add_argument("--trial", type=int, metavar="N", help="default: the best on validation")
     p.add_argument("--space", help="the space's file, where it is none of Tunery's (code: run)")
-    add_server(p)
+    add_server_arguments(p)
     return p
 
 

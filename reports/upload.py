@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reports.read.records import Tracker, TrackerError
-from reports.records import ReportError, Search
+from reports.records import Search
+from trainables.errors import UserError
 
 
 def log_report(
@@ -17,7 +18,7 @@ def log_report(
             tracker.log_artifact(search.run_id, str(path), place.as_posix())
         tracker.log_text(search.run_id, page, "report/report.html")
     except (TrackerError, OSError) as error:
-        raise ReportError(
+        raise UserError(
             f"The report is written, but not logged to the tracking server: {error}\n"
             "Mend the server and run this again, or leave that out with --no-log."
         ) from error

@@ -1,10 +1,24 @@
-"""Finds the MLflow server: its address, its answer, and words for what goes wrong with it."""
+"""Open an MLflow server or database file: for the driver that writes and for reports that read.
+
+Importing this module sets the environment variables of MLflow that both need.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import sqlite3
+import threading
 from pathlib import Path
+
+# Values that a user has set win. A server that is gone is reported in seconds, not in minutes;
+# nothing draws progress bars over the output or sends usage statistics. MLflow reads some of
+# these variables when it is imported.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # a line per run, with the login
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -13,49 +27,100 @@ from mlflow.tracking import MlflowClient
 from cluster.storage.redaction import first_line, redact
 from trainables.errors import UserError
 
+WRITE_TIMEOUT = 5
+"""Seconds for one request of a search: a server that hangs must not hold up its driver."""
+DEADLINE = 12.0
+"""Seconds in which a server must answer for the first time."""
+FILE_DEADLINE = 60.0
+"""The same for a database file, whose tables may have to be created on a busy machine."""
+
 
 def default_tracking_uri(storage: Path) -> str:
-    """Give the address of the SQLite file in the storage folder."""
+    """Return the address of the SQLite file in the storage folder."""
     return f"sqlite:///{storage.resolve() / 'mlflow.db'}"
 
 
 def artifact_location(uri: str, storage: Path) -> str | None:
-    """Say where the artifacts of a new experiment go; None: a server knows by itself."""
+    """Return where the artifacts of a new experiment go; None: the server decides."""
     own = uri.startswith("sqlite:")
     return (storage.resolve() / "artifacts").as_uri() if own else None
 
 
-def open_client(uri: str) -> MlflowClient:
-    """Open a tracking server; raises UserError within 15 s where it does not answer."""
+def open_client(uri: str, *, read_only: bool = False) -> MlflowClient:
+    """Return a client whose server has answered once.
+
+    With `read_only` a database file must exist; otherwise it is created. Raises UserError within
+    15 s where a server does not answer.
+    """
     if "***" in uri:
         raise UserError(
-            f"the tracking server {uri} wants a login, which is written down nowhere\n"
+            f"the tracking server {uri} needs a login, which is not stored\n"
             "give --tracking-uri again as you did at first"
         )
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # a line per run, with the login
-    for name in ("mlflow", "alembic", "sqlalchemy"):  # what goes wrong is raised, too
+    for name in ("mlflow", "alembic", "sqlalchemy", "urllib3"):  # errors are raised as well
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        client = MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)
-    except Exception as error:
+    if not read_only:  # a report waits for a page of a thousand runs as long as it takes
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(WRITE_TIMEOUT))
+    elif uri.startswith("sqlite:"):
+        _check_database(uri)
+    seconds = FILE_DEADLINE if uri.startswith("sqlite:") else DEADLINE
+    answer = _connect(uri, seconds)
+    if isinstance(answer, MlflowClient):
+        return answer
+    why = f"no answer within {seconds:.0f} s" if answer is None else first_line(answer)
+    raise UserError(
+        f"the tracking server {redact(uri)} does not answer: {why}\n"
+        "start it, or name another one with --tracking-uri; without that option a file in the "
+        "storage folder is used"
+    ) from answer
+
+
+def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:
+    answer: list[MlflowClient | Exception] = []
+
+    def ask() -> None:
+        try:
+            client = MlflowClient(tracking_uri=uri)
+            client.search_experiments(max_results=1)
+            answer.append(client)
+        except Exception as error:  # database drivers raise errors of many classes
+            answer.append(error)
+
+    # In a thread, since not every kind of server has a timeout that could be set.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answer[0] if answer else None
+
+
+def _check_database(uri: str) -> None:
+    path = Path(uri.removeprefix("sqlite:///").split("?")[0])
+    if not path.is_file():
         raise UserError(
-            f"the tracking server {redact(uri)} does not answer: {first_line(error)}\n"
-            "start it, or leave --tracking-uri out to use a file in the storage folder"
+            f"there is no database at {path}\n"
+            "run a search first (python -m trainables.tune --space NAME), or name the storage of "
+            "a search with --storage DIR or --tracking-uri URI"
+        )
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            connection.execute("SELECT 1 FROM experiments LIMIT 1")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise UserError(
+            f"{path} is not an MLflow database that can be read: {error}\n"
+            "name the database of a search with --storage DIR or --tracking-uri URI"
         ) from error
-    return client
 
 
 def find_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    """Find an experiment, bring a deleted one back, or make it; gives its id."""
+    """Return the id of an experiment; one that is deleted is restored, a missing one created."""
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
             return str(client.create_experiment(name, artifact_location=artifacts))
-        except MlflowException:  # another process has made it in between
+        except MlflowException:  # another process has created it in between
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -65,7 +130,7 @@ def find_experiment(client: MlflowClient, name: str, artifacts: str | None) -> s
 
 
 def search_all_runs(client: MlflowClient, experiment: str, query: str) -> list[Run]:
-    """Give all runs of an experiment that a query finds, however many pages they fill."""
+    """Return all runs of an experiment that match a query, over all pages."""
     found: list[Run] = []
     token: str | None = None
     while True:

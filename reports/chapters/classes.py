@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from reports.read.holdout_log import opened_as
+from reports.read.opened_test import OpenedTest
 from reports.read.predictions import Array, read_examples, read_predictions
 from reports.read.records import Tracker
-from reports.read.winner import Choice, Opened, open_predictions
+from reports.read.winner import Choice
 from reports.records import Search
 from reports.write.sections import Section, paragraphs, picture
 from reports.write.style import empty_figure, style
@@ -23,7 +23,7 @@ SHOWN = 10  # of the worst, and of the best
 PAIRS_SHOWN = 10
 
 
-def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> Section | None:
+def section(tracker: Tracker, search: Search, choice: Choice, test: OpenedTest) -> Section | None:
     """Tables and matrix of the winner; None where it has no predictions of classes."""
     examples = read_examples(tracker, search, "validation")
     if examples is None:
@@ -36,12 +36,7 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> S
     answers, guesses = examples.targets, found.outputs[0].argmax(axis=1)
     rows = per_class(answers, guesses, k)
     header: tuple[str, ...] = ("class", "precision", "recall", "F1", "examples")
-    # Opened for this trial already, or not at all: a report opens nothing on the side.
-    opened = (
-        open_predictions(tracker, search, [choice.model], opened_as(choice.model))
-        if test.accuracy is not None
-        else None
-    )
+    opened = test.read_winner_predictions()
     cells = [[names[c], *_scores(rows[c])] for c in range(k)]
     if opened is not None:
         on_test = per_class(opened.examples.targets, opened.outputs[0].argmax(axis=1), k)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from reports.numbers.paired import mcnemar, paired_bootstrap
 from reports.numbers.statistics import Proportion, wilson
-from reports.read.winner import Opened
+from reports.read.opened_test import OpenedTest
 from reports.records import Search
 from reports.trained import models
 from reports.trained.crops import SMALL, Pixels, averaged
@@ -22,7 +22,7 @@ MOST = 2000  # examples that are judged from five crops
 MOST_LARGE = 300  # of photographs
 
 
-def section(search: Search, winner: Winner, test: Opened) -> Section:
+def section(search: Search, winner: Winner, test: OpenedTest) -> Section:
     """Maps over validation images, and five-crop averaging on validation and an opened test."""
     most = MOST if max(winner.predictor.example.shape[2:]) <= SMALL else MOST_LARGE
     pixels, targets = winner.sample("validation", most)

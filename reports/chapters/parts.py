@@ -3,10 +3,10 @@
 import numpy as np
 
 from reports.numbers.statistics import Proportion, wilson
-from reports.read.holdout_log import opened_as
+from reports.read.opened_test import OpenedTest
 from reports.read.predictions import Array, Examples, read_examples, read_predictions, right
 from reports.read.records import Tracker
-from reports.read.winner import Choice, Opened, open_predictions
+from reports.read.winner import Choice
 from reports.records import Search
 from reports.write.sections import paragraphs
 from reports.write.tables import Table, markdown, without_empty_columns
@@ -14,7 +14,7 @@ from reports.write.tables import Table, markdown, without_empty_columns
 SHOWN = 60  # parts in the table, the worst beyond this
 
 
-def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> str | None:
+def section(tracker: Tracker, search: Search, choice: Choice, test: OpenedTest) -> str | None:
     """Right per part with intervals, the best first; None where the data name no parts."""
     examples = read_examples(tracker, search, "validation")
     if examples is None or examples.groups is None:
@@ -23,12 +23,7 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: Opened) -> s
     if not found.runs:
         return None
     on_validation = per_part(examples, found.outputs[0])
-    # Opened for this trial already, or not at all: a report opens nothing on the side.
-    opened = (
-        open_predictions(tracker, search, [choice.model], opened_as(choice.model))
-        if test.accuracy is not None
-        else None
-    )
+    opened = test.read_winner_predictions()
     on_test = per_part(opened.examples, opened.outputs[0]) if opened else {}
     order = sorted(on_validation, key=lambda part: (-on_validation[part].value, part))
     order += sorted(set(on_test) - set(order))

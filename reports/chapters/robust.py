@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from reports.chapters.explain import share
 from reports.numbers.statistics import Proportion, wilson
-from reports.read.winner import Opened
+from reports.read.opened_test import OpenedTest
 from reports.records import Search
 from reports.trained import models
 from reports.trained.crops import SMALL
@@ -21,7 +21,7 @@ MOST = 400  # examples
 MOST_LARGE = 100  # of photographs
 
 
-def section(search: Search, winner: Winner, test: Opened) -> Section:
+def section(search: Search, winner: Winner, test: OpenedTest) -> Section:
     """Table and figure, on test where it was opened for the winner, else on validation."""
     split = open_split(test)
     most = MOST if max(winner.predictor.example.shape[2:]) <= SMALL else MOST_LARGE

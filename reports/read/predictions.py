@@ -1,6 +1,6 @@
 """Stored predictions, joined by id to the right answers of their split.
 
-Test predictions are read through `winner.py` alone, which puts every opening on record.
+Test predictions are read through `opened_test.py` alone, which puts every opening on record.
 """
 
 import tempfile
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from reports.numbers.statistics import joined_rows
 from reports.read.records import Tracker, fetch
-from reports.records import ReportError, Search, TrialRecord
+from reports.records import Search, TrialRecord
+from trainables.errors import UserError
 
 Array = NDArray[Any]
 
@@ -65,12 +66,18 @@ def read_examples(tracker: Tracker, search: Search, split: str) -> Examples | No
     return Examples(split, ids[order], columns["target"][order], groups)
 
 
+def count_examples(tracker: Tracker, search: Search) -> dict[str, int]:
+    """Return the number of examples of the splits whose ids are stored; reads no prediction."""
+    found = {split: read_examples(tracker, search, split) for split in ("validation", "test")}
+    return {split: len(examples) for split, examples in found.items() if examples is not None}
+
+
 def read_predictions(
     tracker: Tracker, search: Search, runs: Sequence[TrialRecord], examples: Examples
 ) -> Predicted:
     """What these runs predicted; those without usable predictions of the split are left out.
 
-    Raises ReportError where predictions and examples do not belong together.
+    Raises UserError where predictions and examples do not belong together.
     """
     kept: list[TrialRecord] = []
     outputs: list[Array] = []
@@ -85,13 +92,13 @@ def read_predictions(
             if values.ndim == 2 and not np.isfinite(values).all():
                 raise ValueError("a probability is not finite")
         except (KeyError, ValueError) as error:
-            raise ReportError(
+            raise UserError(
                 f"The {examples.split} predictions of run {run.name!r} ({run.run_id}) cannot be "
                 f"judged: {error}\nThey must hold the ids of data/{examples.split}.parquet of "
                 f"the search {search.name!r}."
             ) from error
         if outputs and values.shape[1:] != outputs[0].shape[1:]:
-            raise ReportError(
+            raise UserError(
                 f"Run {run.name!r} predicts another number of classes than {kept[0].name!r}: "
                 f"{values.shape[1:]} against {outputs[0].shape[1:]}."
             )
@@ -124,7 +131,7 @@ def _table(tracker: Tracker, run_id: str, artifact: str, name: str) -> pa.Table 
         try:
             return pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
-            raise ReportError(
+            raise UserError(
                 f"The artifact {artifact} of run {name!r} ({run_id}) is no readable Parquet file, "
                 "cut off or damaged.\nDelete it, and the report goes without what it would show; "
                 "or put a whole copy in its place."

@@ -1,92 +1,25 @@
-"""The one reader of MLflow: a search and its trials as plain records, whatever the server."""
+"""Read a search and its trials from MLflow as plain records, whatever the server."""
 
 import json
-import logging
-import os
-import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from cluster.storage.redaction import redact
-
-# A report must not wait four minutes for a server that is gone, draw progress bars over its
-# output, print addresses with the logins in them, or send usage statistics; whoever sets these
-# variables otherwise keeps the last word.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-
 from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from reports.records import Curve, ReportError, Search, TrialRecord
+from reports.records import Curve, Search, TrialRecord
+from trainables.errors import UserError
+from trainables.ranking import Mode
 
 Tracker = MlflowClient
 TrackerError = MlflowException
 
-DEADLINE = 10.0  # seconds a server has for its first answer
 PAGE = 1000  # runs per request; MLflow's own servers accept up to 50,000, but in one answer
 KINDS = {"trial": ("trial",), "confirmation": ("trial", "of")}  # child runs, and their numbers
-
-
-def open_tracker(uri: str) -> Tracker:
-    """A client whose server has answered once. Raises ReportError, within DEADLINE + a second."""
-    for noisy in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    if uri.startswith("sqlite:"):
-        _check_database(uri)
-    answer: list[Tracker | Exception] = []
-
-    def ask() -> None:
-        try:
-            client = MlflowClient(uri)
-            client.search_experiments(max_results=1)
-            answer.append(client)
-        except Exception as error:  # drivers of databases raise what they like
-            answer.append(error)
-
-    # In a thread, since not every kind of server has a timeout that could be set.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    # A database file is no server that might be away, only slow on a busy machine.
-    thread.join(DEADLINE * (6 if uri.startswith("sqlite:") else 1))
-    if answer and isinstance(answer[0], MlflowClient):
-        return answer[0]
-    why = f"no answer within {DEADLINE:.0f} s"
-    cause = answer[0] if answer and isinstance(answer[0], Exception) else None
-    if cause is not None:
-        why = (str(cause).strip() or repr(cause)).splitlines()[0][:300]
-    raise ReportError(
-        f"The tracking server {redact(uri)} cannot be read: {redact(why)}\n"
-        "Start it, or name another one with --tracking-uri or --storage."
-    ) from cause
-
-
-def _check_database(uri: str) -> None:
-    path = Path(uri.removeprefix("sqlite:///").split("?")[0])
-    if not path.is_file():
-        raise ReportError(
-            f"No database at {path}.\n"
-            "Run a search first (python -m trainables.tune --space NAME), or say where one was "
-            "written with --storage DIR or --tracking-uri URI."
-        )
-    try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            connection.execute("SELECT 1 FROM experiments LIMIT 1")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise ReportError(
-            f"{path} is not an MLflow database that can be read: {error}\n"
-            "Say where the search's database is with --storage DIR or --tracking-uri URI."
-        ) from error
 
 
 def read_search(tracker: Tracker, name: str) -> Search:
@@ -108,7 +41,7 @@ def read_search(tracker: Tracker, name: str) -> Search:
         max_results=1,
     )
     if not found:
-        raise ReportError(
+        raise UserError(
             f"The experiment {experiment.name!r} holds no search.\n"
             f"Run one with: python -m trainables.tune --space {experiment.name}"
         )
@@ -129,7 +62,7 @@ def _own_name(tracker: Tracker, existing: Sequence[Experiment], name: str) -> Se
         query = f"tags.kind = 'search' and {own} = '{quoted}'"
         found = found or tracker.search_runs(list(spaces), query, max_results=2)
     if len(found) > 1:
-        raise ReportError(
+        raise UserError(
             f"More than one search is called {name!r} on this server.\n"
             "Name them by their ids: the tag `search` of their runs in the MLflow UI."
         )
@@ -138,8 +71,10 @@ def _own_name(tracker: Tracker, existing: Sequence[Experiment], name: str) -> Se
 
 def _search(tracker: Tracker, space: str, run: Run) -> Search:
     tags = run.data.tags
-    if "metric" not in tags or tags.get("mode") not in ("min", "max"):
-        raise ReportError(
+    modes: dict[str, Mode] = {"min": "min", "max": "max"}
+    mode = modes.get(tags.get("mode", ""))
+    if "metric" not in tags or mode is None:
+        raise UserError(
             f"Run {run.info.run_name!r} ({run.info.run_id}) lacks the tags `metric` and `mode` "
             f"(min or max; here {tags.get('mode')!r}).\nWas it written by another program?"
         )
@@ -149,7 +84,7 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
         name=run.info.run_name or space,
         space=space,
         metric=tags["metric"],
-        mode=tags["mode"],
+        mode=mode,
         tags=tags,
         metrics=run.data.metrics,
         trials=tuple(trial for trial in trials if trial.of is None),
@@ -165,7 +100,7 @@ def _active(found: Experiment | None, existing: Sequence[Experiment], name: str)
     if found is not None and found.lifecycle_stage == "active":
         return found
     if found is not None:
-        raise ReportError(
+        raise UserError(
             f"The experiment {name!r} is deleted.\n"
             f"Bring it back with: mlflow experiments restore -x {found.experiment_id}"
         )
@@ -173,7 +108,7 @@ def _active(found: Experiment | None, existing: Sequence[Experiment], name: str)
     near = get_close_matches(name, names, n=3)
     guess = f" Did you mean {' or '.join(near)}?" if near else ""
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    raise ReportError(f"No experiment {name!r}.{guess}\nThere are: {shown or 'none yet'}.")
+    raise UserError(f"No experiment {name!r}.{guess}\nThere are: {shown or 'none yet'}.")
 
 
 def _children(tracker: Tracker, parent: Run) -> list[TrialRecord]:
@@ -194,7 +129,7 @@ def _trial(run: Run) -> TrialRecord:
     wanted = KINDS[tags["kind"]]
     for tag in wanted:
         if not tags.get(tag, "").isdigit():
-            raise ReportError(
+            raise UserError(
                 f"Run {run.info.run_name!r} ({run.info.run_id}) has no trial number: "
                 f"its tag `{tag}` is {tags.get(tag, '')!r}."
             )
@@ -248,7 +183,7 @@ def fetch(tracker: Tracker, run_id: str, path: str, folder: Path) -> Path | None
             return None
         return Path(tracker.download_artifacts(run_id, path, str(target)))
     except OSError as error:  # requests' errors are of this kind as well
-        raise ReportError(f"{path} of run {run_id} cannot be read: {error}") from error
+        raise UserError(f"{path} of run {run_id} cannot be read: {error}") from error
 
 
 def _json(tags: Mapping[str, str], key: str, otherwise: Any) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from reports.records import ReportError
+from trainables.errors import UserError
 
 Pixels = NDArray[np.uint8]
 
@@ -21,7 +21,7 @@ MUCH = 8  # times that both sides shrink, from which details are lost to a small
 def read_picture(path: Path) -> Image.Image:
     """An image file, upright and in colour; of an animation the first frame.
 
-    Raises ReportError for what is not there or no image.
+    Raises UserError for what is not there or no image.
     """
     try:
         with Image.open(path) as image:
@@ -34,10 +34,10 @@ def read_picture(path: Path) -> Image.Image:
                 return Image.alpha_composite(white, layer).convert("RGB")
             return upright.convert("RGB")
     except FileNotFoundError as error:
-        raise ReportError(f"There is no picture {path}.") from error
+        raise UserError(f"There is no picture {path}.") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ReportError(f"{path} is not a picture that can be read: {why}") from error
+        raise UserError(f"{path} is not a picture that can be read: {why}") from error
 
 
 def enlarged(picture: Image.Image, shape: tuple[int, int, int]) -> Pixels:

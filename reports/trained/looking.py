@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.numbers.statistics import evenly
+from reports.read.opened_test import OpenedTest
 from reports.read.predictions import read_examples
 from reports.read.records import Tracker
-from reports.read.winner import Opened
-from reports.records import ReportError, Search, TrialRecord
+from reports.records import Search, TrialRecord
 from reports.trained import models
 from reports.trained.crops import Pixels, takes_pictures
 from reports.trained.restoring import chosen_run, restored, space_of
+from trainables.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -39,25 +40,25 @@ class Winner:
 
 
 def winner(tracker: Tracker, search: Search, space: str | None, folder: Path | None) -> Winner:
-    """Restore the winner and find its data; raises ReportError before anything is opened."""
+    """Restore the winner and find its data; raises UserError before anything is opened."""
     run = chosen_run(search, None)
     where = space_of(search, space)
     predictor = restored(tracker, search, run, where)
     if not takes_pictures(predictor) or predictor.network is None:
-        raise ReportError(
+        raise UserError(
             f"The models of {search.name} are no classifiers of images that can be looked into: "
             "leave --explain and --robust out."
         )
     data = models.truth(where, run.params, search, folder)
     if data.inputs is None:
-        raise ReportError(f"The space {search.space} does not give the inputs of its data.")
+        raise UserError(f"The space {search.space} does not give the inputs of its data.")
     inputs = data.inputs
 
     def targets(split: str) -> NDArray[np.int64]:
         mine = np.asarray(data.targets[split])
         examples = read_examples(tracker, search, split)
         if examples is None or not np.array_equal(examples.targets, mine):
-            raise ReportError(
+            raise UserError(
                 f"The {split} answers of {search.name} are others than those of these data."
             )
         return mine
@@ -66,6 +67,6 @@ def winner(tracker: Tracker, search: Search, space: str | None, folder: Path | N
     return Winner(run, predictor, inputs, targets)
 
 
-def open_split(test: Opened) -> str:
+def open_split(test: OpenedTest) -> str:
     """The split to judge on: the test set where it was opened for the winner, else validation."""
     return "test" if test.accuracy is not None else "validation"

@@ -19,7 +19,7 @@ from searchspaces.loading import list_names as list_names
 from searchspaces.loading import load_space
 from searchspaces.overrides import parse_overrides
 from searchspaces.space import SearchSpace
-from trainables.environment import data_folder, default_device
+from trainables.environment import default_device, find_data_folder
 from trainables.errors import UserError
 from trainables.predictor import GroundTruth
 from trainables.predictor import Predictor as Predictor
@@ -58,7 +58,7 @@ def truth(
         if found.prepare is None:
             raise UserError(f"The space {space} has no `prepare` that would give its data.")
         source: Any = search.tags.get("source", "real")
-        run = Run(reports=1, data=data_folder(folder), source=source, download=False, share=0)
+        run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
         data = found.prepare(_config(found, params), run)
         there = data.fingerprint
         wanted = search.tags.get("data_fingerprint", "")

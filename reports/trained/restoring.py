@@ -6,47 +6,48 @@ from pathlib import Path
 
 from reports.read.records import Tracker
 from reports.read.weights import weights
-from reports.read.winner import choose
-from reports.records import ReportError, Search, TrialRecord
+from reports.read.winner import choose, no_winner_text
+from reports.records import Search, TrialRecord
 from reports.trained import models
+from trainables.errors import UserError
 
 
 def space_of(search: Search, given: str | None) -> str:
     """Give the space that restores the models: the file the user names, or Tunery's own.
 
-    Raises ReportError for any other: a server may name code, but does not have it run.
+    Raises UserError for any other: a server may name code, but does not have it run.
     """
     file = search.tags.get("space_file")
     if given or (not file and search.space in models.list_names()):
         return given or search.space
-    raise ReportError(
+    raise UserError(
         f"The space {search.space!r} is none of Tunery's, and a file of code is run only where "
         f"you name it.\nName it with --space {shlex.quote(file) if file else 'FILE.py'}"
     )
 
 
 def chosen_run(search: Search, number: int | None) -> TrialRecord:
-    """The winner's run, or that of the trial named; raises ReportError where there is none."""
+    """The winner's run, or that of the trial named; raises UserError where there is none."""
     if number is None:
         choice = choose(search)
         if choice is None:
-            raise ReportError(f"No trial of {search.name} has a score: there is no winner.")
+            raise UserError(f"{search.name} has no winner: {no_winner_text(search)}.")
         return choice.model
     found = [trial for trial in search.trials if trial.number == number]
     if not found:
         last = max((trial.number for trial in search.trials), default=None)
         there = "it has none" if last is None else f"it has 0 to {last}"
-        raise ReportError(f"{search.name} has no trial {number}; {there}.")
+        raise UserError(f"{search.name} has no trial {number}; {there}.")
     return found[0]
 
 
 def restored(tracker: Tracker, search: Search, run: TrialRecord, space: str) -> models.Predictor:
-    """The trained model of a run; raises ReportError where its weights are not kept."""
+    """The trained model of a run; raises UserError where its weights are not kept."""
     with tempfile.TemporaryDirectory() as folder:
         if not weights(tracker, run, Path(folder) / "weights"):
             kept = sorted(t.number for t in search.trials if t.tags.get("weights") == "yes")
             there = f"those of {', '.join(map(str, kept))} are" if kept else "none are"
-            raise ReportError(
+            raise UserError(
                 f"The weights of {run.title} of {search.name} are not stored: a search keeps "
                 f"those of its best trials alone, here {there}."
             )

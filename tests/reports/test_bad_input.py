@@ -13,8 +13,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+import cluster.tracking.client
 import reports.__main__
-import reports.read.records
 from reports.__main__ import main
 from tests.support.made_search import openings
 
@@ -65,7 +65,7 @@ def test_experiments_without_a_search_or_deleted(
 def test_a_server_that_never_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(reports.read.records, "DEADLINE", 0.5)
+    monkeypatch.setattr(cluster.tracking.client, "DEADLINE", 0.5)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()

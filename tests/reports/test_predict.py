@@ -13,12 +13,12 @@ from sklearn.datasets import load_digits
 
 from reports import predict
 from reports.__main__ import main
-from reports.records import ReportError
 from reports.trained import models
 from reports.trained.crops import enlarged, five_crops, read_picture, shrunk
 from tests.support.made_search import openings
 from tests.support.paths import SPACES
 from tests.support.trained import trained, write_trained
+from trainables.errors import UserError
 
 Write = Callable[..., str]
 LOOKER = str(SPACES / "looker.py")
@@ -242,5 +242,5 @@ def test_unreadable_sizes_are_no_traceback(
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     Image.new("L", (100, 100)).save(tmp_path / "huge.png")
-    with pytest.raises(ReportError, match="not a picture that can be read"):
+    with pytest.raises(UserError, match="not a picture that can be read"):
         read_picture(tmp_path / "huge.png")

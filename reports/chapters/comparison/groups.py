@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.numbers.statistics import finite, ranked
+from reports.read.winner import rank_trials
 from reports.records import Search, TrialRecord
 from reports.write.tables import value_text
 
@@ -113,8 +113,7 @@ def same(text: str, value: Any) -> bool:
 
 
 def _scored(search: Search, trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
-    scored = [t for t in trials if t.outcome == "complete" and finite(t.metrics.get("score"))]
-    return tuple(ranked(scored, lambda t: t.metrics["score"], search.mode))
+    return tuple(t for t in rank_trials(search, trials) if t.outcome == "complete")
 
 
 def _places(column: Sequence[str]) -> dict[str, float]:

@@ -9,7 +9,8 @@ from reports.chapters.comparison import pairs
 from reports.chapters.comparison.groups import Group, matches
 from reports.chapters.comparison.pairs import Pair
 from reports.numbers.statistics import finite, mean_interval
-from reports.read.winner import Choice, Opened
+from reports.read.opened_test import OpenedTest
+from reports.read.winner import Choice
 from reports.records import Search
 from reports.write.intervals import difference_text
 from reports.write.tables import (
@@ -143,7 +144,7 @@ def _are(found: Sequence[Pair]) -> str:
     return "is" if len(found) == 1 else "are"
 
 
-def section(search: Search, choice: Choice, test: Opened, placed: Column | None) -> str | None:
+def section(search: Search, choice: Choice, test: OpenedTest, placed: Column | None) -> str | None:
     """Numbers of others that belong to no row, with ours in the same table.
 
     None where there are none, or all stand in the rows of the comparison.

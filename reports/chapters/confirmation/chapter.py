@@ -8,32 +8,34 @@ import numpy as np
 from reports.chapters.confirmation.significance import scores_of, signed, verdicts
 from reports.numbers.paired import Array
 from reports.numbers.statistics import finite, mean_interval, probability_better
-from reports.read.holdout_log import INTACT, Opening, Seal
+from reports.read.holdout_log import Opening
+from reports.read.opened_test import OpenedTest
 from reports.read.predictions import right
 from reports.read.records import Tracker
-from reports.read.winner import SEEDS, confirmed, confirmed_ranking, open_predictions
+from reports.read.winner import SEEDS, confirmed, confirmed_ranking
 from reports.records import Search, TrialRecord
 from reports.write.intervals import chance_text, interval_text
 from reports.write.tables import Table, count_text, joined, markdown, without_empty_columns
 
 
-def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None:
+def section(tracker: Tracker, search: Search, test: OpenedTest) -> str | None:
     """Configurations run again on fresh seeds, and which of them differ; None without re-runs.
 
     Opens the test predictions of the winner's, the runner-up's and the default's re-runs as far
-    as the seal allows; with `--open-test-again` those of all configurations.
+    as that is allowed; with `--open-test-again` those of all configurations.
     """
     if not search.reruns:
         return None
     ranking, groups = confirmed_ranking(search), confirmed(search)
-    opened = _open(tracker, search, ranking, seal)
+    opened = _open(search, ranking, test)
     parts = [_introduction(search, ranking), *_caveats(search)]
     entries = {of: _entry(of, groups[of]) for of in _picked(ranking)}
-    refused = [of for of, entry in entries.items() if of not in opened and seal.closed(entry)]
+    refused = [of for of, entry in entries.items() if of not in opened and test.is_closed(entry)]
     if refused:
         parts.append(
             f"**The test set is not opened for the re-runs of {_numbers(refused)}**: "
-            f"{seal.refusal(entries[refused[0]], 'these')}. All validation results stand."
+            f"{test.describe_rejection(entries[refused[0]], 'these')}. All validation results "
+            "stand."
         )
     if groups:
         parts.append(_table(search, ranking, groups, opened))
@@ -50,14 +52,14 @@ def _entry(of: int, runs: Iterable[TrialRecord]) -> Opening:
     return {"reruns_of": of, "runs": [run.number for run in runs]}
 
 
-def _open(tracker: Tracker, search: Search, ranking: list[int], seal: Seal) -> dict[int, Array]:
+def _open(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Array]:
     # Right or wrong, (seeds, n), per configuration whose re-runs all have test predictions.
     groups, opened = confirmed(search), {}
     picked = _picked(ranking)
     for of in ranking:
-        if of in picked or seal.again:
-            entry = seal.marked(_entry(of, groups[of]), of in picked)
-            found = open_predictions(tracker, search, groups[of], entry, seal)
+        if of in picked or test.again:
+            entry = test.mark(_entry(of, groups[of]), of in picked)
+            found = test.open_predictions(groups[of], entry)
             if found is not None:
                 targets = found.examples.targets
                 opened[of] = np.stack([right(output, targets) for output in found.outputs])

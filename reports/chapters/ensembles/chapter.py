@@ -24,10 +24,10 @@ from reports.numbers.blends import (
     single,
 )
 from reports.read.ensemble_members import Library, library, read_library
-from reports.read.holdout_log import INTACT, Seal, opened_as
+from reports.read.opened_test import OpenedTest
 from reports.read.predictions import read_examples
 from reports.read.records import Tracker
-from reports.read.winner import choose, confirmed, open_predictions, open_test
+from reports.read.winner import choose, confirmed
 from reports.records import Search, TrialRecord
 from reports.write.tables import count_text, joined
 
@@ -39,7 +39,7 @@ HOW = (
 )
 
 
-def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None:
+def section(tracker: Tracker, search: Search, test: OpenedTest) -> str | None:
     """Ensembles of the trials, judged on validation, and the picked one on the test set.
 
     None where no trial has a score. With `--open-test-again` all are opened.
@@ -77,9 +77,9 @@ def section(tracker: Tracker, search: Search, seal: Seal = INTACT) -> str | None
         _of_one([judged for judged in ours if judged not in several]),
         _pick(best, alone),
     ]
-    picked = [j for j in (best, *(o for o in others if seal.again)) if j in several]
+    picked = [j for j in (best, *(o for o in others if test.again)) if j in several]
     if picked:
-        parts += _on_test(tracker, search, models.part([0]), picked, seal)
+        parts += _on_test(models.part([0]), picked, test)
     return "\n\n".join(part for part in parts if part)
 
 
@@ -137,26 +137,23 @@ def _pick(best: Judged, alone: Judged) -> str:
     return text
 
 
-def _on_test(
-    tracker: Tracker, search: Search, winners: Library, picked: Sequence[Judged], seal: Seal
-) -> list[str]:
+def _on_test(winners: Library, picked: Sequence[Judged], test: OpenedTest) -> list[str]:
     """Quality on the test set of the winner and of what was picked, opened on record."""
     winner = winners.runs[0]
     alone = Judged(f"the winner, {winner.title}", equal(1), winners, winners.outputs[0])
-    opened = open_test(tracker, search, winner, seal)
-    found = open_predictions(tracker, search, [winner], opened_as(winner), seal)
+    found = test.read_winner_predictions()
     if found is None:
-        return [f"No test of {winner.title}: {opened.missing or 'nothing is stored'}."]
+        return [f"No test of {winner.title}: {test.missing or 'nothing is stored'}."]
     one = library(found)
     tested, temperatures = [Judged(alone.name, equal(1), one, one.outputs[0])], [fitted(alone)]
     parts = []
     for place, judged in enumerate(picked):
-        entry = seal.marked(opening(judged), picked=not place)
-        found = open_predictions(tracker, search, judged.runs, entry, seal)
-        if found is None and seal.closed(entry):
+        entry = test.mark(opening(judged), picked=not place)
+        found = test.open_predictions(judged.runs, entry)
+        if found is None and test.is_closed(entry):
             parts.append(
                 f'The test set is not opened for "{judged.name}": '
-                f"{seal.refusal(entry, 'that as well')}."
+                f"{test.describe_rejection(entry, 'that as well')}."
             )
             continue
         if found is None:

@@ -7,19 +7,10 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from reports.contents import findings, write
-from reports.read.holdout_log import (
-    Seal,
-    add_opening,
-    openings_text,
-    read_openings,
-    read_seal,
-    recorded,
-)
+from reports.read.holdout_log import add_opening, find_opening, openings_text, read_openings
 from reports.read.records import read_search
-from reports.records import ReportError
-from tests.reports.chapters.confirmation.test_chapter import rerun
-from tests.support.made_search import openings, trial
+from tests.support.made_search import openings
+from trainables.errors import UserError
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -40,11 +31,11 @@ def test_every_opening_has_a_tag_that_mlflow_does_not_cut(
     assert "rerun" not in told[0]
     assert (len(told[1]["members"]), told[1]["count"]) == (20, 1000)
     assert "re-run 7 and 992 more" in openings_text(told)
-    assert recorded(told, entry)
+    assert find_opening(told, entry)
     other = {**members, "re-run 999": 0.5}  # the same number, and alike in the first of them
-    assert not recorded(told, {**entry, "members": other})
-    assert recorded(told, {"trial": 3, "rerun": None})
-    assert not recorded(told, {"trial": 3, "rerun": 1})
+    assert not find_opening(told, {**entry, "members": other})
+    assert find_opening(told, {"trial": 3, "rerun": None})
+    assert not find_opening(told, {"trial": 3, "rerun": 1})
     assert all(len(json.dumps(o)) < 2000 for o in told)
 
 
@@ -60,99 +51,5 @@ def test_openings_come_in_the_order_of_their_times(
 @pytest.mark.parametrize("text", ["[{", "[]", "7"])
 def test_a_damaged_record_is_refused(text: str, client: MlflowClient, write_search: Write) -> None:
     write_search([], {"test_opening.1": text})
-    with pytest.raises(ReportError, match=r"test_opening\.1"):
+    with pytest.raises(UserError, match=r"test_opening\.1"):
         read_openings(client, read_search(client, "digits"))
-
-
-def test_what_an_opening_closes(client: MlflowClient, write_search: Write) -> None:
-    write_search([])
-    search = read_search(client, "digits")
-    three, five = trial(3), trial(5)
-    add_opening(client, search, {"ensemble": "by hand", "members": {"1": 0.5, "2": 0.5}})
-    assert read_seal(client, search, three, False) == Seal()  # no report picked that
-    add_opening(client, search, {"trial": 3})
-    same, other = (read_seal(client, search, t, False) for t in (three, five))
-    assert same.closed({"trial": 5})
-    assert not same.closed({"ensemble": "greedy"})
-    assert not same.closed({"reruns_of": 3})
-    assert other.closed({"trial": 5})
-    assert other.closed({"ensemble": "greedy"})  # nothing beside a winner that is not opened
-    again = read_seal(client, search, five, True)
-    assert not again.closed({"trial": 5})
-    assert again.marked({"trial": 5}) == {"trial": 5, "again": True}
-    assert Seal(again=True).marked({"trial": 5}) == {"trial": 5}  # the first is none too many
-
-
-def test_a_confirmation_after_the_report_needs_the_flag_where_it_changes_the_winner(
-    client: MlflowClient, write_search: Write, some_trials: Trials
-) -> None:
-    again = [rerun(0, 5, 0.96, 391), rerun(1, 5, 0.95, 390)]
-    again += [rerun(2, 3, 0.90, 370), rerun(3, 3, 0.91, 371)]
-    first = '{"trial": 3, "n": 400, "correct": 377, "time": "2026-01-02T03:04:05+00:00"}'
-    parent = write_search([*some_trials, *again], {"test_opening.1": first})
-    search = read_search(client, "digits")
-    text = write(client, findings(client, search)).text
-    assert "opened before for trial 3 on 2026-01-02; `--open-test-again`" in text
-    assert "**The test set is not opened for the re-runs of trial 3 and trial 5**" in text
-    assert "mean test accuracy" not in text
-    assert "| 5 (winner) | 2 | 95.00 % | 95.50 %" in text
-    assert "against trial 3, the runner-up: +5.00 points on validation" in text
-    assert len(openings(client, parent)) == 1
-    text = write(client, findings(client, search, again=True)).text
-    assert "mean test accuracy" in text
-    told = openings(client, parent)
-    assert [o.get("again", False) for o in told] == [False, True, True, True]
-
-
-def test_a_confirmation_after_the_report_is_part_of_the_first_look_for_the_same_winner(
-    client: MlflowClient, write_search: Write, some_trials: Trials
-) -> None:
-    again = [rerun(0, 3, 0.96, 391), rerun(1, 3, 0.95, 390)]
-    first = '{"trial": 3, "n": 400, "correct": 377}'
-    parent = write_search([*some_trials, *again], {"test_opening.1": first})
-    search = read_search(client, "digits")
-    assert "mean test accuracy" in write(client, findings(client, search)).text
-    told = {f"test_opening.{n}": json.dumps(o) for n, o in enumerate(openings(client, parent))}
-    parent = write_search([*some_trials, *again, rerun(2, 3, 0.97, 392)], told)
-    text = write(client, findings(client, read_search(client, "digits"))).text
-    assert "**The test set is not opened for the re-runs of trial 3**" in text
-    assert len(openings(client, parent)) == len(told)
-
-
-def test_the_test_set_is_opened_once_per_winner(
-    write_search: Write, read_report: Read, some_trials: Trials, client: MlflowClient
-) -> None:
-    parent = write_search(some_trials)
-    assert "was opened once: for trial 3" in read_report()
-    opening = openings(client, parent)
-    assert [{k: v for k, v in o.items() if k != "time"} for o in opening] == [
-        {"trial": 3, "accuracy": 0.9425, "n": 400, "correct": 377}
-    ]
-    assert "was opened once: for trial 3" in read_report()
-    assert openings(client, parent) == opening
-
-
-def test_a_recorded_opening_is_believed_and_a_new_winner_needs_the_flag(
-    write_search: Write, read_report: Read, some_trials: Trials, client: MlflowClient
-) -> None:
-    recorded = {"time": "2026-01-02T03:04:05+00:00", "trial": 3, "accuracy": 0.9, "n": 400}
-    tags = {"test_opening.2026-x": json.dumps({**recorded, "correct": 360})}
-    parent = write_search(some_trials, tags)
-    assert "winner test accuracy: 90.00 %" in read_report()
-    run = next(r for r in client.search_runs(["1"]) if r.info.run_name == "digits-005")
-    client.log_metric(run.info.run_id, "score", 0.985, step=0)  # the search went on
-    text = read_report("digits", "--ensemble")
-    assert "The winner is trial 5" in text
-    assert "winner test accuracy" not in text
-    assert (
-        "was opened before for trial 3 on 2026-01-02; `--open-test-again` opens it for trial 5, "
-        "and that is counted" in text
-    )
-    assert "| 5 (winner) | 98.50 %" in text  # validation results stand
-    assert len(openings(client, parent)) == 1
-    text = read_report("digits", "--open-test-again")
-    assert "winner test accuracy: 93.75 %" in text
-    assert "was opened twice: for trial 3 at 2026-01-02" in text
-    assert "Of these, 1 by `--open-test-again`." in text
-    assert "The winner changed in between" in text
-    assert len(openings(client, parent)) == 2

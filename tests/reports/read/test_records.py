@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 import reports.read.records
 from reports.read.records import fetch, read_named, read_search, with_curves
-from reports.records import ReportError
+from trainables.errors import UserError
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -45,7 +45,7 @@ def test_descriptions_that_are_cut_are_left_out(client: MlflowClient, write_sear
 
 def test_damage_that_matters_is_refused(client: MlflowClient, write_search: Write) -> None:
     write_search([], {"mode": "best"})
-    with pytest.raises(ReportError, match="'best'"):
+    with pytest.raises(UserError, match="'best'"):
         read_search(client, "digits")
 
 
@@ -58,7 +58,7 @@ def test_a_space_means_its_newest_search_and_every_search_has_a_name(
     assert read_named(client, "digits").run_id == first
     client.set_tag(first, "search", "digits-0a1b2c3d")
     assert read_search(client, "digits-0a1b2c3d").run_id == first
-    with pytest.raises(ReportError, match=r"No experiment 'digits-3'\. Did you mean digits"):
+    with pytest.raises(UserError, match=r"No experiment 'digits-3'\. Did you mean digits"):
         read_search(client, "digits-3")
 
 

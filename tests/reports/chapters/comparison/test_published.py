@@ -10,7 +10,8 @@ from reports.chapters.comparison.chapter import section
 from reports.chapters.comparison.groups import groups
 from reports.chapters.comparison.published import column, ordering
 from reports.chapters.comparison.published import section as left_over
-from reports.read.winner import Opened, choose
+from reports.read.opened_test import OpenedTest
+from reports.read.winner import choose
 from reports.records import Search
 from tests.reports.chapters.comparison.test_pairs import ALIKE, APART, repeated
 
@@ -92,7 +93,7 @@ def test_one_column_holds_one_metric() -> None:
     assert theirs.values == {("16",): (0.85,), ("32",): (0.86,)}
     choice = choose(search)
     assert choice is not None
-    rest = left_over(search, choice, Opened(None), theirs) or ""
+    rest = left_over(search, choice, OpenedTest(None, search), theirs) or ""
     assert "99.00 %" in rest
     assert "85.00 %" not in rest
 
@@ -101,10 +102,12 @@ def test_all_in_their_rows_leave_no_chapter() -> None:
     search = beside(ALIKE, entries({16: 86.78, 32: 87.11}))
     choice = choose(search)
     assert choice is not None
-    assert left_over(search, choice, Opened(None), column(search, groups(search))) is None
+    assert (
+        left_over(search, choice, OpenedTest(None, search), column(search, groups(search))) is None
+    )
     loose = ({"setting": "course", "value": 93.0, "metric": "test accuracy, %"},)
     assert column(beside(ALIKE, loose), groups(search)) is None
-    text = left_over(beside(ALIKE, loose), choice, Opened(None), None) or ""
+    text = left_over(beside(ALIKE, loose), choice, OpenedTest(None, search), None) or ""
     assert cells(text)["course"] == ["course", "test accuracy", "93.00 %", ""]
 
 

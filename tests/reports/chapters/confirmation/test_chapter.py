@@ -9,12 +9,14 @@ from mlflow.tracking import MlflowClient
 from scipy.stats import t
 
 from reports.assemble import winner_line
-from reports.chapters.confirmation.chapter import section
+from reports.chapters.confirmation import chapter
 from reports.contents import findings, write
 from reports.numbers.paired import holm, over_seeds
-from reports.read.holdout_log import Seal, openings_text, winner_changed
+from reports.read.holdout_log import openings_text, winner_changed
+from reports.read.opened_test import OpenedTest, open_test
 from reports.read.records import read_search
-from reports.read.winner import choose, open_test
+from reports.read.winner import choose
+from reports.records import Search
 from tests.support.made_search import openings
 
 Trials = list[dict[str, Any]]
@@ -47,6 +49,11 @@ def reruns() -> Trials:
         for value in values:
             found.append(rerun(len(found), of, value, right[of] + len(found) % 3))
     return found
+
+
+def section(client: MlflowClient, search: Search, again: bool = False) -> str | None:
+    """Write the chapter with nothing opened before."""
+    return chapter.section(client, search, OpenedTest(client, search, again=again))
 
 
 def row(text: str, start: str) -> list[str]:
@@ -135,7 +142,7 @@ def test_openings_are_recorded_once_and_for_the_picked_alone(
         (0, [9, 10, 11], 400),
     ]
     assert not winner_changed(told)
-    text = section(client, search, Seal(again=True))
+    text = section(client, search, again=True)
     assert text is not None
     assert "corrected for 3 comparisons" in text
     told = openings(client, parent)

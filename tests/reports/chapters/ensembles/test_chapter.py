@@ -12,15 +12,16 @@ import pytest
 from mlflow.tracking import MlflowClient
 from scipy.special import softmax
 
-from reports.chapters.ensembles.chapter import section
+from reports.chapters.ensembles import chapter
 from reports.ensemble import main
 from reports.numbers.calibration import ece, nll, scaled, temperature
 from reports.numbers.paired import mcnemar, paired_bootstrap
 from reports.read.ensemble_members import library
-from reports.read.holdout_log import Seal
+from reports.read.opened_test import OpenedTest
 from reports.read.predictions import Examples, Predicted
 from reports.read.records import read_search
-from reports.records import TrialRecord
+from reports.read.winner import choose
+from reports.records import Search, TrialRecord
 from tests.support.made_search import openings
 
 Trials = list[dict[str, Any]]
@@ -38,6 +39,13 @@ def probabilities(split: str, model: int, skill: float = 1.6) -> np.ndarray:
     logits = random.normal(0, 1, (N[split], 4))
     logits[np.arange(N[split]), targets(split)] += skill
     return softmax(2 * logits, axis=1).astype(np.float32)
+
+
+def section(client: MlflowClient, search: Search, again: bool = False) -> str | None:
+    """Write the chapter; the test set is opened for the winner before, as by a report."""
+    choice = choose(search)
+    test = OpenedTest(client, search, choice.model if choice else None, again=again)
+    return chapter.section(client, search, test.open_accuracy() if choice else test)
 
 
 def trial(number: int, score: float, **more: Any) -> dict[str, Any]:
@@ -97,7 +105,8 @@ def test_the_single_model_alone_is_no_ensemble_to_open(
     parent = write_search(
         [{**trial(n, 1.0 - n), "outputs": found} for n, found in enumerate(outputs)]
     )
-    text = section(client, read_search(client, "digits"))
+    search = read_search(client, "digits")
+    text = chapter.section(client, search, OpenedTest(client, search))
     assert text is not None
     assert "is **the single model alone**" in text
     assert openings(client, parent) == []
@@ -190,7 +199,7 @@ def test_all_ensembles_are_opened_where_asked(
     parent = write_search(trials)
     search = read_search(client, "digits")
     section(client, search)
-    text = section(client, search, Seal(again=True))
+    text = section(client, search, again=True)
     assert text is not None
     told = openings(client, parent)
     assert len(told) == 5
@@ -315,7 +324,7 @@ def test_members_by_hand_on_the_test_set_are_put_on_record(
         (("--members", "0", "77"), "no trial and no run '77'"),
         (("--members", "0", "0"), "two or more"),
         (("--members", "0", "8"), "usable validation predictions on record: digits-008"),
-        (("--members", "0", "9"), "No validation score: digits-009"),
+        (("--members", "0", "9"), "No usable validation score: digits-009 (failed)"),
         (("--members", "0", "1", "--split", "holdout"), "'holdout'"),
     ],
 )
