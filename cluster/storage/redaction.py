@@ -6,7 +6,7 @@ import re
 
 # A user name alone is no secret, but to a web server it may be a token.
 CREDENTIALS = re.compile(r"(?:https?://|//[^/\s:@]*:)[^/\s]*@", re.IGNORECASE)
-USER = re.compile(r"(//)[^/\s]*@")
+USER = re.compile(r"(?<!/)(//)[^/\s]*@")  # not a path: sqlite:///a@b.db
 QUERY = re.compile(
     r"([?&](?:sig|[^=&\s]*(?:key|secret|token|password|signature|credential)[^=&\s]*)=)[^&\s]+",
     re.IGNORECASE,
