@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest
+from scipy.stats import binom
 from scipy.stats import t as student
+from statsmodels.stats import contingency_tables
+from statsmodels.stats.multitest import multipletests
 
 from reports.numbers.statistics import Interval
 
@@ -37,7 +39,7 @@ def mcnemar(ours: Array, theirs: Array) -> float:
     n = first + second
     if first == second:
         return 1.0
-    exact = binomtest(first, n, 0.5).pvalue
+    exact = contingency_tables.mcnemar([[0, first], [second, 0]], exact=True).pvalue
     return float(exact - binom.pmf(min(first, second), n, 0.5))
 
 
@@ -99,9 +101,6 @@ def _residual(side: Array) -> float:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values corrected for being several (Holm, 1979), in the order given."""
-    order = np.argsort(p_values, kind="stable")
-    factors = np.arange(len(p_values), 0, -1)
-    corrected = np.maximum.accumulate(np.asarray(p_values, float)[order] * factors)
-    result = np.empty(len(p_values))
-    result[order] = np.minimum(corrected, 1)
-    return [float(p) for p in result]
+    if not p_values:
+        return []
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 from scipy.special import nctdtrinc
-from scipy.stats import binomtest, trim_mean
+from scipy.stats import trim_mean
 from scipy.stats import norm as normal
 from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
 
 T = TypeVar("T")
 
@@ -38,8 +39,9 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> Proportion:
     """Wilson's score interval (1927) of a proportion; it stays inside [0, 1] at 0 and n of n."""
     if not 0 <= correct <= n or n == 0:
         raise ValueError(f"{correct} of {n} is no proportion")
-    interval = binomtest(correct, n).proportion_ci(confidence, method="wilson")
-    return Proportion(correct, n, float(interval.low), float(interval.high))
+    low, high = proportion_confint(correct, n, 1 - confidence, method="wilson")
+    # At 0 and n of n an end is the proportion itself, which rounding may miss by 1e-17.
+    return Proportion(correct, n, min(float(low), correct / n), max(float(high), correct / n))
 
 
 @dataclass(frozen=True)

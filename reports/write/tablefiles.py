@@ -1,6 +1,5 @@
-"""Every table of a report as files too: CSV to go on with, LaTeX (booktabs) to put in a paper."""
+"""Every table of a report as files: CSV for other programs, LaTeX (booktabs) for papers."""
 
-import csv
 import re
 import unicodedata
 from collections import Counter
@@ -10,6 +9,7 @@ from pathlib import Path
 import pandas
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from pandas import DataFrame
 
 from reports.numbers.statistics import finite
 from reports.records import Search
@@ -17,40 +17,43 @@ from reports.write.style import words
 from reports.write.tables import Table
 
 ALIGNED = {"text-align:right": "r", "text-align:center": "c"}
-NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( %)?")
+NUMBER = r"-?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( %)?"
 
 
 def write_tables(
     text: str, search: Search, folder: Path, long: Mapping[str, Table] | None = None
 ) -> list[Path]:
-    """Write the tables of a report, all trials unrounded as trials.csv, and what is too long."""
+    """Write the tables of a report and those of `long`, and all trials unrounded as trials.csv.
+
+    Returns the paths. The text shows the tables of `long` in part or not at all.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "trials.csv"]
     write_trials(search, written[0])
     more = [(name, words(name), table) for name, table in (long or {}).items()]
     for name, heading, table in [*tables_of(text), *more]:
         written += [folder / f"{name}.csv", folder / f"{name}.tex"]
-        with written[-2].open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(csv_rows(table))
-        written[-1].write_text(latex(table, heading, name), encoding="utf-8")
+        to_numbers(table).to_csv(written[-2], index=False, lineterminator="\n")
+        written[-1].write_text(to_latex(table, heading, name), encoding="utf-8")
     return written
 
 
 def write_trials(search: Search, path: Path) -> None:
-    """One row per trial: what was tried, what came of it, nothing rounded."""
-    params = sorted({name for t in search.trials for name in t.params})
-    metrics = sorted({name for t in search.trials for name in t.metrics} - set(params))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(["trial", "outcome", "reason", "reports", *params, *metrics])
-        for t in search.trials:
-            tried = [t.params.get(name, "") for name in params]
-            came = [_number(t.metrics.get(name)) for name in metrics]
-            out.writerow([t.number, t.outcome, t.reason or "", t.reports, *tried, *came])
+    """Write one row per trial: its hyperparameters, outcome and metrics, not rounded."""
+    about = [(t.number, t.outcome, t.reason, t.reports) for t in search.trials]
+    params = DataFrame([t.params for t in search.trials]).sort_index(axis=1)
+    metrics = DataFrame(
+        [{name: _number(value) for name, value in t.metrics.items()} for t in search.trials]
+    )
+    others = metrics.columns.difference(params.columns)
+    columns = [DataFrame(about, columns=["trial", "outcome", "reason", "reports"]), params]
+    pandas.concat([*columns, metrics[others]], axis=1).to_csv(
+        path, index=False, lineterminator="\n"
+    )
 
 
 def tables_of(text: str) -> Iterator[tuple[str, str, Table]]:
-    """The tables of a markdown text: file name, heading they stand under, and content."""
+    """Yield file name, heading and content of every table of a markdown text."""
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     heading, seen = "report", Counter[str]()
     for i, token in enumerate(tokens):
@@ -64,28 +67,23 @@ def tables_of(text: str) -> Iterator[tuple[str, str, Table]]:
             yield name, heading, _table(tokens[i:end])
 
 
-def csv_rows(table: Table) -> list[list[str]]:
-    """Cells as programs read them: columns of numbers without commas, per cent in the header."""
-    columns = [[row[i] for row in table.rows] for i in range(len(table.header))]
+def to_numbers(table: Table) -> DataFrame:
+    """Return cells as programs read them: numbers without commas, per cent in the header."""
+    frame = _to_frame(table)
     header = list(table.header)
-    for i, cells in enumerate(columns):
-        filled = [cell for cell in cells if cell and cell != "–"]
-        if not filled or not all(NUMBER.fullmatch(cell) for cell in filled):
-            continue
-        if all(cell.endswith(" %") for cell in filled):
-            header[i] += " (%)"
-        elif any(cell.endswith(" %") for cell in filled):
-            continue
-        columns[i] = [
-            "" if cell == "–" else cell.removesuffix(" %").replace(",", "") for cell in cells
-        ]
-    return [header, *(list(row) for row in zip(*columns, strict=True))]
+    for i, name in enumerate(header):
+        cells = frame.iloc[:, i].replace("–", "")
+        filled = cells[cells != ""]
+        shares = filled.str.endswith(" %")
+        if filled.str.fullmatch(NUMBER).all() and shares.any() == shares.all() and len(filled):
+            frame.isetitem(i, cells.str.removesuffix(" %").str.replace(",", ""))
+            header[i] = f"{name} (%)" if shares.all() else name
+    return frame.set_axis(header, axis=1)
 
 
-def latex(table: Table, caption: str, label: str) -> str:
-    """A booktabs table; needs `\\usepackage{booktabs}`."""
-    frame = pandas.DataFrame(list(table.rows), columns=list(table.header))
-    text: str = frame.to_latex(
+def to_latex(table: Table, caption: str, label: str) -> str:
+    """Return a booktabs table; needs `\\usepackage{booktabs}`."""
+    text: str = _to_frame(table).to_latex(
         index=False,
         escape=True,
         column_format=table.align,
@@ -96,9 +94,13 @@ def latex(table: Table, caption: str, label: str) -> str:
     return text.replace("±", r"$\pm$").replace("≥", r"$\geq$").replace("–", "--")
 
 
-def _number(value: float | None) -> str:
-    # SQL databases hold no infinity; what stands for it is written as what it is.
-    return "" if value is None else f"{value!r}" if finite(value) else f"{value * 10:g}"
+def _to_frame(table: Table) -> DataFrame:
+    return DataFrame(list(table.rows), columns=list(table.header), dtype=str)
+
+
+def _number(value: float) -> str:
+    # MLflow stores infinity as the largest double, since SQL databases have none: 10 times it.
+    return f"{value!r}" if finite(value) else f"{value * 10:g}"
 
 
 def _table(tokens: list[Token]) -> Table:

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 
 from reports.chapters.exhibits import lowered
-from reports.write.html import html
+from reports.write.html import render_html
 
 Write = Callable[..., str]
 Read = Callable[..., str]
@@ -74,6 +74,6 @@ def test_headings_stay_below_the_reports() -> None:
 @pytest.mark.parametrize("source", ["../x.png", "/etc/hostname", "figures/../x.png", "http://x/y"])
 def test_a_page_takes_in_pictures_of_the_report_alone(source: str, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"secret")
-    page = html(f"# T\n\n![shown]({source})\n", tmp_path)
+    page = render_html(f"# T\n\n![shown]({source})\n", tmp_path)
     assert "<img" not in page
     assert "<em>shown</em>" in page

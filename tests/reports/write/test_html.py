@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from reports.write.html import html
+from reports.write.html import render_html
 from reports.write.sections import picture
 from reports.write.style import save
 from reports.write.tables import Table, markdown
@@ -18,7 +18,7 @@ def page(folder: Path) -> str:
         f"# Title & more\n\n> [!WARNING]\n> Careful.\n\n## First\n\n{picture('one', 'A figure')}\n"
         f"\n## Second\n\n{table}\n\n```text\n<img src=x onerror=alert(2)>\n```\n"
     )
-    return html(text, folder)
+    return render_html(text, folder)
 
 
 def test_nothing_is_outside_the_file(tmp_path: Path) -> None:

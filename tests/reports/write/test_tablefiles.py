@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.write.tablefiles import csv_rows, latex, tables_of, write_tables
+from reports.write.tablefiles import tables_of, to_latex, to_numbers, write_tables
 from reports.write.tables import Table, markdown
 from tests.support.made_search import search, trial
 
@@ -29,7 +29,8 @@ def test_tables_are_found_under_their_headings() -> None:
 
 
 def test_numbers_are_numbers_in_csv() -> None:
-    assert csv_rows(TABLE) == [
+    frame = to_numbers(TABLE)
+    assert [list(frame), *frame.to_numpy().tolist()] == [
         ["trial", "best_score (%)", "n", "size", "mixed"],
         ["1 (winner)", "97.00", "1000", "", "5 %"],
         ["a_b & c", "3.50", "20", "1e-05", "7"],
@@ -37,7 +38,7 @@ def test_numbers_are_numbers_in_csv() -> None:
 
 
 def test_latex_escapes_and_has_rules() -> None:
-    text = latex(TABLE, "Best & first", "best_first")
+    text = to_latex(TABLE, "Best & first", "best_first")
     for expected in (
         r"\begin{tabular}{lrrcl}",
         r"\toprule",
@@ -52,7 +53,7 @@ def test_latex_escapes_and_has_rules() -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_latex_compiles(tmp_path: Path) -> None:
-    body = latex(TABLE, "Best & first", "best_first")
+    body = to_latex(TABLE, "Best & first", "best_first")
     head = r"\documentclass{article}\usepackage{booktabs}\begin{document}"
     (tmp_path / "t.tex").write_text(f"{head}\n{body}\n\\end{{document}}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
