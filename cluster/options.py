@@ -1,19 +1,34 @@
-"""What the user asked for, typed; None where the space or an earlier search decides."""
+"""The options of a search: how the command line names them, and what the user asked for, typed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+import dataclasses
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from cluster.storage.location import Location
+from cluster.sampling.samplers import SAMPLERS
+from cluster.sampling.schedulers import SCHEDULERS
+from cluster.storage.storage import Storage, add_storage_arguments, open_storage
+from searchspaces.overrides import add_teacher_defaults, parse_overrides
+from searchspaces.space import SearchSpace
+from trainables.errors import UserError
 
-ResumeMode = Literal["resume", "fresh", None]
+ResumeMode = Literal["resume", "fresh"] | None
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for; None where the space or an earlier search decides."""
+    """What the user asked for; None where the space or an earlier search decides.
+
+    `time_budget` is in seconds, `gpus_per_trial` a fraction of a GPU or "auto", `fixed` the
+    values of --set, `confirm` the number of configurations to run again.
+    """
 
     trials: int | None = None
     reports: int | None = None
@@ -21,13 +36,104 @@ class Options:
     seed: int | None = None
     sampler: str | None = None
     scheduler: str | None = None
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    tracking_uri: str | None = None
-    resume_mode: ResumeMode = None
-    budget: float | None = None
-    concurrency: int | None = None
-    gpus: float | Literal["auto"] | None = None
-    address: str | None = None
     control: int | None = None
+    confirm: int | None = None
     teacher: str | None = None
-    remote: Location | None = None
+    resume_mode: ResumeMode = None
+    time_budget: float | None = None
+    concurrency: int | None = None
+    gpus_per_trial: float | Literal["auto"] | None = None
+    address: str | None = None
+    storage: Storage = field(default_factory=lambda: Storage(Path("runs")))
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a search to a command line."""
+    add = parser.add_argument
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="fix a hyperparameter")
+    add("--trials", type=positive(int), help="number of configurations to try")
+    add("--reports", type=positive(int), help="reports of a full trial (unit of budget)")
+    add("--seeds", type=positive(int), help="runs of each arm or, with --confirm, trial")
+    add("--seed", type=int, help="seed of sampler and training (default 0)")
+    add("--sampler", choices=SAMPLERS, help="Optuna sampler (default tpe)")
+    add("--scheduler", choices=SCHEDULERS, help="early stopping (default asha)")
+    add("--control", type=positive(int), metavar="N", help="sampled trials never stopped early")
+    add("--confirm", type=positive(int), metavar="K", help="run the best K trials on new seeds")
+    add("--time-budget", type=seconds, metavar="TIME", help="such as 90s, 30m, 2h")
+    add("--concurrency", type=positive(int), help="concurrent trials (default: all that fit)")
+    add(
+        "--gpus-per-trial",
+        type=gpu_fraction,
+        help="such as 0.25, or auto: measured on the first trial",
+    )
+    add("--address", help="address of a running Ray cluster, or auto (default: RAY_ADDRESS)")
+    add_storage_arguments(parser)
+    add("--data", choices=["real", "synthetic"], default="real", help="kind of data")
+    add("--data-dir", type=Path, help="folder of data sets (default: TUNERY_DATA)")
+    add("--weights-dir", type=Path, help="folder of pretrained weights")
+    add("--teacher", help="model to learn from: runs:/RUN_ID, or a folder of train --out")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--resume",
+        dest="resume_mode",
+        action="store_const",
+        const="resume",
+        help="continue the newest search of the space",
+    )
+    mode.add_argument(
+        "--fresh",
+        dest="resume_mode",
+        action="store_const",
+        const="fresh",
+        help="start another search beside it",
+    )
+
+
+def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Options:
+    """Return the options of a command line for a space; raises UserError."""
+    if arguments.seeds and not space.arms and not arguments.confirm:
+        raise UserError(
+            f"--seeds {arguments.seeds}: {space.name} has no arms to repeat\n"
+            "leave --seeds out, or repeat the best trials with --confirm K"
+        )
+    fixed = parse_overrides(space, arguments.set)
+    if arguments.seed is not None and "seed" in vars(space.config()) and "seed" not in fixed:
+        fixed["seed"] = arguments.seed
+    if arguments.teacher:
+        fixed = add_teacher_defaults(space, fixed)
+    names = {f.name for f in dataclasses.fields(Options)} & vars(arguments).keys()
+    values = {name: getattr(arguments, name) for name in names}
+    values |= {
+        "address": arguments.address or os.environ.get("RAY_ADDRESS"),
+        "storage": open_storage(arguments.storage, arguments.tracking_uri),
+        "fixed": fixed,
+    }
+    return Options(**values)
+
+
+def positive(kind: type[Any]) -> Callable[[str], Any]:
+    """Return a reader of numbers above 0, for argparse."""
+
+    def read(text: str) -> Any:
+        value = kind(text)
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+        return value
+
+    read.__name__ = kind.__name__
+    return read
+
+
+def gpu_fraction(text: str) -> float | Literal["auto"]:
+    """Read a fraction of a GPU, or `auto`."""
+    fraction: float = 0.0 if text == "auto" else positive(float)(text)
+    return fraction or "auto"
+
+
+def seconds(text: str) -> float:
+    """Read a duration such as 90s, 30m or 2h into seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 30m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

@@ -18,10 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from searchspaces.loading import load_space
 from searchspaces.overrides import add_teacher_defaults, build_config, parse_overrides
 from searchspaces.space import SearchSpace
-from trainables.environment import data_folder, default_device
 from trainables.errors import UserError
 from trainables.ranking import is_finite
-from trainables.run import Run
+from trainables.run import Run, build_run
 
 BAD_INPUT, DIVERGED = 2, 1
 
@@ -126,15 +125,15 @@ def main(arguments: list[str] | None = None) -> int:
                 )
         if options.reports is not None and options.reports < 1:
             raise UserError(f"--reports {options.reports} is not above 0")
-        run = Run(
-            reports=options.reports or space.reports,
-            metric=space.metric,
-            mode=space.mode,
-            device=default_device(options.device),
-            data=data_folder(options.data_dir),
+        run = build_run(
+            options.reports or space.reports,
+            space.metric,
+            space.mode,
+            data_dir=options.data_dir,
             source=options.data,
             weights=options.weights_dir,
             teacher=options.teacher,
+            device=options.device,
             folder=options.out,
         )
         return train(space, values, run, console)

@@ -1,4 +1,4 @@
-"""What this machine has: its device, and the folders of data and caches."""
+"""What this machine offers: its device, and the folders of data and caches."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ from trainables.errors import UserError
 
 
 def default_device(name: str | None = None) -> torch.device:
-    """Give the device of that name, else the GPU where there is one; raises UserError."""
+    """Return the device of that name, else the GPU where there is one; raises UserError."""
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name} cannot be used: {reason}\nleave it out") from error
+        raise UserError(
+            f"cannot use --device {name}: {reason}\nleave it out to use the default device"
+        ) from error
     return device
 
 
 def default_cache() -> Path:
-    """Give the folder of things built once per machine: `TUNERY_CACHE`, else the user's."""
+    """Return the folder of what is built once per machine: TUNERY_CACHE, or ~/.cache/tunery."""
     return Path(os.environ.get("TUNERY_CACHE") or "~/.cache/tunery").expanduser()
 
 
-def data_folder(given: Path | None) -> Path | None:
-    """Give the data folder from an option or TUNERY_DATA; raises where it is none."""
-    folder = given or (Path(found) if (found := os.environ.get("TUNERY_DATA")) else None)
+def find_data_folder(data_dir: Path | None) -> Path | None:
+    """Return the data folder: --data-dir, else TUNERY_DATA, else None.
+
+    Raises UserError where it is not a folder.
+    """
+    variable = os.environ.get("TUNERY_DATA")
+    folder = data_dir or (Path(variable) if variable else None)
     if folder is not None and not folder.is_dir():
-        where = "--data-dir" if given else "TUNERY_DATA"
-        raise UserError(f"{where} {folder} is not a folder")
+        where = "--data-dir" if data_dir else "TUNERY_DATA"
+        raise UserError(f"{where} {folder} is not a folder\ngive the folder that holds the data")
     return folder.resolve() if folder else None

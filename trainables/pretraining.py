@@ -1,6 +1,6 @@
-"""Models that others learn from: trained once per machine, whichever trial asks for one first.
+"""Models that other models learn from: trained once per machine, by the first trial that needs one.
 
-A teacher of distillation, the source model of a transfer, a pre-trained encoder: each is a loop
+A teacher of distillation, the source model of a transfer, a pretrained encoder: each is a loop
 like any other, run to its end inside the cache.
 """
 
@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from trainables import cache, checkpoint
@@ -20,7 +21,7 @@ from trainables.run import Loop, Run
 VERSION = 1  # of how teachers are trained; a new number makes every machine train anew
 
 
-def trained_once(
+def train_once(
     name: str,
     key: Mapping[str, object],
     run: Run,
@@ -30,51 +31,49 @@ def trained_once(
     metric: str = "validation_accuracy",
     mode: Mode = "max",
 ) -> Path | None:
-    """Give the best checkpoint of a model trained once for these settings; None in a probe.
+    """Return the best checkpoint of a model trained once for these settings; None in a probe.
 
-    `train` gets a Run of its own with so many reports; the checkpoint of its best by `metric` is
-    what `restored` and `checkpoint.load_module` read. `key` holds all that the weights depend on,
+    `train` gets its own Run with that many reports; the checkpoint of its best report by `metric`
+    is one that `checkpoint.load_module` reads. `key` holds everything that the weights depend on,
     as JSON: settings, seed and the fingerprint of the data. Of concurrent trials one trains, the
-    others wait; one that is killed leaves nothing. Global random states stay as they are. A probe
-    (`run.share` below 1) is to use an untrained model in its place. Raises ValueError where the
-    training diverges.
+    others wait; a killed one leaves nothing. Global random states are restored. A probe
+    (`run.share` below 1) uses an untrained model instead. Raises ValueError where the training
+    diverges.
     """
-    whole = {
+    full_key = {
         **{"version": VERSION, "source": run.source, "reports": reports},
         **{"metric": metric, "mode": mode, **key},
     }
     if run.share < 1:
-        if not cache.cache_path(run.cache, name, whole).is_dir():
-            run.facts["teacher_reports"] = float(reports)  # still owed, for who plans a search
+        if not cache.cache_path(run.cache, name, full_key).is_dir():
+            run.facts["teacher_reports"] = float(reports)  # a dry run adds them to the cost
         return None
     random = checkpoint.capture({})
 
     def build(draft: Path) -> None:
-        print(f"{name}: training it once for this machine, {reports} reports", file=sys.stderr)
+        print(f"{name}: training once for this machine, {reports} reports", file=sys.stderr)
         started = time.monotonic()
-        of = Run(
+        training = replace(
+            run,
             reports=reports,
             metric=metric,
             mode=mode,
-            device=run.device,
-            data=run.data,
-            cache=run.cache,
-            source=run.source,
-            download=run.download,
-            weights=run.weights,
+            teacher=None,
             folder=draft,
+            on_progress=None,
+            preempted=lambda: False,
         )
-        with closing(train(of)) as loop:
+        with closing(train(training)) as loop:
             for metrics in loop:
-                of.record(metrics)
+                training.record(metrics)
                 if not is_finite(metrics):
-                    raise ValueError(f"{name} diverged at report {of.done}: {dict(metrics)}")
-                if of.done >= reports:
+                    raise ValueError(f"{name} diverged at report {training.done}: {dict(metrics)}")
+                if training.done >= reports:
                     break
         shutil.rmtree(draft / "last")
         took = time.monotonic() - started
-        print(f"{name}: {metric} {of.score:.4f} after {took:.0f} s", file=sys.stderr)
+        print(f"{name}: {metric} {training.score:.4f} after {took:.0f} s", file=sys.stderr)
 
-    folder = cache.get_or_build(run.cache, name, whole, build)
+    folder = cache.get_or_build(run.cache, name, full_key, build)
     checkpoint.restore(random, {})
     return folder / "best"

@@ -1,8 +1,8 @@
-"""All that a task sees of the outside world: how long to train, on what, and where it left off.
+"""What a task sees of the outside: its budget, its device, its data and its checkpoints.
 
-A task is a generator; whoever drives it calls `Run.record` after each report, while the
-generator stands still, so that what is saved is what was reported. Only a loop that must leave in
-the middle of a report saves by itself: `Run.put_down`.
+A task is a generator. Its driver calls `Run.record` after each report, while the generator is
+suspended, so that what is saved is what was reported. A loop that is preempted in the middle of a
+report saves by itself: `Run.save_and_preempt`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from trainables import checkpoint
-from trainables.environment import default_cache
+from trainables.environment import default_cache, default_device, find_data_folder
 from trainables.errors import PreemptedError, UserError
 from trainables.predictor import DataKind, Predictions
 from trainables.ranking import Metrics, Mode, best_report, is_finite
@@ -27,15 +27,10 @@ from trainables.ranking import Metrics, Mode, best_report, is_finite
 Loop = Generator[Metrics, None, None]
 
 
-def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
-    """Name the folder that an attempt at a trial writes to, below the search's folder."""
-    return search / "trials" / f"{trial:03d}" / f"attempt-{attempt}"
-
-
 def seed_everything(seed: int) -> torch.Generator:
-    """Seed Python, NumPy and torch, and give a generator (CPU) with the same seed."""
+    """Seed Python, NumPy and torch; return a CPU generator with the same seed."""
     if not 0 <= seed < 2**63:
-        raise UserError(f"seed={seed} is not a whole number from 0 to {2**63 - 1}")
+        raise UserError(f"seed={seed} is not an integer from 0 to {2**63 - 1}")
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -44,13 +39,20 @@ def seed_everything(seed: int) -> torch.Generator:
 
 @dataclass
 class Run:
-    """A trial's budget, device, places and memory; a test builds `Run(reports=2)`.
+    """What one training sees of the outside, and how far it has come.
 
-    With `folder` None nothing is written. `weights` is a folder of pretrained weights, `teacher`
-    one with the trained model of another run. `share` below 1 asks a loop to do only that part
-    of every epoch: a probe that times a configuration without training it. `tick`, where there
-    is one, hears which share of the present report is done. `leaving` tells a loop that asks
-    that its process must end soon: one that can `put_down` its work in the middle of a report.
+    A test builds `Run(reports=2)`. `dataclasses.replace(run, ...)` gives a new run with the same
+    settings, at its start.
+
+    Settings: `reports` is the budget. `metric` and `mode` decide which report is best; without a
+    metric the first is. `data` is the folder of data sets, `source` the kind of data, `weights` a
+    folder of pretrained weights, `teacher` one with the trained model of another run. Without a
+    `folder` nothing is saved. `share` below 1 asks a loop for that fraction of every epoch, to
+    time a configuration without training it. `on_progress` is called with the fraction of the
+    current report that is done. `preempted` returns whether the process must exit soon.
+
+    State: `done` reports, `seconds` of device time, the best `score` and its `best_report`, the
+    `history` of reports, `facts` such as the number of parameters, and the `parts` to save.
     """
 
     reports: int
@@ -67,32 +69,32 @@ class Run:
     share: float = 1.0
     on_progress: Callable[[float], None] | None = None
     preempted: Callable[[], bool] = lambda: False
-    done: int = 0
-    seconds: float = 0.0
-    score: float | None = None
-    best_report: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-    parts: dict[str, Any] = field(default_factory=dict)
-    _predictions: dict[str, Predictions] = field(default_factory=dict)
-    _exhibits: dict[str, Callable[[Path], None]] = field(default_factory=dict)
-    _partial: checkpoint.Tree = None
-    _started: float = field(default_factory=time.monotonic)
+    done: int = field(default=0, init=False)
+    seconds: float = field(default=0.0, init=False)
+    score: float | None = field(default=None, init=False)
+    best_report: int = field(default=0, init=False)
+    history: list[dict[str, Any]] = field(default_factory=list, init=False)
+    facts: dict[str, float] = field(default_factory=dict, init=False)
+    parts: dict[str, Any] = field(default_factory=dict, init=False)
+    _predictions: dict[str, Predictions] = field(default_factory=dict, init=False)
+    _artifacts: dict[str, Callable[[Path], None]] = field(default_factory=dict, init=False)
+    _partial: checkpoint.Tree = field(default=None, init=False)
+    _started: float = field(default_factory=time.monotonic, init=False)
 
     def __post_init__(self) -> None:
         if self.reports < 1:
-            raise UserError(f"a trial makes at least 1 report, not {self.reports}")
+            raise UserError(f"reports={self.reports}: a trial makes at least 1 report")
 
     @property
     def remaining(self) -> range:
-        """Give the reports that are yet to be made, counted from 0."""
+        """Return the reports that are still to be made, counted from 0."""
         return range(self.done, self.reports)
 
     def resume(self, **parts: Any) -> range:
-        """Remember what changes while training, restore it, and give the reports still owed.
+        """Register what changes while training, restore it, and return the remaining reports.
 
         A part has `state_dict` and `load_state_dict`, or is a `torch.Generator`. Called once,
-        at the head of the loop. The range counts reports from 0.
+        before the loop. The range counts reports from 0.
         """
         if self.parts:
             raise RuntimeError("Run.resume was called twice; give it all parts in one call")
@@ -111,35 +113,36 @@ class Run:
             self.score, self.best_report = manifest["score"], manifest["best_report"]
             self.history = manifest["history"]
             checkpoint.restore(tree, parts)
-            self._partial = tree.get("midway")
+            self._partial = tree.get("partial")
         self._started = time.monotonic()
         return self.remaining
 
     def keep_predictions(self, **predictions: Predictions) -> None:
-        """Name the splits whose per-example predictions are to be stored, and how to make them.
+        """Register functions that predict a split, by the split's name.
 
-        The callables run once, when the trial has made its last report, on its best weights.
+        They are called once, after the last report of the trial, on its best weights.
         """
         self._predictions.update(predictions)
 
-    def show(self, name: str, write: Callable[[Path], None]) -> None:
-        """Name a file (.md, .png or .gif) that a report is to show of the best trial.
+    def add_artifact(self, name: str, write: Callable[[Path], None]) -> None:
+        """Register a file (.md, .png or .gif) that the report shows of the best trial.
 
-        `write` gets its path, and runs once, when the trial has made its last report, on its
-        best weights. It must not look at the answers of the test set.
+        `write` is called once with its path, after the last report of the trial, on its best
+        weights. It must not use the targets of the test set.
         """
         if not re.fullmatch(r"[\w-]+\.(md|png|gif)", name):
-            raise ValueError(f"a report shows NAME.md, NAME.png or NAME.gif, not {name!r}")
-        self._exhibits[name] = write
+            raise ValueError(f"an artifact is NAME.md, NAME.png or NAME.gif, not {name!r}")
+        self._artifacts[name] = write
 
     def out_of_patience(self, patience: int) -> bool:
-        """Tell whether so many reports (0: never) brought nothing better: time to stop early."""
+        """Return whether the score has not improved for `patience` reports (0: never)."""
         return 0 < patience <= self.done - self.best_report
 
     def record(self, metrics: Metrics) -> None:
-        """Count one report, and save `last/` and, if it is the best so far, `best/`.
+        """Record one report, and save `last/` and, if it is the best so far, `best/`.
 
-        The history of reports is saved too: one that nobody heard is told again after a resume.
+        The history of reports is saved too: after a resume the driver gets those that it missed.
+        Raises ValueError where the searched metric is missing.
         """
         if self.metric and self.metric not in metrics:
             raise ValueError(
@@ -173,42 +176,44 @@ class Run:
         checkpoint.write(self.folder / "last", manifest, tree)
 
     def save_and_preempt(
-        self, midway: Mapping[str, Any], draws: Mapping[str, torch.Tensor] | None = None
+        self,
+        partial: Mapping[str, Any],
+        generator_states: Mapping[str, torch.Tensor] | None = None,
     ) -> NoReturn:
-        """Save `last/` in the middle of a report, and leave the loop with PreemptedError.
+        """Save `last/` in the middle of a report and raise PreemptedError.
 
-        `midway` is what `take_up` gives to the loop that goes on: numbers and tensors. With
-        `draws`, the generators will be as they were when those were asked for.
+        `partial` holds numbers and tensors, which `pop_partial` returns to the loop that resumes.
+        With `generator_states`, the generators resume from those states.
         """
         self.seconds += time.monotonic() - self._started
         if self.folder is not None:
-            tree = {**checkpoint.capture(self.parts), "midway": midway}
-            tree["parts"].update(draws or {})
+            tree = {**checkpoint.capture(self.parts), "partial": partial}
+            tree["parts"].update(generator_states or {})
             checkpoint.write(self.folder / "last", self._manifest(), tree)
-        raise PreemptedError(f"put down in the middle of report {self.done + 1}")
+        raise PreemptedError(f"saved in the middle of report {self.done + 1}")
 
     def pop_partial(self) -> dict[str, Any]:
-        """Give, once, what an interrupted loop left in the middle of a report; else nothing."""
-        midway, self._partial = self._partial, None
-        return dict(midway or {})
+        """Return, once, what a preempted loop saved in the middle of a report, else nothing."""
+        partial, self._partial = self._partial, None
+        return dict(partial or {})
 
     def generator_states(self) -> dict[str, torch.Tensor]:
-        """Give the states of all generators among the parts."""
+        """Return the states of all generators among the parts."""
         parts = self.parts.items()
         return {name: p.get_state() for name, p in parts if isinstance(p, torch.Generator)}
 
     def finish(self) -> None:
-        """Store the kept predictions and exhibits of the best report, beside its weights."""
+        """Write the predictions and artifacts of the best report, beside its weights."""
         if self.folder is None or not self.best_report:
             return
         best = self.folder / "best"
-        if not (self._predictions or self._exhibits):
+        if not (self._predictions or self._artifacts):
             return
         if self.best_report != self.done and (found := checkpoint.read(best)):
             checkpoint.restore(found[1], self.parts, strict=False)
         for split, predict in self._predictions.items():
             checkpoint.write_predictions(best / f"{split}.parquet", predict())
-        for name, write in self._exhibits.items():
+        for name, write in self._artifacts.items():
             write(best / name)
 
     def _manifest(self) -> dict[str, Any]:
@@ -219,3 +224,33 @@ class Run:
             "seconds": self.seconds,
             "history": self.history,
         }
+
+
+def build_run(
+    reports: int,
+    metric: str,
+    mode: Mode,
+    *,
+    data_dir: Path | None = None,
+    source: DataKind = "real",
+    weights: Path | None = None,
+    teacher: Path | None = None,
+    device: str | None = None,
+    folder: Path | None = None,
+) -> Run:
+    """Return a run on this machine from what a user has named, else from the environment.
+
+    Raises UserError for a data folder or a device that cannot be used.
+    """
+    return Run(
+        reports=reports,
+        metric=metric,
+        mode=mode,
+        device=default_device(device),
+        data=find_data_folder(data_dir),
+        cache=default_cache().resolve(),
+        source=source,
+        weights=weights,
+        teacher=teacher,
+        folder=folder,
+    )

@@ -1,7 +1,7 @@
-"""Early stopping as Ray has it, but told of our trials and their own counts of reports.
+"""Early stopping: Ray's schedulers, asked about our trials instead of Ray's.
 
-Ray's schedulers know attempts; a trial that goes on after a crash would be a new trial in an
-empty rung. Here they are told of trials by number, and of everything that the ledger holds.
+A trial of ours may be several Ray trials (attempts), and a resumed search starts with a new Tuner:
+decisions go by the reports in the ledger, whoever made them.
 """
 
 from __future__ import annotations
@@ -20,30 +20,22 @@ from ray.tune.schedulers import (
 
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import Report
+from cluster.sampling.schedulers import REDUCTION, SCHEDULERS
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
-SCHEDULERS = ("asha", "none", "median")
-REDUCTION = 3
 
-
-def rungs(reports: int, grace: int) -> list[int]:
-    """Give the reports at which ASHA compares trials (Li et al., 2020)."""
-    count = int(math.log(reports / grace) / math.log(REDUCTION) + 1e-9) + 1
-    return [rung for k in range(count) if (rung := grace * REDUCTION**k) < reports]
-
-
-def build_scheduler(kind: str, space: SearchSpace[Any], reports: int) -> TrialScheduler:
-    """Build Ray's scheduler over the trial's own count of reports."""
-    grace = min(space.min_reports, reports)
-    match kind:
+def build_scheduler(name: str, space: SearchSpace[Any], reports: int) -> TrialScheduler:
+    """Return Ray's scheduler of that name over the trial's own count of reports."""
+    min_reports = min(space.min_reports, reports)
+    match name:
         case "asha":
             return AsyncHyperBandScheduler(
                 time_attr="report",
                 metric=space.metric,
                 mode=space.mode,
                 max_t=reports,
-                grace_period=grace,
+                grace_period=min_reports,
                 reduction_factor=REDUCTION,
                 stop_last_trials=False,
             )
@@ -52,76 +44,74 @@ def build_scheduler(kind: str, space: SearchSpace[Any], reports: int) -> TrialSc
                 time_attr="report",
                 metric=space.metric,
                 mode=space.mode,
-                grace_period=grace,
+                grace_period=min_reports,
                 min_time_slice=math.inf,  # never pauses
             )
         case "none":
             return FIFOScheduler()
-    raise UserError(f"unknown scheduler {kind!r}; there are: {', '.join(SCHEDULERS)}")
+    raise UserError(f"unknown scheduler {name!r}: choose one of {', '.join(SCHEDULERS)}")
 
 
 @dataclass(frozen=True)
-class Known:
-    """All that Ray's schedulers look at of a trial."""
+class TrialId:
+    """All that Ray's schedulers read of a trial."""
 
     trial_id: str
 
 
 class ByTrial(FIFOScheduler):
-    """Asks a Ray scheduler about our trials; `trial_of` translates Ray's trial ids.
+    """Asks a Ray scheduler about our trials; `trial_of` maps Ray's trial ids to them.
 
-    It begins by telling all that the ledger holds, in the order in which it was heard. Trials of
-    the control group are judged like all others, and go on whatever is said of them.
+    It starts by replaying the reports of the ledger, in the order in which they arrived. Trials
+    of the control group are judged like all others, and continue whatever the decision.
     """
 
     def __init__(
-        self, inner: TrialScheduler, attempts: TrialQueue, trial_of: Callable[[str], int]
+        self, inner: TrialScheduler, queue: TrialQueue, trial_of: Callable[[str], int]
     ) -> None:
         super().__init__()
         self.inner = inner
-        self.attempts = attempts
+        self.ledger = queue.ledger
         self.trial_of = trial_of
-        self.told: dict[int, int] = {}
+        self.replayed: dict[int, int] = {}
         self.stopped: set[int] = set()
-        trial_logs = attempts.ledger.trial_logs
-        heard = [
-            (r.time, trial, r)
-            for trial, trial_log in trial_logs.items()
-            for r in trial_log.reports
+        arrived = [
+            (report.time, trial, report)
+            for trial, trial_log in self.ledger.trial_logs.items()
+            for report in trial_log.reports
         ]
-        for _, trial, report in sorted(heard, key=lambda entry: entry[:2]):
+        for _, trial, report in sorted(arrived, key=lambda entry: entry[:2]):
             self._decide(trial, report)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """Leave the choice to Tune, which gives a worker that is free to a new trial.
+        """Leave the choice to Tune, which gives a free worker to a new trial.
 
-        Were it given to the oldest that waits, as is usual, the worker that is starting for that
-        one would be killed; where trials are shorter than a worker's start, none ever came up.
+        FIFOScheduler gives it to the oldest waiting trial and kills the worker that starts for
+        that one; where trials are shorter than a worker's start, no worker ever came up.
         """
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Decide by every report of the trial that was not yet decided on."""
-        return self._tell(self.trial_of(trial.trial_id))
+        """Return the decision after all reports of the trial that are not yet judged."""
+        return self._judge(self.trial_of(trial.trial_id))
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Tell the last reports, which end a trial whatever the scheduler says."""
-        self._tell(self.trial_of(trial.trial_id))
+        """Judge the last reports, for the trials to come; this one has ended."""
+        self._judge(self.trial_of(trial.trial_id))
 
-    def _tell(self, trial: int) -> str:
-        reports = self.attempts.ledger.trial_logs[trial].reports
-        for report in reports[self.told.get(trial, 0) :]:
+    def _judge(self, trial: int) -> str:
+        trial_log = self.ledger.trial_logs[trial]
+        for report in trial_log.reports[self.replayed.get(trial, 0) :]:
             self._decide(trial, report)
-        control = "control" in self.attempts.ledger.trial_logs[trial].tags
-        stop = trial in self.stopped and not control
+        stop = trial in self.stopped and "control" not in trial_log.tags
         decision: str = TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
         return decision
 
     def _decide(self, trial: int, report: Report) -> None:
-        known = Known(f"{trial:05d}")
-        if trial not in self.told:
-            self.inner.on_trial_add(None, known)
-        self.told[trial] = self.told.get(trial, 0) + 1
-        if trial not in self.stopped:  # the median rule fails when asked about one again
+        ray_trial = TrialId(f"{trial:05d}")
+        if trial not in self.replayed:
+            self.inner.on_trial_add(None, ray_trial)
+        self.replayed[trial] = self.replayed.get(trial, 0) + 1
+        if trial not in self.stopped:  # the median rule fails when asked again about one
             result = {"report": report.report, **report.metrics}
-            if self.inner.on_trial_result(None, known, result) == TrialScheduler.STOP:
+            if self.inner.on_trial_result(None, ray_trial, result) == TrialScheduler.STOP:
                 self.stopped.add(trial)

@@ -1,4 +1,4 @@
-"""How many trials share a GPU: as many as one of them leaves memory and idle time for."""
+"""How many trials share a GPU: as many as its memory and its idle time allow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import ray
 import torch
 
-from cluster.execution.trainable import WorkerSettings, build_run
+from cluster.execution.trainable import WorkerSettings, build_worker_run
 from searchspaces.loading import load_space
 from trainables.errors import UserError
 from trainables.run import seed_everything
@@ -25,9 +25,9 @@ PATIENCE = 900.0  # seconds until a GPU is free: a rented machine is installed f
 
 @dataclass(frozen=True)
 class Load:
-    """What one trial takes of a GPU: bytes free without it, bytes at its peak, busy time in 0..1.
+    """The load of one trial: bytes free without it, bytes at its peak, busy time in 0..1.
 
-    `busy` is the share of the time in which one of its kernels runs.
+    `busy` is the fraction of the time in which one of its kernels runs.
     """
 
     free: int
@@ -35,67 +35,67 @@ class Load:
     busy: float
 
 
-def trials_per_gpu(load: Load, room: int) -> int:
-    """Give the number of trials on one GPU that end the most per hour, at most `room`.
+def trials_per_gpu(load: Load, limit: int) -> int:
+    """Return the number of trials on one GPU with the highest throughput, at most `limit`.
 
     Kernels of different processes take turns, so k trials are k times as fast as one until the
-    GPU is always busy; more of them only take memory.
+    GPU is always busy; more of them only use memory.
     """
     by_memory = int(HEADROOM * load.free / (load.peak + CONTEXT))
     by_time = math.ceil(1 / max(load.busy, 0.01) - 1e-9)
-    return max(1, min(by_memory, by_time, room))
+    return max(1, min(by_memory, by_time, limit))
 
 
 def measure_gpu_fraction(
     settings: WorkerSettings, values: Mapping[str, Any], have: Mapping[str, float], cpus: float
 ) -> tuple[float, Load]:
-    """Probe a configuration on a GPU of the cluster; gives the share of a GPU for each trial.
+    """Measure a configuration on a GPU of the cluster; return the fraction for each trial.
 
-    `have` is what the cluster has of every resource, `cpus` what a trial takes. Raises UserError
-    where there is no GPU, none gets free, or the probe fails or sees nothing.
+    `have` is the cluster's total of every resource, `cpus` that of one trial. Raises UserError
+    where there is no GPU, none becomes free, or the measured trial fails or runs nothing on it.
     """
     if not have.get("GPU"):
         raise UserError(
             "--gpus-per-trial auto: Ray sees no GPU here to measure a trial on\n"
             "leave the option out to train on CPUs"
         )
-    room = max(1, int(have.get("CPU", 0.0) / max(have["GPU"], 1.0) / cpus))
-    there = ray.remote(num_gpus=1, num_cpus=1)(_there)
+    limit = max(1, int(have.get("CPU", 0.0) / max(have["GPU"], 1.0) / cpus))
+    free = ray.remote(num_gpus=1, num_cpus=1)(_wait_for_gpu)
     probe = ray.remote(num_gpus=1, num_cpus=1, max_retries=0)(measure_load)
     try:
-        ray.get(there.remote(), timeout=PATIENCE)
-        found: Load = ray.get(probe.remote(settings, dict(values)))
+        ray.get(free.remote(), timeout=PATIENCE)
+        load: Load = ray.get(probe.remote(settings, dict(values)))
     except ray.exceptions.GetTimeoutError as error:
         raise UserError(
-            f"--gpus-per-trial auto: no GPU was free, or could be rented, in {PATIENCE:g} s\n"
-            "look at `ray status`, or give a number, such as --gpus-per-trial 0.5"
+            f"--gpus-per-trial auto: no GPU became free within {PATIENCE:g} s\n"
+            "check `ray status`, or give a number, such as --gpus-per-trial 0.5"
         ) from error
     except ray.exceptions.RayError as error:
         raise UserError(
-            f"--gpus-per-trial auto: the probe failed: {str(error).splitlines()[-1]}\n"
+            f"--gpus-per-trial auto: the measured trial failed: {str(error).splitlines()[-1]}\n"
             "give a number, such as --gpus-per-trial 0.5"
         ) from error
-    if not found.busy:
+    if not load.busy:
         raise UserError(
-            "--gpus-per-trial auto: the probe saw nothing run on the GPU\n"
+            "--gpus-per-trial auto: the measured trial ran nothing on the GPU\n"
             "give a number, such as --gpus-per-trial 0.5"
         )
     # Ray keeps fractions to four decimals; rounded down they still fit side by side.
-    return math.floor(1e4 / trials_per_gpu(found, room)) / 1e4, found
+    return math.floor(1e4 / trials_per_gpu(load, limit)) / 1e4, load
 
 
-def _there() -> None:
-    """Run where a GPU is free."""
+def _wait_for_gpu() -> None:
+    """Do nothing: Ray runs this as soon as a GPU is free."""
 
 
 def measure_load(settings: WorkerSettings, values: Mapping[str, Any]) -> Load:
-    """Run two short reports of a configuration on this process's GPU, and measure the second."""
+    """Return the load of a configuration on this process's GPU, by the second of two reports."""
     from torch.profiler import ProfilerActivity, profile
 
     space = load_space(settings.space)
     torch.set_num_threads(settings.threads)
-    run = build_run(settings, space, torch.device("cuda"))
-    run = replace(run, reports=max(2, settings.reports), share=SHARE)
+    run = build_worker_run(settings, torch.device("cuda"))
+    run = replace(run, reports=max(2, run.reports), share=SHARE)
     seed_everything(0)
     torch.cuda.init()
     free, _ = torch.cuda.mem_get_info()

@@ -1,6 +1,6 @@
-"""Has Ray up and asks its machines for all that a search needs, before the search is begun.
+"""Connect to Ray and check its machines, before a search is created.
 
-What is refused here leaves nothing behind: no folder, and no run in MLflow.
+An error raised here leaves nothing behind: no folder, and no run in MLflow.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
 from rich.console import Console
 
-from cluster.execution import connect, gpu_sharing, storage_check, teacher_source
+from cluster.execution import gpu_sharing
+from cluster.execution.connect import connect, warn_if_open
 from cluster.execution.resources import Resources, allocate, cluster_capacity
+from cluster.execution.storage_check import check_nodes
+from cluster.execution.teacher_source import upload_teacher
 from cluster.execution.trainable import WorkerSettings
 from cluster.options import Options
 from cluster.storage.location import Location
@@ -24,84 +26,78 @@ from searchspaces.space import SearchSpace
 from trainables.run import Run
 
 
+@dataclass(frozen=True)
+class PreparedCluster:
+    """The settings of the workers, and the resources of a trial.
+
+    `worker.folder` is the storage until the search has a folder.
+    """
+
+    worker: WorkerSettings
+    resources: Resources
+
+
 @contextmanager
 def prepare_cluster(
     space: SearchSpace[Any],
     run: Run,
-    chosen: Options,
     fixed: Mapping[str, Any],
-    storage: Path,
+    options: Options,
     console: Console,
 ) -> Iterator[PreparedCluster]:
-    """Have Ray up inside the context, on machines that can do what is asked; else UserError."""
-    storage, joined = storage.resolve(), bool(chosen.address)
+    """Connect to Ray for the length of the context; raises UserError for an unusable cluster."""
+    folder, remote = options.storage.folder.resolve(), options.storage.remote
+    joined = bool(options.address)
     before = signal.getsignal(signal.SIGTERM)
     try:
-        connect.connect(chosen.address)
-        # Of Ray's own handler a driver dies at once; Tune knows how to end at a SIGINT.
+        connect(options.address)
+        # Ray's own handler ends the driver at once; Tune shuts down in order at a SIGINT.
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-        if chosen.address and (note := connect.warn_if_open(chosen.address)):
+        if options.address and (note := warn_if_open(options.address)):
             console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
-        storage_check.check_nodes(storage, chosen.remote)
-        lesson = (chosen.remote or Location(storage.as_uri())) / "teachers"
+        check_nodes(folder, remote)
+        teachers = (remote or Location(folder.as_uri())) / "teachers"
         if run.teacher:
-            teacher_source.upload_teacher(run.teacher, lesson)
+            upload_teacher(run.teacher, teachers)
         worker = WorkerSettings(
             space=space.file or space.name,
-            folder=storage,
-            cache=run.cache.resolve(),
-            reports=run.reports,
-            data=run.data,
-            source=run.source,
-            weights=run.weights,
-            teacher=run.teacher,
-            taught_from=lesson,
+            folder=folder,
+            run=run,
+            teachers=teachers,
             threads=max(1, int(space.resources.get("cpu", 1))),
         )
-        wanted = dict(space.resources)
-        gpus = chosen.gpus
+        gpus = options.gpus_per_trial
         if gpus == "auto":
-            gpus = _measured(worker, fixed, wanted, joined, console)
-        yield PreparedCluster(worker, allocate(wanted, gpus, chosen.concurrency, joined))
+            gpus = _measure_gpu_fraction(worker, fixed, space.resources, joined, console)
+        resources = allocate(dict(space.resources), gpus, options.concurrency, joined)
+        yield PreparedCluster(worker, resources)
     finally:
         if ray.is_initialized():
             ray.shutdown()
         signal.signal(signal.SIGTERM, before)
 
 
-def _measured(
+def _measure_gpu_fraction(
     worker: WorkerSettings,
     fixed: Mapping[str, Any],
     wanted: Mapping[str, float],
     joined: bool,
     console: Console,
 ) -> float:
-    """Probe the default configuration on a GPU, say what was found, and give the share."""
-    have = cluster_capacity(joined)
-    if have.get("GPU"):
+    capacity = cluster_capacity(joined)
+    if capacity.get("GPU"):
         console.print(
-            "--gpus-per-trial auto: measuring a trial, as soon as Ray has a free GPU for it; "
-            f"after {gpu_sharing.PATIENCE / 60:.0f} minutes without one the search ends",
+            "--gpus-per-trial auto: measuring a trial as soon as Ray has a free GPU; "
+            f"the search ends after {gpu_sharing.PATIENCE / 60:.0f} minutes without one",
             highlight=False,
             soft_wrap=True,
         )
     gpus, load = gpu_sharing.measure_gpu_fraction(
-        worker, fixed, have, float(wanted.get("cpu", 1)) or 1.0
+        worker, fixed, capacity, float(wanted.get("cpu", 1)) or 1.0
     )
     console.print(
-        f"a trial takes {load.peak / 2**30:.2f} of {load.free / 2**30:.2f} GiB and keeps the GPU "
+        f"a trial uses {load.peak / 2**30:.2f} of {load.free / 2**30:.2f} GiB and keeps the GPU "
         f"busy {load.busy:.0%} of the time: {1 / gpus:.0f} trials share it",
         highlight=False,
     )
     return gpus
-
-
-@dataclass(frozen=True)
-class PreparedCluster:
-    """What Ray's machines are ready for: what workers are told, and what a trial gets.
-
-    Until a search is begun, `worker.folder` is the storage.
-    """
-
-    worker: WorkerSettings
-    resources: Resources

@@ -1,4 +1,4 @@
-"""Runs a search on Ray Tune: thin adapters between Tune's hooks and our attempts."""
+"""Run a search on Ray Tune: thin adapters between Tune's hooks and the queue of attempts."""
 
 from __future__ import annotations
 
@@ -13,40 +13,39 @@ from typing import Any
 from ray import cloudpickle, tune
 from ray.tune.search import Searcher
 
-from cluster.execution import early_stopping, failures
-from cluster.execution.resources import Resources, _bundle, max_concurrency
+from cluster.execution.early_stopping import ByTrial, build_scheduler
+from cluster.execution.failures import read_failure
+from cluster.execution.resources import Resources, bundle_resources, max_concurrency
 from cluster.execution.trainable import Trial, WorkerSettings
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import Failure
 from trainables.errors import UserError
 
-LOOK = 5.0  # seconds between looks at how large the cluster is
+CAPACITY_PERIOD = 5.0
+"""Seconds between two looks at the size of the cluster."""
 
 
 def run(
-    attempts: TrialQueue,
-    settings: WorkerSettings,
-    resources: Resources,
-    stopping: str,
-    every_step: Callable[[], None],
+    queue: TrialQueue, worker: WorkerSettings, resources: Resources, on_step: Callable[[], None]
 ) -> bool:
-    """Run attempts until none is left; gives whether every trial has its outcome now.
+    """Run attempts until none is left; return whether every trial has its outcome.
 
-    What ends a search early, a full disk or a space without feasible configurations, is raised
-    when everything has been put down.
+    Raises UserError where the storage fails or the space has no feasible configuration, after
+    all attempts have ended.
     """
-    searcher = TrialSearcher(attempts, lambda: max_concurrency(resources))
-    inner = early_stopping.build_scheduler(stopping, attempts.study.space, settings.reports)
+    settings = queue.ledger.settings
+    searcher = TrialSearcher(queue, lambda: max_concurrency(resources))
+    inner = build_scheduler(settings.scheduler, queue.study.space, settings.reports)
     trainable = tune.with_resources(
-        tune.with_parameters(Trial, settings=settings),
-        lambda config: _bundle(resources, config["alone"]),
+        tune.with_parameters(Trial, settings=worker),
+        lambda config: bundle_resources(resources, config["exclusive"]),
     )
     with tempfile.TemporaryDirectory(prefix="tunery-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=early_stopping.ByTrial(inner, attempts, searcher.trial_of),
+                scheduler=ByTrial(inner, queue, searcher.trial_of),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
@@ -54,70 +53,70 @@ def run(
             run_config=tune.RunConfig(
                 name="search",
                 storage_path=scratch,
-                stop=ResultRecorder(attempts, searcher),
+                stop=ResultRecorder(queue, searcher),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[ErrorCallback(attempts, searcher, every_step)],
+                callbacks=[ErrorCallback(queue, searcher, on_step)],
             ),
         )
         tuner.fit()
-    if trouble := attempts.broken or attempts.stopped:
-        raise trouble
-    return attempts.ledger.finished
+    if error := queue.storage_error or queue.stop_error:
+        raise error
+    return queue.ledger.finished
 
 
 class TrialSearcher(Searcher):
-    """Gives Tune an attempt when there is room for one."""
+    """Gives Tune an attempt whenever there is capacity for one."""
 
-    def __init__(self, attempts: TrialQueue, room: Callable[[], int]) -> None:
+    def __init__(self, queue: TrialQueue, max_concurrency: Callable[[], int]) -> None:
         super().__init__()
-        self.attempts = attempts
-        self.room = room
+        self.queue = queue
+        self.max_concurrency = max_concurrency
         self._trials: dict[str, int] = {}
-        self._measured, self._room = -math.inf, 0
+        self._measured, self._capacity = -math.inf, 0
 
     @property
     def concurrency(self) -> int:
-        """How many attempts may be live, looked up now and then: machines come and go."""
-        if time.monotonic() > self._measured + LOOK:
-            self._measured, self._room = time.monotonic(), self.room()
-        return self._room
+        """Return how many attempts may run, refreshed every CAPACITY_PERIOD."""
+        if time.monotonic() > self._measured + CAPACITY_PERIOD:
+            self._measured, self._capacity = time.monotonic(), self.max_concurrency()
+        return self._capacity
 
     def trial_of(self, trial_id: str) -> int:
-        """Translate Ray's trial id into the number of our trial."""
+        """Return the number of our trial for Ray's trial id."""
         return self._trials[trial_id]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Give a config, None while attempts are live, then Tune's word for the end."""
-        live = len(self.attempts.live)
-        if self.attempts.finished:
-            return None if live else Searcher.FINISHED
-        if live >= self.concurrency or any(a.alone for a in self.attempts.live.values()):
+        """Return a config, None while attempts run, or FINISHED."""
+        running = self.queue.running
+        if self.queue.finished:
+            return None if running else Searcher.FINISHED
+        if len(running) >= self.concurrency or any(a.exclusive for a in running.values()):
             return None
         attempt = None
-        with _writing(self.attempts):
+        with _recording(self.queue):
             try:
-                attempt = self.attempts.next()
+                attempt = self.queue.next_attempt()
             except UserError as error:
-                self.attempts.stopped = error
+                self.queue.stop_error = error
         if attempt is None:
-            return None if live else Searcher.FINISHED
+            return None if running else Searcher.FINISHED
         self._trials[trial_id] = attempt.trial
         return {
             "values": dict(attempt.values),
             "trial": attempt.trial,
             "attempt": attempt.attempt,
-            "alone": attempt.alone,
+            "exclusive": attempt.exclusive,
         }
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Write down an outcome; errors are told, with their text, to `Watcher`."""
-        if not error and self.attempts.broken is None:
-            with _writing(self.attempts):
-                self.attempts.ended(self.trial_of(trial_id), (result or {}).get("outcome"))
+        """Record an outcome; errors go to ErrorCallback."""
+        if not error and self.queue.storage_error is None:
+            with _recording(self.queue):
+                self.queue.record_end(self.trial_of(trial_id), (result or {}).get("outcome"))
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the ledger is the state."""
@@ -127,57 +126,57 @@ class TrialSearcher(Searcher):
 
 
 class ResultRecorder(tune.Stopper):
-    """Writes every result down: Tune asks its stopper first, before anyone else hears of it."""
+    """Records every result: Tune calls its stopper before anything else sees a result."""
 
-    def __init__(self, attempts: TrialQueue, searcher: TrialSearcher) -> None:
-        self.attempts = attempts
+    def __init__(self, queue: TrialQueue, searcher: TrialSearcher) -> None:
+        self.queue = queue
         self.searcher = searcher
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        late = False
-        if self.attempts.broken is None:
-            with _writing(self.attempts):
-                late = self.attempts.heard(self.searcher.trial_of(trial_id), result)
-        return late
+        stop = False
+        if self.queue.storage_error is None:
+            with _recording(self.queue):
+                stop = self.queue.record_result(self.searcher.trial_of(trial_id), result)
+        return stop
 
     def stop_all(self) -> bool:
-        """End the search where results cannot be written down any more, or time is up."""
-        return self.attempts.over
+        """Return whether to end the search: nothing can be recorded, or time is up."""
+        return self.queue.must_end
 
 
 class ErrorCallback(tune.Callback):
-    """Hears of errors, and keeps the screen up to date."""
+    """Records failed attempts, and refreshes the display."""
 
     def __init__(
-        self, attempts: TrialQueue, searcher: TrialSearcher, every_step: Callable[[], None]
+        self, queue: TrialQueue, searcher: TrialSearcher, on_step: Callable[[], None]
     ) -> None:
-        self.attempts = attempts
+        self.queue = queue
         self.searcher = searcher
-        self.every_step = every_step
+        self.on_step = on_step
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give Tune nothing to pickle."""
+        """Return nothing for Tune to pickle."""
         return {}
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Let the screen breathe."""
-        self.every_step()
+        """Refresh the display."""
+        self.on_step()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Write down a failed attempt with its traceback."""
-        if self.attempts.broken is not None:
+        """Record a failed attempt, or end the search where its storage failed."""
+        if self.queue.storage_error is not None:
             return
         number, failure = self.searcher.trial_of(trial.trial_id), _read_failure(trial)
-        with _writing(self.attempts):
+        with _recording(self.queue):
             if failure.failure_class == "storage_full":
                 raise OSError(f"{failure.message} (trial {number})")
             if failure.failure_class == "storage_unreachable":
-                self.attempts.broken = UserError(
-                    f"the machine {failure.message}\n"
-                    "fix that, then give the same command with --resume: nothing is lost"
+                self.queue.storage_error = UserError(
+                    f"{failure.message}\n"
+                    "fix that, then continue with the same command and --resume: nothing is lost"
                 )
             else:
-                self.attempts.failed(number, failure)
+                self.queue.record_failure(number, failure)
 
 
 def _read_failure(trial: Any) -> Failure:
@@ -186,15 +185,15 @@ def _read_failure(trial: Any) -> Failure:
         _, _, text = Path(trial.error_file).read_text(encoding="utf-8").partition("\n")
         return Failure("failed", text.strip().rpartition("\n")[2], text.strip())
     error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-    return failures.read_failure(error)
+    return read_failure(error)
 
 
 @contextlib.contextmanager
-def _writing(attempts: TrialQueue) -> Iterator[None]:
+def _recording(queue: TrialQueue) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        attempts.broken = UserError(
+        queue.storage_error = UserError(
             f"the search cannot write: {error}\n"
-            "make room there, then go on with the same command and --resume: nothing is lost"
+            "free some space, then continue with the same command and --resume: nothing is lost"
         )

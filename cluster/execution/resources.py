@@ -1,4 +1,4 @@
-"""How large the cluster is, or can become: what trials are shared out over."""
+"""How large the cluster is or can become, and what each trial gets of it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ BOOTSTRAP_CONFIG = Path(
 
 
 def cluster_capacity(joined: bool) -> dict[str, float]:
-    """Give what Ray has or, where a cluster was joined, can have: its autoscaler may rent more.
+    """Return Ray's resources or, on a joined cluster, the most that its autoscaler may reach.
 
-    Ray does not say how far its autoscaler may go. On a head made by `ray up` its file does;
-    elsewhere the environment's TUNERY_CAPACITY, such as CPU=32,GPU=8. For a Ray of the search's
-    own neither says anything: it has no autoscaler. Raises UserError for what is no number.
+    Ray does not tell the limits of its autoscaler. On a head started by `ray up` its cluster file
+    has them; elsewhere the variable TUNERY_CAPACITY, such as CPU=32,GPU=8. A Ray that the search
+    started itself has no autoscaler. Raises UserError for a value that is not a number.
     """
     have = {name: float(amount) for name, amount in ray.cluster_resources().items()}
     for name, amount in (
@@ -41,11 +41,11 @@ def read_capacity_variable() -> dict[str, float]:
     try:
         return {name.strip(): float(amount) for name, _, amount in pairs}
     except ValueError as error:
-        raise UserError(f"TUNERY_CAPACITY={text} is not such as CPU=32,GPU=8") from error
+        raise UserError(f"TUNERY_CAPACITY={text} is not of the form CPU=32,GPU=8") from error
 
 
 def read_autoscaler_limits(file: Path = BOOTSTRAP_CONFIG) -> dict[str, float]:
-    """Read what the head's autoscaler may rent."""
+    """Return the limits in the cluster file that `ray up` leaves on the head."""
     try:
         config = json.loads(file.expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -54,7 +54,7 @@ def read_autoscaler_limits(file: Path = BOOTSTRAP_CONFIG) -> dict[str, float]:
 
 
 def sum_autoscaler_limits(config: Mapping[str, Any]) -> dict[str, float]:
-    """Add up, for every resource, the machines richest in it, as many as the file allows."""
+    """Return, for each resource, the sum over the node types richest in it, up to max_workers."""
     kinds = [
         kind
         for name, kind in config.get("available_node_types", {}).items()
@@ -73,9 +73,9 @@ def sum_autoscaler_limits(config: Mapping[str, Any]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a trial takes, and how many may run at once; None: as many as there is room for.
+    """The resources of a trial, and the limit of concurrent trials (None: as many as fit).
 
-    `joined`: on a cluster that others have started, which may grow.
+    `joined` is True on a cluster that was already running, which may grow.
     """
 
     cpus: float
@@ -87,9 +87,9 @@ class Resources:
 def allocate(
     wanted: dict[str, float], gpus: float | None, concurrency: int | None, joined: bool
 ) -> Resources:
-    """Decide what each trial gets on the cluster at hand.
+    """Return what each trial gets on this cluster; raises UserError where it does not fit.
 
-    A trial takes one GPU, or the share asked for, where there are any and the space wants one.
+    A trial gets one GPU, or the requested fraction, where there are any and the space wants one.
     """
     have = cluster_capacity(joined)
     cpus = wanted.get("cpu", 1.0)
@@ -101,12 +101,15 @@ def allocate(
             "leave the option out to train on CPUs"
         )
     if cpus > have.get("CPU", 0.0):
-        raise UserError(f"a trial wants {cpus:g} CPUs, and Ray has {have.get('CPU', 0.0):g}")
+        raise UserError(
+            f"a trial needs {cpus:g} CPUs, but Ray has {have.get('CPU', 0.0):g}\n"
+            "use a larger machine, or lower `resources` in the space"
+        )
     return Resources(cpus, gpus, concurrency, joined)
 
 
 def max_concurrency(resources: Resources) -> int:
-    """Count the trials that may run at once, on machines that are there or can be rented."""
+    """Return how many trials may run at once, on nodes that exist or can be started."""
     have = cluster_capacity(resources.joined)
     fits = int(have.get("CPU", 0.0) / resources.cpus) if resources.cpus else 10_000
     if resources.gpus:
@@ -114,12 +117,13 @@ def max_concurrency(resources: Resources) -> int:
     return max(1, min(resources.concurrency or fits, fits))
 
 
-def _bundle(resources: Resources, alone: bool) -> tune.PlacementGroupFactory:
+def bundle_resources(resources: Resources, exclusive: bool) -> tune.PlacementGroupFactory:
+    """Return what Ray reserves for an attempt: its share, or a whole node for an exclusive one."""
     cpus, gpus = resources.cpus, resources.gpus
-    if alone:
+    if exclusive:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         nodes = [node for node in nodes if node.get("GPU", 0) or not gpus]
-        # A head without CPUs is none that trials run on.
+        # No trial runs on a head without CPUs.
         fit = [node["CPU"] for node in nodes if node.get("CPU", 0) >= max(cpus, 1)]
         cpus = min(fit, default=cpus)
         gpus = max(1.0, gpus) if gpus else 0.0

@@ -29,12 +29,13 @@ from cluster.execution.attempt_files import (
     upload_attempt,
 )
 from cluster.execution.failures import describe_error
+from cluster.ledger.ledger import attempt_folder
 from cluster.storage.location import Location
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from trainables.errors import PreemptedError
 from trainables.ranking import is_finite
-from trainables.run import Loop, Run, attempt_folder
+from trainables.run import Loop, Run
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,9 @@
-"""The head's half of `--cluster`: a search as a job of Ray, which needs nobody to watch it."""
+"""The part of `--cluster` that runs on the head: a search as a Ray job, which needs no watcher.
+
+It speaks JSON, a line per event, so that the launcher never reads sentences:
+`{"event": "submitted", "job": ID}` or `"attached"`, `{"event": "log", "text": LINES}`,
+`{"event": "note", "text": ...}` and at the end `{"event": "ended", "exit_code": N}`.
+"""
 
 from __future__ import annotations
 
@@ -16,71 +21,74 @@ from cluster.execution.resources import BOOTSTRAP_CONFIG
 
 DASHBOARD = "http://127.0.0.1:8265"
 PATIENCE = 300.0
-"""Seconds that a head may take to answer, and machines that are always there to join."""
+"""Seconds that a head may take to answer, and its permanent nodes to join."""
 
 
-def entrypoint(words: Sequence[str]) -> str:
-    """Give the shell command that runs the search, in the checkout, whoever runs it."""
+def print_event(event: str, **fields: Any) -> None:
+    """Print one event for the launcher, as a line of JSON."""
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+def build_entrypoint(words: Sequence[str]) -> str:
+    """Return the shell command that runs the search in the checkout."""
     return f"cd {shlex.quote(str(Path.cwd()))} && exec " + shlex.join(
         [sys.executable, "-m", "trainables.tune", *words]
     )
 
 
 def submit(words: Sequence[str], client: Any) -> str:
-    """Start the search as a job, or find the one that runs with these words; gives its id."""
-    command = entrypoint(words)
+    """Submit the search as a job, or find the running one with these words; return its id."""
+    entrypoint = build_entrypoint(words)
     for job in client.list_jobs():
-        if job.entrypoint == command and not job.status.is_terminal():
-            print(f"attached to {job.submission_id}, which runs already", flush=True)
+        if job.entrypoint == entrypoint and not job.status.is_terminal():
+            print_event("attached", job=job.submission_id)
             return str(job.submission_id)
-    number = str(client.submit_job(entrypoint=command))
-    print(f"submitted as {number}", flush=True)
-    return number
+    job_id = str(client.submit_job(entrypoint=entrypoint))
+    print_event("submitted", job=job_id)
+    return job_id
 
 
-async def stream_logs(number: str, client: Any) -> None:
-    """Print what a job says, until it has ended."""
-    async for lines in client.tail_job_logs(number):
-        print(lines, end="", flush=True)
+async def stream_logs(job_id: str, client: Any) -> None:
+    """Print the output of a job until it has ended."""
+    async for lines in client.tail_job_logs(job_id):
+        print_event("log", text=lines)
 
 
-def wait_for_exit_code(number: str, client: Any) -> int:
-    """Wait for a job's end; gives the exit code of its command."""
-    while not (info := client.get_job_info(number)).status.is_terminal():
+def wait_for_exit_code(job_id: str, client: Any) -> int:
+    """Wait for the end of a job and return the exit code of its command."""
+    while not (info := client.get_job_info(job_id)).status.is_terminal():
         time.sleep(0.5)
     if info.driver_exit_code is None:
-        print(info.message, flush=True)
+        print_event("note", text=info.message)
         return 1
     return int(info.driver_exit_code)
 
 
-def expected_nodes(config: dict[str, Any]) -> int:
-    """Count the machines that a cluster always has."""
+def count_permanent_nodes(config: dict[str, Any]) -> int:
+    """Return the number of nodes that a cluster always has."""
     types = config.get("available_node_types", {})
-    return 1 + sum(int(kind.get("min_workers", 0)) for kind in types.values())
+    return 1 + sum(int(node_type.get("min_workers", 0)) for node_type in types.values())
 
 
 def wait_for_nodes() -> None:
-    """Wait for the machines that are always there: a search shares out what it finds."""
+    """Wait for the permanent nodes: a search allocates the resources that it finds."""
     from ray.util.state import list_nodes
 
     file = BOOTSTRAP_CONFIG.expanduser()
     if not file.exists():
         return
-    want, deadline = (
-        expected_nodes(json.loads(file.read_text(encoding="utf-8"))),
-        time.time() + PATIENCE,
-    )
-    alive: dict[str, Any] = {"filters": [("state", "=", "ALIVE")], "limit": want}
-    while len(list_nodes(address=DASHBOARD, **alive)) < want:
+    wanted = count_permanent_nodes(json.loads(file.read_text(encoding="utf-8")))
+    deadline = time.time() + PATIENCE
+    alive: dict[str, Any] = {"filters": [("state", "=", "ALIVE")], "limit": wanted}
+    while len(list_nodes(address=DASHBOARD, **alive)) < wanted:
         if time.time() > deadline:
-            print(f"not all of {want} machines are there; going on without", flush=True)
+            print_event("note", text=f"fewer than {wanted} nodes have joined; starting anyway")
             return
         time.sleep(1)
 
 
-def connect() -> Any:
-    """Give a client of the jobs on this machine, as soon as they answer."""
+def connect_to_jobs() -> Any:
+    """Return a client of the jobs on this machine, as soon as they answer."""
     from ray.job_submission import JobSubmissionClient
 
     deadline = time.time() + PATIENCE
@@ -94,15 +102,15 @@ def connect() -> Any:
 
 
 def main(words: list[str]) -> int:
-    """Run or attach to the search of these words; gives its exit code, and says it."""
+    """Run the search of these words, or attach to it; print and return its exit code."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    client = connect()
+    client = connect_to_jobs()
     wait_for_nodes()
-    number = submit(words, client)
-    asyncio.run(stream_logs(number, client))
-    ended = wait_for_exit_code(number, client)
-    print(f"the search has ended with exit code {ended}", flush=True)
-    return ended
+    job_id = submit(words, client)
+    asyncio.run(stream_logs(job_id, client))
+    code = wait_for_exit_code(job_id, client)
+    print_event("ended", exit_code=code)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """A search on another machine's Ray: `--cluster FILE` starts the cluster, submits and follows.
 
-The search is a job of the cluster: it goes on when the following ends, and the same command
-attaches to it again. The half that runs on the head is `cluster.launch.head_job`.
+The search is a job of the cluster: it continues when following ends, and the same command
+attaches to it again. The part on the head is `cluster.launch.head_job`.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -19,38 +19,40 @@ from typing import Any
 from cluster.storage.redaction import has_credentials, redact
 from trainables.errors import UserError
 
-CHECKOUT = "tunery"  # in the home folder of every machine; the shipped files mount it there
-ENDED = re.compile(r"the search has ended with exit code (\d+)")
-BEGUN = (
-    "submitted as",
-    "attached to",
-    "not all of",
-)  # the first words of `cluster.launch.head_job`
+CHECKOUT = "tunery"  # in the home folder of every node; the shipped cluster files mount it there
 LOST, INTERRUPTED = 1, 130
 
 
-def run_on_cluster(file: Path, words: Sequence[str], answer: Callable[[str], str] | None) -> int:
-    """Start the cluster, run the search of these words there, offer to take the cluster down.
+def run_on_cluster(file: Path, words: Sequence[str], ask: Callable[[str], str] | None) -> int:
+    """Start the cluster, run the search of these words there, offer to stop the cluster.
 
-    `answer` asks the user; None where nobody is there to be asked, and the cluster is left up.
-    Gives the search's exit code; raises UserError for what can be seen from here.
+    `ask` asks the user; None where there is no terminal, and the cluster is left running.
+    Returns the search's exit code; raises UserError for what can be checked from here.
     """
     config = read_cluster_file(file)
-    there = translate_arguments(words, config, file)
-    ray(["get-auth-token", "--generate"], quiet=True)
+    arguments = translate_arguments(words, config, file)
+    run_ray(["get-auth-token", "--generate"], quiet=True)
     # Without `--no-restart` the searches that run there would be killed.
-    if ray(["up", "--yes", "--no-restart", "--log-style", "pretty", str(file)]):
-        raise UserError(f"the cluster of {file} did not start: see above")
-    code = follow(file, there)
+    if run_ray(["up", "--yes", "--no-restart", "--log-style", "pretty", str(file)]):
+        raise UserError(
+            f"the cluster of {file} did not start: see the output above\n"
+            f"try it alone: ray up {shlex.quote(str(file))}"
+        )
+    code = follow(file, arguments)
     down = ["down", "--yes", str(file)]
-    if answer and answer(f"take the cluster of {file} down? [y/N] ").strip().lower() in (
-        "y",
-        "yes",
-    ):
-        ray(down)
+    if ask and ask(f"stop the cluster of {file}? [y/N] ").strip().lower() in ("y", "yes"):
+        run_ray(down)
     else:
-        print(f"the cluster is up; take it down with\n  {shlex.join(['ray', *down])}")
+        print(f"the cluster is still running; stop it with\n  {shlex.join(['ray', *down])}")
     return code
+
+
+def check_cluster(file: Path, words: Sequence[str]) -> str:
+    """Check a cluster file and the words of a search for it; return what a dry run says of it."""
+    config = read_cluster_file(file)
+    translate_arguments(words, config, file)
+    name = config.get("cluster_name", "")
+    return f"the search would run on the cluster {name} of {file}; the rest is checked here"
 
 
 def read_cluster_file(file: Path) -> dict[str, Any]:
@@ -58,101 +60,127 @@ def read_cluster_file(file: Path) -> dict[str, Any]:
     import yaml
 
     if not file.is_file():
-        raise UserError(f"--cluster {file}: there is no such file")
+        raise UserError(f"--cluster {file}: no such file")
     if find_spec("ray.autoscaler") is None or find_spec("aiohttp_cors") is None:
-        raise UserError("--cluster needs Ray's launcher: pip install '.[cluster]'")
+        raise UserError("--cluster needs Ray's cluster launcher: pip install '.[cluster]'")
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"--cluster {file} cannot be read: {error}") from error
+        raise UserError(f"cannot read --cluster {file}: {error}") from error
     if not isinstance(config, dict) or not isinstance(config.get("provider"), dict):
-        raise UserError(f"--cluster {file} is no cluster file of `ray up`: it has no provider")
-    for there, here in (config.get("file_mounts") or {}).items():
-        if not Path(here).expanduser().exists() and here != "~/.ray":
+        raise UserError(f"--cluster {file} is not a cluster file of `ray up`: it has no provider")
+    for target, source in (config.get("file_mounts") or {}).items():
+        if not Path(source).expanduser().exists() and source != "~/.ray":
             raise UserError(
-                f"{file} mounts {here}, which is not here, as {there}\n"
+                f"{file} mounts {source}, which does not exist here, as {target}\n"
                 "run the command in the folder of the checkout"
             )
     return config
 
 
 def translate_arguments(words: Sequence[str], config: dict[str, Any], file: Path) -> list[str]:
-    """Give the search's words as the head must hear them: without --cluster, files by their place.
+    """Return the search's words for the head: without --cluster, files by their place there.
 
-    Raises UserError for a space file that no mount takes along, and for a login in the words.
+    Raises UserError for a space file that is not mounted, and for credentials in the words.
     """
-    check_no_login(words, f"put it into ~/.mlflow/credentials, and mount ~/.mlflow in {file}")
-    kept = list(words)
-    for at in reversed(range(len(kept))):
-        if kept[at] == "--cluster":
-            del kept[at : at + 2]
-        elif kept[at].startswith("--cluster="):
-            del kept[at]
-    for at, word in enumerate(kept):
-        named = at and kept[at - 1] == "--space"
-        space = word if named else word.removeprefix("--space=")
-        if space.endswith(".py") and (named or space != word):
-            kept[at] = word.replace(space, find_on_cluster(Path(space), config, file))
-    return [*kept, "--address", "auto"]
+    check_no_credentials(
+        words, f"put them into ~/.mlflow/credentials, and mount ~/.mlflow in {file}"
+    )
+    arguments = list(words)
+    for at in reversed(range(len(arguments))):
+        if arguments[at] == "--cluster":
+            del arguments[at : at + 2]
+        elif arguments[at].startswith("--cluster="):
+            del arguments[at]
+    for at, word in enumerate(arguments):
+        is_value = at and arguments[at - 1] == "--space"
+        space = word if is_value else word.removeprefix("--space=")
+        if space.endswith(".py") and (is_value or space != word):
+            arguments[at] = word.replace(space, find_on_cluster(Path(space), config, file))
+    return [*arguments, "--address", "auto"]
 
 
-def check_no_login(words: Sequence[str], way_out: str) -> None:
-    """Refuse words with a login in them: Ray shows a job's words to all who see the cluster."""
+def check_no_credentials(words: Sequence[str], fix: str) -> None:
+    """Raise UserError for words with credentials: Ray shows the command of a job to all users."""
     if secret := next(filter(has_credentials, words), None):
         raise UserError(
-            f"{redact(secret)} has a login in it, which everybody on the cluster could "
-            f"read\n{way_out}"
+            f"{redact(secret)} contains credentials, which everybody on the cluster could read\n"
+            f"{fix}"
         )
 
 
 def find_on_cluster(space: Path, config: dict[str, Any], file: Path) -> str:
-    """Say where a space file lies on the machines, below the checkout there."""
-    for there, here in (config.get("file_mounts") or {}).items():
-        folder = Path(here).expanduser().resolve()
-        if there.startswith(f"~/{CHECKOUT}/") and space.resolve().is_relative_to(folder):
-            below = Path(there).relative_to(f"~/{CHECKOUT}")
+    """Return where a space file lies on the nodes, relative to the checkout there."""
+    for target, source in (config.get("file_mounts") or {}).items():
+        folder = Path(source).expanduser().resolve()
+        if target.startswith(f"~/{CHECKOUT}/") and space.resolve().is_relative_to(folder):
+            below = Path(target).relative_to(f"~/{CHECKOUT}")
             return str(below / space.resolve().relative_to(folder))
     raise UserError(
-        f"{space} is not taken along to the cluster\n"
-        f"put it into searchspaces/, or its folder under file_mounts of {file}"
+        f"{space} is not copied to the cluster\n"
+        f"move it into searchspaces/, or add its folder to file_mounts of {file}"
     )
 
 
 def follow(file: Path, words: Sequence[str]) -> int:
-    """Submit the search, or attach to the one with the same words, and show what it says."""
+    """Submit the search, or attach to the one with the same words, and print its output."""
     command = f"cd ~/{CHECKOUT} && python -m cluster.launch.head_job {shlex.join(words)}"
     code: int | None = None
-    before: list[str] = []
+    other: list[str] = []
     try:
-        with _ray(["exec", str(file), command], stdout=subprocess.PIPE) as process:
+        with _start_ray(["exec", str(file), command], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            begun = False
             for line in process.stdout:
-                begun = begun or line.startswith(BEGUN)
-                if ended := ENDED.search(line):
-                    code, begun = int(ended[1]), False
-                elif begun:
-                    print(line.rstrip("\r\n"), flush=True)
-                else:  # Ray's command line talks before and after
-                    before.append(line)
+                event = read_event(line)
+                if event is None:  # Ray's command line prints its own text around the job's
+                    other.append(line)
+                elif event["event"] == "ended":
+                    code = int(event["exit_code"])
+                else:
+                    print_event_text(event)
     except KeyboardInterrupt:
-        print("\nnot followed any more; the search goes on, and the same command attaches to it")
+        print("\nstopped following; the search continues, and the same command attaches to it")
         return INTERRUPTED
     if code is None:
-        print("".join(before), file=sys.stderr)
-        print("the head was lost from sight; the same command attaches again", file=sys.stderr)
+        print("".join(other), file=sys.stderr)
+        print(
+            "lost the connection to the head; the same command attaches to the search again",
+            file=sys.stderr,
+        )
         return LOST
     return code
 
 
-def ray(words: Sequence[str], quiet: bool = False) -> int:
-    """Run Ray's command line to its end; gives its exit code."""
-    process = _ray(words, stdout=subprocess.DEVNULL if quiet else None)
+def read_event(line: str) -> dict[str, Any] | None:
+    """Return an event of the head's job; None for any other line."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def print_event_text(event: dict[str, Any]) -> None:
+    """Print what an event says to the user."""
+    match event["event"]:
+        case "log":
+            print(event["text"], end="", flush=True)
+        case "attached":
+            print(f"attached to the running job {event['job']}", flush=True)
+        case "submitted":
+            print(f"submitted as job {event['job']}", flush=True)
+        case "note":
+            print(event["text"], flush=True)
+
+
+def run_ray(words: Sequence[str], quiet: bool = False) -> int:
+    """Run Ray's command line to its end and return its exit code."""
+    process = _start_ray(words, stdout=subprocess.DEVNULL if quiet else None)
     return process.wait()
 
 
-def _ray(words: Sequence[str], stdout: int | None) -> subprocess.Popen[str]:
-    # Ray's own program may lie outside of PATH where this one was called by its full name.
+def _start_ray(words: Sequence[str], stdout: int | None) -> subprocess.Popen[str]:
+    # Ray's own program may not be on PATH where this one was called by its full path.
     program = "import sys; sys.argv[0] = 'ray'; from ray.scripts.scripts import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, *words],

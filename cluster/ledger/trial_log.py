@@ -1,6 +1,6 @@
-"""A trial's trial log: a file of events, a line each, and what they add up to.
+"""The log of a trial: a file of events, a line each, and the state they add up to.
 
-The same function folds an event into a trial_log when it happens and when the file is read again.
+The same function applies an event when it happens and when the file is read again.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Report:
 class TrialLog:
     """Everything that is known of one trial.
 
-    `tags` are words that go with the run; `spans` tells of every attempt when it began, when it
-    was last heard of, and where it ran.
+    `values` are the sampled and fixed values, `config` the whole configuration. `tags` become tags
+    of the MLflow run. `spans` has the start, the last event and the place of every attempt.
     """
 
     trial: int
@@ -69,16 +69,16 @@ class TrialLog:
 
     @property
     def done(self) -> int:
-        """Give how many reports were heard."""
+        """Return the number of recorded reports."""
         return self.reports[-1].report if self.reports else 0
 
     @property
     def seconds(self) -> float:
-        """Give the device seconds that the heard reports took."""
+        """Return the device seconds of the recorded reports."""
         return self.reports[-1].seconds if self.reports else 0.0
 
     def find_best_report(self, metric: str, mode: Mode) -> tuple[float, int] | None:
-        """Give the best score and its report; None before a finite one."""
+        """Return the best score and its report; None before a finite one."""
         reports = ((report.report, report.metrics) for report in self.reports)
         return best_report(reports, metric, mode)
 
@@ -87,7 +87,7 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
     """Apply an event to a trial log; raises ValueError, TypeError or KeyError for any other."""
     if "trial" in event:
         if trial_log is not None:
-            raise ValueError(f"trial {trial_log.trial} begins a second time")
+            raise ValueError(f"trial {trial_log.trial} starts a second time")
         return TrialLog(
             event["trial"],
             dict(event["values"]),
@@ -96,10 +96,10 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
             dict(event.get("tags", {})),
         )
     if trial_log is None:
-        raise ValueError("the file does not begin with its trial")
+        raise ValueError("the file does not start with its trial")
     if trial_log.spans and "attempt" not in event:
-        began, heard, place = trial_log.spans[-1]
-        trial_log.spans[-1] = (began, event.get("time", heard), event.get("place", place))
+        start, last, place = trial_log.spans[-1]
+        trial_log.spans[-1] = (start, event.get("time", last), event.get("place", place))
     if "failure" in event:
         trial_log.failures.append(Failure(**event["failure"]))
     elif "attempt" in event:
@@ -112,14 +112,14 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
     elif "facts" in event:
         trial_log.facts = dict(event["facts"])
     elif "place" not in event:
-        # Other threads look: who sees the outcome finds everything else in its place.
+        # The outcome is set last: another thread that sees it sees everything else, too.
         trial_log.reason, trial_log.ended = event["reason"], event["time"]
         trial_log.outcome = event["outcome"]
     return trial_log
 
 
 def read_trial_log(path: Path) -> TrialLog | None:
-    """Read a trial_log; None for an empty file. Raises UserError for a damaged one."""
+    """Read a trial log; None for an empty file. Raises UserError for a damaged one."""
     truncate_partial_line(path)
     trial_log: TrialLog | None = None
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
@@ -128,13 +128,13 @@ def read_trial_log(path: Path) -> TrialLog | None:
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(
                 f"{path}, line {number} is damaged: {line[:80]!r} ({error!r})\n"
-                "put the file back as it was, or start the search anew with --fresh"
+                "restore the file, or start a new search with --fresh"
             ) from error
     return trial_log
 
 
 def append_event(path: Path, event: Event) -> None:
-    """Append an event, whole or not at all; raises OSError."""
+    """Append an event, completely or not at all; raises OSError."""
     line = (json.dumps(event) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -147,7 +147,7 @@ def append_event(path: Path, event: Event) -> None:
 
 
 def truncate_partial_line(path: Path) -> None:
-    """Cut a last line without its end off a file: its writer was killed."""
+    """Cut off a last line without its end: its writer was killed."""
     if not path.exists():
         return
     data = path.read_bytes()

@@ -1,7 +1,7 @@
-"""Walks a space's `suggest` without a sampler: what it asks for, and all there is to answer.
+"""Run a space's `suggest` without a sampler, to find its parameters and their ranges.
 
-`suggest` is code with plain ifs, so the only way to know its parameters is to run it with a
-stand-in for Optuna's trial.
+`suggest` is code with plain ifs, so its parameters are found by running it with a
+replacement of Optuna's trial.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Answer = Callable[[str, BaseDistribution], Any]
 
 
 def config_field(parameter: str) -> str:
-    """Give the Config field that a parameter sets: `learning_rate.lora` sets `learning_rate`."""
+    """Return the Config field that a parameter sets: `learning_rate.lora` sets `learning_rate`."""
     return parameter.partition(".")[0]
 
 
 class RecordingTrial:
-    """Stands in for Optuna's trial in `suggest`, and passes every question to a function."""
+    """Replaces Optuna's trial in `suggest`, and passes every parameter to a function."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -57,12 +57,12 @@ class RecordingTrial:
 
 
 def run_suggest(space: SearchSpace[Any], answer: Answer) -> dict[str, Any]:
-    """Run `suggest` with a function that answers for each parameter."""
+    """Return what `suggest` returns, with a function that gives each parameter's value."""
     return dict(space.suggest(cast(optuna.Trial, RecordingTrial(answer))))
 
 
 def answer_with_fixed(trial: optuna.Trial, fixed: Mapping[str, Any]) -> Answer:
-    """Answer from the fixed values, and let the sampler answer for what is not fixed."""
+    """Return a function that takes fixed values, and the sampler's for all other parameters."""
 
     def answer(name: str, distribution: BaseDistribution) -> Any:
         if config_field(name) in fixed:
@@ -80,9 +80,9 @@ def answer_with_fixed(trial: optuna.Trial, fixed: Mapping[str, Any]) -> Answer:
 
 
 def to_parameters(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate Config values into the parameters that `suggest` asks for, where it does.
+    """Return Config values as the parameters that `suggest` asks for.
 
-    What `values` lacks is answered by the default Config and not told.
+    Parameters that `values` lacks take the default Config's value and are left out.
     """
     default = asdict(space.config())
     named: dict[str, Any] = {}
@@ -101,7 +101,7 @@ def to_parameters(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[st
 def find_distributions(
     space: SearchSpace[Any], fixed: Mapping[str, Any]
 ) -> dict[str, BaseDistribution]:
-    """Give every parameter that some branch of `suggest` asks for, with its range.
+    """Return every parameter that some branch of `suggest` asks for, with its range.
 
     Branches are found by trying each choice of each categorical parameter.
     """
@@ -118,7 +118,7 @@ def find_distributions(
                 case CategoricalDistribution(choices=choices):
                     return chosen.get(name, choices[0])
                 case IntDistribution(high=high):
-                    return high  # a count: the more is asked for, the more is found
+                    return high  # a count of layers, say: a larger one asks for more parameters
                 case FloatDistribution(low=low):
                     return low
 
@@ -134,7 +134,7 @@ def find_distributions(
 
 
 def distribution_to_json(distribution: BaseDistribution) -> dict[str, Any]:
-    """Describe a range for a report: its type with choices, or with low, high, log and step."""
+    """Return a range as JSON: its type with choices, or with low, high, log and step."""
     match distribution:
         case CategoricalDistribution(choices=choices):
             return {"type": "categorical", "choices": list(choices)}
@@ -146,11 +146,11 @@ def distribution_to_json(distribution: BaseDistribution) -> dict[str, Any]:
 
 
 def iterate_grid(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give every configuration of a finite space, as parameters, in the order of its choices.
+    """Yield every configuration of a finite space, as parameters, in the order of its choices.
 
     Raises UserError where a parameter is continuous.
     """
-    path: list[tuple[str, list[Any], int]] = []  # what was asked, its choices, which one is on
+    path: list[tuple[str, list[Any], int]] = []  # parameter, its choices, index of the present one
     while True:
         asked: dict[str, Any] = {}
 
@@ -190,3 +190,36 @@ def _choices(name: str, distribution: BaseDistribution) -> list[Any]:
         f"--sampler grid needs a finite space, and {name} is continuous: {distribution}\n"
         f"fix it with --set {config_field(name)}=VALUE, or use --sampler qmc"
     )
+
+
+def list_outside_ranges(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a warning for each fixed value that is legal but outside the searched range."""
+    ranges: dict[str, list[BaseDistribution]] = {}
+    for name, distribution in find_distributions(space, {}).items():
+        ranges.setdefault(config_field(name), []).append(distribution)
+    for name, value in fixed.items():
+        if name in ranges and not any(_contains(d, value) for d in ranges[name]):
+            searched = " or ".join(describe_range(d) for d in ranges[name])
+            yield f"{name}={value} is outside the searched range {searched}"
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except ValueError:
+        return False
+
+
+def describe_range(distribution: BaseDistribution) -> str:
+    """Return a range in words, such as `0.001 to 0.1, log scale`."""
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(str(choice) for choice in distribution.choices)
+    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
+    step, log = distribution.step, distribution.log  # type: ignore[attr-defined]
+    extra = ", log scale" if log else (f", step {step:g}" if step and step != 1 else "")
+    return f"{format_number(low)} to {format_number(high)}{extra}"
+
+
+def format_number(value: object) -> str:
+    """Return a hyperparameter or score in four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -55,16 +55,16 @@ class Study:
     ) -> None:
         self.ledger = ledger
         self.space = space
-        self.sampler: str = ledger.settings["sampler"]
-        self.seed: int = ledger.settings["seed"]
-        self.fixed: Mapping[str, Any] = ledger.settings["fixed"]
+        self.sampler: str = ledger.settings.sampler
+        self.seed: int = ledger.settings.seed
+        self.fixed: Mapping[str, Any] = ledger.settings.fixed
         self.journal = Journal(ledger.folder / JOURNAL)
         self.study = open_study(self.journal, space)
         self.infeasible_reasons: collections.Counter[str] = collections.Counter()
         self._unasked: list[int] = []
         self._waiting: list[int] = []
         self._scores: list[float] = []
-        self._control = int(ledger.settings.get("control", 0))
+        self._control = ledger.settings.control
         self._control -= sum(
             "control" in trial_log.tags for trial_log in ledger.trial_logs.values()
         )

@@ -8,29 +8,28 @@ copy is one driver's: its manifest has as owner the word that the driver's folde
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import tempfile
 import threading
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.options import ResumeMode
+from cluster.ledger.settings import read_settings, write_settings
 from cluster.sampling.study import JOURNAL
 from cluster.storage import replication
 from cluster.storage.lease import LeaseHolder, acquire_lease
 from cluster.storage.location import Location
-from cluster.storage.redaction import first_line, has_credentials
+from cluster.storage.redaction import first_line
 from cluster.storage.replication import trial_owner
-from cluster.tracking.client import artifact_location, default_tracking_uri
+from cluster.storage.storage import Storage
+from cluster.tracking.client import artifact_location
 from trainables.errors import UserError
 
-HOME = Path("runs")
 PERIOD = 30.0
 """Seconds of which a head that is lost takes the ledger along, at most."""
 PATIENCE = 60.0
@@ -39,48 +38,29 @@ MARK = ".copied"
 """File of a search's folder that says which copies were made of it, and of no other."""
 
 
-def resolve_storage(storage: str) -> tuple[Path, Location | None]:
-    """Give the driver's folder of a storage, and the place where its copy is, for a URI.
+def restore_ledger(storage: Storage, space: str, take_over: bool) -> None:
+    """Download the searches of a space that ran elsewhere last, or whose disk is lost.
 
-    Raises UserError for a URI with a login in it.
+    With `take_over` the newest one is this driver's from then on. Raises UserError where the
+    storage cannot be used, or where another driver is running that search.
     """
-    if "://" not in storage:
-        return Path(storage), None
-    parts = urlsplit(storage)
-    if has_credentials(storage):
-        raise UserError(
-            f"the storage {parts.scheme}://... has a login in it, which would be written down\n"
-            "give it to all machines as their provider has it: AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, ~/.aws/credentials, or a role of the machine"
-        )
-    words = re.sub("[^A-Za-z0-9]+", "-", f"{parts.scheme}-{parts.netloc}{parts.path}").strip("-")
-    own = hashlib.sha256(storage.encode()).hexdigest()[:8]
-    return HOME / f"{words[:60]}-{own}", Location(storage)
-
-
-def restore_ledger(
-    storage: Path, remote: Location, space: str, going: ResumeMode = "resume"
-) -> None:
-    """Bring back the searches of a space that were last driven elsewhere, or whose disk is lost.
-
-    The newest is this driver's from then on if it is gone on with. Raises UserError where the
-    storage cannot be used, or where a driver that lives has that search.
-    """
+    remote, folder = storage.remote, storage.folder
+    assert remote is not None
     try:
         replication.check_access(remote)
-        found = {
+        names = {
             ledgers.parse_number(space, name): name for name in replication.list_folders(remote)
         }
-        numbers = sorted(n for n in found if n and _is_of(space, remote / found[n]))
+        numbers = sorted(n for n in names if n and _is_of(space, remote / names[n]))
         for number in numbers:
-            name, ours = found[number], going == "resume" and number == numbers[-1]
-            _restore(storage, remote / name, storage / name, ours)
-            confirmed = storage / name / "confirm"
-            _restore(storage, remote / name / confirmed.name, confirmed, ours)
+            name, ours = names[number], take_over and number == numbers[-1]
+            _restore(storage, remote / name, folder / name, ours)
+            confirmation = folder / name / "confirm"
+            _restore(storage, remote / name / confirmation.name, confirmation, ours)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"the storage {remote} cannot be used: {first_line(error)}\n"
-            "mend that, or choose another with --storage"
+            f"cannot use the storage {remote}: {first_line(error)}\n"
+            "fix that, or choose another with --storage"
         ) from error
 
 
@@ -247,10 +227,10 @@ def _is_of(space: str, place: Location) -> bool:
         there = replication.download(
             place / "ledger", folder, None, lambda name: name == "search.json"
         )
-        return there and ledgers.read_settings(folder).get("space", space) == space
+        return there and read_settings(folder).space == space
 
 
-def _restore(storage: Path, place: Location, here: Path, ours: bool) -> None:
+def _restore(storage: Storage, place: Location, here: Path, ours: bool) -> None:
     found = replication.read_newest_index(place / "ledger")
     if found is None:
         return
@@ -272,12 +252,12 @@ def _restore(storage: Path, place: Location, here: Path, ours: bool) -> None:
             elif old.name not in (".lock", MARK):
                 old.unlink()
         replication.download(place / "ledger", here)
-        settings = ledgers.read_settings(here)
+        settings = read_settings(here)
         # Only the driver's own database moves with its disk.
-        if re.search(rf"^sqlite:.*/{storage.name}/mlflow\.db$", settings["tracking_uri"]):
-            settings["tracking_uri"] = default_tracking_uri(storage)
-            settings["artifacts"] = artifact_location(settings["tracking_uri"], storage)
-            ledgers.write_settings(here, settings)
+        if re.search(rf"^sqlite:.*/{storage.folder.name}/mlflow\.db$", settings.tracking_uri):
+            uri = storage.default_tracking_uri
+            artifacts = artifact_location(uri, storage.folder)
+            write_settings(here, replace(settings, tracking_uri=uri, artifacts=artifacts))
         if ours:
             replication.upload(here, place / "ledger", mark)
     finally:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
+from cluster.ledger.settings import FILE
 from cluster.sampling.study import count_infeasible
 from cluster.tracking.client import artifact_location, open_client
 from cluster.tracking.writer import MLflowWriter
@@ -14,22 +15,27 @@ from trainables.errors import UserError
 
 
 def rebuild(folder: Path, uri: str | None) -> None:
-    """Write a whole search to MLflow again, its confirmation too, from its folder alone."""
-    if not (folder / "search.json").exists():
-        raise UserError(f"{folder} is no search's folder: it has no search.json")
+    """Write a search and its confirmation to MLflow again, from the search's folder alone."""
+    if not (folder / FILE).exists():
+        raise UserError(
+            f"{folder} is not the folder of a search: it has no {FILE}\n"
+            "give a folder such as runs/digits"
+        )
     ledger = ledgers.reopen_ledger(folder)
-    settings = ledger.settings
-    client = open_client(uri or settings["tracking_uri"])
-    refused = count_infeasible(folder)
-    storage = folder.parent if settings.get("kind", "trial") == "trial" else folder.parent.parent
-    place = artifact_location(uri, storage) if uri else settings["artifacts"]
-    tracker = MLflowWriter(client, ledger, place, lambda: refused, again=True)
-    tracker.start()
-    trouble = tracker.close(finished=ledger.finished)
-    ledger.close()
-    if trouble:
-        raise UserError(trouble)
-    if (folder / "confirm" / "search.json").exists():
+    try:
+        settings = ledger.settings
+        client = open_client(uri or settings.tracking_uri)
+        infeasible = count_infeasible(folder)
+        storage = folder.parent if settings.kind == "trial" else folder.parent.parent
+        artifacts = artifact_location(uri, storage) if uri else settings.artifacts
+        tracker = MLflowWriter(client, ledger, artifacts, lambda: infeasible, again=True)
+        tracker.start()
+        problem = tracker.close(finished=ledger.finished)
+    finally:
+        ledger.close()
+    if problem:
+        raise UserError(problem)
+    if (folder / "confirm" / FILE).exists():
         rebuild(folder / "confirm", uri)
 
 
@@ -39,7 +45,7 @@ def main() -> int:
         prog="python -m cluster.tracking", description=rebuild.__doc__
     )
     parser.add_argument("action", choices=["rebuild"])
-    parser.add_argument("folder", type=Path, help="a search's folder, such as runs/digits")
+    parser.add_argument("folder", type=Path, help="folder of a search, such as runs/digits")
     parser.add_argument("--tracking-uri", help="default: where the search was written to")
     options = parser.parse_args()
     try:
@@ -47,7 +53,7 @@ def main() -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{options.folder} is in MLflow again")
+    print(f"{options.folder} has been written to MLflow again")
     return 0
 
 

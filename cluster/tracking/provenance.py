@@ -1,4 +1,4 @@
-"""What a search was run with, so that its numbers can be had again: versions, commit, machine."""
+"""What a search was run with, so that it can be reproduced: versions, commit, machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,46 +22,33 @@ from trainables.predictor import GroundTruth
 PACKAGES = ("tunery", "torch", "torchvision", "ray", "optuna", "mlflow")
 
 
-def tags(
-    space: SearchSpace[Any], settings: Mapping[str, Any], truth: GroundTruth
-) -> dict[str, str]:
-    """Collect what the parent run says of a search, as text."""
+def collect_provenance(space: SearchSpace[Any], truth: GroundTruth) -> dict[str, str]:
+    """Return text about a search's code, data and machine, which MLflow shows as tags."""
     known = {
-        "space": space.name,
         "question": space.question,
-        "metric": space.metric,
-        "mode": space.mode,
-        "reports": str(settings["reports"]),
-        "trials": str(settings["trials"]),
-        "sampler": settings["sampler"],
-        "scheduler": settings["scheduler"],
-        "rungs": json.dumps(settings["rungs"]),
-        "enqueued": str(settings["enqueued"]),
         "space_file": space.file,
         "resources": json.dumps(dict(space.resources)),
-        "seed": str(settings["seed"]),
-        "fixed": json.dumps(settings["fixed"]),
-        "command": command(),
-        "git_commit": commit(),
-        "versions": json.dumps(versions()),
-        "hardware": hardware(),
+        "compare": json.dumps(space.compare),
+        "published": json.dumps([asdict(number) for number in space.published]),
+        "command": describe_command(),
+        "git_commit": find_commit(),
+        "versions": json.dumps(list_versions()),
+        "hardware": describe_hardware(),
         "source": truth.source,
         "data_fingerprint": truth.fingerprint,
         "classes": json.dumps(truth.classes),
-        "compare": json.dumps(space.compare),
-        "published": json.dumps([asdict(number) for number in space.published]),
     }
     return {key: value for key, value in known.items() if value}
 
 
-def command() -> str:
+def describe_command() -> str:
     """Give the command line, without the login of any address in it."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     start = ["python", "-m", spec.name] if spec else ["python", *sys.argv[:1]]
     return shlex.join([*start, *map(redact, sys.argv[1:])])
 
 
-def commit() -> str:
+def find_commit() -> str:
     """Give the git commit of the code, with a + where files were changed; else nothing."""
     here = Path(__file__).parent
     try:
@@ -74,7 +60,7 @@ def commit() -> str:
     return f"{head}{'+' if changed else ''}" if tracked else ""
 
 
-def versions() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
     """Give the versions of Python and of the packages that make the numbers."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -85,7 +71,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def hardware() -> str:
+def describe_hardware() -> str:
     """Name the driver's machine in words."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

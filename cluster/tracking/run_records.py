@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.ledger.ledger import Ledger
+from cluster.ledger.settings import SearchSettings
 from cluster.ledger.trial_log import Outcome, Report, TrialLog
 
 STATUS: Mapping[Outcome, str] = {
@@ -105,6 +106,17 @@ def tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:
     if outcome == "failed":
         found["error"] = trial_log.failures[-1].traceback[-4000:]
     return found
+
+
+def search_tags(settings: SearchSettings) -> dict[str, str]:
+    """Return the tags of a search's parent run: its settings and its provenance."""
+    plain = ["space", "metric", "mode", "reports", "trials", "sampler", "scheduler", "enqueued"]
+    plain += ["seed"]
+
+    tags = {name: str(getattr(settings, name)) for name in plain}
+    tags |= {"rungs": json.dumps(settings.rungs), "fixed": json.dumps(settings.fixed)}
+    tags |= {"kind": "search", "search": settings.id, **settings.provenance}
+    return {key: value for key, value in tags.items() if value}
 
 
 def outcome_counts(ledger: Ledger, infeasible: int) -> list[Point]:

@@ -25,7 +25,13 @@ from cluster.storage.redaction import first_line
 from cluster.tracking import run_records
 from cluster.tracking.artifacts import upload_best, upload_predictions
 from cluster.tracking.client import find_experiment, search_all_runs
-from cluster.tracking.run_records import DEVICE_SECONDS, STATUS, LoggedRun, to_milliseconds
+from cluster.tracking.run_records import (
+    DEVICE_SECONDS,
+    STATUS,
+    LoggedRun,
+    search_tags,
+    to_milliseconds,
+)
 from trainables.errors import UserError
 
 BATCH = 1000
@@ -57,7 +63,7 @@ class MLflowWriter:
         self.infeasible = infeasible
         self.again = again
         """Go over runs whose end is there, too."""
-        self.kind = str(ledger.settings.get("kind", "trial"))
+        self.kind = ledger.settings.kind
         self.behind: str = ""
         self._experiment = ""
         self._parent = ""
@@ -82,8 +88,8 @@ class MLflowWriter:
         return self._parent
 
     def _open(self) -> None:
-        space = str(self.ledger.settings["space"])
-        self._experiment = find_experiment(self.client, space, self.artifacts)
+        settings = self.ledger.settings
+        self._experiment = find_experiment(self.client, settings.space, self.artifacts)
         found = self._search("tags.kind = 'search'")
         if found:
             self._parent = found[0].info.run_id
@@ -94,17 +100,19 @@ class MLflowWriter:
                 f"python -m cluster.tracking rebuild {self.ledger.folder.parent} writes it again"
             )
         else:
-            tags = {"kind": "search", "search": self.ledger.id, **self.ledger.settings["tags"]}
-            begun = to_milliseconds(self.ledger.settings["begun"])
+            started = to_milliseconds(settings.started)
             made = self.client.create_run(
-                self._experiment, begun, tags, run_name=self.ledger.folder.name
+                self._experiment,
+                started,
+                search_tags(settings),
+                run_name=self.ledger.folder.name,
             )
             self._parent = made.info.run_id
         if self.kind == "trial":
             for path in sorted((self.ledger.folder / "data").glob("*.parquet")):
                 self.client.log_artifact(self._parent, str(path), "data")
             self.client.log_artifact(self._parent, str(self.ledger.folder / "search.json"))
-            self.client.set_tag(self._parent, "trials", str(self.ledger.settings["trials"]))
+            self.client.set_tag(self._parent, "trials", str(settings.trials))
         for run in self._search(f"tags.kind = '{self.kind}'"):
             trial = int(run.data.tags["trial"])
             if trial in self._runs and trial not in self._dirty:
@@ -157,7 +165,7 @@ class MLflowWriter:
         if self.kind == "trial":
             counts = run_records.outcome_counts(self.ledger, self.infeasible())
             self.client.log_batch(self._parent, metrics=[Metric(*point) for point in counts])
-            resources = self.ledger.settings.get("resources")
+            resources = self.ledger.settings.resources
             if resources:  # what trials really got; the space only said what it wanted
                 self.client.set_tag(self._parent, "resources", json.dumps(resources))
         for trial, trial_log in self.ledger.trial_logs.items():

@@ -1,7 +1,7 @@
-"""Runs the best configurations and the default again, at full budget on fresh seeds.
+"""Run the best configurations and the default again, at full budget on new seeds.
 
-The best score of a search is the best of many, and so flattered; the re-runs are not. They are
-a ledger of their own inside the search's folder, and child runs of the same parent.
+The best score of a search is the best of many, and so optimistically biased; the re-runs are
+not. They are a ledger of their own inside the search's folder, and child runs of its parent run.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -17,17 +18,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cluster.execution import prepare_cluster
+from cluster.execution.prepare_cluster import prepare_cluster
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
+from cluster.ledger.settings import FILE, SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog
 from cluster.options import Options
 from cluster.sampling.initial_trials import InitialTrial
-from cluster.storage import ledger_backup
+from cluster.sampling.parameters import format_number
+from cluster.storage.ledger_backup import restore_ledger
+from cluster.storage.location import Location
 from cluster.tracking.client import open_client
-from cluster.tuning import open_search, run_search, summary
-from cluster.tuning.progress import format_number
-from cluster.tuning.run_trials import TrialsJob, run_trials
+from cluster.tuning.open_search import (
+    check_same_data,
+    check_writable,
+    prepare_data,
+    use_teacher,
+)
+from cluster.tuning.run_trials import Outcome, TrialsJob, run_trials
+from cluster.tuning.summary import list_next_commands, print_failures
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 from trainables.run import Run
@@ -37,112 +46,137 @@ FIRST_SEED = 1001
 SEEDS = 5
 
 
-def confirm(
-    space: SearchSpace[Any],
-    run: Run,
-    chosen: Options,
-    storage: Path,
-    console: Console,
-    best: int,
-) -> int:
-    """Confirm the newest search of a space, or go on confirming it; gives the exit code."""
-    open_search.check_storage(storage)
-    if chosen.remote:
-        ledger_backup.restore_ledger(storage, chosen.remote, space.name)
-    folder = ledgers.find_newest(storage, space.name)
+def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Console) -> int:
+    """Confirm the newest search of a space, or continue that, and return the exit code."""
+    storage = options.storage
+    check_writable(storage.folder)
+    if storage.remote:
+        restore_ledger(storage, space.name, take_over=True)
+    folder = ledgers.find_newest(storage.folder, space.name)
     if folder is None:
-        raise UserError(f"there is no search of {space.name} in {storage} to confirm")
-    found = ledgers.reopen_ledger(folder)
-    ledger = None
+        raise UserError(f"there is no search of {space.name} in {storage.folder} to confirm")
+    search = ledgers.reopen_ledger(folder)
     try:
-        settings = found.settings
-        run.reports = settings["reports"]
-        client = open_client(chosen.tracking_uri or settings["tracking_uri"])
-        run_search.fetch_teacher(run, settings, chosen)
-        run_search.check_same_data(found, run_search.prepare_data(space, settings["fixed"], run))
-        points = list(plan_reruns(found, space, best, chosen.seeds or SEEDS))
-        new = _settings(found, folder / FOLDER, points)
-        every = [InitialTrial({}, fixed, tags) for fixed, tags in new["points"]]
-        picked = sorted({point.tags["of"] for point in points}, key=int)
+        reruns = list(plan_reruns(search, space, options.confirm or 1, options.seeds or SEEDS))
+        settings = _confirmation_settings(search, folder / FOLDER, reruns)
+        trials = sorted({rerun.tags["of"] for rerun in reruns}, key=int)
         console.print(
-            f"[bold]{space.name}[/]: trials {', '.join(picked)} again on fresh seeds, "
-            f"{len(points)} runs",
+            f"[bold]{space.name}[/]: running trials {', '.join(trials)} again on new seeds, "
+            f"{len(reruns)} runs",
             highlight=False,
         )
-        remote = chosen.remote / folder.name / FOLDER if chosen.remote else None
-        needed = not Ledger(folder / FOLDER, new, found.lock).finished  # a look, and no more
-        machine = prepare_cluster.prepare_cluster(
-            space, run, chosen, settings["fixed"], storage, console
-        )
-        with machine if needed else contextlib.nullcontext() as ready:
-            ledger = ledgers.attach_ledger(folder / FOLDER, new)
-            what = TrialsJob(space, run, chosen, console, ledger, client, every, ready, remote)
-            done = run_trials(what)
-        console.print(reruns_table(ledger, found))
-        summary.print_failures(space, ledger, console)
-        following = summary.next_commands(found, storage)
-        console.print(following, highlight=False, soft_wrap=True)
-        return done.exit_code(console, chosen.resume_mode)
+        outcome = _run_reruns(space, run, options, console, search, settings)
+        return outcome.exit_code(console)
+    finally:
+        search.close()
+
+
+def _run_reruns(
+    space: SearchSpace[Any],
+    run: Run,
+    options: Options,
+    console: Console,
+    search: Ledger,
+    settings: SearchSettings,
+) -> Outcome:
+    storage, folder = options.storage, search.folder / FOLDER
+    client = open_client(storage.given_tracking_uri or settings.tracking_uri)
+    settings, run = use_teacher(settings, replace(run, reports=settings.reports), options)
+    check_same_data(search, prepare_data(space, settings.fixed, run))
+    needed = not Ledger(folder, settings, search.lock).finished
+    cluster = prepare_cluster(space, run, settings.fixed, options, console)
+    ledger = None
+    try:
+        with cluster if needed else contextlib.nullcontext() as prepared:
+            ledger = ledgers.attach_ledger(folder, settings)
+            job = TrialsJob(
+                space=space,
+                ledger=ledger,
+                client=client,
+                initial_trials=[InitialTrial({}, *rerun) for rerun in settings.reruns],
+                cluster=prepared,
+                cache=run.cache,
+                remote=_remote_folder(storage.remote, search.folder),
+                time_budget=options.time_budget,
+                resume_mode=options.resume_mode,
+            )
+            outcome = run_trials(job, console)
+        console.print(make_reruns_table(ledger, search))
+        print_failures(space, ledger, console)
+        console.print(list_next_commands(search, storage), highlight=False, soft_wrap=True)
+        return outcome
     finally:
         if ledger is not None:
             ledger.close()
-        found.close()
+
+
+def _remote_folder(remote: Location | None, folder: Path) -> Location | None:
+    return remote / folder.name / FOLDER if remote else None
 
 
 def plan_reruns(
-    found: Ledger, space: SearchSpace[Any], best: int, seeds: int
+    search: Ledger, space: SearchSpace[Any], best: int, seeds: int
 ) -> Iterator[InitialTrial]:
-    """Give a point per configuration and fresh seed, the seeds in the outer loop.
+    """Yield one run per configuration and new seed, the seeds in the outer loop.
 
-    Raises UserError where no trial is complete, or where a configuration has no seed.
+    Raises UserError where no trial is complete, or where configurations have no seed.
     """
-    complete = [s for s in found.rank_trials(found.trial_logs.values()) if s.outcome == "complete"]
+    ranked = search.rank_trials(search.trial_logs.values())
+    complete = [trial_log for trial_log in ranked if trial_log.outcome == "complete"]
     if not complete:
-        raise UserError(f"no trial of {found.folder} is complete: there is nothing to confirm")
+        raise UserError(
+            f"no trial of {search.folder} is complete: there is nothing to confirm\n"
+            "continue the search with --resume"
+        )
     if "seed" not in complete[0].config:
-        raise UserError(f"{space.name} has no seed to run a configuration again on")
-    picked: dict[int, TrialLog] = {trial_log.trial: trial_log for trial_log in complete[:best]}
-    if 0 in found.trial_logs:
-        picked.setdefault(0, found.trial_logs[0])
-    used = {trial_log.config["seed"] for trial_log in found.trial_logs.values()}
-    fresh = (seed for seed in itertools.count(FIRST_SEED) if seed not in used)
-    for seed in itertools.islice(fresh, seeds):
-        for trial, trial_log in picked.items():
+        raise UserError(
+            f"{space.name} cannot be confirmed: its Config has no field `seed`\n"
+            "add one that the training uses"
+        )
+    chosen: dict[int, TrialLog] = {log.trial: log for log in complete[:best]}
+    if 0 in search.trial_logs:
+        chosen.setdefault(0, search.trial_logs[0])
+    used = {trial_log.config["seed"] for trial_log in search.trial_logs.values()}
+    new = (seed for seed in itertools.count(FIRST_SEED) if seed not in used)
+    for seed in itertools.islice(new, seeds):
+        for trial, trial_log in chosen.items():
             yield InitialTrial({}, {**trial_log.config, "seed": seed}, {"of": str(trial)})
 
 
-def reruns_table(ledger: Ledger, found: Ledger) -> Table:
-    """Show each configuration's mean over seeds beside its search score."""
+def make_reruns_table(ledger: Ledger, search: Ledger) -> Table:
+    """Return a table of each configuration's mean over seeds beside its search score."""
     scores: dict[int, list[float]] = defaultdict(list)
     for trial_log in ledger.trial_logs.values():
         if trial_log.outcome == "complete" and (best := ledger.best_report(trial_log)):
             scores[int(trial_log.tags["of"])].append(best[0])
-    shown = Table(title=f"{ledger.metric} again", title_justify="left", box=None)
-    for column in ("trial", "search score", "mean on fresh seeds", "standard deviation", "n"):
-        shown.add_column(column, justify="right")
+    table = Table(title=f"{ledger.metric} on new seeds", title_justify="left", box=None)
+    for column in ("trial", "search score", "mean on new seeds", "standard deviation", "n"):
+        table.add_column(column, justify="right")
     order = sorted(scores, key=lambda trial: mean(scores[trial]), reverse=ledger.mode == "max")
     for trial in order:
-        own, again = found.best_report(found.trial_logs[trial]), scores[trial]
+        best, again = search.best_report(search.trial_logs[trial]), scores[trial]
         spread = format_number(stdev(again)) if len(again) > 1 else ""
-        searched = format_number(own[0]) if own else ""
-        shown.add_row(
+        searched = format_number(best[0]) if best else ""
+        table.add_row(
             f"{trial:03d}", searched, format_number(mean(again)), spread, str(len(again))
         )
-    return shown
+    return table
 
 
-def _settings(found: Ledger, folder: Path, points: list[InitialTrial]) -> dict[str, Any]:
-    # Earlier confirmations of this search, of other configurations, stay and are gone on with.
-    old = ledgers.read_settings(folder)["points"] if (folder / "search.json").exists() else []
-    new = [[dict(point.fixed), dict(point.tags)] for point in points]
-    every = [*old, *(entry for entry in new if entry not in old)]
-    return {
-        **found.settings,
-        "name": f"{found.folder.name}-confirm",
-        "kind": "confirmation",
-        "trials": len(every),
-        "points": every,
-        "sampler": "grid",  # a list, and nothing drawn beyond it
-        "scheduler": "none",
-        "control": 0,
-    }
+def _confirmation_settings(
+    search: Ledger, folder: Path, reruns: list[InitialTrial]
+) -> SearchSettings:
+    # Earlier confirmations of this search, of other configurations, stay and are continued.
+    old = read_settings(folder).reruns if (folder / FILE).exists() else ()
+    new = [(dict(rerun.fixed), dict(rerun.tags)) for rerun in reruns]
+    every = (*old, *(entry for entry in new if entry not in old))
+    return replace(
+        search.settings,
+        name=f"{search.folder.name}-confirm",
+        kind="confirmation",
+        trials=len(every),
+        reruns=every,
+        sampler="grid",  # a list, and nothing sampled beyond it
+        scheduler="none",
+        control=0,
+    )

@@ -1,20 +1,26 @@
-"""What a search is going to do and to cost, told without doing it."""
+"""Print what a search would do and cost, without running it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from rich.console import Console
 from rich.table import Table
 
-from cluster.execution.early_stopping import REDUCTION, rungs
-from cluster.sampling.parameters import find_distributions, to_parameters
-from cluster.tuning.progress import format_number
+from cluster.options import Options
+from cluster.sampling.parameters import (
+    describe_range,
+    find_distributions,
+    format_number,
+    to_parameters,
+)
+from cluster.sampling.schedulers import REDUCTION, expected_reports, rungs
+from cluster.tuning.open_search import use_teacher
+from cluster.tuning.settings import decide_settings
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.data.source import DataMissingError
@@ -27,15 +33,11 @@ SHARES = (0.02, 0.02, 0.1)
 free of what is paid once per trial."""
 
 
-def print_dry_run(
-    space: SearchSpace[Any],
-    fixed: Mapping[str, Any],
-    run: Run,
-    trials: int,
-    scheduler: str,
-    console: Console,
-) -> None:
+def print_dry_run(space: SearchSpace[Any], run: Run, options: Options, console: Console) -> None:
     """Print model, space, plan and cost; needs neither data nor weights nor network."""
+    settings = decide_settings(space, options)
+    _, run = use_teacher(settings, run, options)
+    fixed, trials, scheduler = options.fixed, settings.trials, settings.scheduler
     lacking, data = find_missing(space, fixed, run)
     try:
         per_report, probed = time_probe(space, fixed, run)
@@ -51,22 +53,22 @@ def print_dry_run(
         what = "data missing " if data else ""
         console.print(f"cost unknown: {what}({lacking})", highlight=False, soft_wrap=True)
     else:
-        likely = expected_reports(space, trials, run.reports, scheduler)
+        likely = expected_reports(trials, run.reports, space.min_reports, scheduler)
         print_cost(per_report, likely, trials, console)
         if lacking:
             console.print(
-                f"not here, and a search that cannot fetch it is refused: {lacking}",
+                f"missing here; a search that cannot download it is rejected: {lacking}",
                 highlight=False,
                 soft_wrap=True,
             )
-    if owed := probed.facts.get("teacher_reports"):
-        console.print(f"besides: a model to learn from, {owed:.0f} reports, once per machine")
+    if reports := probed.facts.get("teacher_reports"):
+        console.print(f"plus {reports:.0f} reports to train the teacher, once per machine")
 
 
 def find_missing(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[str, bool]:
-    """Say in a line what a search would miss here, and whether it is the data.
+    """Return in one line what is missing on this machine, and whether it is the data.
 
-    Downloads nothing. Where data are missing `run` is given made-up ones.
+    Downloads nothing. Where data are missing, `run` gets placeholder data.
     """
     run.download = False
     try:
@@ -94,63 +96,30 @@ def print_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Cons
     console.print(table)
 
 
-def describe_range(distribution: BaseDistribution) -> str:
-    """Write a range as people do."""
-    if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(str(choice) for choice in distribution.choices)
-    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
-    step, log = distribution.step, distribution.log  # type: ignore[attr-defined]
-    extra = ", log scale" if log else (f", step {step:g}" if step and step != 1 else "")
-    return f"{format_number(low)} to {format_number(high)}{extra}"
-
-
 def print_plan(
     space: SearchSpace[Any], trials: int, reports: int, scheduler: str, console: Console
 ) -> None:
-    """Print trials x rungs x reports, and how many reports early stopping is likely to leave."""
-    console.print(f"plan: {trials} trials of {reports} reports = {trials * reports} at the most")
+    """Print trials x reports, the rungs, and the number of reports that early stopping leaves."""
+    console.print(f"plan: {trials} trials of {reports} reports = at most {trials * reports}")
     steps = rungs(reports, min(space.min_reports, reports)) if scheduler == "asha" else []
     if steps:
         console.print(
             f"ASHA compares at reports {', '.join(map(str, steps))}; about "
-            f"1 in {REDUCTION} goes on: {expected_reports(space, trials, reports, scheduler)} "
-            "reports likely"
+            f"1 in {REDUCTION} continues: likely "
+            f"{expected_reports(trials, reports, space.min_reports, scheduler)} reports"
         )
 
 
-def expected_reports(space: SearchSpace[Any], trials: int, reports: int, scheduler: str) -> int:
-    """Estimate the reports that a search makes when each rung lets 1 in 3 go on."""
-    if scheduler != "asha":
-        return trials * reports
-    total, before, going = 0.0, 0, float(trials)
-    for rung in [*rungs(reports, min(space.min_reports, reports)), reports]:
-        total += going * (rung - before)
-        before, going = rung, max(1.0, going / REDUCTION)
-    return round(total)
-
-
 def time_probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[float, Run]:
-    """Time the default configuration for part of a report; gives seconds per report, and the run.
+    """Time the default configuration for a fraction of a report.
 
-    A task that has no shares of a report makes a whole one.
+    Returns seconds per report, and the run. A task that ignores `run.share` makes a whole report.
     """
     took: list[float] = []
     torch.set_num_threads(max(1, int(space.resources.get("cpu", 1))))
     config = build_config(space, fixed)
     for share in SHARES:
-        part = Run(
-            reports=run.reports,
-            metric=space.metric,
-            mode=space.mode,
-            device=run.device,
-            data=run.data,
-            cache=run.cache,
-            source=run.source,
-            weights=run.weights,
-            teacher=run.teacher,
-            download=False,
-            share=share,
-        )
+        part = replace(run, download=False, share=share)
         seed_everything(0)
         started = time.perf_counter()
         loop = space.train(config, part)
@@ -162,7 +131,7 @@ def time_probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> t
 
 
 def print_cost(seconds: float, reports: int, trials: int, console: Console) -> None:
-    """Print what the reports that are likely cost."""
+    """Print the cost of the expected reports."""
     console.print(
         f"cost: {seconds:.2f} s per report here (probe of the default configuration), about "
         f"{format_duration(seconds * reports)} of device time = {seconds * reports / 3600:.2f} "
@@ -173,9 +142,9 @@ def print_cost(seconds: float, reports: int, trials: int, console: Console) -> N
 
 
 def list_modules(module: torch.nn.Module, path: str = "") -> list[tuple[str, str, int]]:
-    """List the trained pieces of a module: path, kind and number of parameters.
+    """List the trained submodules of a module: path, class and number of parameters.
 
-    A piece that holds all there is to train is opened up.
+    A submodule that holds all parameters is replaced by its own submodules.
     """
     pieces = [
         (f"{path}{name}", child, sum(weight.numel() for weight in child.parameters()))

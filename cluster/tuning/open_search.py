@@ -1,106 +1,185 @@
-"""Begins a search in the storage folder, or goes on with one: what may differ and what may not."""
+"""Open a search in the storage folder: a new one, or one to continue."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.execution.teacher_source import fetch_teacher
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.options import ResumeMode
+from cluster.ledger.settings import SearchSettings, write_settings
+from cluster.options import Options, ResumeMode
+from cluster.storage.ledger_backup import restore_ledger
+from cluster.tracking.client import open_client
+from cluster.tracking.provenance import collect_provenance
+from cluster.tuning.settings import decide_settings, merge_settings, requested_settings
+from searchspaces.overrides import build_config
+from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 from trainables.predictor import GroundTruth
+from trainables.run import Run
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 
-def check_storage(storage: Path) -> None:
-    """Make sure that the storage folder can be written to; raises UserError."""
-    probe = storage / f".writable-{os.getpid()}"
+@dataclass(frozen=True)
+class OpenedSearch:
+    """A search whose settings, data, teacher and tracking server have been checked.
+
+    `ledger` is None for a new search: its folder is created when its trials can start.
+    """
+
+    settings: SearchSettings
+    run: Run
+    truth: GroundTruth
+    client: MlflowClient
+    ledger: Ledger | None
+
+
+def open_search(space: SearchSpace[Any], run: Run, options: Options) -> OpenedSearch:
+    """Open a new search of a space, or the newest one to continue; raises UserError."""
+    storage = options.storage
+    check_writable(storage.folder)
+    if storage.remote:
+        restore_ledger(storage, space.name, options.resume_mode == "resume")
+    folder = find_search(storage.folder, space.name, options.resume_mode)
+    settings = decide_settings(space, options)
+    if folder is None:
+        return _check_search(space, run, options, settings, None)
+    ledger = ledgers.reopen_ledger(folder)
     try:
-        storage.mkdir(parents=True, exist_ok=True)
+        requested = requested_settings(options, settings)
+        ledger.settings = merge_settings(folder, ledger.settings, requested)
+        return _check_search(space, run, options, ledger.settings, ledger)
+    except BaseException:
+        ledger.close()
+        raise
+
+
+def _check_search(
+    space: SearchSpace[Any],
+    run: Run,
+    options: Options,
+    settings: SearchSettings,
+    ledger: Ledger | None,
+) -> OpenedSearch:
+    run = replace(run, reports=settings.reports)
+    client = open_client(options.storage.given_tracking_uri or settings.tracking_uri)
+    settings, run = use_teacher(settings, run, options)
+    truth = prepare_data(space, settings.fixed, run)
+    if ledger is None:
+        settings = replace(settings, provenance=collect_provenance(space, truth))
+    else:
+        check_same_data(ledger, truth)
+        ledger.settings = settings
+    return OpenedSearch(settings, run, truth, client, ledger)
+
+
+def check_writable(folder: Path) -> None:
+    """Create the storage folder and check that it can be written to; raises UserError."""
+    probe = folder / f".writable-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"x" * 1_000_000)
     except OSError as error:
         raise UserError(
-            f"the storage folder {storage} cannot be written to: {error.strerror}\n"
-            "make room there, or choose another with --storage DIR"
+            f"cannot write to the storage folder {folder}: {error.strerror}\n"
+            "free some space there, or choose another folder with --storage DIR"
         ) from error
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()
 
 
-def find_search(storage: Path, name: str, going: ResumeMode) -> Path | None:
-    """Find the search to go on with; None for a new one. Raises where the user must choose."""
-    folder = ledgers.find_newest(storage, name)
-    if folder is not None and going is None:
-        raise UserError(
-            f"there is a search of {name} in {folder}\n"
-            "  --resume  goes on with it, or extends it with a larger --trials\n"
-            "  --fresh   starts another beside it"
-        )
-    return folder if going == "resume" else None
+def find_search(storage: Path, name: str, resume_mode: ResumeMode) -> Path | None:
+    """Return the search to continue, None for a new one.
 
-
-def merge_settings(
-    folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Take an existing search's settings; what was `given` and differs is refused, all at once.
-
-    A larger `trials` extends the search.
+    Raises UserError where there is a search and the user has not said which is meant.
     """
-    old = {**settings}
-    differing = [
-        f"  {name}: {old.get(name)!r} there, {value!r} now"
-        for name, value in given.items()
-        if value is not None
-        and old.get(name) != value
-        and not (name == "trials" and value > old["trials"])
-    ]
-    if differing:
+    if resume_mode == "fresh":  # whatever state the older search is in
+        return None
+    folder = ledgers.find_newest(storage, name)
+    if folder is not None and resume_mode is None:
         raise UserError(
-            f"the search in {folder} was begun with other settings:\n"
-            + "\n".join(differing)
-            + "\nleave them out to go on with it, or start another with --fresh"
+            f"there is already a search of {name} in {folder}\n"
+            "  --resume  continues it, or extends it with a larger --trials\n"
+            "  --fresh   starts another one beside it"
         )
-    if given.get("trials"):
-        old["trials"] = given["trials"]
-    return old
+    return folder
+
+
+def prepare_data(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> GroundTruth:
+    """Bring the data to this machine and return its targets; raises UserError."""
+    config = build_config(space, fixed)
+    return space.prepare(config, run) if space.prepare else GroundTruth(source=run.source)
+
+
+def use_teacher(
+    settings: SearchSettings, run: Run, options: Options
+) -> tuple[SearchSettings, Run]:
+    """Bring the teacher of a search, if it has one, to this machine.
+
+    Raises UserError where it has changed since the search was started.
+    """
+    if not settings.teacher:
+        return settings, run
+    uri = options.storage.given_tracking_uri or settings.tracking_uri
+    folder = fetch_teacher(settings.teacher, uri, run.cache)
+    if settings.teacher_copy not in ("", folder.name):
+        raise UserError(
+            f"the teacher in {settings.teacher} has changed since the search was started\n"
+            "restore it, or start another search with --fresh"
+        )
+    return replace(settings, teacher_copy=folder.name), replace(run, teacher=folder)
+
+
+def check_same_data(ledger: Ledger, truth: GroundTruth) -> None:
+    """Raise UserError where the data are not those that a search was started on."""
+    before = ledger.settings.provenance.get("data_fingerprint", "")
+    if before != truth.fingerprint:
+        raise UserError(
+            f"the data have changed since the search in {ledger.folder} was started\n"
+            f"  there: {before or 'no fingerprint'}\n  now:   {truth.fingerprint or 'none'}\n"
+            "use the same data, or start another search with --fresh"
+        )
 
 
 def create_search(
     storage: Path,
-    name: str,
-    settings: Mapping[str, Any],
+    settings: SearchSettings,
     truth: GroundTruth,
-    going: ResumeMode = None,
+    resume_mode: ResumeMode = None,
 ) -> Ledger:
-    """Create the folder of a new search, with the right answers of its data, settings last.
+    """Create the folder of a new search with the targets of its data; settings come last.
 
-    A split's table has the columns id, target and, where the data have parts, group. Raises
-    UserError where another process has begun the search since `find`, unless going `fresh`.
+    The table of a split has the columns id, target and, where the data have parts, group. Raises
+    UserError where another process has started the search since `find_search`, unless the mode
+    is `fresh`.
     """
+    name = settings.space
     with filelock.FileLock(storage / f".{name}.lock"):
-        if going != "fresh" and (other := ledgers.find_newest(storage, name)):
+        if resume_mode != "fresh" and (other := ledgers.find_newest(storage, name)):
             raise UserError(
-                f"another process has just begun the search in {other}\n"
+                f"another process has just started the search in {other}\n"
                 "wait for it, or start another search beside it with --fresh"
             )
-        return _written(ledgers.create_ledger(storage, name, settings), truth)
-
-
-def _written(ledger: Ledger, truth: GroundTruth) -> Ledger:
-    folder = ledger.folder / "data"
-    folder.mkdir()
-    for split, targets in truth.targets.items():
-        columns: dict[str, Any] = {"id": range(len(targets)), "target": targets}
-        if split in truth.groups:
-            columns["group"] = [str(name) for name in truth.groups[split]]
-        pq.write_table(pa.table(columns), folder / f"{split}.parquet")
-    ledgers.write_settings(ledger.folder, ledger.settings)
-    return ledger
+        ledger = ledgers.create_ledger(storage, settings)
+        folder = ledger.folder / "data"
+        folder.mkdir()
+        for split, targets in truth.targets.items():
+            columns: dict[str, Any] = {"id": range(len(targets)), "target": targets}
+            if split in truth.groups:
+                columns["group"] = [str(group) for group in truth.groups[split]]
+            pq.write_table(pa.table(columns), folder / f"{split}.parquet")
+        write_settings(ledger.folder, ledger.settings)
+        return ledger

@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live table on a terminal, else a line per trial."""
+"""Show a running search: a live table on a terminal, else a line per trial."""
 
 from __future__ import annotations
 
@@ -16,16 +16,12 @@ from rich.table import Table
 
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import TrialLog
+from cluster.sampling.parameters import format_number
 from searchspaces.space import SearchSpace
 from trainables.durations import format_duration
 
 REFRESH = 0.5
-"""Seconds between two drawings."""
-
-
-def format_number(value: object) -> str:
-    """Write a hyperparameter or score in four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+"""Seconds between two refreshes."""
 
 
 def describe_failure(trial_log: TrialLog, space: SearchSpace[Any]) -> str:
@@ -37,27 +33,27 @@ def describe_failure(trial_log: TrialLog, space: SearchSpace[Any]) -> str:
 
 
 class ProgressDisplay:
-    """Shows the state of the attempts; use as a context, and call `update` often."""
+    """Shows the state of the trials; use as a context, and call `update` often."""
 
     def __init__(
         self,
-        attempts: TrialQueue,
+        queue: TrialQueue,
         searched: list[str],
         console: Console,
         behind: Callable[[], str],
     ) -> None:
-        self.attempts = attempts
+        self.queue = queue
         self.searched = searched
         self.console = console
         self.behind = behind
-        self.begun = time.monotonic()
+        self.started = time.monotonic()
         self.before = self._reports()
-        self.told = {s.trial for s in attempts.ledger.trial_logs.values() if s.outcome}
+        self.printed = {s.trial for s in queue.ledger.trial_logs.values() if s.outcome}
         self._next = 0.0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give Tune nothing to pickle."""
+        """Return nothing for Tune to pickle."""
         return {}
 
     def __enter__(self) -> ProgressDisplay:
@@ -71,41 +67,39 @@ class ProgressDisplay:
             self._live.stop()
 
     def update(self, now: bool = False) -> None:
-        """Draw again if it is time."""
+        """Refresh the display if it is time."""
         if not now and time.monotonic() < self._next:
             return
         self._next = time.monotonic() + REFRESH
         if self._live:
             self._live.update(self._table(), refresh=True)
             return
-        trial_logs = self.attempts.ledger.trial_logs
+        trial_logs = self.queue.ledger.trial_logs
         for trial_log in [
-            s for s in trial_logs.values() if s.outcome and s.trial not in self.told
+            s for s in trial_logs.values() if s.outcome and s.trial not in self.printed
         ]:
-            self.told.add(trial_log.trial)
+            self.printed.add(trial_log.trial)
             self.console.print(
                 self._line(trial_log), highlight=False, markup=False, soft_wrap=True
             )
 
     def _reports(self) -> int:
-        return sum(
-            len(trial_log.reports) for trial_log in self.attempts.ledger.trial_logs.values()
-        )
+        return sum(len(trial_log.reports) for trial_log in self.queue.ledger.trial_logs.values())
 
     def _table(self) -> Table:
-        attempts, ledger = self.attempts, self.attempts.ledger
+        queue, ledger = self.queue, self.queue.ledger
         counts = Counter(trial_log.outcome for trial_log in ledger.trial_logs.values())
         ended = sum(count for outcome, count in counts.items() if outcome)
-        elapsed = time.monotonic() - self.begun
+        elapsed = time.monotonic() - self.started
         made = self._reports() - self.before
         table = Table.grid(padding=(0, 2))
         table.add_column(style="bold")
         table.add_column()
-        words = [f"{ended} of {attempts.trials} ended", f"{len(attempts.live)} running"]
+        words = [f"{ended} of {queue.trials} ended", f"{len(queue.running)} running"]
         words += [f"{counts[o]} {o}" for o in ("complete", "stopped") if counts[o]]
         words += [f"[red]{counts[o]} {o}[/]" for o in ("diverged", "failed") if counts[o]]
-        if attempts.study.infeasible:
-            words.append(f"{attempts.study.infeasible} refused")
+        if queue.study.infeasible:
+            words.append(f"{queue.study.infeasible} infeasible")
         table.add_row("trials", ", ".join(words))
         best = ledger.rank_trials(ledger.top_trials)
         if best:
@@ -117,12 +111,12 @@ class ProgressDisplay:
             )
             table.add_row("", escape(self._settings(best[0])))
         table.add_row("speed", f"{made / max(elapsed, 1e-9):.2f} reports per second")
-        new = len([s for s in ledger.trial_logs.values() if s.outcome]) - len(self.told)
-        left = attempts.trials - ended
+        new = len([s for s in ledger.trial_logs.values() if s.outcome]) - len(self.printed)
+        left = queue.trials - ended
         ahead = f", about {format_duration(left * elapsed / new)} left" if new and left else ""
         table.add_row("time", format_duration(elapsed) + ahead)
         if self.behind():
-            table.add_row("[yellow]written[/]", escape(f"behind, will catch up: {self.behind()}"))
+            table.add_row("[yellow]delayed[/]", escape(f"will be written later: {self.behind()}"))
         return table
 
     def _settings(self, trial_log: TrialLog) -> str:
@@ -133,13 +127,13 @@ class ProgressDisplay:
         )
 
     def _line(self, trial_log: TrialLog) -> str:
-        best = self.attempts.ledger.best_report(trial_log)
-        score = f"{self.attempts.ledger.metric} {format_number(best[0])}" if best else "no score"
+        best = self.queue.ledger.best_report(trial_log)
+        score = f"{self.queue.ledger.metric} {format_number(best[0])}" if best else "no score"
         reports = f"{trial_log.done} report{'' if trial_log.done == 1 else 's'}"
         line = (
             f"trial {trial_log.trial:03d} {trial_log.outcome:8s} {score} after {reports}, "
             f"{format_duration(trial_log.seconds)}: {self._settings(trial_log)}"
         )
         if trial_log.outcome == "failed":
-            line += f"\n  {describe_failure(trial_log, self.attempts.study.space)}"
+            line += f"\n  {describe_failure(trial_log, self.queue.study.space)}"
         return line

@@ -1,10 +1,11 @@
-"""Drives the trials of a ledger to their outcomes: study and tracker, up and down again."""
+"""Run the trials of a ledger until each has its outcome, with the study and the MLflow writer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,124 +13,133 @@ from rich.console import Console
 from cluster.execution import ray_tuner
 from cluster.execution.prepare_cluster import PreparedCluster
 from cluster.execution.trial_queue import TrialQueue
-from cluster.ledger.ledger import Ledger, write_settings
-from cluster.options import Options, ResumeMode
+from cluster.ledger.ledger import Ledger
+from cluster.options import ResumeMode
 from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.parameters import config_field
 from cluster.sampling.study import Study
 from cluster.storage.ledger_backup import LedgerBackup
 from cluster.storage.location import Location
 from cluster.tracking import writer
+from cluster.tracking.writer import MLflowWriter
 from cluster.tuning.progress import ProgressDisplay
 from searchspaces.space import SearchSpace
-from trainables.run import Run
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-FRUITLESS, BEHIND, INTERRUPTED = 1, 3, 130
+NO_SCORE, BEHIND, INTERRUPTED = 1, 3, 130
 
 
 @dataclass(frozen=True)
 class TrialsJob:
-    """What is to be driven, and with what; `remote` is where the ledger's copy is, if anywhere.
+    """Trials to run, and what they are run with.
 
-    `ready` is needed where trials are left to run.
+    `cluster` is needed where trials are left to run. `remote` is the location of the ledger's
+    backup, `time_budget` in seconds.
     """
 
     space: SearchSpace[Any]
-    run: Run
-    chosen: Options
-    console: Console
     ledger: Ledger
     client: MlflowClient
-    points: Sequence[InitialTrial]
-    ready: PreparedCluster | None
+    initial_trials: Sequence[InitialTrial]
+    cluster: PreparedCluster | None
+    cache: Path
     remote: Location | None = None
+    time_budget: float | None = None
+    resume_mode: ResumeMode = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended."""
+    """How the trials ended: `problem` says which writer is behind, if any."""
 
-    done: bool
-    late: bool
-    scored: bool
+    finished: bool
+    out_of_time: bool
+    has_score: bool
     infeasible: int
-    trouble: str | None
+    problem: str | None
+    resume_mode: ResumeMode = None
 
-    def exit_code(self, console: Console, going: ResumeMode) -> int:
-        """Say what is left to do, if anything, and give the exit code for it."""
-        if self.trouble:
+    def exit_code(self, console: Console) -> int:
+        """Print what is left to do, if anything, and return the exit code for it."""
+        if self.problem:
             console.print(
-                self.trouble, style="yellow", highlight=False, markup=False, soft_wrap=True
+                self.problem, style="yellow", highlight=False, markup=False, soft_wrap=True
             )
-        if not self.done:
-            why = "the time budget is spent" if self.late else "interrupted"
-            instead = " in the place of --fresh" if going == "fresh" else ""
-            again = f"{why}: the same command with --resume{instead} goes on"
-            console.print(again, style="yellow", soft_wrap=True)
-            if not self.late:
+        if not self.finished:
+            why = "the time budget is used up" if self.out_of_time else "interrupted"
+            instead = " instead of --fresh" if self.resume_mode == "fresh" else ""
+            advice = f"{why}: continue with the same command and --resume{instead}"
+            console.print(advice, style="yellow", soft_wrap=True)
+            if not self.out_of_time:
                 return INTERRUPTED
-        if self.trouble:
+        if self.problem:
             return BEHIND
-        return FRUITLESS if self.done and not self.scored else 0
+        return NO_SCORE if self.finished and not self.has_score else 0
 
 
-def run_trials(what: TrialsJob) -> Outcome:
-    """Run attempts until every trial has its outcome, the time is up or the user interrupts."""
-    ledger, chosen = what.ledger, what.chosen
-    study = Study(ledger, what.space, list(what.points))
-    deadline = time.time() + chosen.budget if chosen.budget else None
-    tracker = writer.MLflowWriter(
-        what.client, ledger, ledger.settings["artifacts"], lambda: study.infeasible
-    )
-    attempts = TrialQueue(ledger, study, ledger.settings["trials"], deadline, tracker.touch)
-    copies = LedgerBackup(ledger, what.remote) if what.remote else None
-    if copies:
-        copies.start()
+def run_trials(job: TrialsJob, console: Console) -> Outcome:
+    """Run trials until each has its outcome, the time is up or the user interrupts."""
+    ledger = job.ledger
+    study = Study(ledger, job.space, list(job.initial_trials))
+    deadline = time.time() + job.time_budget if job.time_budget else None
+    tracker = MLflowWriter(job.client, ledger, ledger.settings.artifacts, lambda: study.infeasible)
+    queue = TrialQueue(ledger, study, deadline, tracker.touch)
+    backup = LedgerBackup(ledger, job.remote) if job.remote else None
+    if backup:
+        backup.start()
     tracker.start()
-    done = ledger.finished
+    finished = ledger.finished
     try:
-        if not done:
-            done = _run(what, attempts, tracker, copies)
+        if not finished:
+            finished = _run_on_ray(job, queue, tracker, backup, console)
     finally:
-        # On a full disk MLflow has no room either, and none comes by waiting; and what another
-        # driver has now is no longer ours to write.
-        patience = 0.0 if attempts.broken else writer.PATIENCE
-        troubles = [tracker.close(done, patience), copies.close() if copies else None]
-    trouble = "\n".join(filter(None, troubles)) or None
-    return Outcome(done, attempts.late, bool(ledger.top_trials), study.infeasible, trouble)
+        # On a full disk MLflow has no space either, and waiting does not change that; a search
+        # that another driver has taken over is no longer this driver's to write.
+        patience = 0.0 if queue.storage_error else writer.PATIENCE
+        problems = [tracker.close(finished, patience), backup.close() if backup else None]
+    return Outcome(
+        finished=finished,
+        out_of_time=queue.out_of_time,
+        has_score=bool(ledger.top_trials),
+        infeasible=study.infeasible,
+        problem="\n".join(filter(None, problems)) or None,
+        resume_mode=job.resume_mode,
+    )
 
 
-def _run(
-    what: TrialsJob,
-    attempts: TrialQueue,
-    tracker: writer.MLflowWriter,
-    copies: LedgerBackup | None,
+def _run_on_ray(
+    job: TrialsJob,
+    queue: TrialQueue,
+    tracker: MLflowWriter,
+    backup: LedgerBackup | None,
+    console: Console,
 ) -> bool:
-    assert what.ready is not None
-    run, folder = what.run, what.ledger.folder.resolve()
-    if what.remote:  # a worker's own disk; what it saves there it copies
-        folder = run.cache.resolve() / "attempts" / what.ledger.id / folder.name
-    remote = what.remote / "attempts" if what.remote else None
-    worker = replace(what.ready.worker, folder=folder, remote=remote)
-    resources = what.ready.resources
-    settings = what.ledger.settings
-    settings["resources"] = {"cpu": resources.cpus, "gpu": resources.gpus}
-    write_settings(what.ledger.folder, settings)
-    searched = list(dict.fromkeys(map(config_field, settings["parameters"])))
+    assert job.cluster is not None
+    ledger, resources = job.ledger, job.cluster.resources
+    ledger.update_settings(resources={"cpu": resources.cpus, "gpu": resources.gpus})
+    folder = ledger.folder.resolve()
+    if job.remote:  # on a worker's own disk; the worker uploads what it saves there
+        folder = job.cache.resolve() / "attempts" / ledger.id / folder.name
+    remote = job.remote / "attempts" if job.remote else None
+    worker = replace(job.cluster.worker, folder=folder, remote=remote)
+    searched = list(dict.fromkeys(map(config_field, ledger.settings.parameters)))
+    behind = _list_delays(tracker, backup)
+    with ProgressDisplay(queue, searched, console, behind) as display:
 
-    def behind() -> str:
-        writers = {"MLflow": tracker.behind, "copy": copies.behind if copies else ""}
+        def on_step() -> None:
+            display.update()
+            if backup:
+                backup.step()
+                queue.storage_error = queue.storage_error or backup.lost
+
+        return ray_tuner.run(queue, worker, resources, on_step)
+
+
+def _list_delays(tracker: MLflowWriter, backup: LedgerBackup | None) -> Callable[[], str]:
+    def describe() -> str:
+        writers = {"MLflow": tracker.behind, "copy": backup.behind if backup else ""}
         return "; ".join(f"{name}: {why}" for name, why in writers.items() if why)
 
-    with ProgressDisplay(attempts, searched, what.console, behind) as screen:
-
-        def every_step() -> None:
-            screen.update()
-            if copies:
-                copies.step()
-                attempts.broken = attempts.broken or copies.lost
-
-        return ray_tuner.run(attempts, worker, resources, settings["scheduler"], every_step)
+    return describe

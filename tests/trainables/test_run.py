@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from trainables import checkpoint
-from trainables.environment import data_folder
+from trainables.environment import find_data_folder
 from trainables.errors import UserError
 from trainables.ranking import is_better, is_finite
-from trainables.run import Loop, Run, attempt_folder, seed_everything
+from trainables.run import Loop, Run, seed_everything
 
 
 def _task(run: Run, scores: list[float]) -> Loop:
@@ -179,31 +179,29 @@ def test_better_and_finite() -> None:
     assert not is_finite({"a": 1.0, "b": float("inf")}) and not is_finite({"a": float("nan")})
 
 
-def test_attempts_have_folders_of_their_own(tmp_path: Path) -> None:
-    assert attempt_folder(tmp_path, 7, 2) == tmp_path / "trials" / "007" / "attempt-2"
 
 
 def test_the_data_folder_comes_from_option_or_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TUNERY_DATA", raising=False)
-    assert data_folder(None) is None
+    assert find_data_folder(None) is None
     monkeypatch.setenv("TUNERY_DATA", str(tmp_path))
     (tmp_path / "mine").mkdir()
-    assert data_folder(None) == tmp_path
-    assert data_folder(tmp_path / "mine") == tmp_path / "mine"
+    assert find_data_folder(None) == tmp_path
+    assert find_data_folder(tmp_path / "mine") == tmp_path / "mine"
     with pytest.raises(UserError, match=r"--data-dir .*none"):
-        data_folder(tmp_path / "none")
+        find_data_folder(tmp_path / "none")
     monkeypatch.setenv("TUNERY_DATA", str(tmp_path / "gone"))
     with pytest.raises(UserError, match=r"TUNERY_DATA .*gone"):
-        data_folder(None)
+        find_data_folder(None)
 
 
 def test_exhibits_are_made_of_the_best_weights(tmp_path: Path) -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
     model = torch.nn.ParameterList([weight])
     run = Run(reports=3, metric="score", folder=tmp_path)
-    run.show("weight.md", lambda path: path.write_text(f"{weight.item():g}") and None)
+    run.add_artifact("weight.md", lambda path: path.write_text(f"{weight.item():g}") and None)
     for report in run.resume(model=model):
         weight.data.fill_(report)
         run.record({"score": float(report == 1)})

@@ -1,0 +1,112 @@
+"""The files of attempts on a worker: taken over from an earlier attempt, and uploaded."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.execution.failures import StorageUnreachableError
+from cluster.storage import replication
+from cluster.storage.location import Location
+from cluster.storage.replication import retry_until_reachable, trial_owner
+from trainables import cache, checkpoint
+
+TEMPORARY = re.compile(
+    r"time[d_ ]*out|network|connect|curl|resolve|unavailable|slow_?down|throttl|deadline|internal"
+    r"|exhausted|\b5\d\d\b|\b429\b",
+    re.IGNORECASE,
+)
+"""Words of storage errors that may pass; pyarrow has one OSError for all of them."""
+PAUSES = (1.0, 5.0)
+"""Seconds before a storage that denies access is asked again: a role may arrive late."""
+
+
+def check_storage(folder: Path, remote: Location | None) -> None:
+    """Raise StorageUnreachableError where this machine cannot use the storage.
+
+    It may have joined the cluster after all others were checked.
+    """
+    if remote is not None:
+        retry_until_reachable(lambda: _check_access(Location(remote.uri)))
+    elif not folder.is_dir():
+        raise StorageUnreachableError(
+            f"the machine {platform.node()} does not see the storage {folder}"
+        )
+
+
+def _check_access(storage: Location) -> None:
+    for pause in (*PAUSES, None):
+        try:
+            replication.check_access(storage)
+            return
+        except OSError as error:
+            why = str(error).partition("\n")[0]
+            if TEMPORARY.search(re.sub("'[^']*'", "", why)):  # quoted names may have any words
+                raise
+            if pause is None:
+                raise StorageUnreachableError(
+                    f"the machine {platform.node()} cannot use the storage {storage}: {why}"
+                ) from error
+        time.sleep(pause)
+
+
+def copy_earlier_attempt(folder: Path, attempt: int) -> None:
+    """Copy the newest earlier attempt's checkpoints: its worker may still live and write."""
+    if folder.exists():
+        shutil.rmtree(folder)  # an attempt of the same number that the ledger does not know
+    for earlier in range(attempt - 1, 0, -1):
+        source = folder.with_name(f"attempt-{earlier}")
+        # `last` comes last: an attempt that has it has everything.
+        if checkpoint.read(source / "last") is not None:
+            checkpoint.copy(source / "best", folder / "best")
+            checkpoint.copy(source / "last", folder / "last")
+            return
+
+
+def download_earlier_attempt(folder: Path, remote: Location, config: Mapping[str, Any]) -> None:
+    """Download the newest earlier attempt's files, which other machines may have uploaded."""
+    retry_until_reachable(lambda: _download_earlier(folder, remote, config))
+
+
+def _download_earlier(folder: Path, remote: Location, config: Mapping[str, Any]) -> None:
+    trial, attempt = config["trial"], config["attempt"]
+    for old in folder.parent.glob("attempt-*"):
+        shutil.rmtree(old)
+    replication.delete(_location(remote, trial, attempt))
+    owner = trial_owner(config["values"])
+    for earlier in range(attempt - 1, 0, -1):
+        if replication.download(_location(remote, trial, earlier), folder, owner):
+            return
+
+
+def upload_attempt(folder: Path, remote: Location, config: Mapping[str, Any]) -> None:
+    """Upload the files of an attempt that have changed."""
+    location = _location(remote, config["trial"], config["attempt"])
+    owner = trial_owner(config["values"])
+    retry_until_reachable(lambda: replication.upload(folder, location, owner))
+
+
+def download_teacher(
+    teacher: Path | None, teachers: Location | None, cache_folder: Path
+) -> Path | None:
+    """Return the teacher's folder on this machine, downloaded into its cache where missing.
+
+    Raises OSError.
+    """
+    if teacher is None or teachers is None or teacher.is_dir():
+        return teacher
+
+    def build(draft: Path) -> None:
+        if not retry_until_reachable(lambda: replication.download(teachers, draft, teacher.name)):
+            raise FileNotFoundError(f"the teacher {teacher.name} is not in {teachers}")
+
+    return cache.get_or_build(cache_folder, "teacher", {"copy": teacher.name}, build)
+
+
+def _location(remote: Location, trial: int, attempt: int) -> Location:
+    return remote / f"{trial:03d}" / str(attempt)

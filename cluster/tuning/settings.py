@@ -1,0 +1,86 @@
+"""Which settings a new search starts with, and which ones a resumed search may change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from cluster.execution.teacher_source import resolve_name
+from cluster.ledger.settings import SearchSettings
+from cluster.options import Options
+from cluster.sampling.initial_trials import plan_initial_trials
+from cluster.sampling.parameters import distribution_to_json, find_distributions
+from cluster.sampling.schedulers import rungs
+from cluster.storage.redaction import redact
+from cluster.tracking.client import artifact_location
+from searchspaces.space import SearchSpace
+from trainables.errors import UserError
+
+
+def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings:
+    """Return the settings of a new search: what the user asked for, else what the space says."""
+    seeds = options.seeds or space.seeds
+    sampler = options.sampler or "tpe"
+    reports = options.reports or space.reports
+    scheduler = options.scheduler or ("none" if space.arms else "asha")
+    enqueued = len(plan_initial_trials(space, options.fixed, sampler, seeds))
+    trials = enqueued if space.arms or sampler == "grid" else max(space.trials, enqueued)
+    first = min(space.min_reports, reports)
+    return SearchSettings(
+        space=space.name,
+        metric=space.metric,
+        mode=space.mode,
+        trials=options.trials or trials,
+        reports=reports,
+        seeds=seeds,
+        seed=options.seed or 0,
+        sampler=sampler,
+        scheduler=scheduler,
+        fixed=dict(options.fixed),
+        control=options.control or 0,
+        rungs=tuple(rungs(reports, first)) if scheduler == "asha" else (),
+        enqueued=enqueued,
+        parameters={
+            name: distribution_to_json(distribution)
+            for name, distribution in find_distributions(space, options.fixed).items()
+        },
+        teacher=resolve_name(options.teacher) if options.teacher else "",
+        tracking_uri=redact(options.storage.tracking_uri),
+        artifacts=artifact_location(options.storage.tracking_uri, options.storage.folder),
+    )
+
+
+def requested_settings(options: Options, new: SearchSettings) -> dict[str, Any]:
+    """Return the settings that the user named, as a new search would have them."""
+    names = {f.name for f in fields(SearchSettings)} & {f.name for f in fields(Options)}
+    named = {name: getattr(new, name) for name in names if getattr(options, name)}
+    if options.seed is not None:
+        named["seed"] = options.seed
+    if options.storage.given_tracking_uri:
+        named["tracking_uri"] = new.tracking_uri
+    return named
+
+
+def merge_settings(
+    folder: Path, settings: SearchSettings, requested: Mapping[str, Any]
+) -> SearchSettings:
+    """Return the settings of a resumed search; a larger number of trials extends it.
+
+    Raises UserError that lists every other requested setting that differs.
+    """
+    requested = json.loads(json.dumps(dict(requested)))
+    differing = [
+        f"  {name}: {getattr(settings, name)!r} there, {value!r} now"
+        for name, value in requested.items()
+        if getattr(settings, name) != value and not (name == "trials" and value > settings.trials)
+    ]
+    if differing:
+        raise UserError(
+            f"the search in {folder} was started with other settings:\n"
+            + "\n".join(differing)
+            + "\nleave them out to continue it, or start another search with --fresh"
+        )
+    return replace(settings, trials=requested.get("trials", settings.trials))
