@@ -1,4 +1,8 @@
-"""Every command in the README is run, in its order, in an empty folder, as a newcomer would."""
+"""Run the commands of the documents in an empty folder, as a newcomer would, and check the rest.
+
+README.md and reports/README.md are followed from top to bottom; the results in
+searchspaces/README.md took hours, so that their commands run with --dry-run.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# What would take hours, a GPU or the network here is run with less.
+# What would take hours, a GPU or the network runs with these options added.
 LESS = {
     "python -m trainables.tune --space svhn_150k": "--data synthetic --trials 1 --reports 1 "
     "--set stem=8 --set width=8 --set growth=0",
@@ -28,72 +32,111 @@ LESS = {
     "--reports 1 --set stem=8 --set width=8 --set growth=0",
 }
 
-# None of what a user has in the environment may be found in anything that is written.
+# No secret of the user's environment may appear in anything that is printed or written.
 SECRET = "pl4nted-" + "s3cret"
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "MLFLOW_TRACKING_PASSWORD", "WANDB_API_KEY")
 
 
-def commands(text: str = README) -> list[str]:
-    """Give the lines of all shell blocks that are Python's or MLflow's, but for the tests."""
+def read_commands(document: str) -> list[str]:
+    """Return the lines of a document's `sh` blocks that call Python or MLflow."""
+    text = (ROOT / document).read_text(encoding="utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
     lines = [line for block in blocks for line in block.strip().splitlines()]
     lines = [line.removeprefix("pip install . && ") for line in lines]
     return [line for line in lines if line.startswith(("python ", "mlflow "))]
 
 
-def results() -> list[str]:
-    """Give the commands that the results were made by, hours of work: these are only planned."""
-    return commands(README.partition("## Results")[2])
+FOLLOWED = [
+    line
+    for document in ("README.md", "reports/README.md")
+    for line in read_commands(document)
+    if "--cluster" not in line
+]
+ON_A_CLUSTER = [line for line in read_commands("README.md") if "--cluster" in line]
+
+
+def run_command(command: str, folder: Path, environment: dict[str, str]) -> str:
+    """Run a documented command in a folder; returns what it printed. It must succeed."""
+    done = subprocess.run(
+        [sys.executable, *command.split()[1:]],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert "Traceback" not in done.stderr, command
+    assert SECRET not in done.stdout + done.stderr, command
+    return done.stdout
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a newcomer with secrets and without data."""
+    made = {**os.environ, "PYTHONPATH": str(ROOT), "TUNERY_CACHE": str(tmp_path / "cache")}
+    made.pop("TUNERY_DATA", None)
+    return made | dict.fromkeys(SECRETS, SECRET)
 
 
 def test_shortened_commands_are_in_the_readme() -> None:
-    assert set(LESS) <= set(commands())
+    assert set(LESS) <= set(FOLLOWED)
 
 
 def test_the_test_command_stands_alone_on_its_line() -> None:
     assert re.search(r"^pip install -e '\.\[dev\]' && pytest$", README, re.M)
 
 
-def test_what_the_readme_links_to_exists() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_every_command_of_the_readme_is_run() -> None:
+    blocks = re.findall(r"```(\w*)\n(.*?)```", README, re.S)
+    assert {language for language, _ in blocks} == {"sh", "python"}
+    lines = [line for kind, block in blocks if kind == "sh" for line in block.splitlines()]
+    run = [line.removeprefix("pip install . && ") for line in lines]
+    by_ci = ["pip install -e '.[dev]' && pytest"]
+    assert sorted(run) == sorted([*read_commands("README.md"), *by_ci])
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_newcomer_types_the_readme(tmp_path: Path) -> None:
+def test_newcomer_follows_the_readme(tmp_path: Path, environment: dict[str, str]) -> None:
     example = re.search(r"```python\n(.*?)```", README, re.S)
     assert example is not None
     (tmp_path / "mine.py").write_text(example[1])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TUNERY_CACHE": str(tmp_path / "cache")}
-    environment.pop("TUNERY_DATA", None)
-    environment.update(dict.fromkeys(SECRETS, SECRET))
-    for command in commands():
+    for command in FOLLOWED:
         if command.startswith("mlflow ui"):
             assert "<html" in open_in_browser(command, tmp_path, environment)
             continue
-        less = "--dry-run" if command in results() else LESS.get(command, "")
-        words = f"{command} {less}".split()
-        done = subprocess.run(
-            [sys.executable, *words[1:]],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        assert "Traceback" not in done.stderr, command
+        printed = run_command(f"{command} {LESS.get(command, '')}", tmp_path, environment)
         if command == "python -m reports digits":
-            assert "winner test accuracy:" in done.stdout
+            assert "winner test accuracy:" in printed
             assert (tmp_path / "report/digits/report.md").is_file()
-        assert SECRET not in done.stdout + done.stderr, command
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_results_can_be_planned(tmp_path: Path, environment: dict[str, str]) -> None:
+    commands = read_commands("searchspaces/README.md")
+    assert commands
+    for command in commands:
+        plan = command if "--dry-run" in command else f"{command} --dry-run"
+        run_command(plan, tmp_path, environment)
+
+
+@pytest.mark.parametrize("command", ON_A_CLUSTER)
+def test_a_search_on_a_cluster_can_be_planned(command: str, environment: dict[str, str]) -> None:
+    pytest.importorskip("aiohttp_cors", reason="Ray's launcher needs: pip install '.[cluster]'")
+    printed = run_command(f"{command} --dry-run", ROOT, environment)
+    assert "cluster/gpu.yaml" in printed
+
+
 def open_in_browser(command: str, folder: Path, environment: dict[str, str]) -> str:
-    """Start MLflow's page on a free port, fetch it, and end it."""
+    """Start MLflow's page on a free port, return its HTML, and stop the server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
