@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def drawn_arrows(document: str) -> tuple[dict[str, str], dict[str, set[str]]]:
     arrows: dict[str, set[str]] = {box: set() for box in boxes}
     for line in found[1].splitlines():
         ids = re.split(r"\s*-->\s*", re.sub(r"\[.*?\]", "", line.strip()))
-        for tails, heads in zip(ids, ids[1:], strict=False):
+        for tails, heads in pairwise(ids):
             for tail in re.split(r"\s*&\s*", tails):
                 arrows[tail] |= set(re.split(r"\s*&\s*", heads))
     return boxes, arrows
