@@ -71,13 +71,13 @@ class ByTrial(FIFOScheduler):
     ) -> None:
         super().__init__()
         self.inner = inner
-        self.ledger = queue.ledger
+        self.queue = queue  # and not its ledger: Tune pickles its scheduler
         self.trial_of = trial_of
         self.replayed: dict[int, int] = {}
         self.stopped: set[int] = set()
         arrived = [
             (report.time, trial, report)
-            for trial, trial_log in self.ledger.trial_logs.items()
+            for trial, trial_log in self.queue.ledger.trial_logs.items()
             for report in trial_log.reports
         ]
         for _, trial, report in sorted(arrived, key=lambda entry: entry[:2]):
@@ -99,7 +99,7 @@ class ByTrial(FIFOScheduler):
         self._judge(self.trial_of(trial.trial_id))
 
     def _judge(self, trial: int) -> str:
-        trial_log = self.ledger.trial_logs[trial]
+        trial_log = self.queue.ledger.trial_logs[trial]
         for report in trial_log.reports[self.replayed.get(trial, 0) :]:
             self._decide(trial, report)
         stop = trial in self.stopped and "control" not in trial_log.tags

@@ -1,7 +1,7 @@
-"""Optuna's journal in a file that one process has to itself: no lock, and few waits for the disk.
+"""Optuna's journal in a file that only one process uses: no lock, and few fsyncs.
 
-Optuna's own file backend waits until every single value has reached the disk. Here its owner says
-when: what a crash of the machine may take, the ledger beside it can tell again.
+Optuna's file backend syncs every single value to disk. Here the caller decides when: what a
+power failure may lose is restored from the ledger beside it.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ class Journal(BaseJournalBackend):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fresh: deque[Log] = deque()
+        self._unread: deque[Log] = deque()
         trial_log.truncate_partial_line(path)
 
     def read_logs(self, log_number_from: int) -> Iterator[Log]:
-        """Give the logs from this number on: from memory those just written, else the file's."""
+        """Yield the logs from this number on: new ones from memory, else all of the file."""
         if log_number_from == 0:
-            self._fresh.clear()
+            self._unread.clear()
             if self.path.exists():
                 yield from _read(self.path)
             return
-        while self._fresh:
-            yield self._fresh.popleft()
+        while self._unread:
+            yield self._unread.popleft()
 
     def append_logs(self, logs: list[Log]) -> None:
-        """Write logs down, each whole or not at all."""
+        """Append logs, each completely or not at all."""
         for log in logs:
             trial_log.append_event(self.path, log)
-            self._fresh.append(json.loads(json.dumps(log)))  # as the file would give it
+            self._unread.append(json.loads(json.dumps(log)))  # as reading the file gives it
 
     def sync(self) -> None:
-        """Wait until all that was written has reached the disk."""
+        """Sync the file to disk."""
         with self.path.open("rb") as lines:
             os.fsync(lines.fileno())
 

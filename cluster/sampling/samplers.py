@@ -1,4 +1,4 @@
-"""Optuna's samplers, one made anew for every trial as a function of seed and number."""
+"""Optuna's samplers: one per trial, built from the search's seed and the trial's number."""
 
 from __future__ import annotations
 
@@ -15,39 +15,38 @@ SAMPLERS = ("tpe", "random", "qmc", "grid", "gp", "cmaes")
 
 
 def build_sampler(kind: str, seed: int, number: int) -> BaseSampler:
-    """Build a sampler for one trial, as a function of the search's seed and its number."""
-    own = (seed * 1_000_003 + number) % 2**32
+    """Return a sampler for one trial, from the search's seed and the trial's number."""
+    trial_seed = (seed * 1_000_003 + number) % 2**32
     match kind:
         case "tpe":
             return optuna.samplers.TPESampler(
-                seed=own, multivariate=True, group=True, constant_liar=True
+                seed=trial_seed, multivariate=True, group=True, constant_liar=True
             )
         case "random":
-            return ByName(own)
+            return ByName(trial_seed)
         case "qmc":
-            # The sequence is one for the whole search: Optuna counts its points in the study.
+            # One sequence for the whole search: Optuna counts its points in the study.
             return optuna.samplers.QMCSampler(
                 scramble=True,
                 seed=seed,
                 warn_independent_sampling=False,
-                independent_sampler=ByName(own),
+                independent_sampler=ByName(trial_seed),
             )
         case "gp":
-            return optuna.samplers.GPSampler(seed=own)
+            return optuna.samplers.GPSampler(seed=trial_seed)
         case "cmaes":
             return optuna.samplers.CmaEsSampler(
-                seed=own,
+                seed=trial_seed,
                 warn_independent_sampling=False,
-                independent_sampler=ByName(own),
+                independent_sampler=ByName(trial_seed),
             )
-    raise UserError(f"unknown sampler {kind!r}; there are: {', '.join(SAMPLERS)}")
+    raise UserError(f"unknown sampler {kind!r}: choose one of {', '.join(SAMPLERS)}")
 
 
 class ByName(optuna.samplers.RandomSampler):
-    """Draws every parameter with a seed of its own, whatever was drawn before it.
+    """Draws every parameter with its own seed, whatever was drawn before it.
 
-    So a randomly drawn trial whose asking was cut short by a crash goes on with the draws that
-    it would have had.
+    A random trial that a crash interrupted during `suggest` then gets the same values again.
     """
 
     def __init__(self, seed: int) -> None:

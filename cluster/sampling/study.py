@@ -1,6 +1,6 @@
-"""The Optuna study of a search: which configuration is tried next, and what was learnt of it.
+"""The Optuna study of a search: it suggests configurations and is told their results.
 
-Kept in a journal file inside the search's folder, whose lock is ours alone.
+It is kept in a journal file inside the search's folder, which one driver has locked.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from trainables.errors import UserError
 JOURNAL = "study.journal"
 INFEASIBLE_BEFORE_RANDOM = 20
 INFEASIBLE_BEFORE_STOP = 1000
-OPTIONS = "put the file back as it was, or start the search anew with --fresh"
+FIX = "restore the file, or start a new search with --fresh"
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -39,7 +39,7 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A configuration to try: `values` are what differs from the default Config."""
+    """A configuration to try: `values` are the sampled and fixed values, `config` all of them."""
 
     trial: int
     values: Mapping[str, Any]
@@ -48,10 +48,10 @@ class Suggestion:
 
 
 class Study:
-    """Asks Optuna for feasible configurations and tells it what became of them."""
+    """Asks Optuna for feasible configurations and tells it their results."""
 
     def __init__(
-        self, ledger: Ledger, space: SearchSpace[Any], points: list[InitialTrial]
+        self, ledger: Ledger, space: SearchSpace[Any], initial_trials: list[InitialTrial]
     ) -> None:
         self.ledger = ledger
         self.space = space
@@ -61,74 +61,73 @@ class Study:
         self.journal = Journal(ledger.folder / JOURNAL)
         self.study = open_study(self.journal, space)
         self.infeasible_reasons: collections.Counter[str] = collections.Counter()
-        self._unasked: list[int] = []
+        self._interrupted: list[int] = []
         self._waiting: list[int] = []
         self._scores: list[float] = []
         self._control = ledger.settings.control
         self._control -= sum(
             "control" in trial_log.tags for trial_log in ledger.trial_logs.values()
         )
-        known = set()
+        enqueued = set()
         trials = self.study.get_trials(deepcopy=False)
-        if lost := sorted(ledger.trial_logs.keys() - {trial.number for trial in trials}):
-            some = ", ".join(map(str, lost[:5])) + (" and others" if lost[5:] else "")
-            raise UserError(
-                f"{self.journal.path} lacks trials that the search has: {some}\n{OPTIONS}"
-            )
+        if missing := sorted(ledger.trial_logs.keys() - {trial.number for trial in trials}):
+            some = ", ".join(map(str, missing[:5])) + (" and others" if missing[5:] else "")
+            raise UserError(f"{self.journal.path} lacks trials that the ledger has: {some}\n{FIX}")
         self._asked = len(trials)
         for trial in trials:
-            if "point" in trial.user_attrs and not _badly_drawn(trial):
-                known.add(trial.user_attrs["point"])
+            if "initial" in trial.user_attrs and not _can_be_redrawn(trial):
+                enqueued.add(trial.user_attrs["initial"])
             if "infeasible" in trial.user_attrs and trial.state.is_finished():
                 self.infeasible_reasons[trial.user_attrs["infeasible"]] += 1
             if trial.state == TrialState.RUNNING:
-                self._mend(trial)
+                self._repair(trial)
             if trial.state == TrialState.WAITING:
                 self._waiting.append(trial.number)
         ranked = ledger.rank_trials(ledger.trial_logs.values())
         self._scores = sorted(
             best[0] for trial_log in ranked if (best := ledger.best_report(trial_log))
         )
-        for point in points:
-            if point.key not in known:
-                attributes = {"point": point.key, "fixed": json.dumps(dict(point.fixed))}
-                self._enqueue(point.parameters, {**attributes, "tags": dict(point.tags)})
+        for initial in initial_trials:
+            if initial.key not in enqueued:
+                attributes = {"initial": initial.key, "fixed": json.dumps(dict(initial.fixed))}
+                self._enqueue(initial.parameters, {**attributes, "tags": dict(initial.tags)})
 
     @property
     def infeasible(self) -> int:
-        """Give how many configurations were refused."""
+        """Return how many configurations were infeasible."""
         return sum(self.infeasible_reasons.values())
 
     def ask(self) -> Suggestion | None:
-        """Give the next feasible configuration; None where a list of points is used up.
+        """Return the next feasible configuration; None where a grid or a list is exhausted.
 
-        Raises UserError where there seems to be none.
+        Raises UserError where no feasible one is found.
         """
-        for refusals in range(INFEASIBLE_BEFORE_STOP):
-            if self.sampler == "grid" and not self._unasked and not self._waiting:
+        for rejected in range(INFEASIBLE_BEFORE_STOP):
+            if self.sampler == "grid" and not self._interrupted and not self._waiting:
                 return None
-            trial = self._next_trial(at_random=refusals >= INFEASIBLE_BEFORE_RANDOM)
+            trial = self._next_trial(at_random=rejected >= INFEASIBLE_BEFORE_RANDOM)
             own = json.loads(trial.user_attrs.get("fixed", "{}"))
             fixed = {**self.fixed, **own}
             values = {**run_suggest(self.space, answer_with_fixed(trial, fixed)), **fixed}
             config = build_config(self.space, values)
             reason = self.space.feasible(config) if self.space.feasible else None
             if self.space.feasible is not None:
-                with _quiet():  # a trial whose asking was cut short may have it already
+                with _quiet():  # an interrupted trial may have it already
                     trial.set_constraint("feasible", -1.0 if reason is None else 1.0)
             if reason is None:
-                # Before the ledger names it: its number is never given to another trial.
+                # Before the ledger has it: its number must never be given to another trial.
                 self.journal.sync()
                 return Suggestion(trial.number, values, asdict(config), self._tags(trial))
-            self._refuse(trial, reason)
+            self._reject(trial, reason)
         reason, count = self.infeasible_reasons.most_common(1)[0]
         raise UserError(
-            f"{INFEASIBLE_BEFORE_STOP} configurations in a row were refused; the commonest reason "
-            f"({count} times): {reason}\nwiden the limit or narrow the space {self.space.name}"
+            f"{INFEASIBLE_BEFORE_STOP} configurations in a row were infeasible; the most "
+            f"frequent reason ({count} times): {reason}\n"
+            f"relax the limit, or narrow the ranges of the space {self.space.name}"
         )
 
     def tell(self, trial_log: TrialLog) -> None:
-        """Tell Optuna of an ended trial; telling again changes nothing."""
+        """Tell Optuna the result of an ended trial; telling it again changes nothing."""
         frozen = self._frozen(trial_log.trial)
         if frozen.state.is_finished():
             return
@@ -151,12 +150,12 @@ class Study:
                 self.study.tell(trial_log.trial, state=TrialState.PRUNED)
 
     def _next_trial(self, at_random: bool) -> optuna.Trial:
-        # As Study.ask does, which would look through all trials for one that waits.
+        # Like Study.ask, which would search all trials for a waiting one.
         storage = self.study._storage
         self.study._thread_local.cached_all_trials = None
         kind = "random" if at_random or self.sampler == "grid" else self.sampler
-        if self._unasked:
-            number, kind = self._unasked.pop(0), "random"
+        if self._interrupted:
+            number, kind = self._interrupted.pop(0), "random"
             trial_id = self._frozen(number)._trial_id
         elif self._waiting:
             number = self._waiting.pop(0)
@@ -165,8 +164,8 @@ class Study:
         else:
             number, self._asked = self._asked, self._asked + 1
             trial_id = storage.create_new_trial(self.study._study_id)
-        # A sampler of its own for every trial, seeded by its number: a driver that was killed
-        # and resumed never draws the same again.
+        # Every trial has its own sampler, seeded by its number: a resumed driver does not repeat
+        # the draws of the one that was killed.
         self.study.sampler = build_sampler(kind, self.seed, number)
         with _quiet():
             return optuna.Trial(self.study, trial_id)
@@ -176,22 +175,22 @@ class Study:
         self._asked += 1
         self.study.enqueue_trial(dict(parameters), user_attrs=dict(attributes))
 
-    def _refuse(self, trial: optuna.Trial, reason: str) -> None:
-        # Samplers learn of a constraint from complete trials alone. The value tells them
-        # nothing: it is the middle of what is known, and no report ever reads it.
+    def _reject(self, trial: optuna.Trial, reason: str) -> None:
+        # Samplers learn constraints from complete trials only. The value is the median of the
+        # known scores, so that it teaches them nothing; no report reads it.
         trial.set_user_attr("infeasible", reason)
         middle = self._scores[len(self._scores) // 2] if self._scores else 0.0
-        with _quiet():  # CMA-ES says that it knows no constraints
+        with _quiet():  # CMA-ES warns that it ignores constraints
             self.study.tell(trial, middle)
         self.infeasible_reasons[reason] += 1
         frozen = self._frozen(trial.number)
-        if _badly_drawn(frozen):
-            kept = {name: frozen.user_attrs[name] for name in ("point", "fixed", "tags")}
-            self._enqueue(frozen.system_attrs.get("fixed_params", {}), kept)
+        if _can_be_redrawn(frozen):
+            attributes = {name: frozen.user_attrs[name] for name in ("initial", "fixed", "tags")}
+            self._enqueue(frozen.system_attrs.get("fixed_params", {}), attributes)
 
     def _tags(self, trial: optuna.Trial) -> Mapping[str, str]:
-        # The control group is the first that are sampled: their draws know of no result yet.
-        if "point" in trial.user_attrs:
+        # The control group are the first sampled trials: their draws depend on no result.
+        if "initial" in trial.user_attrs:
             tags: Mapping[str, str] = trial.user_attrs["tags"]
             return tags
         if self._control <= 0:
@@ -205,16 +204,16 @@ class Study:
             storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
         )
 
-    def _mend(self, trial: FrozenTrial) -> None:
+    def _repair(self, trial: FrozenTrial) -> None:
         trial_log = self.ledger.trial_logs.get(trial.number)
         if trial_log is None:
-            self._unasked.append(trial.number)  # killed between asking and writing down
+            self._interrupted.append(trial.number)  # killed between ask and ledger
         elif trial_log.outcome is not None:
-            self.tell(trial_log)  # killed between writing down and telling
+            self.tell(trial_log)  # killed between ledger and tell
 
 
 def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
-    """Open the study in a journal, or begin one; the caller holds the search's lock."""
+    """Open or create the study in a journal; the caller holds the search's lock."""
     with _quiet():
         return optuna.create_study(
             storage=_storage(journal),
@@ -225,7 +224,7 @@ def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
 
 
 def count_infeasible(folder: Path) -> int:
-    """Count the refused configurations of a search by its folder."""
+    """Return the number of infeasible configurations of a search, by its folder."""
     storage = _storage(Journal(folder / JOURNAL))
     (study,) = optuna.get_all_study_names(storage)
     trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
@@ -235,18 +234,18 @@ def count_infeasible(folder: Path) -> int:
 def _storage(journal: Journal) -> optuna.storages.JournalStorage:
     try:
         return optuna.storages.JournalStorage(journal)
-    except Exception as error:  # Optuna has no error of its own for what it cannot replay
-        raise UserError(f"{journal.path} is damaged: {error!r}\n{OPTIONS}") from error
+    except Exception as error:  # Optuna has no error class for a journal that it cannot replay
+        raise UserError(f"{journal.path} is damaged: {error!r}\n{FIX}") from error
 
 
-def _badly_drawn(trial: FrozenTrial) -> bool:
-    """Tell of an arm's refused trial whether others of the arm need not be refused.
+def _can_be_redrawn(trial: FrozenTrial) -> bool:
+    """Return whether an initial trial was rejected for sampled values, which can be drawn again.
 
-    An arm is not lost for one bad draw of what it leaves open: it is asked for again.
+    An arm is not lost by one infeasible draw of the parameters that it leaves open.
     """
-    refused = "infeasible" in trial.user_attrs and trial.state.is_finished()
-    pinned = trial.system_attrs.get("fixed_params", {})
-    return refused and "point" in trial.user_attrs and set(trial.params) > set(pinned)
+    rejected = "infeasible" in trial.user_attrs and trial.state.is_finished()
+    enqueued = trial.system_attrs.get("fixed_params", {})
+    return rejected and "initial" in trial.user_attrs and set(trial.params) > set(enqueued)
 
 
 @contextlib.contextmanager
