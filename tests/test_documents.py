@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shlex
 import subprocess
+from dataclasses import fields
 from graphlib import TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from searchspaces.loading import list_names
 from searchspaces.train_one import parser as train_parser
 from tests.support.paths import ROOT
 from tests.test_layering import IMPORTS, MODULES, within
+from trainables.run import Run
 
 FOLDERS = ("cluster", "reports", "searchspaces", "tests", "trainables")
 DOCUMENTS = sorted(
@@ -63,6 +65,16 @@ def test_paths_in_the_text_exist(document: str) -> None:
 def test_tests_that_are_named_exist(document: str) -> None:
     for path, name in re.findall(r"`(tests/[\w./-]+)::(\w+)`", read(document)):
         assert re.search(rf"^def {name}\(", read(path), re.M), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_names_in_the_text_exist(document: str) -> None:
+    text = read(document)
+    for name, path in re.findall(r"`(\w+)` (?:in|of) `([\w/.]+\.py)`", text):
+        assert re.search(rf"\b{name}\b", read(path)), f"{name} of {path}"
+    members = {*dir(Run), *(field.name for field in fields(Run))}
+    if document != "CHANGELOG.md":
+        assert set(re.findall(r"(?<!/)\b[rR]un\.([a-z_]+)", text)) <= members
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
