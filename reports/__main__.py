@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from reports.assemble import Findings, winner_line
+from reports.assemble import Findings, format_winner
 from reports.cli import add_server_arguments, print_error, run_action
-from reports.contents import Chapter, findings, write
+from reports.contents import Chapter, collect_findings, write_report
 from reports.read.records import Tracker, read_search
 from reports.records import Search
 from reports.upload import log_report
 from reports.write.html import render_html
-from reports.write.safe import slug
+from reports.write.safe import to_slug
 from reports.write.sections import Section
-from reports.write.style import save
+from reports.write.style import save_figure
 from reports.write.tablefiles import write_tables
 from trainables.errors import UserError
 
@@ -38,13 +38,15 @@ def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
     search = read_search(tracker, name)
     out = Path(options.out or "report")
     # Several reports never share a folder; one goes where --out says.
-    out = _writable(out / slug(search.name) if len(options.names) > 1 or not options.out else out)
+    out = _writable(
+        out / to_slug(search.name) if len(options.names) > 1 or not options.out else out
+    )
     more = _asked(tracker, search, options)
-    found = findings(tracker, search, options.open_test_again, options.open_test)
+    found = collect_findings(tracker, search, options.open_test_again, options.open_test)
     _files(tracker, found, [(title, make(found)) for title, make in more], out, options)
     if search.synthetic:
         print("SYNTHETIC DATA:")
-    print(winner_line(found))
+    print(format_winner(found))
     print(f"report: {out / 'report.md'}")
     if options.html:
         print(f"as one file: {out / 'report.html'}")
@@ -66,10 +68,10 @@ def _asked(
     asked: list[tuple[str, Callable[[Findings], Section]]] = []
     if options.explain:
         asked.append(
-            ("What the winner looks at", lambda f: explain.section(search, winner, f.test))
+            ("What the winner looks at", lambda f: explain.write_section(search, winner, f.test))
         )
     if options.robust:
-        asked.append(("Under attack", lambda f: robust.section(search, winner, f.test)))
+        asked.append(("Under attack", lambda f: robust.write_section(search, winner, f.test)))
     return asked
 
 
@@ -80,9 +82,9 @@ def _files(
     out: Path,
     options: argparse.Namespace,
 ) -> None:
-    report = write(tracker, found, options.ensemble, more)
+    report = write_report(tracker, found, options.ensemble, more)
     for name, figure in report.figures.items():
-        save(figure, out / "figures", name)
+        save_figure(figure, out / "figures", name)
     for name, content in report.files.items():
         (out / "figures").mkdir(exist_ok=True)
         (out / "figures" / name).write_bytes(content)

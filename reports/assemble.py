@@ -7,15 +7,22 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from cluster.storage.redaction import redact
-from reports.chapters.outcomes.chapter import device_seconds
-from reports.chapters.outcomes.failures import commonest
+from reports.chapters.outcomes.chapter import sum_device_seconds
+from reports.chapters.outcomes.failures import describe_most_common
 from reports.read.holdout_log import openings_text, winner_changed
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import Choice, no_winner_text
 from reports.records import Search
-from reports.write.safe import plain
+from reports.write.safe import escape_markdown
 from reports.write.sections import Section
-from reports.write.tables import Table, count_text, duration_text, joined, markdown, score_text
+from reports.write.tables import (
+    Table,
+    duration_text,
+    format_count,
+    format_score,
+    join_words,
+    to_markdown,
+)
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,13 @@ class Report:
     tables: Mapping[str, Table]  # that are in no chapter
 
 
-def assembled(findings: Findings, chapters: Sequence[tuple[str, Section | str | None]]) -> Report:
+def assemble_report(
+    findings: Findings, chapters: Sequence[tuple[str, Section | str | None]]
+) -> Report:
     """Title, summary and the line to quote, then the chapters that have something to say."""
-    parts = [title(findings), summary(findings)]
+    parts = [write_title(findings), write_summary(findings)]
     if findings.test.accuracy is not None:
-        parts.append(winner_line(findings))
+        parts.append(format_winner(findings))
     figures: dict[str, Figure] = {}
     files: dict[str, bytes] = {}
     tables: dict[str, Table] = {}
@@ -57,13 +66,13 @@ def assembled(findings: Findings, chapters: Sequence[tuple[str, Section | str | 
     return Report("\n\n".join(parts) + "\n", figures, files, tables)
 
 
-def winner_line(findings: Findings) -> str:
+def format_winner(findings: Findings) -> str:
     """The one number to quote, or why there is none."""
     choice, accuracy = findings.choice, findings.test.accuracy
     if choice is None:
         return f"no winner: {no_winner_text(findings.search)}"
     if accuracy is None:
-        score = score_text(choice.model.metrics["score"], findings.search.metric)
+        score = format_score(choice.model.metrics["score"], findings.search.metric)
         why = findings.test.missing if "test" in findings.sizes else "no test set is kept"
         return f"winner: {choice.model.title}, {findings.search.metric} {score}; {why}"
     return (
@@ -72,7 +81,7 @@ def winner_line(findings: Findings) -> str:
     )
 
 
-def title(findings: Findings) -> str:
+def write_title(findings: Findings) -> str:
     search = findings.search
     name = search.space if search.name == search.space else f"{search.space} ({search.name})"
     parts = [f"# {'SYNTHETIC DATA: ' if search.synthetic else ''}{name}, report of a search"]
@@ -82,11 +91,11 @@ def title(findings: Findings) -> str:
             "anything about real data or stands beside a published one."
         )
     if question := search.tags.get("question"):
-        parts.append(f"**Question.** {plain(question)}")
+        parts.append(f"**Question.** {escape_markdown(question)}")
     return "\n\n".join(parts)
 
 
-def summary(findings: Findings) -> str:
+def write_summary(findings: Findings) -> str:
     """What was done and what was found, in one paragraph."""
     search, choice = findings.search, findings.choice
     if not search.trials:
@@ -101,7 +110,7 @@ def summary(findings: Findings) -> str:
     ]
     wanted, full = tags.get("trials", ""), tags.get("reports", "")
     asked = f" ({int(wanted):,} asked for)" if wanted.isdigit() else ""
-    length = f" of up to {count_text(int(full), 'report')}" if full.isdigit() else ""
+    length = f" of up to {format_count(int(full), 'report')}" if full.isdigit() else ""
     how = ", ".join(
         f"{what} {tags[key]}"
         for what, key in (("sampler", "sampler"), ("scheduler", "scheduler"), ("seed", "seed"))
@@ -109,12 +118,12 @@ def summary(findings: Findings) -> str:
     )
     goal = "highest" if search.mode == "max" else "lowest"
     text = (
-        f"This search has run {count_text(len(search.trials), 'trial')}{asked}{length}"
-        f"{f' ({how})' if how else ''}: {joined(counts)}. They took "
-        f"{duration_text(device_seconds(search.trials))}. "
+        f"This search has run {format_count(len(search.trials), 'trial')}{asked}{length}"
+        f"{f' ({how})' if how else ''}: {join_words(counts)}. They took "
+        f"{duration_text(sum_device_seconds(search.trials))}. "
         f"It looked for the {goal} `{search.metric}`. "
     )
-    if failed := commonest(search):
+    if failed := describe_most_common(search):
         text += f"{failed} "
     if search.unfinished:
         text += f"**It is unfinished**: {search.unfinished}. "
@@ -124,7 +133,7 @@ def summary(findings: Findings) -> str:
     winner, model = choice.winner, choice.model
     at = model.metrics.get("best_report")
     validation = findings.sizes.get("validation")
-    why = f"the best of {count_text(len(choice.candidates), 'candidate')}"
+    why = f"the best of {format_count(len(choice.candidates), 'candidate')}"
     if choice.confirmed:
         why = "chosen for its mean over fresh seeds"
     which = f"The winner is trial {winner.number} (`{model.name}`)"
@@ -135,7 +144,7 @@ def summary(findings: Findings) -> str:
         )
     text += (
         f"{which} with "
-        f"{score_text(model.metrics['score'], search.metric)}"
+        f"{format_score(model.metrics['score'], search.metric)}"
         f"{f' at report {at:.0f}' if at is not None else ''}"
         f"{f' on {validation:,} validation examples' if validation else ''}, {why}."
     )
@@ -151,7 +160,7 @@ def summary(findings: Findings) -> str:
     return text
 
 
-def test_set(findings: Findings, openings: Sequence[Mapping[str, Any]]) -> str | None:
+def describe_test_set(findings: Findings, openings: Sequence[Mapping[str, Any]]) -> str | None:
     """When the test set was opened and for what; `openings` are all there are by now."""
     if findings.choice is None or not ("test" in findings.sizes or openings):
         return None
@@ -169,7 +178,7 @@ def test_set(findings: Findings, openings: Sequence[Mapping[str, Any]]) -> str |
     return text
 
 
-def provenance(findings: Findings) -> str:
+def write_provenance(findings: Findings) -> str:
     """What someone needs to repeat the search."""
     search, tags = findings.search, findings.search.tags
     sizes = ", ".join(f"{n:,} {split}" for split, n in findings.sizes.items())
@@ -184,6 +193,6 @@ def provenance(findings: Findings) -> str:
         ("seed", tags.get("seed", "")),
         ("MLflow run", f"{search.name} ({search.run_id})"),
     )
-    table = markdown(Table(("what", "value"), tuple(row for row in rows if row[1]), "ll"))
+    table = to_markdown(Table(("what", "value"), tuple(row for row in rows if row[1]), "ll"))
     command = " ".join(redact(tags.get("command", "")).split())
     return f"```sh\n{command}\n```\n\n{table}" if command else table

@@ -19,9 +19,9 @@ from reports.numbers.statistics import mean_interval
 from reports.read.records import Tracker, read_named
 from reports.read.winner import find_candidates
 from reports.records import Search
-from reports.write.intervals import interval_text
-from reports.write.style import empty_figure, save
-from reports.write.tables import Table, joined, markdown, without_empty_columns
+from reports.write.intervals import format_interval
+from reports.write.style import create_figure, save_figure
+from reports.write.tables import Table, drop_empty_columns, join_words, to_markdown
 from trainables.errors import UserError
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
@@ -60,14 +60,14 @@ def main(arguments: list[str]) -> int:
         empty = [search.name for search in searches if not scored(search)]
         if not races:
             raise UserError(
-                f"No trial of {joined(empty)} has a score: there is nothing to compare.\n"
+                f"No trial of {join_words(empty)} has a score: there is nothing to compare.\n"
                 "Let them run first: the same commands with --resume go on."
             )
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
         (out / "compare.md").write_text(text(races, empty), encoding="utf-8")
-        save(figure(races), out / "figures", "compare")
-        print(markdown(table(races)))
+        save_figure(figure(races), out / "figures", "compare")
+        print(to_markdown(table(races)))
         if empty:
             print(f"\n{_left_out(empty)}")
         print(f"\ncomparison: {out / 'compare.md'}")
@@ -149,9 +149,7 @@ def table(races: Sequence[Race]) -> Table:
         )
     header = ("searches", "sampler", "scheduler", "trials x reports", "n")
     scores = (f"best {metric}", "area under best so far", "device-hours each")
-    return without_empty_columns(
-        Table((*header, *scores, "alone since"), tuple(rows), "lllrrrrrl")
-    )
+    return drop_empty_columns(Table((*header, *scores, "alone since"), tuple(rows), "lllrrrrrl"))
 
 
 def pooled(races: Sequence[Race]) -> list[tuple[list[Race], str]]:
@@ -196,7 +194,7 @@ def text(races: Sequence[Race], empty: Sequence[str] = ()) -> str:
             f"{synthetic}The scores are validation scores of the searches ({first.metric}, the "
             f"best is the {first.mode}imum); no test score is read.",
             "",
-            markdown(table(races)),
+            to_markdown(table(races)),
             "",
             f"The area is the mean of the best so far over the first {budget:.0f} device-seconds, "
             f"what the shortest of them took. {note}",
@@ -209,7 +207,7 @@ def text(races: Sequence[Race], empty: Sequence[str] = ()) -> str:
 
 def figure(races: Sequence[Race]) -> Figure:
     """Draw the best so far against device time, a step curve per search."""
-    drawn = empty_figure(races[0].search, 6.5, 3.8)
+    drawn = create_figure(races[0].search, 6.5, 3.8)
     axes = drawn.subplots()
     styles = ("-", "--", ":", "-.")
     kinds = list(dict.fromkeys(race.settings for race in races))
@@ -236,7 +234,7 @@ def _ended(search: Search) -> int:
 
 def _left_out(empty: Sequence[str]) -> str:
     verb = "has" if len(empty) == 1 else "have"
-    return f"Left out: {joined(empty)} {verb} no trial with a score."
+    return f"Left out: {join_words(empty)} {verb} no trial with a score."
 
 
 def _fixed(search: Search) -> dict[str, object]:
@@ -248,7 +246,7 @@ def _fixed(search: Search) -> dict[str, object]:
 
 
 def _with_interval(values: Sequence[float], metric: str) -> str:
-    return interval_text(mean_interval(values), metric)
+    return format_interval(mean_interval(values), metric)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,16 +7,16 @@ import argparse
 from collections.abc import Sequence
 
 from reports.chapters.ensembles.evaluation import (
-    Judged,
-    cost_table,
-    fitted,
-    gain_text,
-    members_text,
-    opening,
-    quality_table,
+    EvaluatedEnsemble,
+    describe_gain,
+    describe_opening,
+    fit_ensemble_temperature,
+    format_members,
+    write_cost_table,
+    write_quality_table,
 )
 from reports.cli import add_server_arguments, run_action
-from reports.numbers.blends import equal, everyone, mixed
+from reports.numbers.blends import apply_blend, average_all, equal_weights
 from reports.read.ensemble_members import Library, library
 from reports.read.holdout_log import BY_HAND, find_opening
 from reports.read.opened_test import OpenedTest
@@ -24,7 +24,7 @@ from reports.read.predictions import Predicted, read_examples, read_predictions
 from reports.read.records import Tracker, read_search
 from reports.read.winner import rank_trials
 from reports.records import Search, TrialRecord
-from reports.write.tables import count_text
+from reports.write.tables import format_count
 from trainables.errors import UserError
 
 PREFIX = 6  # letters of a run id that may stand for it
@@ -74,7 +74,7 @@ def by_hand(
         models = _read(tracker, search, runs, split)
     else:
         known = _read(tracker, search, runs, "validation")
-        temperatures = [fitted(judged) for judged in _judged(known)]
+        temperatures = [fit_ensemble_temperature(judged) for judged in _judged(known)]
         models = (
             _open(tracker, search, _judged(known)[-1], again)
             if split == "test"
@@ -82,17 +82,17 @@ def by_hand(
         )
     alone, ours = _judged(models)
     parts = [
-        f"{count_text(len(runs), 'member')} of {search.name} on {split}, "
-        f"{count_text(len(models.targets), 'example')}, "
-        f"{'by vote' if models.votes else 'averaged'}: {members_text(ours)}.",
-        cost_table([alone, ours], alone),
+        f"{format_count(len(runs), 'member')} of {search.name} on {split}, "
+        f"{format_count(len(models.targets), 'example')}, "
+        f"{'by vote' if models.votes else 'averaged'}: {format_members(ours)}.",
+        write_cost_table([alone, ours], alone),
     ]
     if split != "validation" and not models.votes:
         parts += [
             "Before and after scaling by a temperature fitted on validation:",
-            quality_table([alone, ours], temperatures),
+            write_quality_table([alone, ours], temperatures),
         ]
-    return "\n\n".join([*parts, gain_text(ours, alone)])
+    return "\n\n".join([*parts, describe_gain(ours, alone)])
 
 
 def members(search: Search, ids: Sequence[str]) -> list[TrialRecord]:
@@ -120,14 +120,16 @@ def _member(search: Search, name: str) -> TrialRecord:
         return near[0]
     raise UserError(
         f"{search.name!r} has no trial and no run {name!r}.\n"
-        f"It has {count_text(len(search.trials), 'trial')} from 0 on; run ids are in MLflow."
+        f"It has {format_count(len(search.trials), 'trial')} from 0 on; run ids are in MLflow."
     )
 
 
-def _judged(models: Library) -> tuple[Judged, Judged]:
-    blend, first = everyone(models.outputs, models.targets), models.part([0])
-    alone = Judged(f"best member ({models.runs[0].label})", equal(1), first, models.outputs[0])
-    return alone, Judged(BY_HAND, blend, models, mixed(blend, models.outputs))
+def _judged(models: Library) -> tuple[EvaluatedEnsemble, EvaluatedEnsemble]:
+    blend, first = average_all(models.outputs, models.targets), models.part([0])
+    alone = EvaluatedEnsemble(
+        f"best member ({models.runs[0].label})", equal_weights(1), first, models.outputs[0]
+    )
+    return alone, EvaluatedEnsemble(BY_HAND, blend, models, apply_blend(blend, models.outputs))
 
 
 def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord], split: str) -> Library:
@@ -137,14 +139,14 @@ def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord], split: 
     return _whole(runs, read_predictions(tracker, search, runs, examples), split)
 
 
-def _open(tracker: Tracker, search: Search, judged: Judged, again: bool) -> Library:
-    test, entry = OpenedTest(tracker, search), opening(judged)
+def _open(tracker: Tracker, search: Search, judged: EvaluatedEnsemble, again: bool) -> Library:
+    test, entry = OpenedTest(tracker, search), describe_opening(judged)
     openings = test.read_openings()
     if not find_opening(openings, entry):
         if not again:
             raise UserError(
                 f"The test set of {search.name!r} is opened by its report, for what validation "
-                f"picked ({count_text(len(openings), 'opening')} on record).\nTo open it for "
+                f"picked ({format_count(len(openings), 'opening')} on record).\nTo open it for "
                 "these members as well, which is counted and reported, add --open-test-again."
             )
         entry["again"] = True

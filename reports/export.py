@@ -20,8 +20,8 @@ from mlflow.types import Schema, TensorSpec
 
 from cluster.storage.redaction import redact
 from reports.card import card
-from reports.chapters.ensembles.chapter import best_of
-from reports.chapters.ensembles.evaluation import fitted
+from reports.chapters.ensembles.chapter import find_best_ensemble
+from reports.chapters.ensembles.evaluation import fit_ensemble_temperature
 from reports.cli import add_server_arguments, run_action
 from reports.read.holdout_log import read_openings
 from reports.read.opened_test import open_test, recorded_accuracy
@@ -104,7 +104,7 @@ def _ensemble(tracker: Tracker, search: Search) -> Exported:
     choice = choose(search)
     candidates = [choice.model, *choice.candidates[1:]] if choice else []
     runs = [t for t in candidates if t.tags.get("weights") == "yes"]
-    judged = best_of(tracker, search, runs)
+    judged = find_best_ensemble(tracker, search, runs)
     if judged is None:
         raise UserError(f"{search.name} has no two trials with weights and stored predictions.")
     pairs = zip(judged.runs, judged.blend.members, strict=True)
@@ -112,7 +112,7 @@ def _ensemble(tracker: Tracker, search: Search) -> Exported:
         (run, float(judged.blend.weights[i]), float(judged.blend.temperatures[i]))
         for run, i in pairs
     ]
-    return Exported(tuple(members), fitted(judged) or 1.0)
+    return Exported(tuple(members), fit_ensemble_temperature(judged) or 1.0)
 
 
 def inputs_text(example: np.ndarray) -> str:

@@ -22,8 +22,8 @@ from reports.trained.crops import (
 )
 from reports.trained.overlay import bars, show
 from reports.trained.restoring import chosen_run, restored, space_of
-from reports.write.safe import slug
-from reports.write.style import empty_figure, style
+from reports.write.safe import to_slug
+from reports.write.style import create_figure, figure_style
 from trainables.errors import UserError
 
 LISTED = 5  # labels
@@ -84,9 +84,9 @@ def figure(
     names: tuple[str, ...],
 ) -> Figure:
     """The centre crop, the map over it where there is one, and the first classes."""
-    with style():
+    with figure_style():
         panels = 2 if found is None else 3
-        drawn = empty_figure(search, 2.5 * panels, 2.5)
+        drawn = create_figure(search, 2.5 * panels, 2.5)
         axes = drawn.subplots(1, panels)
         show(axes[0], crop)
         if found is not None:
@@ -99,7 +99,7 @@ def figure(
 def _places(pictures: Sequence[Path], out: Path) -> list[Path]:
     places: list[Path] = []
     for path in pictures:
-        stem, again = f"predict-{slug(path.stem)}", 1
+        stem, again = f"predict-{to_slug(path.stem)}", 1
         while True:
             place = out / f"{stem}{f'-{again}' if again > 1 else ''}.png"
             if place not in places and not place.exists():
@@ -112,7 +112,7 @@ def _places(pictures: Sequence[Path], out: Path) -> list[Path]:
 def _write(drawn: Figure, place: Path) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with style():
+        with figure_style():
             drawn.savefig(place, metadata={"Software": None})
     except OSError as error:
         raise UserError(

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 
-from reports.numbers.calibration import scaled
+from reports.numbers.calibration import apply_temperature
 
 
 class Members(PythonModel):
@@ -47,10 +47,10 @@ class Members(PythonModel):
         if not self.members[0][1].classes:  # answers: there is nothing to average
             return pd.DataFrame({"label": self.members[0][1](inputs)})
         average = sum(
-            member["weight"] * scaled(predictor(inputs), member["temperature"])
+            member["weight"] * apply_temperature(predictor(inputs), member["temperature"])
             for member, predictor in self.members
         )
-        sharpened = scaled(np.asarray(average), self.description["temperature"])
+        sharpened = apply_temperature(np.asarray(average), self.description["temperature"])
         classes = self.members[0][1].classes
         table = pd.DataFrame(sharpened, columns=[f"p_{name}" for name in classes])
         table.insert(0, "label", [classes[i] for i in sharpened.argmax(1)])

@@ -8,14 +8,22 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from reports.chapters.outcomes.chapter import rungs
-from reports.numbers.statistics import evenly, finite
+from reports.chapters.outcomes.chapter import read_rungs
+from reports.numbers.statistics import is_finite, sample_evenly
 from reports.read.records import Tracker, with_curves
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
-from reports.write.sections import Section, paragraphs, picture
-from reports.write.style import INK, MARK, empty_figure, score_axis, score_range, style, words
-from reports.write.tables import Table, count_text, joined, markdown
+from reports.write.sections import Section, embed_figure, join_paragraphs
+from reports.write.style import (
+    BLUE,
+    RED,
+    create_figure,
+    figure_style,
+    find_score_limits,
+    format_score_axis,
+    to_words,
+)
+from reports.write.tables import Table, format_count, join_words, to_markdown
 
 COMPARED = 100  # other trials whose scores at the rungs are read: one request each
 FEWEST = 3  # control trials, below which a rank correlation is no number
@@ -33,9 +41,9 @@ class Rung:
     high: float
 
 
-def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
+def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
     """Correlations, late bloomers and figure; None where nothing was stopped early by ASHA."""
-    at = rungs(search)
+    at = read_rungs(search)
     if search.tags.get("scheduler") != "asha" or not at:
         return None
     control = [
@@ -43,20 +51,20 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
         for t in search.trials
         if t.tags.get("control") == "yes"
         and t.outcome == "complete"
-        and finite(t.metrics.get("score"))
+        and is_finite(t.metrics.get("score"))
     ]
     if len(control) < FEWEST:
         return Section(
-            f"Left out: {count_text(len(control), 'control trial')} ran to the end. Whether "
+            f"Left out: {format_count(len(control), 'control trial')} ran to the end. Whether "
             "stopping early lost good trials can only be told from at least "
             f"{FEWEST} that are never stopped: `--control 4` makes such a group."
         )
     others = [t for t in search.trials if t not in control and t.reports >= at[0]]
-    sample = evenly(others, COMPARED)
+    sample = sample_evenly(others, COMPARED)
     compared = with_curves(tracker, sample, [search.metric])
     seen = with_curves(tracker, control, [search.metric])
     eta = at[1] / at[0] if len(at) > 1 else 3.0
-    found = [rung for r in at if (rung := look(search, seen, compared, r, eta))]
+    found = [rung for r in at if (rung := audit_rung(search, seen, compared, r, eta))]
     if not found:
         return None
     rows = tuple(
@@ -65,7 +73,7 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
             f"{len(rung.then)}",
             "unknown" if math.isnan(rung.correlation) else f"{rung.correlation:.2f}",
             "" if math.isnan(rung.low) else f"{rung.low:.2f} to {rung.high:.2f}",
-            f"{len(cut(search, rung))}",
+            f"{len(find_stopped(search, rung))}",
         )
         for rung in found
     )
@@ -76,20 +84,20 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
         else f"the control trials and {len(sample):,} of the {len(others):,} others (spread "
         "evenly over the search)"
     )
-    text = paragraphs(
-        f"{count_text(len(control), 'control trial')} ran to the end whatever their rungs said. "
+    text = join_paragraphs(
+        f"{format_count(len(control), 'control trial')} ran to the end whatever their rungs said. "
         "Spearman's rank correlation between a score at a rung and the final one says how far "
         "the rung could be trusted (interval: Bonett and Wright, 2000); *would stop* are those "
         f"below the best 1/{eta:g} of {among} seen at that rung, as ASHA counts.",
-        markdown(Table(header, rows, "lrrrr")),
-        bloomers_text(search, choice, control, found),
-        picture("asha_audit", "Scores at the rungs against final scores"),
+        to_markdown(Table(header, rows, "lrrrr")),
+        describe_late_bloomers(search, choice, control, found),
+        embed_figure("asha_audit", "Scores at the rungs against final scores"),
         "Scores far off the others are drawn at the edge of their panel.",
     )
-    return Section(text, {"asha_audit": audit_figure(search, control, found)})
+    return Section(text, {"asha_audit": draw_audit(search, control, found)})
 
 
-def look(
+def audit_rung(
     search: Search,
     control: Sequence[TrialRecord],
     others: Sequence[TrialRecord],
@@ -122,26 +130,26 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, flo
     return rho, math.tanh(at - half), math.tanh(at + half)
 
 
-def cut(search: Search, rung: Rung) -> list[int]:
+def find_stopped(search: Search, rung: Rung) -> list[int]:
     """Control trials that ASHA would have stopped at this rung."""
     sign = 1 if search.mode == "max" else -1
     return [n for n, value in rung.then.items() if sign * value < sign * rung.cutoff]
 
 
-def late_bloomers(
+def find_late_bloomers(
     search: Search, control: Sequence[TrialRecord], found: Sequence[Rung]
 ) -> tuple[list[TrialRecord], list[TrialRecord]]:
     """Control trials ASHA would have stopped, and those of them that ended well.
 
     Well: at least as good as the median of the complete trials outside the control group.
     """
-    stopped = {n for rung in found for n in cut(search, rung)}
+    stopped = {n for rung in found for n in find_stopped(search, rung)}
     would = [t for t in control if t.number in stopped]
     inside = set(control)
     kept = [
         t.metrics["score"]
         for t in search.trials
-        if t.outcome == "complete" and t not in inside and finite(t.metrics.get("score"))
+        if t.outcome == "complete" and t not in inside and is_finite(t.metrics.get("score"))
     ]
     if not kept:
         return would, []
@@ -150,10 +158,10 @@ def late_bloomers(
     return would, [t for t in would if sign * t.metrics["score"] >= bar]
 
 
-def bloomers_text(
+def describe_late_bloomers(
     search: Search, choice: Choice, control: Sequence[TrialRecord], found: Sequence[Rung]
 ) -> str:
-    would, late = late_bloomers(search, control, found)
+    would, late = find_late_bloomers(search, control, found)
     if not would:
         return "ASHA would have stopped none of them."
     text = (
@@ -165,7 +173,7 @@ def bloomers_text(
             f"{text}: none of these came to at least the median of the complete trials outside "
             "the control group."
         )
-    names = joined([f"{t.number}" for t in late])
+    names = join_words([f"{t.number}" for t in late])
     text += (
         f" (trial {names}): at the end at least as good as the median of the complete trials "
         "outside the control group."
@@ -175,19 +183,19 @@ def bloomers_text(
     return text
 
 
-def audit_figure(search: Search, control: Sequence[TrialRecord], found: Sequence[Rung]) -> Figure:
+def draw_audit(search: Search, control: Sequence[TrialRecord], found: Sequence[Rung]) -> Figure:
     """A panel per rung: score there against final score, with ASHA's cutoff."""
     final = {t.number: t.metrics["score"] for t in control}
-    up = score_range(list(final.values()), search.mode)
-    with style():
-        figure = empty_figure(search, 2.5 * len(found) + 0.7, 2.7)
+    up = find_score_limits(list(final.values()), search.mode)
+    with figure_style():
+        figure = create_figure(search, 2.5 * len(found) + 0.7, 2.7)
         panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
         for axes, rung in zip(panels, found, strict=True):
-            stopped = set(cut(search, rung))
-            across = score_range([*rung.then.values(), rung.cutoff], search.mode)
+            stopped = set(find_stopped(search, rung))
+            across = find_score_limits([*rung.then.values(), rung.cutoff], search.mode)
             for numbers, colour, mark, label in (
-                ([n for n in rung.then if n not in stopped], INK, "o", "kept"),
-                ([n for n in rung.then if n in stopped], MARK, "X", "would stop"),
+                ([n for n in rung.then if n not in stopped], BLUE, "o", "kept"),
+                ([n for n in rung.then if n in stopped], RED, "X", "would stop"),
             ):
                 axes.scatter(
                     np.clip([rung.then[n] for n in numbers], *across),
@@ -200,12 +208,12 @@ def audit_figure(search: Search, control: Sequence[TrialRecord], found: Sequence
                     label=label,
                 )
             axes.axvline(rung.cutoff, color="0.35", lw=1, ls="--", label="ASHA's cutoff")
-            axes.set_xlabel(f"{words(search.metric)}\nat report {rung.report}")
+            axes.set_xlabel(f"{to_words(search.metric)}\nat report {rung.report}")
             axes.locator_params(axis="x", nbins=4)
-            score_axis(axes.xaxis, search.metric)
+            format_score_axis(axes.xaxis, search.metric)
             axes.margins(0.08)
-        panels[0].set_ylabel(f"final {words(search.metric)}")
-        score_axis(panels[0].yaxis, search.metric)
+        panels[0].set_ylabel(f"final {to_words(search.metric)}")
+        format_score_axis(panels[0].yaxis, search.metric)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3)
     return figure
@@ -213,4 +221,4 @@ def audit_figure(search: Search, control: Sequence[TrialRecord], found: Sequence
 
 def _at(trial: TrialRecord, metric: str, report: int) -> float | None:
     value = dict(trial.curves.get(metric, ())).get(report)
-    return value if finite(value) else None
+    return value if is_finite(value) else None

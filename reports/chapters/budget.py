@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 from scipy.stats import t as student
 
-from reports.chapters.comparison.groups import enqueued
-from reports.numbers.statistics import finite
+from reports.chapters.comparison.groups import find_enqueued
+from reports.numbers.statistics import is_finite
 from reports.records import Search, TrialRecord
-from reports.write.sections import Section, picture
-from reports.write.style import INK, MARK, empty_figure, score_axis, score_range, style, words
-from reports.write.tables import count_text
+from reports.write.sections import Section, embed_figure
+from reports.write.style import (
+    BLUE,
+    RED,
+    create_figure,
+    figure_style,
+    find_score_limits,
+    format_score_axis,
+    to_words,
+)
+from reports.write.tables import format_count
 
 RANDOM = ("random", "qmc")  # samplers that draw every trial alike, whatever the others gave
 FEWEST = 8
@@ -25,27 +33,27 @@ TRUSTED = 0.1  # of the trials: up to such budgets the interval was seen to cove
 Floats = NDArray[np.float64]
 
 
-def section(search: Search) -> Section | None:
+def write_section(search: Search) -> Section | None:
     """The curve for random trials, the best so far for others.
 
     None with under two scores, or where all was planned and the order of trials says nothing.
     """
-    if len(enqueued(search)) == len(search.trials):
+    if len(find_enqueued(search)) == len(search.trials):
         return None
     trials = [t for t in search.trials if t.outcome != "unfinished"]
-    if sum(finite(t.metrics.get("score")) for t in trials) < 2:
+    if sum(is_finite(t.metrics.get("score")) for t in trials) < 2:
         return None
     sampler = search.tags.get("sampler", "unknown")
-    drawn = sampled(search)
+    drawn = find_random_scores(search)
     expect = sampler in RANDOM and len(drawn) >= FEWEST
     text = (
-        f"{picture('budget', 'Best validation score against the number of trials')}\n\n"
+        f"{embed_figure('budget', 'Best validation score against the number of trials')}\n\n"
         "Steps: the best score so far, in the order in which the trials were suggested."
     )
     if expect:
         text += (
             f" Curve: the expected best of k trials of this {sampler} search, by the unbiased "
-            f"estimator over its {count_text(len(drawn), 'random trial')} (drawn without "
+            f"estimator over its {format_count(len(drawn), 'random trial')} (drawn without "
             f"replacement), with a 95 % interval (jackknife) for k up to {_trusted(len(drawn))}, "
             "beyond which it would promise too much. Trials without a score count as the worst "
             "one, and stopped ones with their best until then."
@@ -60,17 +68,17 @@ def section(search: Search) -> Section | None:
             "earlier trials, so that these are no random sample, and the estimator holds for "
             "random ones only."
         )
-    return Section(text, {"budget": budget_figure(search, trials, drawn if expect else None)})
+    return Section(text, {"budget": draw_budget(search, trials, drawn if expect else None)})
 
 
-def sampled(search: Search) -> Floats:
+def find_random_scores(search: Search) -> Floats:
     """Scores of the trials that were drawn at random, the hopeless at the worst score.
 
     Trial 0 is the default configuration, and trials that a space fixes are not drawn either.
     """
     given = int(search.tags["enqueued"]) if search.tags.get("enqueued", "").isdigit() else 1
     trials = [t for t in search.trials if t.number >= given and t.outcome != "unfinished"]
-    scores = [t.metrics["score"] if finite(t.metrics.get("score")) else np.nan for t in trials]
+    scores = [t.metrics["score"] if is_finite(t.metrics.get("score")) else np.nan for t in trials]
     values = np.array(scores, dtype=float)
     if np.isfinite(values).any():
         worst = np.nanmin(values) if search.mode == "max" else np.nanmax(values)
@@ -87,7 +95,7 @@ def expected_best(scores: Sequence[float] | Floats, budgets: Sequence[int]) -> F
     return np.array([_weights(len(x), k) @ x for k in budgets])
 
 
-def interval(
+def jackknife_interval(
     scores: Sequence[float] | Floats, budgets: Sequence[int], confidence: float = 0.95
 ) -> tuple[Floats, Floats]:
     """Ends of the jackknife interval of `expected_best`, a U-statistic (Arvesen, 1969).
@@ -111,16 +119,19 @@ def interval(
     return np.array(low), np.array(high)
 
 
-def budget_figure(search: Search, trials: Sequence[TrialRecord], drawn: Floats | None) -> Figure:
+def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | None) -> Figure:
     """Best so far as steps and, where `drawn` is given, the expected best with its interval."""
     sign = 1.0 if search.mode == "max" else -1.0
     scores = np.array(
-        [sign * t.metrics["score"] if finite(t.metrics.get("score")) else -np.inf for t in trials]
+        [
+            sign * t.metrics["score"] if is_finite(t.metrics.get("score")) else -np.inf
+            for t in trials
+        ]
     )
     so_far = np.maximum.accumulate(scores)
     seen = np.isfinite(so_far)
-    with style():
-        figure = empty_figure(search, 5.4, 3.2)
+    with figure_style():
+        figure = create_figure(search, 5.4, 3.2)
         axes = figure.subplots()
         count = np.arange(1, len(trials) + 1)
         reached = sign * so_far[seen]
@@ -130,27 +141,27 @@ def budget_figure(search: Search, trials: Sequence[TrialRecord], drawn: Floats |
             n = len(drawn)
             budgets = sorted({int(k) for k in np.geomspace(1, n, 60).round()})
             mean = sign * expected_best(sign * drawn, budgets)
-            axes.plot(budgets, mean, color=INK, lw=1.8, label="expected best of k random trials")
+            axes.plot(budgets, mean, color=BLUE, lw=1.8, label="expected best of k random trials")
             trusted = [k for k in budgets if k <= _trusted(n)]
-            low, high = interval(sign * drawn, trusted)
+            low, high = jackknife_interval(sign * drawn, trusted)
             ends = (sign * low, sign * high)
-            axes.fill_between(trusted, *ends, color=INK, alpha=0.2, lw=0, label="95 % interval")
+            axes.fill_between(trusted, *ends, color=BLUE, alpha=0.2, lw=0, label="95 % interval")
             shown += [mean, sign * low, sign * high]
         default = next((t for t in trials if t.number == 0), None)
-        if default is not None and finite(default.metrics.get("score")):
+        if default is not None and is_finite(default.metrics.get("score")):
             shown.append(np.array([default.metrics["score"]]))
-        low_end, high_end = score_range(np.concatenate(shown), search.mode)
+        low_end, high_end = find_score_limits(np.concatenate(shown), search.mode)
         axes.set_ylim(low_end, high_end)
         level = default.metrics.get("score") if default is not None else None
         if level is not None and low_end < level < high_end:
-            axes.axhline(level, color=MARK, lw=1, ls="--", label="default (trial 0)")
+            axes.axhline(level, color=RED, lw=1, ls="--", label="default (trial 0)")
         axes.set_xlim(1, max(2, len(trials)))
         if len(trials) > 20:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_xlabel("trials")
-        axes.set_ylabel(f"best {words(search.metric)}")
-        score_axis(axes.yaxis, search.metric)
+        axes.set_ylabel(f"best {to_words(search.metric)}")
+        format_score_axis(axes.yaxis, search.metric)
         axes.legend(loc="best")
     return figure
 

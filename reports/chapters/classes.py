@@ -12,9 +12,9 @@ from reports.read.predictions import Array, read_examples, read_predictions
 from reports.read.records import Tracker
 from reports.read.winner import Choice
 from reports.records import Search
-from reports.write.sections import Section, paragraphs, picture
-from reports.write.style import empty_figure, style
-from reports.write.tables import Table, markdown
+from reports.write.sections import Section, embed_figure, join_paragraphs
+from reports.write.style import create_figure, figure_style
+from reports.write.tables import Table, to_markdown
 
 NUMBERED = 16  # classes whose matrix has numbers in its cells
 NAMED = 40  # classes whose names fit along the axes
@@ -23,7 +23,9 @@ SHOWN = 10  # of the worst, and of the best
 PAIRS_SHOWN = 10
 
 
-def section(tracker: Tracker, search: Search, choice: Choice, test: OpenedTest) -> Section | None:
+def write_section(
+    tracker: Tracker, search: Search, choice: Choice, test: OpenedTest
+) -> Section | None:
     """Tables and matrix of the winner; None where it has no predictions of classes."""
     examples = read_examples(tracker, search, "validation")
     if examples is None:
@@ -32,19 +34,19 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: OpenedTest) 
     if not found.runs or found.votes:
         return None
     k = found.outputs[0].shape[1]
-    names = class_names(search, k)
+    names = read_class_names(search, k)
     answers, guesses = examples.targets, found.outputs[0].argmax(axis=1)
-    rows = per_class(answers, guesses, k)
+    rows = score_classes(answers, guesses, k)
     header: tuple[str, ...] = ("class", "precision", "recall", "F1", "examples")
     opened = test.read_winner_predictions()
     cells = [[names[c], *_scores(rows[c])] for c in range(k)]
     if opened is not None:
-        on_test = per_class(opened.examples.targets, opened.outputs[0].argmax(axis=1), k)
+        on_test = score_classes(opened.examples.targets, opened.outputs[0].argmax(axis=1), k)
         header = (*header, "test precision", "test recall", "test F1", "test examples")
         for c in range(k):
             cells[c] += _scores(on_test[c])
     table = Table(header, tuple(map(tuple, cells)), "l" + "r" * (len(header) - 1))
-    order, chosen = shown(rows), None
+    order, chosen = select_classes(rows), None
     if len(order) < k:
         chosen = (
             f"The {SHOWN} classes of lowest and the {SHOWN} of highest F1 out of {k:,}; all are "
@@ -52,20 +54,20 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: OpenedTest) 
         )
     matrix = confusion_matrix(answers, guesses, labels=range(k))
     most = _confusions(matrix, names)
-    text = paragraphs(
+    text = join_paragraphs(
         f"The winner, {choice.model.title}, on {len(answers):,} validation examples"
         + (" and on test." if opened is not None else "."),
-        markdown(Table(header, tuple(table.rows[c] for c in order), table.align)),
+        to_markdown(Table(header, tuple(table.rows[c] for c in order), table.align)),
         chosen,
-        picture("confusion", "Confusion matrix of the winner on validation"),
+        embed_figure("confusion", "Confusion matrix of the winner on validation"),
         "Validation; every row is a true class and adds up to 100 %.",
         f"Most often confused: {most}." if most else "It confused nothing with anything.",
     )
-    figures = {"confusion": matrix_figure(search, matrix, names)}
+    figures = {"confusion": draw_confusion_matrix(search, matrix, names)}
     return Section(text, figures, tables={"all_classes": table} if chosen else {})
 
 
-def shown(rows: NDArray[np.float64]) -> list[int]:
+def select_classes(rows: NDArray[np.float64]) -> list[int]:
     """Classes to show: all of a few, else the worst by F1 and the best; (k, 4) of `per_class`."""
     k = len(rows)
     if k <= ALL_SHOWN:
@@ -75,7 +77,7 @@ def shown(rows: NDArray[np.float64]) -> list[int]:
     return order if len(order) <= 2 * SHOWN else [*order[:SHOWN], *order[-SHOWN:]]
 
 
-def class_names(search: Search, k: int) -> list[str]:
+def read_class_names(search: Search, k: int) -> list[str]:
     """Names of the k classes, or their numbers where the names are not on record."""
     try:
         found = json.loads(search.tags.get("classes", "[]"))
@@ -86,7 +88,7 @@ def class_names(search: Search, k: int) -> list[str]:
     return [str(c) for c in range(k)]
 
 
-def per_class(answers: Array, guesses: Array, k: int) -> NDArray[np.float64]:
+def score_classes(answers: Array, guesses: Array, k: int) -> NDArray[np.float64]:
     """Precision, recall, F1 and number of examples of every class, (k, 4); nan for 0 of 0."""
     found = precision_recall_fscore_support(
         answers, guesses, labels=range(k), zero_division=np.nan
@@ -94,13 +96,13 @@ def per_class(answers: Array, guesses: Array, k: int) -> NDArray[np.float64]:
     return np.column_stack([np.asarray(part, dtype=float) for part in found])
 
 
-def matrix_figure(search: Search, matrix: NDArray[np.int64], names: list[str]) -> Figure:
+def draw_confusion_matrix(search: Search, matrix: NDArray[np.int64], names: list[str]) -> Figure:
     """Rows normalised; white for never, with what is wrong as counts where they fit."""
     k = len(names)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(7.0, max(3.0, 0.42 * k if k <= NUMBERED else 0.18 * k))
-    with style():
-        figure = empty_figure(search, side + 1.3, side + 0.3)
+    with figure_style():
+        figure = create_figure(search, side + 1.3, side + 0.3)
         axes = figure.subplots()
         # Square root: errors of a percent must be seen beside a diagonal of 95.
         image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)

@@ -7,14 +7,14 @@ from pathlib import Path
 from reports.read.records import Tracker, fetch
 from reports.read.weights import EXHIBIT, PLACE
 from reports.read.winner import Choice
-from reports.write.sections import Section, paragraphs
-from reports.write.style import words
+from reports.write.sections import Section, join_paragraphs
+from reports.write.style import to_words
 
 LONGEST = 30_000  # characters of a text
 SEALED = "\n\nThe points of the test set are grey: its labels are sealed."
 
 
-def section(tracker: Tracker, choice: Choice) -> Section | None:
+def write_section(tracker: Tracker, choice: Choice) -> Section | None:
     """Texts inline, pictures beside the report; None where the winner has none."""
     run = choice.model
     found = sorted(
@@ -28,10 +28,10 @@ def section(tracker: Tracker, choice: Choice) -> Section | None:
             file = fetch(tracker, run.run_id, f"{PLACE}/{name}", Path(folder))
             if file is None:
                 continue
-            title = words(file.stem).capitalize()
+            title = to_words(file.stem).capitalize()
             if file.suffix == ".md":
                 text = file.read_text(encoding="utf-8", errors="replace")
-                parts.append(f"### {title}\n\n{lowered(text)}")
+                parts.append(f"### {title}\n\n{lower_headings(text)}")
             else:
                 # Another name than a figure of the report can have.
                 files[f"winner-{name}"] = file.read_bytes()
@@ -40,11 +40,11 @@ def section(tracker: Tracker, choice: Choice) -> Section | None:
     if not parts:
         return None
     return Section(
-        paragraphs(f"Written by {run.title} with its best weights.", *parts), files=files
+        join_paragraphs(f"Written by {run.title} with its best weights.", *parts), files=files
     )
 
 
-def lowered(text: str) -> str:
+def lower_headings(text: str) -> str:
     """A text without its title, its headings below those of a report; cut where it is long."""
     text = re.sub(r"\A# .*\n*", "", text)
     text = re.sub(r"^#{1,3} ", "#### ", text, flags=re.MULTILINE).strip()

@@ -5,24 +5,24 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from reports.numbers.paired import mcnemar, paired_bootstrap
-from reports.numbers.statistics import Proportion, wilson
+from reports.numbers.statistics import Proportion, wilson_interval
 from reports.read.opened_test import OpenedTest
 from reports.records import Search
 from reports.trained import models
 from reports.trained.crops import SMALL, Pixels, averaged
 from reports.trained.looking import Winner
 from reports.trained.overlay import first, show
-from reports.write.intervals import difference_text, p_text
-from reports.write.sections import Section, paragraphs, picture
-from reports.write.style import empty_figure, style
-from reports.write.tables import Table, markdown
+from reports.write.intervals import format_difference, format_p_value
+from reports.write.sections import Section, embed_figure, join_paragraphs
+from reports.write.style import create_figure, figure_style
+from reports.write.tables import Table, to_markdown
 
 SHOWN = 6  # pictures of a kind
 MOST = 2000  # examples that are judged from five crops
 MOST_LARGE = 300  # of photographs
 
 
-def section(search: Search, winner: Winner, test: OpenedTest) -> Section:
+def write_section(search: Search, winner: Winner, test: OpenedTest) -> Section:
     """Maps over validation images, and five-crop averaging on validation and an opened test."""
     most = MOST if max(winner.predictor.example.shape[2:]) <= SMALL else MOST_LARGE
     pixels, targets = winner.sample("validation", most)
@@ -33,24 +33,24 @@ def section(search: Search, winner: Winner, test: OpenedTest) -> Section:
         single = np.asarray(winner.predictor(images), np.float64)
         rows.append(_gain("test", single, averaged(winner.predictor, images), answers))
     header = ("split", "examples", "whole picture", "five crops", "gain", "McNemar")
-    crops = paragraphs(
+    crops = join_paragraphs(
         f"Five-crop averaging enlarges each image by {_room(winner)} and averages the model's "
         "probabilities over the centre and the four corners, as `python -m reports predict` does "
         "with a picture. In brackets 95 % intervals: Wilson, and of the gain by bootstrap over "
         "the same examples.",
-        markdown(Table(header, tuple(rows), "lrrrrl")),
+        to_markdown(Table(header, tuple(rows), "lrrrrl")),
     )
-    right, wrong = surest(once, targets)
+    right, wrong = rank_by_confidence(once, targets)
     kinds = [("right", right), ("wrong", wrong)]
     kinds = [(name, found[:SHOWN]) for name, found in kinds if len(found)]
     chosen = np.concatenate([found for _, found in kinds])
     found = models.maps(winner.predictor, pixels[chosen], once[chosen].argmax(axis=1))
     if isinstance(found, str):
-        return Section(paragraphs(f"There are no maps: {found}.", crops))
+        return Section(join_paragraphs(f"There are no maps: {found}.", crops))
     maps = dict(zip(chosen.tolist(), found, strict=True))
-    figure = maps_figure(search, kinds, pixels, maps, once, targets, winner.names)
-    text = paragraphs(
-        picture("looked_at", "What spoke for the predicted class"),
+    figure = draw_maps(search, kinds, pixels, maps, once, targets, winner.names)
+    text = join_paragraphs(
+        embed_figure("looked_at", "What spoke for the predicted class"),
         "Validation images of which the winner was surest, right above and wrong below, each with "
         "its class activation map (Zhou et al., 2016): the brighter, the more this place spoke "
         "for the class that was predicted. Where the head has hidden layers the map is Grad-CAM "
@@ -60,7 +60,7 @@ def section(search: Search, winner: Winner, test: OpenedTest) -> Section:
     return Section(text, {"looked_at": figure})
 
 
-def surest(
+def rank_by_confidence(
     probabilities: NDArray[np.float64], targets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows that are right, and those that are wrong, the most confident first."""
@@ -69,7 +69,7 @@ def surest(
     return order[hits], order[~hits]
 
 
-def maps_figure(
+def draw_maps(
     search: Search,
     kinds: list[tuple[str, NDArray[np.int64]]],
     pixels: Pixels,
@@ -79,8 +79,8 @@ def maps_figure(
     names: tuple[str, ...],
 ) -> Figure:
     """Per kind a row of pictures and a row of maps."""
-    with style():
-        figure = empty_figure(search, 1.35 * SHOWN, 3.3 * len(kinds))
+    with figure_style():
+        figure = create_figure(search, 1.35 * SHOWN, 3.3 * len(kinds))
         panels = figure.subplots(2 * len(kinds), SHOWN, squeeze=False)
         for axes in panels.flat:
             axes.set_visible(False)
@@ -109,10 +109,10 @@ def _gain(
     return (
         split,
         f"{len(targets):,}",
-        share(wilson(int(before.sum()), len(targets))),
-        share(wilson(int(after.sum()), len(targets))),
-        difference_text(gain, "accuracy"),
-        p_text(mcnemar(after, before)),
+        format_proportion(wilson_interval(int(before.sum()), len(targets))),
+        format_proportion(wilson_interval(int(after.sum()), len(targets))),
+        format_difference(gain, "accuracy"),
+        format_p_value(mcnemar(after, before)),
     )
 
 
@@ -120,6 +120,6 @@ def _room(winner: Winner) -> str:
     return "8/7" if max(winner.predictor.example.shape[2:]) > SMALL else "17/16"
 
 
-def share(found: Proportion) -> str:
+def format_proportion(found: Proportion) -> str:
     """`97.12 % (96.80 to 97.44 %)`."""
     return f"{found.value * 100:.2f} % ({found.low * 100:.2f} to {found.high * 100:.2f} %)"

@@ -2,19 +2,21 @@
 
 import numpy as np
 
-from reports.numbers.statistics import Proportion, wilson
+from reports.numbers.statistics import Proportion, wilson_interval
 from reports.read.opened_test import OpenedTest
 from reports.read.predictions import Array, Examples, read_examples, read_predictions, right
 from reports.read.records import Tracker
 from reports.read.winner import Choice
 from reports.records import Search
-from reports.write.sections import paragraphs
-from reports.write.tables import Table, markdown, without_empty_columns
+from reports.write.sections import join_paragraphs
+from reports.write.tables import Table, drop_empty_columns, to_markdown
 
 SHOWN = 60  # parts in the table, the worst beyond this
 
 
-def section(tracker: Tracker, search: Search, choice: Choice, test: OpenedTest) -> str | None:
+def write_section(
+    tracker: Tracker, search: Search, choice: Choice, test: OpenedTest
+) -> str | None:
     """Right per part with intervals, the best first; None where the data name no parts."""
     examples = read_examples(tracker, search, "validation")
     if examples is None or examples.groups is None:
@@ -22,9 +24,9 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: OpenedTest) 
     found = read_predictions(tracker, search, [choice.model], examples)
     if not found.runs:
         return None
-    on_validation = per_part(examples, found.outputs[0])
+    on_validation = score_parts(examples, found.outputs[0])
     opened = test.read_winner_predictions()
-    on_test = per_part(opened.examples, opened.outputs[0]) if opened else {}
+    on_test = score_parts(opened.examples, opened.outputs[0]) if opened else {}
     order = sorted(on_validation, key=lambda part: (-on_validation[part].value, part))
     order += sorted(set(on_test) - set(order))
     rows = tuple(
@@ -34,21 +36,21 @@ def section(tracker: Tracker, search: Search, choice: Choice, test: OpenedTest) 
     about = ("part", "validation", "95 % interval", "examples")
     header = (*about, "test", "test 95 % interval", "test examples")
     left_out = len(order) - len(rows)
-    return paragraphs(
+    return join_paragraphs(
         f"The winner, {choice.model.title}: how much of every part of the data it gets right "
         "(intervals by Wilson), in the order of validation, the worst last.",
-        markdown(without_empty_columns(Table(header, rows, "lrrrrrr"))),
+        to_markdown(drop_empty_columns(Table(header, rows, "lrrrrrr"))),
         f"{left_out} parts of which it gets more right are left out." if left_out > 0 else None,
     )
 
 
-def per_part(examples: Examples, output: Array) -> dict[str, Proportion]:
+def score_parts(examples: Examples, output: Array) -> dict[str, Proportion]:
     """How many of each part's examples are right."""
     if examples.groups is None:
         return {}
     hits = right(output, examples.targets)
     return {
-        str(part): wilson(int(hits[examples.groups == part].sum()), int(count))
+        str(part): wilson_interval(int(hits[examples.groups == part].sum()), int(count))
         for part, count in zip(*np.unique(examples.groups, return_counts=True), strict=True)
     }
 

@@ -7,60 +7,60 @@ from matplotlib.figure import Figure
 
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
-from reports.write.sections import Section, paragraphs, picture
+from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import (
-    INK,
-    MANY,
-    MARK,
-    empty_figure,
-    log_axis,
-    score_axis,
-    score_range,
-    style,
-    words,
+    BLUE,
+    RASTERIZE_FROM,
+    RED,
+    create_figure,
+    figure_style,
+    find_score_limits,
+    format_score_axis,
+    set_log_axis,
+    to_words,
 )
-from reports.write.tables import Table, markdown, score_text
+from reports.write.tables import Table, format_score, to_markdown
 
 FRONT_SHOWN = 12
 
 
-def section(search: Search, choice: Choice) -> Section | None:
+def write_section(search: Search, choice: Choice) -> Section | None:
     """Figure and Pareto front; None where all networks had the same size or none is known."""
-    by = counted(choice.candidates)
+    by = find_size_metric(choice.candidates)
     trials = [t for t in choice.candidates if t.metrics.get(by, 0) > 0]
     if len({t.metrics[by] for t in trials}) < 2:
         return None
-    front = pareto(trials, search.mode, by)
+    front = find_pareto_front(trials, search.mode, by)
     rows = tuple(
         (
             f"{t.number}",
             f"{t.metrics[by]:,.0f}",
-            score_text(t.metrics["score"], search.metric),
+            format_score(t.metrics["score"], search.metric),
         )
         for t in front[-FRONT_SHOWN:]
     )
     more = len(front) - FRONT_SHOWN
-    text = paragraphs(
-        picture("parameters", f"Score against the number of {words(by)}"),
+    text = join_paragraphs(
+        embed_figure("parameters", f"Score against the number of {to_words(by)}"),
         "One dot per "
         f"{'complete ' if choice.only_complete else ''}trial. The line is the Pareto front: "
         "trials that no trial of their size or smaller beats.",
-        markdown(Table(("trial", words(by), search.metric), rows, "lrr"))
+        to_markdown(Table(("trial", to_words(by), search.metric), rows, "lrr"))
         if len(front) > 1
         else f"Here it is a single one: trial {front[0].number}, the best of all, is also the "
         "smallest.",
         f"{more} smaller ones of the front are left out." if more > 0 else None,
     )
-    return Section(text, {"parameters": size_figure(search, choice, trials, front, by)})
+    return Section(text, {"parameters": draw_sizes(search, choice, trials, front, by)})
 
 
-def counted(trials: Sequence[TrialRecord]) -> str:
+def find_size_metric(trials: Sequence[TrialRecord]) -> str:
     """What is counted: the parameters that are trained, where a search tells them apart."""
     some = any("trainable_parameters" in trial.metrics for trial in trials)
     return "trainable_parameters" if some else "parameters"
 
 
-def pareto(trials: list[TrialRecord], mode: str, by: str) -> list[TrialRecord]:
+def find_pareto_front(trials: list[TrialRecord], mode: str, by: str) -> list[TrialRecord]:
     """Trials that none of at most their size beats or equals, the smallest first."""
     sign = 1.0 if mode == "max" else -1.0
     by_size = sorted(trials, key=lambda t: (t.metrics[by], -sign * t.metrics["score"]))
@@ -71,20 +71,26 @@ def pareto(trials: list[TrialRecord], mode: str, by: str) -> list[TrialRecord]:
     return front
 
 
-def size_figure(
+def draw_sizes(
     search: Search, choice: Choice, trials: list[TrialRecord], front: list[TrialRecord], by: str
 ) -> Figure:
     """Dots with a log axis of sizes."""
-    with style():
-        figure = empty_figure(search, 5.2, 3.2)
+    with figure_style():
+        figure = create_figure(search, 5.2, 3.2)
         axes = figure.subplots()
         sizes = np.array([t.metrics[by] for t in trials])
         scores = np.array([t.metrics["score"] for t in trials])
-        frame = score_range(scores, search.mode)
+        frame = find_score_limits(scores, search.mode)
         axes.set_ylim(*frame)
         seen = (scores >= frame[0]) & (scores <= frame[1])
         axes.scatter(
-            sizes[seen], scores[seen], s=16, c=INK, alpha=0.6, lw=0, rasterized=len(trials) > MANY
+            sizes[seen],
+            scores[seen],
+            s=16,
+            c=BLUE,
+            alpha=0.6,
+            lw=0,
+            rasterized=len(trials) > RASTERIZE_FROM,
         )
         far = sizes[~seen]
         at, mark = (frame[0], "v") if search.mode == "max" else (frame[1], "^")
@@ -100,7 +106,7 @@ def size_figure(
                 [best.metrics[by]],
                 [best.metrics["score"]],
                 s=110,
-                c=MARK,
+                c=RED,
                 marker="*",
                 edgecolors="white",
                 linewidths=0.6,
@@ -109,9 +115,9 @@ def size_figure(
             )
         pad = (sizes.max() / sizes.min()) ** 0.05
         axes.set_xlim(sizes.min() / pad, sizes.max() * pad)
-        log_axis(axes, "x")
-        axes.set_xlabel(words(by))
-        axes.set_ylabel(words(search.metric))
-        score_axis(axes.yaxis, search.metric)
+        set_log_axis(axes, "x")
+        axes.set_xlabel(to_words(by))
+        axes.set_ylabel(to_words(search.metric))
+        format_score_axis(axes.yaxis, search.metric)
         axes.legend(loc="lower right" if search.mode == "max" else "upper right")
     return figure

@@ -20,10 +20,10 @@ RANGE = (0.05, 20.0)  # temperatures beyond these mean that a model says nothing
 
 def nll(probabilities: Array, targets: Array) -> float:
     """Mean negative log-likelihood of the targets, in nats."""
-    return float(losses(probabilities, targets).mean())
+    return float(nll_per_example(probabilities, targets).mean())
 
 
-def losses(probabilities: Array, targets: Array) -> NDArray[np.float64]:
+def nll_per_example(probabilities: Array, targets: Array) -> NDArray[np.float64]:
     """Negative log-likelihood per example, (n,), in nats."""
     found = probabilities[np.arange(len(targets)), targets].astype(np.float64)
     return np.asarray(-np.log(np.maximum(found, SMALLEST)))
@@ -41,7 +41,7 @@ def ece(probabilities: Array, targets: Array, bins: int = BINS) -> float:
     return float(np.abs(gaps).sum() / len(targets))
 
 
-def temperature(probabilities: Array, targets: Array) -> float:
+def fit_temperature(probabilities: Array, targets: Array) -> float:
     """The temperature that minimises the negative log-likelihood (Guo et al., 2017)."""
     logits = _logits(probabilities)
 
@@ -54,7 +54,7 @@ def temperature(probabilities: Array, targets: Array) -> float:
     return math.exp(found.x)
 
 
-def scaled(probabilities: Array, temperature: float) -> Array:
+def apply_temperature(probabilities: Array, temperature: float) -> Array:
     """Probabilities at another temperature: above 1 softer, below 1 sharper."""
     return np.asarray(softmax(_logits(probabilities) / temperature, axis=1))
 

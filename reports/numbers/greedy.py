@@ -31,7 +31,7 @@ class Selection:
         return np.bincount(self.taken, minlength=self.models) / len(self.taken)
 
 
-def greedy(
+def select_greedily(
     outputs: Array,
     targets: Array,
     criterion: str = "nll",

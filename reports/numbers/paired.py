@@ -65,7 +65,7 @@ def paired_bootstrap(
     return Interval(float(values.mean()), float(low), float(high), n)
 
 
-def over_seeds(ours: Array, theirs: Array, confidence: float = 0.95) -> Difference:
+def compare_over_seeds(ours: Array, theirs: Array, confidence: float = 0.95) -> Difference:
     """Difference of two configurations, each run on several seeds, on the same examples.
 
     ours (seeds, n), theirs (seeds, n): a value per run and example, such as right or wrong.
@@ -99,7 +99,7 @@ def _residual(side: Array) -> float:
     return float((rest**2).sum() / ((seeds - 1) * (n - 1)) / (seeds * n))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def adjust_p_values(p_values: Sequence[float]) -> list[float]:
     """P-values corrected for being several (Holm, 1979), in the order given."""
     if not p_values:
         return []

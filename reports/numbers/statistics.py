@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 from scipy.special import nctdtrinc
-from scipy.stats import trim_mean
 from scipy.stats import norm as normal
 from scipy.stats import t as student
+from scipy.stats import trim_mean
 from statsmodels.stats.proportion import proportion_confint
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Proportion:
         return self.correct / self.n
 
 
-def wilson(correct: int, n: int, confidence: float = 0.95) -> Proportion:
+def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Proportion:
     """Wilson's score interval (1927) of a proportion; it stays inside [0, 1] at 0 and n of n."""
     if not 0 <= correct <= n or n == 0:
         raise ValueError(f"{correct} of {n} is no proportion")
@@ -114,7 +114,7 @@ def interquartile_mean(
     return Interval(float(trim_mean(found, 0.25)), float(low), float(high), len(found))
 
 
-def joined_rows(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+def align_rows(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rows at which `ids` (n,) holds `wanted` (n,), whatever the order of both.
 
     Raises ValueError where the ids differ or repeat.
@@ -133,31 +133,31 @@ def joined_rows(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np
     return rows
 
 
-def finite(value: float | None) -> bool:
+def is_finite(value: float | None) -> bool:
     """Whether this is a number one can rank or draw."""
     return value is not None and math.isfinite(value) and abs(value) < LARGEST
 
 
-def ranked(items: Iterable[T], score: Callable[[T], float], mode: str) -> list[T]:
+def rank_by(items: Iterable[T], score: Callable[[T], float], mode: str) -> list[T]:
     """Best first; among equals the earlier stays first."""
     sign = -1.0 if mode == "max" else 1.0
     return sorted(items, key=lambda item: sign * score(item))
 
 
-def thinned(items: Sequence[T], limit: int) -> list[T]:
+def thin_out(items: Sequence[T], limit: int) -> list[T]:
     """At most `limit` items of a ranking: its better half of them in full, the rest evenly."""
     head = limit // 2 if len(items) > limit else 0
-    return [*items[:head], *evenly(items[head:], limit - head)]
+    return [*items[:head], *sample_evenly(items[head:], limit - head)]
 
 
-def evenly(items: Sequence[T], limit: int) -> list[T]:
+def sample_evenly(items: Sequence[T], limit: int) -> list[T]:
     """At most `limit` items, evenly over their order."""
     if len(items) <= limit:
         return list(items)
     return [items[i] for i in np.linspace(0, len(items) - 1, limit).round().astype(int)]
 
 
-def smoothed(values: Sequence[float]) -> NDArray[np.float64] | None:
+def smooth(values: Sequence[float]) -> NDArray[np.float64] | None:
     """Savitzky and Golay's (1964) least-squares quadratic in a window of a quarter of the curve.
 
     None where the curve is too short to smooth.

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from reports.read.records import Tracker, TrackerError
 from reports.records import Search, TrialRecord
-from reports.write.tables import joined
+from reports.write.tables import join_words
 from trainables.errors import UserError
 
 Opening = Mapping[str, Any]
@@ -119,7 +119,9 @@ def _describe_opening(opening: Opening) -> str:
     if "ensemble" in opening:
         members = list(opening.get("members", ()))
         more = opening.get("count", len(members)) - NAMED
-        names = ", ".join(members[:NAMED]) + f" and {more} more" if more > 0 else joined(members)
+        names = (
+            ", ".join(members[:NAMED]) + f" and {more} more" if more > 0 else join_words(members)
+        )
         return f'for the ensemble "{opening["ensemble"]}" of {names} at {time}'
     counts = f"({opening.get('correct')} of {opening.get('n')} right)"
     return f"for {describe_model(opening)} at {time} {counts}"

@@ -7,7 +7,7 @@ choice may still replace.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from reports.numbers.statistics import Proportion, wilson
+from reports.numbers.statistics import Proportion, wilson_interval
 from reports.read.holdout_log import (
     BY_HAND,
     KINDS,
@@ -102,7 +102,7 @@ class OpenedTest:
         if found is None:
             return replace(self, missing="no usable test predictions of it are stored")
         correct = int(right(found.outputs[0], found.examples.targets).sum())
-        accuracy = wilson(correct, len(found.examples))
+        accuracy = wilson_interval(correct, len(found.examples))
         entry = {**entry, "accuracy": accuracy.value, "n": accuracy.n, "correct": correct}
         add_opening(self.tracker, self.search, self.mark(entry))
         return replace(self, accuracy=accuracy)
@@ -167,4 +167,4 @@ def open_test(
 def recorded_accuracy(openings: Sequence[Opening], model: TrialRecord) -> Proportion | None:
     """Return the test accuracy of a run for which the test set was opened before."""
     known = find_opening(openings, model_entry(model))
-    return None if known is None else wilson(int(known["correct"]), int(known["n"]))
+    return None if known is None else wilson_interval(int(known["correct"]), int(known["n"]))

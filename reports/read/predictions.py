@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from reports.numbers.statistics import joined_rows
+from reports.numbers.statistics import align_rows
 from reports.read.records import Tracker, fetch
 from reports.records import Search, TrialRecord
 from trainables.errors import UserError
@@ -88,7 +88,7 @@ def read_predictions(
         if table is None or values is None:
             continue
         try:
-            rows = joined_rows(table["id"].to_numpy(), examples.ids)
+            rows = align_rows(table["id"].to_numpy(), examples.ids)
             if values.ndim == 2 and not np.isfinite(values).all():
                 raise ValueError("a probability is not finite")
         except (KeyError, ValueError) as error:

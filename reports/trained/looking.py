@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.numbers.statistics import evenly
+from reports.numbers.statistics import sample_evenly
 from reports.read.opened_test import OpenedTest
 from reports.read.predictions import read_examples
 from reports.read.records import Tracker
@@ -35,7 +35,7 @@ class Winner:
     def sample(self, split: str, most: int) -> tuple[Pixels, NDArray[np.int64]]:
         """At most so many examples of a split, evenly over it."""
         targets = self.targets(split)
-        rows = np.array(evenly(range(len(targets)), most))
+        rows = np.array(sample_evenly(range(len(targets)), most))
         return self.inputs(split)[rows], targets[rows]
 
 

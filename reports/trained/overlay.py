@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reports.trained.crops import Pixels
-from reports.write.style import INK
+from reports.write.style import BLUE
 
 TOP = 3  # classes drawn
 
@@ -39,7 +39,7 @@ def heat(found: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float3
 def bars(axes: Axes, probabilities: NDArray[np.float64], names: tuple[str, ...]) -> None:
     """The first classes with their probabilities, most probable on top."""
     order = np.argsort(-probabilities, kind="stable")[:TOP]
-    axes.barh(range(len(order)), probabilities[order], color=INK, height=0.34, align="edge")
+    axes.barh(range(len(order)), probabilities[order], color=BLUE, height=0.34, align="edge")
     for row, label in enumerate(order):
         text = f"{names[label][:28]}: {probabilities[label] * 100:.1f} %"
         axes.text(0, row - 0.06, text, va="bottom", fontsize=9)

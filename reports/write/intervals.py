@@ -3,31 +3,31 @@
 import math
 
 from reports.numbers.statistics import Interval
-from reports.write.tables import is_share, score_text
+from reports.write.tables import format_score, is_share
 
 
-def interval_text(interval: Interval, metric: str) -> str:
+def format_interval(interval: Interval, metric: str) -> str:
     """`97.12 % (96.80 to 97.44 %)`, or the value alone where its interval is unknown.
 
     Ends of a share are cut at 0 and 1, which Student's t does not know of.
     """
-    value = score_text(interval.value, metric)
+    value = format_score(interval.value, metric)
     if not interval.known:
         return value
     ends = (interval.low, interval.high)
     if is_share(metric) and 0 <= interval.value <= 1:
         ends = (max(0.0, ends[0]), min(1.0, ends[1]))
-    low, high = (score_text(end, metric) for end in ends)
+    low, high = (format_score(end, metric) for end in ends)
     return f"{value} ({low.removesuffix(' %')} to {high})"
 
 
-def chance_text(interval: Interval) -> str:
+def format_probability(interval: Interval) -> str:
     """`0.84 (0.51 to 0.97)`: a probability that is no share of examples."""
     known = f" ({interval.low:.2f} to {interval.high:.2f})" if interval.known else ""
     return f"{interval.value:.2f}{known}"
 
 
-def difference_text(interval: Interval, metric: str) -> str:
+def format_difference(interval: Interval, metric: str) -> str:
     """`+0.42 points (95 % interval -0.10 to +0.94)`; points are per cent of the examples."""
     share = is_share(metric)
     factor, unit, digits = (100, " points", ".2f") if share else (1, "", ".4g")
@@ -38,6 +38,6 @@ def difference_text(interval: Interval, metric: str) -> str:
     return f"{value}{unit}{known}"
 
 
-def p_text(p: float) -> str:
+def format_p_value(p: float) -> str:
     """`p = 0.032`, `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -22,11 +22,11 @@ class Section:
     tables: Mapping[str, Table] = field(default_factory=dict)
 
 
-def picture(name: str, shows: str) -> str:
+def embed_figure(name: str, shows: str) -> str:
     """A figure in the text; a click leads to its SVG."""
     return f"[![{shows}](figures/{name}.png)](figures/{name}.svg)"
 
 
-def paragraphs(*parts: str | None) -> str:
+def join_paragraphs(*parts: str | None) -> str:
     """What there is to say, with blank lines between."""
     return "\n\n".join(part for part in parts if part)

@@ -18,23 +18,25 @@ from numpy.typing import NDArray
 from reports.records import Search
 from reports.write.tables import is_share
 
-MARK = "#c1440e"  # a red that differs from every viridis shade in lightness and hue
-INK = "#0072b2"  # Okabe and Ito's (2008) blue
-PALE = "0.6"
+RED = "#c1440e"  # a red that differs from every viridis shade in lightness and hue
+BLUE = "#0072b2"  # Okabe and Ito's (2008) blue
+GREY = "0.6"
 OUTCOME_COLOURS = {  # after Okabe and Ito, of five lightnesses, so that they differ in grey too
-    "complete": INK,
+    "complete": BLUE,
     "stopped": "#bfe0f7",
     "diverged": "#e69f00",
     "failed": "#3d0f00",
     "unfinished": "0.93",
 }
 DPI = 160
-MANY = 1500  # points beyond which an SVG would be slow to open: they become an image inside it
+RASTERIZE_FROM = (
+    1500  # points beyond which an SVG would be slow to open: they become an image inside it
+)
 SCALED_FROM = 0.4  # this share of the scores, the worst, gets one colour: the rest is of interest
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """The look of all figures, without machine-dependent bytes."""
     settings: dict[Any, Any] = {
         "font.size": 9,
@@ -55,23 +57,23 @@ def style() -> Iterator[None]:
         yield
 
 
-def empty_figure(search: Search, width: float, height: float) -> Figure:
+def create_figure(search: Search, width: float, height: float) -> Figure:
     """A figure in inches that says so where the data are synthetic, since figures travel alone."""
     figure = Figure(figsize=(width, height), layout="constrained")
     if search.synthetic:
-        figure.suptitle("SYNTHETIC DATA", color=MARK)
+        figure.suptitle("SYNTHETIC DATA", color=RED)
     return figure
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
+def save_figure(figure: Figure, folder: Path, name: str) -> None:
     """Write `name`.png and `name`.svg into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with style():
+    with figure_style():
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 
-def score_colours(scores: Sequence[float], mode: str) -> tuple[Colormap, Normalize]:
+def choose_score_colours(scores: Sequence[float], mode: str) -> tuple[Colormap, Normalize]:
     """Colours of scores, the better the darker."""
     # viridis without its palest fifth, which is lost on paper.
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, 256))
@@ -81,7 +83,7 @@ def score_colours(scores: Sequence[float], mode: str) -> tuple[Colormap, Normali
     return colours, Normalize(low, high if high > low else low + 1e-9, clip=True)
 
 
-def extended(scores: Sequence[float], norm: Normalize) -> str:
+def find_extend(scores: Sequence[float], norm: Normalize) -> str:
     """Which ends of a colour bar stand for scores beyond them."""
     low, high = norm.vmin or 0.0, norm.vmax or 0.0
     below, above = min(scores) < low, max(scores) > high
@@ -90,7 +92,9 @@ def extended(scores: Sequence[float], norm: Normalize) -> str:
     )
 
 
-def score_range(scores: Sequence[float] | NDArray[np.float64], mode: str) -> tuple[float, float]:
+def find_score_limits(
+    scores: Sequence[float] | NDArray[np.float64], mode: str
+) -> tuple[float, float]:
     """Ends of an axis of scores: a few hopeless ones must not press the others into a band."""
     values = np.asarray(scores, dtype=float)
     low, high = float(values.min()), float(values.max())
@@ -103,13 +107,13 @@ def score_range(scores: Sequence[float] | NDArray[np.float64], mode: str) -> tup
     return low - margin, high + margin
 
 
-def score_axis(axis: Any, metric: str) -> None:
+def format_score_axis(axis: Any, metric: str) -> None:
     """Accuracies are read in per cent."""
     if is_share(metric):
-        axis.set_major_formatter(FuncFormatter(per_cent))
+        axis.set_major_formatter(FuncFormatter(format_percent))
 
 
-def log_axis(axes: Axes, which: str) -> None:
+def set_log_axis(axes: Axes, which: str) -> None:
     """A log axis with ticks at 1, 2, 5 where it is short and no small numbers between them."""
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
@@ -122,11 +126,11 @@ def log_axis(axes: Axes, which: str) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def words(key: str) -> str:
+def to_words(key: str) -> str:
     """A metric's name as people write it."""
     return key.replace("_", " ")
 
 
-def per_cent(value: float, _: object = None) -> str:
+def format_percent(value: float, _: object = None) -> str:
     """0.976 as `97.6 %`."""
     return f"{value * 100:.4g} %"

@@ -11,9 +11,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pandas import DataFrame
 
-from reports.numbers.statistics import finite
+from reports.numbers.statistics import is_finite
 from reports.records import Search
-from reports.write.style import words
+from reports.write.style import to_words
 from reports.write.tables import Table
 
 ALIGNED = {"text-align:right": "r", "text-align:center": "c"}
@@ -30,8 +30,8 @@ def write_tables(
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "trials.csv"]
     write_trials(search, written[0])
-    more = [(name, words(name), table) for name, table in (long or {}).items()]
-    for name, heading, table in [*tables_of(text), *more]:
+    more = [(name, to_words(name), table) for name, table in (long or {}).items()]
+    for name, heading, table in [*find_tables(text), *more]:
         written += [folder / f"{name}.csv", folder / f"{name}.tex"]
         to_numbers(table).to_csv(written[-2], index=False, lineterminator="\n")
         written[-1].write_text(to_latex(table, heading, name), encoding="utf-8")
@@ -52,7 +52,7 @@ def write_trials(search: Search, path: Path) -> None:
     )
 
 
-def tables_of(text: str) -> Iterator[tuple[str, str, Table]]:
+def find_tables(text: str) -> Iterator[tuple[str, str, Table]]:
     """Yield file name, heading and content of every table of a markdown text."""
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     heading, seen = "report", Counter[str]()
@@ -100,7 +100,7 @@ def _to_frame(table: Table) -> DataFrame:
 
 def _number(value: float) -> str:
     # MLflow stores infinity as the largest double, since SQL databases have none: 10 times it.
-    return f"{value!r}" if finite(value) else f"{value * 10:g}"
+    return f"{value!r}" if is_finite(value) else f"{value * 10:g}"
 
 
 def _table(tokens: list[Token]) -> Table:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.write.safe import plain
+from reports.write.safe import escape_markdown
 
 RULES = {"l": ":---", "r": "---:", "c": ":---:"}
 
@@ -25,17 +25,17 @@ class Table:
             raise ValueError(f"alignment {self.align!r} has letters other than l, r, c")
 
 
-def markdown(table: Table) -> str:
+def to_markdown(table: Table) -> str:
     """A table as GitHub reads it."""
     lines = [table.header, tuple(RULES[letter] for letter in table.align), *table.rows]
     return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
 
 
 def _cell(text: str) -> str:
-    return plain(text).replace("|", "\\|")
+    return escape_markdown(text).replace("|", "\\|")
 
 
-def without_empty_columns(table: Table) -> Table:
+def drop_empty_columns(table: Table) -> Table:
     """The table less the columns that have nothing to say in any row."""
     keep = [i for i in range(len(table.header)) if any(row[i] for row in table.rows)]
     return Table(
@@ -57,7 +57,7 @@ def is_share(metric: str) -> bool:
     ]
 
 
-def score_text(value: float | None, metric: str) -> str:
+def format_score(value: float | None, metric: str) -> str:
     """A score as people read it: accuracies in per cent, everything else in four digits."""
     if value is None:
         return ""
@@ -67,12 +67,12 @@ def score_text(value: float | None, metric: str) -> str:
     return f"{value:.4g}"
 
 
-def in_unit(value: float, metric: str) -> float:
+def to_fraction(value: float, metric: str) -> float:
     """A score as a fraction where it is a share: 86.16 and 0.8616 are the same accuracy."""
     return value / 100 if is_share(metric) and value > 1 else value
 
 
-def value_text(text: str) -> str:
+def format_value(text: str) -> str:
     """A hyperparameter as stored (text), floats cut to three digits, all else as it is."""
     try:
         number = float(text)
@@ -83,7 +83,7 @@ def value_text(text: str) -> str:
     return f"{number:.3g}"
 
 
-def count_text(n: int, noun: str) -> str:
+def format_count(n: int, noun: str) -> str:
     """`1 trial`, `12 trials`, `5,000 trials`."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
@@ -97,6 +97,6 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / 3600:.3g} device-hours"
 
 
-def joined(parts: Sequence[str]) -> str:
+def join_words(parts: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)

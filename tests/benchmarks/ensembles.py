@@ -15,7 +15,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.numbers.greedy import greedy
+from reports.numbers.greedy import select_greedily
 from tests.benchmarks.report import MET, MISSED, heading, verdict
 
 
@@ -40,7 +40,7 @@ def measure(criterion: str, trials: int, examples: int, classes: int) -> None:
     """Print seconds, peak GB and what was selected, for one criterion in this process."""
     outputs, targets = predictions(trials, examples, classes)
     start = time.perf_counter()
-    chosen = greedy(outputs, targets, criterion)
+    chosen = select_greedily(outputs, targets, criterion)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(seconds, peak, len(chosen.taken), len(set(chosen.taken)))

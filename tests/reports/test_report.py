@@ -11,7 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import reports.chapters.curves.chapter
-from reports.numbers.statistics import wilson
+from reports.numbers.statistics import wilson_interval
 from tests.support.made_search import openings
 
 Trials = list[dict[str, Any]]
@@ -60,7 +60,7 @@ def test_the_winner_is_the_best_complete_trial(
     assert "**beats the default**" in text
     assert "a difference of 4.00 points" in text
     winner = row(text, "3 (winner)")
-    found = wilson(291, 300)
+    found = wilson_interval(291, 300)
     interval = f"{found.low * 100:.2f} to {found.high * 100:.2f} %"
     assert "| 95 % interval, n = 300 |" in text
     assert winner[:3] == ["3 (winner)", "97.00 %", interval]
@@ -116,7 +116,7 @@ def test_a_space_without_predictions(
     text = read_report()
     assert "The winner is trial 4 (`digits-004`) with 0.9 at" in text
     assert "No test set is kept: this score, by which it was chosen, flatters it." in text
-    assert "## The test set" not in text
+    assert "## Use of the test set" not in text
     assert "winner test accuracy" not in text
     assert row(text, "**this search, trial 4**")[3] == "flattered: it was chosen by this"
 

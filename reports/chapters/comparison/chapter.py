@@ -3,35 +3,35 @@
 from collections.abc import Mapping, Sequence
 
 from reports.chapters.comparison import pairs
-from reports.chapters.comparison.figure import figure
+from reports.chapters.comparison.figure import draw_comparison
 from reports.chapters.comparison.groups import (
     Group,
-    differing,
-    enqueued,
-    groups,
-    name_of,
-    nuisances,
-    repeats,
+    find_differing,
+    find_enqueued,
+    find_nuisances,
+    group_trials,
+    is_repeated,
+    name_group,
 )
 from reports.chapters.comparison.pairs import LEVEL, Pair
-from reports.chapters.comparison.published import Column, column, ordering
-from reports.numbers.paired import Array, holm
-from reports.numbers.statistics import interquartile_mean, mean_interval, ranked
+from reports.chapters.comparison.published import Column, describe_ranking, find_column
+from reports.numbers.paired import Array, adjust_p_values
+from reports.numbers.statistics import interquartile_mean, mean_interval, rank_by
 from reports.read.predictions import read_examples, read_predictions, right
 from reports.read.records import Tracker
 from reports.records import Search
-from reports.write.intervals import interval_text
-from reports.write.sections import Section, paragraphs, picture
-from reports.write.style import words
+from reports.write.intervals import format_interval
+from reports.write.sections import Section, embed_figure, join_paragraphs
+from reports.write.style import to_words
 from reports.write.tables import (
     Table,
-    count_text,
+    drop_empty_columns,
+    format_count,
+    format_score,
+    format_value,
     is_share,
-    joined,
-    markdown,
-    score_text,
-    value_text,
-    without_empty_columns,
+    join_words,
+    to_markdown,
 )
 
 TESTED = 20  # groups compared by their predictions: one file each
@@ -40,44 +40,50 @@ DRAWN = 40  # groups in the figure
 SEEDS = 3  # of every row, from which an interquartile mean is shown
 
 
-def section(tracker: Tracker, search: Search, validation: int | None = None) -> Section | None:
+def write_section(
+    tracker: Tracker, search: Search, validation: int | None = None
+) -> Section | None:
     """Table, answers and figure; None where the space compares nothing that varies.
 
     `validation` is the number of examples that a score that is a share was measured on.
     """
-    found = groups(search)
+    found = group_trials(search)
     if len(found) < 2:
         return None
-    repeated = repeats(found)
+    repeated = is_repeated(found)
     # Ranked by what is shown: means where every row is a mean, else the best.
     score = (lambda g: g.mean) if repeated else (lambda g: g.best.metrics["score"])
-    order = ranked([g for g in found if g.trials], score, search.mode)
+    order = rank_by([g for g in found if g.trials], score, search.mode)
     if not order:
         return None
     hits = {} if repeated else _hits(tracker, search, order)
-    every = pairs.by_seeds(order, search.mode) if repeated else pairs.by_examples(order, hits)
+    every = (
+        pairs.compare_by_seeds(order, search.mode)
+        if repeated
+        else pairs.compare_by_examples(order, hits)
+    )
     against = _against_best(order[0], every)
-    theirs = column(search, found)
+    theirs = find_column(search, found)
     shown = order[:SHOWN] + [g for g in found if not g.trials][:SHOWN]
     left_out = max(0, len(order) - SHOWN)
     returns = repeated and search.mode == "max" and not is_share(search.metric)
     middle = returns and all(len(g.trials) >= SEEDS for g in order)
     drawn = [g for g in shown if g.trials or (theirs and theirs.text(g))][:DRAWN]
     alone = any(not g.trials for g in drawn)
-    text = paragraphs(
+    text = join_paragraphs(
         _table(search, shown, order[0], against, theirs, repeated, middle),
         _single_runs(search, order) if repeated else None,
-        pairs.text(search, every),
+        pairs.describe_pairs(search, every),
         _more_found(order[0], every, against),
-        ordering(search, theirs, every) if theirs else None,
+        describe_ranking(search, theirs, every) if theirs else None,
         _explained(search, found, repeated, middle, len(against))
         + (f" {left_out} further groups are left out." if left_out else ""),
         _beside(search, theirs, validation) if theirs else None,
-        picture("comparison", "Scores of the compared settings"),
+        embed_figure("comparison", "Scores of the compared settings"),
         _legend(repeated, theirs, is_share(search.metric) and validation is not None, alone),
     )
     n = validation if is_share(search.metric) else None
-    return Section(text, {"comparison": figure(search, drawn, repeated, theirs, n)})
+    return Section(text, {"comparison": draw_comparison(search, drawn, repeated, theirs, n)})
 
 
 def _table(
@@ -97,15 +103,15 @@ def _table(
         verdict = "not tested" if p is None else "indistinguishable" if p >= LEVEL else "worse"
         rows.append(
             (
-                *map(value_text, g.values),
+                *map(format_value, g.values),
                 f"{len(g.tried):,}" if lost else "",
                 f"{len(g.trials):,}",
                 f"{g.best.number}" if scored else "",
-                score_text(g.best.metrics["score"], search.metric) if scored else "",
-                interval_text(mean_interval(g.scores), search.metric)
+                format_score(g.best.metrics["score"], search.metric) if scored else "",
+                format_interval(mean_interval(g.scores), search.metric)
                 if scored and repeated
                 else "",
-                interval_text(interquartile_mean(g.scores), search.metric)
+                format_interval(interquartile_mean(g.scores), search.metric)
                 if scored and middle
                 else "",
                 theirs.text(g) if theirs else "",
@@ -124,7 +130,7 @@ def _table(
         "against the best",
     )
     align = "l" * len(search.compare) + "rrrrrrrl"
-    return markdown(without_empty_columns(Table(header, tuple(rows), align)))
+    return to_markdown(drop_empty_columns(Table(header, tuple(rows), align)))
 
 
 def _against_best(best: Group, every: Sequence[Pair]) -> dict[tuple[str, ...], float]:
@@ -134,7 +140,7 @@ def _against_best(best: Group, every: Sequence[Pair]) -> dict[tuple[str, ...], f
         if best in (pair.first, pair.second):
             other = pair.second if pair.first is best else pair.first
             found[other.values] = pair.alone
-    return dict(zip(found, holm(list(found.values())), strict=True)) if found else {}
+    return dict(zip(found, adjust_p_values(list(found.values())), strict=True)) if found else {}
 
 
 def _more_found(
@@ -146,7 +152,7 @@ def _more_found(
         return None
     return (
         f"The table's last column asks less, only who is worse than the best row, and so has "
-        f"fewer tests to correct for: by it {count_text(alone, 'row')} "
+        f"fewer tests to correct for: by it {format_count(alone, 'row')} "
         f"{'is' if alone == 1 else 'are'} worse."
     )
 
@@ -164,13 +170,13 @@ def _hits(tracker: Tracker, search: Search, order: Sequence[Group]) -> dict[int,
 
 
 def _single_runs(search: Search, order: Sequence[Group]) -> str | None:
-    luckiest = ranked(order, lambda g: g.best.metrics["score"], search.mode)[0]
+    luckiest = rank_by(order, lambda g: g.best.metrics["score"], search.mode)[0]
     if luckiest is order[0]:
         return None
-    score = score_text(luckiest.best.metrics["score"], search.metric)
+    score = format_score(luckiest.best.metrics["score"], search.metric)
     return (
         f"The best single run, trial {luckiest.best.number} with {score}, is one of "
-        f"{name_of(search, luckiest)}, not of the row with the best mean: a single seed may be "
+        f"{name_group(search, luckiest)}, not of the row with the best mean: a single seed may be "
         "lucky, so it does not decide between rows."
     )
 
@@ -182,14 +188,14 @@ def _explained(
     where = " on validation" if search.metric.startswith("validation") else ""
     text = f"One row per value of {names}; scores{where} of complete trials. "
     if repeated:
-        more = len(search.trials) - len(enqueued(search))
+        more = len(search.trials) - len(find_enqueued(search))
         if len(search.trials) > sum(len(g.tried) for g in found) > 0 and more > 0:
             text += (
-                f"{count_text(more, 'further trial')}, which the sampler added to the planned "
+                f"{format_count(more, 'further trial')}, which the sampler added to the planned "
                 f"ones, {'is' if more == 1 else 'are'} in no row. "
             )
-        if inside := nuisances(found, search.compare):
-            listed = joined([f"`{name}`" for name in inside])
+        if inside := find_nuisances(found, search.compare):
+            listed = join_words([f"`{name}`" for name in inside])
             text += (
                 f"The runs of a row differ in {listed} too, as the sampler chose, so that a mean "
                 "is over these as well. "
@@ -208,9 +214,9 @@ def _explained(
             "A row shows the best over all other hyperparameters, which flatters rows with more "
             "trials. "
         )
-        drawn = differing([g.best for g in found if g.trials], search.compare)
+        drawn = find_differing([g.best for g in found if g.trials], search.compare)
         if drawn and any(len(g.trials) == 1 for g in found):
-            listed = joined([f"`{name}`" for name in drawn])
+            listed = join_words([f"`{name}`" for name in drawn])
             text += (
                 f"A row of one trial is one draw of {listed}, so that a difference may be due to "
                 "these instead. "
@@ -222,7 +228,7 @@ def _explained(
             )
         text += "The best trials are compared on the same validation examples (McNemar, mid-p"
     text += (
-        f", Holm-corrected for {count_text(tests, 'comparison')}): a row is *indistinguishable*"
+        f", Holm-corrected for {format_count(tests, 'comparison')}): a row is *indistinguishable*"
     )
     text += f" from the best where p ≥ {LEVEL:g}."
     if not repeated:
@@ -237,10 +243,10 @@ def _explained(
 
 
 def _beside(search: Search, theirs: Column, validation: int | None) -> str:
-    examples = f" of {count_text(validation, 'example')}" if validation else ""
+    examples = f" of {format_count(validation, 'example')}" if validation else ""
     reports = search.tags.get("reports", "")
-    length = f" of at most {count_text(int(reports), 'report')}" if reports.isdigit() else ""
-    ours = words(search.metric)
+    length = f" of at most {format_count(int(reports), 'report')}" if reports.isdigit() else ""
+    ours = to_words(search.metric)
     other = (
         f" **A {theirs.name} beside a {ours}**: no test set was opened for the rows."
         if theirs.name != ours

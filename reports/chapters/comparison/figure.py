@@ -10,12 +10,21 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import offset_copy
 from numpy.typing import NDArray
 
-from reports.chapters.comparison.groups import Group, name_of, natural, numbers
+from reports.chapters.comparison.groups import Group, name_group, sort_by_values, to_numbers
 from reports.chapters.comparison.published import Column
-from reports.numbers.statistics import Interval, mean_interval, wilson
+from reports.numbers.statistics import Interval, mean_interval, wilson_interval
 from reports.records import Search
-from reports.write.style import INK, MARK, PALE, empty_figure, log_axis, score_axis, style, words
-from reports.write.tables import is_share, value_text
+from reports.write.style import (
+    BLUE,
+    GREY,
+    RED,
+    create_figure,
+    figure_style,
+    format_score_axis,
+    set_log_axis,
+    to_words,
+)
+from reports.write.tables import format_value, is_share
 
 FEWEST = 3  # numbers that make an axis
 LOG_FROM = 8  # largest over smallest
@@ -23,7 +32,7 @@ DOTS = 30  # single runs of a row
 ASIDE = 6.0  # points between the line of a row and its single runs
 
 
-def figure(
+def draw_comparison(
     search: Search,
     found: Sequence[Group],
     repeated: bool,
@@ -34,24 +43,24 @@ def figure(
 
     `n` validation examples give rows of single runs their intervals.
     """
-    order = natural(found)
+    order = sort_by_values(found)
     if theirs is not None and is_share(theirs.metric) != is_share(search.metric):
         theirs = None  # of another kind: no axis for both
-    values = numbers([g.values[0] for g in order]) if len(search.compare) == 1 else None
+    values = to_numbers([g.values[0] for g in order]) if len(search.compare) == 1 else None
     marks = [_mark(g, repeated, n) for g in order]
-    with style():
+    with figure_style():
         if values is not None and len(set(values)) >= FEWEST:
-            fig = empty_figure(search, 5.4, 3.2)
+            fig = create_figure(search, 5.4, 3.2)
             axes = fig.subplots()
             _draw(axes, search, order, marks, theirs, _numeric(axes, search, values), False)
         else:
-            fig = empty_figure(search, 5.8, 0.9 + 0.3 * len(order))
+            fig = create_figure(search, 5.8, 0.9 + 0.3 * len(order))
             axes = fig.subplots()
             places = np.arange(len(order), dtype=float)
             _draw(axes, search, order, marks, theirs, places, True)
-            axes.set_yticks(places, [name_of(search, g)[:48] for g in order])
+            axes.set_yticks(places, [name_group(search, g)[:48] for g in order])
             if len(search.compare) == 1:
-                axes.set_ylabel(words(search.compare[0]))
+                axes.set_ylabel(to_words(search.compare[0]))
             axes.set_ylim(len(order) - 0.5, -0.5)
             axes.grid(False, axis="y")
     return fig
@@ -65,7 +74,7 @@ def _mark(group: Group, repeated: bool, n: int | None) -> Interval:
     score = group.best.metrics["score"]
     if n is None or not 0 <= score <= 1:
         return mean_interval([score])
-    found = wilson(round(score * n), n)
+    found = wilson_interval(round(score * n), n)
     return Interval(score, found.low, found.high, n)
 
 
@@ -79,8 +88,8 @@ def _numeric(axes: Axes, search: Search, values: Sequence[float]) -> NDArray[np.
         axes.set_xlim(min(values) - pad, max(values) + pad)
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: value_text(f"{value:.10g}")))
-    axes.set_xlabel(words(search.compare[0]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_value(f"{value:.10g}")))
+    axes.set_xlabel(to_words(search.compare[0]))
     return np.asarray(values, dtype=float)
 
 
@@ -110,20 +119,20 @@ def _draw(
     for place, group in zip(places, order, strict=True):
         # Worst first, since the best are what the others must not hide.
         single = group.scores[: DOTS - 1] + group.scores[-1:] if several else []
-        scatter([place] * len(single), single, ASIDE, s=14, c=PALE, lw=0, zorder=3)
+        scatter([place] * len(single), single, ASIDE, s=14, c=GREY, lw=0, zorder=3)
     kind = axes.hlines if lying else axes.vlines
     known = [i for i, mark in enumerate(marks) if mark.known]
     kind(
         places[known],
         [marks[i].low for i in known],
         [marks[i].high for i in known],
-        color=INK,
+        color=BLUE,
         lw=1.6,
         zorder=2,
     )
     label = "ours" if theirs else None
     own = [i for i, group in enumerate(order) if group.trials]
-    scatter(places[own], [marks[i].value for i in own], s=34, c=INK, zorder=4, label=label)
+    scatter(places[own], [marks[i].value for i in own], s=34, c=BLUE, zorder=4, label=label)
     published = [
         (place, value)
         for place, group in zip(places, order, strict=True)
@@ -133,7 +142,7 @@ def _draw(
         at, values = zip(*published, strict=True)
         how: dict[str, Any] = {
             "facecolors": "none",
-            "edgecolors": MARK,
+            "edgecolors": RED,
             "linewidths": 1.3,
             "marker": "D",
         }
@@ -146,11 +155,11 @@ def _draw(
         (ends[0], [i for i in known if marks[i].low < ends[0]], "<" if lying else "v"),
         (ends[1], [i for i in known if marks[i].high > ends[1]], ">" if lying else "^"),
     ):
-        scatter(places[beyond], [end] * len(beyond), s=26, c=INK, marker=sign, clip_on=False)
+        scatter(places[beyond], [end] * len(beyond), s=26, c=BLUE, marker=sign, clip_on=False)
     if not is_share(search.metric) and ends[0] > 0 and ends[1] / ends[0] > 30:
-        log_axis(axes, "x" if lying else "y")
-    (axes.set_xlabel if lying else axes.set_ylabel)(words(search.metric))
-    score_axis(axis, search.metric)
+        set_log_axis(axes, "x" if lying else "y")
+    (axes.set_xlabel if lying else axes.set_ylabel)(to_words(search.metric))
+    format_score_axis(axis, search.metric)
 
 
 def _ends(

@@ -8,7 +8,7 @@ import numpy as np
 
 from reports.read.winner import rank_trials
 from reports.records import Search, TrialRecord
-from reports.write.tables import value_text
+from reports.write.tables import format_value
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Group:
         return float(np.mean(self.scores))
 
 
-def groups(search: Search) -> list[Group]:
+def group_trials(search: Search) -> list[Group]:
     """Trials by the compared values, in the order in which these were first tried.
 
     Where arms are repeated over seeds these are the arms alone: trials that the sampler added
     would mix another seed and other settings into their means.
     """
     by_values: dict[tuple[str, ...], list[TrialRecord]] = {}
-    planned = enqueued(search)
+    planned = find_enqueued(search)
     several = len({trial.params.get("seed") for trial in planned}) > 1
     for trial in planned if several else search.trials:
         if any(name in trial.params for name in search.compare):
@@ -48,46 +48,46 @@ def groups(search: Search) -> list[Group]:
     return [Group(key, _scored(search, found), tuple(found)) for key, found in by_values.items()]
 
 
-def enqueued(search: Search) -> list[TrialRecord]:
+def find_enqueued(search: Search) -> list[TrialRecord]:
     """The trials that were planned before any sampling: arms, a grid, known configurations."""
     planned = search.tags.get("enqueued", "")
     return [t for t in search.trials if planned.isdigit() and t.number < int(planned)]
 
 
-def repeats(found: Sequence[Group]) -> bool:
+def is_repeated(found: Sequence[Group]) -> bool:
     """Whether rows are one setting each, run on several seeds; some may have lost all but one."""
     seeds = [[t.params.get("seed") for t in g.trials] for g in found]
     once = all(None not in row and len(set(row)) == len(row) for row in seeds)
     return once and any(len(row) > 1 for row in seeds)
 
 
-def nuisances(found: Sequence[Group], compare: Sequence[str]) -> list[str]:
+def find_nuisances(found: Sequence[Group], compare: Sequence[str]) -> list[str]:
     """Hyperparameters other than the compared ones and the seed that differ inside a row."""
-    return sorted({name for g in found for name in differing(g.trials, compare)})
+    return sorted({name for g in found for name in find_differing(g.trials, compare)})
 
 
-def differing(trials: Sequence[TrialRecord], compare: Sequence[str]) -> list[str]:
+def find_differing(trials: Sequence[TrialRecord], compare: Sequence[str]) -> list[str]:
     """Hyperparameters other than the compared ones and the seed that differ between trials."""
     names = {name for trial in trials for name in trial.params} - {"seed", *compare}
     return sorted(n for n in names if len({trial.params.get(n) for trial in trials}) > 1)
 
 
-def name_of(search: Search, group: Group) -> str:
+def name_group(search: Search, group: Group) -> str:
     """`64`, or `blocks=2, skip=True` where several hyperparameters are compared."""
     if len(group.values) == 1:
-        return value_text(group.values[0])
+        return format_value(group.values[0])
     pairs = zip(search.compare, group.values, strict=True)
-    return ", ".join(f"{name}={value_text(value)}" for name, value in pairs)
+    return ", ".join(f"{name}={format_value(value)}" for name, value in pairs)
 
 
-def natural(found: Sequence[Group]) -> list[Group]:
+def sort_by_values(found: Sequence[Group]) -> list[Group]:
     """Groups in the order of their values: numbers ascending, all else as it was first tried."""
     columns = list(zip(*(g.values for g in found), strict=True))
     places = [_places(column) for column in columns]
     return sorted(found, key=lambda g: [at[v] for at, v in zip(places, g.values, strict=True)])
 
 
-def numbers(values: Sequence[str]) -> list[float] | None:
+def to_numbers(values: Sequence[str]) -> list[float] | None:
     """Values as numbers; None where one is none."""
     try:
         found = [float(value) for value in values]
@@ -96,18 +96,18 @@ def numbers(values: Sequence[str]) -> list[float] | None:
     return found if all(map(np.isfinite, found)) else None
 
 
-def matches(group: Group, of: Mapping[str, Any], compare: Sequence[str]) -> bool:
+def is_match(group: Group, of: Mapping[str, Any], compare: Sequence[str]) -> bool:
     """Whether a group was run with these values of hyperparameters, compared or not."""
     known = {**group.tried[0].params, **dict(zip(compare, group.values, strict=True))}
-    return all(name in known and same(known[name], value) for name, value in of.items())
+    return all(name in known and is_same_value(known[name], value) for name, value in of.items())
 
 
-def same(text: str, value: Any) -> bool:
+def is_same_value(text: str, value: Any) -> bool:
     """Whether a parameter as MLflow has it is this value, however either is written."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return text == str(value)
     if isinstance(value, int | float):
-        found = numbers([text])
+        found = to_numbers([text])
         return found is not None and bool(np.isclose(found[0], value, rtol=1e-9, atol=0))
     return "".join(text.split()) == "".join(str(value).replace("'", '"').split())
 
@@ -117,5 +117,5 @@ def _scored(search: Search, trials: Sequence[TrialRecord]) -> tuple[TrialRecord,
 
 
 def _places(column: Sequence[str]) -> dict[str, float]:
-    found = numbers(column)
+    found = to_numbers(column)
     return dict(zip(column, found or map(column.index, column), strict=True))

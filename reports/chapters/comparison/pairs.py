@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import ttest_ind
 
-from reports.chapters.comparison.groups import Group, name_of
-from reports.numbers.paired import Array, holm, mcnemar, paired_bootstrap
+from reports.chapters.comparison.groups import Group, name_group
+from reports.numbers.paired import Array, adjust_p_values, mcnemar, paired_bootstrap
 from reports.numbers.statistics import Interval
 from reports.records import Search
-from reports.write.intervals import difference_text, p_text
-from reports.write.tables import count_text, is_share, joined
+from reports.write.intervals import format_difference, format_p_value
+from reports.write.tables import format_count, is_share, join_words
 
 LEVEL = 0.05  # of all pairs together
 NAMED = 4  # pairs in a sentence
@@ -34,7 +34,7 @@ class Pair:
         return self.p < LEVEL
 
 
-def by_seeds(order: Sequence[Group], mode: str) -> list[Pair]:
+def compare_by_seeds(order: Sequence[Group], mode: str) -> list[Pair]:
     """All pairs of rows that are repeated over seeds, by Welch's t-test; `order` best first.
 
     A row of a single run is in none of them: nothing is known of its spread.
@@ -43,7 +43,7 @@ def by_seeds(order: Sequence[Group], mode: str) -> list[Pair]:
     return _corrected([_welch(one, two, mode) for one, two in combinations(order, 2)])
 
 
-def by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> list[Pair]:
+def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> list[Pair]:
     """All pairs of rows by their best trials, right or wrong, (n,), on the same examples."""
     # By these, and not by the score, which may have been taken in another precision.
     known = [g for g in order if g.best.number in hits]
@@ -70,11 +70,11 @@ def _welch(one: Group, two: Group, mode: str) -> Pair:
 
 
 def _corrected(found: list[Pair]) -> list[Pair]:
-    p_values = holm([pair.alone for pair in found]) if found else []
+    p_values = adjust_p_values([pair.alone for pair in found]) if found else []
     return [replace(pair, p=p) for pair, p in zip(found, p_values, strict=True)]
 
 
-def text(search: Search, found: Sequence[Pair]) -> str | None:
+def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
     """One plain answer: no pair differs beyond chance, or which do; None without pairs."""
     if not found:
         return None
@@ -82,9 +82,9 @@ def text(search: Search, found: Sequence[Pair]) -> str | None:
     if len(found) == 1:
         pair = found[0]
         verdict = "differ beyond chance" if differ else "do not differ beyond chance"
-        both = f"{name_of(search, pair.first)} and {name_of(search, pair.second)}"
+        both = f"{name_group(search, pair.first)} and {name_group(search, pair.second)}"
         return f"**{both} {verdict}**: {_about(search, pair)}."
-    corrected = f"Holm-corrected for {count_text(len(found), 'pair')}"
+    corrected = f"Holm-corrected for {format_count(len(found), 'pair')}"
     corrected += "; lower is better" if search.mode == "min" else ""
     if not differ:
         widest = max(found, key=lambda pair: pair.gap.value)
@@ -114,16 +114,16 @@ def _resolution(search: Search, found: Sequence[Pair]) -> str:
 
 def _about(search: Search, pair: Pair) -> str:
     return (
-        f"{name_of(search, pair.first)} over {name_of(search, pair.second)} by "
-        f"{difference_text(pair.gap, search.metric)}, {p_text(pair.p)}"
+        f"{name_group(search, pair.first)} over {name_group(search, pair.second)} by "
+        f"{format_difference(pair.gap, search.metric)}, {format_p_value(pair.p)}"
     )
 
 
-def names(search: Search, found: Sequence[Pair]) -> str:
+def name_pairs(search: Search, found: Sequence[Pair]) -> str:
     """`64 over 512 and 32 over 16`, the first few."""
     shown = [
-        f"{name_of(search, pair.first)} over {name_of(search, pair.second)}"
+        f"{name_group(search, pair.first)} over {name_group(search, pair.second)}"
         for pair in found[:NAMED]
     ]
     more = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
-    return joined([*shown, *more])
+    return join_words([*shown, *more])

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.chapters.comparison import pairs
-from reports.chapters.comparison.groups import Group, matches
+from reports.chapters.comparison.groups import Group, is_match
 from reports.chapters.comparison.pairs import Pair
-from reports.numbers.statistics import finite, mean_interval
+from reports.numbers.statistics import is_finite, mean_interval
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import Choice
 from reports.records import Search
-from reports.write.intervals import difference_text
+from reports.write.intervals import format_difference
 from reports.write.tables import (
     Table,
-    count_text,
-    in_unit,
+    drop_empty_columns,
+    format_count,
+    format_score,
     is_share,
-    markdown,
-    score_text,
-    without_empty_columns,
+    to_fraction,
+    to_markdown,
 )
 
 Entry = Mapping[str, Any]
@@ -41,10 +41,10 @@ class Column:
 
     def text(self, group: Group) -> str:
         found = self.values.get(group.values, ())
-        return " / ".join(score_text(value, self.metric) for value in found)
+        return " / ".join(format_score(value, self.metric) for value in found)
 
 
-def column(search: Search, found: Sequence[Group]) -> Column | None:
+def find_column(search: Search, found: Sequence[Group]) -> Column | None:
     """The numbers that belong to rows, of the metric that most rows have; None where none do.
 
     Of metrics that as many rows have, the one most like ours: validation before test.
@@ -58,8 +58,8 @@ def column(search: Search, found: Sequence[Group]) -> Column | None:
         if isinstance(entry.get("of"), dict)
         and entry["of"]
         and isinstance(entry.get("value"), int | float)
-        and finite(entry["value"])
-        and matches(group, entry["of"], search.compare)
+        and is_finite(entry["value"])
+        and is_match(group, entry["of"], search.compare)
     ]
     if not placed:
         return None
@@ -71,13 +71,13 @@ def column(search: Search, found: Sequence[Group]) -> Column | None:
     entries: list[Entry] = []
     for entry, group in placed:
         if _metric(entry) == metric:
-            value = in_unit(float(entry["value"]), metric)
+            value = to_fraction(float(entry["value"]), metric)
             values[group.values] = (*values.get(group.values, ()), value)
             entries += [entry] if entry not in entries else []
     return Column(metric, values, tuple(entries))
 
 
-def ordering(search: Search, theirs: Column, found: Sequence[Pair]) -> str | None:
+def describe_ranking(search: Search, theirs: Column, found: Sequence[Pair]) -> str | None:
     """How many pairs of published rows are ordered here as there, and what noise may have done.
 
     None where fewer than two rows with different published numbers were compared.
@@ -102,14 +102,14 @@ def ordering(search: Search, theirs: Column, found: Sequence[Pair]) -> str | Non
         text += (
             f"Reversed beyond chance: {_listed(search, theirs, beyond)}."
             if beyond
-            else f"No reversal is beyond chance (here {pairs.names(search, turned)})."
+            else f"No reversal is beyond chance (here {pairs.name_pairs(search, turned)})."
         )
     text = text.strip()
     if is_share(search.metric) != is_share(theirs.metric):
         return text
     small = [pair for pair, gap in both if abs(gap) < (pair.gap.high - pair.gap.low) / 2]
     return text + (
-        f" {count_text(len(small), 'published difference').capitalize()} of {len(both)} "
+        f" {format_count(len(small), 'published difference').capitalize()} of {len(both)} "
         f"{'is' if len(small) == 1 else 'are'} within our noise, that is smaller than the "
         "half-width of our 95 % interval for the same pair."
         if small
@@ -133,8 +133,8 @@ def _listed(search: Search, theirs: Column, found: Sequence[Pair]) -> str:
     for pair in found[: pairs.NAMED]:
         there = mean_interval([_gap(search, theirs, pair)])
         parts.append(
-            f"{pairs.names(search, [pair])} by {difference_text(pair.gap, search.metric)}, "
-            f"there {difference_text(there, theirs.metric)}"
+            f"{pairs.name_pairs(search, [pair])} by {format_difference(pair.gap, search.metric)}, "
+            f"there {format_difference(there, theirs.metric)}"
         )
     more = f"; and {len(found) - pairs.NAMED} more" if len(found) > pairs.NAMED else ""
     return "; ".join(parts) + more
@@ -144,7 +144,9 @@ def _are(found: Sequence[Pair]) -> str:
     return "is" if len(found) == 1 else "are"
 
 
-def section(search: Search, choice: Choice, test: OpenedTest, placed: Column | None) -> str | None:
+def write_section(
+    search: Search, choice: Choice, test: OpenedTest, placed: Column | None
+) -> str | None:
     """Numbers of others that belong to no row, with ours in the same table.
 
     None where there are none, or all stand in the rows of the comparison.
@@ -169,14 +171,14 @@ def section(search: Search, choice: Choice, test: OpenedTest, placed: Column | N
     if test.accuracy is not None:
         a = test.accuracy
         note = f"95 % interval {a.low * 100:.2f} to {a.high * 100:.2f} %, n = {a.n:,}"
-        rows.append((name, "test accuracy", score_text(a.value, "test_accuracy"), note))
+        rows.append((name, "test accuracy", format_score(a.value, "test_accuracy"), note))
     else:
-        value = score_text(choice.model.metrics["score"], search.metric)
+        value = format_score(choice.model.metrics["score"], search.metric)
         metric = search.metric.replace("_", " ")
         rows.append((name, metric, value, "flattered: it was chosen by this"))
     table = Table(("setting", "metric", "value", "note"), tuple(rows), "llrl")
     data = search.tags.get("data_fingerprint", "not recorded")
-    return markdown(without_empty_columns(table)) + (
+    return to_markdown(drop_empty_columns(table)) + (
         "\n\nPublished numbers were measured by others, on their data and at their budget; ours "
         f"on the data with the fingerprint `{data}` and at the budget above. They compare only "
         "where these are the same."
@@ -188,6 +190,6 @@ def _metric(entry: Entry) -> str:
 
 
 def _value_text(value: object, metric: str) -> str:
-    if isinstance(value, int | float) and finite(value):
-        return score_text(value, metric)
+    if isinstance(value, int | float) and is_finite(value):
+        return format_score(value, metric)
     return str(value or "")

@@ -5,20 +5,20 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from reports.chapters.confirmation.significance import scores_of, signed, verdicts
+from reports.chapters.confirmation.significance import describe_tests, format_gain, get_scores
 from reports.numbers.paired import Array
-from reports.numbers.statistics import finite, mean_interval, probability_better
+from reports.numbers.statistics import is_finite, mean_interval, probability_better
 from reports.read.holdout_log import Opening
 from reports.read.opened_test import OpenedTest
 from reports.read.predictions import right
 from reports.read.records import Tracker
 from reports.read.winner import SEEDS, confirmed, confirmed_ranking
 from reports.records import Search, TrialRecord
-from reports.write.intervals import chance_text, interval_text
-from reports.write.tables import Table, count_text, joined, markdown, without_empty_columns
+from reports.write.intervals import format_interval, format_probability
+from reports.write.tables import Table, drop_empty_columns, format_count, join_words, to_markdown
 
 
-def section(tracker: Tracker, search: Search, test: OpenedTest) -> str | None:
+def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | None:
     """Configurations run again on fresh seeds, and which of them differ; None without re-runs.
 
     Opens the test predictions of the winner's, the runner-up's and the default's re-runs as far
@@ -40,7 +40,10 @@ def section(tracker: Tracker, search: Search, test: OpenedTest) -> str | None:
     if groups:
         parts.append(_table(search, ranking, groups, opened))
     if ranking:
-        parts += [_flattery(search, ranking, groups), *verdicts(search, ranking, groups, opened)]
+        parts += [
+            _flattery(search, ranking, groups),
+            *describe_tests(search, ranking, groups, opened),
+        ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -69,8 +72,8 @@ def _open(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Arr
 def _introduction(search: Search, ranking: list[int]) -> str:
     again = len({run.of for run in search.reruns})
     text = (
-        f"{count_text(again, 'configuration')} {'were' if again > 1 else 'was'} run again at full "
-        f"budget on fresh seeds, {count_text(len(search.reruns), 'run')} in all. "
+        f"{format_count(again, 'configuration')} {'were' if again > 1 else 'was'} run again at full "
+        f"budget on fresh seeds, {format_count(len(search.reruns), 'run')} in all. "
     )
     if not ranking:
         return text + (
@@ -88,7 +91,7 @@ def _caveats(search: Search) -> list[str]:
     lost = [run for run in search.reruns if run.outcome != "complete"]
     if lost:
         outcomes = Counter(run.outcome for run in lost)
-        each = joined([f"{n} {outcome}" for outcome, n in sorted(outcomes.items())])
+        each = join_words([f"{n} {outcome}" for outcome, n in sorted(outcomes.items())])
         lines.append(
             f"**Not all re-runs are complete**: {each} ({_trials(lost)}). They are left out, and "
             "where runs failed or diverged the means below are too good."
@@ -110,7 +113,7 @@ def _trials(runs: Iterable[TrialRecord]) -> str:
 
 
 def _numbers(trials: Iterable[int]) -> str:
-    return joined([f"trial {of}" for of in sorted(trials)])
+    return join_words([f"trial {of}" for of in sorted(trials)])
 
 
 def _table(
@@ -121,9 +124,9 @@ def _table(
 ) -> str:
     rows = []
     cut = _cut_short(search)
-    default = scores_of(groups.get(0, ()))
+    default = get_scores(groups.get(0, ()))
     for of in [*ranking, *(of for of in groups if of not in ranking)]:
-        scores = scores_of(groups[of])
+        scores = get_scores(groups[of])
         marks = [
             word
             for word, holds in (
@@ -141,11 +144,11 @@ def _table(
             (
                 f"{of}" + (f" ({', '.join(marks)})" if marks else ""),
                 f"{len(scores)}",
-                "" if found is None else interval_text(mean_interval([found]), search.metric),
-                interval_text(mean, search.metric),
-                "" if found is None or of in cut else signed(search, found - mean.value),
-                interval_text(test, "test_accuracy") if test else "",
-                chance_text(better) if better else "",
+                "" if found is None else format_interval(mean_interval([found]), search.metric),
+                format_interval(mean, search.metric),
+                "" if found is None or of in cut else format_gain(search, found - mean.value),
+                format_interval(test, "test_accuracy") if test else "",
+                format_probability(better) if better else "",
             )
         )
     header = (
@@ -157,7 +160,7 @@ def _table(
         "mean test accuracy",
         "P(better than default)",
     )
-    text = markdown(without_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
+    text = to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
     return text + (
         "\n\nIn brackets 95 % intervals over seeds: what other seeds would change, on the same "
         "examples (Student's t; P(better) by the noncentral t, runs taken as normal). The "
@@ -181,10 +184,10 @@ def _flattery(
     leader = best(scores, key=lambda of: scores[of], default=ranking[0])
     if leader == ranking[0]:
         return ""
-    mean = float(np.mean(scores_of(groups[leader])))
+    mean = float(np.mean(get_scores(groups[leader])))
     return (
         f"The best of these by search score, trial {leader}, lost its lead on fresh seeds "
-        f"({signed(search, scores[leader] - mean)} of its search score did not come back)."
+        f"({format_gain(search, scores[leader] - mean)} of its search score did not come back)."
     )
 
 
@@ -194,4 +197,4 @@ def _cut_short(search: Search) -> dict[int, str]:
 
 def _search_score(search: Search, of: int) -> float | None:
     score = next((t.metrics.get("score") for t in search.trials if t.number == of), None)
-    return score if finite(score) else None
+    return score if is_finite(score) else None

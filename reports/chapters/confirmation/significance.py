@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from scipy.stats import ttest_ind
 
-from reports.numbers.paired import Array, holm, over_seeds
+from reports.numbers.paired import Array, adjust_p_values, compare_over_seeds
 from reports.numbers.statistics import mean_interval
 from reports.records import Search, TrialRecord
-from reports.write.intervals import difference_text, p_text
+from reports.write.intervals import format_difference, format_p_value
 
 LEVEL = 0.05
 PAIRED = (
@@ -19,7 +19,7 @@ PAIRED = (
 UNPAIRED = "Without test predictions the validation scores are compared by Welch's t-test."
 
 
-def verdicts(
+def describe_tests(
     search: Search,
     ranking: Sequence[int],
     groups: Mapping[int, Sequence[TrialRecord]],
@@ -37,17 +37,17 @@ def verdicts(
     lines, p_values = [], []
     for of in others:
         if paired:
-            found = over_seeds(opened[winner], opened[of])
-            lines.append(f"{difference_text(found.interval, 'test_accuracy')} on the test set")
+            found = compare_over_seeds(opened[winner], opened[of])
+            lines.append(f"{format_difference(found.interval, 'test_accuracy')} on the test set")
             p_values.append(found.p)
         else:
             gap, p = _on_validation(groups[winner], groups[of])
-            lines.append(f"{signed(search, gap)} on validation")
+            lines.append(f"{format_gain(search, gap)} on validation")
             p_values.append(p)
     text = [
-        f"- {_name(of, ranking)}: {line}, {p_text(p)}. **"
+        f"- {_name(of, ranking)}: {line}, {format_p_value(p)}. **"
         f"{'They differ' if p < LEVEL else 'They cannot be told apart'}.**"
-        for of, line, p in zip(others, lines, holm(p_values), strict=True)
+        for of, line, p in zip(others, lines, adjust_p_values(p_values), strict=True)
     ]
     correction = f", corrected for {len(others)} comparisons (Holm)" if len(others) > 1 else ""
     return [
@@ -57,20 +57,22 @@ def verdicts(
     ]
 
 
-def scores_of(runs: Iterable[TrialRecord]) -> list[float]:
+def get_scores(runs: Iterable[TrialRecord]) -> list[float]:
     """Their validation scores."""
     return [run.metrics["score"] for run in runs]
 
 
-def signed(search: Search, gain: float) -> str:
+def format_gain(search: Search, gain: float) -> str:
     """A difference of scores, positive where the first is better in either mode."""
-    return difference_text(mean_interval([gain if search.mode == "max" else -gain]), search.metric)
+    return format_difference(
+        mean_interval([gain if search.mode == "max" else -gain]), search.metric
+    )
 
 
 def _on_validation(
     ours: Sequence[TrialRecord], theirs: Sequence[TrialRecord]
 ) -> tuple[float, float]:
-    a, b = scores_of(ours), scores_of(theirs)
+    a, b = get_scores(ours), get_scores(theirs)
     gap = float(np.mean(a) - np.mean(b))
     if np.ptp(a) == 0 and np.ptp(b) == 0:  # nothing varies: they differ for certain, or not
         return gap, float(gap == 0)

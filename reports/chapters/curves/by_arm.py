@@ -10,17 +10,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.chapters.comparison.groups import Group, name_of, natural, numbers
-from reports.numbers.statistics import finite, smoothed
+from reports.chapters.comparison.groups import Group, name_group, sort_by_values, to_numbers
+from reports.numbers.statistics import is_finite, smooth
 from reports.records import Curve, Search, TrialRecord
-from reports.write.style import empty_figure, log_axis, score_axis, style, words
+from reports.write.style import (
+    create_figure,
+    figure_style,
+    format_score_axis,
+    set_log_axis,
+    to_words,
+)
 from reports.write.tables import (
     Table,
+    drop_empty_columns,
+    format_score,
+    format_value,
     is_share,
-    markdown,
-    score_text,
-    value_text,
-    without_empty_columns,
+    to_markdown,
 )
 
 MOST = 12  # settings that one figure can hold apart
@@ -31,14 +37,14 @@ WIDE = 30  # largest over smallest value that a linear axis shows
 
 
 @dataclass(frozen=True)
-class Look:
+class LineStyle:
     """How a setting is drawn."""
 
     colour: Any
     dashes: Any = "-"
 
 
-def arm_curves(
+def draw_arm_curves(
     search: Search, found: Sequence[Group], trials: Sequence[TrialRecord], keys: Sequence[str]
 ) -> Figure | None:
     """Metrics over reports: every run thin, and the mean of each setting's complete runs.
@@ -51,10 +57,10 @@ def arm_curves(
     ]
     if not keys:
         return None
-    order = natural(found)
+    order = sort_by_values(found)
     looks = _looks(order)
-    with style():
-        figure = empty_figure(search, 4.1 * len(keys) + 1.5, 3.3)
+    with figure_style():
+        figure = create_figure(search, 4.1 * len(keys) + 1.5, 3.3)
         panels = figure.subplots(1, len(keys), squeeze=False)[0]
         for axes, key in zip(panels, keys, strict=True):
             every = [_drawable(of.get(key, ())) for of in curves.values()]
@@ -63,19 +69,19 @@ def arm_curves(
             for group, look in zip(order, looks, strict=True):
                 _draw(axes, search, group, look, curves, key, log)
             if log:
-                log_axis(axes, "y")
+                set_log_axis(axes, "y")
             elif is_share(key):
-                score_axis(axes.yaxis, key)
+                format_score_axis(axes.yaxis, key)
             axes.locator_params(axis="x", integer=True)
             axes.set_xlabel("report")
-            axes.set_ylabel(words(key))
+            axes.set_ylabel(to_words(key))
         handles, labels = panels[0].get_legend_handles_labels()
-        title = words(search.compare[0]) if len(search.compare) == 1 else None
+        title = to_words(search.compare[0]) if len(search.compare) == 1 else None
         figure.legend(handles, labels, loc="outside right upper", title=title, handlelength=2.6)
     return figure
 
 
-def mean_curve(curves: Sequence[Curve]) -> Curve:
+def average_curves(curves: Sequence[Curve]) -> Curve:
     """The mean at every report that all of these curves have."""
     values = [dict(curve) for curve in curves if curve]
     if not values:
@@ -84,7 +90,7 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     return tuple((step, float(np.mean([of[step] for of in values]))) for step in steps)
 
 
-def arms_table(
+def write_arm_table(
     search: Search, found: Sequence[Group], trials: Sequence[TrialRecord]
 ) -> str | None:
     """How far every setting came: its mean curve at the first and the last of its reports.
@@ -93,26 +99,26 @@ def arms_table(
     """
     curves = {trial.number: trial.curves.get(search.metric, ()) for trial in trials}
     rows = []
-    for group in natural(found):
-        mean = mean_curve([_drawable(curves.get(t.number, ())) for t in group.trials])
+    for group in sort_by_values(found):
+        mean = average_curves([_drawable(curves.get(t.number, ())) for t in group.trials])
         if len(mean) > 1:
             (_, first), (_, last) = mean[0], mean[-1]
             times = f"{last / first:.3g} ×" if first > 0 and last > 0 else ""
-            ends = (score_text(value, search.metric) for value in (first, last))
-            rows.append((*map(value_text, group.values), *ends, times))
+            ends = (format_score(value, search.metric) for value in (first, last))
+            rows.append((*map(format_value, group.values), *ends, times))
     if not rows:
         return None
     about = ("at the first report", "at the last", "last over first")
     align = "l" * len(search.compare) + "rrr"
-    table = without_empty_columns(Table((*search.compare, *about), tuple(rows), align))
-    return f"Means of `{search.metric}` over seeds:\n\n{markdown(table)}"
+    table = drop_empty_columns(Table((*search.compare, *about), tuple(rows), align))
+    return f"Means of `{search.metric}` over seeds:\n\n{to_markdown(table)}"
 
 
 def _draw(
     axes: Axes,
     search: Search,
     group: Group,
-    look: Look,
+    look: LineStyle,
     curves: Mapping[int, Mapping[str, Curve]],
     key: str,
     log: bool,
@@ -122,12 +128,12 @@ def _draw(
         if curve:
             axes.plot(*zip(*curve, strict=True), color=look.colour, lw=0.6, alpha=0.35)
     whole = [_drawable(curves.get(t.number, {}).get(key, ())) for t in group.trials]
-    mean = mean_curve(whole)
+    mean = average_curves(whole)
     # A setting without a mean has its place in the legend all the same.
     steps, values = zip(*mean, strict=True) if mean else ((), ())
     drawn = _smooth(values, log) if values else np.array([])
     dot = "." if len(mean) == 1 else ""
-    name = name_of(search, group)
+    name = name_group(search, group)
     axes.plot(
         steps, drawn, color=look.colour, ls=look.dashes, lw=1.9, marker=dot, label=name, zorder=3
     )
@@ -136,12 +142,12 @@ def _draw(
 def _smooth(values: Sequence[float], log: bool) -> NDArray[np.float64]:
     # In the scale that is drawn: a parabola through values near 0 would pass below it.
     given = np.log(values) if log else np.asarray(values)
-    found = smoothed(list(given))
+    found = smooth(list(given))
     found = given if found is None else found
     return np.asarray(np.exp(found) if log else found)
 
 
-def _looks(order: Sequence[Group]) -> list[Look]:
+def _looks(order: Sequence[Group]) -> list[LineStyle]:
     """Colours by the hyperparameter with the most values; dashes by the other where it is one."""
     columns = list(zip(*(g.values for g in order), strict=True))
     kinds = [list(dict.fromkeys(column)) for column in columns]
@@ -150,20 +156,20 @@ def _looks(order: Sequence[Group]) -> list[Look]:
     if len(others) == 1 and len(kinds[others[0]]) <= len(DASHES):
         colours = _colours(kinds[most])
         dashes = dict(zip(kinds[others[0]], DASHES, strict=False))
-        return [Look(colours[g.values[most]], dashes[g.values[others[0]]]) for g in order]
+        return [LineStyle(colours[g.values[most]], dashes[g.values[others[0]]]) for g in order]
     if others:
         found = _colours([str(g.values) for g in order])
-        return [Look(colour) for colour in found.values()]
+        return [LineStyle(colour) for colour in found.values()]
     colours = _colours(kinds[most])
-    return [Look(colours[g.values[most]]) for g in order]
+    return [LineStyle(colours[g.values[most]]) for g in order]
 
 
 def _colours(values: Sequence[str]) -> dict[str, Any]:
-    if numbers(values) is not None or len(values) > len(COLOURS):
+    if to_numbers(values) is not None or len(values) > len(COLOURS):
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(values)))
         return dict(zip(values, shades, strict=True))
     return dict(zip(values, COLOURS, strict=False))
 
 
 def _drawable(curve: Curve) -> Curve:
-    return tuple(point for point in curve if finite(point[1]))
+    return tuple(point for point in curve if is_finite(point[1]))

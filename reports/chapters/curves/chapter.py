@@ -9,47 +9,47 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.chapters.comparison.groups import Group, groups, repeats
-from reports.chapters.curves.by_arm import MOST, arm_curves, arms_table
-from reports.numbers.statistics import SMOOTHED_FROM, finite, ranked, smoothed, thinned
+from reports.chapters.comparison.groups import Group, group_trials, is_repeated
+from reports.chapters.curves.by_arm import MOST, draw_arm_curves, write_arm_table
+from reports.numbers.statistics import SMOOTHED_FROM, is_finite, rank_by, smooth, thin_out
 from reports.read.records import Tracker, with_curves
 from reports.read.winner import Choice
 from reports.records import Curve, Search, TrialRecord
-from reports.write.sections import Section, paragraphs, picture
+from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import (
-    MARK,
-    empty_figure,
-    extended,
-    log_axis,
-    score_axis,
-    score_colours,
-    style,
-    words,
+    RED,
+    choose_score_colours,
+    create_figure,
+    figure_style,
+    find_extend,
+    format_score_axis,
+    set_log_axis,
+    to_words,
 )
-from reports.write.tables import count_text, is_share
+from reports.write.tables import format_count, is_share
 
 DRAWN = 60  # trials in the figure: more only add ink, and each costs a request per metric
 
 
-def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
+def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
     """Curves of the best trials and of some of the others, or of arms repeated over seeds.
 
     None where no trial made two reports that could be joined by a line.
     """
-    arms = groups(search)
-    if repeats(arms) and 1 < len(arms) <= MOST:
+    arms = group_trials(search)
+    if is_repeated(arms) and 1 < len(arms) <= MOST:
         return _of_arms(tracker, search, arms)
     candidates = set(choice.candidates)
     others = [trial for trial in search.trials if trial not in candidates]
-    keys = curve_keys(search)
-    drawn = thinned([*choice.candidates, *others], DRAWN)
+    keys = find_curve_metrics(search)
+    drawn = thin_out([*choice.candidates, *others], DRAWN)
     drawn += [trial for trial in search.trials if trial.number == 0 and trial not in drawn]
     trials = with_curves(tracker, drawn, keys)
-    figure = training_curves(search, trials, choice.winner.number, keys)
+    figure = draw_training_curves(search, trials, choice.winner.number, keys)
     if figure is None:
         return None
     text = (
-        f"{picture('training_curves', 'Training curves of the trials')}\n\n"
+        f"{embed_figure('training_curves', 'Training curves of the trials')}\n\n"
         "One line per trial, the darker the better; the winner in red, the default dashed. "
         f"Curves of {SMOOTHED_FROM} reports or more are drawn thin as reported and thick as "
         "smoothed (Savitzky-Golay, quadratic, over a quarter of the curve, at least five "
@@ -58,40 +58,40 @@ def section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
     )
     left_out = len(search.trials) - sum(any(trial.curves.values()) for trial in trials)
     if left_out:
-        text += f" {count_text(left_out, 'trial')} of {len(search.trials):,} not drawn."
+        text += f" {format_count(left_out, 'trial')} of {len(search.trials):,} not drawn."
     return Section(text, {"training_curves": figure})
 
 
 def _of_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section | None:
-    keys = curve_keys(search)
+    keys = find_curve_metrics(search)
     each = max(1, DRAWN // len(arms))
     every = [list(dict.fromkeys((*group.trials, *group.tried))) for group in arms]
     kept = [trial for trials in every for trial in trials[:each]]
     trials = with_curves(tracker, kept, keys)
-    figure = arm_curves(search, arms, trials, keys)
+    figure = draw_arm_curves(search, arms, trials, keys)
     if figure is None:
         return None
     text = (
-        f"{picture('training_curves', 'Training curves of the compared settings')}\n\n"
+        f"{embed_figure('training_curves', 'Training curves of the compared settings')}\n\n"
         "One colour per setting: thin every run as reported, thick the mean over the seeds of "
         f"its complete runs, smoothed where it has {SMOOTHED_FROM} reports or more "
         "(Savitzky-Golay, quadratic, over a quarter of the curve, at least five reports)."
     )
     left_out = len(search.trials) - len(kept)
     if left_out:
-        text += f" {count_text(left_out, 'trial')} of {len(search.trials):,} not drawn."
-    table = None if is_share(search.metric) else arms_table(search, arms, trials)
-    return Section(paragraphs(text, table), {"training_curves": figure})
+        text += f" {format_count(left_out, 'trial')} of {len(search.trials):,} not drawn."
+    table = None if is_share(search.metric) else write_arm_table(search, arms, trials)
+    return Section(join_paragraphs(text, table), {"training_curves": figure})
 
 
-def curve_keys(search: Search) -> tuple[str, ...]:
+def find_curve_metrics(search: Search) -> tuple[str, ...]:
     """The metrics worth a panel: the one searched for, and the loss that was minimised."""
     logged = {key for trial in search.trials for key in trial.metrics}
     wanted = (search.metric, "train_loss")
     return tuple(key for key in dict.fromkeys(wanted) if key in logged)
 
 
-def training_curves(
+def draw_training_curves(
     search: Search, trials: Sequence[TrialRecord], winner: int, keys: Sequence[str]
 ) -> Figure | None:
     """Metrics over reports, one line per trial, coloured by score; trial `winner` stands out.
@@ -99,12 +99,12 @@ def training_curves(
     None where no trial has two reports to join by a line.
     """
     keys = [key for key in keys if any(len(_drawable(t, key)) > 1 for t in trials)]
-    scores = [t.metrics["score"] for t in trials if finite(t.metrics.get("score"))]
+    scores = [t.metrics["score"] for t in trials if is_finite(t.metrics.get("score"))]
     if not keys or not scores:
         return None
-    colours, norm = score_colours(scores, search.mode)
-    with style():
-        figure = empty_figure(search, 4.1 * len(keys) + 0.9, 3.3)
+    colours, norm = choose_score_colours(scores, search.mode)
+    with figure_style():
+        figure = create_figure(search, 4.1 * len(keys) + 0.9, 3.3)
         panels = figure.subplots(1, len(keys), squeeze=False)[0]
         for axes, key in zip(panels, keys, strict=True):
             _lines(axes, search, trials, winner, key, colours, norm)
@@ -114,11 +114,11 @@ def training_curves(
         bar = figure.colorbar(
             ScalarMappable(norm, colours),
             ax=list(panels),
-            label=f"best {words(search.metric)} of the trial",
-            extend=extended(scores, norm),
+            label=f"best {to_words(search.metric)} of the trial",
+            extend=find_extend(scores, norm),
             pad=0.02,
         )
-        score_axis(bar.ax.yaxis, search.metric)
+        format_score_axis(bar.ax.yaxis, search.metric)
     return figure
 
 
@@ -131,27 +131,27 @@ def _lines(
     colours: Colormap,
     norm: Normalize,
 ) -> None:
-    scored = [t for t in trials if finite(t.metrics.get("score")) and t.number != winner]
-    worst_first = ranked(scored, lambda t: t.metrics["score"], search.mode)[::-1]
+    scored = [t for t in trials if is_finite(t.metrics.get("score")) and t.number != winner]
+    worst_first = rank_by(scored, lambda t: t.metrics["score"], search.mode)[::-1]
     worst_first.sort(key=lambda t: t.number == 0)  # the default over the others, under the winner
     for trial in [*worst_first, *(t for t in trials if t.number == winner)]:
         curve = _drawable(trial, key)
         if not curve:
             continue
         best, default = trial.number == winner, trial.number == 0
-        colour = MARK if best else "black" if default else colours(norm(trial.metrics["score"]))
+        colour = RED if best else "black" if default else colours(norm(trial.metrics["score"]))
         label = f"winner (trial {winner})" if best else "default (trial 0)" if default else None
         dashes = "--" if default and not best else "-"
         steps, values = zip(*curve, strict=True)
-        smooth = smoothed(values)
+        smoothed = smooth(values)
         dot = "." if len(curve) == 1 else ""
-        if smooth is None:
+        if smoothed is None:
             axes.plot(
                 steps, values, dashes, color=colour, lw=2 if best else 1, marker=dot, label=label
             )
             continue
         axes.plot(steps, values, color=colour, lw=0.5, alpha=0.9 if best else 0.45)
-        axes.plot(steps, smooth, dashes, color=colour, lw=2.2 if best else 1.2, label=label)
+        axes.plot(steps, smoothed, dashes, color=colour, lw=2.2 if best else 1.2, label=label)
 
 
 def _frame(axes: Axes, curves: Sequence[Curve], key: str) -> None:
@@ -160,9 +160,9 @@ def _frame(axes: Axes, curves: Sequence[Curve], key: str) -> None:
     if is_share(key):
         # A few trials that learn nothing must not press all others into a band at the top.
         low = max(low, 2 * np.quantile(values, 0.2) - high)
-        score_axis(axes.yaxis, key)
+        format_score_axis(axes.yaxis, key)
     elif low > 0 and high / low > 30:
-        log_axis(axes, "y")
+        set_log_axis(axes, "y")
     elif values.size > 20:
         high = min(high, np.quantile(values, 0.98))
     if axes.get_yscale() == "linear" and high > low:
@@ -170,8 +170,8 @@ def _frame(axes: Axes, curves: Sequence[Curve], key: str) -> None:
         axes.set_ylim(low - margin, high + margin)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("report")
-    axes.set_ylabel(words(key))
+    axes.set_ylabel(to_words(key))
 
 
 def _drawable(trial: TrialRecord, key: str) -> Curve:
-    return tuple(point for point in trial.curves.get(key, ()) if finite(point[1]))
+    return tuple(point for point in trial.curves.get(key, ()) if is_finite(point[1]))

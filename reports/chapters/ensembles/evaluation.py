@@ -7,20 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.numbers.blends import Blend, mixed
-from reports.numbers.calibration import ece, losses, nll, scaled, temperature
+from reports.numbers.blends import Blend, apply_blend
+from reports.numbers.calibration import (
+    apply_temperature,
+    ece,
+    fit_temperature,
+    nll,
+    nll_per_example,
+)
 from reports.numbers.paired import mcnemar, paired_bootstrap
-from reports.numbers.statistics import Interval, wilson
+from reports.numbers.statistics import Interval, wilson_interval
 from reports.read.ensemble_members import Library
 from reports.records import TrialRecord
-from reports.write.intervals import difference_text, interval_text, p_text
-from reports.write.tables import Table, count_text, markdown, without_empty_columns
+from reports.write.intervals import format_difference, format_interval, format_p_value
+from reports.write.tables import Table, drop_empty_columns, format_count, to_markdown
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedEnsemble:
     """A blend of models of a library, and an output (n, classes) by which it may be judged."""
 
     name: str
@@ -43,39 +49,41 @@ class Judged:
         return sum(known) if len(known) == len(counts) else None
 
 
-def on_other(judged: Judged, members: Library) -> Judged:
+def evaluate_on(judged: EvaluatedEnsemble, members: Library) -> EvaluatedEnsemble:
     """The same blend on another split, where `members` holds its members alone, in their order."""
     blend = judged.blend.of(judged.blend.members)
-    return Judged(judged.name, blend, members, mixed(blend, members.outputs))
+    return EvaluatedEnsemble(judged.name, blend, members, apply_blend(blend, members.outputs))
 
 
-def fitted(judged: Judged) -> float | None:
+def fit_ensemble_temperature(judged: EvaluatedEnsemble) -> float | None:
     """The temperature that suits the blend as a whole on its library's split; votes have none."""
     if judged.library.votes:
         return None
-    return temperature(mixed(judged.blend, judged.library.outputs), judged.library.targets)
+    return fit_temperature(
+        apply_blend(judged.blend, judged.library.outputs), judged.library.targets
+    )
 
 
-def opening(judged: Judged) -> dict[str, object]:
+def describe_opening(judged: EvaluatedEnsemble) -> dict[str, object]:
     """How the opening of the test set for an ensemble is put on record."""
     pairs = zip(judged.runs, judged.blend.members, strict=True)
     weights = {run.label: round(float(judged.blend.weights[model]), 4) for run, model in pairs}
     return {"ensemble": judged.name, "members": weights}
 
 
-def standing(judged: Judged) -> tuple[float, float]:
+def score_ensemble(judged: EvaluatedEnsemble) -> tuple[float, float]:
     """The larger the better: accuracy, then likelihood."""
     likelihood = 0.0 if judged.library.votes else -nll(judged.output, judged.library.targets)
     return float(judged.right.mean()), likelihood
 
 
-def members_text(judged: Judged) -> str:
+def format_members(judged: EvaluatedEnsemble) -> str:
     """`3 (0.50), 7 (0.33), re-run 14 (0.17)`: numbers of trials, with weights."""
     pairs = zip(judged.runs, judged.blend.members, strict=True)
     return ", ".join(f"{run.label} ({judged.blend.weights[model]:.3g})" for run, model in pairs)
 
 
-def cost_table(all_judged: Sequence[Judged], single: Judged) -> str:
+def write_cost_table(all_judged: Sequence[EvaluatedEnsemble], single: EvaluatedEnsemble) -> str:
     """Each beside the single model: size, passes, and how well it does."""
     rows = []
     for judged in all_judged:
@@ -91,44 +99,46 @@ def cost_table(all_judged: Sequence[Judged], single: Judged) -> str:
             )
         )
     header = ("model", "parameters", "of the single one", "passes", "accuracy", "NLL", "ECE")
-    return markdown(without_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
+    return to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
 
 
-def quality_table(all_judged: Sequence[Judged], temperatures: Sequence[float | None]) -> str:
+def write_quality_table(
+    all_judged: Sequence[EvaluatedEnsemble], temperatures: Sequence[float | None]
+) -> str:
     """Accuracy, likelihood and calibration, before and after scaling by these temperatures."""
     rows = []
     for judged, t in zip(all_judged, temperatures, strict=True):
         after = ("", "", "")
         if t is not None and not judged.library.votes:
-            cooled = scaled(judged.output, t)
+            cooled = apply_temperature(judged.output, t)
             after = (f"{t:.3g}", *_quality(cooled, judged.library)[1:])
         rows.append((judged.name, *_quality(judged.output, judged.library), *after))
     header = ("model", "accuracy", "NLL", "ECE", "temperature", "NLL after", "ECE after")
-    return markdown(without_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
+    return to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
 
 
-def gain_text(ours: Judged, single: Judged) -> str:
+def describe_gain(ours: EvaluatedEnsemble, single: EvaluatedEnsemble) -> str:
     """What an ensemble gains over one model, on the same examples, with paired intervals."""
     right, alone = ours.right, single.right
     accuracy = paired_bootstrap(right.astype(float) - alone)
     text = (
         f'The gain of "{ours.name}" over the single model is '
-        f"{difference_text(accuracy, 'accuracy')} in accuracy, McNemar's mid-"
-        f"{p_text(mcnemar(right, alone))}"
+        f"{format_difference(accuracy, 'accuracy')} in accuracy, McNemar's mid-"
+        f"{format_p_value(mcnemar(right, alone))}"
     )
     if not ours.library.votes:
-        gain = losses(single.output, single.library.targets) - losses(
+        gain = nll_per_example(single.output, single.library.targets) - nll_per_example(
             ours.output, ours.library.targets
         )
-        likelihood = difference_text(paired_bootstrap(gain), "nats")
+        likelihood = format_difference(paired_bootstrap(gain), "nats")
         text += f", and {likelihood} nats per example in likelihood"
-    return f"{text}; paired bootstrap over {count_text(len(right), 'example')}."
+    return f"{text}; paired bootstrap over {format_count(len(right), 'example')}."
 
 
 def _quality(output: Array, library: Library) -> tuple[str, str, str]:
     targets = library.targets
-    found = wilson(int((output.argmax(axis=1) == targets).sum()), len(targets))
-    accuracy = interval_text(Interval(found.value, found.low, found.high, found.n), "accuracy")
+    found = wilson_interval(int((output.argmax(axis=1) == targets).sum()), len(targets))
+    accuracy = format_interval(Interval(found.value, found.low, found.high, found.n), "accuracy")
     if library.votes:
         return accuracy, "", ""
     return accuracy, f"{nll(output, targets):.4f}", f"{ece(output, targets):.4f}"

@@ -26,7 +26,7 @@ class Edge:
     warning: str = ""
 
 
-def near_edges(
+def count_near_edges(
     space: tuple[Parameter, ...], parameter: Parameter, choice: Choice, mode: str
 ) -> Edge:
     """Count the best trials near both ends, and warn where the winner or many of them are there.

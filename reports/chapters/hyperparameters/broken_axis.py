@@ -11,7 +11,9 @@ HEIGHT = 0.3  # of the strip, in heights of the frame
 TICKS = 5  # of the frame at most
 
 
-def strip_axis(axes: Axes, frame: tuple[float, float], scores: Sequence[float], mode: str) -> bool:
+def set_broken_axis(
+    axes: Axes, frame: tuple[float, float], scores: Sequence[float], mode: str
+) -> bool:
     """Give `frame` its height, and the scores on its poor side a strip beyond a dashed line.
 
     Gives whether there is a strip. Axes that share this one get its scale too, and no line.

@@ -12,25 +12,25 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.chapters.hyperparameters.boundary import Edge, near_edges
-from reports.chapters.hyperparameters.broken_axis import strip_axis
-from reports.numbers.statistics import finite
+from reports.chapters.hyperparameters.boundary import Edge, count_near_edges
+from reports.chapters.hyperparameters.broken_axis import set_broken_axis
+from reports.numbers.statistics import is_finite
 from reports.read.space import Parameter, value
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
-from reports.write.sections import Section, paragraphs, picture
+from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import (
-    MANY,
-    MARK,
     OUTCOME_COLOURS,
-    empty_figure,
-    log_axis,
-    score_axis,
-    score_range,
-    style,
-    words,
+    RASTERIZE_FROM,
+    RED,
+    create_figure,
+    figure_style,
+    find_score_limits,
+    format_score_axis,
+    set_log_axis,
+    to_words,
 )
-from reports.write.tables import Table, markdown
+from reports.write.tables import Table, to_markdown
 
 BINS = 8  # of a range, for the best of each
 FEWEST = 3  # complete trials in a bin: the best of fewer is an accident of what was drawn
@@ -38,11 +38,11 @@ LOST = ("diverged", "failed")
 COLUMNS = 3
 
 
-def section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Section | None:
+def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Section | None:
     """Figure, table and warnings; None where nothing was searched."""
     if not space:
         return None
-    edges = {p.name: near_edges(space, p, choice, search.mode) for p in space}
+    edges = {p.name: count_near_edges(space, p, choice, search.mode) for p in space}
     header: tuple[str, ...] = ("hyperparameter", "searched", "winner", "best trials")
     header = (*header, "at the low end", "at the high end")
     rows = tuple(_row(space, p, choice, edges[p.name]) for p in space)
@@ -80,28 +80,28 @@ def section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Sec
         if guessed
         else "No boundary warning: the best trials do not crowd at the end of any range."
     )
-    text = paragraphs(
-        picture("hyperparameters", "Score against every hyperparameter"),
+    text = join_paragraphs(
+        embed_figure("hyperparameters", "Score against every hyperparameter"),
         legend,
-        markdown(Table(header, rows, "llrlrrl"[: len(header)])),
+        to_markdown(Table(header, rows, "llrlrrl"[: len(header)])),
         table_text,
         warned,
     )
-    return Section(text, {"hyperparameters": axis_plots(search, choice, space, edges)})
+    return Section(text, {"hyperparameters": draw_axis_plots(search, choice, space, edges)})
 
 
-def axis_plots(
+def draw_axis_plots(
     search: Search, choice: Choice, space: tuple[Parameter, ...], edges: dict[str, Edge]
 ) -> Figure:
     """One panel per hyperparameter, all with the same score axis."""
-    scored = [t for t in search.trials if finite(t.metrics.get("score"))]
+    scored = [t for t in search.trials if is_finite(t.metrics.get("score"))]
     # Stopped trials lie far below the others, where no difference is left to be seen.
     ended = [t for t in scored if t.outcome == "complete"] or scored
-    frame = score_range([t.metrics["score"] for t in ended], search.mode)
+    frame = find_score_limits([t.metrics["score"] for t in ended], search.mode)
     columns = min(COLUMNS, len(space))
     lines = -(-len(space) // columns)
-    with style():
-        figure = empty_figure(search, 2.65 * columns + 0.6, 2.3 * lines + 0.2)
+    with figure_style():
+        figure = create_figure(search, 2.65 * columns + 0.6, 2.3 * lines + 0.2)
         panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
         for axes, p in zip(panels.flat, space, strict=False):
             _panel(axes, search, choice, space, p, frame, [t.metrics["score"] for t in scored])
@@ -110,8 +110,8 @@ def axis_plots(
         for axes in panels.flat[len(space) :]:
             axes.set_visible(False)
         for axes in panels[:, 0]:
-            axes.set_ylabel(words(search.metric))
-            score_axis(axes.yaxis, search.metric)
+            axes.set_ylabel(to_words(search.metric))
+            format_score_axis(axes.yaxis, search.metric)
     return figure
 
 
@@ -124,8 +124,8 @@ def _panel(
     frame: tuple[float, float],
     scores: Sequence[float],
 ) -> None:
-    many: dict[str, Any] = {"rasterized": len(search.trials) > MANY, "clip_on": False}
-    if strip_axis(axes, frame, scores, search.mode):
+    many: dict[str, Any] = {"rasterized": len(search.trials) > RASTERIZE_FROM, "clip_on": False}
+    if set_broken_axis(axes, frame, scores, search.mode):
         edge = frame[0 if search.mode == "max" else 1]
         axes.axhline(edge, color="0.6", lw=0.8, ls=(0, (3, 3)), zorder=1)
     size = 13 if len(search.trials) < 300 else 5
@@ -150,7 +150,7 @@ def _panel(
             _x(p, [best]),
             [score],
             s=95,
-            c=MARK,
+            c=RED,
             marker="*",
             edgecolors="white",
             linewidths=0.6,
@@ -163,7 +163,7 @@ def _panel(
 def _points(
     space: tuple[Parameter, ...], p: Parameter, trials: Sequence[TrialRecord]
 ) -> tuple[Any, Any]:
-    scored = [t for t in trials if finite(t.metrics.get("score"))]
+    scored = [t for t in trials if is_finite(t.metrics.get("score"))]
     pairs = [(v, t.metrics["score"]) for t in scored if (v := value(space, p, t)) is not None]
     return _x(p, [v for v, _ in pairs]), np.array([score for _, score in pairs], dtype=float)
 
@@ -182,7 +182,7 @@ def _isolation(axes: Axes, search: Search, space: tuple[Parameter, ...], p: Para
     counts: Counter[int] = Counter()
     for trial in trials:
         v, score = value(space, p, trial), trial.metrics.get("score")
-        if v is None or not finite(score) or score is None:
+        if v is None or not is_finite(score) or score is None:
             continue
         at = p.position(v)
         cell = p.choices.index(v) if p.choices else min(BINS - 1, int(at * BINS))
@@ -218,7 +218,7 @@ def _x_axis(axes: Axes, p: Parameter) -> None:
     if p.log:
         pad = (p.high / p.low) ** 0.03
         axes.set_xlim(p.low / pad, p.high * pad)
-        log_axis(axes, "x")
+        set_log_axis(axes, "x")
     else:
         pad = 0.03 * (p.high - p.low)
         axes.set_xlim(ends[0] - pad, ends[1] + pad)

@@ -15,13 +15,13 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
-from reports.chapters.outcomes.chapter import full_length
-from reports.numbers.statistics import finite
+from reports.chapters.outcomes.chapter import get_full_length
+from reports.numbers.statistics import is_finite
 from reports.read.space import Parameter, value
 from reports.records import Search, TrialRecord
-from reports.write.sections import Section, picture
-from reports.write.style import INK, empty_figure, style
-from reports.write.tables import count_text
+from reports.write.sections import Section, embed_figure
+from reports.write.style import BLUE, create_figure, figure_style
+from reports.write.tables import format_count
 
 FEWEST = 10  # complete trials; below, the answer is noise
 GOOD = 0.1  # the best tenth is what importance explains, or the best five where that is more
@@ -30,17 +30,17 @@ HALVED_FROM = 40  # trials, so that a half still has some good ones
 MOST = 300  # of them are looked at, the last ones; more change little but the time
 
 
-def section(search: Search, space: tuple[Parameter, ...]) -> Section | None:
+def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | None:
     """The bars; None with under two hyperparameters, or too few trials that ran to the end."""
-    trials = equal_budget(search)
+    trials = select_equal_budget(search)
     if len(space) < 2 or len(trials) < FEWEST:
         return None
     frozen = [_frozen(space, trial) for trial in trials[-MOST:]]
-    shares = importances(frozen, search.mode)
-    spread = halves(frozen, search.mode)
+    shares = evaluate_importances(frozen, search.mode)
+    spread = resample_importances(frozen, search.mode)
     text = (
-        f"{picture('importances', 'Importance of the hyperparameters')}\n\n"
-        f"PED-ANOVA (Watanabe et al., 2023) over the {count_text(len(frozen), 'trial')} that ran "
+        f"{embed_figure('importances', 'Importance of the hyperparameters')}\n\n"
+        f"PED-ANOVA (Watanabe et al., 2023) over the {format_count(len(frozen), 'trial')} that ran "
         "to the end: how far the values of the best "
         f"{max(GOOD, 5 / len(frozen)) * 100:.0f} % differ from those of all of them, as shares "
         "of 100 %. Stopped trials are left out, since scores of different budgets do not compare."
@@ -49,22 +49,22 @@ def section(search: Search, space: tuple[Parameter, ...]) -> Section | None:
         text += f" The lines span nine tenths of {HALVES} random halves of the trials."
     elif len(frozen) < HALVED_FROM:
         text += f" With fewer than {HALVED_FROM} trials, read no more than the order."
-    return Section(text, {"importances": bars(search, shares, spread)})
+    return Section(text, {"importances": draw_importances(search, shares, spread)})
 
 
-def equal_budget(search: Search) -> list[TrialRecord]:
+def select_equal_budget(search: Search) -> list[TrialRecord]:
     """Complete trials with a score that made all the reports there are."""
-    full = full_length(search)
+    full = get_full_length(search)
     return [
         trial
         for trial in search.trials
         if trial.outcome == "complete"
-        and finite(trial.metrics.get("score"))
+        and is_finite(trial.metrics.get("score"))
         and (full is None or trial.reports >= full)
     ]
 
 
-def importances(trials: list[FrozenTrial], mode: str) -> dict[str, float]:
+def evaluate_importances(trials: list[FrozenTrial], mode: str) -> dict[str, float]:
     """Shares that add up to 1, largest first; all equal where nothing mattered."""
     optuna.logging.set_verbosity(logging.ERROR)
     study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
@@ -78,7 +78,7 @@ def importances(trials: list[FrozenTrial], mode: str) -> dict[str, float]:
     return {name: share / total if total else equal for name, share in found.items()}
 
 
-def halves(trials: list[FrozenTrial], mode: str) -> dict[str, tuple[float, float]]:
+def resample_importances(trials: list[FrozenTrial], mode: str) -> dict[str, tuple[float, float]]:
     """Between which shares nine tenths of random halves put each; empty with too few trials."""
     if len(trials) < HALVED_FROM:
         return {}
@@ -86,7 +86,7 @@ def halves(trials: list[FrozenTrial], mode: str) -> dict[str, tuple[float, float
     drawn: dict[str, list[float]] = {}
     for _ in range(HALVES):
         some = rng.permutation(len(trials))[: len(trials) // 2]
-        for name, share in importances([trials[i] for i in some], mode).items():
+        for name, share in evaluate_importances([trials[i] for i in some], mode).items():
             drawn.setdefault(name, []).append(share)
     return {
         name: (float(np.quantile(seen, 0.05)), float(np.quantile(seen, 0.95)))
@@ -94,15 +94,15 @@ def halves(trials: list[FrozenTrial], mode: str) -> dict[str, tuple[float, float
     }
 
 
-def bars(
+def draw_importances(
     search: Search, shares: dict[str, float], spread: dict[str, tuple[float, float]]
 ) -> Figure:
     """Horizontal bars, the most important on top."""
     names = list(shares)[::-1]
-    with style():
-        figure = empty_figure(search, 5.2, 0.55 + 0.26 * len(names))
+    with figure_style():
+        figure = create_figure(search, 5.2, 0.55 + 0.26 * len(names))
         axes = figure.subplots()
-        axes.barh(names, [shares[name] * 100 for name in names], 0.62, color=INK, alpha=0.55)
+        axes.barh(names, [shares[name] * 100 for name in names], 0.62, color=BLUE, alpha=0.55)
         for y, name in enumerate(names):
             if name in spread:
                 axes.plot([end * 100 for end in spread[name]], [y, y], color="black", lw=1.3)

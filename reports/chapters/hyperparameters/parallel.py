@@ -6,39 +6,39 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from reports.numbers.statistics import finite, ranked, thinned
+from reports.numbers.statistics import is_finite, rank_by, thin_out
 from reports.read.space import Parameter, merged, value
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
-from reports.write.sections import Section, picture
+from reports.write.sections import Section, embed_figure
 from reports.write.style import (
-    MANY,
-    MARK,
-    empty_figure,
-    per_cent,
-    score_colours,
-    score_range,
-    style,
-    words,
+    RASTERIZE_FROM,
+    RED,
+    choose_score_colours,
+    create_figure,
+    figure_style,
+    find_score_limits,
+    format_percent,
+    to_words,
 )
-from reports.write.tables import count_text, is_share
+from reports.write.tables import format_count, is_share
 
 AXES = 9  # hyperparameters side by side that can still be read
 DRAWN = 1000
 ABSENT = -0.12  # where a line passes that has no value on an axis
 
 
-def section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Section | None:
+def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Section | None:
     """The figure; None with fewer than two hyperparameters or two scores."""
     fields = merged(space)
-    trials = [t for t in search.trials if finite(t.metrics.get("score"))]
+    trials = [t for t in search.trials if is_finite(t.metrics.get("score"))]
     if len(fields) < 2 or len(trials) < 2:
         return None
-    best_first = ranked(trials, lambda trial: trial.metrics["score"], search.mode)
-    drawn = thinned(best_first, DRAWN)
+    best_first = rank_by(trials, lambda trial: trial.metrics["score"], search.mode)
+    drawn = thin_out(best_first, DRAWN)
     left_out = [f"`{p.field}`" for p in fields[AXES:]]
     text = (
-        f"{picture('parallel_coordinates', 'Hyperparameters of all trials as lines')}\n\n"
+        f"{embed_figure('parallel_coordinates', 'Hyperparameters of all trials as lines')}\n\n"
         "One line per trial from axis to axis, the darker the better, the winner in red; thin "
         "ones were not complete. A line that leaves the axes below has no value there."
     )
@@ -47,18 +47,18 @@ def section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Sec
     if beyond:
         way, mark = ("lower", "≤") if search.mode == "max" else ("higher", "≥")
         text += (
-            f" {count_text(beyond, 'trial')} scored {way} than the last axis reaches: drawn at "
+            f" {format_count(beyond, 'trial')} scored {way} than the last axis reaches: drawn at "
             f"its end, marked {mark}."
         )
     if left_out:
         text += f" Not drawn for want of space: {', '.join(left_out)}."
     if len(drawn) < len(trials):
         text += f" {len(drawn):,} of {len(trials):,} trials are drawn, all of the best."
-    figure = parallel_coordinates(search, choice, space, fields[:AXES], drawn)
+    figure = draw_parallel_coordinates(search, choice, space, fields[:AXES], drawn)
     return Section(text, {"parallel_coordinates": figure})
 
 
-def parallel_coordinates(
+def draw_parallel_coordinates(
     search: Search,
     choice: Choice,
     space: tuple[Parameter, ...],
@@ -68,7 +68,7 @@ def parallel_coordinates(
     """Lines through the positions of the values in their ranges, best on top."""
     scores = np.array([t.metrics["score"] for t in best_first])
     low, high = _ends(list(scores), search.mode)
-    colours, norm = score_colours(list(scores), search.mode)
+    colours, norm = choose_score_colours(list(scores), search.mode)
     lines = []
     for trial, score in zip(best_first, scores, strict=True):
         heights = [_height(space, p, trial) for p in fields]
@@ -76,8 +76,8 @@ def parallel_coordinates(
         lines.append(np.column_stack([np.arange(len(heights)), heights]))
     complete = np.array([t.outcome == "complete" for t in best_first])
     winner = next(i for i, t in enumerate(best_first) if t.number == choice.winner.number)
-    with style():
-        figure = empty_figure(search, max(5.5, 1.05 * (len(fields) + 1)), 3.6)
+    with figure_style():
+        figure = create_figure(search, max(5.5, 1.05 * (len(fields) + 1)), 3.6)
         axes = figure.subplots()
         axes.add_collection(
             LineCollection(
@@ -85,10 +85,10 @@ def parallel_coordinates(
                 colors=colours(norm(scores))[::-1],
                 linewidths=np.where(complete, 1.0, 0.4)[::-1],
                 alpha=0.75 if len(lines) < 200 else 0.4,
-                rasterized=len(lines) * len(fields) > MANY,
+                rasterized=len(lines) * len(fields) > RASTERIZE_FROM,
             )
         )
-        axes.plot(*lines[winner].T, color=MARK, lw=2.2)
+        axes.plot(*lines[winner].T, color=RED, lw=2.2)
         for x, p in enumerate(fields):
             axes.axvline(x, 0, 1, color="0.35", lw=0.8)
             _ticks(axes, x, _labels(p))
@@ -96,7 +96,7 @@ def parallel_coordinates(
         signs = ("≤ " if scores.min() < low else "", "≥ " if scores.max() > high else "")
         ends = [f"{sign}{_score(at, search)}" for sign, at in zip(signs, (low, high), strict=True)]
         _ticks(axes, len(fields), [(0, ends[0]), (1, ends[1])])
-        names = [*(p.field for p in fields), words(search.metric)]
+        names = [*(p.field for p in fields), to_words(search.metric)]
         broken = [name.replace("_", "\n").replace(" ", "\n") for name in names]
         axes.set_xticks(range(len(names)), broken)
         axes.set_xlim(-0.25, len(fields) + 0.45)
@@ -109,7 +109,7 @@ def parallel_coordinates(
 
 
 def _ends(scores: Sequence[float], mode: str) -> tuple[float, float]:
-    low, high = score_range(scores, mode)
+    low, high = find_score_limits(scores, mode)
     return max(low, min(scores)), min(high, max(scores))
 
 
@@ -140,4 +140,4 @@ def _ticks(axes: object, x: int, labels: list[tuple[float, str]]) -> None:
 
 
 def _score(value: float, search: Search) -> str:
-    return per_cent(round(value, 4)) if is_share(search.metric) else f"{value:.3g}"
+    return format_percent(round(value, 4)) if is_share(search.metric) else f"{value:.3g}"

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from reports.records import Search, TrialRecord
-from reports.write.tables import Table, count_text, duration_text, markdown
+from reports.write.tables import Table, duration_text, format_count, to_markdown
 
 OUTCOMES = ("complete", "stopped", "diverged", "failed", "unfinished")
 STOPS_SHOWN = 8  # reports at which trials were stopped, in rows of their own
 
 
-def outcomes(search: Search) -> str:
+def write_section(search: Search) -> str:
     """The table of outcomes and cost, with its sentences."""
     trials = search.trials
     known = [*OUTCOMES, *sorted({trial.outcome for trial in trials} - set(OUTCOMES))]
@@ -30,24 +30,24 @@ def outcomes(search: Search) -> str:
             rows.append((word, f"{search.metrics[word]:,.0f}", "", "", what))
     if not rows:
         return ""
-    table = markdown(
+    table = to_markdown(
         Table(("outcome", "trials", "share", "reports", "cost"), tuple(rows), "lrrrr")
     )
     return f"{table}\n\n{_cost(search)}{_saved(search)}"
 
 
-def device_seconds(trials: Iterable[TrialRecord]) -> float:
+def sum_device_seconds(trials: Iterable[TrialRecord]) -> float:
     """Seconds all these trials held their devices, as far as they said so."""
     return sum(trial.metrics.get("device_seconds", 0.0) for trial in trials)
 
 
-def full_length(search: Search) -> int | None:
+def get_full_length(search: Search) -> int | None:
     """How many reports a trial makes that nothing stops; None where it is not on record."""
     asked = search.tags.get("reports", "")
     return int(asked) if asked.isdigit() and int(asked) else None
 
 
-def rungs(search: Search) -> list[int]:
+def read_rungs(search: Search) -> list[int]:
     """The reports at which ASHA compares trials; empty where it does not."""
     try:
         found = json.loads(search.tags.get("rungs", "[]"))
@@ -59,7 +59,7 @@ def rungs(search: Search) -> list[int]:
 def _row(word: str, trials: Sequence[TrialRecord], of: int = 0) -> tuple[str, ...]:
     share = f"{len(trials) / of * 100:.1f} %" if of else ""
     reports = f"{sum(trial.reports for trial in trials):,}"
-    return word, f"{len(trials):,}", share, reports, duration_text(device_seconds(trials))
+    return word, f"{len(trials):,}", share, reports, duration_text(sum_device_seconds(trials))
 
 
 def _stops(search: Search, stopped: Sequence[TrialRecord]) -> list[tuple[str, ...]]:
@@ -68,7 +68,7 @@ def _stops(search: Search, stopped: Sequence[TrialRecord]) -> list[tuple[str, ..
     counts = Counter(trial.reports for trial in others if trial.reports)
     rows = []
     if len(counts) <= STOPS_SHOWN:
-        at_rungs = rungs(search)
+        at_rungs = read_rungs(search)
         for report in sorted(counts):
             where = f"rung {at_rungs.index(report) + 1}, " if report in at_rungs else ""
             same = [trial for trial in others if trial.reports == report]
@@ -79,7 +79,7 @@ def _stops(search: Search, stopped: Sequence[TrialRecord]) -> list[tuple[str, ..
 
 
 def _cost(search: Search) -> str:
-    total = device_seconds(search.trials)
+    total = sum_device_seconds(search.trials)
     unknown = sum("device_seconds" not in trial.metrics for trial in search.trials)
     text = f"Together {duration_text(total)}."
     try:
@@ -98,11 +98,13 @@ def _cost(search: Search) -> str:
             f" {share:.3g} % of the {suggested:,.0f} suggested configurations were infeasible: "
             "they were refused before they cost anything."
         )
-    return text + (f" {count_text(unknown, 'trial')} did not say what it cost." if unknown else "")
+    return text + (
+        f" {format_count(unknown, 'trial')} did not say what it cost." if unknown else ""
+    )
 
 
 def _saved(search: Search) -> str:
-    full = full_length(search)
+    full = get_full_length(search)
     stopped = [
         trial
         for trial in search.trials
@@ -117,7 +119,7 @@ def _saved(search: Search) -> str:
         for trial in stopped
     )
     return (
-        f" Stopping {count_text(len(stopped), 'trial')} early spared {missing:,} reports, about "
+        f" Stopping {format_count(len(stopped), 'trial')} early spared {missing:,} reports, about "
         f"{duration_text(saved)} at each trial's own pace: the search made {made:,} reports, as "
         f"many as {made / full:.3g} full trials."
     )

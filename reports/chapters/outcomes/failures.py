@@ -5,8 +5,8 @@ from collections import defaultdict
 from pathlib import PurePath
 
 from reports.records import Search, TrialRecord
-from reports.write.safe import plain
-from reports.write.tables import count_text, joined
+from reports.write.safe import escape_markdown
+from reports.write.tables import format_count, join_words
 
 ERRORS_SHOWN = 5  # kinds of failure in the appendix
 ERROR_LINES = 12  # of a traceback
@@ -14,7 +14,7 @@ LONGEST = 300  # characters of an error in a sentence
 FRAME = re.compile(r'\s*File "(.+)", line (\d+)')
 
 
-def commonest(search: Search) -> str:
+def describe_most_common(search: Search) -> str:
     """What most of the failed trials died of and where, in a sentence; empty without any."""
     kinds = _kinds(search)
     if not kinds:
@@ -25,21 +25,21 @@ def commonest(search: Search) -> str:
     others = f", {len(trials)} of them" if len(trials) < failed else ""
     return (
         f"**{who} {'trial' if failed == 1 else 'trials'} failed**{others} with "
-        f"{plain(last[:LONGEST])}{f' (at `{at}`)' if at else ''}."
+        f"{escape_markdown(last[:LONGEST])}{f' (at `{at}`)' if at else ''}."
     )
 
 
-def failures(search: Search) -> str | None:
+def write_section(search: Search) -> str | None:
     """Why trials failed: the commonest last lines, each with one traceback."""
     kinds = _kinds(search)
     if not kinds:
         return None
     parts = []
     for (last, at), trials in kinds[:ERRORS_SHOWN]:
-        numbers = joined([str(trial.number) for trial in trials[:10]])
+        numbers = join_words([str(trial.number) for trial in trials[:10]])
         more = f" and {len(trials) - 10} more" if len(trials) > 10 else ""
         parts.append(
-            f"{count_text(len(trials), 'trial')} ({numbers}{more}){f' at `{at}`' if at else ''}:"
+            f"{format_count(len(trials), 'trial')} ({numbers}{more}){f' at `{at}`' if at else ''}:"
         )
         tail = (trials[0].error or last).strip().splitlines()[-ERROR_LINES:]
         fence = "`" * max(3, max(_ticks(line) for line in tail) + 1)

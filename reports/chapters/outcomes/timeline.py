@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from reports.records import Search, TrialRecord
-from reports.write.sections import Section, picture
-from reports.write.style import MANY, OUTCOME_COLOURS, empty_figure, style
-from reports.write.tables import count_text
+from reports.write.sections import Section, embed_figure
+from reports.write.style import OUTCOME_COLOURS, RASTERIZE_FROM, create_figure, figure_style
+from reports.write.tables import format_count
 
 UNITS = (  # from so many seconds on, seconds of the unit, its name
     (3 * 86400, 86400, "days"),
@@ -33,26 +33,26 @@ class Span:
     trial: TrialRecord
 
 
-def section(search: Search) -> Section | None:
+def write_section(search: Search) -> Section | None:
     """The figure and how busy the devices were; None where no times are on record."""
     spans = read_spans(search)
     if not spans:
         return None
-    placed = lanes(spans)
+    placed = assign_rows(spans)
     devices = list(dict.fromkeys(device for device, _ in placed))
     start, end = min(s.start for s in spans), max(s.end for s in spans)
     busy = sum(s.end - s.start for s in spans)
     share = busy / ((end - start) * len(placed)) if end > start else 1.0
     text = (
-        f"{picture('timeline', 'Trials on devices over time')}\n\n"
-        f"One bar per attempt, {count_text(len(spans), 'attempt')} on "
-        f"{count_text(len(devices), 'device')}; a device that ran several trials at once has "
+        f"{embed_figure('timeline', 'Trials on devices over time')}\n\n"
+        f"One bar per attempt, {format_count(len(spans), 'attempt')} on "
+        f"{format_count(len(devices), 'device')}; a device that ran several trials at once has "
         "several rows. From the first start to the last end the rows were busy "
         f"{share * 100:.0f} % of the time."
     )
     if len(placed) > LANES_SHOWN:
         text += f" {LANES_SHOWN} of {len(placed)} rows are drawn."
-    return Section(text, {"timeline": timeline(search, placed, start, end)})
+    return Section(text, {"timeline": draw_timeline(search, placed, start, end)})
 
 
 def read_spans(search: Search) -> list[Span]:
@@ -67,7 +67,7 @@ def read_spans(search: Search) -> list[Span]:
     return sorted(spans, key=lambda span: (span.start, span.trial.number))
 
 
-def lanes(spans: list[Span]) -> dict[tuple[str, int], list[Span]]:
+def assign_rows(spans: list[Span]) -> dict[tuple[str, int], list[Span]]:
     """Rows without overlap: {(device, row of the device): its attempts in order}."""
     by_device: dict[str, list[list[Span]]] = defaultdict(list)
     for span in spans:
@@ -83,15 +83,15 @@ def lanes(spans: list[Span]) -> dict[tuple[str, int], list[Span]]:
     }
 
 
-def timeline(
+def draw_timeline(
     search: Search, placed: dict[tuple[str, int], list[Span]], start: float, end: float
 ) -> Figure:
     """Bars coloured by what became of the trial."""
     rows = list(placed.items())[:LANES_SHOWN]
     unit, name = next((size, name) for at_least, size, name in UNITS if end - start >= at_least)
     drawn = [(y, span) for y, (_, spans) in enumerate(rows) for span in spans]
-    with style():
-        figure = empty_figure(search, 7.6, 1.1 + min(7.0, 0.3 * len(rows)))
+    with figure_style():
+        figure = create_figure(search, 7.6, 1.1 + min(7.0, 0.3 * len(rows)))
         axes = figure.subplots()
         boxes, colours = [], []
         for y, span in drawn:
@@ -104,7 +104,7 @@ def timeline(
                 facecolors=colours,
                 edgecolors="white",
                 linewidths=0.4,
-                rasterized=len(boxes) > MANY,
+                rasterized=len(boxes) > RASTERIZE_FROM,
             )
         )
         total = (end - start) / unit or 1.0

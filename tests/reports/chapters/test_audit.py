@@ -7,7 +7,7 @@ from mlflow.tracking import MlflowClient
 from scipy.stats import spearmanr
 
 from reports.chapters import audit
-from reports.chapters.audit import cut, late_bloomers, look, rank_correlation
+from reports.chapters.audit import audit_rung, find_late_bloomers, find_stopped, rank_correlation
 from reports.read.winner import choose
 from reports.records import TrialRecord
 from tests.support.made_search import search, trial
@@ -29,11 +29,11 @@ def test_late_bloomers_are_those_cut_that_ended_well() -> None:
     others = [curved(i, 0.85, 0.92) for i in range(4, 7)]
     others += [curved(i, 0.3, 0.3, outcome="stopped", reports=1) for i in range(7, 13)]
     made = search(*control, *others)
-    rung = look(made, control, others, 1, 3.0)
+    rung = audit_rung(made, control, others, 1, 3.0)
     assert rung is not None
     assert 0.3 <= rung.cutoff <= 0.85
-    assert cut(made, rung) == [1, 2]
-    would, late = late_bloomers(made, control, [rung])
+    assert find_stopped(made, rung) == [1, 2]
+    would, late = find_late_bloomers(made, control, [rung])
     assert [t.number for t in would] == [1, 2]
     assert [t.number for t in late] == [1]
 
@@ -41,14 +41,14 @@ def test_late_bloomers_are_those_cut_that_ended_well() -> None:
 def test_the_best_are_the_lowest_where_that_is_asked() -> None:
     control = [curved(i, then, then) for i, then in enumerate((0.1, 0.2, 0.9, 0.8))]
     made = search(*control, mode="min")
-    rung = look(made, control, [], 1, 3.0)
+    rung = audit_rung(made, control, [], 1, 3.0)
     assert rung is not None
-    assert cut(made, rung) == [2, 3]
+    assert find_stopped(made, rung) == [2, 3]
 
 
 def test_a_rung_that_too_few_reached() -> None:
     control = [curved(i, 0.5, 0.6) for i in range(3)]
-    assert look(search(*control), control, [], 5, 3.0) is None
+    assert audit_rung(search(*control), control, [], 5, 3.0) is None
 
 
 def test_rank_correlation() -> None:
@@ -83,7 +83,7 @@ def test_it_says_whom_the_control_trials_were_compared_with(
     made = search(*control, *others, tags={"scheduler": "asha", "rungs": "[1, 3]"})
     choice = choose(made)
     assert choice is not None
-    found = audit.section(client, made, choice)
+    found = audit.write_section(client, made, choice)
     assert found is not None
     assert said in found.text
     assert read[:-4] == ([4, 9] if most == 2 else [4, 5, 6, 7, 8, 9])

@@ -5,7 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from reports.chapters.budget import expected_best, interval, sampled, section
+from reports.chapters.budget import (
+    expected_best,
+    find_random_scores,
+    jackknife_interval,
+    write_section,
+)
 from tests.support.made_search import search, trial
 
 
@@ -28,7 +33,7 @@ def test_the_interval_is_the_jackknife() -> None:
     scores = np.random.default_rng(1).random(12)
     left_out = np.array([expected_best(np.delete(scores, j), [3])[0] for j in range(12)])
     error = np.sqrt(11 / 12 * np.sum((left_out - left_out.mean()) ** 2))
-    low, high = interval(scores, [3])
+    low, high = jackknife_interval(scores, [3])
     assert (high - low)[0] == pytest.approx(2 * 2.2009851600 * error, rel=1e-8)  # t of 11 degrees
 
 
@@ -38,7 +43,7 @@ def test_the_interval_covers_what_it_promises(k: int) -> None:
     truth = k / (k + 0.25)  # the largest of k values u^(1/4), u uniform
     covered = 0
     for _ in range(2000):
-        low, high = interval(rng.random(100) ** 0.25, [k])
+        low, high = jackknife_interval(rng.random(100) ** 0.25, [k])
         covered += bool(low[0] <= truth <= high[0])
     assert 0.93 <= covered / 2000 <= 0.97
 
@@ -57,17 +62,17 @@ def test_only_random_trials_count_and_the_hopeless_as_the_worst() -> None:
         trial(3, 0.7, outcome="stopped"),
         trial(4, 0.8, outcome="unfinished"),
     )
-    assert list(sampled(made)) == [0.5, 0.5, 0.7]
+    assert list(find_random_scores(made)) == [0.5, 0.5, 0.7]
     worst_high = search(
         trial(0), trial(1, 0.5), trial(2, None, outcome="failed"), trial(3, 0.7), mode="min"
     )
-    assert list(sampled(worst_high)) == [0.5, 0.7, 0.7]
+    assert list(find_random_scores(worst_high)) == [0.5, 0.7, 0.7]
 
 
 def test_what_is_said_of_samplers() -> None:
     trials = [trial(i, 0.5 + i / 100) for i in range(12)]
     said = {
-        sampler: section(search(*trials, tags={"sampler": sampler}))
+        sampler: write_section(search(*trials, tags={"sampler": sampler}))
         for sampler in ("random", "qmc", "tpe")
     }
     for sampler, text in said.items():
@@ -75,7 +80,7 @@ def test_what_is_said_of_samplers() -> None:
         assert ("the estimator holds for random ones only" in text.text) == (sampler == "tpe")
         assert ("over its 11 random trials" in text.text) == (sampler != "tpe")
         assert set(text.figures) == {"budget"}
-    few = section(search(*trials[:4], tags={"sampler": "random"}))
+    few = write_section(search(*trials[:4], tags={"sampler": "random"}))
     assert few is not None
     assert "needs 8 random ones; there are 3" in few.text
-    assert section(search(trials[0])) is None
+    assert write_section(search(trials[0])) is None

@@ -5,14 +5,19 @@ import math
 import numpy as np
 import pytest
 
-from reports.chapters.classes import class_names, matrix_figure, per_class, shown
+from reports.chapters.classes import (
+    draw_confusion_matrix,
+    read_class_names,
+    score_classes,
+    select_classes,
+)
 from tests.support.made_search import search
 
 
 def test_precision_recall_and_f1() -> None:
     answers = np.array([0, 0, 0, 0, 1, 1, 2])
     guesses = np.array([0, 0, 0, 1, 1, 0, 0])
-    found = per_class(answers, guesses, 4)
+    found = score_classes(answers, guesses, 4)
     assert found[0] == pytest.approx([3 / 5, 3 / 4, 2 / 3, 4])
     assert found[1] == pytest.approx([1 / 2, 1 / 2, 1 / 2, 2])
     assert math.isnan(found[2][0])  # never predicted
@@ -25,20 +30,20 @@ def test_of_many_classes_the_worst_and_the_best() -> None:
     answers = np.repeat(np.arange(40), 40)
     places = np.tile(np.arange(40), 40)
     guesses = np.where(places < answers, answers, 41)  # class c is right c times of 40
-    rows = per_class(answers, guesses, 60)  # 40 and the following have no examples
-    assert shown(rows) == [*range(10), *range(30, 40)]
-    assert shown(rows[:12]) == list(range(12))
+    rows = score_classes(answers, guesses, 60)  # 40 and the following have no examples
+    assert select_classes(rows) == [*range(10), *range(30, 40)]
+    assert select_classes(rows[:12]) == list(range(12))
 
 
 def test_names() -> None:
-    assert class_names(search(tags={"classes": '["cat", "dog"]'}), 2) == ["cat", "dog"]
+    assert read_class_names(search(tags={"classes": '["cat", "dog"]'}), 2) == ["cat", "dog"]
     for damaged in ('["cat"]', "[dam", "{}"):
-        assert class_names(search(tags={"classes": damaged}), 2) == ["0", "1"]
+        assert read_class_names(search(tags={"classes": damaged}), 2) == ["0", "1"]
 
 
 @pytest.mark.parametrize(("k", "texts"), [(3, 4), (30, 0)])
 def test_counts_stand_where_they_fit(k: int, texts: int) -> None:
     matrix = np.eye(k, dtype=np.int64) * 5
     matrix[0, 1] = 2
-    figure = matrix_figure(search(), matrix, [f"class {c}" for c in range(k)])
+    figure = draw_confusion_matrix(search(), matrix, [f"class {c}" for c in range(k)])
     assert len(figure.axes[0].texts) == texts

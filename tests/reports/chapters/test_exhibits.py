@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from reports.chapters.exhibits import lowered
+from reports.chapters.exhibits import lower_headings
 from reports.write.html import render_html
 
 Write = Callable[..., str]
@@ -41,7 +41,7 @@ def test_the_winners_are_shown(
     for number in (0, 3):
         show(client, number, tmp_path / f"shown{number}")
     text = read_report("digits", "--html")
-    assert "## Shown by the winner" in text
+    assert "## Outputs of the winner" in text
     assert "Nel mezzo 3" in text
     assert "Nel mezzo 0" not in text
     assert "#### Right" in text
@@ -63,12 +63,12 @@ def test_nothing_to_show_is_no_chapter(
     write_search: Write, read_report: Read, some_trials: list[dict[str, Any]]
 ) -> None:
     write_search(some_trials)
-    assert "Shown by the winner" not in read_report()
+    assert "Outputs of the winner" not in read_report()
 
 
 def test_headings_stay_below_the_reports() -> None:
-    assert lowered("# Title\n\ntext\n## One\n### Two\n") == "text\n#### One\n#### Two"
-    assert lowered("line\n" * 10_000).endswith("line\n\n(The rest is left out.)")
+    assert lower_headings("# Title\n\ntext\n## One\n### Two\n") == "text\n#### One\n#### Two"
+    assert lower_headings("line\n" * 10_000).endswith("line\n\n(The rest is left out.)")
 
 
 @pytest.mark.parametrize("source", ["../x.png", "/etc/hostname", "figures/../x.png", "http://x/y"])

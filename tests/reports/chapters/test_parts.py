@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.tracking import MlflowClient
 
-from reports.numbers.statistics import wilson
+from reports.numbers.statistics import wilson_interval
 from tests.reports.conftest import CLASSES
 
 Write = Callable[..., str]
@@ -43,13 +43,13 @@ def test_parts_are_scored_apart(
         pq.write_table(pa.table(table), tmp_path / f"{split}.parquet")
         client.log_artifact(parent, str(tmp_path / f"{split}.parquet"), "data")
     text = read_report()
-    chapter = text.partition("## By part")[2].partition("\n## ")[0]
+    chapter = text.partition("## Results per part of the data")[2].partition("\n## ")[0]
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in chapter.splitlines()
         if line.startswith("| ")
     ][2:]
-    found = wilson(60, 100)
+    found = wilson_interval(60, 100)
     assert [row[0] for row in rows] == ["lcm", "place value", "gcd"]
     assert rows[2][1:4] == [
         "60.0 %",
@@ -64,4 +64,4 @@ def test_without_parts_there_is_no_chapter(
     write_search: Write, read_report: Read, some_trials: list[dict[str, Any]]
 ) -> None:
     write_search(some_trials)
-    assert "## By part" not in read_report()
+    assert "## Results per part of the data" not in read_report()

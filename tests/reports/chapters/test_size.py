@@ -1,6 +1,6 @@
 """The Pareto front of scores and sizes."""
 
-from reports.chapters.size import pareto, section
+from reports.chapters.size import find_pareto_front, write_section
 from reports.read.winner import choose
 from reports.records import TrialRecord
 from tests.support.made_search import search, trial
@@ -14,15 +14,15 @@ TRIALS = [sized(0, 100, 0.8), sized(1, 50, 0.7), sized(2, 70, 0.6), sized(3, 100
 
 
 def test_nothing_on_the_front_is_beaten_by_something_smaller() -> None:
-    assert [t.number for t in pareto(TRIALS, "max", "parameters")] == [1, 3]
-    assert [t.number for t in pareto(TRIALS, "min", "parameters")] == [1, 2]
+    assert [t.number for t in find_pareto_front(TRIALS, "max", "parameters")] == [1, 3]
+    assert [t.number for t in find_pareto_front(TRIALS, "min", "parameters")] == [1, 2]
 
 
 def test_the_table_is_the_front() -> None:
     made = search(*TRIALS)
     choice = choose(made)
     assert choice is not None
-    found = section(made, choice)
+    found = write_section(made, choice)
     assert found is not None
     assert "| 1 | 50 | 70.00 % |\n| 3 | 100 | 90.00 % |" in found.text
 
@@ -31,7 +31,7 @@ def test_networks_of_one_size_are_not_drawn() -> None:
     made = search(sized(0, 100, 0.8), sized(1, 100, 0.9), trial(2))
     choice = choose(made)
     assert choice is not None
-    assert section(made, choice) is None
+    assert write_section(made, choice) is None
 
 
 def test_what_is_trained_is_counted_where_it_is_known() -> None:
@@ -44,7 +44,7 @@ def test_what_is_trained_is_counted_where_it_is_known() -> None:
     )
     choice = choose(made)
     assert choice is not None
-    found = section(made, choice)
+    found = write_section(made, choice)
     assert found is not None
     assert "| trial | trainable parameters |" in found.text
     assert "| 1 | 5 | 80.00 % |\n| 0 | 100 | 90.00 % |" in found.text

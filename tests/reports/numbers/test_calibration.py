@@ -8,7 +8,13 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from reports.numbers.calibration import ece, losses, nll, scaled, temperature
+from reports.numbers.calibration import (
+    apply_temperature,
+    ece,
+    fit_temperature,
+    nll,
+    nll_per_example,
+)
 
 
 def drawn(n: int, heat: float) -> tuple[np.ndarray, np.ndarray]:
@@ -40,16 +46,18 @@ def test_ece_at_the_ends_of_bins() -> None:
 def test_likelihood_is_sklearns_and_never_infinite() -> None:
     probabilities, targets = drawn(200, 1.5)
     assert nll(probabilities, targets) == pytest.approx(log_loss(targets, probabilities))
-    assert losses(probabilities, targets).mean() == pytest.approx(nll(probabilities, targets))
+    assert nll_per_example(probabilities, targets).mean() == pytest.approx(
+        nll(probabilities, targets)
+    )
     assert nll(np.array([[1.0, 0.0]]), np.array([1])) == pytest.approx(12 * math.log(10))
 
 
 @pytest.mark.parametrize("heat", [0.4, 1.0, 3.0])
 def test_the_temperature_that_was_put_in_is_found(heat: float) -> None:
     probabilities, targets = drawn(20_000, heat)
-    found = temperature(probabilities, targets)
+    found = fit_temperature(probabilities, targets)
     assert found == pytest.approx(heat, rel=0.05)
-    assert ece(scaled(probabilities, found), targets) < 0.02
+    assert ece(apply_temperature(probabilities, found), targets) < 0.02
 
 
 def test_the_temperature_is_that_of_a_logistic_regression() -> None:
@@ -60,13 +68,13 @@ def test_the_temperature_is_that_of_a_logistic_regression() -> None:
     one = 1 / (1 + np.exp(-logit))
     fit = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10)
     slope = fit.fit(logit[:, None], targets).coef_[0, 0]
-    found = temperature(np.stack([1 - one, one], axis=1), targets)
+    found = fit_temperature(np.stack([1 - one, one], axis=1), targets)
     assert found == pytest.approx(1 / slope, rel=1e-3)
 
 
 def test_scaling_keeps_the_order_and_one_is_nothing() -> None:
     probabilities, _ = drawn(50, 2.0)
-    assert scaled(probabilities, 1.0) == pytest.approx(probabilities)
-    softer = scaled(probabilities, 5.0)
+    assert apply_temperature(probabilities, 1.0) == pytest.approx(probabilities)
+    softer = apply_temperature(probabilities, 5.0)
     assert (softer.argmax(1) == probabilities.argmax(1)).all()
     assert softer.max() < probabilities.max()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from reports.numbers.paired import over_seeds, paired_bootstrap
+from reports.numbers.paired import compare_over_seeds, paired_bootstrap
 from reports.numbers.statistics import Interval, mean_interval, probability_better
 
 EXPERIMENTS = 2000
@@ -76,7 +76,7 @@ def test_the_difference_of_configurations_over_seeds_and_examples(seeds: int, lu
 
     def experiment(random: np.random.Generator) -> Interval:
         shared = random.normal(0, 1, n)
-        return over_seeds(runs(random, shared, 1.6), runs(random, shared, 1.5)).interval
+        return compare_over_seeds(runs(random, shared, 1.6), runs(random, shared, 1.5)).interval
 
     spread = np.sqrt(1 + own**2 + luck**2 + noise**2)
     truth = norm.cdf(1.6 / spread) - norm.cdf(1.5 / spread)
@@ -89,5 +89,5 @@ def test_the_difference_is_found_significant_no_more_often_than_said() -> None:
     for _ in range(EXPERIMENTS):
         shared = random.normal(1.5, 1, 300)
         sides = [shared + random.normal(0, 0.8, (4, 300)) > 0 for _ in range(2)]
-        p_values.append(over_seeds(sides[0], sides[1]).p)
+        p_values.append(compare_over_seeds(sides[0], sides[1]).p)
     assert 0.03 <= np.mean(np.array(p_values) < 0.05) <= 0.07

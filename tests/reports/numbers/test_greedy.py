@@ -10,15 +10,15 @@ from reports.numbers.blends import (
     AVERAGES,
     VOTES,
     Blend,
-    calibrated,
-    halves,
-    mixed,
-    out_of_fold,
-    single,
-    uniform,
+    apply_blend,
+    fit_calibrated,
+    fit_uniform,
+    predict_out_of_fold,
+    select_single,
+    split_halves,
 )
-from reports.numbers.calibration import nll, scaled, temperature
-from reports.numbers.greedy import greedy
+from reports.numbers.calibration import apply_temperature, fit_temperature, nll
+from reports.numbers.greedy import select_greedily
 
 
 def made(
@@ -65,7 +65,7 @@ def by_force(
 def test_it_takes_what_a_plain_loop_takes(criterion: str, seed: int) -> None:
     outputs, targets = made(7, 40, seed=seed)
     for steps, initial in ((1, 1), (12, 1), (12, 3), (7, 7)):
-        found = greedy(outputs, targets, criterion, steps, initial)
+        found = select_greedily(outputs, targets, criterion, steps, initial)
         assert list(found.taken) == by_force(outputs, targets, criterion, steps, initial)
 
 
@@ -76,17 +76,17 @@ def test_two_steps_find_the_best_pair_with_the_best_model(criterion: str) -> Non
     best = int(np.argmin(alone))
     pairs = [p for p in combinations_with_replacement(range(8), 2) if best in p]
     least = min(cost(outputs, targets, list(pair), criterion) for pair in pairs)
-    found = greedy(outputs, targets, criterion, steps=2, initial=1)
+    found = select_greedily(outputs, targets, criterion, steps=2, initial=1)
     assert found.costs[-1] == pytest.approx(least)
 
 
 def test_single_precision_in_many_blocks_takes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs, targets = made(20, 500, 10, seed=1)
     for criterion in ("nll", "accuracy"):
-        whole = greedy(outputs, targets, criterion, 20)
+        whole = select_greedily(outputs, targets, criterion, 20)
         with monkeypatch.context() as patch:
             patch.setattr("reports.numbers.greedy.BLOCK", 7000)
-            parts = greedy(outputs.astype(np.float32), targets, criterion, 20)
+            parts = select_greedily(outputs.astype(np.float32), targets, criterion, 20)
         assert parts.taken == whole.taken
         assert parts.costs == pytest.approx(whole.costs, rel=1e-5)
 
@@ -94,29 +94,29 @@ def test_single_precision_in_many_blocks_takes_the_same(monkeypatch: pytest.Monk
 def test_members_already_chosen_go_first_among_equals() -> None:
     outputs, targets = made(3, 30)
     twins = outputs[[0, 0, 0, 1]]
-    taken = set(greedy(twins, targets, "accuracy", 10, 1).taken)
+    taken = set(select_greedily(twins, targets, "accuracy", 10, 1).taken)
     assert len(taken & {0, 1, 2}) <= 1
 
 
 def test_a_useless_crowd_is_cut_off() -> None:
     targets = np.arange(60) % 3
     perfect, wrong = np.eye(3)[targets], np.eye(3)[(targets + 1) % 3]
-    found = greedy(np.stack([wrong, perfect, wrong]), targets, "accuracy", 10, 3)
+    found = select_greedily(np.stack([wrong, perfect, wrong]), targets, "accuracy", 10, 3)
     assert found.taken == (1,)
     assert list(found.weights) == [0, 1, 0]
 
 
 def test_targets_that_no_model_gives_are_errors() -> None:
     votes = np.eye(2)[np.zeros((2, 4), int)]
-    assert greedy(votes, np.array([0, 0, -1, -1]), "accuracy", 1).costs == (0.5,)
+    assert select_greedily(votes, np.array([0, 0, -1, -1]), "accuracy", 1).costs == (0.5,)
 
 
 def test_nothing_and_nonsense_are_refused() -> None:
     outputs, targets = made(2, 10)
     with pytest.raises(ValueError, match="'auc'"):
-        greedy(outputs, targets, "auc")
+        select_greedily(outputs, targets, "auc")
     with pytest.raises(ValueError, match="nothing to select"):
-        greedy(outputs[:0], targets)
+        select_greedily(outputs[:0], targets)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -124,31 +124,33 @@ def test_uniform_tries_every_k_of_the_ranking(seed: int) -> None:
     outputs, targets = made(10, 80, seed=seed)
     ranking = sorted(range(10), key=lambda m: nll(outputs[m], targets))
     k = min(range(1, 11), key=lambda k: nll(outputs[ranking[:k]].mean(axis=0), targets))
-    blend = uniform(outputs, targets)
+    blend = fit_uniform(outputs, targets)
     assert sorted(blend.members) == sorted(ranking[:k])
-    assert mixed(blend, outputs) == pytest.approx(outputs[ranking[:k]].mean(axis=0))
+    assert apply_blend(blend, outputs) == pytest.approx(outputs[ranking[:k]].mean(axis=0))
 
 
 def test_calibrated_members_have_temperatures_of_their_own() -> None:
     outputs, targets = made(4, 300, skill=3.0)
     bold = softmax(8 * np.log(outputs), axis=2)
-    blend = calibrated(bold, targets)
+    blend = fit_calibrated(bold, targets)
     first = blend.members[0]
-    assert blend.temperatures[first] == pytest.approx(temperature(bold[first], targets))
-    members = [scaled(bold[m], blend.temperatures[m]) for m in blend.members]
-    assert mixed(blend, bold) == pytest.approx(np.mean(members, axis=0))
-    assert nll(mixed(blend, bold), targets) < nll(mixed(single(bold, targets), bold), targets)
+    assert blend.temperatures[first] == pytest.approx(fit_temperature(bold[first], targets))
+    members = [apply_temperature(bold[m], blend.temperatures[m]) for m in blend.members]
+    assert apply_blend(blend, bold) == pytest.approx(np.mean(members, axis=0))
+    assert nll(apply_blend(blend, bold), targets) < nll(
+        apply_blend(select_single(bold, targets), bold), targets
+    )
 
 
 def test_halves_are_even_in_classes_and_meet_every_example_once() -> None:
     targets = np.repeat([0, 1, 2], [10, 30, 60])
-    folds = halves(targets, stratified=True)
+    folds = split_halves(targets, stratified=True)
     assert sorted(np.concatenate([judge for _, judge in folds])) == list(range(100))
     for fit, judge in folds:
         assert not set(fit) & set(judge)
         assert list(np.bincount(targets[judge])) == [5, 15, 30]
     with pytest.raises(ValueError, match="3 examples"):
-        halves(targets[:3], stratified=True)
+        split_halves(targets[:3], stratified=True)
 
 
 def test_out_of_fold_is_not_flattered() -> None:
@@ -156,8 +158,10 @@ def test_out_of_fold_is_not_flattered() -> None:
     random = np.random.default_rng(0)
     targets = random.integers(0, 2, 100)
     outputs = np.eye(2)[random.integers(0, 2, (200, 100))]
-    seen = mixed(single(outputs, targets), outputs)
-    unseen = out_of_fold(single, outputs, targets, halves(targets, stratified=True))
+    seen = apply_blend(select_single(outputs, targets), outputs)
+    unseen = predict_out_of_fold(
+        select_single, outputs, targets, split_halves(targets, stratified=True)
+    )
     assert np.mean(seen.argmax(1) == targets) > 0.6
     assert abs(np.mean(unseen.argmax(1) == targets) - 0.5) < 0.1
 
@@ -168,4 +172,4 @@ def test_every_blend_is_an_average(name: str) -> None:
     blend = {**AVERAGES, **VOTES}[name](outputs, targets)
     assert isinstance(blend, Blend)
     assert blend.weights.sum() == pytest.approx(1)
-    assert mixed(blend, outputs).sum(axis=1) == pytest.approx(np.ones(50))
+    assert apply_blend(blend, outputs).sum(axis=1) == pytest.approx(np.ones(50))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, chi2, ttest_ind, ttest_rel
 
-from reports.numbers.paired import holm, mcnemar, over_seeds, paired_bootstrap
+from reports.numbers.paired import adjust_p_values, compare_over_seeds, mcnemar, paired_bootstrap
 
 
 def disagreeing(first: int, second: int, agreeing: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -70,7 +70,7 @@ def test_the_bootstrap_repeats_itself_and_knows_certainty() -> None:
 def test_where_seeds_do_nothing_the_examples_alone_count() -> None:
     random = np.random.default_rng(0)
     a, b = random.normal(0.3, 1, 80), random.normal(0, 1, 80)
-    found = over_seeds(np.stack([a, a, a]), np.stack([b, b]))
+    found = compare_over_seeds(np.stack([a, a, a]), np.stack([b, b]))
     reference = ttest_rel(a, b)
     assert found.p == pytest.approx(reference.pvalue)
     low, high = reference.confidence_interval()
@@ -80,23 +80,25 @@ def test_where_seeds_do_nothing_the_examples_alone_count() -> None:
 def test_where_examples_are_all_alike_the_seeds_alone_count() -> None:
     random = np.random.default_rng(1)
     a, b = random.normal(1, 1, (5, 1)), random.normal(0, 2, (4, 1))
-    found = over_seeds(np.repeat(a, 30, axis=1), np.repeat(b, 30, axis=1))
+    found = compare_over_seeds(np.repeat(a, 30, axis=1), np.repeat(b, 30, axis=1))
     assert found.p == pytest.approx(ttest_ind(a[:, 0], b[:, 0], equal_var=False).pvalue)
 
 
 def test_certain_differences_and_too_few_seeds() -> None:
     ones, zeros = np.ones((2, 9)), np.zeros((2, 9))
-    assert over_seeds(ones, zeros).p == 0
-    assert over_seeds(ones, ones).p == 1
+    assert compare_over_seeds(ones, zeros).p == 0
+    assert compare_over_seeds(ones, ones).p == 1
     with pytest.raises(ValueError, match="1 and 2 seeds"):
-        over_seeds(ones[:1], ones)
+        compare_over_seeds(ones[:1], ones)
 
 
 def test_holm_by_hand() -> None:
     # 5 * 0.01, 4 * 0.012, 3 * 0.03, 2 * 0.04, 1 * 0.9, none below the one before it.
-    assert holm([0.04, 0.01, 0.03, 0.9, 0.012]) == pytest.approx([0.09, 0.05, 0.09, 0.9, 0.05])
-    assert holm([0.6, 0.7]) == [1, 1]
-    assert holm([]) == []
+    assert adjust_p_values([0.04, 0.01, 0.03, 0.9, 0.012]) == pytest.approx(
+        [0.09, 0.05, 0.09, 0.9, 0.05]
+    )
+    assert adjust_p_values([0.6, 0.7]) == [1, 1]
+    assert adjust_p_values([]) == []
 
 
 @pytest.mark.parametrize("level", [0.05, 0.2, 0.6])
@@ -108,4 +110,4 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(level: float) -> None
             break
         rejected.add(int(i))
     assert rejected  # else the level says nothing
-    assert {i for i, p in enumerate(holm(list(family))) if p <= level} == rejected
+    assert {i for i, p in enumerate(adjust_p_values(list(family))) if p <= level} == rejected

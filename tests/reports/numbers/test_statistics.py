@@ -7,14 +7,14 @@ import pytest
 from scipy.stats import trim_mean
 
 from reports.numbers.statistics import (
-    evenly,
-    finite,
+    align_rows,
     interquartile_mean,
-    joined_rows,
-    ranked,
-    smoothed,
-    thinned,
-    wilson,
+    is_finite,
+    rank_by,
+    sample_evenly,
+    smooth,
+    thin_out,
+    wilson_interval,
 )
 
 
@@ -37,7 +37,7 @@ def test_the_interquartile_mean_is_the_middle_half() -> None:
 
 @pytest.mark.parametrize(("correct", "n"), [(3900, 3999), (1, 10), (5, 5), (0, 7)])
 def test_wilson_is_its_formula(correct: int, n: int) -> None:
-    got = wilson(correct, n)
+    got = wilson_interval(correct, n)
     low, high = wilson_by_hand(correct, n)
     assert got.low == pytest.approx(low, abs=1e-12)
     assert got.high == pytest.approx(high, abs=1e-12)
@@ -47,7 +47,7 @@ def test_wilson_is_its_formula(correct: int, n: int) -> None:
 def test_wilson_covers_95_per_cent() -> None:
     draws, n, p = 2000, 400, 0.94
     correct = np.random.default_rng(0).binomial(n, p, draws)
-    intervals = {k: wilson(int(k), n) for k in np.unique(correct)}
+    intervals = {k: wilson_interval(int(k), n) for k in np.unique(correct)}
     covered = sum(intervals[k].low <= p <= intervals[k].high for k in correct)
     assert 0.93 <= covered / draws <= 0.97
 
@@ -55,35 +55,35 @@ def test_wilson_covers_95_per_cent() -> None:
 @pytest.mark.parametrize(("correct", "n"), [(0, 0), (3, 2), (-1, 2)])
 def test_no_proportion(correct: int, n: int) -> None:
     with pytest.raises(ValueError, match=f"{correct} of {n}"):
-        wilson(correct, n)
+        wilson_interval(correct, n)
 
 
 def test_rows_are_joined_by_id() -> None:
     ids, wanted = np.array([7, 5, 9]), np.array([9, 7, 5])
-    assert list(ids[joined_rows(ids, wanted)]) == [9, 7, 5]
+    assert list(ids[align_rows(ids, wanted)]) == [9, 7, 5]
 
 
 def test_ids_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="1 of 2 examples lack a prediction, 1 predictions"):
-        joined_rows(np.array([1, 2]), np.array([1, 3]))
+        align_rows(np.array([1, 2]), np.array([1, 3]))
     with pytest.raises(ValueError, match="more than once"):
-        joined_rows(np.array([1, 1]), np.array([1, 3]))
+        align_rows(np.array([1, 1]), np.array([1, 3]))
 
 
 def test_infinity_as_databases_store_it_is_not_finite() -> None:
-    assert finite(-3.5)
-    assert not any(map(finite, (None, math.nan, math.inf, 1.7976931348623157e308)))
+    assert is_finite(-3.5)
+    assert not any(map(is_finite, (None, math.nan, math.inf, 1.7976931348623157e308)))
 
 
 def test_ranked_keeps_the_earlier_of_equals_first() -> None:
     items = [(0, 1.0), (1, 2.0), (2, 2.0), (3, 0.5)]
-    assert [i for i, _ in ranked(items, lambda item: item[1], "max")] == [1, 2, 0, 3]
-    assert [i for i, _ in ranked(items, lambda item: item[1], "min")] == [3, 0, 1, 2]
+    assert [i for i, _ in rank_by(items, lambda item: item[1], "max")] == [1, 2, 0, 3]
+    assert [i for i, _ in rank_by(items, lambda item: item[1], "min")] == [3, 0, 1, 2]
 
 
 def test_thinned_keeps_the_best_and_the_last() -> None:
-    assert thinned(range(5), 10) == [0, 1, 2, 3, 4]
-    kept = thinned(range(1000), 20)
+    assert thin_out(range(5), 10) == [0, 1, 2, 3, 4]
+    kept = thin_out(range(1000), 20)
     assert kept[:10] == list(range(10))
     assert kept[-1] == 999
     assert len(set(kept)) == 20
@@ -91,16 +91,16 @@ def test_thinned_keeps_the_best_and_the_last() -> None:
 
 def test_smoothing_keeps_a_quadratic_and_calms_noise() -> None:
     x = np.arange(40.0)
-    result = smoothed(list(x**2))
+    result = smooth(list(x**2))
     assert result is not None
     assert result == pytest.approx(x**2)
     noise = np.random.default_rng(0).normal(size=40)
-    calmed = smoothed(list(noise))
+    calmed = smooth(list(noise))
     assert calmed is not None
     assert calmed.std() < 0.7 * noise.std()
-    assert smoothed(list(noise[:19])) is None  # it would leave its own thin line
+    assert smooth(list(noise[:19])) is None  # it would leave its own thin line
 
 
 def test_an_even_sample_keeps_both_ends_and_favours_none() -> None:
-    assert evenly(range(5), 5) == [0, 1, 2, 3, 4]
-    assert evenly(range(101), 11) == list(range(0, 101, 10))
+    assert sample_evenly(range(5), 5) == [0, 1, 2, 3, 4]
+    assert sample_evenly(range(101), 11) == list(range(0, 101, 10))

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlflow.tracking import MlflowClient
 
-from reports.contents import findings, write
+from reports.contents import collect_findings, write_report
 from reports.read.holdout_log import add_opening
 from reports.read.opened_test import OpenedTest, seal_test
 from reports.read.records import read_search
@@ -46,14 +46,14 @@ def test_a_confirmation_after_the_report_needs_the_flag_where_it_changes_the_win
     first = '{"trial": 3, "n": 400, "correct": 377, "time": "2026-01-02T03:04:05+00:00"}'
     parent = write_search([*some_trials, *again], {"test_opening.1": first})
     search = read_search(client, "digits")
-    text = write(client, findings(client, search)).text
+    text = write_report(client, collect_findings(client, search)).text
     assert "opened before for trial 3 on 2026-01-02; `--open-test-again`" in text
     assert "**The test set is not opened for the re-runs of trial 3 and trial 5**" in text
     assert "mean test accuracy" not in text
     assert "| 5 (winner) | 2 | 95.00 % | 95.50 %" in text
     assert "against trial 3, the runner-up: +5.00 points on validation" in text
     assert len(openings(client, parent)) == 1
-    text = write(client, findings(client, search, again=True)).text
+    text = write_report(client, collect_findings(client, search, again=True)).text
     assert "mean test accuracy" in text
     told = openings(client, parent)
     assert [o.get("again", False) for o in told] == [False, True, True, True]
@@ -66,10 +66,10 @@ def test_a_confirmation_after_the_report_is_part_of_the_first_look_for_the_same_
     first = '{"trial": 3, "n": 400, "correct": 377}'
     parent = write_search([*some_trials, *again], {"test_opening.1": first})
     search = read_search(client, "digits")
-    assert "mean test accuracy" in write(client, findings(client, search)).text
+    assert "mean test accuracy" in write_report(client, collect_findings(client, search)).text
     told = {f"test_opening.{n}": json.dumps(o) for n, o in enumerate(openings(client, parent))}
     parent = write_search([*some_trials, *again, rerun(2, 3, 0.97, 392)], told)
-    text = write(client, findings(client, read_search(client, "digits"))).text
+    text = write_report(client, collect_findings(client, read_search(client, "digits"))).text
     assert "**The test set is not opened for the re-runs of trial 3**" in text
     assert len(openings(client, parent)) == len(told)
 

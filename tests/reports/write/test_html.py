@@ -6,16 +6,16 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from reports.write.html import render_html
-from reports.write.sections import picture
-from reports.write.style import save
-from reports.write.tables import Table, markdown
+from reports.write.sections import embed_figure
+from reports.write.style import save_figure
+from reports.write.tables import Table, to_markdown
 
 
 def page(folder: Path) -> str:
-    save(Figure(figsize=(2, 1)), folder / "figures", "one")
-    table = markdown(Table(("name", "value"), (("<script>alert(1)</script>", "a | b"),), "lr"))
+    save_figure(Figure(figsize=(2, 1)), folder / "figures", "one")
+    table = to_markdown(Table(("name", "value"), (("<script>alert(1)</script>", "a | b"),), "lr"))
     text = (
-        f"# Title & more\n\n> [!WARNING]\n> Careful.\n\n## First\n\n{picture('one', 'A figure')}\n"
+        f"# Title & more\n\n> [!WARNING]\n> Careful.\n\n## First\n\n{embed_figure('one', 'A figure')}\n"
         f"\n## Second\n\n{table}\n\n```text\n<img src=x onerror=alert(2)>\n```\n"
     )
     return render_html(text, folder)

@@ -4,12 +4,12 @@ import pytest
 from markdown_it import MarkdownIt
 
 from reports.__main__ import main
-from reports.write.safe import plain, slug
+from reports.write.safe import escape_markdown, to_slug
 
 
 def test_text_of_others_stays_text() -> None:
     text = "# a\n\n![x](http://h/x.png) <script>1</script> p < 0.001"
-    body = MarkdownIt().render(f"So: {plain(text)}")
+    body = MarkdownIt().render(f"So: {escape_markdown(text)}")
     assert body.count("<") == 2  # of its own paragraph
     assert "&lt;script&gt;1&lt;/script&gt; p &lt; 0.001" in body
 
@@ -26,7 +26,7 @@ def test_text_of_others_stays_text() -> None:
     ],
 )
 def test_a_folder_of_any_name(name: str, folder: str) -> None:
-    assert slug(name) == folder
+    assert to_slug(name) == folder
 
 
 @pytest.mark.parametrize(

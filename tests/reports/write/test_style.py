@@ -2,14 +2,14 @@
 
 import pytest
 
-from reports.write.style import score_range
+from reports.write.style import find_score_limits
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_outliers_leave_the_frame_and_the_best_never(mode: str) -> None:
     sign = 1 if mode == "max" else -1
     scores = [sign * s for s in (0.1, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98)]
-    low, high = score_range(scores, mode)
+    low, high = find_score_limits(scores, mode)
     assert low < sign * 0.98 < high
     assert not low <= sign * 0.1 <= high
     assert high - low < 0.3
@@ -17,5 +17,5 @@ def test_outliers_leave_the_frame_and_the_best_never(mode: str) -> None:
 
 @pytest.mark.parametrize("scores", [[0.5], [0.0, 0.0], [*[0.9] * 9, 0.2]])
 def test_scores_that_are_alike_have_a_frame(scores: list[float]) -> None:
-    low, high = score_range(scores, "max")
+    low, high = find_score_limits(scores, "max")
     assert low < min(scores) <= max(scores) < high

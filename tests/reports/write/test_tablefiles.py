@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.write.tablefiles import tables_of, to_latex, to_numbers, write_tables
-from reports.write.tables import Table, markdown
+from reports.write.tablefiles import find_tables, to_latex, to_numbers, write_tables
+from reports.write.tables import Table, to_markdown
 from tests.support.made_search import search, trial
 
 TABLE = Table(
@@ -16,11 +16,11 @@ TABLE = Table(
     (("1 (winner)", "97.00 %", "1,000", "–", "5 %"), ("a_b & c", "3.50 %", "20", "1e-05", "7")),
     "lrrcl",
 )
-TEXT = f"# Title\n\n## Best & first\n\n{markdown(TABLE)}\n\nText.\n\n{markdown(TABLE)}\n"
+TEXT = f"# Title\n\n## Best & first\n\n{to_markdown(TABLE)}\n\nText.\n\n{to_markdown(TABLE)}\n"
 
 
 def test_tables_are_found_under_their_headings() -> None:
-    found = list(tables_of(TEXT))
+    found = list(find_tables(TEXT))
     assert [(name, heading) for name, heading, _ in found] == [
         ("best_first", "Best & first"),
         ("best_first_2", "Best & first"),

@@ -4,20 +4,20 @@ import pytest
 
 from reports.write.tables import (
     Table,
+    drop_empty_columns,
     duration_text,
-    in_unit,
+    format_score,
+    format_value,
     is_share,
-    joined,
-    markdown,
-    score_text,
-    value_text,
-    without_empty_columns,
+    join_words,
+    to_fraction,
+    to_markdown,
 )
 
 
 def test_markdown_escapes_what_would_break_a_row() -> None:
     table = Table(("a", "b"), (("x | y", "two\nlines"),), "lr")
-    assert markdown(table) == "| a | b |\n| :--- | ---: |\n| x \\| y | two lines |"
+    assert to_markdown(table) == "| a | b |\n| :--- | ---: |\n| x \\| y | two lines |"
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ def test_shares_are_known_by_their_names(metric: str, expected: bool) -> None:
 
 
 def test_papers_and_programs_write_the_same_accuracy() -> None:
-    assert in_unit(86.16, "test accuracy, %") == pytest.approx(0.8616)
-    assert in_unit(0.8616, "test_accuracy") == 0.8616
-    assert in_unit(475.0, "mean_return") == 475
+    assert to_fraction(86.16, "test accuracy, %") == pytest.approx(0.8616)
+    assert to_fraction(0.8616, "test_accuracy") == 0.8616
+    assert to_fraction(475.0, "mean_return") == 475
 
 
 def test_a_ragged_table_is_refused() -> None:
@@ -50,7 +50,7 @@ def test_a_ragged_table_is_refused() -> None:
 
 def test_columns_without_content_go() -> None:
     table = Table(("a", "b", "c"), (("1", "", "2"), ("3", "", "")), "lcr")
-    assert without_empty_columns(table) == Table(("a", "c"), (("1", "2"), ("3", "")), "lr")
+    assert drop_empty_columns(table) == Table(("a", "c"), (("1", "2"), ("3", "")), "lr")
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ def test_columns_without_content_go() -> None:
     ],
 )
 def test_hyperparameters(stored: str, shown: str) -> None:
-    assert value_text(stored) == shown
+    assert format_value(stored) == shown
 
 
 def test_scores_durations_and_lists() -> None:
-    assert score_text(0.97612, "validation_accuracy") == "97.61 %"
-    assert score_text(97.6, "test_accuracy") == "97.60 %"
-    assert score_text(0.123456, "validation_loss") == "0.1235"
-    assert score_text(None, "validation_loss") == ""
+    assert format_score(0.97612, "validation_accuracy") == "97.61 %"
+    assert format_score(97.6, "test_accuracy") == "97.60 %"
+    assert format_score(0.123456, "validation_loss") == "0.1235"
+    assert format_score(None, "validation_loss") == ""
     assert duration_text(90) == "90 device-seconds"
     assert duration_text(5400) == "1.5 device-hours"
-    assert [joined(list(parts)) for parts in ("", "a", "ab", "abc")] == [
+    assert [join_words(list(parts)) for parts in ("", "a", "ab", "abc")] == [
         "",
         "a",
         "a and b",

@@ -8,8 +8,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 from scipy.stats import ttest_ind
 
-from reports.chapters.comparison.chapter import section
-from reports.numbers.paired import holm
+from reports.chapters.comparison.chapter import write_section
+from reports.numbers.paired import adjust_p_values
 from reports.numbers.statistics import mean_interval
 from reports.read.records import read_search
 
@@ -35,7 +35,7 @@ def made(number: int, kind: str, score: float, **about: Any) -> dict[str, Any]:
 
 
 def compared(client: MlflowClient, **tags: str) -> str:
-    found = section(client, read_search(client, "digits"), N)
+    found = write_section(client, read_search(client, "digits"), N)
     assert found is not None
     assert list(found.figures) == ["comparison"]
     return found.text
@@ -81,7 +81,7 @@ def test_arms_repeated_over_seeds_are_compared_by_their_means(
     low, high = f"{expected.low * 100:.2f}", f"{expected.high * 100:.2f}"
     assert found[0][4] == f"95.10 % ({low} to {high} %)"
     assert "trial 4 with 99.00 %, is one of adamw, not of the row with the best mean" in text
-    p_values = holm(
+    p_values = adjust_p_values(
         [ttest_ind(scores["sgd"], scores[k], equal_var=False).pvalue for k in ("adamw", "lion")]
     )
     assert [p >= 0.05 for p in p_values] == [True, False]
@@ -126,4 +126,4 @@ def test_nothing_to_compare(
     compare: str, client: MlflowClient, write_search: Write, some_trials: list[dict[str, Any]]
 ) -> None:
     write_search(some_trials, {"compare": compare})
-    assert section(client, read_search(client, "digits")) is None
+    assert write_section(client, read_search(client, "digits")) is None

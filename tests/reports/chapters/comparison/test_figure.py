@@ -6,12 +6,12 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
-from reports.chapters.comparison.figure import figure
-from reports.chapters.comparison.groups import groups
-from reports.chapters.comparison.published import column
-from reports.chapters.curves.by_arm import arm_curves, mean_curve
+from reports.chapters.comparison.figure import draw_comparison
+from reports.chapters.comparison.groups import group_trials
+from reports.chapters.comparison.published import find_column
+from reports.chapters.curves.by_arm import average_curves, draw_arm_curves
 from reports.numbers.statistics import mean_interval
-from reports.write.style import INK
+from reports.write.style import BLUE
 from tests.reports.chapters.comparison.test_pairs import APART, repeated
 from tests.reports.chapters.comparison.test_published import BATCHES, beside, entries
 from tests.support.made_search import search, trial
@@ -19,8 +19,8 @@ from tests.support.made_search import search, trial
 
 def test_numbers_make_an_axis_in_their_own_scale() -> None:
     made = beside(APART, entries(BATCHES))
-    rows = groups(made)
-    axes = figure(made, rows, True, column(made, rows), None).axes[0]
+    rows = group_trials(made)
+    axes = draw_comparison(made, rows, True, find_column(made, rows), None).axes[0]
     assert axes.get_xscale() == "log"
     assert sorted(axes.get_xticks()) == [16, 32, 64, 512]
     marks = next(c for c in axes.collections if c.get_label() == "ours")
@@ -35,12 +35,12 @@ def test_numbers_make_an_axis_in_their_own_scale() -> None:
     ends = {segment[0][0]: (segment[0][1], segment[1][1]) for segment in lines.get_segments()}
     interval = mean_interval(APART[32])
     assert np.allclose(ends[32], (interval.low, interval.high))
-    assert matplotlib.colors.same_color(lines.get_color()[0], INK)
+    assert matplotlib.colors.same_color(lines.get_color()[0], BLUE)
 
 
 def test_names_make_a_line_each() -> None:
     named = repeated({"sgd": [0.9, 0.8], "adam": [0.7, 0.6]})
-    axes = figure(named, groups(named), True, None, None).axes[0]
+    axes = draw_comparison(named, group_trials(named), True, None, None).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["sgd", "adam"]
 
 
@@ -51,8 +51,8 @@ def test_a_row_without_a_complete_trial_keeps_its_published_number() -> None:
         compare=("batch_size",),
     )
     made = replace(made, published=tuple(entries({16: 81.0, 32: 82.0})))
-    rows = groups(made)
-    axes = figure(made, rows, False, column(made, rows), 100).axes[0]
+    rows = group_trials(made)
+    axes = draw_comparison(made, rows, False, find_column(made, rows), 100).axes[0]
     assert sorted(axes.get_xticks()) == [16, 32, 64]
     hollow = next(c for c in axes.collections if str(c.get_label()).startswith("published"))
     assert [float(x) for x, _ in hollow.get_offsets()] == [16, 32]
@@ -62,7 +62,7 @@ def test_a_row_without_a_complete_trial_keeps_its_published_number() -> None:
 
 def test_an_interval_that_leaves_the_frame_ends_in_an_arrow() -> None:
     named = repeated({"sgd": [0.50, 0.90], "adam": [0.70, 0.71]})
-    axes = figure(named, groups(named), True, None, None).axes[0]
+    axes = draw_comparison(named, group_trials(named), True, None, None).axes[0]
     assert axes.get_ylabel() == "batch size"
     low, high = axes.get_xlim()
     assert mean_interval([0.50, 0.90]).low < low
@@ -76,8 +76,8 @@ def test_an_interval_that_leaves_the_frame_ends_in_an_arrow() -> None:
 
 def test_the_mean_of_what_all_have() -> None:
     one, two = ((1, 1.0), (2, 2.0), (3, 9.0)), ((1, 3.0), (2, 4.0))
-    assert mean_curve([one, two, ()]) == ((1, 2.0), (2, 3.0))
-    assert mean_curve([]) == ()
+    assert average_curves([one, two, ()]) == ((1, 2.0), (2, 3.0))
+    assert average_curves([]) == ()
 
 
 def test_one_colour_per_arm_and_a_line_per_seed() -> None:
@@ -94,7 +94,7 @@ def test_one_colour_per_arm_and_a_line_per_seed() -> None:
         )
     ]
     made = search(*trials, compare=("blocks", "skip"), metric="gradient", mode="min")
-    drawn = arm_curves(made, groups(made), trials, ("gradient",))
+    drawn = draw_arm_curves(made, group_trials(made), trials, ("gradient",))
     assert drawn is not None
     axes = drawn.axes[0]
     thick = [line for line in axes.lines if line.get_linewidth() > 1]

@@ -5,8 +5,14 @@ import pytest
 from scipy.stats import ttest_ind
 
 from reports.chapters.comparison import pairs
-from reports.chapters.comparison.groups import groups, name_of, natural, repeats, same
-from reports.numbers.paired import holm
+from reports.chapters.comparison.groups import (
+    group_trials,
+    is_repeated,
+    is_same_value,
+    name_group,
+    sort_by_values,
+)
+from reports.numbers.paired import adjust_p_values
 from reports.records import Search
 from tests.support.made_search import search, trial
 
@@ -25,12 +31,12 @@ APART = {**ALIKE, 512: [0.50, 0.51, 0.505]}
 
 
 def test_every_pair_is_tested_and_corrected() -> None:
-    found = pairs.by_seeds(groups(repeated(APART)), "max")
+    found = pairs.compare_by_seeds(group_trials(repeated(APART)), "max")
     assert len(found) == 6
     alone = [
         ttest_ind(pair.first.scores, pair.second.scores, equal_var=False).pvalue for pair in found
     ]
-    assert [pair.p for pair in found] == pytest.approx(holm(alone))
+    assert [pair.p for pair in found] == pytest.approx(adjust_p_values(alone))
     one = next(p for p in found if p.first.values == ("16",) and p.second.values == ("512",))
     assert one.gap.value == pytest.approx(0.87 - 0.505)
     assert one.gap.low < 0.365 < one.gap.high
@@ -38,28 +44,28 @@ def test_every_pair_is_tested_and_corrected() -> None:
 
 def test_the_answer_is_one_sentence() -> None:
     alike = repeated(ALIKE)
-    said = pairs.text(alike, pairs.by_seeds(groups(alike), "max")) or ""
+    said = pairs.describe_pairs(alike, pairs.compare_by_seeds(group_trials(alike), "max")) or ""
     assert said.startswith("**No pair of rows differs beyond chance** (Holm-corrected for 3 pairs")
     assert "The interval of a difference is about ±" in said
     apart = repeated(APART)
-    said = pairs.text(apart, pairs.by_seeds(groups(apart), "max")) or ""
+    said = pairs.describe_pairs(apart, pairs.compare_by_seeds(group_trials(apart), "max")) or ""
     assert said.startswith("**3 of 6 pairs of rows differ beyond chance**")
     assert "16 over 512 by +36.50 points (95 % interval +" in said
     two = repeated({k: APART[k] for k in (16, 512)})
-    said = pairs.text(two, pairs.by_seeds(groups(two), "max")) or ""
+    said = pairs.describe_pairs(two, pairs.compare_by_seeds(group_trials(two), "max")) or ""
     assert said.startswith("**16 and 512 differ beyond chance**: 16 over 512 by ")
 
 
 def test_where_less_is_better_the_lower_comes_first() -> None:
     lower = repeated({16: [0.1, 0.2, 0.15], 32: [2.0, 2.1, 2.2]}, "min", metric="loss")
-    (found,) = pairs.by_seeds(groups(lower), "min")
+    (found,) = pairs.compare_by_seeds(group_trials(lower), "min")
     assert found.gap.value == pytest.approx(2.1 - 0.15)
     assert 0 < found.gap.low < found.gap.high
 
 
 def test_rows_that_never_vary() -> None:
     still = repeated({16: [0.5, 0.5], 32: [0.5, 0.5], 64: [0.6, 0.6]})
-    found = pairs.by_seeds(groups(still), "max")
+    found = pairs.compare_by_seeds(group_trials(still), "max")
     assert [pair.p for pair in found] == [1.0, 0.0, 0.0]
 
 
@@ -68,15 +74,15 @@ def test_single_runs_are_paired_by_their_examples() -> None:
     hits = {0: right > 8, 1: right > 12, 2: right > 60}
     kinds = ("a", "b", "c")
     trials = [trial(i, params={"kind": kind}) for i, kind in enumerate(kinds)]
-    found = pairs.by_examples(groups(search(*trials, compare=("kind",))), hits)
+    found = pairs.compare_by_examples(group_trials(search(*trials, compare=("kind",))), hits)
     assert [pair.differs for pair in found] == [False, True, True]
     assert found[1].gap.value == pytest.approx(52 / 300)
 
 
 def test_rows_in_the_order_of_their_numbers() -> None:
-    found = groups(repeated({64: [0.1], 8: [0.2], 512: [0.3]}))
-    assert [g.values[0] for g in natural(found)] == ["8", "64", "512"]
-    assert not repeats(found)
+    found = group_trials(repeated({64: [0.1], 8: [0.2], 512: [0.3]}))
+    assert [g.values[0] for g in sort_by_values(found)] == ["8", "64", "512"]
+    assert not is_repeated(found)
     twice = search(
         *(
             trial(i, params={"skip": skip, "blocks": blocks})
@@ -84,7 +90,7 @@ def test_rows_in_the_order_of_their_numbers() -> None:
         ),
         compare=("blocks", "skip"),
     )
-    names = [name_of(twice, g) for g in natural(groups(twice))]
+    names = [name_group(twice, g) for g in sort_by_values(group_trials(twice))]
     assert names == ["blocks=1, skip=True", "blocks=7, skip=True", "blocks=7, skip=False"]
 
 
@@ -104,4 +110,4 @@ def test_rows_in_the_order_of_their_numbers() -> None:
     ],
 )
 def test_a_parameter_is_a_value_however_written(text: str, value: object, expected: bool) -> None:
-    assert same(text, value) is expected
+    assert is_same_value(text, value) is expected

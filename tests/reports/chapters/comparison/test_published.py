@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from reports.chapters.comparison import pairs
-from reports.chapters.comparison.chapter import section
-from reports.chapters.comparison.groups import groups
-from reports.chapters.comparison.published import column, ordering
-from reports.chapters.comparison.published import section as left_over
+from reports.chapters.comparison.chapter import write_section
+from reports.chapters.comparison.groups import group_trials
+from reports.chapters.comparison.published import describe_ranking, find_column
+from reports.chapters.comparison.published import write_section as left_over
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import choose
 from reports.records import Search
@@ -42,7 +42,7 @@ def cells(text: str) -> dict[str, list[str]]:
 
 
 def test_numbers_stand_in_their_rows() -> None:
-    found = section(None, beside(APART, entries(BATCHES)))  # type: ignore[arg-type]
+    found = write_section(None, beside(APART, entries(BATCHES)))  # type: ignore[arg-type]
     assert found is not None
     table = cells(found.text)
     at = table["batch_size"].index("published (test accuracy)")
@@ -58,11 +58,11 @@ def test_numbers_stand_in_their_rows() -> None:
 def test_orders_are_compared() -> None:
     # Here: 64 > 32 > 16 by their means, all within chance, and 512 far below.
     search = beside(APART, entries({**BATCHES, 16: 87.9, 512: 40.0}))
-    rows = groups(search)
-    theirs = column(search, rows)
+    rows = group_trials(search)
+    theirs = find_column(search, rows)
     assert theirs is not None
     order = sorted(rows, key=lambda g: -g.mean)
-    said = ordering(search, theirs, pairs.by_seeds(order, "max")) or ""
+    said = describe_ranking(search, theirs, pairs.compare_by_seeds(order, "max")) or ""
     assert "of 6 pairs of rows with different published numbers" in said
     assert "4 are ordered here as there (3 of these beyond chance), 2 are reversed" in said
     assert "No reversal is beyond chance (here " in said
@@ -71,10 +71,10 @@ def test_orders_are_compared() -> None:
 
 def test_a_reversal_beyond_chance_is_named() -> None:
     search = beside({k: APART[k] for k in (16, 512)}, entries({16: 80.0, 512: 90.0}))
-    rows = groups(search)
-    theirs = column(search, rows)
+    rows = group_trials(search)
+    theirs = find_column(search, rows)
     assert theirs is not None
-    said = ordering(search, theirs, pairs.by_seeds(rows, "max")) or ""
+    said = describe_ranking(search, theirs, pairs.compare_by_seeds(rows, "max")) or ""
     assert "of the one pair" in said
     assert "Reversed beyond chance: 16 over 512 by +36.50 points" in said
     assert "there -10.00 points" in said
@@ -87,7 +87,7 @@ def test_one_column_holds_one_metric() -> None:
         *entries({16: 0.85, 32: 0.86}, "validation_accuracy"),
     )
     search = beside(ALIKE, both)
-    theirs = column(search, groups(search))
+    theirs = find_column(search, group_trials(search))
     assert theirs is not None
     assert theirs.metric == "validation_accuracy"
     assert theirs.values == {("16",): (0.85,), ("32",): (0.86,)}
@@ -103,10 +103,13 @@ def test_all_in_their_rows_leave_no_chapter() -> None:
     choice = choose(search)
     assert choice is not None
     assert (
-        left_over(search, choice, OpenedTest(None, search), column(search, groups(search))) is None
+        left_over(
+            search, choice, OpenedTest(None, search), find_column(search, group_trials(search))
+        )
+        is None
     )
     loose = ({"setting": "course", "value": 93.0, "metric": "test accuracy, %"},)
-    assert column(beside(ALIKE, loose), groups(search)) is None
+    assert find_column(beside(ALIKE, loose), group_trials(search)) is None
     text = left_over(beside(ALIKE, loose), choice, OpenedTest(None, search), None) or ""
     assert cells(text)["course"] == ["course", "test accuracy", "93.00 %", ""]
 
@@ -117,11 +120,11 @@ def test_what_is_no_number_is_in_no_row(value: Any) -> None:
     search = beside(
         ALIKE, ({**entry, "of": {"batch_size": 16}}, {**entry, "value": 1.0, "of": [1]})
     )
-    assert column(search, groups(search)) is None
+    assert find_column(search, group_trials(search)) is None
 
 
 def test_synthetic_data_never_stand_beside_published_numbers() -> None:
-    found = section(
+    found = write_section(
         None,  # type: ignore[arg-type]
         beside(ALIKE, entries(BATCHES), source="synthetic"),
     )
@@ -132,12 +135,12 @@ def test_synthetic_data_never_stand_beside_published_numbers() -> None:
 def test_a_return_has_its_interquartile_mean() -> None:
     scores: Any = {"dqn": [100.0, 480.0, 490.0, 500.0], "ppo": [450.0, 470.0, 480.0, 490.0]}
     search = dataclasses.replace(repeated(scores), metric="validation_return")
-    found = section(None, search)  # type: ignore[arg-type]
+    found = write_section(None, search)  # type: ignore[arg-type]
     assert found is not None
     table = cells(found.text)
     at = table["batch_size"].index("interquartile mean (95 %)")
     assert table["dqn"][at].startswith("485 (")
     few = dataclasses.replace(repeated({1: [1.0, 2.0], 2: [3.0, 4.0]}), metric="loss")
-    found = section(None, few)  # type: ignore[arg-type]
+    found = write_section(None, few)  # type: ignore[arg-type]
     assert found is not None
     assert "| interquartile" not in found.text

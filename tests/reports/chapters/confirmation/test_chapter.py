@@ -8,10 +8,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 from scipy.stats import t
 
-from reports.assemble import winner_line
+from reports.assemble import format_winner
 from reports.chapters.confirmation import chapter
-from reports.contents import findings, write
-from reports.numbers.paired import holm, over_seeds
+from reports.contents import collect_findings, write_report
+from reports.numbers.paired import adjust_p_values, compare_over_seeds
 from reports.read.holdout_log import openings_text, winner_changed
 from reports.read.opened_test import OpenedTest, open_test
 from reports.read.records import read_search
@@ -53,7 +53,7 @@ def reruns() -> Trials:
 
 def section(client: MlflowClient, search: Search, again: bool = False) -> str | None:
     """Write the chapter with nothing opened before."""
-    return chapter.section(client, search, OpenedTest(client, search, again=again))
+    return chapter.write_section(client, search, OpenedTest(client, search, again=again))
 
 
 def row(text: str, start: str) -> list[str]:
@@ -111,8 +111,8 @@ def test_winner_runner_up_and_default_are_compared_and_corrected(
         of: np.stack([r["outputs"]["test"].argmax(1) == TARGETS for r in reruns if r["of"] == of])
         for of in (5, 2, 0)
     }
-    found = [over_seeds(right[5], right[of]) for of in (2, 0)]
-    corrected = holm([f.p for f in found])
+    found = [compare_over_seeds(right[5], right[of]) for of in (2, 0)]
+    corrected = adjust_p_values([f.p for f in found])
     low, high = found[0].interval.low * 100, found[0].interval.high * 100
     assert corrected[0] < 0.001
     assert (
@@ -239,14 +239,14 @@ def test_a_default_that_was_stopped_wins_by_its_re_runs(
     again += [rerun(3, 3, 0.93, 360), rerun(4, 3, 0.94, 361), rerun(5, 0, 0.99, outcome="failed")]
     parent = write_search([*some_trials, *again])
     search = read_search(client, "digits")
-    found = findings(client, search)
+    found = collect_findings(client, search)
     assert found.choice is not None
     assert (found.choice.winner.number, found.choice.model.of) == (0, 0)
     assert found.choice.model.number == 1  # the best complete re-run on validation
-    assert "97.50 %" in winner_line(found)  # 390 of 400
+    assert "97.50 %" in format_winner(found)  # 390 of 400
     (told,) = openings(client, parent)
     assert (told["trial"], told["rerun"]) == (0, 1)
-    text = write(client, found).text
+    text = write_report(client, found).text
     assert "is trial 0, which was itself stopped; its model is the best" in " ".join(text.split())
     assert "**this search, re-run 1 of trial 0** | test accuracy | 97.50 %" in text
     assert "The winner, re-run 1 of trial 0, on 300 validation examples and on test." in text

@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from reports.chapters.ensembles import chapter
 from reports.ensemble import main
-from reports.numbers.calibration import ece, nll, scaled, temperature
+from reports.numbers.calibration import apply_temperature, ece, fit_temperature, nll
 from reports.numbers.paired import mcnemar, paired_bootstrap
 from reports.read.ensemble_members import library
 from reports.read.opened_test import OpenedTest
@@ -45,7 +45,7 @@ def section(client: MlflowClient, search: Search, again: bool = False) -> str | 
     """Write the chapter; the test set is opened for the winner before, as by a report."""
     choice = choose(search)
     test = OpenedTest(client, search, choice.model if choice else None, again=again)
-    return chapter.section(client, search, test.open_accuracy() if choice else test)
+    return chapter.write_section(client, search, test.open_accuracy() if choice else test)
 
 
 def trial(number: int, score: float, **more: Any) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_the_single_model_alone_is_no_ensemble_to_open(
         [{**trial(n, 1.0 - n), "outputs": found} for n, found in enumerate(outputs)]
     )
     search = read_search(client, "digits")
-    text = chapter.section(client, search, OpenedTest(client, search))
+    text = chapter.write_section(client, search, OpenedTest(client, search))
     assert text is not None
     assert "is **the single model alone**" in text
     assert openings(client, parent) == []
@@ -151,8 +151,8 @@ def test_the_test_figures_are_those_of_the_predictions(
     }
     best = max(trials, key=lambda t: t["score"])["number"]
     alone = probabilities("test", best)
-    t = temperature(mix["validation"], targets("validation"))
-    after = scaled(mix["test"], t)
+    t = fit_temperature(mix["validation"], targets("validation"))
+    after = apply_temperature(mix["test"], t)
     cells = [line for line in text.splitlines() if line.startswith(f"| {told['ensemble']} |")][1]
     right = mix["test"].argmax(1) == targets("test")
     values = [cell.strip() for cell in cells.strip("|").split("|")]

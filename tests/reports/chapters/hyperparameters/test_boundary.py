@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.chapters.hyperparameters.boundary import Edge, near_edges
+from reports.chapters.hyperparameters.boundary import Edge, count_near_edges
 from reports.read.space import Parameter
 from reports.read.winner import choose
 from tests.support.made_search import search, trial
@@ -17,7 +17,7 @@ def looked(parameter: Parameter, values: list[float]) -> Edge:
     )
     choice = choose(made)
     assert choice is not None
-    return near_edges((parameter,), parameter, choice, "max")
+    return count_near_edges((parameter,), parameter, choice, "max")
 
 
 def test_a_winner_at_the_end_is_warned_of_in_log_scale() -> None:
@@ -53,4 +53,4 @@ def test_choices_and_guessed_ranges_have_no_ends() -> None:
 def test_trials_without_the_hyperparameter(missing: dict[str, int]) -> None:
     choice = choose(search(trial(0, params=missing)))
     assert choice is not None
-    assert near_edges((RATE,), RATE, choice, "max") == Edge(1, "")
+    assert count_near_edges((RATE,), RATE, choice, "max") == Edge(1, "")

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from reports.chapters.hyperparameters.boundary import Edge
-from reports.chapters.hyperparameters.chapter import axis_plots
+from reports.chapters.hyperparameters.chapter import draw_axis_plots
 from reports.read.space import Parameter
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
@@ -15,7 +15,7 @@ RATE = Parameter("rate", low=0.0, high=8.0)
 
 def panel(found: Search) -> Axes:
     choice = Choice(tuple(t for t in found.trials if t.outcome == "complete"), True)
-    return axis_plots(found, choice, (RATE,), {"rate": Edge(1, "")}).axes[0]
+    return draw_axis_plots(found, choice, (RATE,), {"rate": Edge(1, "")}).axes[0]
 
 
 def drawn(number: int, rate: float, score: float, outcome: str = "complete") -> TrialRecord:

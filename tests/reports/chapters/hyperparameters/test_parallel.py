@@ -2,7 +2,7 @@
 
 import pytest
 
-from reports.chapters.hyperparameters.parallel import section
+from reports.chapters.hyperparameters.parallel import write_section
 from reports.read.space import Parameter
 from reports.read.winner import Choice
 from tests.support.made_search import search, trial
@@ -20,7 +20,7 @@ def test_a_score_beyond_the_axis_is_marked(mode: str) -> None:
             trial(n, sign * s, params={"rate": n % 9, "width": n % 9})
             for n, s in enumerate(scores)
         ]
-        found = section(search(*trials, mode=mode), Choice((trials[8],), True), SPACE)
+        found = write_section(search(*trials, mode=mode), Choice((trials[8],), True), SPACE)
         assert found is not None
         (figure,) = found.figures.values()
         return found.text, [text.get_text() for text in figure.axes[0].texts]

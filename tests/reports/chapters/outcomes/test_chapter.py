@@ -1,6 +1,6 @@
 """Outcomes, rungs, costs and savings, counted by hand."""
 
-from reports.chapters.outcomes.chapter import outcomes
+from reports.chapters.outcomes.chapter import write_section
 from reports.records import Search
 from tests.support.made_search import search, trial
 
@@ -27,7 +27,7 @@ def counted(**tags: str) -> Search:
 
 
 def test_every_outcome_is_counted() -> None:
-    text = outcomes(counted())
+    text = write_section(counted())
     assert row(text, "complete")[1:4] == ["1", "14.3 %", "9"]
     assert row(text, "stopped")[1:4] == ["4", "57.1 %", "12"]
     assert row(text, "– at rung 1, report 1")[1] == "1"
@@ -43,20 +43,20 @@ def test_every_outcome_is_counted() -> None:
 
 def test_what_stopping_saved() -> None:
     # 8 reports of 100 s and twice 6 of 200 s; the trial stopped for time spared nothing.
-    text = outcomes(counted())
+    text = write_section(counted())
     assert "Stopping 3 trials early spared 20 reports, about 53.3 device-minutes" in text
     assert "23 reports, as many as 2.56 full trials" in text
 
 
 def test_shares_of_a_gpu() -> None:
-    text = outcomes(counted(resources='{"cpu": 1.0, "gpu": 0.25}'))
+    text = write_section(counted(resources='{"cpu": 1.0, "gpu": 0.25}'))
     assert "Each trial held 0.25 of a GPU, so these are 0.84 GPU-hours" in text
-    assert "GPU" not in outcomes(counted(resources='{"cpu": 1.0, "gpu": 0.0}'))
-    assert "GPU" not in outcomes(counted(resources="{dam"))
+    assert "GPU" not in write_section(counted(resources='{"cpu": 1.0, "gpu": 0.0}'))
+    assert "GPU" not in write_section(counted(resources="{dam"))
 
 
 def test_a_scheduler_without_rungs_that_stops_anywhere() -> None:
     trials = [trial(i, outcome="stopped", reports=i) for i in range(1, 20)]
-    text = outcomes(search(*trials))
+    text = write_section(search(*trials))
     assert row(text, "stopped")[1] == "19"
     assert "– at" not in text

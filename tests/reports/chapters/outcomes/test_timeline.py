@@ -2,7 +2,7 @@
 
 import json
 
-from reports.chapters.outcomes.timeline import lanes, read_spans, section
+from reports.chapters.outcomes.timeline import assign_rows, read_spans, write_section
 from reports.records import TrialRecord
 from tests.support.made_search import search, trial
 
@@ -21,9 +21,9 @@ def test_trials_that_share_a_device_get_rows_of_their_own() -> None:
     )
     spans = read_spans(made)
     assert len(spans) == 4
-    rows = {key: [s.trial.number for s in row] for key, row in lanes(spans).items()}
+    rows = {key: [s.trial.number for s in row] for key, row in assign_rows(spans).items()}
     assert rows == {("a/GPU 0", 0): [0, 2], ("a/GPU 0", 1): [1], ("b/GPU 0", 0): [0]}
-    found = section(made)
+    found = write_section(made)
     assert found is not None
     assert "4 attempts on 2 devices" in found.text
     # 10 + 10 + 7 + 5 seconds of three rows of 30.
@@ -31,6 +31,6 @@ def test_trials_that_share_a_device_get_rows_of_their_own() -> None:
 
 
 def test_no_times_no_figure() -> None:
-    assert section(search(trial(0))) is None
-    instant = section(search(ran(0, (5, 5, "a"))))
+    assert write_section(search(trial(0))) is None
+    instant = write_section(search(ran(0, (5, 5, "a"))))
     assert instant is not None
