@@ -1,8 +1,8 @@
-"""What `cluster/gpu.yaml` needs of an AWS account, made once: `python -m cluster.aws`.
+"""Create what `cluster/gpu.yaml` needs in an AWS account, once: `python -m cluster.aws`.
 
-A security group that admits nobody but you, over SSH, and an instance profile that may rent
-machines and use one bucket: what Ray would make by itself is open to SSH from everywhere, may do
-anything in EC2 and S3, and leaves workers without any right.
+That is a security group which only you can reach over SSH, and an instance profile that may start
+instances and use one bucket. What Ray creates by default is open to SSH from everywhere, may do
+anything in EC2 and S3, and gives workers no permissions.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from typing import Any
 from trainables.errors import UserError
 
 NAME = "tunery"
-RENT = [
+START = [
     "ec2:Describe*",
     "ec2:RunInstances",
-    "ssm:GetParameters",  # EC2 looks the image up on behalf of who rents
+    "ssm:GetParameters",  # EC2 looks up the image on behalf of the caller
 ]
-KEEP = ["ec2:CreateTags", "ec2:TerminateInstances", "ec2:StopInstances", "ec2:StartInstances"]
-# Ray's tag of a machine, given as it is rented. Who could tag any machine could end any, so tags
-# are for new machines and for those that have this one.
+MANAGE = ["ec2:CreateTags", "ec2:TerminateInstances", "ec2:StopInstances", "ec2:StartInstances"]
+# Ray tags an instance when it starts it. Whoever may tag any instance may terminate any, so tags
+# are allowed for new instances and for those that already have this one.
 OURS = {"StringLike": {"aws:ResourceTag/ray-cluster-name": f"{NAME}*"}}
 NEW = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 SPOT = {"StringLike": {"iam:AWSServiceName": "spot.amazonaws.com"}}
 
 
 def policy(account: str, bucket: str, partition: str = "aws") -> dict[str, Any]:
-    """Say what the machines may do: rent more of their kind, end those, and use the bucket."""
+    """Return the policy of the instances: start more of them, terminate those, use the bucket."""
     arn = f"arn:{partition}"
     machines = f"{arn}:ec2:*:{account}:instance/*"
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Action": RENT, "Resource": "*"},
-            {"Effect": "Allow", "Action": KEEP, "Resource": machines, "Condition": OURS},
+            {"Effect": "Allow", "Action": START, "Resource": "*"},
+            {"Effect": "Allow", "Action": MANAGE, "Resource": machines, "Condition": OURS},
             {"Effect": "Allow", "Action": "ec2:CreateTags", "Resource": "*", "Condition": NEW},
             {
                 "Effect": "Allow",
@@ -66,18 +66,18 @@ def policy(account: str, bucket: str, partition: str = "aws") -> dict[str, Any]:
 
 
 def rules(group: str, admitted: str) -> list[dict[str, Any]]:
-    """Give a group's rules: everything between its own machines, SSH from `admitted`."""
+    """Return a group's rules: all traffic between its own instances, SSH from `admitted`."""
     inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
     ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": admitted}]}
     return [inside, ssh]
 
 
-def close(ec2: Any, admitted: str) -> str:
-    """Make the security group in the default network, or give the one there exactly our rules."""
+def create_security_group(ec2: Any, admitted: str) -> str:
+    """Create the security group in the default VPC, or replace the rules of the existing one."""
     networks = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
     if not networks:
         raise UserError(
-            "the region has no default network\nmake one with `aws ec2 create-default-vpc`"
+            "the region has no default VPC\ncreate one with `aws ec2 create-default-vpc`"
         )
     network = networks[0]["VpcId"]
     filters = [
@@ -97,8 +97,8 @@ def close(ec2: Any, admitted: str) -> str:
     return str(group)
 
 
-def allow(iam: Any, account: str, bucket: str, partition: str) -> None:
-    """Make the role and its instance profile, or give the role there exactly our policy."""
+def create_instance_profile(iam: Any, account: str, bucket: str, partition: str) -> None:
+    """Create the role and its instance profile, or replace the policy of the existing role."""
     trust = {
         "Version": "2012-10-17",
         "Statement": [
@@ -109,10 +109,10 @@ def allow(iam: Any, account: str, bucket: str, partition: str) -> None:
             }
         ],
     }
-    gone = iam.exceptions.NoSuchEntityException
+    missing = iam.exceptions.NoSuchEntityException
     try:
         iam.get_role(RoleName=NAME)
-    except gone:
+    except missing:
         iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(trust))
     iam.put_role_policy(
         RoleName=NAME,
@@ -121,30 +121,30 @@ def allow(iam: Any, account: str, bucket: str, partition: str) -> None:
     )
     try:
         profile = iam.get_instance_profile(InstanceProfileName=NAME)["InstanceProfile"]
-    except gone:
+    except missing:
         profile = iam.create_instance_profile(InstanceProfileName=NAME)["InstanceProfile"]
     if not profile["Roles"]:
         iam.add_role_to_instance_profile(InstanceProfileName=NAME, RoleName=NAME)
-        time.sleep(10)  # until EC2 has heard of it
+        time.sleep(10)  # until EC2 knows it
 
 
 def network(text: str) -> str:
-    """Read a network such as 203.0.113.7/32; the whole world is refused."""
+    """Read a network such as 203.0.113.7/32; rejects one that contains every address."""
     try:
         read = ipaddress.ip_network(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if not read.prefixlen:
-        raise argparse.ArgumentTypeError(f"{text} is everybody")
+        raise argparse.ArgumentTypeError(f"{text} admits everybody")
     return str(read)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line and return the exit code."""
     p = argparse.ArgumentParser(prog="python -m cluster.aws", description=__doc__)
     p.add_argument("--region", required=True)
-    p.add_argument("--bucket", required=True, help="bucket of the storage; it must exist")
-    p.add_argument("--admit", required=True, type=network, help="who may log in: a CIDR")
+    p.add_argument("--bucket", required=True, help="existing bucket for the storage")
+    p.add_argument("--admit", required=True, type=network, help="network (CIDR) that may log in")
     options = p.parse_args(arguments)
     try:
         import boto3
@@ -156,8 +156,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         caller = session.client("sts").get_caller_identity()
         partition = caller["Arn"].split(":")[1]
-        allow(session.client("iam"), caller["Account"], options.bucket, partition)
-        group = close(session.client("ec2"), options.admit)
+        create_instance_profile(
+            session.client("iam"), caller["Account"], options.bucket, partition
+        )
+        group = create_security_group(session.client("ec2"), options.admit)
     except (BotoCoreError, ClientError, UserError) as error:
         print(error, file=sys.stderr)
         return 2

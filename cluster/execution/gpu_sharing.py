@@ -17,10 +17,10 @@ from searchspaces.loading import load_space
 from trainables.errors import UserError
 from trainables.run import seed_everything
 
-HEADROOM = 0.9  # of the free memory: what a probe did not see must fit as well
-CONTEXT = 600 * 2**20  # bytes that CUDA takes per process, beside PyTorch's allocator
-SHARE = 0.2  # of a report, for the probe
-PATIENCE = 900.0  # seconds until a GPU is free: a rented machine is installed first
+HEADROOM = 0.9  # of the free memory, for what the measurement did not see
+CONTEXT = 600 * 2**20  # bytes per process outside of PyTorch's allocator
+SHARE = 0.2  # of a report, for the measurement
+PATIENCE = 900.0  # seconds until a GPU is free: a new node is set up first
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Checks, before anything runs, that every machine of the cluster has the storage it is to use."""
+"""Check, before anything runs, that every node of the cluster can use the storage."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ from cluster.storage.location import Location
 from trainables.errors import UserError
 
 PATIENCE = 120.0
-"""Seconds that a machine may take to start a worker."""
+"""Seconds that a node may take to start a worker."""
 
 
 def check_nodes(folder: Path, remote: Location | None) -> None:
-    """Have every machine look, where there are several; raises UserError naming the first blind.
+    """Check the storage on every node, where there are several; raises UserError for the first.
 
-    With `remote` machines must be able to write and read there, else they must see the driver's
+    With `remote`, nodes must be able to write and read there, else they must see the driver's
     folder and be able to write to it.
     """
     nodes = [node for node in ray.nodes() if node["Alive"]]
     if len(nodes) < 2:
         return
-    sign = folder / f".seen-{uuid.uuid4().hex[:12]}"
+    probe = folder / f".seen-{uuid.uuid4().hex[:12]}"
     try:
         if remote is None:
-            sign.write_text(sign.name, encoding="utf-8")
-        asked = {node["NodeID"]: _asked(node, sign, remote) for node in nodes}
+            probe.write_text(probe.name, encoding="utf-8")
+        checks = {node["NodeID"]: _start_check(node, probe, remote) for node in nodes}
         for node in nodes:
             name = node.get("NodeName") or node["NodeManagerAddress"]
             try:
-                trouble = ray.get(asked[node["NodeID"]], timeout=PATIENCE)
+                problem = ray.get(checks[node["NodeID"]], timeout=PATIENCE)
             except ray.exceptions.RayError as error:
-                trouble = f"it does not answer ({type(error).__name__})"
+                problem = f"it does not answer ({type(error).__name__})"
                 if _is_gone(node, error):
                     continue
-            if trouble:
+            if problem:
                 raise UserError(
-                    f"the machine {name} cannot use the storage {remote or folder}: {trouble}\n"
+                    f"the node {name} cannot use the storage {remote or folder}: {problem}\n"
                     + (
-                        "let it reach that storage, by its role or its credentials"
+                        "give it access to that storage, by its role or its credentials"
                         if remote
-                        else "give a folder that all machines mount (NFS), or "
+                        else "use a folder that all nodes mount (NFS), or "
                         "--storage s3://BUCKET/PREFIX"
                     )
                 )
     finally:
         with contextlib.suppress(OSError):
-            sign.unlink()
+            probe.unlink()
 
 
-def check_node(sign: Path, remote: Location | None) -> str:
-    """Say what keeps this machine from using the storage; nothing where all is well."""
+def check_node(probe: Path, remote: Location | None) -> str:
+    """Return why this node cannot use the storage; an empty text where it can."""
     try:
         if remote is not None:
             replication.check_access(remote)
-        elif not sign.is_file() or sign.read_text(encoding="utf-8") != sign.name:
+        elif not probe.is_file() or probe.read_text(encoding="utf-8") != probe.name:
             return "it does not see what the driver writes there"
         else:
-            own = sign.with_name(f"{sign.name}-{uuid.uuid4().hex[:12]}")
+            own = probe.with_name(f"{probe.name}-{uuid.uuid4().hex[:12]}")
             own.touch()
             own.unlink()
     except (OSError, ValueError) as error:
@@ -72,13 +72,13 @@ def check_node(sign: Path, remote: Location | None) -> str:
 
 
 def _is_gone(node: dict[str, Any], error: Exception) -> bool:
-    """Tell whether a machine was lost since it was listed, which is no matter of the storage."""
+    """Return whether a node was lost since it was listed, which does not concern the storage."""
     alive = {other["NodeID"] for other in ray.nodes() if other["Alive"]}
     unplaced = isinstance(error, ray.exceptions.TaskUnschedulableError)
     return unplaced or node["NodeID"] not in alive
 
 
-def _asked(node: dict[str, Any], sign: Path, remote: Location | None) -> Any:
-    there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(check_node)
-    return task.remote(sign, remote)
+def _start_check(node: dict[str, Any], probe: Path, remote: Location | None) -> Any:
+    on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=on_node)(check_node)
+    return task.remote(probe, remote)

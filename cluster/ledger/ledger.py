@@ -29,6 +29,8 @@ from cluster.ledger.trial_log import (
 from trainables.errors import UserError
 from trainables.ranking import Mode, rank_trials
 
+JOURNAL = "study.journal"
+"""File of the Optuna study in a search's folder."""
 KEPT_WEIGHTS = 10
 """Number of best trials of a search whose weights are kept."""
 

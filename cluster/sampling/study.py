@@ -18,7 +18,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cluster.ledger.ledger import Ledger
+from cluster.ledger.ledger import JOURNAL, Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.journal_backend import Journal
@@ -28,7 +28,6 @@ from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
-JOURNAL = "study.journal"
 INFEASIBLE_BEFORE_RANDOM = 20
 INFEASIBLE_BEFORE_STOP = 1000
 FIX = "restore the file, or start a new search with --fresh"

@@ -1,7 +1,7 @@
-"""A driver's sign of life on remote storage, where no lock can be held.
+"""A driver's lease on remote storage, where no lock can be held.
 
-`SEARCH/driver/sign.json` says who drives the search, and changes as long as it is driven. The
-clocks of two machines are never compared: a driver is gone when another saw no change for long.
+`SEARCH/driver/lease.json` names the driver of a search, which renews it while it runs. The clocks
+of two machines are never compared: a lease expires when another driver sees no change for long.
 """
 
 from __future__ import annotations
@@ -19,105 +19,107 @@ from cluster.storage import replication
 from cluster.storage.location import Location, read_bytes, write_bytes
 from trainables.errors import UserError
 
-BEATS = 4
-"""A driver is gone when so many of its signs are missing."""
+MISSED_RENEWALS = 4
+"""A lease expires after so many missed renewals."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """Whose search it is, where its driver runs, and how often, in seconds, `beat` changes."""
+    """The owner of a search and where it runs; `renewal` changes every `period` seconds."""
 
     owner: str
     where: str
-    every: float
-    beat: str
+    period: float
+    renewal: str
 
 
 class LeaseHolder:
-    """Gives signs of life on a thread of its own, until another driver takes the search over."""
+    """Renews a lease on a thread of its own, until another driver takes the search over."""
 
-    def __init__(self, place: Location, owner: str, every: float) -> None:
-        self.place = place
+    def __init__(self, location: Location, owner: str, period: float) -> None:
+        self.location = location
         self.owner = owner
-        self.every = every
+        self.period = period
         self.lost: UserError | None = None
-        """Why this driver must end: another one has the search."""
-        self._beating = threading.Lock()
+        """Why this driver must end: another one runs the search."""
+        self._renewing = threading.Lock()
         self._ending = threading.Event()
 
     def start(self) -> None:
-        """Begin to beat; `claim` comes before."""
-        threading.Thread(target=self._work, name="heartbeat", daemon=True).start()
+        """Start the thread; call `acquire_lease` before."""
+        threading.Thread(target=self._work, name="lease", daemon=True).start()
 
-    def beat(self) -> None:
-        """Give a sign, or learn that the search is another's now; raises OSError."""
-        with self._beating:
-            found = read_lease(self.place, self.every)
+    def renew(self) -> None:
+        """Renew the lease, or find out that another driver has it; raises OSError."""
+        with self._renewing:
+            found = read_lease(self.location, self.period)
             if found is None or found.owner in ("", self.owner):
-                write_lease(self.place, self.owner, self.every)
+                write_lease(self.location, self.owner, self.period)
                 return
         self.lost = UserError(
-            f"another driver, {found.where}, goes on with this search ({self.place}): "
-            "this one has ended\nfollow that one, or, when it has ended, give the same command "
-            "with --resume"
+            f"another driver, {found.where}, now runs this search ({self.location}): "
+            "this driver has ended\nwait for that one, then continue with the same command and "
+            "--resume"
         )
 
     def close(self) -> None:
-        """Let others have the search at once."""
+        """Delete the lease, so that others need not wait for it to expire."""
         self._ending.set()
-        with self._beating, contextlib.suppress(OSError):
-            found = read_lease(self.place, self.every)
+        with self._renewing, contextlib.suppress(OSError):
+            found = read_lease(self.location, self.period)
             if found is not None and found.owner == self.owner:
-                replication.delete(self.place / "driver")
+                replication.delete(self.location / "driver")
 
     def _work(self) -> None:
-        while not self._ending.wait(self.every):
-            with contextlib.suppress(Exception):  # a storage that is away stops nothing
-                self.beat()
+        while not self._ending.wait(self.period):
+            with contextlib.suppress(Exception):  # an unreachable storage does not end the search
+                self.renew()
 
 
-def acquire_lease(place: Location, owner: str, every: float) -> None:
-    """Take a search, as soon as the last signs of another's driver are old.
+def acquire_lease(location: Location, owner: str, period: float) -> None:
+    """Acquire the lease of a search, waiting until another driver's lease expires.
 
-    Raises UserError where that driver lives, OSError where the storage cannot be used.
+    Raises UserError where that driver renews it, OSError where the storage cannot be used.
     """
-    found = read_lease(place, every)
+    found = read_lease(location, period)
     if found is not None and found.owner != owner:
-        patience = BEATS * found.every
+        patience = MISSED_RENEWALS * found.period
         print(
-            f"{place} was driven by {found.where}\nwaiting {patience:.0f} s, "
-            "in which that driver would give a sign of life",
+            f"{location} was run by {found.where}\nwaiting {patience:.0f} s for that "
+            "driver's lease to expire",
             flush=True,
         )
         deadline = monotonic() + patience
         while monotonic() < deadline:
-            sleep(found.every / 10)
-            now = read_lease(place, every)
+            sleep(found.period / 10)
+            now = read_lease(location, period)
             if now is None:  # it has ended
                 break
             if now != found:
                 raise UserError(
-                    f"another driver, {now.where}, is running the search {place}\n"
-                    f"wait for it, or end it there: {patience:.0f} s after its last sign of life "
-                    "the same command goes on here"
+                    f"another driver, {now.where}, is running the search {location}\n"
+                    f"wait for it, or end it there: {patience:.0f} s later the same command "
+                    "continues here"
                 )
-    write_lease(place, owner, every)
+    write_lease(location, owner, period)
 
 
-def read_lease(place: Location, every: float) -> Lease | None:
-    """Read the sign that lies there, if any; half of one has the owner "". Raises OSError."""
-    text = read_bytes(place / "driver", "sign.json")
+def read_lease(location: Location, period: float) -> Lease | None:
+    """Return the lease at a location, if any; a damaged one has the owner "". Raises OSError."""
+    text = read_bytes(location / "driver", "lease.json")
     if text is None:
         return None
     try:
-        told = json.loads(text)
-        return Lease(told["owner"], told["where"], float(told["every"]), told["beat"])
+        content = json.loads(text)
+        return Lease(
+            content["owner"], content["where"], float(content["period"]), content["renewal"]
+        )
     except (ValueError, KeyError, TypeError):
-        return Lease("", "of which nothing is known", every, "")
+        return Lease("", "an unknown driver", period, "")
 
 
-def write_lease(place: Location, owner: str, every: float) -> None:
-    """Write a new sign over the old one; raises OSError."""
+def write_lease(location: Location, owner: str, period: float) -> None:
+    """Replace the lease at a location; raises OSError."""
     where = f"process {os.getpid()} on {platform.node()}"
-    text = json.dumps(asdict(Lease(owner, where, every, uuid.uuid4().hex)))
-    write_bytes(place / "driver", "sign.json", text.encode())
+    text = json.dumps(asdict(Lease(owner, where, period, uuid.uuid4().hex)))
+    write_bytes(location / "driver", "lease.json", text.encode())

@@ -1,9 +1,9 @@
-"""A search on remote storage: the driver's own folder, and a copy of it that follows.
+"""The backup of a search on remote storage, written while the search runs.
 
-Ledger, study and mlflow.db lie on the driver's disk; below the URI, `SEARCH/ledger` is a copy of
-the search's folder, and `SEARCH/attempts/NNN/K` one of what attempt K at trial NNN has saved,
-by its worker. The driver fetches what an ended trial leaves behind; then its attempts go. A
-copy is one driver's: its manifest has as owner the word that the driver's folder is marked with.
+Ledger, study and mlflow.db are on the driver's disk. Below the URI, `SEARCH/ledger` is a copy of
+the search's folder, and `SEARCH/attempts/NNN/K` has what the worker of attempt K at trial NNN has
+saved. The driver downloads the files of an ended trial and deletes its attempts. A copy belongs
+to one driver: the owner in its manifest is the content of the marker file in the driver's folder.
 """
 
 from __future__ import annotations
@@ -18,24 +18,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
-from cluster.ledger.ledger import Ledger
+from cluster.ledger.ledger import JOURNAL, Ledger
 from cluster.ledger.settings import read_settings, write_settings
-from cluster.sampling.study import JOURNAL
 from cluster.storage import replication
 from cluster.storage.lease import LeaseHolder, acquire_lease
 from cluster.storage.location import Location
 from cluster.storage.redaction import first_line
 from cluster.storage.replication import trial_owner
-from cluster.storage.storage import Storage
-from cluster.tracking.client import artifact_location
+from cluster.storage.storage import Storage, artifact_location
 from trainables.errors import UserError
 
 PERIOD = 30.0
-"""Seconds of which a head that is lost takes the ledger along, at most."""
+"""Seconds between two copies: the most that is lost with the driver's machine."""
 PATIENCE = 60.0
-"""Seconds that the end of a search waits for a storage that does not answer."""
-MARK = ".copied"
-"""File of a search's folder that says which copies were made of it, and of no other."""
+"""Seconds for which the end of a search waits for a storage that does not answer."""
+MARKER = ".copied"
+"""Marker file of a search's folder, whose content is the owner of the copies made of it."""
 
 
 def restore_ledger(storage: Storage, space: str, take_over: bool) -> None:
@@ -65,14 +63,14 @@ def restore_ledger(storage: Storage, space: str, take_over: bool) -> None:
 
 
 class LedgerBackup:
-    """Keeps the copy of a search's folder up, on a thread of its own."""
+    """Copies a search's folder to remote storage, on a thread of its own."""
 
-    def __init__(self, ledger: Ledger, place: Location) -> None:
+    def __init__(self, ledger: Ledger, location: Location) -> None:
         self.ledger = ledger
-        self.place = place
+        self.location = location
         self.behind = ""
-        self._owner = _marked(ledger.folder)
-        self._heartbeat = LeaseHolder(place, self._owner, PERIOD)
+        self._owner = _read_marker(ledger.folder)
+        self._lease = LeaseHolder(location, self._owner, PERIOD)
         self._files: dict[str, replication.FileStamp] = {}
         self._ended: set[int] = set()
         self._fetched: set[int] = set()
@@ -84,39 +82,39 @@ class LedgerBackup:
         self._thread = threading.Thread(target=self._work, name="copies", daemon=True)
 
     def start(self) -> None:
-        """Make the copy ours, and begin; raises UserError where that is impossible."""
-        self._look()
+        """Acquire the lease and start the thread; raises UserError where that is impossible."""
+        self._snapshot()
         try:
-            found = replication.read_newest_index(self.place / "ledger")
+            found = replication.read_newest_index(self.location / "ledger")
             if found is not None and found.owner != self._owner:
                 raise UserError(
-                    f"another driver has gone on with the search {self.place} meanwhile\n"
-                    "the same command with --resume goes on when that one has ended"
+                    f"another driver has continued the search {self.location} meanwhile\n"
+                    "when it has ended, continue with the same command and --resume"
                 )
-            acquire_lease(self.place, self._owner, PERIOD)
-            left = {int(name) for name in replication.list_folders(self.place / "attempts")}
-            self._push()
+            acquire_lease(self.location, self._owner, PERIOD)
+            left = {int(name) for name in replication.list_folders(self.location / "attempts")}
+            self._upload()
         except OSError as error:
             why = first_line(error)
-            raise UserError(f"the storage {self.place} cannot be used: {why}") from error
+            raise UserError(f"cannot use the storage {self.location}: {why}") from error
         self._fetched, self._deleted = self._ended - left, self._ended - left
         self.ledger.fetch = self.fetch
-        self._heartbeat.start()
+        self._lease.start()
         self._thread.start()
 
     @property
     def lost(self) -> UserError | None:
-        """Say why this driver must end, if another has the search now."""
-        return self._heartbeat.lost
+        """Return why this driver must end: another one has taken the search over."""
+        return self._lease.lost
 
     def step(self) -> None:
-        """Have a copy made where it is time; called between events, when all files agree."""
+        """Start a copy if it is time; called between events, when all files are consistent."""
         if time.monotonic() > self._due and not self._wake.is_set():
-            self._look()
+            self._snapshot()
             self._wake.set()
 
     def fetch(self, trial: int) -> None:
-        """Bring here what an ended trial leaves behind; raises OSError."""
+        """Download the predictions and weights of an ended trial; raises OSError."""
         with self._fetching:
             trial_log = self.ledger.trial_logs[trial]
             if trial in self._fetched or trial_log.outcome is None:
@@ -125,23 +123,22 @@ class LedgerBackup:
                 weights = self.ledger.keeps_weights(trial_log)
                 folder = self.ledger.latest_attempt(trial)
                 replication.download(
-                    self.place / "attempts" / f"{trial:03d}" / str(trial_log.attempts),
+                    self.location / "attempts" / f"{trial:03d}" / str(trial_log.attempts),
                     folder,
                     trial_owner(trial_log.values),
                     lambda name: (
                         name.startswith("best/") and (weights or name.endswith(".parquet"))
                     ),
                 )
-                if weights and not self.ledger.keeps_weights(
-                    trial_log
-                ):  # a better one ended meanwhile
+                # A better trial may have ended meanwhile.
+                if weights and not self.ledger.keeps_weights(trial_log):
                     for path in (folder / "best").glob("*"):
                         if path.suffix != ".parquet":
                             path.unlink(missing_ok=True)
             self._fetched.add(trial)
 
     def close(self) -> str | None:
-        """Copy what is left; gives what went wrong, if anything."""
+        """Copy what is left; return what failed, if anything."""
         deadline = time.monotonic() + PATIENCE
         self._ending.set()
         self._wake.set()
@@ -149,17 +146,17 @@ class LedgerBackup:
         if self._thread.is_alive():
             self.behind = self.behind or "it is slow"
         else:
-            self._look()
-            while not self._tried() and not self.lost and time.monotonic() < deadline:
+            self._snapshot()
+            while not self._try_copy() and not self.lost and time.monotonic() < deadline:
                 time.sleep(1.0)
         if self.lost:
             return str(self.lost)
         if not self.behind:
-            self._heartbeat.close()
+            self._lease.close()
             return None
         return (
-            f"the copy in {self.place} has not got everything: {self.behind}\n"
-            "nothing is lost: when it can be written to, the same command with --resume goes on"
+            f"the copy in {self.location} is not complete: {self.behind}\n"
+            "nothing is lost: the same command with --resume completes it"
         )
 
     def _work(self) -> None:
@@ -167,98 +164,99 @@ class LedgerBackup:
             self._wake.wait()
             if self._ending.is_set():
                 return
-            self._tried()
+            self._try_copy()
             self._due = time.monotonic() + PERIOD
-            self._wake.clear()  # and then a look at `_ending`: its own waking may be what went
+            self._wake.clear()  # `_ending` is checked next: `close` may have set both
 
-    def _tried(self) -> bool:
-        """Make a copy; what fails is done again the next time, and does not stop the search."""
+    def _try_copy(self) -> bool:
+        """Make a copy; a failure does not stop the search, and is retried the next time."""
         try:
-            self._round()
+            self._copy()
         except Exception as error:
             self.behind = first_line(error)
             return False
         self.behind = ""
         return True
 
-    def _round(self) -> None:
-        self._heartbeat.beat()
+    def _copy(self) -> None:
+        self._lease.renew()
         if self.lost:
             raise self.lost
         for trial in sorted(self._ended - self._fetched):
             self.fetch(trial)
-        # A lost head forgets what came after `_look`: those trials need their attempts.
-        gone = self._ended & self._fetched - self._deleted
-        self._push()
-        for trial in sorted(gone):
-            replication.delete(self.place / "attempts" / f"{trial:03d}")
+        # A driver restored from this copy has no trial that ended after `_snapshot`: it needs
+        # the attempts of those.
+        unneeded = self._ended & self._fetched - self._deleted
+        self._upload()
+        for trial in sorted(unneeded):
+            replication.delete(self.location / "attempts" / f"{trial:03d}")
             self._deleted.add(trial)
 
-    def _look(self) -> None:
+    def _snapshot(self) -> None:
         trial_logs = self.ledger.trial_logs
         self._ended = {trial for trial, trial_log in trial_logs.items() if trial_log.outcome}
         growing = [JOURNAL, *(f"trials/{trial:03d}/reports.jsonl" for trial in trial_logs)]
         self._files = replication.stat_files(self.ledger.folder, growing)
 
-    def _push(self) -> None:
+    def _upload(self) -> None:
         folder = self.ledger.folder
         inner = tuple(f"{path.parent.name}/" for path in folder.glob("*/search.json"))
         names = [
             name
             for name in replication.list_files(folder)
-            if not name.endswith(replication.GROWING) and not name.startswith(inner)
+            if not name.endswith(replication.APPEND_ONLY) and not name.startswith(inner)
         ]
         files = {**replication.stat_files(folder, names), **self._files}
-        replication.upload(folder, self.place / "ledger", self._owner, files)
+        replication.upload(folder, self.location / "ledger", self._owner, files)
 
 
-def _marked(folder: Path) -> str:
-    """Give the word that tells a driver's folder from all others."""
-    mark = folder / MARK
-    if not mark.exists():
-        mark.write_text(uuid.uuid4().hex, encoding="utf-8")
-    return mark.read_text(encoding="utf-8")
+def _read_marker(folder: Path) -> str:
+    """Return the content of a folder's marker, which is written where missing."""
+    marker = folder / MARKER
+    if not marker.exists():
+        marker.write_text(uuid.uuid4().hex, encoding="utf-8")
+    return marker.read_text(encoding="utf-8")
 
 
-def _is_of(space: str, place: Location) -> bool:
+def _is_of(space: str, location: Location) -> bool:
     # A space called digits-2 has folders that look like the second search of digits.
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        there = replication.download(
-            place / "ledger", folder, None, lambda name: name == "search.json"
+        exists = replication.download(
+            location / "ledger", folder, None, lambda name: name == "search.json"
         )
-        return there and read_settings(folder).space == space
+        return exists and read_settings(folder).space == space
 
 
-def _restore(storage: Storage, place: Location, here: Path, ours: bool) -> None:
-    found = replication.read_newest_index(place / "ledger")
+def _restore(storage: Storage, location: Location, here: Path, ours: bool) -> None:
+    found = replication.read_newest_index(location / "ledger")
     if found is None:
         return
     here.mkdir(parents=True, exist_ok=True)
-    if not ours and (here / MARK).exists() and found.owner == _marked(here):
+    if not ours and (here / MARKER).exists() and found.owner == _read_marker(here):
         return
     lock = ledgers.acquire_lock(here)
     try:
-        # Whoever holds the lock of a folder is the only driver that has its mark.
-        mark = _marked(here)
+        # The driver that holds the lock of a folder is the only one with its marker.
+        marker = _read_marker(here)
         if ours:
-            acquire_lease(place, mark, PERIOD)
-            found = replication.read_newest_index(place / "ledger") or found
-        if found.owner == mark:
+            acquire_lease(location, marker, PERIOD)
+            found = replication.read_newest_index(location / "ledger") or found
+        if found.owner == marker:
             return
         for old in here.iterdir():
             if old.is_dir():
                 shutil.rmtree(old)
-            elif old.name not in (".lock", MARK):
+            elif old.name not in (".lock", MARKER):
                 old.unlink()
-        replication.download(place / "ledger", here)
+        replication.download(location / "ledger", here)
         settings = read_settings(here)
-        # Only the driver's own database moves with its disk.
+        # Only a database in the storage folder moves with the driver's disk.
         if re.search(rf"^sqlite:.*/{storage.folder.name}/mlflow\.db$", settings.tracking_uri):
             uri = storage.default_tracking_uri
             artifacts = artifact_location(uri, storage.folder)
             write_settings(here, replace(settings, tracking_uri=uri, artifacts=artifacts))
         if ours:
-            replication.upload(here, place / "ledger", mark)
+            replication.upload(here, location / "ledger", marker)
     finally:
         lock.release()

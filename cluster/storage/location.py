@@ -1,4 +1,4 @@
-"""Where things lie on remote storage (`s3://`, `gs://`, `file://`), and small objects there."""
+"""Locations on remote storage (`s3://`, `gs://`, `file://`), and small objects there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Location:
-    """A folder below a URI of pyarrow's; without secrets, so that it may be shown and sent."""
+    """A folder below a pyarrow URI; it has no credentials, so that it may be printed and sent."""
 
     uri: str
     below: str = ""
@@ -28,29 +28,31 @@ class Location:
         return f"{head.rstrip('/')}/{self.below}{mark}{options}" if self.below else self.uri
 
     def open(self) -> tuple[Any, str]:
-        """Give pyarrow's filesystem and the path there; raises ValueError for a wrong URI."""
-        files, path = _opened(self.uri)
+        """Return pyarrow's filesystem and the path there; raises ValueError for a wrong URI."""
+        files, path = _open_filesystem(self.uri)
         return files, f"{path.rstrip('/')}/{self.below}" if self.below else path
 
 
-def ready(place: Location) -> tuple[Any, str]:
-    """Open a place to write there; raises OSError."""
-    remote, path = place.open()
-    if remote.type_name == "local":  # elsewhere folders are but names, and one costs a request
+def open_for_writing(location: Location) -> tuple[Any, str]:
+    """Return filesystem and path of a location, ready for writing; raises OSError."""
+    remote, path = location.open()
+    if (
+        remote.type_name == "local"
+    ):  # on object stores folders are only names, and creating one costs a request
         remote.create_dir(path)
     return remote, path
 
 
-def write_bytes(place: Location, name: str, content: bytes) -> None:
-    """Write a small object, over an older one; raises OSError."""
-    remote, path = ready(place)
+def write_bytes(location: Location, name: str, content: bytes) -> None:
+    """Write a small object, replacing an older one; raises OSError."""
+    remote, path = open_for_writing(location)
     with remote.open_output_stream(f"{path}/{name}") as sink:
         sink.write(content)
 
 
-def read_bytes(place: Location, name: str) -> bytes | None:
+def read_bytes(location: Location, name: str) -> bytes | None:
     """Read a small object; None where there is none. Raises OSError."""
-    remote, path = place.open()
+    remote, path = location.open()
     try:
         with remote.open_input_stream(f"{path}/{name}") as source:
             return bytes(source.read())
@@ -59,11 +61,11 @@ def read_bytes(place: Location, name: str) -> bytes | None:
 
 
 @functools.lru_cache
-def _opened(uri: str) -> tuple[Any, str]:
-    from pyarrow import fs  # takes 40 ms that a local search need not spend
+def _open_filesystem(uri: str) -> tuple[Any, str]:
+    from pyarrow import fs  # takes 40 ms, which a local search does not need
 
     option = OPTIONS.get(uri.partition(":")[0], "")
     if option and option.partition("=")[0] not in uri:
         uri += ("&" if "?" in uri else "?") + option
-    found: tuple[Any, str] = fs.FileSystem.from_uri(uri)
-    return found
+    filesystem: tuple[Any, str] = fs.FileSystem.from_uri(uri)
+    return filesystem

@@ -1,8 +1,8 @@
-"""Copies of folders on remote storage (`s3://`, `gs://`, `file://`): whole, or not believed.
+"""Copies of folders on remote storage (`s3://`, `gs://`, `file://`): complete, or ignored.
 
-A copy is a flat place with the files' contents and a manifest that says which file is which, how
-long it is, and whose copy it is. No object of a whole copy is ever overwritten, and the manifest
-comes last: a reader finds the newest whole copy, or the one before it.
+A copy is a flat list of objects with the files' contents, and a manifest with the name, size and
+owner of each. No object of a complete copy is ever overwritten, and the manifest is written last:
+a reader finds the newest complete copy, or the one before it.
 """
 
 from __future__ import annotations
@@ -20,31 +20,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cluster.storage.location import Location, read_bytes, ready, write_bytes
+from cluster.storage.location import Location, open_for_writing, read_bytes, write_bytes
 
 T = TypeVar("T")
 
 PATIENCE = 120.0
-"""Seconds that a worker goes on trying while the storage does not answer."""
-AT_ONCE = 8
-"""Requests at the same time: each of them mostly waits."""
-BLOCK = 8 * 2**20
-"""Bytes."""
+"""Seconds for which a worker retries while the storage does not answer."""
+CONCURRENT_REQUESTS = 8
+"""Requests mostly wait."""
+BLOCK = 8 * 2**20  # bytes
 TRIES = 3
-"""Looks for a whole copy while its owner replaces it."""
-GROWING = (".jsonl", ".journal")
-"""Files of these kinds are only ever appended to; all others are replaced as a whole."""
-OWN = re.compile(r"^\.|\.part$")
-"""Names of files that are nobody else's: locks, marks, and what is being written."""
+"""Attempts to read a complete copy while its owner replaces it."""
+APPEND_ONLY = (".jsonl", ".journal")
+"""Files with these suffixes are only appended to; all others are replaced as a whole."""
+PRIVATE = re.compile(r"^\.|\.part$")
+"""Names of files that are not copied: locks, markers, and partly written files."""
 
 
 class StorageTimeoutError(OSError):
-    """The remote storage did not answer for a long time, or holds what it cannot."""
+    """The remote storage did not answer for a long time, or holds invalid content."""
 
 
 @dataclass(frozen=True)
 class FileStamp:
-    """What tells that a file has changed: its size in bytes, and its time in nanoseconds."""
+    """The version of a file: its size in bytes, and its modification time in nanoseconds."""
 
     size: int
     time: int
@@ -52,17 +51,17 @@ class FileStamp:
 
 @dataclass(frozen=True)
 class CopyIndex:
-    """A whole copy: whose it is, its number, and for every file its object and its stamp."""
+    """A complete copy: its owner, its number, and for every file its object and its stamp."""
 
     owner: str
     number: int
     files: dict[str, tuple[str, FileStamp]]
     objects: tuple[str, ...]
-    """Everything that lies there, of this copy or left over."""
+    """All objects there, of this copy or left over."""
 
 
 def stat_files(folder: Path, names: Iterable[str]) -> dict[str, FileStamp]:
-    """Look at files, by their names below the folder, as they are now."""
+    """Return the stamps of files, by their names below the folder; missing ones are left out."""
     found = {}
     for name in names:
         with contextlib.suppress(FileNotFoundError):
@@ -72,31 +71,31 @@ def stat_files(folder: Path, names: Iterable[str]) -> dict[str, FileStamp]:
 
 
 def list_files(folder: Path) -> list[str]:
-    """List the finished files below a folder; those whose names begin with a dot stay here."""
+    """List the complete files below a folder, without those whose names begin with a dot."""
     found = []
     for top, _, files in os.walk(folder):
         below = Path(top).relative_to(folder)
-        found += [(below / name).as_posix() for name in files if not OWN.search(name)]
+        found += [(below / name).as_posix() for name in files if not PRIVATE.search(name)]
     return sorted(found)
 
 
 def upload(
-    folder: Path, place: Location, owner: str, files: dict[str, FileStamp] | None = None
+    folder: Path, location: Location, owner: str, files: dict[str, FileStamp] | None = None
 ) -> None:
-    """Make the copy as the folder is, or as these files of it were; what has not changed stays.
+    """Upload a folder, or the given state of its files; unchanged files are not sent again.
 
-    Of a file that has grown since, its beginning is copied. Raises OSError.
+    Of a file that has grown since, only the first part is copied. Raises OSError.
     """
     files = stat_files(folder, list_files(folder)) if files is None else files
     if not files:
         return
-    old = read_newest_index(place)
+    old = read_newest_index(location)
     before = old.files if old else {}
     same = files == {name: stamp for name, (_, stamp) in before.items()}
     if old and same and old.owner == owner:
         return
     number = old.number + 1 if old else 1
-    remote, path = ready(place)
+    remote, path = open_for_writing(location)
 
     def upload(
         entry: tuple[int, tuple[str, FileStamp]],
@@ -107,30 +106,30 @@ def upload(
         target = f"{number:06d}.{index}.{Path(name).name}"
         try:
             with (folder / name).open("rb") as source:
-                limit = stamp.size if target.endswith(GROWING) else math.inf
+                limit = stamp.size if target.endswith(APPEND_ONLY) else math.inf
                 size = _write(source, remote, f"{path}/{target}", limit)
         except FileNotFoundError:
             if (folder / name).exists():
                 raise
-            return None  # dropped meanwhile: nobody needs it
+            return None  # deleted meanwhile: nothing needs it
         return name, (target, FileStamp(size, stamp.time))
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
         copied = dict(filter(None, pool.map(upload, enumerate(files.items()))))
         listed = {name: [target, s.size, s.time] for name, (target, s) in copied.items()}
         manifest = f"manifest-{number:06d}.json"
         text = json.dumps({"owner": owner, "number": number, "files": listed})
-        write_bytes(place, manifest, text.encode())
+        write_bytes(location, manifest, text.encode())
         needed = {manifest, *(target for target, _ in copied.values())}
         left = [f"{path}/{o}" for o in (old.objects if old else ()) if o not in needed]
         list(pool.map(remote.delete_file, left))
 
 
-def read_newest_index(place: Location) -> CopyIndex | None:
-    """Find the newest whole copy; None where there is none. Raises OSError."""
-    remote, path = place.open()
+def read_newest_index(location: Location) -> CopyIndex | None:
+    """Return the newest complete copy; None where there is none. Raises OSError."""
+    remote, path = location.open()
     for _ in range(TRIES):
-        sizes = {info.base_name: info.size for info in _listed(place) if info.is_file}
+        sizes = {info.base_name: info.size for info in _list_infos(location) if info.is_file}
         manifests = sorted((n for n in sizes if n.startswith("manifest-")), reverse=True)
         try:
             for manifest in manifests:
@@ -138,25 +137,25 @@ def read_newest_index(place: Location) -> CopyIndex | None:
                     found = _read(source.read(), tuple(sizes))
                 if found and all(sizes.get(o) == s.size for o, s in found.files.values()):
                     return found
-        except FileNotFoundError:  # its owner has just made the next one
+        except FileNotFoundError:  # its owner has just replaced it
             continue
         return None
-    raise OSError(f"the copy in {place} changes too fast to be read")
+    raise OSError(f"the copy in {location} changes too fast to be read; try again")
 
 
 def download(
-    place: Location,
+    location: Location,
     folder: Path,
     owner: str | None = None,
     wanted: Callable[[str], bool] = lambda name: True,
 ) -> bool:
-    """Fetch the files that are `wanted` of the newest copy; False where this owner has none.
+    """Download the `wanted` files of the newest copy; return False where the owner has none.
 
     Raises OSError.
     """
-    remote, path = place.open()
+    remote, path = location.open()
     for attempt in range(TRIES):
-        found = read_newest_index(place)
+        found = read_newest_index(location)
         if found is None or owner not in (None, found.owner):
             return False
 
@@ -165,7 +164,7 @@ def download(
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
                 raise StorageTimeoutError(
-                    f"the copy in {place} holds {name!r}, which leaves the folder"
+                    f"the copy in {location} contains {name!r}, a path outside of the folder"
                 )
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_name(f"{target.name}.part")
@@ -176,7 +175,7 @@ def download(
             part.replace(target)
 
         try:
-            with ThreadPoolExecutor(AT_ONCE) as pool:
+            with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
                 list(pool.map(download, ((n, f) for n, f in found.files.items() if wanted(n))))
         except FileNotFoundError:
             if attempt == TRIES - 1:
@@ -186,31 +185,31 @@ def download(
     return False
 
 
-def list_folders(place: Location) -> list[str]:
-    """List the folders in a place; raises OSError."""
-    return sorted(info.base_name for info in _listed(place) if not info.is_file)
+def list_folders(location: Location) -> list[str]:
+    """List the folders at a location; raises OSError."""
+    return sorted(info.base_name for info in _list_infos(location) if not info.is_file)
 
 
-def delete(place: Location) -> None:
-    """Delete a place with everything in it; raises OSError."""
-    remote, path = place.open()
+def delete(location: Location) -> None:
+    """Delete a location with all its content; raises OSError."""
+    remote, path = location.open()
     with contextlib.suppress(FileNotFoundError):
         remote.delete_dir(path)
 
 
-def check_access(place: Location) -> None:
+def check_access(location: Location) -> None:
     """Write, read and delete a small file; raises OSError."""
-    folder = place / f".try-{uuid.uuid4().hex[:12]}"
+    folder = location / f".try-{uuid.uuid4().hex[:12]}"
     write_bytes(folder, "file", folder.below.encode())
     if read_bytes(folder, "file") != folder.below.encode():
-        raise StorageTimeoutError(f"{place} gives back something else than was written")
+        raise StorageTimeoutError(f"{location} returned other content than was written")
     delete(folder)
 
 
 def retry_until_reachable(work: Callable[[], T]) -> T:
-    """Do something with the remote storage, again and again while it does not answer.
+    """Call a function that uses remote storage, and again while the storage does not answer.
 
-    Raises RemoteError when PATIENCE is spent.
+    Raises StorageTimeoutError after PATIENCE.
     """
     deadline, pause = time.monotonic() + PATIENCE, 0.5
     while True:
@@ -227,16 +226,16 @@ def retry_until_reachable(work: Callable[[], T]) -> T:
         pause = min(2 * pause, 10.0)
 
 
-def _listed(place: Location) -> list[Any]:
+def _list_infos(location: Location) -> list[Any]:
     from pyarrow import fs
 
-    remote, path = place.open()
+    remote, path = location.open()
     found: list[Any] = remote.get_file_info(fs.FileSelector(path, allow_not_found=True))
     return found
 
 
 def _write(source: Any, remote: Any, target: str, limit: float) -> int:
-    # A stream that ends with an error leaves half an object, which no manifest names.
+    # A failing stream leaves a partial object, which no manifest names.
     size = 0
     with remote.open_output_stream(target) as sink:
         while block := source.read(int(min(limit - size, BLOCK))):
@@ -247,13 +246,13 @@ def _write(source: Any, remote: Any, target: str, limit: float) -> int:
 
 def _read(text: bytes, objects: tuple[str, ...]) -> CopyIndex | None:
     try:
-        told = json.loads(text)
-        files = {n: (str(o), FileStamp(size, at)) for n, (o, size, at) in told["files"].items()}
-        return CopyIndex(str(told["owner"]), int(told["number"]), files, objects)
-    except (ValueError, KeyError, TypeError):  # half a manifest
+        content = json.loads(text)
+        files = {n: (str(o), FileStamp(size, at)) for n, (o, size, at) in content["files"].items()}
+        return CopyIndex(str(content["owner"]), int(content["number"]), files, objects)
+    except (ValueError, KeyError, TypeError):  # a partial manifest
         return None
 
 
 def trial_owner(values: Mapping[str, Any]) -> str:
-    """Say whose copy it is: a trial that was forgotten may come back with other values."""
+    """Return the owner of a trial's copies: a lost trial's number may get other values later."""
     return json.dumps(dict(values), sort_keys=True)

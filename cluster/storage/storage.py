@@ -81,3 +81,9 @@ def open_storage(storage: str | None = None, tracking_uri: str | None = None) ->
     words = re.sub("[^A-Za-z0-9]+", "-", f"{parts.scheme}-{parts.netloc}{parts.path}").strip("-")
     digest = hashlib.sha256(storage.encode()).hexdigest()[:8]
     return Storage(LOCAL_COPIES / f"{words[:60]}-{digest}", Location(storage), tracking_uri)
+
+
+def artifact_location(tracking_uri: str, folder: Path) -> str | None:
+    """Return where the artifacts of a new experiment go; None: the server decides."""
+    is_file = tracking_uri.startswith("sqlite:")
+    return (folder.resolve() / "artifacts").as_uri() if is_file else None

@@ -9,7 +9,8 @@ from pathlib import Path
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.settings import FILE
 from cluster.sampling.study import count_infeasible
-from cluster.tracking.client import artifact_location, open_client
+from cluster.storage.storage import artifact_location
+from cluster.tracking.client import open_client
 from cluster.tracking.writer import MLflowWriter
 from trainables.errors import UserError
 

@@ -1,6 +1,6 @@
-"""What goes to MLflow as files: predictions of every trial, and the best few's weights.
+"""Upload files to MLflow: the predictions of every trial, and the weights of the best ones.
 
-What a trial wants a report to show (`Run.show`) lies beside its weights, and goes with them.
+The artifacts of a trial (`Run.add_artifact`) are beside its weights, and uploaded with them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from cluster.ledger.ledger import Ledger
 def upload_best(
     client: MlflowClient, ledger: Ledger, runs: Mapping[int, str], marked: Sequence[Run]
 ) -> None:
-    """Have the weights of the best trials, and of no others, among the artifacts.
+    """Upload the weights of the best trials, and delete those of all others.
 
-    `runs` are the MLflow runs of trials, `marked` those whose tag says that theirs are there.
+    `runs` maps trials to MLflow run ids; `marked` are the runs that are tagged as having weights.
     """
-    kept = {trial_log.trial for trial_log in ledger.top_trials}
-    there = {int(run.data.tags["trial"]): run for run in marked}
-    for trial, run in there.items():
-        if trial not in kept:
+    top = {trial_log.trial for trial_log in ledger.top_trials}
+    uploaded = {int(run.data.tags["trial"]): run for run in marked}
+    for trial, run in uploaded.items():
+        if trial not in top:
             repository = get_artifact_repository(
                 run.info.artifact_uri, tracking_uri=client.tracking_uri
             )
             repository.delete_artifacts("checkpoint")
             client.set_tag(run.info.run_id, "weights", "no")
-    for trial in kept - there.keys():
+    for trial in top - uploaded.keys():
         ledger.fetch(trial)
         best = ledger.latest_attempt(trial) / "best"
         if trial in runs and (best / "manifest.json").exists():
@@ -41,7 +41,7 @@ def upload_best(
 
 
 def upload_predictions(client: MlflowClient, ledger: Ledger, trial: int, run_id: str) -> None:
-    """Put a trial's predictions beside its run."""
+    """Upload the predictions of a trial to its run."""
     ledger.fetch(trial)
     for path in sorted((ledger.latest_attempt(trial) / "best").glob("*.parquet")):
         client.log_artifact(run_id, str(path), "predictions")

@@ -35,17 +35,6 @@ FILE_DEADLINE = 60.0
 """The same for a database file, whose tables may have to be created on a busy machine."""
 
 
-def default_tracking_uri(storage: Path) -> str:
-    """Return the address of the SQLite file in the storage folder."""
-    return f"sqlite:///{storage.resolve() / 'mlflow.db'}"
-
-
-def artifact_location(uri: str, storage: Path) -> str | None:
-    """Return where the artifacts of a new experiment go; None: the server decides."""
-    own = uri.startswith("sqlite:")
-    return (storage.resolve() / "artifacts").as_uri() if own else None
-
-
 def open_client(uri: str, *, read_only: bool = False) -> MlflowClient:
     """Return a client whose server has answered once.
 

@@ -1,10 +1,9 @@
 """The one MLflow writer: a thread on the driver that replays the ledger into a tracking server.
 
-The ledger is right. A run that is there at the start, or that a request may have made which went
-wrong, is looked at: what it lacks is added, and one that says what the ledger does not is deleted
-and written anew. So whatever a crash or an absent server left out is written later, and no report
-twice. Runs whose end is there are left alone; `python -m cluster.tracking rebuild FOLDER` goes
-over these, too.
+The ledger is the truth. A run that exists at the start, or that a failed request may have created,
+is compared with it: what it lacks is added, and a run that contradicts the ledger is deleted and
+written again. Whatever a crash or an absent server left out is written later, and no report twice.
+Complete runs are left alone; `python -m cluster.tracking rebuild FOLDER` checks these, too.
 """
 
 from __future__ import annotations
@@ -35,19 +34,21 @@ from cluster.tracking.run_records import (
 from trainables.errors import UserError
 
 BATCH = 1000
-"""MLflow takes at most so many metrics in one call."""
+"""Metrics per call: MLflow's limit."""
 PERIOD = 1.0
 """Seconds between two rounds of writing."""
 UPLOAD_PERIOD = 60.0
-"""Seconds between two looks for weights to upload while the search runs."""
+"""Seconds between two uploads of weights while the search runs."""
 PATIENCE = 60.0
-"""Seconds that the end of a search waits for a server that does not answer."""
-GRACE = 15.0
-"""Seconds beyond these that a request may take which is under way."""
+"""Seconds for which the end of a search waits for a server that does not answer."""
+REQUEST_TIME = 15.0
+"""Seconds beyond PATIENCE that a request which has started may take."""
 
 
 class MLflowWriter:
-    """Writes a search to MLflow as it goes; `touch` says which trial has news."""
+    """Writes a search to MLflow while it runs; `touch` marks a trial that has changed.
+
+    `again` checks complete runs, too. `behind` says why MLflow lacks something, if it does."""
 
     def __init__(
         self,
@@ -62,15 +63,14 @@ class MLflowWriter:
         self.artifacts = artifacts
         self.infeasible = infeasible
         self.again = again
-        """Go over runs whose end is there, too."""
         self.kind = ledger.settings.kind
         self.behind: str = ""
         self._experiment = ""
         self._parent = ""
         self._runs: dict[int, str] = {}
-        self._found: dict[int, Run] = {}
-        self._had: dict[int, LoggedRun] = {}
-        self._unsure: set[int] = set()
+        self._existing: dict[int, Run] = {}
+        self._logged: dict[int, LoggedRun] = {}
+        self._unconfirmed: set[int] = set()
         self._dirty: set[int] = set(ledger.trial_logs)
         self._lock = threading.Lock()
         self._patience = PATIENCE
@@ -79,11 +79,14 @@ class MLflowWriter:
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
 
     def start(self) -> str:
-        """Find or make experiment and parent run, and begin to write; gives the parent's id."""
+        """Find or create experiment and parent run, start to write, and return the parent's id."""
         try:
             self._open()
         except (MlflowException, OSError) as error:
-            raise UserError(f"MLflow cannot be written to: {first_line(error)}") from error
+            raise UserError(
+                f"cannot write to MLflow: {first_line(error)}\n"
+                "start the tracking server, or name another one with --tracking-uri"
+            ) from error
         self._thread.start()
         return self._parent
 
@@ -96,8 +99,8 @@ class MLflowWriter:
             self.client.update_run(self._parent, status="RUNNING")
         elif self.kind != "trial":
             raise UserError(
-                f"the tracking server does not know the search {self.ledger.id}\n"
-                f"python -m cluster.tracking rebuild {self.ledger.folder.parent} writes it again"
+                f"the tracking server has no search {self.ledger.id}\n"
+                f"write it again: python -m cluster.tracking rebuild {self.ledger.folder.parent}"
             )
         else:
             started = to_milliseconds(settings.started)
@@ -116,30 +119,33 @@ class MLflowWriter:
         for run in self._search(f"tags.kind = '{self.kind}'"):
             trial = int(run.data.tags["trial"])
             if trial in self._runs and trial not in self._dirty:
-                continue  # there is a whole one
+                continue  # a complete one exists
             self._runs[trial] = run.info.run_id
             trial_log = self.ledger.trial_logs.get(trial)
             if self.again or not run_records.is_complete(
                 trial_log, run.info.end_time, run.data.params
             ):
-                self._found[trial] = run
+                self._existing[trial] = run
             else:
                 self._dirty.discard(trial)
-                self._found.pop(trial, None)
+                self._existing.pop(trial, None)
 
     def touch(self, trial: int) -> None:
-        """Say that a trial has news."""
+        """Mark a trial as changed."""
         with self._lock:
             self._dirty.add(trial)
 
     def close(self, finished: bool, patience: float = PATIENCE) -> str | None:
-        """Write what is left, end the parent run; gives what went wrong.
+        """Write what is left, end the parent run, and return what failed, if anything.
 
-        Gives up when nothing has been written for `patience` seconds, at once for 0.
+        Gives up when nothing could be written for `patience` seconds, at once for 0.
         """
         self._patience, self._progress = patience, time.monotonic()
         self._ending.set()
-        while self._thread.is_alive() and time.monotonic() <= self._progress + patience + GRACE:
+        while (
+            self._thread.is_alive()
+            and time.monotonic() <= self._progress + patience + REQUEST_TIME
+        ):
             self._thread.join(timeout=PERIOD)
         if self._thread.is_alive():
             self.behind = self.behind or "it does not answer"
@@ -151,13 +157,13 @@ class MLflowWriter:
         if not self.behind:
             return None
         return (
-            f"MLflow has not got everything: {self.behind}\n"
-            "nothing is lost; when the server answers again:\n"
+            f"MLflow is not complete: {self.behind}\n"
+            "nothing is lost; complete it when the server answers again:\n"
             f"  python -m cluster.tracking rebuild {self.ledger.folder} --tracking-uri URI"
         )
 
     def _finish(self, status: str) -> None:
-        # A request that was sent twice, or another driver's last word, may have made doubles.
+        # A request that was sent twice, or a killed driver, may have created duplicates.
         for run in self._search(f"tags.kind = '{self.kind}'"):
             if self._runs.get(int(run.data.tags["trial"])) != run.info.run_id:
                 self.client.delete_run(run.info.run_id)
@@ -166,7 +172,7 @@ class MLflowWriter:
             counts = run_records.outcome_counts(self.ledger, self.infeasible())
             self.client.log_batch(self._parent, metrics=[Metric(*point) for point in counts])
             resources = self.ledger.settings.resources
-            if resources:  # what trials really got; the space only said what it wanted
+            if resources:  # what trials got; the space only has what it requested
                 self.client.set_tag(self._parent, "resources", json.dumps(resources))
         for trial, trial_log in self.ledger.trial_logs.items():
             if trial_log.outcome is None and trial in self._runs:
@@ -174,7 +180,7 @@ class MLflowWriter:
         self.client.set_terminated(self._parent, status)
 
     def upload_best(self) -> None:
-        """Have the weights of the best trials, and of no others, among the artifacts."""
+        """Upload the weights of the best trials, and delete those of all others."""
         marked = self._search(f"tags.kind = '{self.kind}' and tags.weights = 'yes'")
         upload_best(self.client, self.ledger, self._runs, marked)
 
@@ -184,68 +190,70 @@ class MLflowWriter:
             ending = self._ending.wait(PERIOD)
             with self._lock:
                 todo, self._dirty = sorted(self._dirty), set()
-            for place, trial in enumerate(todo):
+            for index, trial in enumerate(todo):
                 try:
                     self._write(self.ledger.trial_logs[trial])
                     self.behind, self._progress = "", time.monotonic()
                 except Exception as error:
                     self.behind = first_line(error)
                     with self._lock:
-                        self._dirty.update(todo[place:])
+                        self._dirty.update(todo[index:])
                     break
             if not ending and not self.behind and time.monotonic() > upload:
-                with contextlib.suppress(Exception):  # the end of the search does it again
+                with contextlib.suppress(Exception):  # it is repeated at the end of the search
                     self.upload_best()
                 upload = time.monotonic() + UPLOAD_PERIOD
             if ending and (not self._dirty or time.monotonic() > self._progress + self._patience):
                 return
 
     def _write(self, trial_log: TrialLog) -> None:
-        # The driver goes on writing: no report comes after the outcome, but one just before it.
+        # The driver appends meanwhile: the outcome is read first, so that all reports before it
+        # are there.
         outcome = trial_log.outcome
         reports = list(trial_log.reports)
-        there = trial_log.trial in self._runs or trial_log.trial in self._unsure
-        # Until all is written: after an error the server says best what it has.
-        self._unsure.add(trial_log.trial)
-        had = self._had.pop(trial_log.trial, None) or self._find(trial_log.trial, there)
-        if had and run_records.contradicts(had, trial_log, reports, outcome is not None):
-            self.client.delete_run(had.run_id)
-            had = None
-        had = had or self._create(trial_log)
-        self._runs[trial_log.trial] = had.run_id
-        points = run_records.report_points(had, reports)
+        there = trial_log.trial in self._runs or trial_log.trial in self._unconfirmed
+        # Until all is written: after an error, the server is asked what it has.
+        self._unconfirmed.add(trial_log.trial)
+        logged = self._logged.pop(trial_log.trial, None) or self._find(trial_log.trial, there)
+        if logged and run_records.contradicts(logged, trial_log, reports, outcome is not None):
+            self.client.delete_run(logged.run_id)
+            logged = None
+        logged = logged or self._create(trial_log)
+        self._runs[trial_log.trial] = logged.run_id
+        points = run_records.report_points(logged, reports)
         if outcome is not None:
-            points += run_records.final_points(had, self.ledger, trial_log)
-            upload_predictions(self.client, self.ledger, trial_log.trial, had.run_id)
-        params = run_records.parameters(trial_log)
-        tags = [RunTag(key, value) for key, value in run_records.tags(trial_log, outcome).items()]
+            points += run_records.final_points(logged, self.ledger, trial_log)
+            upload_predictions(self.client, self.ledger, trial_log.trial, logged.run_id)
+        params = run_records.run_params(trial_log)
+        tags = [
+            RunTag(key, value) for key, value in run_records.trial_tags(trial_log, outcome).items()
+        ]
         for start in range(0, max(len(points), 1), BATCH):
             self.client.log_batch(
-                had.run_id,
+                logged.run_id,
                 metrics=[Metric(*point) for point in points[start : start + BATCH]],
-                params=[Param(key, params[key]) for key in params.keys() - had.params.keys()],
+                params=[Param(key, params[key]) for key in params.keys() - logged.params.keys()],
                 tags=tags,
             )
-            had.params = params
+            logged.params = params
         if outcome is not None:
             self.client.set_terminated(
-                had.run_id, STATUS[outcome], to_milliseconds(trial_log.ended)
+                logged.run_id, STATUS[outcome], to_milliseconds(trial_log.ended)
             )
-        had.seconds |= {report.report: report.seconds for report in reports}
-        self._had[trial_log.trial] = had
-        self._unsure.discard(trial_log.trial)
+        logged.seconds |= {report.report: report.seconds for report in reports}
+        self._logged[trial_log.trial] = logged
+        self._unconfirmed.discard(trial_log.trial)
 
     def _find(self, trial: int, there: bool) -> LoggedRun | None:
-        run = self._found.pop(trial, None)
-        if run is None and there:  # to ask takes longer with every run of the search
+        run = self._existing.pop(trial, None)
+        if run is None and there:  # the query takes longer with every run of the search
             found = self._search(f"tags.kind = '{self.kind}' and tags.trial = '{trial}'")
             run = found[0] if found else None
         if run is None:
             return None
         run_id, seconds = run.info.run_id, {}
-        if (
-            DEVICE_SECONDS in run.data.metrics
-        ):  # written last of a report: where it is, all of it is
+        # Written last of each report: a report that has it is complete.
+        if DEVICE_SECONDS in run.data.metrics:
             history = self.client.get_metric_history(run_id, DEVICE_SECONDS)
             seconds = {metric.step: metric.value for metric in history}
         return LoggedRun(run_id, run.info.start_time, run.data.params, run.data.metrics, seconds)

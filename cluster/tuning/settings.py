@@ -15,7 +15,7 @@ from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.parameters import distribution_to_json, find_distributions
 from cluster.sampling.schedulers import rungs
 from cluster.storage.redaction import redact
-from cluster.tracking.client import artifact_location
+from cluster.storage.storage import artifact_location
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
