@@ -1,0 +1,98 @@
+"""Opening an MLflow server or database file: what must exist, and how long it may take."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+import cluster.tracking.client
+from cluster.tracking.client import open_client
+from tests.support.paths import ROOT
+from trainables.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    open_client(f"sqlite:///{path}")
+    return path
+
+
+def test_reading_creates_no_database_and_writing_does(database: Path, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'none' / 'mlflow.db'}"
+    with pytest.raises(UserError, match=r"there is no database at .*none/mlflow\.db"):
+        open_client(uri, read_only=True)
+    assert not (tmp_path / "none").exists()
+    client = open_client(f"sqlite:///{database}", read_only=True)
+    assert isinstance(client, MlflowClient)
+    assert [e.name for e in client.search_experiments()] == ["Default"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
+def test_a_file_that_is_not_a_database_is_named_and_left_alone(
+    content: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"mlflow\.db is not an MLflow database"):
+        open_client(f"sqlite:///{path}", read_only=True)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_server_that_accepts_and_never_answers_is_left_at_the_deadline(
+    read_only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster.tracking.client, "DEADLINE", 0.5)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        uri = f"http://me:planted@127.0.0.1:{server.getsockname()[1]}"
+        start = time.monotonic()
+        with pytest.raises(UserError, match="no answer within") as error:
+            open_client(uri, read_only=read_only)
+        assert time.monotonic() - start < 5
+    assert "planted" not in str(error.value)
+
+
+def test_only_a_search_gives_up_a_request_after_seconds(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    open_client(f"sqlite:///{database}", read_only=True)
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
+    open_client(f"sqlite:///{database}")
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "5"
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+    open_client(f"sqlite:///{database}")
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "60"
+
+
+def test_a_client_works_in_other_threads(database: Path) -> None:
+    client = open_client(f"sqlite:///{database}")
+    names: list[str] = []
+    thread = threading.Thread(
+        target=lambda: names.extend(e.name for e in client.search_experiments())
+    )
+    thread.start()
+    thread.join()
+    assert names == ["Default"]
+
+
+def test_importing_the_client_or_reports_imports_no_ray_and_silences_mlflow() -> None:
+    program = (
+        "import sys, os, reports.__main__, reports.compare, reports.ensemble, reports.predict, "
+        "reports.export; print('ray' in sys.modules, os.environ['MLFLOW_DISABLE_TELEMETRY'], "
+        "os.environ['MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR'])"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["False", "true", "false"], done.stderr
