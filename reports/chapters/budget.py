@@ -13,6 +13,7 @@ from scipy.stats import t as student
 
 from reports.chapters.comparison.groups import find_enqueued
 from reports.numbers.statistics import is_finite
+from reports.read.winner import rank_trials
 from reports.records import Search, TrialRecord
 from reports.write.sections import Section, embed_figure
 from reports.write.style import (
@@ -41,7 +42,7 @@ def write_section(search: Search) -> Section | None:
     if len(find_enqueued(search)) == len(search.trials):
         return None
     trials = [t for t in search.trials if t.outcome != "unfinished"]
-    if sum(is_finite(t.metrics.get("score")) for t in trials) < 2:
+    if len(rank_trials(search, trials)) < 2:
         return None
     sampler = search.tags.get("sampler", "unknown")
     drawn = find_random_scores(search)
@@ -78,7 +79,8 @@ def find_random_scores(search: Search) -> Floats:
     """
     given = int(search.tags["enqueued"]) if search.tags.get("enqueued", "").isdigit() else 1
     trials = [t for t in search.trials if t.number >= given and t.outcome != "unfinished"]
-    scores = [t.metrics["score"] if is_finite(t.metrics.get("score")) else np.nan for t in trials]
+    ranked = set(rank_trials(search, trials))
+    scores = [t.metrics["score"] if t in ranked else np.nan for t in trials]
     values = np.array(scores, dtype=float)
     if np.isfinite(values).any():
         worst = np.nanmin(values) if search.mode == "max" else np.nanmax(values)
@@ -122,12 +124,8 @@ def jackknife_interval(
 def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | None) -> Figure:
     """Best so far as steps and, where `drawn` is given, the expected best with its interval."""
     sign = 1.0 if search.mode == "max" else -1.0
-    scores = np.array(
-        [
-            sign * t.metrics["score"] if is_finite(t.metrics.get("score")) else -np.inf
-            for t in trials
-        ]
-    )
+    ranked = set(rank_trials(search, trials))
+    scores = np.array([sign * t.metrics["score"] if t in ranked else -np.inf for t in trials])
     so_far = np.maximum.accumulate(scores)
     seen = np.isfinite(so_far)
     with figure_style():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reports.numbers.statistics import is_finite
 from reports.records import Search, TrialRecord
 from trainables import ranking
 
@@ -37,9 +38,14 @@ def rank_trials(search: Search, trials: Iterable[TrialRecord]) -> list[TrialReco
         trials,
         search.mode,
         outcome=lambda trial: trial.outcome,
-        score=lambda trial: trial.metrics.get("score"),
+        score=_find_score,
         number=lambda trial: trial.number,
     )
+
+
+def _find_score(trial: TrialRecord) -> float | None:
+    score = trial.metrics.get("score")
+    return score if is_finite(score) else None  # databases store infinity as a large number
 
 
 def find_candidates(search: Search) -> list[TrialRecord]:

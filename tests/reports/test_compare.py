@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports.compare import area, main, race, table, text
+from reports.compare import area, main, race, scored, table, text
 from reports.numbers.statistics import mean_interval
 from reports.records import Search
 from tests.support.made_search import search, trial
@@ -39,6 +39,14 @@ def test_whatever_else_is_fixed_tells_searches_apart() -> None:
 
 def test_the_area_is_the_mean_of_the_best_so_far_over_the_time() -> None:
     assert area(race(searched(0.9)), 30.0) == pytest.approx((0.5 * 10 + 0.9 * 10) / 20)
+
+
+def test_the_best_so_far_is_that_of_trials_that_may_win() -> None:
+    scores = ((0.5, "complete"), (0.99, "diverged"), (0.95, "stopped"), (0.9, "complete"))
+    trials = [trial(n, score, outcome=outcome) for n, (score, outcome) in enumerate(scores)]
+    assert list(race(search(*trials)).best) == [0.5, 0.5, 0.5, 0.9]
+    assert list(race(search(*trials[1:3])).best[1:]) == [0.95]
+    assert not scored(search(trials[1]))
 
 
 def test_the_same_seed_and_an_unfinished_search_are_no_repeats() -> None:

@@ -61,8 +61,9 @@ def test_only_random_trials_count_and_the_hopeless_as_the_worst() -> None:
         trial(2, None, outcome="diverged"),
         trial(3, 0.7, outcome="stopped"),
         trial(4, 0.8, outcome="unfinished"),
+        trial(5, 0.95, outcome="diverged"),  # which the search would not let win
     )
-    assert list(find_random_scores(made)) == [0.5, 0.5, 0.7]
+    assert list(find_random_scores(made)) == [0.5, 0.5, 0.7, 0.5]
     worst_high = search(
         trial(0), trial(1, 0.5), trial(2, None, outcome="failed"), trial(3, 0.7), mode="min"
     )

@@ -38,6 +38,7 @@ def test_complete_trials_come_before_stopped_ones_and_no_others_win() -> None:
         trial(6, None),
         trial(7, math.nan),
         trial(8, math.inf),
+        trial(9, 1.7976931348623157e308),  # infinity, as a database stores it
     ]
     assert numbers(*trials) == [5, 0, 2]
     assert numbers(*trials, mode="min") == [0, 5, 2]
