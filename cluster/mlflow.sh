@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# The tracking server: MLflow with a login, on PostgreSQL. Stays in the foreground.
+# Run an MLflow tracking server with login, on PostgreSQL, in the foreground.
 #
 #   pip install 'mlflow[auth]' 'psycopg[binary]'
 #   cluster/mlflow.sh             run it here
-#   cluster/mlflow.sh unit        print the unit of systemd that does
+#   cluster/mlflow.sh unit        print a systemd unit that does
 #
 # Edit three things, here or in the environment:
-: "${MLFLOW_DATABASE:=postgresql:///mlflow}"   # 1. an empty database, first `createdb mlflow`
+: "${MLFLOW_DATABASE:=postgresql:///mlflow}"   # 1. an empty database: `createdb mlflow`
 : "${MLFLOW_FILES:=$HOME/mlflow-files}"        # 2. where artifacts go: a folder or a bucket
 : "${MLFLOW_LISTEN:=127.0.0.1}"                # 3. who may connect: this machine, or its address
 : "${MLFLOW_PORT:=5000}"
-: "${MLFLOW_NAMES:=}"  # what else it is called in addresses, such as your-server,mlflow: MLflow
-                       # itself answers to localhost and to private IP addresses alone
-# The first start makes the user `admin` with a password of its own, in ~/.mlflow/server: more
-# users with `python -m mlflow`'s API or under /signup, by him.
+: "${MLFLOW_NAMES:=}"  # further host names, such as your-server,mlflow: MLflow itself
+                       # accepts only localhost and private IP addresses
+# The first start creates the user `admin` with a random password, in ~/.mlflow/server; `admin`
+# adds more users through MLflow's API or under /signup.
 set -euo pipefail
 umask 077
 secrets=$HOME/.mlflow/server
@@ -30,12 +30,12 @@ if [ "${1:-}" = unit ]; then
         writable+=("$MLFLOW_FILES")
         ;;
     esac
-    # Everybody may read a unit, so the settings, a password among them, have their own file.
+    # A unit is readable by everybody, so the settings, which contain a password, have their own file.
     settings=$secrets/settings
     for name in PATH MLFLOW_DATABASE MLFLOW_FILES MLFLOW_LISTEN MLFLOW_PORT MLFLOW_NAMES; do
         printf '%s="%s"\n' "$name" "$(sed 's/["\\`$]/\\&/g' <<< "${!name}")"
     done > "$settings"
-    # In a unit % begins a name of systemd's own.
+    # In a unit, % starts a specifier of systemd.
     sed 's/%/%%/g' <<END
 [Unit]
 Description=MLflow tracking server
@@ -68,13 +68,13 @@ default_permission = READ
 database_uri = ${MLFLOW_DATABASE//%/%%}
 admin_username = admin
 END
-# Given in the environment, no secret is seen in the list of processes.
+# In the environment, no secret shows in the list of processes.
 export MLFLOW_AUTH_CONFIG_PATH=$secrets/basic_auth.ini
 export MLFLOW_BACKEND_STORE_URI=$MLFLOW_DATABASE
 MLFLOW_AUTH_ADMIN_PASSWORD=$(cat "$secrets/password")
 MLFLOW_FLASK_SERVER_SECRET_KEY=$(cat "$secrets/key")
 export MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
-export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false  # a dozen processes without work
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false  # a dozen idle processes
 if [ -n "$MLFLOW_NAMES" ]; then
     MLFLOW_SERVER_ALLOWED_HOSTS=$(python -c '
 import sys
@@ -86,7 +86,7 @@ print(",".join([*get_default_allowed_hosts(), *names, *(f"{name}:*" for name in 
 fi
 words=(--host "$MLFLOW_LISTEN" --port "$MLFLOW_PORT")
 if [ "$MLFLOW_LISTEN" != 127.0.0.1 ]; then
-    echo "anyone who reaches port $MLFLOW_PORT of $MLFLOW_LISTEN is asked for a login, over plain" \
-        "HTTP: let a firewall admit only the cluster, or put TLS before it" >&2
+    echo "port $MLFLOW_PORT of $MLFLOW_LISTEN asks for a login over plain HTTP:" \
+        "let a firewall admit only the cluster, or put a TLS proxy in front" >&2
 fi
 exec python -m mlflow server --app-name basic-auth --artifacts-destination "$MLFLOW_FILES" "${words[@]}"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# A search on whole nodes of Slurm, with its own Ray for as long as the job lasts:
+# Run a search on whole Slurm nodes, with its own Ray cluster for the time of the job:
 #
 #   sbatch --nodes=2 cluster/slurm.sh --space svhn_150k --gpus-per-trial 0.25
-#   sbatch --nodes=1 --array=0-4 cluster/slurm.sh --space digits      (a search for every seed)
+#   sbatch --nodes=1 --array=0-4 cluster/slurm.sh --space digits      (one search per seed)
 #
-# A job that was requeued, or is submitted again, goes on where it was. Edit three things:
+# A requeued or resubmitted job resumes its search. Edit three things:
 #SBATCH --partition=gpu --gpus-per-node=1 --cpus-per-task=8 --time=08:00:00
-#      (1. where and how long: the line above)
+#      (1. partition and time: the line above)
 #SBATCH --job-name=tunery --exclusive --ntasks-per-node=1 --requeue --open-mode=append
-environment=$HOME/tunery/.venv                              # 2. where this is installed
+environment=$HOME/tunery/.venv                              # 2. where Tunery is installed
 export TUNERY_STORAGE=/shared/tunery MLFLOW_TRACKING_URI=   # 3. storage that all nodes see, and
                                                             #    MLflow (none: a file in there)
 set -euo pipefail
@@ -22,8 +22,8 @@ if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
     words+=(--seed "$SLURM_ARRAY_TASK_ID")
 fi
 
-# Every node reads the token from the home folder; jobs of one user that met on a port would not
-# be told apart by it, so each has its own port.
+# Every node reads the token from the home folder. All jobs of a user have the same token, so each
+# job has its own port.
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
 ray get-auth-token --generate > /dev/null
 read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST")

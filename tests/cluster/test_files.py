@@ -130,7 +130,8 @@ def test_ray_is_closed(name: str) -> None:
         assert "RAY_AUTH_MODE=token ray start" in command
     assert "--dashboard-host=127.0.0.1" in head
     assert config["file_mounts"]["~/.ray"] == "~/.ray"
-    assert "RAY_AUTH_MODE=token" in "".join(config["setup_commands"])
+    assert config["setup_commands"][-1] == "bash ~/tunery/cluster/setup.sh"
+    assert "RAY_AUTH_MODE=token" in (FILES / "setup.sh").read_text()
     for shipped in SHIPPED:
         text = (FILES / shipped).read_text()
         assert "0.0.0.0" not in text
