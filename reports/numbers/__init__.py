@@ -1,1 +1,1 @@
-"""The arithmetic of a report: functions of numbers and arrays, which know nothing of a search."""
+"""Statistics of a report: functions of numbers and arrays that do not depend on a search."""

@@ -1,4 +1,4 @@
-"""Ways to make one model of many, each fitted on one half of validation, judged on the other."""
+"""Ways to combine models, each fitted on one half of validation and evaluated on the other."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from reports.numbers.greedy import select_greedily
 Array = NDArray[Any]
 Weights = NDArray[np.float64]
 
-TOP = 25  # the longest uniform average that is tried
+TOP = 25  # members of the largest uniform average that is tried
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class Blend:
 
     @property
     def members(self) -> list[int]:
-        """Models of any weight, the heaviest first, the better first among equals."""
+        """Models with a weight above 0, largest weight first; ties in the order of the models."""
         return [int(i) for i in np.argsort(-self.weights, kind="stable") if self.weights[i] > 0]
 
-    def of(self, models: list[int]) -> "Blend":
-        """The same for some of the models alone."""
+    def restrict_to(self, models: list[int]) -> "Blend":
+        """Return the weights and temperatures of these models only."""
         return Blend(self.weights[models], self.temperatures[models])
 
 
@@ -38,28 +38,31 @@ Recipe = Callable[[Array, Array], Blend]  # outputs (models, n, classes), target
 
 
 def select_single(outputs: Array, targets: Array) -> Blend:
-    """The model with the fewest errors, the earlier among equals."""
+    """Return the model with the fewest errors, the first one of several."""
     return _plain(select_greedily(outputs, targets, "accuracy", steps=1).weights)
 
 
 def fit_uniform(outputs: Array, targets: Array, criterion: str = "nll") -> Blend:
-    """The average of the best k models, with the k up to TOP that does best."""
+    """Return the average of the best k models, with the best k up to TOP."""
     top = min(TOP, len(outputs))
     return _plain(select_greedily(outputs, targets, criterion, top, top).weights)
 
 
 def select_by_likelihood(outputs: Array, targets: Array) -> Blend:
-    """Greedy selection with replacement, by the likelihood of the average."""
+    """Select greedily with replacement, by the likelihood of the average."""
     return _plain(select_greedily(outputs, targets, "nll").weights)
 
 
 def select_by_accuracy(outputs: Array, targets: Array) -> Blend:
-    """Greedy selection with replacement, by the errors of the average or the vote."""
+    """Select greedily with replacement, by the errors of the average or the vote."""
     return _plain(select_greedily(outputs, targets, "accuracy").weights)
 
 
 def fit_calibrated(outputs: Array, targets: Array) -> Blend:
-    """The best k by likelihood, each at the temperature that suits it, k chosen after that."""
+    """Return the average of the best k models by likelihood, each at its fitted temperature.
+
+    k is chosen after the temperatures.
+    """
     costs = [nll(output, targets) for output in outputs]
     best = np.argsort(costs, kind="stable")[:TOP]
     temperatures = np.ones(len(outputs))
@@ -71,12 +74,12 @@ def fit_calibrated(outputs: Array, targets: Array) -> Blend:
 
 
 def average_all(outputs: Array, targets: Array) -> Blend:
-    """The average, or the vote, of all models given: there is nothing to fit."""
+    """Return the average, or the vote, of all models: nothing is fitted."""
     return equal_weights(len(outputs))
 
 
 def equal_weights(models: int) -> Blend:
-    """Equal weights."""
+    """Return a blend with equal weights."""
     return _plain(np.full(models, 1 / models))
 
 
@@ -93,21 +96,23 @@ VOTES: Mapping[str, Recipe] = {
 
 
 def apply_blend(blend: Blend, outputs: Array) -> Array:
-    """The blend's own output, (n, classes)."""
+    """Return the output of a blend, (n, classes)."""
     total = np.zeros(outputs.shape[1:], np.float64)
     for model in blend.members:
         t = blend.temperatures[model]
         total += blend.weights[model] * (
             outputs[model] if t == 1 else apply_temperature(outputs[model], t)
         )
-    # Float sums of equal votes differ in the last digit, which must not decide between them.
+    # Sums of equal votes differ in the last digit, which must not break ties.
     return np.round(total, 12)
 
 
 def split_halves(targets: Array, stratified: bool, seed: int = 0) -> list[tuple[Array, Array]]:
-    """(fit, judge) rows, twice: every example is judged once by what was fitted without it."""
+    """Return (fit, evaluate) rows of two folds: every example is in one evaluation fold."""
     if len(targets) < 4:
-        raise ValueError(f"{len(targets)} examples are too few to be halved")
+        raise ValueError(
+            f"{len(targets)} examples are too few to split into halves; at least 4 are needed"
+        )
     if stratified and np.unique(targets, return_counts=True)[1].min() > 1:
         folds = StratifiedKFold(2, shuffle=True, random_state=seed).split(targets, targets)
     else:
@@ -118,11 +123,11 @@ def split_halves(targets: Array, stratified: bool, seed: int = 0) -> list[tuple[
 def predict_out_of_fold(
     recipe: Recipe, outputs: Array, targets: Array, folds: list[tuple[Array, Array]]
 ) -> Array:
-    """Outputs (n, classes) of the blends that were fitted without the example in question."""
+    """Return outputs (n, classes), each of the blend that was fitted without that example."""
     result = np.empty(outputs.shape[1:], np.float64)
-    for fit, judge in folds:
+    for fit, evaluate in folds:
         blend = recipe(outputs[:, fit], targets[fit])
-        result[judge] = apply_blend(blend, outputs[:, judge])
+        result[evaluate] = apply_blend(blend, outputs[:, evaluate])
     return result
 
 

@@ -15,20 +15,20 @@ Costs = Callable[[Array, int], NDArray[np.float64]]
 
 STEPS = 50
 INITIAL = 5
-BLOCK = 2**22  # numbers worked on at once: 16 MB, so that a block stays near the processor
+BLOCK = 2**22  # numbers processed at once: 16 MB, so that a block fits the CPU cache
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Models in the order they were taken, and the cost of every prefix, in full length."""
+    """Models in the order of their selection, up to the best prefix."""
 
-    taken: tuple[int, ...]  # up to the best prefix
-    costs: tuple[float, ...]
-    models: int
+    selected: tuple[int, ...]
+    costs: tuple[float, ...]  # of every prefix, also of those beyond the best one
+    models: int  # to select from
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        return np.bincount(self.taken, minlength=self.models) / len(self.taken)
+        return np.bincount(self.selected, minlength=self.models) / len(self.selected)
 
 
 def select_greedily(
@@ -38,20 +38,21 @@ def select_greedily(
     steps: int = STEPS,
     initial: int = INITIAL,
 ) -> Selection:
-    """Take one model after the other, each the best addition to the average of those before.
+    """Select models one by one, each the best addition to the average of those before.
 
-    outputs (models, n, classes), targets (n,). The first `initial` are the best by themselves;
-    among equals a model already taken goes first, then the better one; cut at the best prefix.
-    criterion: `nll`, or `accuracy`, whose cost is the share of errors. With `initial` equal to
-    `steps` this is the best uniform average of the top k. Raises ValueError for others.
+    outputs (models, n, classes), targets (n,). The first `initial` are the best single models.
+    Ties go to a model that is already selected, then to the better single model. The result is
+    cut at the best prefix. criterion: `nll`, or `accuracy`, whose cost is the error rate. With
+    `initial` equal to `steps` this is the best uniform average of the top k. Raises ValueError
+    for another criterion or without models or examples.
     """
     if criterion not in ("nll", "accuracy"):
-        raise ValueError(f"the criterion is nll or accuracy, not {criterion!r}")
+        raise ValueError(f"criterion {criterion!r} is neither nll nor accuracy")
     if len(outputs) == 0 or len(targets) == 0:
-        raise ValueError(f"nothing to select from: outputs {outputs.shape}")
+        raise ValueError(f"no models or no examples to select from: outputs {outputs.shape}")
     blank = np.zeros(outputs.shape[1:], outputs.dtype)
     if criterion == "nll":
-        # The likelihood sees of all classes the target's alone.
+        # The likelihood depends on the probability of the target class only.
         outputs = outputs[:, np.arange(len(targets)), targets]
         blank = blank[:, 0]
         costs = _likelihood(outputs)
@@ -59,29 +60,29 @@ def select_greedily(
         costs = _errors(outputs, targets)
     alone = costs(blank, 1)
     ranks = np.argsort(np.argsort(alone, kind="stable"), kind="stable")
-    total, taken, prefixes = blank, list[int](), list[float]()
+    total, selected, prefixes = blank, list[int](), list[float]()
     for step in range(steps):
-        found = alone if step == 0 else costs(total, step + 1)
+        extended = alone if step == 0 else costs(total, step + 1)
         if step < min(initial, len(outputs)):
             best = int(np.flatnonzero(ranks == step)[0])
         else:
-            equal = np.flatnonzero(found == found.min())
-            best = int(min(equal, key=lambda model: (model not in taken, ranks[model])))
-        taken.append(best)
-        prefixes.append(float(found[best]))
+            ties = np.flatnonzero(extended == extended.min())
+            best = int(min(ties, key=lambda model: (model not in selected, ranks[model])))
+        selected.append(best)
+        prefixes.append(float(extended[best]))
         total = total + outputs[best]
     length = int(np.argmin(prefixes)) + 1
-    return Selection(tuple(taken[:length]), tuple(prefixes), len(outputs))
+    return Selection(tuple(selected[:length]), tuple(prefixes), len(outputs))
 
 
-def _likelihood(found: Array) -> Costs:
-    # found (models, n): the probability of what happened; cost in nats per example.
+def _likelihood(likelihoods: Array) -> Costs:
+    # likelihoods (models, n): the probability of the target; cost in nats per example.
     def costs(total: Array, count: int) -> NDArray[np.float64]:
-        result = np.empty(len(found))
-        least = found.dtype.type(SMALLEST * count)
-        for part in _blocks(*found.shape):
-            block = found[part] + total
-            np.log(np.maximum(block, least, out=block), out=block)
+        result = np.empty(len(likelihoods))
+        smallest = likelihoods.dtype.type(SMALLEST * count)
+        for part in _blocks(*likelihoods.shape):
+            block = likelihoods[part] + total
+            np.log(np.maximum(block, smallest, out=block), out=block)
             result[part] = math.log(count) - block.mean(axis=1)
         return result
 
@@ -90,13 +91,13 @@ def _likelihood(found: Array) -> Costs:
 
 def _errors(outputs: Array, targets: Array) -> Costs:
     models, n, classes = outputs.shape
-    # One more model moves the lead of the target by no more than this.
+    # One more model changes the margin of the target by at most this.
     reach = float(outputs.max() - outputs.min()) * 1.001 + 1e-6
 
     def costs(total: Array, count: int) -> NDArray[np.float64]:
-        lead = _lead(total, targets)
-        open_rows = np.flatnonzero(np.abs(lead) <= reach)
-        settled = int((lead < -reach).sum())
+        margin = _margin(total, targets)
+        open_rows = np.flatnonzero(np.abs(margin) <= reach)
+        settled = int((margin < -reach).sum())
         right, here = targets[open_rows], total[open_rows]
         result = np.empty(models)
         for part in _blocks(models, max(1, len(open_rows)) * classes):
@@ -108,13 +109,13 @@ def _errors(outputs: Array, targets: Array) -> Costs:
     return costs
 
 
-def _lead(total: Array, targets: Array) -> Array:
-    # A target of -1 (an answer that no model gives) is never in the lead.
+def _margin(total: Array, targets: Array) -> Array:
+    # A target of -1 (an answer that no model gives) never wins.
     rows = np.arange(len(targets))
     others = total.copy()
     others[rows, targets] = -np.inf
-    lead = total[rows, targets] - others.max(axis=1)
-    return np.where(targets < 0, -np.inf, lead)
+    margin = total[rows, targets] - others.max(axis=1)
+    return np.where(targets < 0, -np.inf, margin)
 
 
 def _blocks(models: int, each: int) -> list[slice]:

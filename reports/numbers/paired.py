@@ -1,4 +1,4 @@
-"""Whether two models differ, judged on the same examples: tests and intervals of differences."""
+"""Paired comparison of two models on the same examples: tests and intervals of differences."""
 
 import math
 from collections.abc import Sequence
@@ -22,17 +22,18 @@ CHUNK = 2**24  # entries of a resampling matrix held at once: 128 MB of int64
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference per example with its interval and the p-value of no difference."""
+    """A mean difference per example with its interval, and the p-value of no difference."""
 
     interval: Interval
     p: float
 
 
 def mcnemar(ours: Array, theirs: Array) -> float:
-    """Mid-p of McNemar's test (Fagerland et al., 2013) for two models right or wrong, (n,) each.
+    """Return the mid-p-value of McNemar's test for two models (Fagerland et al., 2013).
 
-    Two-sided; exact but for half the probability of what was seen, since the exact test of so
-    few disagreements is needlessly cautious. 1 where the models never disagree.
+    ours, theirs: whether each example is classified correctly, (n,) bool. Two-sided: the exact
+    p-value less half the probability of the observed count, since the exact test of few
+    disagreements is too conservative. 1 if the models never disagree.
     """
     first = int(np.sum(ours & ~theirs))
     second = int(np.sum(theirs & ~ours))
@@ -46,14 +47,14 @@ def mcnemar(ours: Array, theirs: Array) -> float:
 def paired_bootstrap(
     differences: Array, resamples: int = RESAMPLES, confidence: float = 0.95, seed: int = 0
 ) -> Interval:
-    """Mean difference per example, (n,), with the percentile interval over resampled examples."""
+    """Return the mean of differences (n,) with its percentile bootstrap interval."""
     values = np.asarray(differences, dtype=np.float64)
     n = len(values)
-    # Right and wrong leave but three differences: then a resample is one multinomial draw.
-    kinds, counts = np.unique(values, return_counts=True)
+    # Differences of correct and wrong are -1, 0 or 1: then a resample is one multinomial draw.
+    levels, counts = np.unique(values, return_counts=True)
     random = np.random.default_rng(seed)
-    if len(kinds) <= 3:
-        means = random.multinomial(n, counts / n, resamples) @ kinds / n
+    if len(levels) <= 3:
+        means = random.multinomial(n, counts / n, resamples) @ levels / n
     else:
         rows = max(1, CHUNK // n)
         sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
@@ -66,15 +67,16 @@ def paired_bootstrap(
 
 
 def compare_over_seeds(ours: Array, theirs: Array, confidence: float = 0.95) -> Difference:
-    """Difference of two configurations, each run on several seeds, on the same examples.
+    """Compare two configurations, each run with several seeds, on the same examples.
 
-    ours (seeds, n), theirs (seeds, n): a value per run and example, such as right or wrong.
-    Seeds and examples are crossed random effects: the variance of the difference has a part of
-    each configuration's seeds and one of the examples, less the residual that both contain.
-    Student's t with Satterthwaite's degrees of freedom. Raises ValueError below two seeds.
+    ours (seeds, n), theirs (seeds, n): a value per run and example, such as correct or wrong.
+    Seeds and examples are crossed random effects: the variance of the difference is the sum of
+    a component of each configuration's seeds and one of the examples, less the residual that
+    both contain. Student's t with Satterthwaite's degrees of freedom. Raises ValueError for
+    fewer than two seeds.
     """
     if min(len(ours), len(theirs)) < 2:
-        raise ValueError(f"{len(ours)} and {len(theirs)} seeds: two of each are needed")
+        raise ValueError(f"{len(ours)} and {len(theirs)} seeds: at least two of each are needed")
     a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     n = a.shape[1]
     differences = a.mean(axis=0) - b.mean(axis=0)
@@ -93,14 +95,14 @@ def compare_over_seeds(ours: Array, theirs: Array, confidence: float = 0.95) -> 
 
 
 def _residual(side: Array) -> float:
-    # Mean square of what neither seed nor example explains, as it enters a mean over both.
+    # Mean square of the residual of both effects, divided by the number of values in the mean.
     seeds, n = side.shape
     rest = side - side.mean(axis=1, keepdims=True) - side.mean(axis=0) + side.mean()
     return float((rest**2).sum() / ((seeds - 1) * (n - 1)) / (seeds * n))
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for being several (Holm, 1979), in the order given."""
+    """Return p-values corrected for multiple tests (Holm, 1979), in the same order."""
     if not p_values:
         return []
     return [float(p) for p in multipletests(p_values, method="holm")[1]]

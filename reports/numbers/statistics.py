@@ -1,4 +1,4 @@
-"""The arithmetic of a report: intervals, smoothing, ranking. Pure functions of numbers."""
+"""Intervals, smoothing and ranking: pure functions of numbers."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 # SQL databases hold no infinity: MLflow stores it as the largest double of either sign.
 LARGEST = 1e300
-SMOOTHED_FROM = 20  # reports; a parabola through a shorter curve would leave its own points
+SMOOTHED_FROM = 20  # reports; smoothing a shorter curve would miss its own points
 
 
 @dataclass(frozen=True)
 class Proportion:
-    """So many of n, with the ends of its interval as fractions."""
+    """A proportion of n examples, with the ends of its interval as fractions."""
 
     correct: int
     n: int
@@ -36,9 +36,9 @@ class Proportion:
 
 
 def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Proportion:
-    """Wilson's score interval (1927) of a proportion; it stays inside [0, 1] at 0 and n of n."""
+    """Return a proportion with Wilson's score interval (1927), which stays inside [0, 1]."""
     if not 0 <= correct <= n or n == 0:
-        raise ValueError(f"{correct} of {n} is no proportion")
+        raise ValueError(f"{correct} of {n} is not a proportion")
     low, high = proportion_confint(correct, n, 1 - confidence, method="wilson")
     # At 0 and n of n an end is the proportion itself, which rounding may miss by 1e-17.
     return Proportion(correct, n, min(float(low), correct / n), max(float(high), correct / n))
@@ -46,10 +46,7 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Proportio
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with the ends of its 95 % interval, and how many values it was made of.
-
-    The ends are nan where they cannot be known.
-    """
+    """An estimate from n values with the ends of its 95 % interval; nan if they are unknown."""
 
     value: float
     low: float
@@ -62,7 +59,10 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Mean of independent values and Student's t-interval; from one value there is no interval."""
+    """Return the mean of independent values with Student's t-interval.
+
+    The interval of a single value is unknown.
+    """
     n = len(values)
     mean = float(np.mean(values))
     if n < 2:
@@ -74,12 +74,12 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 def probability_better(
     ours: Sequence[float], theirs: Sequence[float], mode: str, confidence: float = 0.95
 ) -> Interval:
-    """How probably one more run of ours beats one more of theirs: P(A > B).
+    """Return the probability that a new run of ours is better than a new one of theirs.
 
-    The estimate counts pairs of runs, ties half. The interval inverts the noncentral t (runs
-    normal about their mean, Welch's degrees of freedom). A bootstrap is not used since with the
-    3 to 10 seeds that one can afford it covers far too seldom: where all of ours beat all of
-    theirs it would be 1 to 1. Unknown for fewer than two runs, or where nothing varies.
+    The estimate counts pairs of runs, ties as half. The interval inverts the noncentral t
+    distribution (normal runs, Welch's degrees of freedom). A bootstrap has far too low coverage
+    with the usual 3 to 10 seeds: if all of ours are better than all of theirs, its interval is
+    1 to 1. The interval is unknown for fewer than two runs or without any variance.
     """
     sign = 1.0 if mode == "max" else -1.0
     a, b = sign * np.asarray(ours, float), sign * np.asarray(theirs, float)
@@ -93,7 +93,7 @@ def probability_better(
         degrees = of_means**2 / sum(squares)
         t = (a.mean() - b.mean()) / math.sqrt(of_means)
         tail = (1 - confidence) / 2
-        # nctdtrinc gives the noncentrality at which t would be so extreme.
+        # nctdtrinc returns the noncentrality for which t is this quantile.
         shifts = nctdtrinc(degrees, np.array([1 - tail, tail]), t)
         low, high = normal.cdf(shifts * math.sqrt(of_means / of_runs))
     return Interval(value, float(low), float(high), len(a))
@@ -102,65 +102,65 @@ def probability_better(
 def interquartile_mean(
     values: Sequence[float], resamples: int = 4000, confidence: float = 0.95, seed: int = 0
 ) -> Interval:
-    """Mean of the middle half, and its percentile bootstrap interval (Agarwal et al., 2021).
+    """Return the mean of the middle half with its percentile bootstrap interval.
 
-    A quarter of the values, rounded down, is cut at each end. Drawn anew are the values of this
-    one setting: settings are the strata.
+    A quarter of the values, rounded down, is cut at each end (Agarwal et al., 2021). The
+    bootstrap is stratified: it resamples the values of this one setting.
     """
-    found = np.asarray(values, dtype=np.float64)
-    drawn = np.random.default_rng(seed).choice(found, (resamples, len(found)))
+    array = np.asarray(values, dtype=np.float64)
+    drawn = np.random.default_rng(seed).choice(array, (resamples, len(array)))
     tail = (1 - confidence) / 2
     low, high = np.quantile(trim_mean(drawn, 0.25, axis=1), [tail, 1 - tail])
-    return Interval(float(trim_mean(found, 0.25)), float(low), float(high), len(found))
+    return Interval(float(trim_mean(array, 0.25)), float(low), float(high), len(array))
 
 
 def align_rows(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows at which `ids` (n,) holds `wanted` (n,), whatever the order of both.
+    """Return the rows of `ids` (n,) in the order of `wanted` (n,): ids[rows] equals wanted.
 
-    Raises ValueError where the ids differ or repeat.
+    Raises ValueError if the ids differ or repeat.
     """
-    order, place = np.argsort(ids), np.argsort(wanted)
+    order, wanted_order = np.argsort(ids), np.argsort(wanted)
     if len(np.unique(ids)) != len(ids) or len(np.unique(wanted)) != len(wanted):
         raise ValueError("an id occurs more than once")
-    if not np.array_equal(ids[order], wanted[place]):
+    if not np.array_equal(ids[order], wanted[wanted_order]):
         missing, unknown = len(np.setdiff1d(wanted, ids)), len(np.setdiff1d(ids, wanted))
         raise ValueError(
-            f"ids do not match: {missing} of {len(wanted)} examples lack a prediction, "
-            f"{unknown} predictions belong to no example"
+            f"ids do not match: {missing} of {len(wanted)} examples have no prediction, "
+            f"{unknown} predictions have no example"
         )
     rows = np.empty(len(ids), dtype=np.int64)
-    rows[place] = order
+    rows[wanted_order] = order
     return rows
 
 
 def is_finite(value: float | None) -> bool:
-    """Whether this is a number one can rank or draw."""
+    """Return whether this is a number that can be ranked or plotted."""
     return value is not None and math.isfinite(value) and abs(value) < LARGEST
 
 
 def rank_by(items: Iterable[T], score: Callable[[T], float], mode: str) -> list[T]:
-    """Best first; among equals the earlier stays first."""
+    """Return the items with the best score first; ties stay in their order."""
     sign = -1.0 if mode == "max" else 1.0
     return sorted(items, key=lambda item: sign * score(item))
 
 
 def thin_out(items: Sequence[T], limit: int) -> list[T]:
-    """At most `limit` items of a ranking: its better half of them in full, the rest evenly."""
+    """Return at most `limit` items of a ranking: half of them its best, the rest spread evenly."""
     head = limit // 2 if len(items) > limit else 0
     return [*items[:head], *sample_evenly(items[head:], limit - head)]
 
 
 def sample_evenly(items: Sequence[T], limit: int) -> list[T]:
-    """At most `limit` items, evenly over their order."""
+    """Return at most `limit` items, spread evenly over their order."""
     if len(items) <= limit:
         return list(items)
     return [items[i] for i in np.linspace(0, len(items) - 1, limit).round().astype(int)]
 
 
 def smooth(values: Sequence[float]) -> NDArray[np.float64] | None:
-    """Savitzky and Golay's (1964) least-squares quadratic in a window of a quarter of the curve.
+    """Return a curve smoothed by a Savitzky-Golay filter (1964), None if it is too short.
 
-    None where the curve is too short to smooth.
+    The filter is quadratic, over a window of a quarter of the curve.
     """
     n = len(values)
     if n < SMOOTHED_FROM:

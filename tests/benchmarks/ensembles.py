@@ -43,7 +43,7 @@ def measure(criterion: str, trials: int, examples: int, classes: int) -> None:
     chosen = select_greedily(outputs, targets, criterion)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(seconds, peak, len(chosen.taken), len(set(chosen.taken)))
+    print(seconds, peak, len(chosen.selected), len(set(chosen.selected)))
 
 
 def main() -> int:

@@ -112,7 +112,7 @@ def test_predictions_of_other_examples_name_the_run(
     arguments = ("digits", "--storage", str(storage), "--out", str(tmp_path / "out"))
     message = refused(capsys, *arguments)
     assert "'digits-000'" in message
-    assert "400 of 400 examples lack a prediction" in message
+    assert "400 of 400 examples have no prediction" in message
     assert openings(client, parent) == []
     assert main([*arguments, "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err

@@ -51,13 +51,13 @@ class EvaluatedEnsemble:
 
 def evaluate_on(judged: EvaluatedEnsemble, members: Library) -> EvaluatedEnsemble:
     """The same blend on another split, where `members` holds its members alone, in their order."""
-    blend = judged.blend.of(judged.blend.members)
+    blend = judged.blend.restrict_to(judged.blend.members)
     return EvaluatedEnsemble(judged.name, blend, members, apply_blend(blend, members.outputs))
 
 
 def fit_ensemble_temperature(judged: EvaluatedEnsemble) -> float | None:
     """The temperature that suits the blend as a whole on its library's split; votes have none."""
-    if judged.library.votes:
+    if judged.library.has_answers:
         return None
     return fit_temperature(
         apply_blend(judged.blend, judged.library.outputs), judged.library.targets
@@ -73,7 +73,7 @@ def describe_opening(judged: EvaluatedEnsemble) -> dict[str, object]:
 
 def score_ensemble(judged: EvaluatedEnsemble) -> tuple[float, float]:
     """The larger the better: accuracy, then likelihood."""
-    likelihood = 0.0 if judged.library.votes else -nll(judged.output, judged.library.targets)
+    likelihood = 0.0 if judged.library.has_answers else -nll(judged.output, judged.library.targets)
     return float(judged.right.mean()), likelihood
 
 
@@ -109,7 +109,7 @@ def write_quality_table(
     rows = []
     for judged, t in zip(all_judged, temperatures, strict=True):
         after = ("", "", "")
-        if t is not None and not judged.library.votes:
+        if t is not None and not judged.library.has_answers:
             cooled = apply_temperature(judged.output, t)
             after = (f"{t:.3g}", *_quality(cooled, judged.library)[1:])
         rows.append((judged.name, *_quality(judged.output, judged.library), *after))
@@ -126,7 +126,7 @@ def describe_gain(ours: EvaluatedEnsemble, single: EvaluatedEnsemble) -> str:
         f"{format_difference(accuracy, 'accuracy')} in accuracy, McNemar's mid-"
         f"{format_p_value(mcnemar(right, alone))}"
     )
-    if not ours.library.votes:
+    if not ours.library.has_answers:
         gain = nll_per_example(single.output, single.library.targets) - nll_per_example(
             ours.output, ours.library.targets
         )
@@ -139,6 +139,6 @@ def _quality(output: Array, library: Library) -> tuple[str, str, str]:
     targets = library.targets
     found = wilson_interval(int((output.argmax(axis=1) == targets).sum()), len(targets))
     accuracy = format_interval(Interval(found.value, found.low, found.high, found.n), "accuracy")
-    if library.votes:
+    if library.has_answers:
         return accuracy, "", ""
     return accuracy, f"{nll(output, targets):.4f}", f"{ece(output, targets):.4f}"

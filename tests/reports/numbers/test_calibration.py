@@ -17,19 +17,19 @@ from reports.numbers.calibration import (
 )
 
 
-def drawn(n: int, heat: float) -> tuple[np.ndarray, np.ndarray]:
-    """Targets drawn from probabilities, which are then told too boldly by the factor `heat`."""
+def draw_targets(n: int, heat: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities whose logits are scaled by `heat`, and targets drawn without that."""
     random = np.random.default_rng(0)
     logits = random.normal(0, 1.5, (n, 4))
-    honest = softmax(logits, axis=1)
-    targets = (honest.cumsum(axis=1) > random.random((n, 1))).argmax(axis=1)
+    true = softmax(logits, axis=1)
+    targets = (true.cumsum(axis=1) > random.random((n, 1))).argmax(axis=1)
     return softmax(heat * logits, axis=1), targets
 
 
 def test_ece_of_five_examples_by_hand() -> None:
-    told = np.array([0.95, 0.93, 0.55, 0.52, 0.75])
+    confidence = np.array([0.95, 0.93, 0.55, 0.52, 0.75])
     right = np.array([1, 0, 1, 1, 0])
-    probabilities = np.stack([told, 1 - told], axis=1)
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
     # Of ten bins (0.9, 1] has 0.94 against 1/2, (0.5, 0.6] 0.535 against 1, and (0.7, 0.8] has
     # 0.75 against 0.
     expected = 2 / 5 * 0.44 + 2 / 5 * 0.465 + 1 / 5 * 0.75
@@ -43,8 +43,8 @@ def test_ece_at_the_ends_of_bins() -> None:
     assert ece(np.array([[0.5, 0.5]]), np.array([0]), bins=2) == pytest.approx(0.5)
 
 
-def test_likelihood_is_sklearns_and_never_infinite() -> None:
-    probabilities, targets = drawn(200, 1.5)
+def test_likelihood_is_that_of_sklearn_and_never_infinite() -> None:
+    probabilities, targets = draw_targets(200, 1.5)
     assert nll(probabilities, targets) == pytest.approx(log_loss(targets, probabilities))
     assert nll_per_example(probabilities, targets).mean() == pytest.approx(
         nll(probabilities, targets)
@@ -53,27 +53,27 @@ def test_likelihood_is_sklearns_and_never_infinite() -> None:
 
 
 @pytest.mark.parametrize("heat", [0.4, 1.0, 3.0])
-def test_the_temperature_that_was_put_in_is_found(heat: float) -> None:
-    probabilities, targets = drawn(20_000, heat)
-    found = fit_temperature(probabilities, targets)
-    assert found == pytest.approx(heat, rel=0.05)
-    assert ece(apply_temperature(probabilities, found), targets) < 0.02
+def test_the_temperature_of_the_data_is_fitted(heat: float) -> None:
+    probabilities, targets = draw_targets(20_000, heat)
+    fitted = fit_temperature(probabilities, targets)
+    assert fitted == pytest.approx(heat, rel=0.05)
+    assert ece(apply_temperature(probabilities, fitted), targets) < 0.02
 
 
 def test_the_temperature_is_that_of_a_logistic_regression() -> None:
-    # Of two classes the temperature is a slope without intercept.
+    # For two classes the temperature is the inverse slope of a fit without intercept.
     random = np.random.default_rng(2)
     logit = random.normal(0, 3, 500)
     targets = (random.random(500) < 1 / (1 + np.exp(-0.6 * logit))).astype(int)
     one = 1 / (1 + np.exp(-logit))
     fit = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10)
     slope = fit.fit(logit[:, None], targets).coef_[0, 0]
-    found = fit_temperature(np.stack([1 - one, one], axis=1), targets)
-    assert found == pytest.approx(1 / slope, rel=1e-3)
+    fitted = fit_temperature(np.stack([1 - one, one], axis=1), targets)
+    assert fitted == pytest.approx(1 / slope, rel=1e-3)
 
 
-def test_scaling_keeps_the_order_and_one_is_nothing() -> None:
-    probabilities, _ = drawn(50, 2.0)
+def test_scaling_keeps_the_ranking_and_temperature_1_changes_nothing() -> None:
+    probabilities, _ = draw_targets(50, 2.0)
     assert apply_temperature(probabilities, 1.0) == pytest.approx(probabilities)
     softer = apply_temperature(probabilities, 5.0)
     assert (softer.argmax(1) == probabilities.argmax(1)).all()

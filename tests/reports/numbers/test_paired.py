@@ -9,7 +9,9 @@ from scipy.stats import bootstrap, chi2, ttest_ind, ttest_rel
 from reports.numbers.paired import adjust_p_values, compare_over_seeds, mcnemar, paired_bootstrap
 
 
-def disagreeing(first: int, second: int, agreeing: int = 50) -> tuple[np.ndarray, np.ndarray]:
+def make_disagreement(
+    first: int, second: int, agreeing: int = 50
+) -> tuple[np.ndarray, np.ndarray]:
     ours = np.r_[np.ones(first), np.zeros(second), np.ones(agreeing)].astype(bool)
     theirs = np.r_[np.zeros(first), np.ones(second), np.ones(agreeing)].astype(bool)
     return ours, theirs
@@ -20,34 +22,34 @@ def test_mcnemar_is_the_mid_p_value_of_its_definition(first: int, second: int) -
     # Twice the smaller binomial tail, in which the observed count itself is counted half.
     n, fewer = first + second, min(first, second)
     tail = sum(math.comb(n, k) for k in range(fewer)) + math.comb(n, fewer) / 2
-    assert mcnemar(*disagreeing(first, second)) == pytest.approx(2 * tail / 2**n)
+    assert mcnemar(*make_disagreement(first, second)) == pytest.approx(2 * tail / 2**n)
 
 
 def test_mcnemar_by_hand() -> None:
     # 1 of 6 disagreements: (1 + 6 / 2) / 64, twice.
-    assert mcnemar(*disagreeing(5, 1)) == pytest.approx(0.125)
+    assert mcnemar(*make_disagreement(5, 1)) == pytest.approx(0.125)
 
 
 def test_mcnemar_of_many_is_chi_squared() -> None:
     reference = chi2.sf((1100 - 1250) ** 2 / (1100 + 1250), df=1)
-    assert mcnemar(*disagreeing(1100, 1250)) == pytest.approx(reference, rel=0.01)
+    assert mcnemar(*make_disagreement(1100, 1250)) == pytest.approx(reference, rel=0.01)
 
 
 @pytest.mark.parametrize("count", [0, 5])
-def test_mcnemar_of_a_draw_is_one(count: int) -> None:
-    assert mcnemar(*disagreeing(count, count)) == 1
+def test_mcnemar_of_equal_counts_is_one(count: int) -> None:
+    assert mcnemar(*make_disagreement(count, count)) == 1
 
 
-def test_mcnemar_rejects_no_more_than_it_says() -> None:
-    # Mid-p may exceed its level slightly, the exact test stays far below it.
+def test_mcnemar_keeps_its_level() -> None:
+    # Mid-p may exceed its level slightly; the exact test stays far below it.
     random = np.random.default_rng(0)
     wins = random.binomial(30, 0.5, 2000)
-    p_values = {k: mcnemar(*disagreeing(int(k), 30 - int(k), 0)) for k in np.unique(wins)}
+    p_values = {k: mcnemar(*make_disagreement(int(k), 30 - int(k), 0)) for k in np.unique(wins)}
     assert 0.03 < np.mean([p_values[k] < 0.05 for k in wins]) < 0.06
 
 
 @pytest.mark.parametrize("continuous", [True, False])
-def test_the_paired_bootstrap_is_scipys(continuous: bool) -> None:
+def test_the_paired_bootstrap_is_that_of_scipy(continuous: bool) -> None:
     random = np.random.default_rng(0)
     values = random.exponential(1, 300) if continuous else random.choice([-1, 0, 1], 300)
     found = paired_bootstrap(values, resamples=20_000)
@@ -60,14 +62,14 @@ def test_the_paired_bootstrap_is_scipys(continuous: bool) -> None:
     assert found.high == pytest.approx(reference.high, abs=0.03 * width)
 
 
-def test_the_bootstrap_repeats_itself_and_knows_certainty() -> None:
+def test_the_bootstrap_is_reproducible_and_has_no_width_without_variance() -> None:
     values = np.random.default_rng(0).normal(size=50)
     assert paired_bootstrap(values) == paired_bootstrap(values)
     same = paired_bootstrap(np.zeros(50))
     assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
-def test_where_seeds_do_nothing_the_examples_alone_count() -> None:
+def test_without_seed_variance_it_is_the_paired_t_test_over_examples() -> None:
     random = np.random.default_rng(0)
     a, b = random.normal(0.3, 1, 80), random.normal(0, 1, 80)
     found = compare_over_seeds(np.stack([a, a, a]), np.stack([b, b]))
@@ -77,14 +79,14 @@ def test_where_seeds_do_nothing_the_examples_alone_count() -> None:
     assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
 
 
-def test_where_examples_are_all_alike_the_seeds_alone_count() -> None:
+def test_without_example_variance_it_is_welchs_t_test_over_seeds() -> None:
     random = np.random.default_rng(1)
     a, b = random.normal(1, 1, (5, 1)), random.normal(0, 2, (4, 1))
     found = compare_over_seeds(np.repeat(a, 30, axis=1), np.repeat(b, 30, axis=1))
     assert found.p == pytest.approx(ttest_ind(a[:, 0], b[:, 0], equal_var=False).pvalue)
 
 
-def test_certain_differences_and_too_few_seeds() -> None:
+def test_differences_without_variance_and_too_few_seeds() -> None:
     ones, zeros = np.ones((2, 9)), np.zeros((2, 9))
     assert compare_over_seeds(ones, zeros).p == 0
     assert compare_over_seeds(ones, ones).p == 1

@@ -1,4 +1,4 @@
-"""The arithmetic against hand-computed cases and simulation."""
+"""Statistics against hand-computed cases and simulation."""
 
 import math
 
@@ -53,18 +53,18 @@ def test_wilson_covers_95_per_cent() -> None:
 
 
 @pytest.mark.parametrize(("correct", "n"), [(0, 0), (3, 2), (-1, 2)])
-def test_no_proportion(correct: int, n: int) -> None:
+def test_an_impossible_proportion_is_rejected(correct: int, n: int) -> None:
     with pytest.raises(ValueError, match=f"{correct} of {n}"):
         wilson_interval(correct, n)
 
 
-def test_rows_are_joined_by_id() -> None:
+def test_rows_are_aligned_by_id() -> None:
     ids, wanted = np.array([7, 5, 9]), np.array([9, 7, 5])
     assert list(ids[align_rows(ids, wanted)]) == [9, 7, 5]
 
 
-def test_ids_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 of 2 examples lack a prediction, 1 predictions"):
+def test_ids_that_do_not_match_are_rejected() -> None:
+    with pytest.raises(ValueError, match="1 of 2 examples have no prediction, 1 predictions"):
         align_rows(np.array([1, 2]), np.array([1, 3]))
     with pytest.raises(ValueError, match="more than once"):
         align_rows(np.array([1, 1]), np.array([1, 3]))
@@ -75,13 +75,13 @@ def test_infinity_as_databases_store_it_is_not_finite() -> None:
     assert not any(map(is_finite, (None, math.nan, math.inf, 1.7976931348623157e308)))
 
 
-def test_ranked_keeps_the_earlier_of_equals_first() -> None:
+def test_ties_stay_in_their_order() -> None:
     items = [(0, 1.0), (1, 2.0), (2, 2.0), (3, 0.5)]
     assert [i for i, _ in rank_by(items, lambda item: item[1], "max")] == [1, 2, 0, 3]
     assert [i for i, _ in rank_by(items, lambda item: item[1], "min")] == [3, 0, 1, 2]
 
 
-def test_thinned_keeps_the_best_and_the_last() -> None:
+def test_thinning_keeps_the_best_and_the_last() -> None:
     assert thin_out(range(5), 10) == [0, 1, 2, 3, 4]
     kept = thin_out(range(1000), 20)
     assert kept[:10] == list(range(10))
@@ -89,18 +89,18 @@ def test_thinned_keeps_the_best_and_the_last() -> None:
     assert len(set(kept)) == 20
 
 
-def test_smoothing_keeps_a_quadratic_and_calms_noise() -> None:
+def test_smoothing_keeps_a_quadratic_and_reduces_noise() -> None:
     x = np.arange(40.0)
     result = smooth(list(x**2))
     assert result is not None
     assert result == pytest.approx(x**2)
     noise = np.random.default_rng(0).normal(size=40)
-    calmed = smooth(list(noise))
-    assert calmed is not None
-    assert calmed.std() < 0.7 * noise.std()
-    assert smooth(list(noise[:19])) is None  # it would leave its own thin line
+    reduced = smooth(list(noise))
+    assert reduced is not None
+    assert reduced.std() < 0.7 * noise.std()
+    assert smooth(list(noise[:19])) is None  # too short
 
 
-def test_an_even_sample_keeps_both_ends_and_favours_none() -> None:
+def test_an_even_sample_keeps_both_ends() -> None:
     assert sample_evenly(range(5), 5) == [0, 1, 2, 3, 4]
     assert sample_evenly(range(101), 11) == list(range(0, 101, 10))
