@@ -21,7 +21,7 @@ from cluster.options import Options, ResumeMode
 from cluster.storage.ledger_backup import restore_ledger
 from cluster.tracking.client import open_client
 from cluster.tracking.provenance import collect_provenance
-from cluster.tuning.settings import decide_settings, merge_settings, requested_settings
+from cluster.tuning.settings import resolve_settings
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -53,26 +53,19 @@ def open_search(space: SearchSpace[Any], run: Run, options: Options) -> OpenedSe
     if storage.remote:
         restore_ledger(storage, space.name, options.resume_mode == "resume")
     folder = find_search(storage.folder, space.name, options.resume_mode)
-    settings = decide_settings(space, options)
-    if folder is None:
-        return _check_search(space, run, options, settings, None)
-    ledger = ledgers.reopen_ledger(folder)
+    ledger = ledgers.reopen_ledger(folder) if folder else None
     try:
-        requested = requested_settings(options, settings)
-        ledger.settings = merge_settings(folder, ledger.settings, requested)
-        return _check_search(space, run, options, ledger.settings, ledger)
+        return _check_search(space, run, options, ledger)
     except BaseException:
-        ledger.close()
+        if ledger is not None:
+            ledger.close()
         raise
 
 
 def _check_search(
-    space: SearchSpace[Any],
-    run: Run,
-    options: Options,
-    settings: SearchSettings,
-    ledger: Ledger | None,
+    space: SearchSpace[Any], run: Run, options: Options, ledger: Ledger | None
 ) -> OpenedSearch:
+    settings = resolve_settings(space, options, ledger)
     run = replace(run, reports=settings.reports)
     client = open_client(options.storage.given_tracking_uri or settings.tracking_uri)
     settings, run = use_teacher(settings, run, options)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.execution.teacher_source import resolve_name
+from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.options import Options
 from cluster.sampling.initial_trials import plan_initial_trials
@@ -18,6 +19,19 @@ from cluster.storage.redaction import redact
 from cluster.storage.storage import artifact_location
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
+
+
+def resolve_settings(
+    space: SearchSpace[Any], options: Options, ledger: Ledger | None
+) -> SearchSettings:
+    """Return the settings of a new search or, with its ledger, of one to continue.
+
+    Raises UserError where the user asked for other settings than the search has.
+    """
+    new = decide_settings(space, options)
+    if ledger is None:
+        return new
+    return merge_settings(ledger.folder, ledger.settings, _requested_settings(options, new))
 
 
 def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings:
@@ -53,7 +67,7 @@ def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings
     )
 
 
-def requested_settings(options: Options, new: SearchSettings) -> dict[str, Any]:
+def _requested_settings(options: Options, new: SearchSettings) -> dict[str, Any]:
     """Return the settings that the user named, as a new search would have them."""
     names = {f.name for f in fields(SearchSettings)} & {f.name for f in fields(Options)}
     named = {name: getattr(new, name) for name in names if getattr(options, name)}
