@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from searchspaces import Published, SearchSpace
-from trainables.data.characters import SIGNS
+from trainables.data.characters import VOCABULARY_SIZE
 from trainables.data.mathematics import Mathematics, load
 from trainables.models.seq2seq import Seq2Seq
 from trainables.predictor import GroundTruth, Predictor
@@ -74,7 +74,7 @@ class Config:
 def network(config: Config) -> Seq2Seq:
     """Build the network that a configuration describes."""
     return Seq2Seq(
-        SIGNS,
+        VOCABULARY_SIZE,
         cell=config.cell,
         code=config.code,
         embedding=config.embedding,

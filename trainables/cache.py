@@ -1,4 +1,4 @@
-"""Things built once per machine under a lock, keyed by their settings: decoded data, features."""
+"""Folders built once per machine under a lock: decoded data sets, features, teachers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from trainables.errors import UserError
 
-UNUSABLE = {
+WRITE_ERRORS = {
     errno.EACCES,
     errno.EDQUOT,
     errno.EEXIST,
@@ -28,7 +28,7 @@ UNUSABLE = {
 
 
 def cache_path(cache: Path, name: str, key: Mapping[str, object]) -> Path:
-    """Give the folder that `built` uses for these settings, whether it is there or not."""
+    """Return the folder that `get_or_build` uses for a key, whether or not it exists."""
     text = json.dumps(key, sort_keys=True, separators=(",", ":"))
     return cache / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
@@ -36,50 +36,50 @@ def cache_path(cache: Path, name: str, key: Mapping[str, object]) -> Path:
 def get_or_build(
     cache: Path, name: str, key: Mapping[str, object], build: Callable[[Path], None]
 ) -> Path:
-    """Give the folder of a thing with these settings, building it first where it is missing.
+    """Return the folder of a key, and build it first if it does not exist.
 
-    `build` fills the empty folder it is given. Of concurrent callers one builds, the others
-    wait; a build that fails or is killed leaves nothing that a later call would take for the
-    whole. Raises UserError where the cache cannot be written.
+    `build` is called with an empty folder and fills it. If several processes call this at the
+    same time, one of them builds and the others wait. A build that fails or is killed leaves no
+    folder that a later call would use. Raises UserError if the cache cannot be written.
     """
     folder = cache_path(cache, name, key)
     if folder.is_dir():
         return folder
-    with _writable(cache):
+    with _explain_write_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{folder.name}.lock"):
             if not folder.is_dir():
-                _build(folder, key, build)
+                _build_folder(folder, key, build)
     return folder
 
 
 def hash_file(path: Path, cache: Path) -> str:
-    """Give a file's sha256 in hex, remembered in the cache by path, size and time of change."""
+    """Return a file's SHA-256 in hex, cached by path, size and modification time."""
     path = path.resolve()
     state = path.stat()
     identity = f"{path}\0{state.st_size}\0{state.st_mtime_ns}".encode()
     memo = cache / "hashes" / hashlib.sha256(identity).hexdigest()[:24]
-    if memo.is_file() and len(known := memo.read_text()) == 64:
-        return known
+    if memo.is_file() and len(cached := memo.read_text()) == 64:
+        return cached
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    with _writable(cache):
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with _explain_write_errors(cache):
         memo.parent.mkdir(parents=True, exist_ok=True)
-        draft = memo.with_name(f"{memo.name}.{_process()}")
-        draft.write_text(found)
+        draft = memo.with_name(f"{memo.name}.{_process_id()}")
+        draft.write_text(digest)
         draft.rename(memo)
-    return found
+    return digest
 
 
-def _build(folder: Path, key: Mapping[str, object], build: Callable[[Path], None]) -> None:
-    for stale in folder.parent.glob(f"{folder.name}.building-*"):
-        shutil.rmtree(stale, ignore_errors=True)
-    draft = folder.with_name(f"{folder.name}.building-{_process()}")
+def _build_folder(folder: Path, key: Mapping[str, object], build: Callable[[Path], None]) -> None:
+    for abandoned in folder.parent.glob(f"{folder.name}.building-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    draft = folder.with_name(f"{folder.name}.building-{_process_id()}")
     draft.mkdir()
     try:
         build(draft)
         (draft / "key.json").write_text(json.dumps(key, indent=2, sort_keys=True))
-        # Without this a machine that loses power may keep the rename and lose the contents.
+        # Without fsync, a machine that loses power may keep the rename and lose the contents.
         for path in [*draft.rglob("*"), draft]:
             _sync(path)
         draft.rename(folder)
@@ -89,7 +89,7 @@ def _build(folder: Path, key: Mapping[str, object], build: Callable[[Path], None
         raise
 
 
-def _process() -> str:
+def _process_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
@@ -102,17 +102,17 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _writable(cache: Path) -> Iterator[None]:
+def _explain_write_errors(cache: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # A write to a full disk names no file; an error that names a file elsewhere is not ours.
+        # A write to a full disk names no file. An error that names a file outside the cache comes
+        # from `build` and is raised unchanged.
         path = Path(os.fsdecode(error.filename)) if error.filename else cache
-        ours = path.is_relative_to(cache) or cache.is_relative_to(path)
-        if error.errno not in UNUSABLE or not ours:
+        in_cache = path.is_relative_to(cache) or cache.is_relative_to(path)
+        if error.errno not in WRITE_ERRORS or not in_cache:
             raise
         raise UserError(
             f"the cache folder {cache} cannot be written: {error.strerror or error}\n"
-            "free some space there, or set TUNERY_CACHE to a folder that can be written"
+            "free some space there, or set TUNERY_CACHE to a writable folder"
         ) from error
-

@@ -1,7 +1,7 @@
-"""State on disk without pickle: tensors as safetensors, everything else as JSON.
+"""Checkpoints without pickle: tensors as safetensors, everything else as JSON.
 
-A checkpoint is a folder with `manifest.json`, which names the one tensor file that belongs to
-it. The manifest is replaced atomically and last, so a reader sees the old state or the new one.
+A checkpoint is a folder with `manifest.json` and the tensor file that it names. The manifest is
+replaced atomically and last, so a reader sees either the old state or the new one.
 """
 
 from __future__ import annotations
@@ -24,33 +24,36 @@ from safetensors.torch import load_file, save_file
 from trainables.errors import UserError
 
 Tree = Any
-"""Nested dicts, lists and tuples of tensors and JSON scalars, as `state_dict` gives them."""
+"""Nested dicts, lists and tuples of tensors and JSON scalars, as `state_dict` returns them."""
 
 
 def capture(parts: Mapping[str, Any]) -> dict[str, Tree]:
-    """Collect the state of every part and of the global random generators."""
+    """Return the state of every part and of the global random number generators."""
     states = {
         name: part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
         for name, part in parts.items()
     }
-    return {"parts": states, "random": _random_state()}
+    return {"parts": states, "random": _get_random_state()}
 
 
 def select_inference_state(tree: Mapping[str, Tree], parts: Mapping[str, Any]) -> dict[str, Tree]:
-    """Keep what using a model needs: its modules, or every part where none is a module."""
+    """Return the state needed for inference: that of the modules, or of all parts without any."""
     states = tree["parts"]
     modules = {n: s for n, s in states.items() if isinstance(parts[n], torch.nn.Module)}
     return {"parts": modules or states}
 
 
 def restore(tree: Mapping[str, Tree], parts: Mapping[str, Any], strict: bool = True) -> None:
-    """Put captured state back; with `partly`, parts that the tree lacks stay as they are.
+    """Load captured state into the parts and the global random number generators.
 
-    Random states come last, since building or loading a part may draw numbers.
+    With `strict` False, parts that the tree lacks are left unchanged. Random states are restored
+    last, because loading a part may draw random numbers. Raises ValueError for other parts.
     """
     states = tree["parts"]
     if strict and states.keys() != parts.keys():
-        raise ValueError(f"the checkpoint has the parts {sorted(states)}, not {sorted(parts)}")
+        raise ValueError(
+            f"the checkpoint has the parts {sorted(states)}, the task has {sorted(parts)}"
+        )
     for name, state in states.items():
         part = parts[name]
         if isinstance(part, torch.Generator):
@@ -62,17 +65,18 @@ def restore(tree: Mapping[str, Tree], parts: Mapping[str, Any], strict: bool = T
 
 
 def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
-    """Write a checkpoint; a reader at any moment finds a complete one."""
+    """Write a checkpoint; readers find a complete checkpoint at any moment."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, torch.Tensor] = {}
     encoded = _encode(tree, "", tensors, {})
-    # Never the name that the present manifest names: some are written between two reports.
-    name, other = (f"state-{manifest['report']}{twin}.safetensors" for twin in ("", "-2"))
-    if (folder / name).exists() and _named(folder) == name:
+    # Never overwrite the file that the current manifest names: a checkpoint that is written in
+    # the middle of a report has the same number as the one before it.
+    name, other = (f"state-{manifest['report']}{suffix}.safetensors" for suffix in ("", "-2"))
+    if (folder / name).exists() and _read_file_name(folder) == name:
         name = other
     try:
         save_file(tensors, folder / f"{name}.part")
-    except SafetensorError as error:  # its text alone tells what the operating system said
+    except SafetensorError as error:  # the OS error code is only in its text
         if code := re.search(r"os error (\d+)", str(error)):
             raise OSError(int(code[1]), os.strerror(int(code[1])), str(folder)) from error
         raise
@@ -86,8 +90,8 @@ def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Tree] | None:
-    """Read a checkpoint's manifest and state, on the CPU; None where there is no complete one."""
-    for _ in range(3):  # a writer may replace it between the two reads
+    """Read a checkpoint's manifest and state onto the CPU; None if there is no complete one."""
+    for _ in range(3):  # a writer may replace the files between the two reads
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             tensors = load_file(folder / manifest["file"])
@@ -95,13 +99,13 @@ def read(folder: Path) -> tuple[dict[str, Any], Tree] | None:
             if not (folder / "manifest.json").exists():
                 return None
             continue
-        except (SafetensorError, ValueError):  # a machine that lost power may leave half a file
+        except (SafetensorError, ValueError):  # a power loss may leave a truncated file
             return None
         return manifest, _decode(manifest.pop("tree"), tensors)
     return None
 
 
-def _named(folder: Path) -> str | None:
+def _read_file_name(folder: Path) -> str | None:
     try:
         name = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["file"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -110,22 +114,22 @@ def _named(folder: Path) -> str | None:
 
 
 def copy(source: Path, target: Path) -> bool:
-    """Copy a complete checkpoint, whoever may be writing there; False where there is none."""
-    found = read(source)
-    if found is None:
+    """Copy a checkpoint, even while it is being written; False if there is no complete one."""
+    content = read(source)
+    if content is None:
         return False
-    manifest, tree = found
+    manifest, tree = content
     manifest.pop("file")
     write(target, manifest, tree)
     return True
 
 
 def load_module(module: torch.nn.Module, folder: Path) -> torch.nn.Module:
-    """Fill a freshly built module from the part `model` of a checkpoint; gives it in eval mode."""
-    found = read(folder)
-    if found is None:
+    """Load the part `model` of a checkpoint into a module, and return it in eval mode."""
+    content = read(folder)
+    if content is None:
         raise UserError(f"no complete checkpoint in {folder}")
-    module.load_state_dict(found[1]["parts"]["model"])
+    module.load_state_dict(content[1]["parts"]["model"])
     return module.eval()
 
 
@@ -152,23 +156,23 @@ def _encode(node: Tree, path: str, tensors: dict[str, torch.Tensor], seen: dict[
     if isinstance(node, Mapping):
         return {"dict": [[k, _encode(v, f"{path}.{k}", tensors, seen)] for k, v in node.items()]}
     if isinstance(node, list | tuple):
-        kind = "list" if isinstance(node, list) else "tuple"
-        return {kind: [_encode(v, f"{path}.{i}", tensors, seen) for i, v in enumerate(node)]}
+        container = "list" if isinstance(node, list) else "tuple"
+        return {container: [_encode(v, f"{path}.{i}", tensors, seen) for i, v in enumerate(node)]}
     if isinstance(node, np.generic):
         return node.item()
     if node is None or isinstance(node, bool | int | float | str):
         return node
     raise TypeError(
-        f"cannot checkpoint {path.strip('.')}: {type(node).__name__} is neither "
-        "tensor, number, text, list nor dict"
+        f"cannot save {path.strip('.')} in a checkpoint: {type(node).__name__} is not a tensor, "
+        "an array, a number, a string, a list, a tuple or a dict"
     )
 
 
 def _encode_tensor(
     tensor: torch.Tensor, path: str, tensors: dict[str, torch.Tensor], seen: dict[Any, str]
 ) -> dict[str, Any]:
-    # safetensors refuses shared memory and layouts other than contiguous: ties become aliases,
-    # channels_last a flag.
+    # safetensors rejects shared memory and layouts that are not contiguous: tied tensors are
+    # stored once under one name, channels_last is stored as a flag.
     tensor = tensor.detach()
     key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
     name = seen.get(key) if tensor.numel() else None
@@ -178,12 +182,14 @@ def _encode_tensor(
             name += "'"
         stored = tensor.cpu().contiguous()
         partial = stored.untyped_storage().nbytes() != stored.numel() * stored.element_size()
-        if partial or stored.data_ptr() in seen:  # a part, or another view of the whole
+        if (
+            partial or stored.data_ptr() in seen
+        ):  # a view of a larger tensor
             stored = stored.clone()
         seen[key] = seen[stored.data_ptr()] = name
         tensors[name] = stored
-    last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    if last and not tensor.is_contiguous():
+    channels_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    if channels_last and not tensor.is_contiguous():
         return {"tensor": name, "channels_last": True}
     return {"tensor": name}
 
@@ -193,8 +199,8 @@ def _decode(node: Tree, tensors: Mapping[str, torch.Tensor]) -> Tree:
         return node
     if "tensor" in node:
         tensor = tensors[node["tensor"]]
-        wanted = torch.channels_last if node.get("channels_last") else torch.contiguous_format
-        return tensor.contiguous(memory_format=wanted)
+        layout = torch.channels_last if node.get("channels_last") else torch.contiguous_format
+        return tensor.contiguous(memory_format=layout)
     if "numpy" in node:
         return tensors[node["numpy"]].numpy()
     if "dict" in node:
@@ -204,7 +210,7 @@ def _decode(node: Tree, tensors: Mapping[str, torch.Tensor]) -> Tree:
     return tuple(_decode(value, tensors) for value in node["tuple"])
 
 
-def _random_state() -> dict[str, Tree]:
+def _get_random_state() -> dict[str, Tree]:
     state: dict[str, Tree] = {
         "python": random.getstate(),
         "numpy": np.random.get_state(legacy=False),

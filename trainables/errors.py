@@ -1,9 +1,9 @@
-"""Errors that are no faults of the code: what the user must hear, and what befalls a worker."""
+"""Exceptions that do not mean a bug: errors of the user, and preemption of a worker."""
 
 
 class UserError(Exception):
-    """Shown as it is, without a traceback; the command then ends with exit code 2."""
+    """An error of the user: printed without a traceback, and the command exits with code 2."""
 
 
 class PreemptedError(Exception):
-    """A worker ended because its machine is taken away; its trial goes on elsewhere."""
+    """A worker stopped because its machine is preempted; the trial continues on another one."""

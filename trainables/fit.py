@@ -1,6 +1,6 @@
-"""`fit`: supervised epochs as a generator. What differs between tasks comes in as closures.
+"""Supervised training as a generator; what differs between tasks is passed as functions.
 
-A task that would need a new argument here writes its own loop instead.
+A task that would need another argument of `fit` writes its own loop instead.
 """
 
 from __future__ import annotations
@@ -33,28 +33,30 @@ def fit(
     schedule: Schedule,
     clip: float = 0.0,
 ) -> Loop:
-    """Train for the reports that the run still owes, each of `epochs` epochs of `steps` batches.
+    """Train for the remaining reports of a run, each of `epochs` epochs of `steps` batches.
 
-    `measure` gives the batch means of what is worth knowing, `loss` among them; their averages
-    are reported with the prefix `train_`, beside what `evaluate` gives. `clip` is the largest
-    gradient norm (0: unclipped). The host waits for the device once per report.
+    `measure` returns the means of one batch, `loss` among them. A report holds their averages
+    with the prefix `train_`, and the metrics that `evaluate` returns. `clip` is the largest norm
+    of the gradient (0: no clipping). The host waits for the device once per report.
 
-    A run that is leaving is put down between two batches, and goes on there: `batches` draws from
-    nothing but the run's own generators, so an epoch that is begun again has the same ones.
+    A preempted run is saved between two batches and continues there. For this, `batches` must
+    draw from the run's own generators only, so that a restarted epoch has the same batches.
     """
     per_report = epochs * steps
     total = per_report * run.reports
     for report in run.remaining:
         model.train()
-        left = run.pop_partial()
-        step: int = left.get("step", 0)
-        sums: dict[str, Tensor] = {n: s.to(run.device) for n, s in left.get("sums", {}).items()}
+        partial = run.pop_partial()
+        step: int = partial.get("step", 0)
+        sums: dict[str, Tensor] = {
+            name: value.to(run.device) for name, value in partial.get("sums", {}).items()
+        }
         skipped = step % steps
         for _ in range(step // steps, epochs):
-            begun = run.generator_states()
+            states = run.generator_states()
             for batch in islice(batches(), skipped, None):
                 if run.preempted():
-                    run.save_and_preempt({"step": step, "sums": sums}, begun)
+                    run.save_and_preempt({"step": step, "sums": sums}, states)
                 set_learning_rate(
                     optimizer, learning_rate * schedule((report * per_report + step) / total)
                 )
@@ -72,16 +74,16 @@ def fit(
                     run.on_progress(step / per_report)
             skipped = 0
         model.eval()
-        evaluated = evaluate()
+        evaluation = evaluate()
         averages = torch.stack(list(sums.values())).div(max(step, 1)).tolist()
-        trained = {f"train_{name}": value for name, value in zip(sums, averages, strict=True)}
-        yield {**trained, **evaluated}
+        training = {f"train_{name}": value for name, value in zip(sums, averages, strict=True)}
+        yield {**training, **evaluation}
 
 
 def predict(
     model: nn.Module, batches: Sequence[Tensor] | Iterator[Tensor], *, autocast: bool = False
 ) -> Tensor:
-    """Run a model over batches without gradients; gives all outputs, float32, on its device."""
+    """Return a model's outputs for all batches, float32, on its device, without gradients."""
     was_training = model.training
     model.eval()
     with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=autocast):

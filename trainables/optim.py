@@ -1,7 +1,7 @@
-"""Optimizers with the usual parameter groups, and schedules without state.
+"""Optimizers with the usual parameter groups, and learning rate schedules without state.
 
-A schedule is a pure function of progress in [0, 1) that gives a factor of the peak learning
-rate, so a resumed trial needs only to know how far it is.
+A schedule is a function from progress in [0, 1) to a factor of the peak learning rate. A
+resumed trial therefore needs its progress only, and no scheduler state.
 """
 
 from __future__ import annotations
@@ -19,24 +19,28 @@ Schedule = Callable[[float], float]
 
 
 def constant(progress: float) -> float:
-    """Stay at the peak."""
+    """Return 1: the peak learning rate throughout."""
     return 1.0
 
 
 def cosine(progress: float) -> float:
-    """Fall from the peak to 0 along half a cosine (Loshchilov and Hutter, 2017)."""
+    """Return the factor of cosine annealing to 0 (Loshchilov and Hutter, 2017)."""
     return 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def one_cycle(progress: float, warmup: float = 0.25, start: float = 0.04) -> float:
-    """Rise for the first quarter, then fall to nearly 0 (Smith and Topin, 2018)."""
+def one_cycle(progress: float, warmup: float = 0.25, start_factor: float = 0.04) -> float:
+    """Return the factor of the one-cycle policy (Smith and Topin, 2018), in cosine form.
+
+    It rises from `start_factor` during the first quarter, then falls to 1e-4.
+    """
     if progress < warmup:
-        return start + (1.0 - start) * 0.5 * (1.0 - math.cos(math.pi * progress / warmup))
+        rise = 0.5 * (1.0 - math.cos(math.pi * progress / warmup))
+        return start_factor + (1.0 - start_factor) * rise
     return max(0.5 * (1.0 + math.cos(math.pi * (progress - warmup) / (1.0 - warmup))), 1e-4)
 
 
 def linear(progress: float) -> float:
-    """Fall from the peak to 0 in a straight line."""
+    """Return the factor of linear decay to 0."""
     return 1.0 - progress
 
 
@@ -46,30 +50,31 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
 
 
 def add_warmup(schedule: Schedule, warmup: float) -> Schedule:
-    """Put a straight rise before a schedule; `warmup` is a share of the whole training."""
+    """Return a schedule preceded by linear warmup; `warmup` is a fraction of the training."""
     if warmup <= 0:
         return schedule
 
     def factor(progress: float) -> float:
-        rise = min(1.0, (progress + 1e-3) / warmup)
-        return rise if progress < warmup else schedule((progress - warmup) / (1.0 - warmup))
+        ramp = min(1.0, (progress + 1e-3) / warmup)
+        return ramp if progress < warmup else schedule((progress - warmup) / (1.0 - warmup))
 
     return factor
 
 
 def get_schedule(name: str) -> Schedule:
-    """Look a schedule up by name; raises UserError with the names there are."""
+    """Return the schedule of that name; raises UserError with the valid names."""
     if name not in SCHEDULES:
-        raise UserError(f"unknown schedule {name!r}; there are: {', '.join(SCHEDULES)}")
+        raise UserError(f"unknown schedule {name!r}; choose one of {', '.join(SCHEDULES)}")
     return SCHEDULES[name]
 
 
 def build_optimizer(
     name: str, model: nn.Module, *, learning_rate: float, weight_decay: float, momentum: float
 ) -> torch.optim.Optimizer:
-    """Build adam, adamw or sgd (Nesterov); gains and biases (1-d parameters) do not decay.
+    """Return adam, adamw or sgd (Nesterov) for a model, with fused kernels on CUDA.
 
-    For Adam and AdamW, `momentum` is not used: beta_1 stays 0.9. Fused kernels on CUDA.
+    Biases and scales of norms (1-d parameters) get no weight decay. Adam and AdamW do not use
+    `momentum`: their beta_1 is 0.9. Raises UserError for an unknown name.
     """
     weights = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
     others = [p for p in model.parameters() if p.requires_grad and p.dim() <= 1]
@@ -88,10 +93,10 @@ def build_optimizer(
             return torch.optim.SGD(
                 groups, lr=learning_rate, momentum=momentum, nesterov=momentum > 0, fused=fused
             )
-    raise UserError(f"unknown optimizer {name!r}; there are: adam, adamw, sgd")
+    raise UserError(f"unknown optimizer {name!r}; choose one of adam, adamw, sgd")
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give every parameter group the same learning rate."""
+    """Set the learning rate of every parameter group."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate

@@ -23,7 +23,7 @@ def _write(folder: Path) -> None:
     (folder / "value").write_text("7")
 
 
-def test_builds_once_and_keys_by_settings(tmp_path: Path) -> None:
+def test_builds_once_per_key(tmp_path: Path) -> None:
     calls: list[Path] = []
 
     def build(folder: Path) -> None:
@@ -100,7 +100,7 @@ def _killed(root: Path) -> None:
     cache.get_or_build(root, "thing", KEY, build)
 
 
-def test_what_a_killed_builder_left_is_removed(tmp_path: Path) -> None:
+def test_files_of_a_killed_build_are_removed(tmp_path: Path) -> None:
     process = multiprocessing.get_context("fork").Process(target=_killed, args=(tmp_path,))
     process.start()
     process.join()
@@ -112,7 +112,7 @@ def test_what_a_killed_builder_left_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_full_or_closed_disk_names_the_way_out(tmp_path: Path, number: int) -> None:
+def test_a_full_or_read_only_disk_names_the_options(tmp_path: Path, number: int) -> None:
     def build(folder: Path) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -122,7 +122,7 @@ def test_a_full_or_closed_disk_names_the_way_out(tmp_path: Path, number: int) ->
     assert os.strerror(number) in str(caught.value)
 
 
-def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "inner"):
         with pytest.raises(UserError, match="TUNERY_CACHE"):
@@ -139,7 +139,7 @@ def test_a_read_only_cache(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
 
 
-def test_trouble_elsewhere_is_not_put_on_the_cache(tmp_path: Path) -> None:
+def test_errors_outside_the_cache_are_unchanged(tmp_path: Path) -> None:
     def build(folder: Path) -> None:
         raise PermissionError(errno.EACCES, "denied", "/data/train.parquet")
 
@@ -147,7 +147,7 @@ def test_trouble_elsewhere_is_not_put_on_the_cache(tmp_path: Path) -> None:
         cache.get_or_build(tmp_path, "thing", KEY, build)
 
 
-def test_content_hash_follows_the_file_and_reads_it_once(
+def test_hash_file_follows_changes_and_reads_a_file_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "file"

@@ -38,7 +38,7 @@ def _same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def test_nested_state_comes_back_with_its_types(tmp_path: Path) -> None:
+def test_nested_state_is_restored_with_its_types(tmp_path: Path) -> None:
     tree = {
         "empty": {},
         "by number": {0: torch.ones(2), 1: torch.zeros(3)},
@@ -54,31 +54,31 @@ def test_nested_state_comes_back_with_its_types(tmp_path: Path) -> None:
     assert _same(tree, _there_and_back(tmp_path, tree))
 
 
-def test_a_number_of_numpy_comes_back_as_a_plain_one(tmp_path: Path) -> None:
+def test_numpy_scalars_are_restored_as_python_numbers(tmp_path: Path) -> None:
     found = _there_and_back(tmp_path, {"score": np.float64(0.5), "count": np.int64(3)})
     assert _same({"score": 0.5, "count": 3}, found)
 
 
-def test_names_that_look_alike_stay_apart(tmp_path: Path) -> None:
+def test_similar_names_do_not_collide(tmp_path: Path) -> None:
     tree = {"a": {"b": torch.zeros(2)}, "a.b": torch.ones(2), "0": torch.ones(1), 0: torch.ones(2)}
     assert _same(tree, _there_and_back(tmp_path, tree))
 
 
-def test_what_is_neither_tensor_nor_json_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"parts\.model: object"):
+def test_unsupported_types_are_rejected_by_name(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"parts\.model in a checkpoint: object"):
         checkpoint.write(tmp_path, {"report": 1}, {"parts": {"model": object()}})
     assert checkpoint.read(tmp_path) is None
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_the_layout_of_images_comes_back(tmp_path: Path, layout: torch.memory_format) -> None:
+def test_channels_last_is_restored(tmp_path: Path, layout: torch.memory_format) -> None:
     weight = torch.randn(4, 3, 5, 5).to(memory_format=layout)
     found = _there_and_back(tmp_path, {"weight": weight})["weight"]
     assert torch.equal(found, weight)
     assert found.stride() == weight.stride()
 
 
-def test_tied_tensors_and_views_come_back(tmp_path: Path) -> None:
+def test_tied_tensors_and_views_are_restored(tmp_path: Path) -> None:
     whole = torch.randn(4, 6)
     tree = {
         "whole": whole,
@@ -117,7 +117,7 @@ def test_a_model_with_a_tied_weight_is_restored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["SGD", "AdamW"])
-def test_an_optimizer_goes_on_as_if_nothing_had_happened(tmp_path: Path, name: str) -> None:
+def test_a_restored_optimizer_continues_identically(tmp_path: Path, name: str) -> None:
     def made() -> tuple[nn.Linear, torch.optim.Optimizer]:
         torch.manual_seed(0)
         model = nn.Linear(3, 2)
@@ -150,7 +150,7 @@ RANDOM: dict[str, Callable[[], float]] = {
 
 
 @pytest.mark.parametrize("draw", RANDOM.values(), ids=RANDOM.keys())
-def test_global_random_states_come_back(tmp_path: Path, draw: Callable[[], float]) -> None:
+def test_global_random_states_are_restored(tmp_path: Path, draw: Callable[[], float]) -> None:
     draw()
     tree = _there_and_back(tmp_path, checkpoint.capture({}))
     expected = [draw() for _ in range(3)]
@@ -176,7 +176,7 @@ class _Drawing(nn.Linear):
         return super().load_state_dict(*given, **named)
 
 
-def test_random_states_come_back_last(tmp_path: Path) -> None:
+def test_random_states_are_restored_last(tmp_path: Path) -> None:
     part = _Drawing(2, 2)
     tree = _there_and_back(tmp_path, checkpoint.capture({"part": part}))
     expected = torch.rand(3)
@@ -184,13 +184,13 @@ def test_random_states_come_back_last(tmp_path: Path) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_other_parts_than_saved_are_refused() -> None:
+def test_other_parts_than_saved_are_rejected() -> None:
     tree = checkpoint.capture({"model": nn.Linear(1, 1), "order": torch.Generator()})
-    with pytest.raises(ValueError, match=r"\['model', 'order'\], not \['model'\]"):
+    with pytest.raises(ValueError, match=r"\['model', 'order'\], the task has \['model'\]"):
         checkpoint.restore(tree, {"model": nn.Linear(1, 1)})
 
 
-def test_what_using_a_model_needs() -> None:
+def test_inference_state_holds_the_modules_only() -> None:
     model = nn.Linear(1, 1)
     parts = {"model": model, "optimizer": torch.optim.SGD(model.parameters())}
     tree = checkpoint.select_inference_state(checkpoint.capture(parts), parts)
@@ -204,7 +204,7 @@ def test_what_using_a_model_needs() -> None:
     assert torch.equal(model.weight, other.weight)
 
 
-def test_a_module_is_filled_and_ready_for_use(tmp_path: Path) -> None:
+def test_load_module_restores_weights_in_eval_mode(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
     with pytest.raises(UserError, match=str(tmp_path)):
         checkpoint.load_module(model, tmp_path)
@@ -236,7 +236,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("second", [2, 1.5])
 @pytest.mark.parametrize("last", range(6))
-def test_killed_between_two_files_the_old_state_stays(
+def test_a_kill_between_two_files_keeps_the_old_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int, second: float
 ) -> None:
     _write(tmp_path, 1)
@@ -270,7 +270,7 @@ def test_killed_between_two_files_the_old_state_stays(
 
 
 @pytest.mark.parametrize("kept", [0, 4, 50, 250])
-def test_killed_while_writing_tensors_the_old_state_stays(
+def test_a_kill_while_writing_tensors_keeps_the_old_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     _write(tmp_path, 1)
@@ -290,7 +290,9 @@ def test_killed_while_writing_tensors_the_old_state_stays(
 
 @pytest.mark.parametrize("name", ["state-1.safetensors", "manifest.json"])
 @pytest.mark.parametrize("share", [None, 0.0, 0.1, 0.9])
-def test_a_damaged_state_counts_as_none(tmp_path: Path, name: str, share: float | None) -> None:
+def test_a_damaged_checkpoint_reads_as_none(
+    tmp_path: Path, name: str, share: float | None
+) -> None:
     _write(tmp_path, 1)
     path = tmp_path / name
     if share is None:
@@ -304,7 +306,7 @@ def test_a_damaged_state_counts_as_none(tmp_path: Path, name: str, share: float 
     assert _report(tmp_path) == 2
 
 
-def test_a_reader_finds_the_new_state_when_the_old_one_goes(
+def test_a_reader_finds_the_new_state_when_the_old_one_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write(tmp_path, 1)
@@ -320,7 +322,7 @@ def test_a_reader_finds_the_new_state_when_the_old_one_goes(
     assert _report(tmp_path) == 2
 
 
-def test_a_copy_stands_alone(tmp_path: Path) -> None:
+def test_a_copy_is_independent(tmp_path: Path) -> None:
     _write(tmp_path / "a", 1)
     assert checkpoint.copy(tmp_path / "a", tmp_path / "b")
     _write(tmp_path / "a", 2)

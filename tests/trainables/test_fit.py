@@ -27,7 +27,7 @@ class Probe:
         self.learning_rate = learning_rate
         self.rates: list[float] = []
         self.training: list[bool] = []
-        self.ticks: list[float] = []
+        self.progress: list[float] = []
 
     def batches(self) -> Iterator[float]:
         yield from self.data
@@ -46,10 +46,12 @@ class Probe:
     def weight(self) -> float:
         return float(self.model.weight.detach())
 
-    def fit(self, owed: range, epochs: int = 1, **settings: Any) -> list[dict[str, float]]:
-        chosen: dict[str, Any] = {"schedule": constant, "steps": len(self.data), **settings}
+    def fit(self, remaining: range, epochs: int = 1, **settings: Any) -> list[dict[str, float]]:
+        arguments: dict[str, Any] = {"schedule": constant, "steps": len(self.data), **settings}
+        run = Run(reports=remaining.stop, on_progress=self.progress.append)
+        run.done = remaining.start
         loop = fit(
-            Run(reports=owed.stop, done=owed.start, on_progress=self.ticks.append),
+            run,
             self.model,
             self.optimizer,
             epochs=epochs,
@@ -57,7 +59,7 @@ class Probe:
             measure=self.measure,
             evaluate=self.evaluate,
             learning_rate=self.learning_rate,
-            **chosen,
+            **arguments,
         )
         return [dict(metrics) for metrics in loop]
 
@@ -87,19 +89,19 @@ def test_the_schedule_covers_the_whole_budget_once() -> None:
     assert probe.rates == [8, 7, 6, 5, 4, 3, 2, 1]
 
 
-def test_a_resumed_schedule_goes_on_where_it_was() -> None:
+def test_a_resumed_schedule_continues() -> None:
     probe = Probe([0.0] * 4, learning_rate=8.0)
     assert len(probe.fit(range(1, 2), schedule=linear)) == 1
     assert probe.rates == [4, 3, 2, 1]
 
 
-def test_nothing_owed_is_nothing_done() -> None:
+def test_without_remaining_reports_nothing_is_done() -> None:
     probe = Probe([1.0])
     assert probe.fit(range(2, 2)) == []
     assert probe.rates == []
 
 
-def test_gradients_are_clipped_where_wanted() -> None:
+def test_gradients_are_clipped_on_request() -> None:
     clipped, free = Probe([5.0]), Probe([5.0])
     clipped.fit(range(1), clip=0.5)
     free.fit(range(1))
@@ -113,13 +115,13 @@ def test_trains_in_train_mode_and_evaluates_in_eval_mode() -> None:
     assert probe.training == [True, True, False] * 2
 
 
-def test_the_share_done_is_told() -> None:
+def test_progress_is_reported() -> None:
     probe = Probe([1.0, 1.0])
     probe.fit(range(2), epochs=2)
-    assert probe.ticks == [0.25, 0.5, 0.75, 1.0] * 2
+    assert probe.progress == [0.25, 0.5, 0.75, 1.0] * 2
 
 
-def test_nobody_asking_is_stopping() -> None:
+def test_without_on_progress_training_works() -> None:
     probe = Probe([1.0])
     loop = fit(
         Run(reports=5),
@@ -177,7 +179,7 @@ class Noisy:
 
 
 @pytest.mark.parametrize("cut", range(24))
-def test_put_down_between_any_two_batches_it_goes_on_there(tmp_path: Path, cut: int) -> None:
+def test_a_run_preempted_between_any_two_batches_continues_there(tmp_path: Path, cut: int) -> None:
     expected = [told["metrics"] for told in Noisy().train(Run(reports=2))]
     noisy, trained, leave = Noisy(), 0, cut
 
@@ -196,14 +198,14 @@ def test_put_down_between_any_two_batches_it_goes_on_there(tmp_path: Path, cut: 
     assert trained + noisy.trained == 24
 
 
-def test_an_epoch_may_have_fewer_batches_than_was_said() -> None:
+def test_an_epoch_may_have_fewer_batches_than_steps() -> None:
     probe = Probe([1.0, 1.0, 1.0])
     probe.fit(range(2), epochs=3, steps=4)
     assert len(probe.rates) == 2 * 3 * 3
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_predictions_are_whole_and_leave_the_model_as_it_was(training: bool) -> None:
+def test_predict_covers_all_batches_and_leaves_the_model_unchanged(training: bool) -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5)).train(training)
     batches = torch.randn(10, 2)
     found = predict(model, batches.split(4))

@@ -23,14 +23,14 @@ STEPS = [step / 1000 for step in range(1000)]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_schedule_is_a_share_of_the_peak_and_has_no_state(name: str) -> None:
+def test_a_schedule_is_a_factor_of_the_peak_without_state(name: str) -> None:
     factors = [get_schedule(name)(progress) for progress in STEPS]
     assert all(0 < factor <= 1 for factor in factors)
     assert max(factors) > 0.9999
     assert [get_schedule(name)(progress) for progress in reversed(STEPS)] == factors[::-1]
 
 
-def test_where_schedules_start_turn_and_end() -> None:
+def test_factors_at_start_peak_and_end() -> None:
     assert optim.constant(0.0) == optim.constant(0.999) == 1
     assert optim.cosine(0.0) == 1
     assert optim.cosine(0.5) == pytest.approx(0.5)
@@ -43,7 +43,7 @@ def test_where_schedules_start_turn_and_end() -> None:
 
 
 @pytest.mark.parametrize("name", ["cosine", "linear"])
-def test_what_falls_never_rises(name: str) -> None:
+def test_decays_are_monotonic(name: str) -> None:
     factors = [get_schedule(name)(progress) for progress in STEPS]
     assert all(later < earlier for earlier, later in itertools.pairwise(factors))
 
@@ -54,7 +54,7 @@ def test_one_cycle_rises_then_falls() -> None:
     assert factors[250:] == sorted(factors[250:], reverse=True)
 
 
-def test_a_warm_up_comes_before_the_whole_schedule() -> None:
+def test_warmup_precedes_the_full_schedule() -> None:
     warmed = add_warmup(optim.linear, 0.1)
     assert 0 < warmed(0.0) < 0.02
     assert warmed(0.05) == pytest.approx(0.51)
@@ -64,7 +64,7 @@ def test_a_warm_up_comes_before_the_whole_schedule() -> None:
     assert add_warmup(optim.linear, 0.0) is optim.linear
 
 
-def test_unknown_names_are_told_with_the_known_ones() -> None:
+def test_unknown_names_list_the_valid_ones() -> None:
     with pytest.raises(UserError, match=r"'cosin'.*constant, cosine, one_cycle, linear"):
         get_schedule("cosin")
     with pytest.raises(UserError, match=r"'lion'.*adam, adamw, sgd"):
@@ -79,7 +79,7 @@ def _model() -> nn.Sequential:
     ("name", "kind"),
     [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
 )
-def test_gains_and_biases_do_not_decay(name: str, kind: type[torch.optim.Optimizer]) -> None:
+def test_scales_and_biases_do_not_decay(name: str, kind: type[torch.optim.Optimizer]) -> None:
     model = _model()
     updates = build_optimizer(name, model, learning_rate=0.3, weight_decay=0.2, momentum=0.8)
     assert type(updates) is kind
@@ -96,7 +96,7 @@ def test_gains_and_biases_do_not_decay(name: str, kind: type[torch.optim.Optimiz
     assert all(group["lr"] == 0.3 for group in updates.param_groups)
 
 
-def test_momentum_is_nesterovs_where_there_is_any() -> None:
+def test_momentum_is_nesterovs() -> None:
     with_it, without = (
         build_optimizer("sgd", _model(), learning_rate=1, weight_decay=0, momentum=m).param_groups[
             0
@@ -107,7 +107,7 @@ def test_momentum_is_nesterovs_where_there_is_any() -> None:
     assert (without["momentum"], without["nesterov"]) == (0.0, False)
 
 
-def test_frozen_parameters_are_left_alone() -> None:
+def test_frozen_parameters_are_not_optimized() -> None:
     model = _model()
     model[0].requires_grad_(False)
     updates = build_optimizer("sgd", model, learning_rate=1, weight_decay=0, momentum=0)
@@ -117,7 +117,7 @@ def test_frozen_parameters_are_left_alone() -> None:
     assert len(only_gains.param_groups) == 1
 
 
-def test_a_learning_rate_reaches_every_group() -> None:
+def test_every_group_gets_the_learning_rate() -> None:
     updates = build_optimizer("adamw", _model(), learning_rate=1, weight_decay=0.1, momentum=0)
     set_learning_rate(updates, math.pi)
     assert [group["lr"] for group in updates.param_groups] == [math.pi, math.pi]

@@ -1,1 +1,1 @@
-"""Data sets as tensors: found, decoded once per machine, augmented by the batch."""
+"""Data sets as tensors: loading, decoding once per machine, augmentation of batches."""

@@ -1,4 +1,4 @@
-"""AG News: 127,600 headlines with their first lines, of four topics (Zhang et al., 2015)."""
+"""AG News: 127,600 news headlines with their first lines, in four topics (Zhang et al., 2015)."""
 
 from trainables.data.text import define_text_source
 

@@ -1,4 +1,4 @@
-"""Tables in Arrow files that are mapped, not read: trials of a machine share the memory."""
+"""Tables in memory-mapped Arrow files, so that the trials of a machine share the memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write(path: Path, columns: Mapping[str, pa.Array]) -> None:
 
 
 def read_mapped(path: Path) -> dict[str, pa.Array]:
-    """Map what `write` wrote; raises UserError where it is damaged."""
+    """Memory-map a file of `write`; raises UserError if it is damaged."""
     try:
         with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
             table = reader.read_all()

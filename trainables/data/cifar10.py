@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky, 2009): 32 x 32 colour photographs of ten kinds of things."""
+"""CIFAR-10 (Krizhevsky, 2009): 60,000 color images of 32 x 32 pixels in ten classes."""
 
 from trainables.data.source import Source
 

@@ -1,4 +1,4 @@
-"""One large archive from a data set's homepage: fetched in as many goes as it takes, unpacked."""
+"""Download of large files that resumes after an interruption, and unpacking of archives."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from trainables import cache as caches
 from trainables.data.source import DataMissingError
 from trainables.errors import UserError
 
-PATIENCE = 20  # seconds without a byte
-PAUSES = (1, 2, 4, 8, 16)  # seconds between tries that brought nothing
+TIMEOUT = 20  # seconds without a byte
+DELAYS = (1, 2, 4, 8, 16)  # seconds between attempts that received nothing
 CHUNK = 1 << 20
 
 
 def download_archive(url: str, cache: Path, name: str, *, download: bool = True) -> Path:
-    """Give the folder of an archive's files, downloading and unpacking it first where needed.
+    """Return the folder of an archive's files; download and unpack it first if needed.
 
-    What was received stays in `downloads/` in the cache until it is whole, so that the next call
-    goes on there. Raises DataMissingError where the archive is not available, or with `download`
-    False is not here; UserError where it is damaged.
+    A partial download stays in `downloads/` in the cache, and the next call resumes it. Raises
+    DataMissingError if the archive is not available, or with `download` False not in the cache;
+    UserError if it is damaged.
     """
     key = {"url": url}
     if not download and not caches.cache_path(cache, f"{name}-files", key).is_dir():
@@ -44,7 +44,8 @@ def download_archive(url: str, cache: Path, name: str, *, download: bool = True)
         except (tarfile.TarError, EOFError) as error:
             archive.unlink()
             raise UserError(
-                f"{url} was downloaded, but is damaged: {error}\nit was deleted: try again"
+                f"the archive downloaded from {url} is damaged: {error}\n"
+                "it was deleted; start again to download it again"
             ) from error
 
     folder = caches.get_or_build(cache, f"{name}-files", key, build)
@@ -53,11 +54,11 @@ def download_archive(url: str, cache: Path, name: str, *, download: bool = True)
 
 
 def download_file(url: str, target: Path) -> None:
-    """Download a file, going on after a broken connection and after an earlier process.
+    """Download a file; resume after a broken connection or an earlier process.
 
-    It has its name only when it has the length that the server announced. Raises
-    DataMissingError where the server does not answer, or after several tries in a row without a
-    byte.
+    The file gets its name when it has the length that the server announced. Raises
+    DataMissingError if the server does not answer, or after several attempts in a row that
+    received nothing.
     """
     part, version = (target.with_name(target.name + end) for end in (".part", ".version"))
     print(f"downloading {url} to {part}", file=sys.stderr)
@@ -65,68 +66,68 @@ def download_file(url: str, target: Path) -> None:
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(target.name, total=None)
-        most, tries, begun = _length(part), 0, False
+        largest, failures, has_started = _get_size(part), 0, False
         while True:
-            total, trouble = _go_on(url, part, version, progress, task)
-            if total is not None and _length(part) == total:
+            total, reason = _resume(url, part, version, progress, task)
+            if total is not None and _get_size(part) == total:
                 break
-            tries = 0 if _length(part) > most else tries + 1
-            most = max(most, _length(part))
-            begun = begun or total is not None
-            if not begun or tries > len(PAUSES):
+            failures = 0 if _get_size(part) > largest else failures + 1
+            largest = max(largest, _get_size(part))
+            has_started = has_started or total is not None
+            if not has_started or failures > len(DELAYS):
                 raise DataMissingError(
-                    f"{url} cannot be downloaded: {trouble}\n"
-                    f"{_length(part):,} bytes are here; the next start goes on from there"
+                    f"{url} cannot be downloaded: {reason}\n"
+                    f"{_get_size(part):,} bytes were received; start again to resume from there"
                 )
-            time.sleep(PAUSES[max(0, tries - 1)])
+            time.sleep(DELAYS[max(0, failures - 1)])
     part.rename(target)
     version.unlink(missing_ok=True)
 
 
-def _go_on(
+def _resume(
     url: str, part: Path, version: Path, progress: Progress, task: TaskID
 ) -> tuple[int | None, str]:
-    """Append what one connection brings; gives the whole file's length and what went wrong."""
-    have = _length(part) if version.is_file() else 0
+    """Append what one connection receives; return the length of the file and the error."""
+    received = _get_size(part) if version.is_file() else 0
     request = Request(url, headers={"Accept-Encoding": "identity"})
-    if have:
-        # Without the second header, halves of two versions of a file could be put together.
-        request.add_header("Range", f"bytes={have}-")
+    if received:
+        # Without If-Range, parts of two versions of the file could be joined.
+        request.add_header("Range", f"bytes={received}-")
         request.add_header("If-Range", version.read_text())
     try:
-        response: HTTPResponse = urlopen(request, timeout=PATIENCE)
+        response: HTTPResponse = urlopen(request, timeout=TIMEOUT)
     except HTTPError as error:
         if error.code != 416:
             return None, f"{error.code} {error.reason}"
-        whole = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-        if whole == str(have):
-            return have, ""
-        part.unlink()  # it has changed on the server
-        return _go_on(url, part, version, progress, task)
+        total = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+        if total == str(received):
+            return received, ""
+        part.unlink()  # the file on the server has changed
+        return _resume(url, part, version, progress, task)
     except (OSError, HTTPException, ValueError) as error:
         return None, str(getattr(error, "reason", None) or error)
     with response:
         length = response.headers.get("Content-Length")
         if length is None:
-            return None, "the server does not say how large it is"
-        start = have if response.status == 206 else 0
+            return None, "the server does not send the size of the file"
+        start = received if response.status == 206 else 0
         progress.update(task, total=start + int(length), completed=start)
         etag = response.headers.get("ETag") or ""
-        mark = etag if etag.startswith('"') else response.headers.get("Last-Modified")
+        validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
         version.unlink(missing_ok=True)
         with part.open("ab" if start else "wb") as file:
-            if mark:
-                version.write_text(mark)
+            if validator:
+                version.write_text(validator)
             while True:
                 try:
                     chunk = response.read(CHUNK)
                 except (OSError, HTTPException) as error:
                     return start + int(length), str(error)
                 if not chunk:
-                    return start + int(length), "the connection broke off"
+                    return start + int(length), "the connection was closed early"
                 file.write(chunk)
                 progress.advance(task, len(chunk))
 
 
-def _length(path: Path) -> int:
+def _get_size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0

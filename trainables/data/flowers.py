@@ -1,4 +1,4 @@
-"""Photographs of flowers: five kinds (TensorFlow's tf_flowers) or 102 (Nilsback, 2008)."""
+"""Photographs of flowers: 5 classes (TensorFlow's tf_flowers) or 102 (Nilsback, 2008)."""
 
 from trainables.data.source import Source
 
@@ -39,3 +39,5 @@ FLOWERS102 = Source(
     ),
     photos=True,
 )
+
+FLOWER_SOURCES = {source.name: source for source in (FLOWERS, FLOWERS102)}

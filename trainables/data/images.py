@@ -1,4 +1,4 @@
-"""Image data sets as one uint8 tensor per split, decoded once per machine and shared by trials."""
+"""Image data sets as one uint8 tensor per split, decoded once per machine for all trials."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from rich.progress import Progress
 from trainables import cache as caches
 from trainables.data import parquet
 from trainables.data.parquet import Shard
-from trainables.data.source import Arrays, DataKind, DataMissingError, Source, describe_options
+from trainables.data.source import Arrays, Source, check_downloaded
 from trainables.errors import UserError
+from trainables.predictor import DataKind
 
-LAYOUT = 1  # of the decoded files; a new number makes every machine decode anew
-TEST = 0.1  # of data without a test set of their own
+LAYOUT = 1  # version of the decoded files; a new number makes every machine decode again
+TEST = 0.1  # fraction of data without a test set
 
 
 @dataclass(frozen=True)
 class Split:
     """The `rows` of `pixels` and `labels` that belong to a split; two splits may share both."""
 
-    pixels: torch.Tensor  # uint8, N x C x H x W, mapped from a file where it was decoded
+    pixels: torch.Tensor  # uint8, N x C x H x W, memory-mapped if decoded from files
     labels: torch.Tensor  # int64, N
     rows: torch.Tensor  # int64, ascending; an example's id is its row
 
@@ -39,11 +40,11 @@ class Split:
         return len(self.rows)
 
     def to(self, device: torch.device | str) -> Split:
-        """Move pixels, labels and rows."""
+        """Return the split on a device."""
         return Split(self.pixels.to(device), self.labels.to(device), self.rows.to(device))
 
     def head(self, share: float) -> Split:
-        """Keep the first part of the rows, at least one."""
+        """Return the split with the first rows only: that share of them, at least one."""
         return replace(self, rows=self.rows[: max(1, round(share * len(self)))])
 
 
@@ -55,12 +56,12 @@ class ImageData:
     validation: Split
     test: Split
     classes: tuple[str, ...]
-    fingerprint: str  # of the decoded content of all files
+    fingerprint: str  # hash of the decoded content of all files
     source: DataKind
     skipped: int  # damaged images left out
 
     def to(self, device: torch.device | str) -> ImageData:
-        """Move all splits; what two of them share is moved once."""
+        """Return the data on a device; tensors that splits share are copied once."""
         moved: dict[int, torch.Tensor] = {}
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
@@ -86,50 +87,50 @@ def load(
     synthetic_size: int = 20_000,
     download: bool = True,
 ) -> ImageData:
-    """Load a data set, decoding it first where this machine has not done so yet.
+    """Load a data set; decode its files first if this machine has not done so yet.
 
-    A `folder` is the data set's own or holds one of its name; without it the images come from
-    the hub, or with `download` False from an earlier download alone. Validation is the files'
-    own split where they have one, else that fraction of train. Raises DataMissingError, or
+    `folder` holds the files or a folder of the data set's name. Without it the images come from
+    the hub; with `download` False, from an earlier download only. Validation is the files' own
+    split if they have one, else the fraction `validation` of train. Raises DataMissingError, or
     UserError for data that cannot be used.
     """
     facts: dict[str, Any] = {"fingerprint": "placeholder", "skipped": 0}
     if kind == "placeholder":
         counts = {"train": 512 * len(source.train), "test": 128}
-        arrays = {s: _noise(source, counts[s], seed) for seed, s in enumerate(counts)}
+        arrays = {s: _draw_noise(source, counts[s], seed) for seed, s in enumerate(counts)}
     else:
         if kind == "synthetic":
-            at = _synthetic(source, cache, synthetic_size * len(source.train))
+            decoded = _build_synthetic(source, cache, synthetic_size * len(source.train))
         elif folder is not None:
-            at = _from_folder(source, folder, cache)
+            decoded = _build_from_folder(source, folder, cache)
         else:
-            at = _from_hub(source, cache, download)
-        facts, arrays = open_splits(at)
-    parts = make_splits(arrays, validation, split_seed)
-    return ImageData(*parts, classes=source.classes, source=kind, **facts)
+            decoded = _build_from_hub(source, cache, download)
+        facts, arrays = open_splits(decoded)
+    splits = make_splits(arrays, validation, split_seed)
+    return ImageData(*splits, classes=source.classes, source=kind, **facts)
 
 
 def make_splits(
     arrays: Mapping[str, Arrays], validation: float, seed: int
 ) -> tuple[Split, Split, Split]:
-    """Give train, validation and test; what the files do not have of their own is drawn.
+    """Return train, validation and test; splits that the files do not have are drawn.
 
-    Of files that know no splits (the one part `all`), a tenth is the test set, the same for every
-    seed, and `validation` a fraction of the whole.
+    From files without splits (one array `all`), a tenth is drawn as the test set, the same for
+    every seed. `validation` is then a fraction of all examples.
     """
     splits = {
         name: Split(torch.from_numpy(images), torch.from_numpy(labels), torch.arange(len(labels)))
         for name, (images, labels) in arrays.items()
     }
     if "all" in splits:
-        splits["train"], splits["test"] = _drawn(splits["all"], TEST, 0)
+        splits["train"], splits["test"] = _draw_split(splits["all"], TEST, 0)
         validation = validation / (1 - TEST)
     if "validation" not in splits:
-        splits["train"], splits["validation"] = _drawn(splits["train"], validation, seed)
+        splits["train"], splits["validation"] = _draw_split(splits["train"], validation, seed)
     return splits["train"], splits["validation"], splits["test"]
 
 
-def _drawn(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+def _draw_split(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
     kept, drawn = split_stratified(split.labels[split.rows].numpy(), fraction, seed)
     return replace(split, rows=split.rows[kept]), replace(split, rows=split.rows[drawn])
 
@@ -137,12 +138,12 @@ def _drawn(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
 def split_stratified(
     labels: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw that fraction of every class; gives the other rows and the drawn ones, ascending.
+    """Draw a fraction of every class; return the other rows and the drawn rows, ascending.
 
-    Every class of two or more rows is on both sides; a class of one row is on the first.
+    A class of two or more rows is in both results, a class of one row in the first only.
     """
     if not 0 < fraction < 1:
-        raise UserError(f"the validation part is {fraction}; it must lie between 0 and 1")
+        raise UserError(f"the validation fraction is {fraction}; it must lie between 0 and 1")
     generator = np.random.default_rng(seed)
     drawn = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
@@ -151,17 +152,17 @@ def split_stratified(
     return np.flatnonzero(~drawn), np.flatnonzero(drawn)
 
 
-def _noise(source: Source, count: int, seed: int) -> Arrays:
+def _draw_noise(source: Source, count: int, seed: int) -> Arrays:
     count = max(count, 2 * len(source.classes))
     generator = np.random.default_rng(seed)
     images = generator.integers(0, 256, (count, *source.shape), dtype=np.uint8)
     return images, np.arange(count, dtype=np.int64) % len(source.classes)
 
 
-def _synthetic(source: Source, cache: Path, size: int) -> Path:
+def _build_synthetic(source: Source, cache: Path, size: int) -> Path:
     if source.synthetic is None:
-        raise UserError(f"{source.name} has no synthetic data; leave --data synthetic out")
-    # The program that draws is part of the key: old images must not outlive it.
+        raise UserError(f"{source.name} has no synthetic data; omit --data synthetic")
+    # The key includes the code that draws: images of older code must not be used.
     program = inspect.getsource(sys.modules[source.synthetic.__module__])
     key = {
         **{"layout": LAYOUT, "size": size, "torch": torch.__version__, "pillow": PIL.__version__},
@@ -170,19 +171,16 @@ def _synthetic(source: Source, cache: Path, size: int) -> Path:
 
     def build(draft: Path) -> None:
         assert source.synthetic is not None
-        splits = {"train": (size, 0), "test": (max(1, size // 5), 1)}
-        drawn = {name: [source.synthetic(*of)] for name, of in splits.items()}
-        write_splits(draft, source, drawn, sum(count for count, _ in splits.values()))
+        counts = {"train": size, "test": max(1, size // 5)}
+        chunks = {s: [source.synthetic(counts[s], seed)] for seed, s in enumerate(counts)}
+        write_splits(draft, source, chunks, sum(counts.values()))
 
     return caches.get_or_build(cache, f"{source.name}-synthetic", key, build)
 
 
-def _from_folder(source: Source, folder: Path, cache: Path) -> Path:
+def _build_from_folder(source: Source, folder: Path, cache: Path) -> Path:
     files = parquet.find_files(source, folder)
-    try:
-        hashes = {s: [caches.hash_file(path, cache) for path in files[s]] for s in files}
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+    hashes = parquet.hash_files(files, cache)
 
     def build(draft: Path) -> None:
         shards = {s: [parquet.open_file(source, path) for path in files[s]] for s in files}
@@ -191,13 +189,10 @@ def _from_folder(source: Source, folder: Path, cache: Path) -> Path:
     return caches.get_or_build(cache, source.name, {**_key(source), "files": hashes}, build)
 
 
-def _from_hub(source: Source, cache: Path, download: bool) -> Path:
+def _build_from_hub(source: Source, cache: Path, download: bool) -> Path:
     key = {**_key(source), "train": source.train, "hub": source.hub, "config": source.hub_config}
-    if not download and not caches.cache_path(cache, source.name, key).is_dir():
-        raise DataMissingError(
-            f"{source.name}: no --data-dir was given, and {cache} holds no earlier download of "
-            f"{source.hub}\n{describe_options(source)}"
-        )
+    if not download:
+        check_downloaded(source, cache, key)
 
     def build(draft: Path) -> None:
         _decode(source, parquet.download_splits(source), draft)
@@ -229,47 +224,49 @@ def write_splits(
     total: int,
     **more: object,
 ) -> None:
-    """Write the chunks of every split as .npy files, and what is to be known of them."""
+    """Write the chunks of every split as .npy files, and `facts.json` about them."""
     checksum = hashlib.sha256()
-    kept = 0
+    count = 0
     for split, chunks in splits.items():
         labels = []
         # Written as a stream: writing to a memory map on a full disk kills the process.
         with (draft / f"pixels-{split}.npy").open("wb") as file:
-            _head(file, 0, source.shape)
-            for pixels, of in chunks:
+            _write_header(file, 0, source.shape)
+            for pixels, chunk_labels in chunks:
                 content = np.ascontiguousarray(pixels).data
                 file.write(content)
                 checksum.update(content)
-                labels.append(of)
-            every = np.concatenate(labels)
-            checksum.update(every.tobytes())
+                labels.append(chunk_labels)
+            all_labels = np.concatenate(labels)
+            checksum.update(all_labels.tobytes())
             file.seek(0)
-            _head(file, len(every), source.shape)
-        np.save(draft / f"labels-{split}.npy", every)
-        kept += len(every)
-    facts = {"fingerprint": checksum.hexdigest()[:16], "skipped": total - kept, **more}
+            _write_header(file, len(all_labels), source.shape)
+        np.save(draft / f"labels-{split}.npy", all_labels)
+        count += len(all_labels)
+    facts = {"fingerprint": checksum.hexdigest()[:16], "skipped": total - count, **more}
     (draft / "facts.json").write_text(json.dumps(facts))
 
 
-def _head(file: BinaryIO, count: int, shape: tuple[int, ...]) -> None:
-    # NumPy leaves room for the first dimension to grow, so a later head fits over an earlier.
-    head = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
-    np.lib.format.write_array_header_1_0(file, head)
+def _write_header(file: BinaryIO, count: int, shape: tuple[int, ...]) -> None:
+    # NumPy pads the header for a growing first dimension, so the final header fits over the first.
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
-def open_splits(at: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
-    """Map what `store` wrote; raises UserError where it is damaged."""
+def open_splits(folder: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
+    """Memory-map what `write_splits` wrote; raises UserError if it is damaged."""
     try:
-        facts = json.loads((at / "facts.json").read_text())
+        facts = json.loads((folder / "facts.json").read_text())
         arrays = {}
-        for path in sorted(at.glob("pixels-*.npy")):
+        for path in sorted(folder.glob("pixels-*.npy")):
             split = path.stem.removeprefix("pixels-")
-            # Copy on write: torch wants memory it may write to, and pages stay shared.
+            # Copy on write: torch needs writable memory, and the pages stay shared.
             images = np.load(path, mmap_mode="c")
-            arrays[split] = (images, np.load(at / f"labels-{split}.npy"))
+            arrays[split] = (images, np.load(folder / f"labels-{split}.npy"))
         if "all" not in arrays and not {"train", "test"} <= arrays.keys():
-            raise FileNotFoundError(at / "pixels-*.npy")
+            raise FileNotFoundError(folder / "pixels-*.npy")
     except (OSError, ValueError) as error:
-        raise UserError(f"the decoded data in {at} are damaged: {error}\ndelete it") from error
+        raise UserError(
+            f"the decoded data in {folder} are damaged: {error}\ndelete that folder"
+        ) from error
     return facts, arrays

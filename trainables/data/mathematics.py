@@ -1,6 +1,6 @@
-"""DeepMind Mathematics (Saxton et al., 2019), number theory: the published files or new ones.
+"""DeepMind Mathematics (Saxton et al., 2019), number theory: published or generated questions.
 
-Without the files the official generator makes questions of the same kind, once per machine.
+Without the published files, the official generator draws questions once per machine.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables import cache as caches
-from trainables.data.questions import LONGEST, PROBLEMS, Pair, generate_questions
+from trainables.data.questions import MAX_LENGTHS, PROBLEMS, Pair, generate_questions
 from trainables.errors import UserError
 
 LAYOUT = 1
-HELD_OUT = 0.1  # of every problem's questions, for validation, and as many for test
+HELD_OUT = 0.1  # fraction of every problem's questions for validation, and again for test
 
 
 @dataclass(frozen=True)
 class Questions:
-    """A split: questions, answers and names of problems, (n,) texts each."""
+    """A split: questions, answers and names of problems, (n,) strings each."""
 
     questions: np.ndarray
     answers: np.ndarray
@@ -39,7 +39,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class Mathematics:
-    """All three splits; no question stands in two of them, or twice in one."""
+    """The three splits; no question occurs twice, in one split or in two."""
 
     train: Questions
     validation: Questions
@@ -56,68 +56,70 @@ def load(
     download: bool = True,
     seed: int = 0,
 ) -> Mathematics:
-    """Load that many questions in all, equally many of each problem, 80 % of them for training.
+    """Load `count` questions in total, equally many per problem, 80 % of them for training.
 
-    `folder` may hold the published train-easy files; without them the questions are generated,
-    which with `download` False is refused where it has not been done before. `kind` made-up
-    gives small sums.
+    `folder` may hold the published train-easy files. Without them the questions are generated,
+    or with `download` False read from the cache. With `kind` placeholder they are small sums.
+    Raises UserError if there are no such questions.
     """
     if kind == "placeholder":
-        return _parted(_sums(min(count, 600), seed), seed)
+        return _split_questions(_draw_sums(min(count, 600), seed), seed)
     if kind != "real":
-        raise UserError(f"mathematics has no {kind} data; leave --data {kind} out")
-    each = {problem: -(-count // len(PROBLEMS)) for problem in PROBLEMS}
-    place = folder and _published(folder)
+        raise UserError(f"mathematics has no {kind} data; omit --data {kind}")
+    counts = {problem: -(-count // len(PROBLEMS)) for problem in PROBLEMS}
+    published = folder and _find_published(folder)
     key: dict[str, object] = {"layout": LAYOUT, "count": count, "seed": seed}
-    if place:
-        files = {problem: _file(place, problem) for problem in PROBLEMS}
+    if published:
+        files = {problem: _find_file(published, problem) for problem in PROBLEMS}
         key["files"] = {p: caches.hash_file(path, cache) for p, path in files.items()}
     else:
-        key["generator"] = _versions()
-    at = caches.cache_path(cache, "mathematics", key)
-    if not (place or download or at.is_dir()):
-        raise UserError(f"mathematics: {count:,} questions are still to be generated")
+        key["generator"] = _get_versions()
+    stored = caches.cache_path(cache, "mathematics", key)
+    if not (published or download or stored.is_dir()):
+        raise UserError(f"mathematics: the cache {cache} does not hold these {count:,} questions")
 
     def build(draft: Path) -> None:
-        if place:
-            made = {p: _chosen(path, each[p], seed) for p, path in files.items()}
+        if published:
+            pairs = {p: _sample_published(path, counts[p], seed) for p, path in files.items()}
         else:
-            print(f"mathematics: generating {count:,} questions, once", file=sys.stderr)
-            made = generate_questions(each, seed)
-        rows = [(q, a, problem) for problem, pairs in made.items() for q, a in pairs]
+            print(
+                f"mathematics: generating {count:,} questions, once per machine", file=sys.stderr
+            )
+            pairs = generate_questions(counts, seed)
+        rows = [(q, a, problem) for problem in pairs for q, a in pairs[problem]]
         columns = zip(*rows, strict=True)
         table = pa.table(dict(zip(("question", "answer", "problem"), columns, strict=True)))
         pq.write_table(table, draft / "questions.parquet", compression="zstd")
 
     caches.get_or_build(cache, "mathematics", key, build)
-    table = pq.read_table(at / "questions.parquet")
-    made: dict[str, list[Pair]] = {problem: [] for problem in PROBLEMS}
+    table = pq.read_table(stored / "questions.parquet")
+    pairs: dict[str, list[Pair]] = {problem: [] for problem in PROBLEMS}
     for row in table.to_pylist():
-        made[row["problem"]].append((row["question"], row["answer"]))
-    return _parted(made, seed)
+        pairs[row["problem"]].append((row["question"], row["answer"]))
+    return _split_questions(pairs, seed)
 
 
-def _published(folder: Path) -> Path | None:
-    """Find the folder of the published files below the user's, if there is one."""
+def _find_published(folder: Path) -> Path | None:
+    """Return the folder of the published files in the user's folder; None without them."""
     inner = ("mathematics/train-easy", "mathematics", "train-easy", ".")
     versioned = sorted(folder.glob("mathematics_dataset-v*/train-easy"))
-    places = [*(folder / name for name in inner), *versioned]
-    return next((place for place in places if any(place.glob("numbers__*.txt"))), None)
+    folders = [*(folder / name for name in inner), *versioned]
+    return next((path for path in folders if any(path.glob("numbers__*.txt"))), None)
 
 
-def _file(place: Path, problem: str) -> Path:
-    path = place / f"numbers__{problem}.txt"
+def _find_file(folder: Path, problem: str) -> Path:
+    path = folder / f"numbers__{problem}.txt"
     if not path.is_file():
         raise UserError(
-            f"mathematics: {place} lacks {path.name}\n"
-            f"it should hold numbers__PROBLEM.txt for {', '.join(PROBLEMS)}; "
-            "in another folder, or without --data-dir, questions are generated"
+            f"mathematics: {folder} lacks {path.name}\n"
+            f"copy numbers__PROBLEM.txt for {', '.join(PROBLEMS)} there, or omit --data-dir: "
+            "questions are then generated"
         )
     return path
 
 
-def _chosen(path: Path, count: int, seed: int) -> list[Pair]:
-    """Draw different questions from a published file: lines of questions and answers in turn."""
+def _sample_published(path: Path, count: int, seed: int) -> list[Pair]:
+    """Sample different questions of a published file: a line per question, then its answer."""
     try:
         lines = path.read_text(encoding="ascii").lower().splitlines()
     except UnicodeDecodeError as error:
@@ -125,53 +127,53 @@ def _chosen(path: Path, count: int, seed: int) -> list[Pair]:
     if len(lines) % 2:
         raise UserError(f"{path} ends with a question that has no answer")
     pairs = dict(zip(lines[::2], lines[1::2], strict=True))
-    long = [pair for pair in pairs.items() if any(map(_longer, pair, LONGEST))]
-    if long:
-        raise UserError(f"{path}: {long[0]} is longer than {LONGEST} characters")
+    too_long = [
+        (question, answer)
+        for question, answer in pairs.items()
+        if len(question) > MAX_LENGTHS[0] or len(answer) > MAX_LENGTHS[1]
+    ]
+    if too_long:
+        raise UserError(f"{path}: {too_long[0]} is longer than {MAX_LENGTHS} characters")
     if len(pairs) < count:
         raise UserError(
-            f"{path} has {len(pairs):,} different questions, fewer than the {count:,} that are "
-            f"wanted\nwant fewer: --set count={len(pairs) * len(PROBLEMS)}"
+            f"{path} has {len(pairs):,} different questions, fewer than the {count:,} needed\n"
+            f"set a smaller number with --set count={len(pairs) * len(PROBLEMS)}"
         )
     return random.Random(f"{seed}/{path.name}").sample(list(pairs.items()), count)
 
 
-def _longer(text: str, most: int) -> bool:
-    return len(text) > most
-
-
-def _versions() -> dict[str, str]:
-    # What the generator draws depends on all three; without it, there may be an earlier drawing.
+def _get_versions() -> dict[str, str]:
+    # The questions depend on all three. Without the generator, the cache may still have them.
     try:
         return {name: version(name) for name in ("mathematics-dataset", "sympy", "numpy")}
     except PackageNotFoundError:
         return {}
 
 
-def _parted(made: Mapping[str, list[Pair]], seed: int) -> Mathematics:
+def _split_questions(pairs: Mapping[str, list[Pair]], seed: int) -> Mathematics:
     splits: dict[str, list[tuple[str, str, str]]] = {"train": [], "validation": [], "test": []}
     checksum = hashlib.sha256()
-    for problem, pairs in made.items():
-        held = max(1, round(HELD_OUT * len(pairs)))
-        rows = [(question, answer, problem) for question, answer in pairs]
+    for problem in pairs:
+        rows = [(question, answer, problem) for question, answer in pairs[problem]]
+        held = max(1, round(HELD_OUT * len(rows)))
         splits["validation"] += rows[:held]
         splits["test"] += rows[held : 2 * held]
         splits["train"] += rows[2 * held :]
         checksum.update(repr(rows).encode())
-    parts = {}
+    arrays = {}
     for name, rows in splits.items():
         random.Random(seed).shuffle(rows)
         columns = [np.array(column, dtype=object) for column in zip(*rows, strict=True)]
-        parts[name] = Questions(*columns)
-    return Mathematics(**parts, fingerprint=checksum.hexdigest()[:16])
+        arrays[name] = Questions(*columns)
+    return Mathematics(**arrays, fingerprint=checksum.hexdigest()[:16])
 
 
-def _sums(count: int, seed: int) -> dict[str, list[Pair]]:
-    draw = random.Random(seed)
+def _draw_sums(count: int, seed: int) -> dict[str, list[Pair]]:
+    generator = random.Random(seed)
     signs = {"plus": 1, "minus": -1}
-    made: dict[str, list[Pair]] = {}
+    sums: dict[str, list[Pair]] = {}
     for word, sign in signs.items():
-        numbers = draw.sample(range(2500), max(10, count // len(signs)))
-        pairs = [divmod(number, 50) for number in numbers]
-        made[word] = [(f"what is {a} {word} {b}?", str(a + sign * b)) for a, b in pairs]
-    return made
+        numbers = generator.sample(range(2500), max(10, count // len(signs)))
+        terms = [divmod(number, 50) for number in numbers]
+        sums[word] = [(f"what is {a} {word} {b}?", str(a + sign * b)) for a, b in terms]
+    return sums

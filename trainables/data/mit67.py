@@ -1,9 +1,9 @@
-"""MIT Indoor-67 (Quattoni and Torralba, 2009): 15,620 photographs of 67 kinds of rooms."""
+"""MIT Indoor-67 (Quattoni and Torralba, 2009): 15,620 photographs of 67 indoor scenes."""
 
 from trainables.data.source import Source
 
-# As the folders in the archive are called, slips included.
-ROOMS = """
+# The names of the folders in the archive, with their spelling.
+CLASSES = """
 airport_inside artstudio auditorium bakery bar bathroom bedroom bookstore bowling buffet
 casino children_room church_inside classroom cloister closet clothingstore computerroom
 concert_hall corridor deli dentaloffice dining_room elevator fastfood_restaurant florist
@@ -19,7 +19,7 @@ MIT67 = Source(
     name="mit67",
     hub="",
     shape=(3, 256, 256),
-    classes=tuple(ROOMS.split()),
+    classes=tuple(CLASSES.split()),
     photos=True,
     tar="http://groups.csail.mit.edu/vision/LabelMe/NewImages/indoorCVPR_09.tar",
     tar_size="2.4 GB",

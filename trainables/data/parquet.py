@@ -1,4 +1,4 @@
-"""From Parquet files, in a folder or from the hub, to decoded images in chunks."""
+"""Read labelled images from Parquet files, in a folder or from the hub, in chunks."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from trainables.data.source import Arrays, DataMissingError, describe_options
+from trainables import cache as caches
+from trainables.data.hub import find_hub_error, first_line
+from trainables.data.source import Arrays, DataMissingError, Source, describe_options
 from trainables.errors import UserError
 
-if TYPE_CHECKING:
-    from trainables.data.source import Source
-
 SPLITS = ("train", "validation", "test")
-BATCH = 1024  # rows read at once: some 3 MB of 32x32 images
-FEW = 32  # photographs read at once: some 16 MB
-TOLERATED = 0.01  # of a split's rows may be damaged
+BATCH = 1024  # rows per read: about 3 MB of 32x32 images
+PHOTO_BATCH = 32  # photographs per read: about 16 MB
+MAX_DAMAGED = 0.01  # fraction of a split's rows that may be damaged
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
     Image.DecompressionBombError,
@@ -39,53 +38,62 @@ Rows = list[tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Shard:
-    """A piece of a split: its name in messages, its number of rows, and how to read them."""
+    """A part of a split: its name in messages, its number of rows, and a function to read them."""
 
     name: str
     count: int
     read: Callable[[], Iterator[Rows]]
-    classes: tuple[str, ...] = ()  # as the file names them, where it does
+    classes: tuple[str, ...] = ()  # as named in the file, if they are
 
 
 def find_files(source: Source, folder: Path) -> dict[str, list[Path]]:
     """Find the Parquet files of every split, in the order of their shards.
 
-    Raises DataMissingError where train or test are not there, UserError where a shard is lacking.
+    Raises DataMissingError without train or test, UserError if a shard is missing.
     """
     inner = ["", "data", *([source.hub_config] if source.hub_config else [])]
     places = [root / part for root in (folder / source.name, folder) for part in inner]
     for place in places:
-        found = {split: files for split in SPLITS if (files := _files(source, place, split))}
+        found = {split: files for split in SPLITS if (files := _find_split(source, place, split))}
         if "train" in found and "test" in found:
             return found
     others = " and ".join([*source.train[1:], "test"])
     raise DataMissingError(
         f"{source.name}: no data in {folder}{'' if folder.is_dir() else ' (no such folder)'}\n"
-        f"looked for train.parquet or train-00000-of-00001.parquet, and {others} likewise, in\n"
+        f"looked for train.parquet or train-00000-of-00001.parquet, the same for {others}, in\n"
         + "".join(f"  {place}\n" for place in places)
         + describe_options(source)
     )
 
 
+def hash_files(files: Mapping[str, Sequence[Path]], cache: Path) -> dict[str, list[str]]:
+    """Return the SHA-256 of every file of every split; raises UserError if one is unreadable."""
+    try:
+        return {
+            split: [caches.hash_file(p, cache) for p in paths] for split, paths in files.items()
+        }
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
 def open_file(source: Source, path: Path) -> Shard:
-    """Open a Parquet file; raises UserError where it is damaged or lacks the columns."""
-    with _readable(path), pq.ParquetFile(path) as file:
+    """Open a Parquet file; raises UserError if it is damaged or lacks the columns."""
+    with _explain_read_errors(path), pq.ParquetFile(path) as file:
         schema, count = file.schema_arrow, file.metadata.num_rows
-    image, classes = _check(source, schema, str(path))
+    image, classes = _check_columns(source, schema, str(path))
 
     def read() -> Iterator[Rows]:
-        with _readable(path), pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_batch(source), columns=[image, source.label]):
-                yield _rows(batch, image, source.label)
+        with _explain_read_errors(path), pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_get_batch_size(source), columns=[image, source.label]):
+                yield _to_rows(batch, image, source.label)
 
     return Shard(str(path), count, read, classes)
 
 
 def download_splits(source: Source) -> dict[str, list[Shard]]:
-    """Download the splits through `datasets`, or take them from its cache without a network.
+    """Download the splits with `datasets`, or use its cache if the hub does not answer.
 
-    One short request tells whether the hub answers, since the library itself retries for
-    minutes before it gives up. Raises DataMissingError.
+    Raises DataMissingError.
     """
     try:
         import datasets
@@ -95,41 +103,42 @@ def download_splits(source: Source) -> dict[str, list[Shard]]:
             f"{source.name}: a download needs the package {error.name}: pip install datasets\n"
             + describe_options(source)
         ) from error
-    trouble = _unreachable(source.hub)
+    hub_error = find_hub_error(source.hub, "dataset")
     before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or trouble is not None
+    constants.HF_HUB_OFFLINE = before or hub_error is not None
     try:
-        if trouble is not None:
-            found = datasets.load_dataset(source.hub, source.hub_config)
+        if hub_error is not None:
+            splits = datasets.load_dataset(source.hub, source.hub_config)
         else:
-            # Splits that nobody asked for (SVHN's `extra` has 531,131 images) stay there.
+            # Other splits are not downloaded: SVHN's `extra` has 531,131 images.
             builder = datasets.load_dataset_builder(source.hub, source.hub_config)
-            offered = builder.config.data_files
-            wanted = {*SPLITS, *source.train}
-            files = {split: list(offered[split]) for split in offered if split in wanted}
-            found = datasets.load_dataset(builder.name, data_files=files)
-    except Exception as error:  # the library and its four transports raise without a common base
-        reason = trouble or _first_line(error)
+            available = builder.config.data_files
+            needed = {*SPLITS, *source.train}
+            files = {split: list(available[split]) for split in available if split in needed}
+            splits = datasets.load_dataset(builder.name, data_files=files)
+    except Exception as error:  # the library and its transports raise without a common base
+        reason = hub_error or first_line(error)
         raise DataMissingError(
-            f"{source.name}: no --data-dir was given, and {source.hub} cannot be had from the "
-            f"Hugging Face hub\n{reason}\n" + describe_options(source)
+            f"{source.name}: no --data-dir was set, and {source.hub} cannot be downloaded from "
+            f"the Hugging Face hub\n{reason}\n" + describe_options(source)
         ) from error
     finally:
         constants.HF_HUB_OFFLINE = before
     return {
-        split: [_hub_shard(source, part, found[part]) for part in _parts(source, split)]
+        split: [_open_hub_shard(source, part, splits[part]) for part in _list_parts(source, split)]
         for split in SPLITS
-        if split in found
+        if split in splits
     }
 
 
 def decode_images(
     source: Source, shards: Sequence[Shard], advance: Callable[[int], None]
 ) -> Iterator[Arrays]:
-    """Decode a split in chunks, leaving damaged rows out; `advance` hears of the rows seen.
+    """Decode a split in chunks without its damaged rows; `advance` is called with rows read.
 
-    Raises UserError where the split is empty, an image has another size, or more than 1 % of
-    the rows are damaged: undecodable, or with a label that is missing or out of range.
+    A row is damaged if the image cannot be decoded, or the label is missing or out of range.
+    Raises UserError if the split is empty, an image has another size, or more than 1 % of the
+    rows are damaged.
     """
     damaged: list[str] = []
     for shard in shards:
@@ -139,7 +148,7 @@ def decode_images(
             for encoded, label in rows:
                 row += 1
                 try:
-                    images.append(_image(source, encoded, label))
+                    images.append(_decode_image(source, encoded, label))
                     labels.append(label)
                 except DAMAGE as error:
                     damaged.append(f"{shard.name} row {row}: {error}")
@@ -152,87 +161,77 @@ def decode_images(
     names = ", ".join(shard.name for shard in shards)
     if not count:
         raise UserError(f"{names}: the split is empty")
-    if len(damaged) > TOLERATED * count:
+    if len(damaged) > MAX_DAMAGED * count:
         raise UserError(
-            f"{names}: {len(damaged)} of {count} rows are damaged, more than {TOLERATED:.0%}\n"
+            f"{names}: {len(damaged)} of {count} rows are damaged, more than {MAX_DAMAGED:.0%}\n"
             f"the first: {damaged[0]}\ncopy or download the file again"
         )
 
 
-def _image(source: Source, encoded: Any, label: int | None) -> np.ndarray:
+def _decode_image(source: Source, encoded: Any, label: int | None) -> np.ndarray:
     if label is None or not 0 <= label < len(source.classes):
-        raise ValueError(f"the label is {label}, with {len(source.classes)} classes")
+        raise ValueError(f"the label {label} is not one of {len(source.classes)} classes")
     content = encoded["bytes"] if isinstance(encoded, dict) else encoded
     if not isinstance(content, bytes):
         raise ValueError("no image")
     channels, height, width = source.shape
     with Image.open(io.BytesIO(content)) as image:
         if image.size != (width, height):
-            found = "{} x {}".format(*image.size)
-            raise UserError(f"the image has {found} pixels, {source.name} {width} x {height}")
+            size = "{} x {}".format(*image.size)
+            raise UserError(
+                f"the image has {size} pixels, but {source.name} has {width} x {height}"
+            )
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _hub_shard(source: Source, split: str, dataset: Any) -> Shard:
+def _open_hub_shard(source: Source, split: str, dataset: Any) -> Shard:
     name = f"{source.hub} {split}"
-    image, classes = _check(source, dataset.features.arrow_schema, name)
+    image, classes = _check_columns(source, dataset.features.arrow_schema, name)
     tables = dataset.select_columns([image, source.label]).with_format("arrow")
 
     def read() -> Iterator[Rows]:
-        return (_rows(table, image, source.label) for table in tables.iter(_batch(source)))
+        return (
+            _to_rows(table, image, source.label) for table in tables.iter(_get_batch_size(source))
+        )
 
     return Shard(name, len(dataset), read, classes)
 
 
-def _batch(source: Source) -> int:
-    return FEW if source.photos else BATCH
+def _get_batch_size(source: Source) -> int:
+    return PHOTO_BATCH if source.photos else BATCH
 
 
-def _unreachable(hub: str) -> str | None:
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().dataset_info(hub, timeout=10)
-    except Exception as error:  # as above
-        return _first_line(error)
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-
-
-def _parts(source: Source, split: str) -> tuple[str, ...]:
+def _list_parts(source: Source, split: str) -> tuple[str, ...]:
     return source.train if split == "train" else (split,)
 
 
-def _files(source: Source, place: Path, split: str) -> list[Path]:
-    parts = [_shards(place, part) for part in _parts(source, split)]
+def _find_split(source: Source, folder: Path, split: str) -> list[Path]:
+    parts = [_find_shards(folder, part) for part in _list_parts(source, split)]
     return [path for files in parts for path in files] if all(parts) else []
 
 
-def _shards(place: Path, split: str) -> list[Path]:
-    single = place / f"{split}.parquet"
+def _find_shards(folder: Path, split: str) -> list[Path]:
+    single = folder / f"{split}.parquet"
     if single.is_file():
         return [single]
-    files = sorted(place.glob(f"{split}-*.parquet"))
+    files = sorted(folder.glob(f"{split}-*.parquet"))
     total = re.fullmatch(rf"{split}-\d+-of-(\d+)\.parquet", files[0].name) if files else None
     if total and len(files) != int(total[1]):
         raise UserError(
-            f"{place} holds {len(files)} files {split}-*-of-{total[1]}.parquet, not all\n"
+            f"{folder} holds only {len(files)} files {split}-*-of-{total[1]}.parquet\n"
             f"copy all {int(total[1])} there, and no others"
         )
     return files
 
 
-def _rows(batch: pa.RecordBatch | pa.Table, image: str, label: str) -> Rows:
+def _to_rows(batch: pa.RecordBatch | pa.Table, image: str, label: str) -> Rows:
     images, labels = batch.column(image), batch.column(label)
     return list(zip(images.to_pylist(), labels.to_pylist(), strict=True))
 
 
-def _check(source: Source, schema: pa.Schema, name: str) -> tuple[str, tuple[str, ...]]:
-    """Give the column of the images and the names of the classes that the file tells."""
+def _check_columns(source: Source, schema: pa.Schema, name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the column of the images and the class names in the file's metadata."""
     image = next((column for column in source.image if column in schema.names), None)
     missing = [] if image else [" or ".join(source.image)]
     missing += [] if source.label in schema.names else [source.label]
@@ -242,23 +241,24 @@ def _check(source: Source, schema: pa.Schema, name: str) -> tuple[str, tuple[str
         )
     kind = schema.field(source.label).type
     if not pa.types.is_integer(kind):
-        raise UserError(f"{name}: the labels in {source.label} are {kind}, not whole numbers")
-    # A folder that is named for itself may hold another data set of the same shape.
-    note: Mapping[str, Any] = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = note.get("info", {}).get("features", {}).get(source.label, {}).get("names")
+        raise UserError(f"{name}: the labels in {source.label} are {kind}, expected integers")
+    # A folder of this name may hold another data set of the same shape.
+    metadata: Mapping[str, Any] = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    names = metadata.get("info", {}).get("features", {}).get(source.label, {}).get("names")
     if names and not source.photos and tuple(names) != source.classes:
         raise UserError(
             f"{name} has the classes {', '.join(names)}\n"
-            f"{source.name} has {', '.join(source.classes)}: is this another data set?"
+            f"expected those of {source.name}: {', '.join(source.classes)}\n"
+            "check that the file belongs to this data set"
         )
     return image, tuple(names or ())
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _explain_read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
         raise UserError(
-            f"{path} cannot be read as Parquet\n{_first_line(error)}\ncopy or download it again"
+            f"{path} cannot be read as Parquet\n{first_line(error)}\ncopy or download it again"
         ) from error

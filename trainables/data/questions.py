@@ -1,7 +1,7 @@
-"""Number theory from the official generator (Saxton et al., 2019), drawn by several processes.
+"""Number theory questions from the official generator (Saxton et al., 2019), in parallel.
 
-A block of questions depends on its seed alone, so the number of processes changes nothing. Run
-as a program this module draws blocks: it must import nothing that is slow to start.
+A block of questions depends on its seed only, not on the number of processes. Child processes
+run this module as a program, so it must not import anything that is slow to load.
 """
 
 from __future__ import annotations
@@ -23,100 +23,100 @@ PROBLEMS = (
     *("base_conversion", "div_remainder", "gcd", "is_factor", "is_prime", "lcm"),
     *("list_prime_factors", "place_value", "round_number"),
 )
-BLOCK = 500  # questions drawn from one seed
-LONGEST = (160, 30)  # characters of a question and of an answer, as in the published files
-ROUNDS = 20
+BLOCK = 500  # questions per seed
+MAX_LENGTHS = (160, 30)  # characters of a question and an answer, as in the published files
+ROUNDS = 20  # of drawing, until there are enough different questions
 Pair = tuple[str, str]
 Job = tuple[str, int]
-"""A problem and the number of a block of it."""
+"""A problem and the number of a block."""
 
 
 def generate_questions(
     counts: dict[str, int], seed: int, processes: int | None = None
 ) -> dict[str, list[Pair]]:
-    """Draw so many different questions of each problem, with their answers, in lower case.
+    """Draw that many different questions of each problem, with their answers, in lower case.
 
-    Difficulty: train-easy. About 0.3 ms of one core each. Raises UserError where the package is
-    missing, or where a problem has fewer different questions.
+    The difficulty is train-easy. A question takes about 0.3 ms of one core. Raises UserError if
+    the package is missing, or a problem has fewer different questions.
     """
-    _present()
+    _check_package()
     processes = processes or len(os.sched_getaffinity(0))
-    found: dict[str, dict[str, str]] = {problem: {} for problem in counts}
-    drawn = dict.fromkeys(counts, 0)
+    pairs: dict[str, dict[str, str]] = {problem: {} for problem in counts}
+    next_block = dict.fromkeys(counts, 0)
     for _ in range(ROUNDS):
         jobs: list[Job] = []
         for problem, count in counts.items():
-            missing = count - len(found[problem])
+            missing = count - len(pairs[problem])
             blocks = -(-missing * 6 // (5 * BLOCK)) if missing > 0 else 0
-            jobs += [(problem, drawn[problem] + block) for block in range(blocks)]
-            drawn[problem] += blocks
+            jobs += [(problem, next_block[problem] + i) for i in range(blocks)]
+            next_block[problem] += blocks
         if not jobs:
-            return {p: list(found[p].items())[:count] for p, count in counts.items()}
-        for (problem, _), pairs in zip(jobs, _drawn(jobs, seed, processes), strict=True):
-            for question, answer in pairs:
-                found[problem].setdefault(question, answer)
-    poor = {p: len(found[p]) for p, count in counts.items() if len(found[p]) < count}
+            return {p: list(pairs[p].items())[:count] for p, count in counts.items()}
+        for (problem, _), drawn in zip(jobs, _draw_blocks(jobs, seed, processes), strict=True):
+            for question, answer in drawn:
+                pairs[problem].setdefault(question, answer)
+    short = {p: len(pairs[p]) for p, count in counts.items() if len(pairs[p]) < count}
     raise UserError(
-        f"the generator has fewer different questions than were asked for: found {poor} of "
-        f"{ {p: counts[p] for p in poor} }\nask for fewer: --set count=..."
+        f"the generator has too few different questions: {short} of "
+        f"{ {p: counts[p] for p in short} }\nset a smaller number with --set count=..."
     )
 
 
 def draw_block(problem: str, number: int, seed: int) -> list[Pair]:
-    """Draw one block of a problem in this process; its seed is made of all three arguments."""
+    """Draw a block of a problem in this process; all three arguments determine its seed."""
     import numpy as np
 
     sympy = importlib.import_module("sympy.core.random")
     digest = hashlib.sha256(f"{seed}/{problem}/{number}".encode()).digest()
-    draw = int.from_bytes(digest[:4], "big")
-    for start in (random.seed, np.random.seed, sympy.seed):
-        start(draw)
-    module = _modules()[problem]
+    block_seed = int.from_bytes(digest[:4], "big")
+    for set_seed in (random.seed, np.random.seed, sympy.seed):
+        set_seed(block_seed)
+    draw = _load_problems()[problem]
     pairs: list[Pair] = []
     while len(pairs) < BLOCK:
-        made = module()
-        pair = (str(made.question).lower(), str(made.answer).lower())
-        if all(len(text) <= most for text, most in zip(pair, LONGEST, strict=True)):
+        drawn = draw()
+        pair = (str(drawn.question).lower(), str(drawn.answer).lower())
+        if all(len(text) <= limit for text, limit in zip(pair, MAX_LENGTHS, strict=True)):
             pairs.append(pair)
     return pairs
 
 
-def _present() -> None:
+def _check_package() -> None:
     try:
         importlib.import_module("mathematics_dataset")
     except ImportError as error:
         raise UserError(
-            "the mathematics questions are made by the package mathematics-dataset: "
+            "the package mathematics-dataset, which generates the questions, is not installed: "
             "pip install '.[text]'\n"
-            "or give the published files: --data-dir FOLDER with mathematics/train-easy/*.txt"
+            "or use the published files: --data-dir FOLDER with mathematics/train-easy/*.txt"
         ) from error
 
 
-def _modules() -> dict[str, Callable[[], Any]]:
-    # The generator asks sympy for a function by the address that it had in 2019.
+def _load_problems() -> dict[str, Callable[[], Any]]:
+    # The generator expects a function of sympy in the module where it was in 2019.
     package = importlib.import_module("sympy.solvers.diophantine")
-    moved = importlib.import_module("sympy.solvers.diophantine.diophantine")
-    package.base_solution_linear = moved.base_solution_linear  # type: ignore[attr-defined]
+    current = importlib.import_module("sympy.solvers.diophantine.diophantine")
+    package.base_solution_linear = current.base_solution_linear  # type: ignore[attr-defined]
     numbers = importlib.import_module("mathematics_dataset.modules.numbers")
-    made: dict[str, Callable[[], Any]] = numbers.train(_easy)
-    return made
+    problems: dict[str, Callable[[], Any]] = numbers.train(_limit_difficulty)
+    return problems
 
 
-def _easy(entropy: tuple[float, float]) -> tuple[float, float]:
-    """The lowest third of a range of difficulty: what the published files call train-easy."""
+def _limit_difficulty(entropy: tuple[float, float]) -> tuple[float, float]:
+    """Return the lowest third of a range of difficulty: that of the published train-easy files."""
     low, high = entropy
     return low, low + (high - low) / 3
 
 
-def _drawn(jobs: list[Job], seed: int, processes: int) -> Iterable[list[Pair]]:
-    # Not multiprocessing: its children would import the whole program that asks, and Ray.
+def _draw_blocks(jobs: list[Job], seed: int, processes: int) -> Iterable[list[Pair]]:
+    # Not multiprocessing: its children would import the calling program, and with it Ray.
     parts = [jobs[first::processes] for first in range(min(processes, len(jobs)))]
     with ThreadPoolExecutor(len(parts)) as pool:
-        done = list(pool.map(lambda part: _in_process(part, seed), parts))
-    return [done[place % len(parts)][place // len(parts)] for place in range(len(jobs))]
+        blocks = list(pool.map(lambda part: _run_process(part, seed), parts))
+    return [blocks[i % len(parts)][i // len(parts)] for i in range(len(jobs))]
 
 
-def _in_process(jobs: list[Job], seed: int) -> list[list[Pair]]:
+def _run_process(jobs: list[Job], seed: int) -> list[list[Pair]]:
     child = subprocess.run(
         [sys.executable, "-m", "trainables.data.questions", str(seed)],
         input=json.dumps(jobs),
@@ -125,7 +125,7 @@ def _in_process(jobs: list[Job], seed: int) -> list[list[Pair]]:
         text=True,
     )
     if child.returncode:
-        raise RuntimeError(f"drawing mathematics questions failed:\n{child.stderr}")
+        raise RuntimeError(f"generating mathematics questions failed:\n{child.stderr}")
     return [[(q, a) for q, a in json.loads(line)] for line in child.stdout.splitlines()]
 
 

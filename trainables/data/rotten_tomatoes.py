@@ -1,4 +1,4 @@
-"""Rotten Tomatoes: 10,662 sentences of film reviews, for or against (Pang and Lee, 2005)."""
+"""Rotten Tomatoes: 10,662 sentences of film reviews, positive or negative (Pang and Lee, 2005)."""
 
 from trainables.data.text import define_text_source
 

@@ -1,60 +1,65 @@
-"""Where a data set of labelled images comes from, and what a user without it can do."""
+"""Descriptions of data sets of labelled images, and where to get their files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
 
+from trainables import cache as caches
 from trainables.errors import UserError
 
 Arrays = tuple[np.ndarray, np.ndarray]
 """Images (uint8, N x C x H x W) and their labels (int64, N)."""
 
-DataKind = Literal["real", "synthetic", "placeholder"]
-
 
 @dataclass(frozen=True)
 class Source:
-    """A data set of labelled images of one size, or of photographs, and where it is to be found.
+    """A data set of labelled images of one size, or of photographs, and where to get it.
 
-    Photographs have any size and are read by `trainables.data.photos`, which takes classes as it
-    finds them.
+    Photographs have any size and are read by `trainables.data.photos`, which takes the classes
+    from the files.
     """
 
-    name: str  # also of its folder
-    hub: str  # empty: not on the hub
-    shape: tuple[int, int, int]  # channels, height, width; of photographs, once prepared
+    name: str  # also the name of its folder
+    hub: str  # repository on the Hugging Face hub (empty: not there)
+    shape: tuple[int, int, int]  # channels, height, width; for photographs, after resizing
     classes: tuple[str, ...]  # label i is classes[i]
     hub_config: str | None = None
-    image: tuple[str, ...] = ("image",)  # column: the first of these that is there
+    image: tuple[str, ...] = ("image",)  # column: the first of these that the file has
     label: str = "label"  # column
-    train: tuple[str, ...] = ("train",)  # splits of the files that together are trained on
-    synthetic: Callable[[int, int], Arrays] | None = None  # of count and seed
+    train: tuple[str, ...] = ("train",)  # splits of the files that together are the training set
+    synthetic: Callable[[int, int], Arrays] | None = None  # takes count and seed
     photos: bool = False
-    tar: str = ""  # address of an archive of photographs, a folder per class
-    tar_size: str = ""  # of that archive, as people read it
-    drop: tuple[str, ...] = ()  # kinds of photographs left out: see trainables.data.prepare
+    tar: str = ""  # URL of an archive of photographs, one folder per class
+    tar_size: str = ""  # of that archive, such as 2.4 GB
+    drop: tuple[str, ...] = ()  # notes of photographs to leave out: see trainables.data.prepare
 
 
 class DataMissingError(UserError):
-    """A data set that is neither in the folder, nor in the cache, nor to be had from the hub."""
+    """A data set that is not in the folder or the cache and cannot be downloaded."""
+
+
+def check_downloaded(source: Source, cache: Path, key: Mapping[str, object]) -> None:
+    """Raise DataMissingError if the cache has no download of a data set with that key."""
+    if not caches.cache_path(cache, source.name, key).is_dir():
+        raise DataMissingError(
+            f"{source.name}: no --data-dir was set, and {cache} holds no earlier download of "
+            f"{source.hub}\n{describe_options(source)}"
+        )
 
 
 def describe_options(source: Source) -> str:
-    """Say what a user without the data can do."""
-    files = "a folder per class, Parquet files" if source.photos else "these files"
-    lines = [
-        f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: one that holds {files} or {source.name}/"
-    ]
+    """Return the options of a user who does not have the data, as lines of an error message."""
+    files = "one folder per class, Parquet files" if source.photos else "these files"
+    lines = [f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: a folder with {files} or {source.name}/"]
     if source.tar:
         size = f" ({source.tar_size})" if source.tar_size else ""
-        lines.append(f"  TUNERY_DOWNLOAD={source.name}: {source.tar}{size} is downloaded, once")
+        lines.append(f"  TUNERY_DOWNLOAD={source.name}: download {source.tar}{size}, once")
     else:
-        hub = f"{source.hub} from the hub is downloaded, once"
-        lines.append(f"  neither of them, and a network: {hub}")
+        lines.append(f"  neither of them, with internet access: download {source.hub}, once")
     if source.synthetic:
-        lines.append("  --data synthetic: images drawn by this program")
-    return "ways out:\n" + "\n".join(lines)
+        lines.append("  --data synthetic: images that this program draws")
+    return "options:\n" + "\n".join(lines)

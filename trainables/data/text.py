@@ -1,4 +1,4 @@
-"""Labelled texts from Parquet files in the hub's layout, kept as Arrow once per machine."""
+"""Labelled texts from Parquet files in the hub's layout, stored as Arrow once per machine."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from trainables import cache as caches
 from trainables.data import arrow, parquet
 from trainables.data.images import split_stratified
 from trainables.data.parquet import Shard
-from trainables.data.source import DataKind, DataMissingError, Source, describe_options
+from trainables.data.source import Source, check_downloaded
 from trainables.errors import UserError
-from trainables.predictor import GroundTruth
+from trainables.predictor import DataKind, GroundTruth
 
-LAYOUT = 1  # of the Arrow files; a new number makes every machine read the Parquet files anew
-VALIDATION = 0.1  # of train, where the files have no validation split of their own
+LAYOUT = 1  # version of the Arrow files; a new number makes every machine read the files again
+VALIDATION = 0.1  # fraction of train, if the files have no validation split
 WORDS = tuple(a + b + c for a in "bdklm" for b in "aeiou" for c in ("", "n", "s"))
-MADE_UP = {"train": 60, "validation": 30, "test": 30}
+PLACEHOLDER_SIZES = {"train": 60, "validation": 30, "test": 30}
 
 Arrays = tuple[np.ndarray, np.ndarray]
 """Texts (objects of type str, N) and their labels (int64, N)."""
@@ -30,7 +30,7 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class TextSplit:
-    """A split: texts (objects of type str, N) and labels (int64, N); an id is a place in it."""
+    """A split: texts (objects of type str, N) and labels (int64, N); an id is a position."""
 
     texts: np.ndarray
     labels: np.ndarray
@@ -39,14 +39,14 @@ class TextSplit:
         return len(self.labels)
 
     def head(self, share: float) -> TextSplit:
-        """Keep the first part of the rows, at least one."""
+        """Return the split with the first rows only: that share of them, at least one."""
         count = max(1, round(share * len(self)))
         return TextSplit(self.texts[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
 class TextData:
-    """The three splits of a data set, and a fingerprint of their content."""
+    """The three splits of a data set, and a hash of their content."""
 
     name: str
     train: TextSplit
@@ -58,12 +58,12 @@ class TextData:
 
     @property
     def splits(self) -> dict[str, TextSplit]:
-        """The splits by name."""
+        """Return the splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 def define_text_source(name: str, hub: str, classes: tuple[str, ...]) -> Source:
-    """Describe a data set of texts: files with a column `text` where others have an image."""
+    """Return the description of a data set of texts: files with a column `text`, no image."""
     return Source(name, hub, (0, 0, 0), classes, image=("text",))
 
 
@@ -75,81 +75,78 @@ def load(
     kind: DataKind = "real",
     download: bool = True,
 ) -> TextData:
-    """Load a data set, reading its Parquet files first where this machine has not done so yet.
+    """Load a data set; read its Parquet files first if this machine has not done so yet.
 
-    A `folder` is the data set's own or holds one of its name; without it the texts come from the
-    hub, or with `download` False from an earlier download alone. Validation is the files' own
-    split where they have one, else a tenth of train, class by class and always the same. Raises
+    `folder` holds the files or a folder of the data set's name. Without it the texts come from
+    the hub; with `download` False, from an earlier download only. Validation is the files' own
+    split if they have one, else a stratified tenth of train, always the same. Raises
     DataMissingError, or UserError for data that cannot be used.
     """
     if kind == "synthetic":
-        raise UserError(f"{source.name} has no synthetic data; leave --data synthetic out")
+        raise UserError(f"{source.name} has no synthetic data; omit --data synthetic")
     if kind == "placeholder":
-        arrays = {split: _made_up(source, split) for split in MADE_UP}
+        arrays = {split: _draw_placeholder(source, split) for split in PLACEHOLDER_SIZES}
         fingerprint = "placeholder"
     else:
-        at = _from_folder(source, folder, cache) if folder else _from_hub(source, cache, download)
-        fingerprint, arrays = _opened(at)
+        if folder:
+            stored = _build_from_folder(source, folder, cache)
+        else:
+            stored = _build_from_hub(source, cache, download)
+        fingerprint, arrays = _read_splits(stored)
     if "validation" not in arrays:
         texts, labels = arrays["train"]
         kept, drawn = split_stratified(labels, VALIDATION, seed=0)
         arrays["train"] = texts[kept], labels[kept]
         arrays["validation"] = texts[drawn], labels[drawn]
-    parts = {split: TextSplit(*arrays[split]) for split in MADE_UP}
+    splits = {split: TextSplit(*arrays[split]) for split in PLACEHOLDER_SIZES}
     return TextData(
-        source.name, **parts, classes=source.classes, fingerprint=fingerprint, source=kind
+        source.name, **splits, classes=source.classes, fingerprint=fingerprint, source=kind
     )
 
 
 def build_ground_truth(data: TextData) -> GroundTruth:
-    """Give a report the right answers of the two parts that are predicted, and their texts."""
-    parts = {"validation": data.validation, "test": data.test}
+    """Return the labels and the texts of validation and test for reports."""
+    splits = {"validation": data.validation, "test": data.test}
     return GroundTruth(
         fingerprint=data.fingerprint,
         source=data.source,
         classes=data.classes,
-        targets={split: part.labels for split, part in parts.items()},
-        inputs=lambda split: parts[split].texts,
+        targets={name: split.labels for name, split in splits.items()},
+        inputs=lambda name: splits[name].texts,
     )
 
 
-def _made_up(source: Source, split: str) -> Arrays:
-    """Draw sentences of short words; every class prefers some words."""
+def _draw_placeholder(source: Source, split: str) -> Arrays:
+    """Draw sentences of short words; some words are more frequent in each class."""
     generator = np.random.default_rng([len(source.classes), *split.encode()])
-    labels = np.arange(MADE_UP[split], dtype=np.int64) % len(source.classes)
-    likely = generator.integers(1, 6, (len(source.classes), len(WORDS))).astype(float)
-    likely[np.arange(len(WORDS)) % len(source.classes), np.arange(len(WORDS))] += 5
+    labels = np.arange(PLACEHOLDER_SIZES[split], dtype=np.int64) % len(source.classes)
+    weights = generator.integers(1, 6, (len(source.classes), len(WORDS))).astype(float)
+    weights[np.arange(len(WORDS)) % len(source.classes), np.arange(len(WORDS))] += 5
     texts = [
-        " ".join(generator.choice(WORDS, 3 + row % 6, p=likely[label] / likely[label].sum()))
+        " ".join(generator.choice(WORDS, 3 + row % 6, p=weights[label] / weights[label].sum()))
         for row, label in enumerate(labels)
     ]
     return np.array(texts, dtype=object), labels
 
 
-def _from_folder(source: Source, folder: Path, cache: Path) -> Path:
+def _build_from_folder(source: Source, folder: Path, cache: Path) -> Path:
     files = parquet.find_files(source, folder)
-    try:
-        hashes = {s: [caches.hash_file(path, cache) for path in files[s]] for s in files}
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+    hashes = parquet.hash_files(files, cache)
 
     def build(draft: Path) -> None:
         shards = {s: [parquet.open_file(source, path) for path in files[s]] for s in files}
-        _store(source, shards, draft)
+        _write_splits(source, shards, draft)
 
     return caches.get_or_build(cache, source.name, {**_key(source), "files": hashes}, build)
 
 
-def _from_hub(source: Source, cache: Path, download: bool) -> Path:
+def _build_from_hub(source: Source, cache: Path, download: bool) -> Path:
     key = {**_key(source), "hub": source.hub}
-    if not download and not caches.cache_path(cache, source.name, key).is_dir():
-        raise DataMissingError(
-            f"{source.name}: no --data-dir was given, and {cache} holds no earlier download of "
-            f"{source.hub}\n{describe_options(source)}"
-        )
+    if not download:
+        check_downloaded(source, cache, key)
 
     def build(draft: Path) -> None:
-        _store(source, parquet.download_splits(source), draft)
+        _write_splits(source, parquet.download_splits(source), draft)
 
     return caches.get_or_build(cache, source.name, key, build)
 
@@ -158,7 +155,7 @@ def _key(source: Source) -> dict[str, object]:
     return {"texts": LAYOUT, "columns": [*source.image, source.label], "classes": source.classes}
 
 
-def _store(source: Source, splits: Mapping[str, Sequence[Shard]], draft: Path) -> None:
+def _write_splits(source: Source, splits: Mapping[str, Sequence[Shard]], draft: Path) -> None:
     checksum = hashlib.sha256()
     for split, shards in splits.items():
         texts, labels = [], []
@@ -168,8 +165,8 @@ def _store(source: Source, splits: Mapping[str, Sequence[Shard]], draft: Path) -
                 if not isinstance(text, str) or label not in range(len(source.classes)):
                     raise UserError(
                         f"{shard.name} row {number}: text {text!r:.60} with the label {label}; "
-                        f"wanted are words and a label of 0 to {len(source.classes) - 1}\n"
-                        "leave such rows out of the file"
+                        f"expected a text and a label from 0 to {len(source.classes) - 1}\n"
+                        "remove such rows from the file"
                     )
                 texts.append(text)
                 labels.append(label)
@@ -181,11 +178,11 @@ def _store(source: Source, splits: Mapping[str, Sequence[Shard]], draft: Path) -
     (draft / "fingerprint").write_text(checksum.hexdigest()[:16])
 
 
-def _opened(at: Path) -> tuple[str, dict[str, Arrays]]:
+def _read_splits(folder: Path) -> tuple[str, dict[str, Arrays]]:
     arrays = {}
-    for path in sorted(at.glob("*.arrow")):
+    for path in sorted(folder.glob("*.arrow")):
         columns = arrow.read_mapped(path)
         texts = columns["text"].to_numpy(zero_copy_only=False)
-        # A copy, since torch wants memory it may write to.
+        # A copy, because torch needs writable memory.
         arrays[path.stem] = texts, columns["label"].to_numpy().copy()
-    return (at / "fingerprint").read_text(), arrays
+    return (folder / "fingerprint").read_text(), arrays

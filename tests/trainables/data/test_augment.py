@@ -1,4 +1,4 @@
-"""Augmentations of batches against Pillow, one image at a time."""
+"""Augmentations of batches, compared with Pillow on single images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ RANDOM: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 @pytest.mark.parametrize("name", RANDOM)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_random_functions_keep_type_layout_and_follow_the_generator(
+def test_random_functions_keep_dtype_and_layout_and_use_the_generator(
     name: str, layout: torch.memory_format, dtype: torch.dtype
 ) -> None:
     images = _batch(64).to(dtype, memory_format=layout)
@@ -59,7 +59,7 @@ def test_random_functions_keep_type_layout_and_follow_the_generator(
 
 
 @pytest.mark.parametrize("name", RANDOM)
-def test_each_image_has_a_draw_of_its_own(name: str) -> None:
+def test_each_image_has_its_own_draw(name: str) -> None:
     images = _batch(1).expand(64, -1, -1, -1).contiguous()
     assert len(RANDOM[name](images, _generator()).unique(dim=0)) > 1
 
@@ -118,7 +118,7 @@ def test_solarize_agrees_with_pillow() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_normalised_images_have_mean_zero_and_deviation_one(layout: torch.memory_format) -> None:
+def test_normalized_images_have_mean_zero_and_deviation_one(layout: torch.memory_format) -> None:
     images = _batch(200)
     mean, std = augment.compute_mean_std(images)
     torch.testing.assert_close(mean, (images / 255).mean((0, 2, 3)))
@@ -131,7 +131,7 @@ def test_normalised_images_have_mean_zero_and_deviation_one(layout: torch.memory
     torch.testing.assert_close(half.float(), result, atol=0.02, rtol=0.02)
 
 
-def test_moments_of_rows_and_of_a_constant_channel() -> None:
+def test_mean_and_std_of_rows_and_of_a_constant_channel() -> None:
     images = torch.zeros(10, 1, 4, 4, dtype=torch.uint8)
     images[5:] = 255
     mean, std = augment.compute_mean_std(images, rows=torch.arange(5, 10), sample=3)

@@ -1,4 +1,4 @@
-"""The Inferno: three parts that follow each other, from a folder or out of the whole Comedy."""
+"""The Inferno: three consecutive splits, from a folder or from the Comedy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def poem(name: str, cantos: int = 19) -> str:
     return "\n\n".join(parts)
 
 
-def test_the_parts_are_the_whole_and_begin_with_a_canto() -> None:
+def test_the_splits_are_the_full_text_and_begin_with_a_canto() -> None:
     text = poem("Inferno")
     parts = dante.split_text(text)
     assert parts.full_text == text
@@ -38,7 +38,7 @@ def test_no_text_of_validation_or_test_is_in_training() -> None:
         assert not [piece for piece in pieces if piece in parts.train]
 
 
-def test_a_text_without_cantos_is_cut_between_lines() -> None:
+def test_a_text_without_cantos_is_split_between_lines() -> None:
     parts = dante.split_text("".join(f"riga numero {n}\n" for n in range(100)))
     assert parts.train.endswith("\n") and parts.validation.endswith("\n")
     assert 0.05 < len(parts.test) / len(parts.full_text) < 0.15
@@ -47,14 +47,14 @@ def test_a_text_without_cantos_is_cut_between_lines() -> None:
 
 
 @pytest.mark.parametrize("name", ["dante/inferno.txt", "inferno.txt", "dante/other.txt"])
-def test_it_is_found_in_a_folder(tmp_path: Path, name: str) -> None:
+def test_the_text_is_found_in_a_folder(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("\ufeff" + poem("Inferno"), encoding="utf-8")
     assert dante.load(tmp_path, tmp_path, "real").train.startswith("Inferno")
 
 
-def test_a_folder_without_it_is_told_what_to_hold(tmp_path: Path) -> None:
+def test_a_folder_without_the_text_names_the_expected_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no text file[\s\S]*dante/inferno\.txt"):
         dante.load(tmp_path, tmp_path, "real")
     (tmp_path / "inferno.txt").write_bytes(b"pi\xf9\n" * 50)
@@ -67,13 +67,15 @@ def test_a_folder_without_it_is_told_what_to_hold(tmp_path: Path) -> None:
 
 
 def fetched(text: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(dante, "fetch", lambda url, to: to.write_text(text, encoding="utf-8"))
+    monkeypatch.setattr(
+        dante, "download_file", lambda url, to: to.write_text(text, encoding="utf-8")
+    )
     monkeypatch.setattr(dante, "CANTOS", 19)
     monkeypatch.setattr(dante, "LENGTH", range(1000, 100_000))
     return dante.load(None, cache, "real").full_text
 
 
-def test_it_is_taken_out_of_the_whole_comedy(
+def test_the_inferno_is_extracted_from_the_comedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = "\n".join(f"Inferno • Canto {numeral}" for numeral in NUMERALS)
@@ -81,10 +83,8 @@ def test_it_is_taken_out_of_the_whole_comedy(
     assert fetched(whole, tmp_path, monkeypatch) == poem("Inferno")
 
 
-def test_another_text_than_expected_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(UserError, match=r"18 cantos[\s\S]*ways out"):
+def test_an_unexpected_text_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"18 cantos[\s\S]*options:"):
         fetched(poem("Inferno", 18) + "\n\n" + poem("Purgatorio"), tmp_path, monkeypatch)
 
 

@@ -1,4 +1,4 @@
-"""Archives from a server of our own that knows Range, breaks off, changes its mind, or lies."""
+"""Archives from a local server with Range, interruptions, changed files and wrong sizes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _tar(*extra: tarfile.TarInfo) -> bytes:
 
 
 class Site:
-    """What the server has, how it behaves, and what was asked of it."""
+    """The content and behavior of the server, and a record of the requests."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -87,12 +87,12 @@ def _serving(site: Site) -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PAUSES", (0, 0))
+    monkeypatch.setattr(download, "DELAYS", (0, 0))
     monkeypatch.setattr(download, "CHUNK", 10_000)
     monkeypatch.setenv("no_proxy", "*")
 
 
-def test_an_archive_is_fetched_and_unpacked_once(tmp_path: Path) -> None:
+def test_an_archive_is_downloaded_and_unpacked_once(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         folder = download.download_archive(site.url, tmp_path, "rooms")
         assert (folder / "Images" / "kitchen" / "b c.jpg").stat().st_size == 150_000
@@ -102,7 +102,7 @@ def test_an_archive_is_fetched_and_unpacked_once(tmp_path: Path) -> None:
     assert not list((tmp_path / "downloads").iterdir())
 
 
-def test_a_connection_that_breaks_off_is_gone_on_with(tmp_path: Path) -> None:
+def test_an_interrupted_download_resumes(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         site.most = 120_000
         download.download_file(site.url, tmp_path / "x.tar")
@@ -111,17 +111,17 @@ def test_a_connection_that_breaks_off_is_gone_on_with(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.tar"]
 
 
-def test_the_next_process_goes_on(tmp_path: Path) -> None:
+def test_the_next_process_resumes(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         site.most = 200_000
-        original = download._go_on
+        original = download._resume
 
         def killed(*args: object) -> tuple[int | None, str]:
             original(*args)  # type: ignore[arg-type]
             raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(download, "_go_on", killed)
+            patch.setattr(download, "_resume", killed)
             download.download_archive(site.url, tmp_path, "rooms")
         assert [path.stat().st_size for path in (tmp_path / "downloads").glob("*.part")] == [
             200_000
@@ -131,7 +131,7 @@ def test_the_next_process_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("etag", ['"two"', None])
-def test_a_file_that_changed_is_fetched_anew(tmp_path: Path, etag: str | None) -> None:
+def test_a_changed_file_is_downloaded_again(tmp_path: Path, etag: str | None) -> None:
     with _serving(Site(_tar())) as site:
         (tmp_path / "x.tar.part").write_bytes(b"old" * 1000)
         (tmp_path / "x.tar.version").write_text('"one"')
@@ -140,7 +140,7 @@ def test_a_file_that_changed_is_fetched_anew(tmp_path: Path, etag: str | None) -
     assert (tmp_path / "x.tar").read_bytes() == site.content
 
 
-def test_a_server_without_ranges_begins_again(tmp_path: Path) -> None:
+def test_a_server_without_ranges_starts_again(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         (tmp_path / "x.tar.part").write_bytes(site.content[:1000])
         (tmp_path / "x.tar.version").write_text('"one"')
@@ -150,7 +150,7 @@ def test_a_server_without_ranges_begins_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [b"", b"too much"])
-def test_a_part_that_is_whole_or_too_long(tmp_path: Path, more: bytes) -> None:
+def test_a_part_that_is_complete_or_too_long(tmp_path: Path, more: bytes) -> None:
     with _serving(Site(_tar())) as site:
         (tmp_path / "x.tar.part").write_bytes(site.content + more)
         (tmp_path / "x.tar.version").write_text('"one"')
@@ -158,19 +158,19 @@ def test_a_part_that_is_whole_or_too_long(tmp_path: Path, more: bytes) -> None:
     assert (tmp_path / "x.tar").read_bytes() == site.content
 
 
-def test_a_server_that_stays_broken_ends_it_and_keeps_the_part(tmp_path: Path) -> None:
+def test_a_permanent_failure_raises_and_keeps_the_part(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
-        site.most, site.etag = 50_000, None  # nothing to go on from: it always begins again
-        with pytest.raises(DataMissingError, match="broke off\n50,000 bytes are here"):
+        site.most, site.etag = 50_000, None  # no validator: every download starts at 0
+        with pytest.raises(DataMissingError, match="closed early\n50,000 bytes were received"):
             download.download_file(site.url, tmp_path / "x.tar")
         assert len(site.starts) == 4
     assert not (tmp_path / "x.tar").exists()
 
 
-def test_errors_in_between_are_waited_out(tmp_path: Path) -> None:
+def test_temporary_errors_are_retried(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         site.most = 250_000
-        original = download._go_on
+        original = download._resume
 
         def then_busy(*args: object) -> tuple[int | None, str]:
             result = original(*args)  # type: ignore[arg-type]
@@ -180,12 +180,12 @@ def test_errors_in_between_are_waited_out(tmp_path: Path) -> None:
             return result
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(download, "_go_on", then_busy)
+            patch.setattr(download, "_resume", then_busy)
             download.download_file(site.url, tmp_path / "x.tar")
         assert site.starts == [0, -1, 250_000]
 
 
-def test_nobody_there(tmp_path: Path) -> None:
+def test_an_unavailable_server_or_file(tmp_path: Path) -> None:
     with _serving(Site(_tar())) as site:
         site.failures = [404]
         with pytest.raises(DataMissingError, match="404 Not Found"):
@@ -207,7 +207,7 @@ def test_a_damaged_archive_is_deleted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside", "link"])
-def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_archive_with_paths_outside_is_rejected(tmp_path: Path, name: str) -> None:
     member = tarfile.TarInfo(name)
     if name == "link":
         member.type, member.linkname = tarfile.SYMTYPE, "/etc"

@@ -1,4 +1,4 @@
-"""Image data sets from Parquet files in the hub's layout, whole and broken, and without any."""
+"""Image data sets from Parquet files in the hub's layout: valid, damaged and missing ones."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_layouts_of_a_folder(tmp_path: Path, names: tuple[str, str]) -> None:
     assert len(_load(tmp_path).test) == 12
 
 
-def test_shards_are_read_in_order_and_none_may_lack(tmp_path: Path) -> None:
+def test_shards_are_read_in_order_and_must_be_complete(tmp_path: Path) -> None:
     pixels, labels = _fill(tmp_path / "data")[0]
     (tmp_path / "data" / "train.parquet").unlink()
     for shard in range(3):
@@ -128,7 +128,7 @@ def test_a_second_load_neither_decodes_nor_reads_the_files(
     assert _load(tmp_path).fingerprint == first.fingerprint
 
 
-def test_changed_content_is_decoded_anew(tmp_path: Path) -> None:
+def test_changed_content_is_decoded_again(tmp_path: Path) -> None:
     _fill(tmp_path / "data")
     first = _load(tmp_path)
     _fill(tmp_path / "data", train=61)
@@ -145,7 +145,7 @@ def test_the_files_own_validation_is_used(tmp_path: Path) -> None:
     assert (len(data.train), len(data.validation)) == (60, 9)
 
 
-def test_moving_keeps_sharing(tmp_path: Path) -> None:
+def test_moving_keeps_shared_tensors(tmp_path: Path) -> None:
     _fill(tmp_path / "data")
     moved = _load(tmp_path).to("meta")
     assert moved.train.pixels is moved.validation.pixels
@@ -164,12 +164,12 @@ def test_other_modes_become_rgb(tmp_path: Path, mode: str) -> None:
     assert _load(tmp_path).skipped == 0
 
 
-def test_grey_images(tmp_path: Path) -> None:
+def test_gray_images(tmp_path: Path) -> None:
     _fill(tmp_path / "data")
     assert _load(tmp_path, replace(TOYS, shape=(1, 6, 8))).train.pixels.shape == (60, 1, 6, 8)
 
 
-def test_few_damaged_images_are_left_out(tmp_path: Path) -> None:
+def test_few_damaged_images_are_skipped(tmp_path: Path) -> None:
     whole = _encode(_draw(1, 0)[0][0])
     _train_with(tmp_path, 300, broken={7: whole[:-30], 8: b"no image", 299: None})
     data = _load(tmp_path)
@@ -189,17 +189,17 @@ def test_many_damaged_images_are_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", [None, 3, -1])
-def test_labels_that_cannot_be(tmp_path: Path, label: int | None) -> None:
+def test_invalid_labels_are_an_error(tmp_path: Path, label: int | None) -> None:
     pixels = _fill(tmp_path / "data")[0][0]
     path = tmp_path / "data" / "train.parquet"
     _write(path, [_encode(p) for p in pixels], [label, *[0] * 59])
-    with pytest.raises(UserError, match=f"row 0: the label is {label}"):
+    with pytest.raises(UserError, match=f"row 0: the label {label} is not one of"):
         _load(tmp_path)
 
 
 def test_another_size_names_row_and_size(tmp_path: Path) -> None:
     _train_with(tmp_path, 60, broken={4: _encode(np.zeros((3, 5, 7), np.uint8))})
-    with pytest.raises(UserError, match=r"row 4: the image has 7 x 5 pixels, toys 8 x 6"):
+    with pytest.raises(UserError, match=r"row 4: the image has 7 x 5 pixels, but toys has 8 x 6"):
         _load(tmp_path)
 
 
@@ -222,7 +222,7 @@ def test_a_file_damaged_in_the_middle(tmp_path: Path) -> None:
         _load(tmp_path)
 
 
-def test_missing_columns_name_those_there_are(tmp_path: Path) -> None:
+def test_missing_columns_name_the_existing_ones(tmp_path: Path) -> None:
     pixels, labels = _fill(tmp_path / "data")[0]
     path = tmp_path / "data" / "train.parquet"
     _write(path, [_encode(p) for p in pixels], labels.tolist(), image="img")
@@ -241,7 +241,7 @@ def test_an_empty_split(tmp_path: Path) -> None:
         _load(tmp_path)
 
 
-def test_another_data_set_is_refused(tmp_path: Path) -> None:
+def test_another_data_set_is_rejected(tmp_path: Path) -> None:
     pixels, labels = _fill(tmp_path / "data")[0]
     path = tmp_path / "data" / "train.parquet"
     _write(path, [_encode(p) for p in pixels], labels.tolist(), classes="xyz")
@@ -270,7 +270,7 @@ def test_two_processes_load_at_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").glob("toys-*/facts.json"))) == 1
 
 
-def test_a_cache_with_lost_files_says_so(tmp_path: Path) -> None:
+def test_a_cache_with_missing_files_is_an_error(tmp_path: Path) -> None:
     _fill(tmp_path / "data")
     _load(tmp_path)
     next((tmp_path / "cache").glob("toys-*/labels-test.npy")).unlink()
@@ -278,7 +278,7 @@ def test_a_cache_with_lost_files_says_so(tmp_path: Path) -> None:
         _load(tmp_path)
 
 
-def test_a_given_folder_without_data_never_downloads(
+def test_a_folder_without_data_never_downloads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet, "download_splits", None)
@@ -304,18 +304,20 @@ def test_without_network_the_message_is_short_and_quick(
     assert capfd.readouterr().err == ""
 
 
-def test_a_dry_run_does_not_ask_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_does_not_contact_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parquet, "download_splits", None)
     with pytest.raises(DataMissingError, match="no earlier download"):
         _load(tmp_path, folder=None, download=False)
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_hub_gives_what_the_files_give(
+def test_the_hub_loads_the_same_as_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr(parquet, "_unreachable", lambda hub: None)
+    monkeypatch.setattr(parquet, "find_hub_error", lambda hub, kind: None)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
     _fill(tmp_path / "data")
     # A split that nobody asked for is not even fetched.
@@ -338,14 +340,14 @@ def test_synthetic_data_are_drawn_once(tmp_path: Path) -> None:
         _load(tmp_path, replace(TOYS, synthetic=None), kind="synthetic")
 
 
-def test_made_up_data_touch_no_disk(tmp_path: Path) -> None:
+def test_placeholder_data_write_no_files(tmp_path: Path) -> None:
     data = _load(tmp_path, kind="placeholder")
     assert (len(data.train) + len(data.validation), len(data.test)) == (512, 128)
     assert data.source == "placeholder"
     assert not list(tmp_path.iterdir())
 
 
-def test_stratified_is_even_and_repeatable() -> None:
+def test_split_stratified_is_even_and_reproducible() -> None:
     labels = np.array([0] * 1000 + [1] * 100 + [2] * 2 + [3])
     train, drawn = split_stratified(labels, 0.1, 0)
     assert np.bincount(labels[drawn], minlength=4).tolist() == [100, 10, 1, 0]

@@ -1,4 +1,4 @@
-"""Mathematics: the official generator, the published files, and parts that share no question."""
+"""Mathematics: the official generator, the published files, and disjoint splits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Mathematics:
     return load(None, tmp_path_factory.mktemp("cache"), "real", 3600)
 
 
-def test_no_question_is_in_two_parts_or_twice_in_one(made: Mathematics) -> None:
+def test_no_question_is_in_two_splits_or_twice_in_one(made: Mathematics) -> None:
     parts = (made.train, made.validation, made.test)
     assert [len(part) for part in parts] == [2880, 360, 360]
     asked = [question for part in parts for question in part.questions]
@@ -40,7 +40,7 @@ def test_the_answers_are_right(made: Mathematics) -> None:
             assert str(int(words[3]) % int(words[1]) == 0).lower() == answer
 
 
-def test_padding_wastes_under_a_tenth(made: Mathematics) -> None:
+def test_padding_is_less_than_a_tenth(made: Mathematics) -> None:
     import torch
 
     lengths = [
@@ -53,14 +53,14 @@ def test_padding_wastes_under_a_tenth(made: Mathematics) -> None:
     assert 1 - used / padded < 0.1
 
 
-def test_the_seed_decides_and_the_number_of_processes_does_not() -> None:
+def test_results_depend_on_the_seed_not_on_the_number_of_processes() -> None:
     counts = {"gcd": 300, "is_prime": 300}
     one, two = generate_questions(counts, 0, 1), generate_questions(counts, 0, 2)
     assert one == two
     assert generate_questions({"gcd": 10}, 1, 1)["gcd"] != one["gcd"][:10]
 
 
-def test_without_the_package_it_says_how_to_get_it(
+def test_a_missing_package_names_the_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "mathematics_dataset", None)
@@ -69,7 +69,7 @@ def test_without_the_package_it_says_how_to_get_it(
 
 
 def test_a_dry_run_generates_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="90 questions are still to be generated"):
+    with pytest.raises(UserError, match="does not hold these 90 questions"):
         load(None, tmp_path, "real", 90, download=False)
     assert not list(tmp_path.iterdir())
 
@@ -83,7 +83,7 @@ def files(folder: Path, count: int = 30) -> Path:
 
 
 @pytest.mark.parametrize("place", ["mathematics/train-easy", "mathematics", "train-easy"])
-def test_published_files_are_taken_where_the_user_has_them(tmp_path: Path, place: str) -> None:
+def test_published_files_are_used_if_the_user_has_them(tmp_path: Path, place: str) -> None:
     files(tmp_path / "data" / place)
     found = load(tmp_path / "data", tmp_path / "cache", "real", 180)
     assert [len(part) for part in (found.train, found.validation, found.test)] == [144, 18, 18]
@@ -94,7 +94,7 @@ def test_published_files_are_taken_where_the_user_has_them(tmp_path: Path, place
     )
 
 
-def test_files_that_lack_something_are_refused(tmp_path: Path) -> None:
+def test_incomplete_files_are_rejected(tmp_path: Path) -> None:
     folder = files(tmp_path / "mathematics")
     with pytest.raises(UserError, match=r"30 different questions, fewer[^$]*count=270"):
         load(tmp_path, tmp_path / "cache", "real", 900)

@@ -1,4 +1,4 @@
-"""Folders of photographs and Parquet files of them, as users have them, to prepared splits."""
+"""Photographs from class folders and Parquet files, prepared as splits."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_folder_per_class(tmp_path: Path, inner: str) -> None:
     assert torch.equal(rows, torch.arange(60))
 
 
-def test_the_test_part_is_the_same_for_every_seed(tmp_path: Path) -> None:
+def test_the_test_split_is_the_same_for_every_seed(tmp_path: Path) -> None:
     _fill(tmp_path / "data")
     first, again, other = (_load(tmp_path, split_seed=seed) for seed in (0, 0, 1))
     assert torch.equal(first.validation.rows, again.validation.rows)
@@ -82,7 +82,9 @@ def test_the_test_part_is_the_same_for_every_seed(tmp_path: Path) -> None:
     assert len(_load(tmp_path, validation=0.3).validation) == 18
 
 
-def test_a_folder_as_people_have_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_with_many_formats_and_damaged_files(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     root = tmp_path / "data"
     _fill(root)
     cat, red = root / "cat", COLOURS["cat"]
@@ -109,13 +111,15 @@ def test_a_folder_as_people_have_it(tmp_path: Path, capfd: pytest.CaptureFixture
     data = _load(tmp_path)
     assert data.classes == tuple(COLOURS)
     assert data.skipped == 5
-    fates = {row["file"].removeprefix("cat/"): row for row in _list(tmp_path)}
-    assert len(fates) == 60 + 11
-    why = {name: (row["done"], row["why"].partition(":")[0]) for name, row in fates.items()}
+    records = {row["file"].removeprefix("cat/"): row for row in _list(tmp_path)}
+    assert len(records) == 60 + 11
+    why = {name: (row["done"], row["why"].partition(":")[0]) for name, row in records.items()}
     assert why["a cmyk.jpg"] == ("converted", "CMYK")
     assert why["b.png"] == ("converted", "not JPEG")
-    assert fates["c 16 bits.png"]["why"] == "not JPEG: PNG; deep: mode I;16; black and white"
-    assert "frames: first of 2" in fates["d.gif"]["why"]
+    assert (
+        records["c 16 bits.png"]["why"] == "not JPEG: PNG; bit depth: mode I;16; black and white"
+    )
+    assert "frames: first of 2" in records["d.gif"]["why"]
     assert why["e turned.jpg"] == ("converted", "rotated")
     assert why["f truncated.jpg"] == ("dropped", "damaged")
     assert why["g empty.jpg"] == ("dropped", "empty")
@@ -123,21 +127,21 @@ def test_a_folder_as_people_have_it(tmp_path: Path, capfd: pytest.CaptureFixture
     assert why["i loop"] == why["j loop.jpg"] == ("dropped", "unreadable")
     assert why["photo 00 ä.jpg"] == why["dog/photo 00 ä.jpg"] == ("kept", "")
     assert why[os.fsdecode(b"k \xff\n.jpg")] == ("kept", "")
-    for row in fates.values():
+    for row in records.values():
         assert (row["row"] == "") == (row["done"] == "dropped")
-    label = int(data.test.labels[int(fates["b.png"]["row"])])
-    assert data.classes[label] == fates["b.png"]["class"] == "cat"
+    label = int(data.test.labels[int(records["b.png"]["row"])])
+    assert data.classes[label] == records["b.png"]["class"] == "cat"
 
-    told = capfd.readouterr().err
+    output = capfd.readouterr().err
     for part in (
-        "pets: 66 images of 3 classes, 20 to 26 in each (median 20)",
+        "pets: 66 images of 3 classes, 20 to 26 per class (median 20)",
         "shorter side 20 to 32 pixels (median 27)",
         "converted: 5 (not JPEG 3",
         "dropped: 5 (unreadable 2",
-        "split: 52 to train on, 7 to validate, 7 to test",
+        "split: 52 train, 7 validation, 7 test",
         "prepared.csv",
     ):
-        assert part in told, told
+        assert part in output, output
     _load(tmp_path)
     assert capfd.readouterr().err == ""
 
@@ -193,9 +197,9 @@ def test_empty_and_small_classes_are_named(tmp_path: Path) -> None:
         _load(tmp_path)
 
 
-def test_one_class_is_none(tmp_path: Path) -> None:
+def test_one_class_is_rejected(tmp_path: Path) -> None:
     _fill(tmp_path / "data", classes={"cat": COLOURS["cat"]})
-    with pytest.raises(UserError, match="1 classes, and at least 2"):
+    with pytest.raises(UserError, match="1 classes, at least 2"):
         _load(tmp_path)
     assert not list((tmp_path / "cache").glob("*building*"))
 
@@ -257,16 +261,16 @@ def test_parquet_without_names_has_the_classes_of_the_source(tmp_path: Path) -> 
     assert _load(tmp_path, replace(PETS, classes=("a", "b", "c"))).classes == ("a", "b", "c")
 
 
-def test_parquet_files_that_disagree(tmp_path: Path) -> None:
+def test_parquet_files_with_different_classes(tmp_path: Path) -> None:
     _rows(tmp_path / "data" / "train.parquet", 30, ["x", "y", "z"])
     _rows(tmp_path / "data" / "test.parquet", 30, ["z", "y", "x"])
-    with pytest.raises(UserError, match="disagree"):
+    with pytest.raises(UserError, match="different classes"):
         _load(tmp_path)
 
 
-def test_the_hub_with_a_train_split_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_with_a_train_split_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr(parquet, "_unreachable", lambda hub: None)
+    monkeypatch.setattr(parquet, "find_hub_error", lambda hub, kind: None)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
     _rows(tmp_path / "data" / "train.parquet", 60, ["x", "y", "z"])
     hub = replace(PETS, hub=str(tmp_path / "data"))
@@ -278,48 +282,48 @@ def test_the_hub_with_a_train_split_alone(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("download", [True, False])
-def test_no_data_names_the_ways_out(
+def test_missing_data_names_the_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, download: bool
 ) -> None:
     archive = replace(PETS, hub="", tar="http://127.0.0.1:9/pets.tar")
     with pytest.raises(DataMissingError, match=r"pets\.tar") as caught:
         _load(tmp_path, archive, folder=None, download=download)
-    assert "--data-dir FOLDER or TUNERY_DATA=FOLDER: one that holds a folder per class" in str(
+    assert "--data-dir FOLDER or TUNERY_DATA=FOLDER: a folder with one folder per class" in str(
         caught.value
     )
     (tmp_path / "data").mkdir()
-    with pytest.raises(DataMissingError, match="a folder per class"):
+    with pytest.raises(DataMissingError, match="one folder per class"):
         _load(tmp_path, archive, download=download)
     with pytest.raises(DataMissingError, match="no earlier download"):
         _load(tmp_path, folder=None, download=False)
 
 
-def test_a_large_archive_is_fetched_on_request_alone(
+def test_a_large_archive_is_downloaded_on_request_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    requests = []
 
     def fetch(url: str, target: Path) -> None:
-        asked.append(url)
+        requests.append(url)
         raise DataMissingError("fetched in vain")
 
-    monkeypatch.setattr(photos.downloads, "fetch", fetch)
+    monkeypatch.setattr(photos.downloads, "download_file", fetch)
     monkeypatch.delenv("TUNERY_DOWNLOAD", raising=False)
     archive = replace(PETS, hub="", tar="http://127.0.0.1:9/pets.tar", tar_size="2 GB")
-    way = r"TUNERY_DOWNLOAD=pets: http://127.0.0.1:9/pets.tar \(2 GB\) is downloaded"
-    with pytest.raises(DataMissingError, match=way):
+    option = r"TUNERY_DOWNLOAD=pets: download http://127.0.0.1:9/pets.tar \(2 GB\), once"
+    with pytest.raises(DataMissingError, match=option):
         _load(tmp_path, archive, folder=None)
     monkeypatch.setenv("TUNERY_DOWNLOAD", "others")
-    with pytest.raises(DataMissingError, match=way):
+    with pytest.raises(DataMissingError, match=option):
         _load(tmp_path, archive, folder=None)
-    assert not asked
+    assert not requests
     monkeypatch.setenv("TUNERY_DOWNLOAD", "others,pets")
     with pytest.raises(DataMissingError, match="in vain"):
         _load(tmp_path, archive, folder=None)
-    assert asked == [archive.tar]
+    assert requests == [archive.tar]
 
 
-def test_made_up_photographs_have_the_folders_classes(tmp_path: Path) -> None:
+def test_placeholder_photographs_have_the_folders_classes(tmp_path: Path) -> None:
     _fill(tmp_path / "data", each=1)
     data = _load(tmp_path, kind="placeholder")
     assert (data.classes, data.source) == (tuple(COLOURS), "placeholder")

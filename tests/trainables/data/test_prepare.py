@@ -1,4 +1,4 @@
-"""One photograph after another, of every kind that people have, and files that are none."""
+"""Photographs of all formats, and files that are not photographs."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def _near(pixels: np.ndarray, y: int, x: int, colour: tuple[int, ...], by: int =
     return bool((np.abs(pixels[:, y, x].astype(int) - colour) <= by).all())
 
 
-def _fate(content: Path | bytes | None, **settings: Any) -> PhotoRecord:
+def _prepare(content: Path | bytes | None, **settings: Any) -> PhotoRecord:
     return prepare.prepare_photo(Photo("x", 0, content), 16, **settings)[0]
 
 
 JPEG = _bytes(_halves(RED, BLUE), "JPEG", quality=95)
 
 
-def test_the_shorter_side_is_resized_and_the_middle_cropped() -> None:
+def test_the_shorter_side_is_resized_and_the_center_cropped() -> None:
     image = Image.new("RGB", (96, 32), GREEN)
     image.paste(RED, (32, 0, 64, 32))
     pixels, notes, size = decode_square(_bytes(image, "JPEG", quality=95), 16)
@@ -51,7 +51,7 @@ def test_the_shorter_side_is_resized_and_the_middle_cropped() -> None:
     assert decode_square(_bytes(image.rotate(90, expand=True), "JPEG"), 40)[0].shape == (3, 40, 40)
 
 
-def test_resizing_agrees_with_resizing_first_and_cropping_then() -> None:
+def test_resizing_agrees_with_resizing_before_cropping() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize((180, 120), Image.Resampling.BICUBIC)
     wanted = image.resize((48, 32), Image.Resampling.BICUBIC).crop((8, 0, 40, 32))
@@ -87,7 +87,7 @@ def test_exif_rotation_is_applied(orientation: int) -> None:
     assert notes == turned
 
 
-def test_unreadable_exif_costs_no_image() -> None:
+def test_images_with_unreadable_exif_are_kept() -> None:
     exif = Image.Exif()
     exif[274], exif[270] = 6, "hello"
     whole = exif.tobytes()
@@ -112,7 +112,7 @@ def test_unreadable_exif_costs_no_image() -> None:
         (_bytes(_halves(RED, BLUE), "TIFF"), "not JPEG: TIFF"),
         (_bytes(_halves(RED, BLUE), "WEBP", lossless=True), "not JPEG: WEBP"),
         (_bytes(_halves(RED, BLUE).quantize(8), "PNG"), "palette"),
-        (_bytes(_halves((*RED, 255), (*BLUE, 255), "RGBA"), "PNG"), "alpha: laid on white"),
+        (_bytes(_halves((*RED, 255), (*BLUE, 255), "RGBA"), "PNG"), "alpha: composited on white"),
         (
             _bytes(
                 _halves(RED, BLUE), "GIF", save_all=True, append_images=[_halves(GREEN, RED), JUST]
@@ -122,14 +122,14 @@ def test_unreadable_exif_costs_no_image() -> None:
     ],
     ids=["cmyk", "png", "bmp", "tiff", "webp", "palette", "alpha", "animated"],
 )
-def test_other_kinds_become_rgb(content: bytes, note: str) -> None:
+def test_other_formats_become_rgb(content: bytes, note: str) -> None:
     pixels, notes, _ = decode_square(content, 16)
     assert note in notes
     assert _near(pixels, 8, 2, RED, 25)
     assert _near(pixels, 8, 13, BLUE, 25)
 
 
-def test_what_is_transparent_becomes_white() -> None:
+def test_transparency_becomes_white() -> None:
     pixels, _, _ = decode_square(_bytes(_halves((*RED, 255), (*BLUE, 0), "RGBA"), "PNG"), 16)
     assert _near(pixels, 8, 2, RED)
     assert _near(pixels, 8, 13, (255, 255, 255))
@@ -146,10 +146,10 @@ def test_what_is_transparent_becomes_white() -> None:
         (np.array([[-3.0, 1e9]], np.float32), "TIFF"),
     ],
 )
-def test_deep_images_keep_their_range(values: np.ndarray, kind: str) -> None:
+def test_high_bit_depths_keep_their_range(values: np.ndarray, kind: str) -> None:
     ramp = np.repeat(values, 24, axis=1).repeat(32, axis=0)
     pixels, notes, _ = decode_square(_bytes(Image.fromarray(ramp), kind), 16)
-    assert any(note.startswith("deep: mode") for note in notes)
+    assert any(note.startswith("bit depth: mode") for note in notes)
     assert _near(pixels, 8, 2, (0, 0, 0))
     assert _near(pixels, 8, 13, (255, 255, 255))
 
@@ -163,16 +163,16 @@ def test_a_dark_16_bit_image_stays_dark() -> None:
 def test_black_and_white_is_noted_and_dropped_on_demand(mode: str) -> None:
     grey = _halves((20, 20, 20), (230, 230, 230)).convert(mode)
     content = _bytes(grey, "PNG" if mode == "1" else "JPEG")
-    assert "black and white" in _fate(content).notes
-    assert not _fate(content).dropped
-    assert _fate(content, drop=("black and white",)).dropped
-    assert not _fate(JPEG, drop=("black and white",)).dropped
+    assert "black and white" in _prepare(content).notes
+    assert not _prepare(content).dropped
+    assert _prepare(content, drop=("black and white",)).dropped
+    assert not _prepare(JPEG, drop=("black and white",)).dropped
 
 
 def test_other_formats_are_dropped_on_demand() -> None:
     content = _bytes(_halves(RED, BLUE), "PNG")
-    fate = _fate(content, drop=("not JPEG",))
-    assert (fate.dropped, fate.notes) == (True, ("not JPEG: PNG",))
+    record = _prepare(content, drop=("not JPEG",))
+    assert (record.dropped, record.notes) == (True, ("not JPEG: PNG",))
 
 
 def _bomb() -> bytes:
@@ -200,20 +200,20 @@ def _large() -> bytes:
     ids=["zero", "none", "text", "eps", "head", "jpeg", "png", "gif", "bomb", "large"],
 )
 @pytest.mark.filterwarnings("ignore:Image size")
-def test_what_cannot_be_used_is_dropped(content: Any, reason: str) -> None:
-    fate = _fate(content())
-    assert fate.dropped
-    assert [prepare.parse_kind(note) for note in fate.notes] == [reason]
+def test_unusable_content_is_dropped(content: Any, reason: str) -> None:
+    record = _prepare(content())
+    assert record.dropped
+    assert [prepare.parse_kind(note) for note in record.notes] == [reason]
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_paths_that_are_not_files(tmp_path: Path) -> None:
     (tmp_path / "self").symlink_to(tmp_path / "self")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe")
     for name in ("self", "dangling", "pipe", "."):
-        fate = _fate(tmp_path / name)
-        assert fate.dropped
-        assert fate.notes[0].startswith("unreadable: ")
+        record = _prepare(tmp_path / name)
+        assert record.dropped
+        assert record.notes[0].startswith("unreadable: ")
 
 
 def test_a_failing_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,10 +223,10 @@ def test_a_failing_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "a.jpg").write_bytes(JPEG)
     monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(UserError, match="x cannot be read: Input/output"):
-        _fate(tmp_path / "a.jpg")
+        _prepare(tmp_path / "a.jpg")
 
 
-def test_order_is_kept_and_little_is_read_ahead() -> None:
+def test_order_is_kept_and_few_photographs_are_read_ahead() -> None:
     taken = 0
 
     def photos() -> Any:
@@ -239,4 +239,4 @@ def test_order_is_kept_and_little_is_read_ahead() -> None:
     first = next(results)[0]
     assert first.name == "0"
     assert taken < 300
-    assert [fate.label for fate, _ in results] == list(range(1, 300))
+    assert [record.label for record, _ in results] == list(range(1, 300))

@@ -1,4 +1,4 @@
-"""The data sets by name: their classes, and that the samples at hand are read by them."""
+"""The named data sets: their classes, and loading of their sample files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from trainables.data.source import Source
     ("source", "classes"),
     [(MNIST, 10), (CIFAR10, 10), (FLOWERS, 5), (FLOWERS102, 102), (MIT67, 67)],
 )
-def test_classes_are_all_there(source: Source, classes: int) -> None:
+def test_all_classes_are_listed(source: Source, classes: int) -> None:
     assert len(set(source.classes)) == len(source.classes) == classes
     assert all(name == " ".join(name.split()) for name in source.classes)
 
 
-def test_folders_sort_as_the_classes_do() -> None:
+def test_sorted_folders_have_the_order_of_the_classes() -> None:
     # Or nothing would be left out of the real archive: `drop` holds for a source's own classes.
     assert tuple(sorted(MIT67.classes)) == MIT67.classes
 

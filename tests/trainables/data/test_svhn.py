@@ -1,4 +1,4 @@
-"""Drawn street numbers: the same for the same seed, plausible, and learnable."""
+"""Synthetic house numbers: reproducible, plausible, and learnable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_any_count(count: int) -> None:
     assert (labels.shape, labels.dtype) == ((count,), np.int64)
 
 
-def test_the_seed_decides_and_global_state_is_left_alone() -> None:
+def test_results_depend_on_the_seed_and_global_state_is_unchanged() -> None:
     state = torch.get_rng_state()
     images, labels = draw_images(300, 5)
     longer, more = draw_images(600, 5)
@@ -31,7 +31,7 @@ def test_the_seed_decides_and_global_state_is_left_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_brightness_and_classes_are_like_those_of_photographs() -> None:
+def test_brightness_and_classes_resemble_those_of_photographs() -> None:
     images, labels = draw_images(3000, 0)
     assert 0.35 < images.mean() / 255 < 0.6
     assert 0.12 < (images / 255).std() < 0.3
@@ -73,7 +73,7 @@ def test_a_small_network_learns_the_digits() -> None:
 
 
 @pytest.mark.skipif("TUNERY_DATA" not in os.environ, reason="needs real data in TUNERY_DATA")
-def test_real_street_numbers(tmp_path: Path) -> None:
+def test_real_house_numbers(tmp_path: Path) -> None:
     data = load(SVHN, folder=Path(os.environ["TUNERY_DATA"]), cache=tmp_path)
     assert data.source == "real"
     assert data.skipped == 0

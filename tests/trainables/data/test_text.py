@@ -1,4 +1,4 @@
-"""Text data sets from Parquet files in the hub's layout, whole and broken, and without any."""
+"""Text data sets from Parquet files in the hub's layout: valid, damaged and missing ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert told.targets["test"].tolist() == [0, 1, 0, 1, 0, 1]
 
 
-def test_a_missing_validation_split_is_cut_by_class_and_always_the_same(tmp_path: Path) -> None:
+def test_a_missing_validation_split_is_stratified_and_always_the_same(tmp_path: Path) -> None:
     _fill(tmp_path / "data")
     data = _load(tmp_path)
     assert np.bincount(data.validation.labels).tolist() == [2, 2]
@@ -73,10 +73,10 @@ def test_another_content_has_another_fingerprint(tmp_path: Path) -> None:
         (["a", "b"], [0, 2], "no yes", "label 2"),
         (["a", "b"], [0, None], "no yes", "label None"),
         ([], [], "no yes", "empty"),
-        (["a", "b"], [0, 1], "yes no", "another data set"),
+        (["a", "b"], [0, 1], "yes no", "belongs to this data set"),
     ],
 )
-def test_rows_that_cannot_be_used_are_named(
+def test_invalid_rows_are_named(
     tmp_path: Path, texts: list[Any], labels: list[Any], classes: str, said: str
 ) -> None:
     _fill(tmp_path / "data")
@@ -85,7 +85,7 @@ def test_rows_that_cannot_be_used_are_named(
         _load(tmp_path)
 
 
-def test_missing_data_say_what_to_do(tmp_path: Path) -> None:
+def test_missing_data_name_the_options(tmp_path: Path) -> None:
     with pytest.raises(DataMissingError, match=r"train.parquet[\s\S]*--data-dir"):
         _load(tmp_path)
     with pytest.raises(DataMissingError, match="no earlier download of somebody/talk"):

@@ -28,7 +28,7 @@ FAMILIES = (
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_gets_another_head(name: str) -> None:
+def test_every_family_gets_a_new_head(name: str) -> None:
     side = 299 if name == "inception_v3" else 224
     with torch.device("meta"):
         assert count_classes(build_backbone(name, 9).state_dict()) == 9
@@ -39,13 +39,13 @@ def test_every_family_gets_another_head(name: str) -> None:
     assert [weight.shape[0] for weight in learning] == [5, 5, 7, 7]
 
 
-def test_a_network_without_a_head_is_refused() -> None:
+def test_a_network_without_a_head_is_rejected() -> None:
     with pytest.raises(UserError, match=r"no linear head called fc, .*it has 0"):
         replace_head(torch.nn.Sequential(torch.nn.ReLU()), 7)
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pth", "places365"])
-def test_weights_come_from_a_folder(tmp_path: Path, form: str) -> None:
+def test_weights_are_loaded_from_a_folder(tmp_path: Path, form: str) -> None:
     torch.manual_seed(0)
     trained = build_backbone("resnet18", 365 if form == "places365" else 11)
     state = {key: value.contiguous() for key, value in trained.state_dict().items()}
@@ -66,7 +66,7 @@ def test_weights_come_from_a_folder(tmp_path: Path, form: str) -> None:
     assert model.state_dict()["fc.weight"].shape[0] == 5
 
 
-def test_missing_weights_say_what_was_looked_for(tmp_path: Path) -> None:
+def test_missing_weights_name_the_expected_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"resnet50_places365\.pth\.tar"):
         build_backbone("resnet50", 5, "places365", tmp_path)
     (tmp_path / "resnet18.pth").write_bytes(b"torn")
@@ -83,7 +83,7 @@ def test_missing_weights_say_what_was_looked_for(tmp_path: Path) -> None:
         build_backbone("resnet1", 5)
 
 
-def test_only_the_last_layers_learn() -> None:
+def test_only_the_last_layers_are_trained() -> None:
     model = build_backbone("resnet18", 5)
     unfreeze_last(model, 1)
     assert [n for n, p in model.named_parameters() if p.requires_grad] == ["fc.weight", "fc.bias"]
@@ -92,7 +92,7 @@ def test_only_the_last_layers_learn() -> None:
 
 
 @pytest.mark.parametrize("convolutions", [3, 5, 7])
-def test_convnets_have_as_many_convolutions_as_they_say(convolutions: int) -> None:
+def test_convnets_have_that_many_convolutions(convolutions: int) -> None:
     model = convnet(convolutions, 5)
     assert sum(isinstance(m, torch.nn.Conv2d) for m in model.modules()) == convolutions
     assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
@@ -100,7 +100,7 @@ def test_convnets_have_as_many_convolutions_as_they_say(convolutions: int) -> No
         convnet(convolutions + 1, 5)
 
 
-def test_the_small_cnn_reads_house_numbers() -> None:
+def test_the_small_cnn_takes_house_numbers() -> None:
     assert small_cnn()(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
@@ -130,7 +130,7 @@ def test_a_head_may_have_a_hidden_layer() -> None:
     assert isinstance(model.fc[2], torch.nn.Dropout)
 
 
-def test_torchvisions_own_file_and_names_with_dots(tmp_path: Path) -> None:
+def test_torchvisions_own_file_and_keys_with_dots(tmp_path: Path) -> None:
     name = "resnet18-f37072fd.pth"
     torch.save(
         {
@@ -145,14 +145,14 @@ def test_torchvisions_own_file_and_names_with_dots(tmp_path: Path) -> None:
         build_backbone("resnet18", 5, "imagenet", tmp_path)
 
 
-def test_nothing_is_downloaded_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_false_downloads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     wanted = r"(?s)not downloaded yet.*--weights-dir FOLDER, or do without"
     with pytest.raises(UserError, match=wanted):
         build_backbone("resnet18", 5, "imagenet", download=False, alternative="do without")
 
 
-def test_images_that_a_network_cannot_take_are_refused() -> None:
+def test_unsupported_image_sizes_are_rejected() -> None:
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 9))
     check_size(model, 9)
     with pytest.raises(UserError, match="does not take images of 8 x 8"):
@@ -160,7 +160,7 @@ def test_images_that_a_network_cannot_take_are_refused() -> None:
     assert model.training
 
 
-def test_normalisation_is_that_of_torchvisions_weights() -> None:
+def test_normalization_is_that_of_torchvisions_weights() -> None:
     from torchvision import models
 
     for name in models.list_models(module=models):

@@ -13,7 +13,7 @@ THEIRS = {"elman": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", THEIRS)
-def test_outputs_states_and_gradients_are_pytorchs(cell: str, bidirectional: bool) -> None:
+def test_outputs_states_and_gradients_equal_pytorchs(cell: str, bidirectional: bool) -> None:
     torch.manual_seed(0)
     ours = Recurrent(cell, 5, 7, layers=2, bidirectional=bidirectional)
     theirs = THEIRS[cell](5, 7, 2, bidirectional=bidirectional, batch_first=True)
@@ -36,7 +36,7 @@ def test_outputs_states_and_gradients_are_pytorchs(cell: str, bidirectional: boo
 
 
 @pytest.mark.parametrize("cell", THEIRS)
-def test_a_start_from_nothing_is_a_start_from_zeros(cell: str) -> None:
+def test_the_default_state_is_zero(cell: str) -> None:
     torch.manual_seed(0)
     ours = Recurrent(cell, 5, 7, layers=1)
     theirs = THEIRS[cell](5, 7, 1, batch_first=True)
@@ -45,7 +45,7 @@ def test_a_start_from_nothing_is_a_start_from_zeros(cell: str) -> None:
     assert torch.allclose(ours(x)[0], theirs(x)[0], atol=1e-5)
 
 
-def test_initial_weights_are_drawn_as_pytorch_draws_them() -> None:
+def test_initial_weights_equal_pytorchs() -> None:
     torch.manual_seed(0)
     ours = Recurrent("gru", 64, 128, layers=2).state_dict()
     theirs = nn.GRU(64, 128, 2).state_dict()
@@ -54,7 +54,7 @@ def test_initial_weights_are_drawn_as_pytorch_draws_them() -> None:
         assert float(ours[name].std()) == pytest.approx(float(weight.std()), rel=0.05)
 
 
-def test_dropout_stands_between_layers_while_training() -> None:
+def test_dropout_is_between_layers_in_training_only() -> None:
     torch.manual_seed(0)
     ours = Recurrent("gru", 5, 7, layers=2, dropout=0.5)
     x = torch.randn(3, 6, 5)

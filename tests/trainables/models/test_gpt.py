@@ -7,7 +7,7 @@ import torch
 from trainables.models.gpt import GPT
 
 
-def test_its_logits_are_those_of_transformers_gpt2() -> None:
+def test_logits_equal_those_of_transformers_gpt2() -> None:
     from transformers import GPT2Config, GPT2LMHeadModel  # isort: skip
 
     torch.manual_seed(0)
@@ -42,7 +42,7 @@ def test_its_logits_are_those_of_transformers_gpt2() -> None:
     assert torch.allclose(ours(tokens), theirs(tokens).logits, atol=1e-4)
 
 
-def test_a_character_sees_nothing_of_those_behind_it() -> None:
+def test_attention_is_causal() -> None:
     torch.manual_seed(0)
     model = GPT(11, block=8, layers=2, heads=2, width=16, dropout=0.0).eval()
     tokens = torch.randint(11, (1, 8))
@@ -53,7 +53,7 @@ def test_a_character_sees_nothing_of_those_behind_it() -> None:
     assert not torch.allclose(one[:, 5], two[:, 5], atol=1e-6)
 
 
-def test_at_the_start_all_characters_are_about_equally_likely() -> None:
+def test_initial_predictions_are_nearly_uniform() -> None:
     torch.manual_seed(0)
     model = GPT(11, block=8, layers=4, heads=2, width=64, dropout=0.0).eval()
     logits = model(torch.randint(11, (4, 8)))

@@ -11,7 +11,7 @@ from trainables.models.logistic import fit_one_vs_rest
 
 
 @pytest.mark.parametrize("C", [1e-3, 0.1])
-def test_it_agrees_with_scikit_learn(C: float) -> None:  # noqa: N803
+def test_weights_agree_with_scikit_learn(C: float) -> None:  # noqa: N803
     draw = np.random.default_rng(0)
     scales = np.geomspace(0.03, 3, 20)
     vectors = (draw.standard_normal((400, 20)) * scales + 0.5).astype(np.float32)

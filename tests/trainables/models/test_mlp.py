@@ -27,7 +27,7 @@ def test_dropout_follows_every_hidden_layer_and_no_other() -> None:
     assert nn.Dropout not in [type(layer) for layer in mlp(4, (3, 2), 1)]
 
 
-def test_it_agrees_with_torchvisions() -> None:
+def test_mlp_agrees_with_torchvisions() -> None:
     from torchvision.ops import MLP  # isort: skip
 
     ours, theirs = mlp(12, (5, 3), 2), MLP(12, [5, 3, 2])

@@ -18,7 +18,7 @@ def test_shapes_and_sizes() -> None:
     assert sum(p.numel() for p in model.parameters()) == 2 * count + 17 * 2 + 17
 
 
-def test_the_first_policy_prefers_nothing_and_layers_are_orthogonal() -> None:
+def test_the_first_policy_is_nearly_uniform_and_layers_are_orthogonal() -> None:
     torch.manual_seed(0)
     model = ActorCritic(4, 16, 2)
     logits, _ = model(torch.randn(100, 4))

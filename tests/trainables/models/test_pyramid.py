@@ -28,7 +28,7 @@ def test_a_non_local_block_agrees_with_a_loop_over_positions() -> None:
     assert torch.allclose(block(images), images + block.out(mixed), atol=1e-5)
 
 
-def test_its_blocks_agree_with_torchvisions_vgg() -> None:
+def test_blocks_agree_with_torchvisions_vgg() -> None:
     from torchvision.models import vgg  # isort: skip
 
     torch.manual_seed(0)
@@ -39,7 +39,7 @@ def test_its_blocks_agree_with_torchvisions_vgg() -> None:
     assert torch.allclose(ours(images), theirs(images), atol=1e-5)
 
 
-def test_a_new_non_local_block_changes_nothing() -> None:
+def test_a_new_non_local_block_is_the_identity() -> None:
     images = torch.randn(2, 6, 3, 4)
     assert torch.equal(NonLocal(6)(images), images)
 

@@ -37,7 +37,7 @@ def test_teachers_and_the_perceptron_are_as_large_as_published() -> None:
 
 
 @pytest.mark.parametrize(("blocks", "layers"), [(1, 6), (5, 22), (7, 30)])
-def test_layers_are_counted_as_published(blocks: int, layers: int) -> None:
+def test_layer_counts_are_as_published(blocks: int, layers: int) -> None:
     model = block_cnn(blocks=blocks, filters=4, skip=False)
     weighted = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(weighted) == layers
@@ -54,7 +54,7 @@ def test_a_skip_adds_the_input() -> None:
     assert torch.allclose(plain(images), torch.relu(before))
 
 
-def test_pre_activation_passes_its_input_on_unchanged() -> None:
+def test_pre_activation_adds_its_input_unchanged() -> None:
     block = PreActivation(4, 4, 1).eval()
     nn.init.zeros_(block.second.weight)
     images = torch.randn(2, 4, 8, 8)

@@ -43,7 +43,7 @@ def _block(inputs: int, outputs: int, **settings: Any) -> Block:
     return Block(inputs, outputs, **chosen)
 
 
-def test_the_defaults_have_the_size_that_is_promised() -> None:
+def test_the_defaults_have_the_documented_size() -> None:
     with torch.device("meta"):
         assert _parameters(separable_cnn()) == 137_290
 
@@ -93,7 +93,7 @@ def test_every_option_trains(options: dict[str, Any]) -> None:
         ({"halve": ()}, 0),
     ],
 )
-def test_what_an_option_costs(options: dict[str, Any], more: int) -> None:
+def test_parameter_counts_of_options(options: dict[str, Any], more: int) -> None:
     assert (
         _parameters(separable_cnn(**{**SMALL, **options})) - _parameters(separable_cnn(**SMALL))
         == more
@@ -101,7 +101,7 @@ def test_what_an_option_costs(options: dict[str, Any], more: int) -> None:
 
 
 @pytest.mark.parametrize(("halve", "side"), [((), 12), ((1,), 6), ((0, 1), 3)])
-def test_groups_halve_the_resolution_where_asked(halve: tuple[int, ...], side: int) -> None:
+def test_selected_groups_halve_the_resolution(halve: tuple[int, ...], side: int) -> None:
     model = separable_cnn(**{**SMALL, "halve": halve})
     pooling = next(i for i, layer in enumerate(model) if isinstance(layer, nn.AdaptiveAvgPool2d))
     assert model[:pooling](torch.zeros(2, 3, 12, 12)).shape == (2, 12, side, side)
@@ -135,7 +135,7 @@ def test_a_full_block_is_one_convolution() -> None:
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_parallel_kernels_stand_side_by_side(full: bool) -> None:
+def test_parallel_kernels_are_concatenated(full: bool) -> None:
     torch.manual_seed(0)
     inputs = 8
     layer = ParallelKernels(inputs, 8, (3, 5, 7), stride=2, full=full, bias=False)
@@ -153,7 +153,7 @@ def test_parallel_kernels_stand_side_by_side(full: bool) -> None:
 @pytest.mark.parametrize(
     ("inputs", "outputs", "stride", "added"), [(4, 4, 1, True), (4, 6, 1, False), (4, 4, 2, False)]
 )
-def test_the_input_is_added_where_it_fits(
+def test_the_input_is_added_if_shapes_match(
     inputs: int, outputs: int, stride: int, added: bool
 ) -> None:
     block = _block(inputs, outputs, stride=stride, skip=True).eval()

@@ -24,7 +24,7 @@ def network(**settings: Any) -> Seq2Seq:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_greedy_answers_agree_with_teacher_forcing_on_them(cell: str, bidirectional: bool) -> None:
+def test_greedy_answers_agree_with_teacher_forcing(cell: str, bidirectional: bool) -> None:
     model = network(cell=cell, bidirectional=bidirectional)
     questions = torch.randint(3, 12, (5, 7))
     given = model.answer(questions, START, END, most=6)
@@ -33,14 +33,14 @@ def test_greedy_answers_agree_with_teacher_forcing_on_them(cell: str, bidirectio
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_written_cells_answer_as_pytorchs(cell: str) -> None:
+def test_own_cells_answer_like_pytorchs(cell: str) -> None:
     theirs, ours = network(cell=cell), network(cell=cell, code="written")
     ours.load_state_dict(theirs.state_dict())
     questions, fed = torch.randint(3, 12, (5, 7)), torch.randint(3, 12, (5, 4))
     assert torch.allclose(theirs(questions, fed), ours(questions, fed), atol=1e-5)
 
 
-def test_it_stops_when_all_have_ended() -> None:
+def test_decoding_stops_when_all_answers_have_ended() -> None:
     model = network()
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
@@ -48,6 +48,6 @@ def test_it_stops_when_all_have_ended() -> None:
     assert model.answer(torch.randint(3, 12, (5, 7)), START, END, most=6).tolist() == [[END]] * 5
 
 
-def test_a_shared_embedding_is_one() -> None:
+def test_a_shared_embedding_is_one_module() -> None:
     sizes = [sum(weight.numel() for weight in network(shared=s).parameters()) for s in (1, 0)]
     assert sizes[1] - sizes[0] == 12 * 6

@@ -44,7 +44,7 @@ def counting() -> Iterator[str]:
     del gymnasium.registry[name]
 
 
-def test_successors_are_an_episodes_own_last_observations(counting: str) -> None:
+def test_next_obs_is_the_last_one_of_an_ended_episode(counting: str) -> None:
     returns = EpisodeReturns(2)
     with closing(environments.make_vector_env(counting, 2)) as envs:
         assert environments.get_sizes(envs) == (2, 2)
@@ -67,7 +67,7 @@ def test_successors_are_an_episodes_own_last_observations(counting: str) -> None
     assert returns.mean() == np.mean(returns.finished)
 
 
-def test_the_mean_return_before_any_episode_is_over(counting: str) -> None:
+def test_the_mean_return_before_any_episode_has_ended(counting: str) -> None:
     returns = EpisodeReturns(2)
     with closing(environments.make_vector_env(counting, 2)) as envs:
         envs.reset(seed=[1, 2])
@@ -75,7 +75,7 @@ def test_the_mean_return_before_any_episode_is_over(counting: str) -> None:
     assert returns.mean() == (11 + 21) / 2
 
 
-def test_every_episode_is_played_from_its_seed_to_its_end(counting: str) -> None:
+def test_every_episode_runs_from_its_seed_to_its_end(counting: str) -> None:
     def policy(observations: np.ndarray) -> np.ndarray:
         return (observations[:, 1] >= observations[:, 0]).astype(np.int64)
 
@@ -87,7 +87,7 @@ def test_every_episode_is_played_from_its_seed_to_its_end(counting: str) -> None
     }
 
 
-def test_seeds_of_training_judge_nothing() -> None:
+def test_training_seeds_are_not_evaluation_seeds() -> None:
     seeds = [
         environments.draw_training_seeds(seed, report, 4) for seed in (0, 1) for report in (0, 1)
     ]
@@ -100,7 +100,7 @@ def left(observations: np.ndarray) -> np.ndarray:
     return np.zeros(len(observations), np.int64)
 
 
-def test_an_episode_is_drawn(tmp_path: Path) -> None:
+def test_an_episode_is_rendered(tmp_path: Path) -> None:
     environments.render_episode(tmp_path / "episode.gif", "CartPole-v1", left, seed=0)
     with Image.open(tmp_path / "episode.gif") as shown:
         assert shown.size == (300, 200)
@@ -108,7 +108,7 @@ def test_an_episode_is_drawn(tmp_path: Path) -> None:
         assert shown.info["duration"] == 80
 
 
-def test_unseen_episodes_are_summed_up(counting: str, tmp_path: Path) -> None:
+def test_unseen_episodes_are_summarized(counting: str, tmp_path: Path) -> None:
     environments.write_unseen_returns(tmp_path / "unseen.md", counting, left)
     # The last digits of 100 seeds are 0 to 9; three steps of 10 d + 1, 2, 3.
     assert "100 greedy episodes of Counting-v0" in (tmp_path / "unseen.md").read_text()

@@ -39,7 +39,7 @@ def _flat(batch: Batch) -> list[torch.Tensor]:
     return [values.flatten() for values in batch]
 
 
-def test_one_step_is_what_was_told() -> None:
+def test_one_step_samples_equal_the_added_ones() -> None:
     replay = ReplayBuffer(8, 1, 1)
     fill(replay, range(5), {2: "terminated", 3: "truncated"})
     assert len(replay) == 5
@@ -52,7 +52,7 @@ def test_one_step_is_what_was_told() -> None:
     }
 
 
-def test_returns_over_three_steps_stop_where_the_episode_does() -> None:
+def test_returns_over_three_steps_stop_at_the_end_of_the_episode() -> None:
     replay = ReplayBuffer(16, 1, 1)
     fill(replay, range(1, 9), {3: "terminated", 6: "truncated"})
     assert drawn(replay, 3) == {
@@ -67,7 +67,7 @@ def test_returns_over_three_steps_stop_where_the_episode_does() -> None:
     }
 
 
-def test_a_full_ring_keeps_the_newest_and_never_joins_its_ends() -> None:
+def test_a_full_buffer_keeps_the_newest_and_never_joins_its_ends() -> None:
     replay = ReplayBuffer(4, 1, 1)
     fill(replay, range(10))
     assert len(replay) == 4
@@ -77,7 +77,7 @@ def test_a_full_ring_keeps_the_newest_and_never_joins_its_ends() -> None:
     assert found[9] == (1, 9.0, 10.0, 1 / 2)
 
 
-def test_no_return_runs_on_over_a_cut() -> None:
+def test_no_return_crosses_a_reset() -> None:
     replay = ReplayBuffer(8, 1, 1)
     fill(replay, range(3))
     replay.mark_reset()
@@ -102,7 +102,7 @@ def test_environments_are_not_mixed() -> None:
 
 
 @pytest.mark.parametrize("stored", [3, 11])
-def test_what_is_saved_goes_on_alike(stored: int) -> None:
+def test_a_restored_buffer_continues_identically(stored: int) -> None:
     replay, again = ReplayBuffer(8, 1, 1), ReplayBuffer(8, 1, 1)
     fill(replay, range(stored), {2: "terminated"})
     state = replay.state_dict()

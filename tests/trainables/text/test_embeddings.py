@@ -25,7 +25,7 @@ def _vectors(cache: Path, pooling: str = "mean", **settings: float) -> dict[str,
 
 
 @pytest.mark.parametrize("pooling", embeddings.POOLINGS)
-def test_batches_give_what_texts_alone_give(tmp_path: Path, pooling: str) -> None:
+def test_batches_and_single_texts_have_equal_vectors(tmp_path: Path, pooling: str) -> None:
     data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="placeholder")
     body, tokenizer = encoders.load_body(TINY), encoders.load_tokenizer(TINY)
     made = _vectors(tmp_path, pooling)["validation"]
@@ -56,7 +56,7 @@ def _ask(cache: Path, counts: Path, ready: object) -> None:
     _vectors(cache)
 
 
-def test_two_processes_that_ask_have_the_texts_encoded_once(tmp_path: Path) -> None:
+def test_two_processes_encode_the_texts_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     ready = context.Barrier(2)
     asking = [
@@ -72,7 +72,7 @@ def test_two_processes_that_ask_have_the_texts_encoded_once(tmp_path: Path) -> N
     assert (tmp_path / "counts").read_text() == "xxx"  # three splits
 
 
-def test_another_encoder_has_vectors_of_its_own(tmp_path: Path) -> None:
+def test_another_encoder_has_its_own_vectors(tmp_path: Path) -> None:
     data = load(ROTTEN_TOMATOES, folder=None, cache=tmp_path, kind="placeholder")
     run = Run(reports=1, cache=tmp_path, source="placeholder")
     one, other = (
@@ -82,7 +82,7 @@ def test_another_encoder_has_vectors_of_its_own(tmp_path: Path) -> None:
     assert not np.allclose(one, other)
 
 
-def test_a_probe_encodes_little_and_keeps_nothing(tmp_path: Path) -> None:
+def test_a_probe_encodes_few_texts_and_stores_nothing(tmp_path: Path) -> None:
     found = _vectors(tmp_path, share=0.1)
     assert len(found["train"]) == 60
     assert np.array_equal(found["train"][0], found["train"][embeddings.FEW])

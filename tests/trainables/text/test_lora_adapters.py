@@ -34,7 +34,7 @@ def _network(name: str, **settings: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_letters_mean_the_attention_s_matrices(name: str) -> None:
+def test_letters_select_the_matrices_of_the_attention(name: str) -> None:
     settings, endings = ARCHITECTURES[name]
     network = _network(name, **settings)
     layers = 1 if name == "Albert" else 2  # Albert's layers share their weights
@@ -49,7 +49,7 @@ def test_letters_mean_the_attention_s_matrices(name: str) -> None:
     assert not [path for path in every if "classifier" in path]
 
 
-def test_an_unknown_architecture_says_what_its_layers_are_called() -> None:
+def test_an_unknown_architecture_names_its_layers() -> None:
     network = _network("Funnel", d_model=8, n_head=2, d_head=4, d_inner=8, vocab_size=20)
     with pytest.raises(UserError, match=r"attention\.q_head.*\n.*targets=all"):
         lora_adapters.find_target_modules(network, "q")
@@ -84,7 +84,7 @@ IDS = torch.arange(12).reshape(2, 6)
 MASK = torch.ones_like(IDS)
 
 
-def test_what_is_trained_is_all_that_is_kept() -> None:
+def test_only_trained_weights_are_saved() -> None:
     one, other = _classifier(0), _classifier(1)
     state = one.state_dict()
     assert {name.split(".")[-2] for name in state} == {"default"}
@@ -97,7 +97,7 @@ def test_what_is_trained_is_all_that_is_kept() -> None:
         lora_adapters.load_classifier(Encoder("tiny", None), 2)[0].load_state_dict(state)
 
 
-def test_what_the_encoder_s_files_lack_is_trained_too() -> None:
+def test_parameters_missing_in_the_files_are_trained() -> None:
     network = _network("Bert", **SMALL)
     drawn = {"bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight"}
     found = lora_adapters.add_adapters(network, drawn, "all", 2, 4, 0.0)

@@ -14,7 +14,7 @@ from trainables.text.encoders import Encoder
 from trainables.text.tokenization import LONGEST, load_tokens, pad, shuffle_batches, tokenize
 
 
-def test_what_is_kept_is_what_the_tokenizer_gives(tmp_path: Path) -> None:
+def test_stored_tokens_equal_those_of_the_tokenizer(tmp_path: Path) -> None:
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     tiny = Encoder("tiny", None)
     for _ in range(2):  # made, then found again
@@ -23,14 +23,14 @@ def test_what_is_kept_is_what_the_tokenizer_gives(tmp_path: Path) -> None:
         assert [found[row].tolist() for row in range(len(found))] == given
 
 
-def test_long_texts_are_cut_and_end_as_others_do() -> None:
+def test_long_texts_are_truncated_and_keep_the_end_token() -> None:
     tokenizer = encoders.load_tokenizer(Encoder("tiny", None))
     numbers = tokenize(tokenizer, ["a " * 400])[0]
     assert len(numbers) == LONGEST
     assert numbers[-1] == tokenizer.sep_token_id
 
 
-def test_padding_fills_up_on_the_right() -> None:
+def test_padding_is_on_the_right() -> None:
     ids, mask = pad([[5, 6, 7], [8]], padding=9)
     assert ids.tolist() == [[5, 6, 7], [8, 9, 9]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
@@ -46,7 +46,7 @@ def test_an_epoch_has_every_text_once_with_little_padding() -> None:
     assert abs(np.corrcoef(means[1:], means[:-1])[0, 1]) < 0.3, "batches come in random order"
 
 
-def test_batches_follow_from_seed_and_epoch() -> None:
+def test_batches_depend_on_seed_and_epoch() -> None:
     lengths = np.arange(100) % 7
 
     def order(seed: int, epoch: int) -> list[int]:

@@ -42,7 +42,7 @@ def generator() -> torch.Generator:
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 2.0, 60.0])
-def test_no_pixel_goes_further_than_epsilon(
+def test_no_pixel_changes_by_more_than_epsilon(
     trained: tuple[nn.Module, Tensor, Tensor], epsilon: float
 ) -> None:
     network, pixels, labels = trained
@@ -57,7 +57,7 @@ def test_no_pixel_goes_further_than_epsilon(
         assert found.max() <= 255
 
 
-def test_without_reach_nothing_changes(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+def test_epsilon_zero_changes_nothing(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
     network, pixels, labels = trained
     clean = accuracy(network, pixels, labels)
     assert clean > 0.9
@@ -74,7 +74,7 @@ def test_more_steps_are_at_least_as_strong(trained: tuple[nn.Module, Tensor, Ten
         assert many <= one < clean
 
 
-def test_one_step_is_the_papers(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+def test_fgsm_is_the_papers_step(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
     network, pixels, labels = trained
     x = pixels.float().requires_grad_()
     F.cross_entropy(network[1:]((x / 255 - 0.5) / 0.2), labels).backward()  # type: ignore[index]
@@ -83,7 +83,7 @@ def test_one_step_is_the_papers(trained: tuple[nn.Module, Tensor, Tensor]) -> No
     assert torch.equal(fgsm(network, pixels, labels, 3), by_hand.detach())
 
 
-def test_the_same_seed_finds_the_same(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+def test_equal_seeds_have_equal_results(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
     network, pixels, labels = trained
     one, two = (pgd(network, pixels, labels, 4, generator()) for _ in range(2))
     assert torch.equal(one, two)

@@ -31,7 +31,7 @@ CLASSES = torch.tensor([0, 3, 1, 4])
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_with_a_pooled_linear_head_they_are_weights_times_features(frozen: bool) -> None:
+def test_a_pooled_linear_head_has_weights_times_features(frozen: bool) -> None:
     body, head = features(), nn.Linear(8, 5)
     network = nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
     network.requires_grad_(not frozen)
@@ -43,7 +43,7 @@ def test_with_a_pooled_linear_head_they_are_weights_times_features(frozen: bool)
     assert network.training
 
 
-def test_of_torchvisions_networks_too() -> None:
+def test_torchvisions_networks() -> None:
     """Dense nets end with an activation that is no module, residual ones with a block."""
     for network, body in (
         (build_backbone("densenet121", 5), lambda n, x: F.relu(n.features(x))),
@@ -61,7 +61,7 @@ def test_of_torchvisions_networks_too() -> None:
         )
 
 
-def test_with_hidden_layers_they_are_grad_cam() -> None:
+def test_hidden_layers_have_grad_cam() -> None:
     hidden = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 5))
     body = features()
     network = nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), hidden).eval()
@@ -73,7 +73,7 @@ def test_with_hidden_layers_they_are_grad_cam() -> None:
     assert torch.allclose(compute_class_maps(network, pixels(), CLASSES), expected, atol=1e-5)
 
 
-def test_a_perceptron_has_none() -> None:
+def test_a_perceptron_is_rejected() -> None:
     blank = Normalise(torch.zeros(1), torch.ones(1))
     with pytest.raises(UserError, match="no feature maps"):
         compute_class_maps(nn.Sequential(blank, mlp(256, [8], 5)), pixels(16, 1), CLASSES)
