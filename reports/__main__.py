@@ -44,7 +44,7 @@ def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
     more = _asked(tracker, search, options)
     found = collect_findings(tracker, search, options.open_test_again, options.open_test)
     _files(tracker, found, [(title, make(found)) for title, make in more], out, options)
-    if search.synthetic:
+    if search.is_synthetic:
         print("SYNTHETIC DATA:")
     print(format_winner(found))
     print(f"report: {out / 'report.md'}")
@@ -62,9 +62,9 @@ def _asked(
     if not (options.explain or options.robust):
         return []
     from reports.chapters import explain, robust
-    from reports.trained import looking
+    from reports.trained import winner_model
 
-    winner = looking.winner(tracker, search, options.space, options.data_dir)
+    winner = winner_model.restore_winner(tracker, search, options.space, options.data_dir)
     asked: list[tuple[str, Callable[[Findings], Section]]] = []
     if options.explain:
         asked.append(

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from cluster.storage.redaction import redact
 from reports.chapters.outcomes.chapter import sum_device_seconds
 from reports.chapters.outcomes.failures import describe_most_common
-from reports.read.holdout_log import openings_text, winner_changed
+from reports.read.holdout_log import describe_openings, has_winner_changed
 from reports.read.opened_test import OpenedTest
-from reports.read.winner import Choice, no_winner_text
+from reports.read.winner import Choice, explain_no_winner
 from reports.records import Search
 from reports.write.safe import escape_markdown
 from reports.write.sections import Section
@@ -70,7 +70,7 @@ def format_winner(findings: Findings) -> str:
     """The one number to quote, or why there is none."""
     choice, accuracy = findings.choice, findings.test.accuracy
     if choice is None:
-        return f"no winner: {no_winner_text(findings.search)}"
+        return f"no winner: {explain_no_winner(findings.search)}"
     if accuracy is None:
         score = format_score(choice.model.metrics["score"], findings.search.metric)
         why = findings.test.missing if "test" in findings.sizes else "no test set is kept"
@@ -84,8 +84,8 @@ def format_winner(findings: Findings) -> str:
 def write_title(findings: Findings) -> str:
     search = findings.search
     name = search.space if search.name == search.space else f"{search.space} ({search.name})"
-    parts = [f"# {'SYNTHETIC DATA: ' if search.synthetic else ''}{name}, report of a search"]
-    if search.synthetic:
+    parts = [f"# {'SYNTHETIC DATA: ' if search.is_synthetic else ''}{name}, report of a search"]
+    if search.is_synthetic:
         parts.append(
             "> [!WARNING]\n> **SYNTHETIC DATA.** A program drew the examples; no number here says "
             "anything about real data or stands beside a published one."
@@ -128,13 +128,13 @@ def write_summary(findings: Findings) -> str:
     if search.unfinished:
         text += f"**It is unfinished**: {search.unfinished}. "
     if choice is None:
-        why = no_winner_text(search)
+        why = explain_no_winner(search)
         return text + f"**{why.capitalize()}**: there is no winner, and no test set was opened."
     winner, model = choice.winner, choice.model
     at = model.metrics.get("best_report")
     validation = findings.sizes.get("validation")
     why = f"the best of {format_count(len(choice.candidates), 'candidate')}"
-    if choice.confirmed:
+    if choice.is_confirmed:
         why = "chosen for its mean over fresh seeds"
     which = f"The winner is trial {winner.number} (`{model.name}`)"
     if model is not winner:
@@ -148,7 +148,7 @@ def write_summary(findings: Findings) -> str:
         f"{f' at report {at:.0f}' if at is not None else ''}"
         f"{f' on {validation:,} validation examples' if validation else ''}, {why}."
     )
-    if not choice.only_complete:
+    if not choice.is_complete:
         text += " **No trial is complete**: the winner was picked among those stopped early."
     if "test" not in findings.sizes:
         text += " No test set is kept: this score, by which it was chosen, flatters it."
@@ -164,13 +164,13 @@ def describe_test_set(findings: Findings, openings: Sequence[Mapping[str, Any]])
     """When the test set was opened and for what; `openings` are all there are by now."""
     if findings.choice is None or not ("test" in findings.sizes or openings):
         return None
-    text = openings_text(openings)
+    text = describe_openings(openings)
     if findings.test.missing:
         text = (
             f"There is no test accuracy of {findings.choice.model.title}: "
             f"{findings.test.missing}. {text}"
         )
-    if winner_changed(openings):
+    if has_winner_changed(openings):
         text += (
             " The winner changed in between, so the number above is that of the last winner; "
             "choosing between openings would make the test set a second validation set."

@@ -9,7 +9,7 @@ from cluster.storage.redaction import redact
 from reports.records import Search, TrialRecord
 
 
-def card(
+def write_card(
     search: Search,
     members: Sequence[tuple[TrialRecord, float]],
     sizes: Mapping[str, int],
@@ -31,7 +31,7 @@ def card(
         [
             " ".join(title.split()),
             "",
-            *(["**Trained on SYNTHETIC DATA.**", ""] if search.synthetic else []),
+            *(["**Trained on SYNTHETIC DATA.**", ""] if search.is_synthetic else []),
             f"Made for the question: {tags.get('question') or 'not stated'}",
             "",
             f"| member | weight | {search.metric} | parameters |",

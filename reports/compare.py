@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reports.cli import add_server_arguments, run_action
 from reports.numbers.statistics import mean_interval
-from reports.read.records import Tracker, read_named
+from reports.read.records import Tracker, read_named_search
 from reports.read.winner import find_candidates
 from reports.records import Search
 from reports.write.intervals import format_interval
@@ -29,7 +29,7 @@ SETTINGS = ("sampler", "scheduler", "trials", "reports")
 
 
 @dataclass(frozen=True)
-class Race:
+class BestSoFar:
     """How a search got on: the best score after each trial, and the device seconds up to it."""
 
     search: Search
@@ -55,9 +55,9 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
 
     def compare(tracker: Tracker) -> None:
-        searches = read(tracker, options.names)
-        races = [race(search) for search in searches if scored(search)]
-        empty = [search.name for search in searches if not scored(search)]
+        searches = read_searches(tracker, options.names)
+        races = [trace_best(search) for search in searches if has_score(search)]
+        empty = [search.name for search in searches if not has_score(search)]
         if not races:
             raise UserError(
                 f"No trial of {join_words(empty)} has a score: there is nothing to compare.\n"
@@ -65,9 +65,9 @@ def main(arguments: list[str]) -> int:
             )
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
-        (out / "compare.md").write_text(text(races, empty), encoding="utf-8")
-        save_figure(figure(races), out / "figures", "compare")
-        print(to_markdown(table(races)))
+        (out / "compare.md").write_text(write_comparison(races, empty), encoding="utf-8")
+        save_figure(draw_best(races), out / "figures", "compare")
+        print(to_markdown(build_table(races)))
         if empty:
             print(f"\n{_left_out(empty)}")
         print(f"\ncomparison: {out / 'compare.md'}")
@@ -75,9 +75,9 @@ def main(arguments: list[str]) -> int:
     return run_action(options, compare)
 
 
-def read(tracker: Tracker, names: Sequence[str]) -> list[Search]:
+def read_searches(tracker: Tracker, names: Sequence[str]) -> list[Search]:
     """Read the searches; raises UserError unless they ask one question of one set of data."""
-    searches = [read_named(tracker, name) for name in dict.fromkeys(names)]
+    searches = [read_named_search(tracker, name) for name in dict.fromkeys(names)]
     if len(searches) < 2:
         raise UserError("A comparison needs two searches or more: compare digits digits-2")
     for what, values in {
@@ -91,12 +91,12 @@ def read(tracker: Tracker, names: Sequence[str]) -> list[Search]:
     return searches
 
 
-def scored(search: Search) -> bool:
+def has_score(search: Search) -> bool:
     """Whether any of its trials has a score."""
     return bool(find_candidates(search))
 
 
-def race(search: Search) -> Race:
+def trace_best(search: Search) -> BestSoFar:
     """Follow the best score so far over the trials, in the order of their numbers.
 
     A trial without a score costs its time and leaves the best as it was; before the first score
@@ -107,10 +107,10 @@ def race(search: Search) -> Race:
     scores = [t.metrics["score"] if t in candidates else np.nan for t in search.trials]
     seconds = [trial.metrics.get("device_seconds", 0.0) for trial in search.trials]
     best = better.accumulate(np.array(scores, dtype=float)) if scores else np.empty(0)
-    return Race(search, np.cumsum(seconds), best)
+    return BestSoFar(search, np.cumsum(seconds), best)
 
 
-def area(race: Race, budget: float) -> float:
+def compute_area(race: BestSoFar, budget: float) -> float:
     """Give the mean of the best so far over a budget of device seconds, from the first score on.
 
     The area under the curve divided by its width, so that it reads like a score.
@@ -124,15 +124,15 @@ def area(race: Race, budget: float) -> float:
     return float(np.average(best[inside], weights=ends - times[inside]))
 
 
-def table(races: Sequence[Race]) -> Table:
+def build_table(races: Sequence[BestSoFar]) -> Table:
     """One row per kind of search, its repeats together; best and area with 95 % intervals."""
     metric = races[0].search.metric
     budget = min(race.seconds[-1] if len(race.seconds) else 0.0 for race in races)
     rows = []
-    for repeats, note in pooled(races):
+    for repeats, note in group_repeats(races):
         first = repeats[0].search.tags
         finals = [entry.best[-1] if len(entry.best) else np.nan for entry in repeats]
-        areas = [area(entry, budget) for entry in repeats]
+        areas = [compute_area(entry, budget) for entry in repeats]
         hours = np.mean([entry.seconds[-1] if len(entry.seconds) else 0.0 for entry in repeats])
         rows.append(
             (
@@ -152,10 +152,10 @@ def table(races: Sequence[Race]) -> Table:
     return drop_empty_columns(Table((*header, *scores, "alone since"), tuple(rows), "lllrrrrrl"))
 
 
-def pooled(races: Sequence[Race]) -> list[tuple[list[Race], str]]:
+def group_repeats(races: Sequence[BestSoFar]) -> list[tuple[list[BestSoFar], str]]:
     """Repeats together; a search that is none stands alone, with the reason."""
-    rows: list[tuple[list[Race], str]] = []
-    kinds: dict[tuple[str, ...], list[Race]] = {}
+    rows: list[tuple[list[BestSoFar], str]] = []
+    kinds: dict[tuple[str, ...], list[BestSoFar]] = {}
     for entry in races:
         twins = kinds.get(entry.settings, [])
         twin = next((other for other in twins if other.seed == entry.seed), None)
@@ -173,11 +173,11 @@ def pooled(races: Sequence[Race]) -> list[tuple[list[Race], str]]:
     return rows
 
 
-def text(races: Sequence[Race], empty: Sequence[str] = ()) -> str:
+def write_comparison(races: Sequence[BestSoFar], empty: Sequence[str] = ()) -> str:
     """Write the comparison in markdown; `empty` are the names of searches without a score."""
     first = races[0].search
     budget = min(race.seconds[-1] if len(race.seconds) else 0.0 for race in races)
-    rows = pooled(races)
+    rows = group_repeats(races)
     note = (
         "Intervals are over finished repeats of a search with other seeds (Student's t)."
         if any(len(repeats) > 1 for repeats, _ in rows)
@@ -186,7 +186,7 @@ def text(races: Sequence[Race], empty: Sequence[str] = ()) -> str:
     )
     if empty:
         note += f" {_left_out(empty)}"
-    synthetic = "**SYNTHETIC DATA.** " if first.synthetic else ""
+    synthetic = "**SYNTHETIC DATA.** " if first.is_synthetic else ""
     return "\n".join(
         [
             f"# {first.space}: {len(races)} searches compared",
@@ -194,7 +194,7 @@ def text(races: Sequence[Race], empty: Sequence[str] = ()) -> str:
             f"{synthetic}The scores are validation scores of the searches ({first.metric}, the "
             f"best is the {first.mode}imum); no test score is read.",
             "",
-            to_markdown(table(races)),
+            to_markdown(build_table(races)),
             "",
             f"The area is the mean of the best so far over the first {budget:.0f} device-seconds, "
             f"what the shortest of them took. {note}",
@@ -205,7 +205,7 @@ def text(races: Sequence[Race], empty: Sequence[str] = ()) -> str:
     )
 
 
-def figure(races: Sequence[Race]) -> Figure:
+def draw_best(races: Sequence[BestSoFar]) -> Figure:
     """Draw the best so far against device time, a step curve per search."""
     drawn = create_figure(races[0].search, 6.5, 3.8)
     axes = drawn.subplots()

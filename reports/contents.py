@@ -25,7 +25,7 @@ from reports.read.opened_test import open_test
 from reports.read.predictions import count_examples
 from reports.read.records import Tracker
 from reports.read.space import read_space
-from reports.read.winner import Choice, choose
+from reports.read.winner import Choice, choose_winner
 from reports.records import Search
 from reports.write.sections import Section
 
@@ -40,7 +40,7 @@ def collect_findings(
     `again` (`--open-test-again`) opens them even if they were opened before for another winner,
     `early` (`--open-test`) even if the search is unfinished.
     """
-    choice, sizes = choose(search), count_examples(tracker, search)
+    choice, sizes = choose_winner(search), count_examples(tracker, search)
     test = open_test(tracker, search, choice.model if choice else None, again, early)
     return Findings(search, choice, test, sizes)
 

@@ -17,10 +17,10 @@ from reports.chapters.ensembles.evaluation import (
 )
 from reports.cli import add_server_arguments, run_action
 from reports.numbers.blends import apply_blend, average_all, equal_weights
-from reports.read.ensemble_members import Library, library
+from reports.read.ensemble_members import Library, build_library
 from reports.read.holdout_log import BY_HAND, find_opening
 from reports.read.opened_test import OpenedTest
-from reports.read.predictions import Predicted, read_examples, read_predictions
+from reports.read.predictions import Predictions, read_examples, read_predictions
 from reports.read.records import Tracker, read_search
 from reports.read.winner import rank_trials
 from reports.records import Search, TrialRecord
@@ -36,7 +36,11 @@ def main(arguments: list[str]) -> int:
 
     def judge(tracker: Tracker) -> None:
         search = read_search(tracker, options.name)
-        print(by_hand(tracker, search, options.members, options.split, options.open_test_again))
+        print(
+            evaluate_members(
+                tracker, search, options.members, options.split, options.open_test_again
+            )
+        )
 
     return run_action(options, judge)
 
@@ -61,14 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def by_hand(
+def evaluate_members(
     tracker: Tracker, search: Search, ids: Sequence[str], split: str, again: bool = False
 ) -> str:
     """The text for these members on a split; the test set needs `again`, unless on record.
 
     Raises UserError for unknown members, members without predictions, and a sealed test set.
     """
-    runs = members(search, ids)
+    runs = find_members(search, ids)
     temperatures: list[float | None] = [None, None]
     if split == "validation":
         models = _read(tracker, search, runs, split)
@@ -84,10 +88,10 @@ def by_hand(
     parts = [
         f"{format_count(len(runs), 'member')} of {search.name} on {split}, "
         f"{format_count(len(models.targets), 'example')}, "
-        f"{'by vote' if models.votes else 'averaged'}: {format_members(ours)}.",
+        f"{'by vote' if models.has_answers else 'averaged'}: {format_members(ours)}.",
         write_cost_table([alone, ours], alone),
     ]
-    if split != "validation" and not models.votes:
+    if split != "validation" and not models.has_answers:
         parts += [
             "Before and after scaling by a temperature fitted on validation:",
             write_quality_table([alone, ours], temperatures),
@@ -95,7 +99,7 @@ def by_hand(
     return "\n\n".join([*parts, describe_gain(ours, alone)])
 
 
-def members(search: Search, ids: Sequence[str]) -> list[TrialRecord]:
+def find_members(search: Search, ids: Sequence[str]) -> list[TrialRecord]:
     """The runs meant by trial numbers or run ids, the best on validation first."""
     found = [_member(search, name) for name in dict.fromkeys(ids)]
     if len(set(found)) != len(found) or len(found) < 2:
@@ -154,9 +158,9 @@ def _open(tracker: Tracker, search: Search, judged: EvaluatedEnsemble, again: bo
     return _whole(judged.runs, found, "test")
 
 
-def _whole(runs: Sequence[TrialRecord], found: Predicted | None, split: str) -> Library:
+def _whole(runs: Sequence[TrialRecord], found: Predictions | None, split: str) -> Library:
     has = set(found.runs) if found else set()
     if found is None or len(has) < len(runs):
         without = ", ".join(run.name for run in runs if run not in has)
         raise UserError(f"Not all have usable {split} predictions on record: {without}.")
-    return library(found)
+    return build_library(found)

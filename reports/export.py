@@ -19,19 +19,19 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from cluster.storage.redaction import redact
-from reports.card import card
+from reports.card import write_card
 from reports.chapters.ensembles.chapter import find_best_ensemble
 from reports.chapters.ensembles.evaluation import fit_ensemble_temperature
 from reports.cli import add_server_arguments, run_action
 from reports.read.holdout_log import read_openings
-from reports.read.opened_test import open_test, recorded_accuracy
+from reports.read.opened_test import find_recorded_accuracy, open_test
 from reports.read.predictions import count_examples
 from reports.read.records import Tracker, read_search
-from reports.read.weights import weights
-from reports.read.winner import choose, no_winner_text
+from reports.read.weights import download_weights
+from reports.read.winner import choose_winner, explain_no_winner
 from reports.records import Search, TrialRecord
 from reports.trained import models
-from reports.trained.restoring import space_of
+from reports.trained.restoring import find_space
 from trainables.errors import UserError
 
 PORT = 5001  # of a served model: `mlflow ui` has 5000
@@ -45,7 +45,7 @@ SOME_NEED = ("torchvision", "transformers", "tokenizers", "peft")
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedModel:
     """What is exported: trials with their weights and temperatures, and one for the average."""
 
     members: tuple[tuple[TrialRecord, float, float], ...]
@@ -54,26 +54,32 @@ class Exported:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; gives the exit code."""
-    options = parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
 
     def work(tracker: Tracker) -> None:
         search = read_search(tracker, options.name)
-        what = _ensemble(tracker, search) if options.ensemble else chosen(search, options.members)
-        space = space_of(search, options.space)
-        where, example = export(tracker, search, what, space, options.register or search.space)
+        what = (
+            _ensemble(tracker, search)
+            if options.ensemble
+            else select_members(search, options.members)
+        )
+        space = find_space(search, options.space)
+        where, example = register_export(
+            tracker, search, what, space, options.register or search.space
+        )
         uri = redact(tracker.tracking_uri)
         print(f"registered: {where}")
         print(
             f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve -m {where} "
             f"--env-manager local --port {PORT}"
         )
-        print(f"inputs:     {inputs_text(example)}")
-        print(f"request:    {request(example)}")
+        print(f"inputs:     {describe_inputs(example)}")
+        print(f"request:    {write_request(example)}")
 
     return run_action(options, work)
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     p = argparse.ArgumentParser(prog="python -m reports export", description=__doc__)
     p.add_argument("name", help="the name of a space or of a search, such as digits-2")
@@ -85,23 +91,23 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def chosen(search: Search, numbers: Sequence[int] | None) -> Exported:
+def select_members(search: Search, numbers: Sequence[int] | None) -> ExportedModel:
     """Take the winner, or the trials named, with equal weights."""
     if numbers is None:
-        choice = choose(search)
+        choice = choose_winner(search)
         if choice is None:
-            raise UserError(f"{search.name} has no winner to export: {no_winner_text(search)}.")
-        return Exported(((choice.model, 1.0, 1.0),))
+            raise UserError(f"{search.name} has no winner to export: {explain_no_winner(search)}.")
+        return ExportedModel(((choice.model, 1.0, 1.0),))
     by_number = {trial.number: trial for trial in search.trials}
     unknown = [number for number in numbers if number not in by_number]
     if unknown:
         raise UserError(f"{search.name} has no trials {unknown}; it has 0 to {max(by_number)}.")
-    return Exported(tuple((by_number[number], 1.0 / len(numbers), 1.0) for number in numbers))
+    return ExportedModel(tuple((by_number[number], 1.0 / len(numbers), 1.0) for number in numbers))
 
 
-def _ensemble(tracker: Tracker, search: Search) -> Exported:
+def _ensemble(tracker: Tracker, search: Search) -> ExportedModel:
     # Fitted to the trials whose weights are kept: the others could not be exported.
-    choice = choose(search)
+    choice = choose_winner(search)
     candidates = [choice.model, *choice.candidates[1:]] if choice else []
     runs = [t for t in candidates if t.tags.get("weights") == "yes"]
     judged = find_best_ensemble(tracker, search, runs)
@@ -112,10 +118,10 @@ def _ensemble(tracker: Tracker, search: Search) -> Exported:
         (run, float(judged.blend.weights[i]), float(judged.blend.temperatures[i]))
         for run, i in pairs
     ]
-    return Exported(tuple(members), fit_ensemble_temperature(judged) or 1.0)
+    return ExportedModel(tuple(members), fit_ensemble_temperature(judged) or 1.0)
 
 
-def inputs_text(example: np.ndarray) -> str:
+def describe_inputs(example: np.ndarray) -> str:
     """Say what a model takes: dtype, shape, and the range of the values."""
     shape = ", ".join(["n", *map(str, example.shape[1:])])
     kind = "texts" if example.dtype == object else str(example.dtype)
@@ -127,7 +133,7 @@ def inputs_text(example: np.ndarray) -> str:
     return text
 
 
-def request(example: np.ndarray) -> str:
+def write_request(example: np.ndarray) -> str:
     """Give a command that asks a served model about one made-up input."""
     one = "['a text']"
     if example.dtype != object:
@@ -138,8 +144,8 @@ def request(example: np.ndarray) -> str:
     )
 
 
-def export(
-    tracker: Tracker, search: Search, what: Exported, space: str, name: str
+def register_export(
+    tracker: Tracker, search: Search, what: ExportedModel, space: str, name: str
 ) -> tuple[str, np.ndarray]:
     """Register the members as one model; gives its address, `models:/NAME/VERSION`, and an input.
 
@@ -150,7 +156,9 @@ def export(
         folder.mkdir()
         trials = [trial for trial, _, _ in what.members]
         without = [
-            trial.name for trial in trials if not weights(tracker, trial, folder / _folder(trial))
+            trial.name
+            for trial in trials
+            if not download_weights(tracker, trial, folder / _folder(trial))
         ]
         if without:
             raise UserError(
@@ -159,19 +167,19 @@ def export(
                 "python -m trainables.train."
             )
         predictors = [
-            models.restored(space, trial.params, folder / _folder(trial)) for trial in trials
+            models.restore_model(space, trial.params, folder / _folder(trial)) for trial in trials
         ]
         if len(trials) > 1 and not predictors[0].classes:
             raise UserError(
                 f"The models of {search.name} answer with texts, and there is no average of these"
                 f".\nExport one of them: --members {trials[0].number}"
             )
-        _describe(folder, space, what, carried(predictors, folder))
-        text = card(
+        _describe(folder, space, what, copy_files(predictors, folder))
+        text = write_card(
             search,
             [(trial, weight) for trial, weight, _ in what.members],
             count_examples(tracker, search),
-            on_test(tracker, search, trials),
+            describe_test_result(tracker, search, trials),
             predictors[0].classes,
         )
         (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
@@ -184,7 +192,7 @@ def _folder(trial: TrialRecord) -> str:
     return f"{trial.number:03d}" if trial.of is None else f"rerun-{trial.number:03d}"
 
 
-def carried(predictors: Sequence[models.Predictor], folder: Path) -> list[dict[str, str]]:
+def copy_files(predictors: Sequence[models.Predictor], folder: Path) -> list[dict[str, str]]:
     """Copy what models need beside their checkpoints, such as a pretrained encoder, only once.
 
     Gives for each of them the folders below `folder`, by the hyperparameters that name them.
@@ -202,7 +210,7 @@ def carried(predictors: Sequence[models.Predictor], folder: Path) -> list[dict[s
 
 
 def _describe(
-    folder: Path, space: str, what: Exported, files: Sequence[Mapping[str, str]]
+    folder: Path, space: str, what: ExportedModel, files: Sequence[Mapping[str, str]]
 ) -> None:
     if space.endswith(".py"):
         shutil.copy(space, folder / "space.py")
@@ -223,15 +231,15 @@ def _describe(
     (folder / "members.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
 
 
-def on_test(tracker: Tracker, search: Search, trials: Sequence[TrialRecord]) -> str:
+def describe_test_result(tracker: Tracker, search: Search, trials: Sequence[TrialRecord]) -> str:
     """Say what is known on the test set; it is opened for the winner alone."""
     if len(trials) > 1:
         return (
             "What the average is worth on the test set is told by "
             f"`python -m reports {search.space} --ensemble`."
         )
-    model, choice = trials[0], choose(search)
-    accuracy = recorded_accuracy(read_openings(tracker, search), model)
+    model, choice = trials[0], choose_winner(search)
+    accuracy = find_recorded_accuracy(read_openings(tracker, search), model)
     missing = "the test set was not opened for it, since validation did not pick it"
     if accuracy is None and choice is not None and model is choice.model:
         test = open_test(tracker, search, model)
@@ -265,7 +273,7 @@ def _register(
             ],
             signature=ModelSignature(inputs=inputs),
             input_example=example,
-            pip_requirements=needed(predictor),
+            pip_requirements=list_requirements(predictor),
             registered_model_name=name,
             metadata={"space": search.space, "search": search.name},
         )
@@ -276,7 +284,7 @@ def _register(
     return f"models:/{name}/{version}"
 
 
-def needed(predictor: models.Predictor) -> list[str]:
+def list_requirements(predictor: models.Predictor) -> list[str]:
     """List the packages that a restored model imports, at the versions that made it."""
     predictor(predictor.example)
     imported = [package for package in SOME_NEED if package in sys.modules]

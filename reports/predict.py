@@ -14,14 +14,14 @@ from reports.records import Search
 from reports.trained import models
 from reports.trained.crops import (
     Pixels,
-    enlarged,
-    five_crops,
+    cut_five_crops,
+    describe_shrinking,
+    is_image_classifier,
     read_picture,
-    shrunk,
-    takes_pictures,
+    resize_picture,
 )
-from reports.trained.overlay import bars, show
-from reports.trained.restoring import chosen_run, restored, space_of
+from reports.trained.overlay import draw_picture, draw_top_classes
+from reports.trained.restoring import find_space, restore_run, select_run
 from reports.write.safe import to_slug
 from reports.write.style import create_figure, figure_style
 from trainables.errors import UserError
@@ -36,37 +36,37 @@ def main(arguments: list[str]) -> int:
     def work(tracker: Tracker) -> None:
         pictures = [(path, read_picture(path)) for path in options.pictures]
         search = read_search(tracker, options.name)
-        run = chosen_run(search, options.trial)
-        predictor = restored(tracker, search, run, space_of(search, options.space))
-        if not takes_pictures(predictor):
+        run = select_run(search, options.trial)
+        predictor = restore_run(tracker, search, run, find_space(search, options.space))
+        if not is_image_classifier(predictor):
             raise UserError(
                 f"The models of {search.name} read no pictures: they take "
                 f"{_about(predictor.example)}."
             )
-        if search.synthetic:
+        if search.is_synthetic:
             print("SYNTHETIC DATA:")
         shape = predictor.example.shape[1:]
         places = _places(options.pictures, Path(options.out))
         for (path, picture), place in zip(pictures, places, strict=True):
-            crops = five_crops(enlarged(picture, shape), *shape[1:])
+            crops = cut_five_crops(resize_picture(picture, shape), *shape[1:])
             probabilities = np.asarray(predictor(crops), np.float64).mean(axis=0)
             chosen = np.full(1, probabilities.argmax())
-            found = models.maps(predictor, crops[:1], chosen)
+            found = models.compute_maps(predictor, crops[:1], chosen)
             print(f"{path}, by {run.title} of {search.name}:")
-            print(table(probabilities, predictor.classes))
-            if loss := shrunk(picture, *shape[1:]):
+            print(format_classes(probabilities, predictor.classes))
+            if loss := describe_shrinking(picture, *shape[1:]):
                 print(f"  {loss}")
             seen = None if isinstance(found, str) else found[0]
             if isinstance(found, str):
                 print(f"  no map: {found}")
-            drawn = figure(search, crops[0], seen, probabilities, predictor.classes)
+            drawn = draw_prediction(search, crops[0], seen, probabilities, predictor.classes)
             _write(drawn, place)
             print(f"  figure: {place}\n")
 
     return run_action(options, work)
 
 
-def table(probabilities: NDArray[np.float64], names: Sequence[str]) -> str:
+def format_classes(probabilities: NDArray[np.float64], names: Sequence[str]) -> str:
     """The first labels with their confidences, aligned."""
     order = np.argsort(-probabilities, kind="stable")[:LISTED]
     width = max(len(names[label]) for label in order)
@@ -76,7 +76,7 @@ def table(probabilities: NDArray[np.float64], names: Sequence[str]) -> str:
     )
 
 
-def figure(
+def draw_prediction(
     search: Search,
     crop: Pixels,
     found: NDArray[np.float32] | None,
@@ -88,11 +88,11 @@ def figure(
         panels = 2 if found is None else 3
         drawn = create_figure(search, 2.5 * panels, 2.5)
         axes = drawn.subplots(1, panels)
-        show(axes[0], crop)
+        draw_picture(axes[0], crop)
         if found is not None:
-            show(axes[1], crop, found)
+            draw_picture(axes[1], crop, found)
             axes[1].set_title(f"what speaks for {names[int(probabilities.argmax())][:24]}")
-        bars(axes[-1], probabilities, names)
+        draw_top_classes(axes[-1], probabilities, names)
     return drawn
 
 

@@ -51,17 +51,19 @@ class Search:
     published: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     reruns: tuple[TrialRecord, ...] = ()  # confirmation: configurations again, on fresh seeds
-    ended: bool = True  # its driver had nothing left to do, be it that a finite space has no more
+    is_finished: bool = (
+        True  # its driver had nothing left to do, be it that a finite space has no more
+    )
 
     @property
-    def synthetic(self) -> bool:
+    def is_synthetic(self) -> bool:
         return self.tags.get("source") == "synthetic"
 
     @property
     def unfinished(self) -> str:
         """What is missing and the way out, where the trials asked for have not all ended."""
         asked = self.tags.get("trials", "")
-        wanted = int(asked) if asked.isdigit() and not self.ended else 0
+        wanted = int(asked) if asked.isdigit() and not self.is_finished else 0
         going = sum(trial.outcome == "unfinished" for trial in self.trials)
         if going or len(self.trials) < wanted:
             ended, of = len(self.trials) - going, max(wanted, len(self.trials))

@@ -15,7 +15,7 @@ from typing import Any
 from reports.cli import add_server_arguments, print_error, run_action
 from reports.read.records import Tracker, read_search
 from reports.trained import models
-from reports.trained.restoring import chosen_run, restored, space_of
+from reports.trained.restoring import find_space, restore_run, select_run
 from trainables.errors import UserError
 
 
@@ -23,21 +23,21 @@ def main(arguments: list[str]) -> int:
     """Run the command line; gives the exit code."""
     options = _parser().parse_args(arguments)
     if _searched(options):
-        return run_action(options, lambda tracker: print(of_trial(tracker, options)))
+        return run_action(options, lambda tracker: print(sample_trial(tracker, options)))
     try:
-        print(models.pretrained(options.name, options.prompt, **_how(options)))
+        print(models.continue_pretrained(options.name, options.prompt, **_how(options)))
     except UserError as error:
         print_error(error)
         return 2
     return 0
 
 
-def of_trial(tracker: Tracker, options: argparse.Namespace) -> str:
+def sample_trial(tracker: Tracker, options: argparse.Namespace) -> str:
     """Give what the best trial of the newest search writes, or the trial that was named."""
     search = read_search(tracker, options.name)
-    run, space = chosen_run(search, options.trial), space_of(search, options.space)
-    predictor = restored(tracker, search, run, space)
-    return models.written(predictor, options.prompt, **_how(options))
+    run, space = select_run(search, options.trial), find_space(search, options.space)
+    predictor = restore_run(tracker, search, run, space)
+    return models.continue_text(predictor, options.prompt, **_how(options))
 
 
 def _how(options: argparse.Namespace) -> dict[str, Any]:

@@ -18,12 +18,12 @@ from mlflow.pyfunc.model import PythonModel
 from reports.numbers.calibration import apply_temperature
 
 
-class Members(PythonModel):
+class ServedModel(PythonModel):
     """A weighted average of the probabilities of its members, sharpened by a temperature."""
 
     def load_context(self, context: Any) -> None:
         """Restore every member from its checkpoint."""
-        from reports.trained.models import restored
+        from reports.trained.models import restore_model
 
         folder = Path(context.artifacts["members"]).resolve()
         self.description = json.loads((folder / "members.json").read_text(encoding="utf-8"))
@@ -33,7 +33,7 @@ class Members(PythonModel):
         for member in self.description["members"]:
             beside = {name: str(folder / place) for name, place in member["files"].items()}
             params = {**member["params"], **beside}
-            self.members.append((member, restored(space, params, folder / member["folder"])))
+            self.members.append((member, restore_model(space, params, folder / member["folder"])))
 
     def predict(
         self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
@@ -58,4 +58,4 @@ class Members(PythonModel):
         return table
 
 
-mlflow.models.set_model(Members())
+mlflow.models.set_model(ServedModel())

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from reports.chapters.outcomes.chapter import read_rungs
 from reports.numbers.statistics import is_finite, sample_evenly
-from reports.read.records import Tracker, with_curves
+from reports.read.records import Tracker, read_curves
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
 from reports.write.sections import Section, embed_figure, join_paragraphs
@@ -61,8 +61,8 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
         )
     others = [t for t in search.trials if t not in control and t.reports >= at[0]]
     sample = sample_evenly(others, COMPARED)
-    compared = with_curves(tracker, sample, [search.metric])
-    seen = with_curves(tracker, control, [search.metric])
+    compared = read_curves(tracker, sample, [search.metric])
+    seen = read_curves(tracker, control, [search.metric])
     eta = at[1] / at[0] if len(at) > 1 else 3.0
     found = [rung for r in at if (rung := audit_rung(search, seen, compared, r, eta))]
     if not found:

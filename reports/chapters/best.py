@@ -118,7 +118,7 @@ def compare_with_default(search: Search, choice: Choice, validation: int | None)
             "this is no result."
         )
     if default is winner:
-        better = "has a better mean over fresh seeds" if choice.confirmed else "scored better"
+        better = "has a better mean over fresh seeds" if choice.is_confirmed else "scored better"
         return f"**The default configuration won**: no other candidate {better} on validation."
     ours, theirs = winner.metrics["score"], default.metrics.get("score")
     if theirs is None or not is_finite(theirs):
@@ -131,7 +131,7 @@ def compare_with_default(search: Search, choice: Choice, validation: int | None)
         f"metric of the search: {format_score(ours, search.metric)} against "
         f"{format_score(theirs, search.metric)}, a difference of {by}."
     )
-    if choice.confirmed:
+    if choice.is_confirmed:
         text += " It was chosen for its mean over fresh seeds, which counts for more."
     if is_share(search.metric) and validation and 0 <= ours <= 1:
         spread = wilson_interval(round(ours * validation), validation)

@@ -31,7 +31,7 @@ def write_section(
     if examples is None:
         return None
     found = read_predictions(tracker, search, [choice.model], examples)
-    if not found.runs or found.votes:
+    if not found.runs or found.has_answers:
         return None
     k = found.outputs[0].shape[1]
     names = read_class_names(search, k)

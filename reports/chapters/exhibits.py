@@ -4,7 +4,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from reports.read.records import Tracker, fetch
+from reports.read.records import Tracker, download_artifact
 from reports.read.weights import EXHIBIT, PLACE
 from reports.read.winner import Choice
 from reports.write.sections import Section, join_paragraphs
@@ -25,7 +25,7 @@ def write_section(tracker: Tracker, choice: Choice) -> Section | None:
     parts, files = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for name in found:
-            file = fetch(tracker, run.run_id, f"{PLACE}/{name}", Path(folder))
+            file = download_artifact(tracker, run.run_id, f"{PLACE}/{name}", Path(folder))
             if file is None:
                 continue
             title = to_words(file.stem).capitalize()

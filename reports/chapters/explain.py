@@ -9,9 +9,9 @@ from reports.numbers.statistics import Proportion, wilson_interval
 from reports.read.opened_test import OpenedTest
 from reports.records import Search
 from reports.trained import models
-from reports.trained.crops import SMALL, Pixels, averaged
-from reports.trained.looking import Winner
-from reports.trained.overlay import first, show
+from reports.trained.crops import SMALL, Pixels, predict_over_crops
+from reports.trained.overlay import draw_picture, list_top_classes
+from reports.trained.winner_model import WinnerModel
 from reports.write.intervals import format_difference, format_p_value
 from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import create_figure, figure_style
@@ -22,16 +22,16 @@ MOST = 2000  # examples that are judged from five crops
 MOST_LARGE = 300  # of photographs
 
 
-def write_section(search: Search, winner: Winner, test: OpenedTest) -> Section:
+def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Section:
     """Maps over validation images, and five-crop averaging on validation and an opened test."""
     most = MOST if max(winner.predictor.example.shape[2:]) <= SMALL else MOST_LARGE
     pixels, targets = winner.sample("validation", most)
     once = np.asarray(winner.predictor(pixels), np.float64)
-    rows = [_gain("validation", once, averaged(winner.predictor, pixels), targets)]
+    rows = [_gain("validation", once, predict_over_crops(winner.predictor, pixels), targets)]
     if test.accuracy is not None:
         images, answers = winner.sample("test", most)
         single = np.asarray(winner.predictor(images), np.float64)
-        rows.append(_gain("test", single, averaged(winner.predictor, images), answers))
+        rows.append(_gain("test", single, predict_over_crops(winner.predictor, images), answers))
     header = ("split", "examples", "whole picture", "five crops", "gain", "McNemar")
     crops = join_paragraphs(
         f"Five-crop averaging enlarges each image by {_room(winner)} and averages the model's "
@@ -44,7 +44,7 @@ def write_section(search: Search, winner: Winner, test: OpenedTest) -> Section:
     kinds = [("right", right), ("wrong", wrong)]
     kinds = [(name, found[:SHOWN]) for name, found in kinds if len(found)]
     chosen = np.concatenate([found for _, found in kinds])
-    found = models.maps(winner.predictor, pixels[chosen], once[chosen].argmax(axis=1))
+    found = models.compute_maps(winner.predictor, pixels[chosen], once[chosen].argmax(axis=1))
     if isinstance(found, str):
         return Section(join_paragraphs(f"There are no maps: {found}.", crops))
     maps = dict(zip(chosen.tolist(), found, strict=True))
@@ -89,11 +89,11 @@ def draw_maps(
                 above, below = panels[2 * kind : 2 * kind + 2, column]
                 above.set_visible(True)
                 below.set_visible(True)
-                show(above, pixels[row])
-                show(below, pixels[row], maps[row])
+                draw_picture(above, pixels[row])
+                draw_picture(below, pixels[row], maps[row])
                 if name == "wrong":
                     above.set_title(f"truth: {names[targets[row]][:16]}", fontsize=8)
-                below.set_xlabel(first(probabilities[row], names), fontsize=7)
+                below.set_xlabel(list_top_classes(probabilities[row], names), fontsize=7)
             panels[2 * kind, 0].set_ylabel(name)
     return figure
 
@@ -116,7 +116,7 @@ def _gain(
     )
 
 
-def _room(winner: Winner) -> str:
+def _room(winner: WinnerModel) -> str:
     return "8/7" if max(winner.predictor.example.shape[2:]) > SMALL else "17/16"
 
 

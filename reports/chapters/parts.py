@@ -4,7 +4,7 @@ import numpy as np
 
 from reports.numbers.statistics import Proportion, wilson_interval
 from reports.read.opened_test import OpenedTest
-from reports.read.predictions import Array, Examples, read_examples, read_predictions, right
+from reports.read.predictions import Array, Examples, find_correct, read_examples, read_predictions
 from reports.read.records import Tracker
 from reports.read.winner import Choice
 from reports.records import Search
@@ -48,7 +48,7 @@ def score_parts(examples: Examples, output: Array) -> dict[str, Proportion]:
     """How many of each part's examples are right."""
     if examples.groups is None:
         return {}
-    hits = right(output, examples.targets)
+    hits = find_correct(output, examples.targets)
     return {
         str(part): wilson_interval(int(hits[examples.groups == part].sum()), int(count))
         for part, count in zip(*np.unique(examples.groups, return_counts=True), strict=True)

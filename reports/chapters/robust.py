@@ -11,7 +11,7 @@ from reports.read.opened_test import OpenedTest
 from reports.records import Search
 from reports.trained import models
 from reports.trained.crops import SMALL
-from reports.trained.looking import Winner, open_split
+from reports.trained.winner_model import WinnerModel, find_open_split
 from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import BLUE, RED, create_figure, figure_style, format_score_axis
 from reports.write.tables import Table, to_markdown
@@ -21,13 +21,13 @@ MOST = 400  # examples
 MOST_LARGE = 100  # of photographs
 
 
-def write_section(search: Search, winner: Winner, test: OpenedTest) -> Section:
+def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Section:
     """Table and figure, on test where it was opened for the winner, else on validation."""
-    split = open_split(test)
+    split = find_open_split(test)
     most = MOST if max(winner.predictor.example.shape[2:]) <= SMALL else MOST_LARGE
     pixels, targets = winner.sample(split, most)
     n = len(targets)
-    one, many = models.attacked(winner.predictor, pixels, targets, EPSILONS)
+    one, many = models.attack(winner.predictor, pixels, targets, EPSILONS)
     clean = np.asarray(winner.predictor(pixels)).argmax(axis=1) == targets
     fgsm, pgd = (
         [wilson_interval(int(row.sum()), n) for row in (clean, *rows)] for rows in (one, many)

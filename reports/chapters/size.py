@@ -43,7 +43,7 @@ def write_section(search: Search, choice: Choice) -> Section | None:
     text = join_paragraphs(
         embed_figure("parameters", f"Score against the number of {to_words(by)}"),
         "One dot per "
-        f"{'complete ' if choice.only_complete else ''}trial. The line is the Pareto front: "
+        f"{'complete ' if choice.is_complete else ''}trial. The line is the Pareto front: "
         "trials that no trial of their size or smaller beats.",
         to_markdown(Table(("trial", to_words(by), search.metric), rows, "lrr"))
         if len(front) > 1

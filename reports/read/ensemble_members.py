@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.read.predictions import Examples, Predicted, read_predictions
+from reports.read.predictions import Examples, Predictions, read_predictions
 from reports.read.records import Tracker
 from reports.records import Search, TrialRecord
 
@@ -28,12 +28,12 @@ class Library:
     runs: tuple[TrialRecord, ...]
     outputs: Array
     targets: NDArray[np.int64]
-    votes: bool
+    has_answers: bool
 
     def part(self, models: Sequence[int]) -> "Library":
         """Some of the models."""
         runs = tuple(self.runs[model] for model in models)
-        return Library(runs, self.outputs[list(models)], self.targets, self.votes)
+        return Library(runs, self.outputs[list(models)], self.targets, self.has_answers)
 
 
 def read_library(
@@ -46,14 +46,14 @@ def read_library(
         if first.runs:
             limit = max(2, BYTES // (4 * max(1, first.outputs[0].size)))
             found = read_predictions(tracker, search, runs[start : start + limit], examples)
-            return library(found)
+            return build_library(found)
     return None
 
 
-def library(predicted: Predicted) -> Library:
+def build_library(predicted: Predictions) -> Library:
     """What was read, as arrays; of answers so many of the best models as memory allows."""
     targets = predicted.examples.targets
-    if not predicted.votes:
+    if not predicted.has_answers:
         outputs = np.stack(predicted.outputs).astype(np.float32, copy=False)
         return Library(predicted.runs, outputs, targets, False)
     models = len(predicted.runs)

@@ -27,14 +27,14 @@ LISTED = 20  # members that an entry lists
 NAMED = 8  # members that a sentence names
 
 
-def model_entry(model: TrialRecord) -> Opening:
+def build_entry(model: TrialRecord) -> Opening:
     """Return the entry of an opening for one run."""
     if model.of is None:
         return {"trial": model.number, "rerun": None}
     return {"trial": model.of, "rerun": model.number}
 
 
-def kind_of(entry: Opening) -> str:
+def find_kind(entry: Opening) -> str:
     """Return which of KINDS an entry is of; empty for an unknown one."""
     return next((word for word in KINDS if word in entry), "")
 
@@ -95,7 +95,7 @@ def _shorten(entry: Opening) -> dict[str, Any]:
     return short
 
 
-def openings_text(openings: Sequence[Opening]) -> str:
+def describe_openings(openings: Sequence[Opening]) -> str:
     """Return one sentence on how often, when and for what the test set was opened."""
     if not openings:
         return "The test set of this search has not been opened."
@@ -106,7 +106,7 @@ def openings_text(openings: Sequence[Opening]) -> str:
     return f"The test set of this search was opened {times}: {each}.{asked}"
 
 
-def winner_changed(openings: Sequence[Opening]) -> bool:
+def has_winner_changed(openings: Sequence[Opening]) -> bool:
     """Return whether the test set was opened for one winner and later for another."""
     return len({(o["trial"], o.get("rerun")) for o in openings if "trial" in o}) > 1
 

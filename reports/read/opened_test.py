@@ -13,13 +13,13 @@ from reports.read.holdout_log import (
     KINDS,
     Opening,
     add_opening,
+    build_entry,
     describe_model,
+    find_kind,
     find_opening,
-    kind_of,
-    model_entry,
     read_openings,
 )
-from reports.read.predictions import Predicted, read_examples, read_predictions, right
+from reports.read.predictions import Predictions, find_correct, read_examples, read_predictions
 from reports.read.records import Tracker
 from reports.records import Search, TrialRecord
 
@@ -45,11 +45,11 @@ class OpenedTest:
 
     def is_closed(self, entry: Opening) -> bool:
         """Return whether this must not be opened, unless it is on record."""
-        return bool(self.unfinished) or (kind_of(entry) in self.broken and not self.again)
+        return bool(self.unfinished) or (find_kind(entry) in self.broken and not self.again)
 
     def describe_rejection(self, entry: Opening, what: str) -> str:
         """Return why this entry is closed, and which option opens it for `what`."""
-        if kind_of(entry) in self.broken:
+        if find_kind(entry) in self.broken:
             why, option = "the test set was opened before for others", "--open-test-again"
         else:
             why, option = f"the search is unfinished ({self.unfinished})", "--open-test"
@@ -57,14 +57,14 @@ class OpenedTest:
 
     def mark(self, entry: Opening, picked: bool = True) -> Opening:
         """Return the entry, marked where only `--open-test-again` opens it."""
-        asked = self.again and (kind_of(entry) in self.broken or not picked)
+        asked = self.again and (find_kind(entry) in self.broken or not picked)
         return {**entry, "again": True} if asked else entry
 
     def read_openings(self) -> tuple[Opening, ...]:
         """Return all openings on record, as the server has them now."""
         return read_openings(self.tracker, self.search)
 
-    def open_predictions(self, runs: Sequence[TrialRecord], entry: Opening) -> Predicted | None:
+    def open_predictions(self, runs: Sequence[TrialRecord], entry: Opening) -> Predictions | None:
         """Return the test predictions of these runs, after putting the opening on record.
 
         `entry` says what they are opened as; an entry that is on record is not written again.
@@ -79,7 +79,7 @@ class OpenedTest:
             add_opening(self.tracker, self.search, {**entry, "n": len(found.examples)})
         return found
 
-    def read_winner_predictions(self) -> Predicted | None:
+    def read_winner_predictions(self) -> Predictions | None:
         """Return the winner's test predictions where they are open; opens nothing."""
         if self.model is None or self.accuracy is None:
             return None
@@ -92,8 +92,8 @@ class OpenedTest:
         examples do not belong together, or where the opening cannot be put on record.
         """
         assert self.model is not None
-        openings, entry = self.read_openings(), model_entry(self.model)
-        known = recorded_accuracy(openings, self.model)
+        openings, entry = self.read_openings(), build_entry(self.model)
+        known = find_recorded_accuracy(openings, self.model)
         if known is not None:
             return replace(self, accuracy=known)
         if self.is_closed(entry):
@@ -101,7 +101,7 @@ class OpenedTest:
         found = self._read([self.model])
         if found is None:
             return replace(self, missing="no usable test predictions of it are stored")
-        correct = int(right(found.outputs[0], found.examples.targets).sum())
+        correct = int(find_correct(found.outputs[0], found.examples.targets).sum())
         accuracy = wilson_interval(correct, len(found.examples))
         entry = {**entry, "accuracy": accuracy.value, "n": accuracy.n, "correct": correct}
         add_opening(self.tracker, self.search, self.mark(entry))
@@ -110,14 +110,14 @@ class OpenedTest:
     def _describe_closed(self, openings: Sequence[Opening], model: TrialRecord) -> str:
         last = next((o for o in reversed(openings) if "trial" in o), None)
         if last is None:
-            return self.describe_rejection(model_entry(model), model.title)
+            return self.describe_rejection(build_entry(model), model.title)
         return (
             f"the test set was opened before for {describe_model(last)} on "
             f"{str(last.get('time'))[:10]}; `--open-test-again` opens it for {model.title}, and "
             "that is counted"
         )
 
-    def _read(self, runs: Sequence[TrialRecord]) -> Predicted | None:
+    def _read(self, runs: Sequence[TrialRecord]) -> Predictions | None:
         examples = read_examples(self.tracker, self.search, "test")
         if examples is None:
             return None
@@ -140,8 +140,8 @@ def seal_test(
     if model is None:
         return OpenedTest(tracker, search)
     before = [o for o in read_openings(tracker, search) if o.get("ensemble") != BY_HAND]
-    broken = {kind_of(opening) for opening in before}
-    changed = "trial" in broken and not find_opening(before, model_entry(model))
+    broken = {find_kind(opening) for opening in before}
+    changed = "trial" in broken and not find_opening(before, build_entry(model))
     return OpenedTest(
         tracker,
         search,
@@ -164,7 +164,7 @@ def open_test(
     return sealed.open_accuracy() if model is not None else sealed
 
 
-def recorded_accuracy(openings: Sequence[Opening], model: TrialRecord) -> Proportion | None:
+def find_recorded_accuracy(openings: Sequence[Opening], model: TrialRecord) -> Proportion | None:
     """Return the test accuracy of a run for which the test set was opened before."""
-    known = find_opening(openings, model_entry(model))
+    known = find_opening(openings, build_entry(model))
     return None if known is None else wilson_interval(int(known["correct"]), int(known["n"]))

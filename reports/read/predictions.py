@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from reports.numbers.statistics import align_rows
-from reports.read.records import Tracker, fetch
+from reports.read.records import Tracker, download_artifact
 from reports.records import Search, TrialRecord
 from trainables.errors import UserError
 
@@ -39,7 +39,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Predictions:
     """What runs said of the same examples: one array per run, all of one kind.
 
     Probabilities (n, classes) float32, or answers (n,).
@@ -50,7 +50,7 @@ class Predicted:
     outputs: tuple[Array, ...]
 
     @property
-    def votes(self) -> bool:
+    def has_answers(self) -> bool:
         return bool(self.outputs) and self.outputs[0].ndim == 1
 
 
@@ -74,7 +74,7 @@ def count_examples(tracker: Tracker, search: Search) -> dict[str, int]:
 
 def read_predictions(
     tracker: Tracker, search: Search, runs: Sequence[TrialRecord], examples: Examples
-) -> Predicted:
+) -> Predictions:
     """What these runs predicted; those without usable predictions of the split are left out.
 
     Raises UserError where predictions and examples do not belong together.
@@ -104,10 +104,10 @@ def read_predictions(
             )
         kept.append(run)
         outputs.append(values[rows])
-    return Predicted(examples, tuple(kept), tuple(outputs))
+    return Predictions(examples, tuple(kept), tuple(outputs))
 
 
-def right(output: Array, targets: Array) -> NDArray[np.bool_]:
+def find_correct(output: Array, targets: Array) -> NDArray[np.bool_]:
     """Which examples a model gets right, (n,): by its most probable class, or by its answer."""
     guesses = output.argmax(axis=1) if output.ndim == 2 else output
     return np.asarray(guesses == targets)
@@ -125,7 +125,7 @@ def _values(table: pa.Table, examples: Examples) -> Array | None:
 
 def _table(tracker: Tracker, run_id: str, artifact: str, name: str) -> pa.Table | None:
     with tempfile.TemporaryDirectory() as folder:
-        path = fetch(tracker, run_id, artifact, Path(folder))
+        path = download_artifact(tracker, run_id, artifact, Path(folder))
         if path is None:
             return None
         try:

@@ -48,7 +48,7 @@ def read_search(tracker: Tracker, name: str) -> Search:
     return _search(tracker, experiment.name, found[0])
 
 
-def read_named(tracker: Tracker, name: str) -> Search:
+def read_named_search(tracker: Tracker, name: str) -> Search:
     """A search by its own name, such as digits-2; else the newest of the space of that name."""
     existing = _pages(tracker.search_experiments)
     return _own_name(tracker, existing, name) or read_search(tracker, name)
@@ -92,7 +92,7 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
         published=tuple(e for e in _json(tags, "published", []) if isinstance(e, dict)),
         versions=_json(tags, "versions", {}),
         reruns=tuple(trial for trial in trials if trial.of is not None),
-        ended=run.info.status == "FINISHED",
+        is_finished=run.info.status == "FINISHED",
     )
 
 
@@ -154,7 +154,7 @@ def _reports_made(run: Run) -> int:
     return max((int(metric.step) for metric in run.data.to_proto().metrics), default=0)
 
 
-def with_curves(
+def read_curves(
     tracker: Tracker, trials: Iterable[TrialRecord], keys: Sequence[str]
 ) -> tuple[TrialRecord, ...]:
     """The same trials with their curves of these metrics: one request per trial and metric."""
@@ -173,7 +173,7 @@ def _curve(tracker: Tracker, trial: TrialRecord, key: str) -> Curve:
     return tuple(sorted(last.items()))
 
 
-def fetch(tracker: Tracker, run_id: str, path: str, folder: Path) -> Path | None:
+def download_artifact(tracker: Tracker, run_id: str, path: str, folder: Path) -> Path | None:
     """A run's artifact as a file below `folder`, or None where the run has no such artifact."""
     target = folder / run_id
     target.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.read.records import Tracker, fetch
+from reports.read.records import Tracker, download_artifact
 from reports.records import Search, TrialRecord
 
 NOT_SEARCHED = ("seed",)  # repeats a trial; it has no better values
@@ -37,7 +37,7 @@ class Parameter:
         """The value of another hyperparameter under which it is searched; empty for always."""
         return self.name.partition(".")[2]
 
-    def position(self, value: float | str) -> float:
+    def find_position(self, value: float | str) -> float:
         """Where a value lies between the ends of the range, 0 to 1, in log scale where it is."""
         if self.choices:
             return self.choices.index(str(value)) / max(1, len(self.choices) - 1)
@@ -50,7 +50,7 @@ class Parameter:
 def read_space(tracker: Tracker, search: Search) -> tuple[Parameter, ...]:
     """What differed between trials, compared ones first; a range not on record is guessed."""
     with tempfile.TemporaryDirectory() as folder:
-        path = fetch(tracker, search.run_id, "search.json", Path(folder))
+        path = download_artifact(tracker, search.run_id, "search.json", Path(folder))
         settings = json.loads(path.read_text(encoding="utf-8")) if path else {}
     declared = settings.get("parameters") if isinstance(settings, dict) else None
     found = (
@@ -66,7 +66,7 @@ def read_space(tracker: Tracker, search: Search) -> tuple[Parameter, ...]:
     return tuple(sorted(varied, key=lambda p: p.field not in search.compare))
 
 
-def value(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialRecord) -> Any:
+def find_value(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialRecord) -> Any:
     """A trial's value, a float or a choice; None where it has none or one outside the range."""
     text = trial.params.get(parameter.field)
     if text is None or not _chosen(space, parameter, trial):
@@ -80,7 +80,7 @@ def value(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialRecord
     return min(max(number, parameter.low), parameter.high)
 
 
-def merged(space: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+def merge_branches(space: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """One entry per Config field, its range that of all its branches together."""
     fields: dict[str, Parameter] = {}
     for p in space:

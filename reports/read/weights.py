@@ -12,7 +12,7 @@ PLACE = "checkpoint"  # among a run's artifacts
 EXHIBIT = re.compile(r"[\w-]+\.(md|png|gif)")  # a text or a picture for the report
 
 
-def weights(tracker: Tracker, run: TrialRecord, folder: Path) -> bool:
+def download_weights(tracker: Tracker, run: TrialRecord, folder: Path) -> bool:
     """Put a run's checkpoint, without what a report shows of it, where `folder` says.
 
     False where the server has none.

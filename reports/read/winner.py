@@ -18,8 +18,8 @@ class Choice:
     """Candidates ranked on validation, the winner first."""
 
     candidates: tuple[TrialRecord, ...]
-    only_complete: bool  # False: no trial is complete, and the candidates were stopped early
-    confirmed: bool = False  # True: the winner has the best mean over fresh seeds
+    is_complete: bool  # False: no trial is complete, and the candidates were stopped early
+    is_confirmed: bool = False  # True: the winner has the best mean over fresh seeds
     rerun: TrialRecord | None = None  # of a confirmed winner that was itself stopped early
 
     @property
@@ -54,7 +54,7 @@ def find_candidates(search: Search) -> list[TrialRecord]:
     return [trial for trial in ranked if trial.outcome == ranked[0].outcome]
 
 
-def choose(search: Search) -> Choice | None:
+def choose_winner(search: Search) -> Choice | None:
     """Return the winner and the other candidates; None where no trial may win.
 
     Where configurations were run again, the one with the best mean over fresh seeds wins, since
@@ -65,17 +65,17 @@ def choose(search: Search) -> Choice | None:
     if not pool:
         return None
     only_complete = pool[0].outcome == "complete"
-    best = next(iter(confirmed_ranking(search)), None)
+    best = next(iter(rank_confirmed(search)), None)
     if best is None:
         return Choice(tuple(pool), only_complete)
     winner = next(trial for trial in search.trials if trial.number == best)
-    reruns = confirmed(search)[best] if winner.outcome != "complete" else ()
+    reruns = group_reruns(search)[best] if winner.outcome != "complete" else ()
     rerun = next(iter(rank_trials(search, reruns)), None)
     others = [trial for trial in pool if trial is not winner]
     return Choice((winner, *others), only_complete, True, rerun)
 
 
-def no_winner_text(search: Search) -> str:
+def explain_no_winner(search: Search) -> str:
     """Return why no trial of a search may win."""
     outcomes = sorted({t.outcome for t in search.trials if "score" in t.metrics})
     if not outcomes:
@@ -83,7 +83,7 @@ def no_winner_text(search: Search) -> str:
     return f"no trial with a score is complete or stopped early, only {' or '.join(outcomes)}"
 
 
-def confirmed(search: Search) -> dict[int, tuple[TrialRecord, ...]]:
+def group_reruns(search: Search) -> dict[int, tuple[TrialRecord, ...]]:
     """Return the complete re-runs with a score by the number of the trial that they repeat.
 
     Of two runs with the same seed the later one counts.
@@ -96,12 +96,12 @@ def confirmed(search: Search) -> dict[int, tuple[TrialRecord, ...]]:
     return {of: tuple(by_seed.values()) for of, by_seed in sorted(found.items())}
 
 
-def confirmed_ranking(search: Search) -> list[int]:
+def rank_confirmed(search: Search) -> list[int]:
     """Return the trials with at least SEEDS re-runs, by the mean score of these, best first."""
     may_win = {trial.number for trial in rank_trials(search, search.trials)}
     means = {
         of: float(np.mean([run.metrics["score"] for run in runs]))
-        for of, runs in confirmed(search).items()
+        for of, runs in group_reruns(search).items()
         if len(runs) >= SEEDS and of in may_win
     }
     return ranking.rank_trials(

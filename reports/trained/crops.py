@@ -40,7 +40,7 @@ def read_picture(path: Path) -> Image.Image:
         raise UserError(f"{path} is not a picture that can be read: {why}") from error
 
 
-def enlarged(picture: Image.Image, shape: tuple[int, int, int]) -> Pixels:
+def resize_picture(picture: Image.Image, shape: tuple[int, int, int]) -> Pixels:
     """A picture with room around crops of this shape: (channels, height, width) of uint8.
 
     Keeps its proportions; of one channel it is grey.
@@ -57,7 +57,7 @@ def enlarged(picture: Image.Image, shape: tuple[int, int, int]) -> Pixels:
     return np.asarray(resized, np.uint8).reshape(size[1], size[0], channels).transpose(2, 0, 1)
 
 
-def shrunk(picture: Image.Image, height: int, width: int) -> str:
+def describe_shrinking(picture: Image.Image, height: int, width: int) -> str:
     """A warning where little of a large picture is left at a model's few pixels; else empty."""
     times = min(picture.height / height, picture.width / width)
     if max(height, width) > SMALL or times < MUCH:
@@ -68,32 +68,33 @@ def shrunk(picture: Image.Image, height: int, width: int) -> str:
     )
 
 
-def five_crops(pixels: Pixels, height: int, width: int) -> Pixels:
+def cut_five_crops(pixels: Pixels, height: int, width: int) -> Pixels:
     """The centre and the four corners of one (c, y, x) picture: (5, c, height, width)."""
     down, right = pixels.shape[1] - height, pixels.shape[2] - width
     corners = ((down // 2, right // 2), (0, 0), (0, right), (down, 0), (down, right))
     return np.stack([pixels[:, y : y + height, x : x + width] for y, x in corners])
 
 
-def averaged(predictor: Any, images: Pixels) -> NDArray[np.float64]:
+def predict_over_crops(predictor: Any, images: Pixels) -> NDArray[np.float64]:
     """Probabilities (n, classes) of (n, c, y, x) images, each the mean over its five crops."""
     shape = images.shape[1:]
     rows = []
     for start in range(0, len(images), 100):
         crops = [
-            five_crops(enlarged(drawable(i), shape), *shape[1:]) for i in images[start:][:100]
+            cut_five_crops(resize_picture(to_image(i), shape), *shape[1:])
+            for i in images[start:][:100]
         ]
         found = np.asarray(predictor(np.concatenate(crops)), np.float64)
         rows.append(found.reshape(len(crops), CROPS, -1).mean(axis=1))
     return np.concatenate(rows)
 
 
-def drawable(pixels: Pixels) -> Image.Image:
+def to_image(pixels: Pixels) -> Image.Image:
     """Pixels (c, y, x) of one or three channels as a picture."""
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
-def takes_pictures(predictor: Any) -> bool:
+def is_image_classifier(predictor: Any) -> bool:
     """Whether a model reads grey or coloured images, and gives a probability per class."""
     example = np.asarray(predictor.example)
     images = example.dtype == np.uint8 and example.ndim == 4 and example.shape[1] in (1, 3)

@@ -31,7 +31,7 @@ from trainables.vision.class_activation import compute_class_maps
 BATCH = 64
 
 
-def restored(space: str, params: Mapping[str, str], checkpoint: Path) -> Predictor:
+def restore_model(space: str, params: Mapping[str, str], checkpoint: Path) -> Predictor:
     """Restore a trained model from a trial's parameters, as MLflow has them, and its weights.
 
     `space` is a name or the path of a space file. Raises UserError where the space cannot.
@@ -46,7 +46,7 @@ def restored(space: str, params: Mapping[str, str], checkpoint: Path) -> Predict
     return found.restore(_config(found, params), checkpoint)
 
 
-def truth(
+def load_data(
     space: str, params: Mapping[str, str], search: Search, folder: Path | None
 ) -> GroundTruth:
     """The data of a search, with their inputs, from a folder, TUNERY_DATA or the cache.
@@ -76,7 +76,9 @@ def truth(
     return data
 
 
-def maps(predictor: Predictor, pixels: np.ndarray, classes: np.ndarray) -> np.ndarray | str:
+def compute_maps(
+    predictor: Predictor, pixels: np.ndarray, classes: np.ndarray
+) -> np.ndarray | str:
     """Class activation maps, (n, y, x), of (n, c, h, w) pixels for (n,) classes, or why not."""
     if predictor.network is None:
         return "its space gives no network to look into"
@@ -90,7 +92,7 @@ def maps(predictor: Predictor, pixels: np.ndarray, classes: np.ndarray) -> np.nd
     return torch.cat(parts).numpy()
 
 
-def attacked(
+def attack(
     predictor: Predictor, pixels: np.ndarray, labels: np.ndarray, epsilons: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which examples are still right after FGSM and after PGD, (epsilons, n) each."""
@@ -127,13 +129,13 @@ def _config(space: SearchSpace[Any], params: Mapping[str, str]) -> Any:
     return space.config(**parse_overrides(space, assignments))
 
 
-def written(predictor: Predictor, prompt: str, **how: Any) -> str:
+def continue_text(predictor: Predictor, prompt: str, **how: Any) -> str:
     """Go on after a prompt with a language model; raises UserError where it is none."""
     if predictor.write is None:
         raise UserError("This model writes no text: its space restores none that does.")
     return predictor.write(prompt, **how)
 
 
-def pretrained(name: str, prompt: str, **how: Any) -> str:
+def continue_pretrained(name: str, prompt: str, **how: Any) -> str:
     """Go on after a prompt with a pretrained model; raises UserError where it cannot be had."""
     return generate_text(name, prompt, **how)

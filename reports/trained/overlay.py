@@ -11,7 +11,7 @@ from reports.write.style import BLUE
 TOP = 3  # classes drawn
 
 
-def show(axes: Axes, pixels: Pixels, found: NDArray[np.float32] | None = None) -> None:
+def draw_picture(axes: Axes, pixels: Pixels, found: NDArray[np.float32] | None = None) -> None:
     """Draw (c, y, x) pixels, greyed under a map (y, x) of what spoke for the class."""
     image = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
     axes.set_xticks([])
@@ -24,10 +24,10 @@ def show(axes: Axes, pixels: Pixels, found: NDArray[np.float32] | None = None) -
         return
     grey = np.asarray(Image.fromarray(image).convert("L"))
     axes.imshow(grey, cmap="gray", vmin=-120, vmax=310)
-    axes.imshow(heat(found, grey.shape), cmap="inferno", vmin=0, vmax=1, alpha=0.55)
+    axes.imshow(scale_map(found, grey.shape), cmap="inferno", vmin=0, vmax=1, alpha=0.55)
 
 
-def heat(found: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+def scale_map(found: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
     """A map as large as its picture, 0 for what does not speak for the class, at most 1."""
     speaking = np.maximum(np.asarray(found, np.float32), 0)
     highest = float(speaking.max())
@@ -36,7 +36,9 @@ def heat(found: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float3
     return np.clip(np.asarray(bigger, np.float32), 0, 1)
 
 
-def bars(axes: Axes, probabilities: NDArray[np.float64], names: tuple[str, ...]) -> None:
+def draw_top_classes(
+    axes: Axes, probabilities: NDArray[np.float64], names: tuple[str, ...]
+) -> None:
     """The first classes with their probabilities, most probable on top."""
     order = np.argsort(-probabilities, kind="stable")[:TOP]
     axes.barh(range(len(order)), probabilities[order], color=BLUE, height=0.34, align="edge")
@@ -48,7 +50,7 @@ def bars(axes: Axes, probabilities: NDArray[np.float64], names: tuple[str, ...])
     axes.axis("off")
 
 
-def first(probabilities: NDArray[np.float64], names: tuple[str, ...]) -> str:
+def list_top_classes(probabilities: NDArray[np.float64], names: tuple[str, ...]) -> str:
     """The first classes with their probabilities, a line each."""
     order = np.argsort(-probabilities, kind="stable")[:TOP]
     return "\n".join(f"{names[c][:16]}: {probabilities[c] * 100:.0f} %" for c in order)

@@ -5,14 +5,14 @@ import tempfile
 from pathlib import Path
 
 from reports.read.records import Tracker
-from reports.read.weights import weights
-from reports.read.winner import choose, no_winner_text
+from reports.read.weights import download_weights
+from reports.read.winner import choose_winner, explain_no_winner
 from reports.records import Search, TrialRecord
 from reports.trained import models
 from trainables.errors import UserError
 
 
-def space_of(search: Search, given: str | None) -> str:
+def find_space(search: Search, given: str | None) -> str:
     """Give the space that restores the models: the file the user names, or Tunery's own.
 
     Raises UserError for any other: a server may name code, but does not have it run.
@@ -26,12 +26,12 @@ def space_of(search: Search, given: str | None) -> str:
     )
 
 
-def chosen_run(search: Search, number: int | None) -> TrialRecord:
+def select_run(search: Search, number: int | None) -> TrialRecord:
     """The winner's run, or that of the trial named; raises UserError where there is none."""
     if number is None:
-        choice = choose(search)
+        choice = choose_winner(search)
         if choice is None:
-            raise UserError(f"{search.name} has no winner: {no_winner_text(search)}.")
+            raise UserError(f"{search.name} has no winner: {explain_no_winner(search)}.")
         return choice.model
     found = [trial for trial in search.trials if trial.number == number]
     if not found:
@@ -41,14 +41,16 @@ def chosen_run(search: Search, number: int | None) -> TrialRecord:
     return found[0]
 
 
-def restored(tracker: Tracker, search: Search, run: TrialRecord, space: str) -> models.Predictor:
+def restore_run(
+    tracker: Tracker, search: Search, run: TrialRecord, space: str
+) -> models.Predictor:
     """The trained model of a run; raises UserError where its weights are not kept."""
     with tempfile.TemporaryDirectory() as folder:
-        if not weights(tracker, run, Path(folder) / "weights"):
+        if not download_weights(tracker, run, Path(folder) / "weights"):
             kept = sorted(t.number for t in search.trials if t.tags.get("weights") == "yes")
             there = f"those of {', '.join(map(str, kept))} are" if kept else "none are"
             raise UserError(
                 f"The weights of {run.title} of {search.name} are not stored: a search keeps "
                 f"those of its best trials alone, here {there}."
             )
-        return models.restored(space, run.params, Path(folder) / "weights")
+        return models.restore_model(space, run.params, Path(folder) / "weights")

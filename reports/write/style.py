@@ -60,7 +60,7 @@ def figure_style() -> Iterator[None]:
 def create_figure(search: Search, width: float, height: float) -> Figure:
     """A figure in inches that says so where the data are synthetic, since figures travel alone."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    if search.synthetic:
+    if search.is_synthetic:
         figure.suptitle("SYNTHETIC DATA", color=RED)
     return figure
 

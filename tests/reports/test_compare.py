@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from reports.compare import area, main, race, scored, table, text
+from reports.compare import (
+    build_table,
+    compute_area,
+    has_score,
+    main,
+    trace_best,
+    write_comparison,
+)
 from reports.numbers.statistics import mean_interval
 from reports.records import Search
 from tests.support.made_search import search, trial
@@ -21,49 +28,63 @@ def searched(best: float, **fixed: object) -> Search:
 
 
 def test_searches_that_differ_in_their_seed_alone_are_repeats() -> None:
-    races = [race(searched(0.90)), race(searched(0.94, seed=1)), race(searched(0.92, seed=2))]
-    (row,) = table(races).rows
+    races = [
+        trace_best(searched(0.90)),
+        trace_best(searched(0.94, seed=1)),
+        trace_best(searched(0.92, seed=2)),
+    ]
+    (row,) = build_table(races).rows
     assert row[4] == "3"
     found = mean_interval([0.90, 0.94, 0.92])
     assert row[5] == f"92.00 % ({found.low * 100:.2f} to {found.high * 100:.2f} %)"
-    assert "Student's t" in text(races)
+    assert "Student's t" in write_comparison(races)
 
 
 def test_whatever_else_is_fixed_tells_searches_apart() -> None:
-    races = [race(searched(0.9, epochs=2, seed=0)), race(searched(0.9, seed=1, epochs=3))]
-    assert [row[4] for row in table(races).rows] == ["1", "1"]
-    assert "no difference here is more than an anecdote" in text(races)
-    same = [race(searched(0.9, epochs=2, seed=0)), race(searched(0.9, seed=1, epochs=2))]
-    assert [row[4] for row in table(same).rows] == ["2"]
+    races = [
+        trace_best(searched(0.9, epochs=2, seed=0)),
+        trace_best(searched(0.9, seed=1, epochs=3)),
+    ]
+    assert [row[4] for row in build_table(races).rows] == ["1", "1"]
+    assert "no difference here is more than an anecdote" in write_comparison(races)
+    same = [
+        trace_best(searched(0.9, epochs=2, seed=0)),
+        trace_best(searched(0.9, seed=1, epochs=2)),
+    ]
+    assert [row[4] for row in build_table(same).rows] == ["2"]
 
 
 def test_the_area_is_the_mean_of_the_best_so_far_over_the_time() -> None:
-    assert area(race(searched(0.9)), 30.0) == pytest.approx((0.5 * 10 + 0.9 * 10) / 20)
+    assert compute_area(trace_best(searched(0.9)), 30.0) == pytest.approx(
+        (0.5 * 10 + 0.9 * 10) / 20
+    )
 
 
 def test_the_best_so_far_is_that_of_trials_that_may_win() -> None:
     scores = ((0.5, "complete"), (0.99, "diverged"), (0.95, "stopped"), (0.9, "complete"))
     trials = [trial(n, score, outcome=outcome) for n, (score, outcome) in enumerate(scores)]
-    assert list(race(search(*trials)).best) == [0.5, 0.5, 0.5, 0.9]
-    assert list(race(search(*trials[1:3])).best[1:]) == [0.95]
-    assert not scored(search(trials[1]))
+    assert list(trace_best(search(*trials)).best) == [0.5, 0.5, 0.5, 0.9]
+    assert list(trace_best(search(*trials[1:3])).best[1:]) == [0.95]
+    assert not has_score(search(trials[1]))
 
 
 def test_the_same_seed_and_an_unfinished_search_are_no_repeats() -> None:
     first, same, other = searched(0.90, seed=3), searched(0.94, seed=3), searched(0.92, seed=4)
-    cut = replace(other, tags={**other.tags, "trials": "40"}, ended=False)
+    cut = replace(other, tags={**other.tags, "trials": "40"}, is_finished=False)
     whole = replace(first, tags={**first.tags, "trials": "40"})
-    found = table([race(whole), race(replace(same, tags=whole.tags)), race(cut)])
+    found = build_table(
+        [trace_best(whole), trace_best(replace(same, tags=whole.tags)), trace_best(cut)]
+    )
     assert [row[4] for row in found.rows] == ["1", "1", "1"]
     assert [row[-1] for row in found.rows] == [
         "",
         "same seed (3) as made",
         "unfinished (2 of 40 trials)",
     ]
-    said = text([race(whole), race(cut)])
+    said = write_comparison([trace_best(whole), trace_best(cut)])
     assert "no difference here is more than an anecdote" in said
     assert "Student" not in said
-    assert [row[4] for row in table([race(first), race(other)]).rows] == ["2"]
+    assert [row[4] for row in build_table([trace_best(first), trace_best(other)]).rows] == ["2"]
 
 
 def test_a_search_without_a_score_is_named_and_left_out(

@@ -15,12 +15,19 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from reports import export
-from reports.export import Exported, _describe, carried, chosen, needed, on_test
+from reports.export import (
+    ExportedModel,
+    _describe,
+    copy_files,
+    describe_test_result,
+    list_requirements,
+    select_members,
+)
 from reports.read.records import read_search
 from reports.records import TrialRecord
-from reports.serving_model import Members
+from reports.serving_model import ServedModel
 from reports.trained import models
-from reports.trained.restoring import space_of
+from reports.trained.restoring import find_space
 from searchspaces.rotten_lora import Config, train
 from tests.reports.chapters.confirmation.test_chapter import rerun
 from tests.support.made_search import openings, search, trial
@@ -39,10 +46,10 @@ def test_the_test_set_is_opened_for_the_winner_alone(
 ) -> None:
     parent = write_search(some_trials)
     found = read_search(client, "digits")
-    said = on_test(client, found, [found.trials[5]])
+    said = describe_test_result(client, found, [found.trials[5]])
     assert "was not opened for it, since validation did not pick it" in said
     assert openings(client, parent) == []
-    said = on_test(client, found, [found.trials[3]])
+    said = describe_test_result(client, found, [found.trials[3]])
     assert said.startswith("Test accuracy 94.25%")
     assert [o["trial"] for o in openings(client, parent)] == [3]
 
@@ -53,8 +60,8 @@ def test_what_is_on_record_is_shown_for_any_trial(
     told = '{"trial": 5, "n": 400, "correct": 300, "time": "2026-01-02"}'
     parent = write_search(some_trials, {"test_opening.1": told})
     found = read_search(client, "digits")
-    assert "accuracy 75.00%" in on_test(client, found, [found.trials[5]])
-    said = on_test(client, found, [found.trials[3]])  # another winner than before
+    assert "accuracy 75.00%" in describe_test_result(client, found, [found.trials[5]])
+    said = describe_test_result(client, found, [found.trials[3]])  # another winner than before
     assert "opened before for trial 5 on 2026-01-02" in said
     assert len(openings(client, parent)) == 1
 
@@ -64,28 +71,28 @@ def test_a_winner_that_was_stopped_is_exported_as_its_best_re_run(
 ) -> None:
     some_trials[0]["outcome"] = "stopped"
     write_search([*some_trials, rerun(0, 0, 0.97), rerun(1, 0, 0.98)])
-    ((member, weight, _),) = chosen(read_search(client, "digits"), None).members
+    ((member, weight, _),) = select_members(read_search(client, "digits"), None).members
     assert (member.of, member.number, weight) == (0, 1, 1.0)
 
 
 def test_code_is_run_only_where_the_user_names_it() -> None:
     theirs = search(trial(0), tags={"space_file": "their folder/mine.py"})
     with pytest.raises(UserError, match=r"--space 'their folder/mine\.py'"):
-        space_of(theirs, None)
-    assert space_of(theirs, "my.py") == "my.py"
+        find_space(theirs, None)
+    assert find_space(theirs, "my.py") == "my.py"
     with pytest.raises(UserError, match=r"--space FILE\.py"):
-        space_of(search(trial(0)), None)  # a space called `made`
+        find_space(search(trial(0)), None)  # a space called `made`
 
 
 def test_a_space_of_our_own_needs_no_file(client: MlflowClient, write_search: Write) -> None:
     write_search([])
-    assert space_of(read_search(client, "digits"), None) == "digits"
+    assert find_space(read_search(client, "digits"), None) == "digits"
 
 
 def test_no_name_of_the_servers_becomes_a_path(tmp_path: Path) -> None:
     one = TrialRecord("id", "../../elsewhere", 7, "complete")
     again = TrialRecord("id2", "/absolute", 7, "complete", of=3)
-    _describe(tmp_path, "digits", Exported(((one, 0.5, 1.0), (again, 0.5, 1.0))), ({}, {}))
+    _describe(tmp_path, "digits", ExportedModel(((one, 0.5, 1.0), (again, 0.5, 1.0))), ({}, {}))
     told = json.loads((tmp_path / "members.json").read_text())
     assert [member["folder"] for member in told["members"]] == ["007", "rerun-007"]
 
@@ -104,18 +111,20 @@ def test_an_encoder_goes_along_once_and_is_not_missed_where_it_came_from(tmp_pat
     trials = [TrialRecord("id", "", n, "complete", params=params) for n in (0, 1)]
     for name in ("000", "001"):
         shutil.copytree(tmp_path / "best", members / name)
-    one, other = (models.restored("rotten_lora", params, tmp_path / "best") for _ in trials)
-    what = Exported(((trials[0], 0.5, 1.0), (trials[1], 0.5, 1.0)))
-    _describe(members, "rotten_lora", what, carried([one, other], members))
+    one, other = (models.restore_model("rotten_lora", params, tmp_path / "best") for _ in trials)
+    what = ExportedModel(((trials[0], 0.5, 1.0), (trials[1], 0.5, 1.0)))
+    _describe(members, "rotten_lora", what, copy_files([one, other], members))
     copied = {path.name for path in (members / "encoder-0").iterdir()}
     assert copied == {path.name for path in place.iterdir()} - {"pytorch_model.bin"}
     assert not (members / "encoder-1").exists()
-    assert {"transformers", "tokenizers", "peft"} < {n.partition("==")[0] for n in needed(one)}
+    assert {"transformers", "tokenizers", "peft"} < {
+        n.partition("==")[0] for n in list_requirements(one)
+    }
 
     texts = np.array(["what a film", "no"], dtype=object)
     expected = one(texts)
     shutil.rmtree(place)
-    served = Members()
+    served = ServedModel()
     served.load_context(SimpleNamespace(artifacts={"members": str(members)}))
     table = served.predict(None, texts)
     np.testing.assert_allclose(table[["p_neg", "p_pos"]], expected, atol=1e-6)
@@ -126,11 +135,13 @@ def test_answers_have_no_average(
 ) -> None:
     write_search(some_trials)
     found = read_search(client, "digits")
-    monkeypatch.setattr(export, "weights", lambda *given: True)
+    monkeypatch.setattr(export, "download_weights", lambda *given: True)
     says = Predictor(lambda questions: questions, np.array(["1 + 1"], dtype=object))
-    monkeypatch.setattr(models, "restored", lambda *given: says)
+    monkeypatch.setattr(models, "restore_model", lambda *given: says)
     with pytest.raises(UserError, match=r"no average of these\.\nExport one.*--members 3"):
-        export.export(client, found, chosen(found, [3, 5]), "mathematics_rnn", "name")
+        export.register_export(
+            client, found, select_members(found, [3, 5]), "mathematics_rnn", "name"
+        )
 
 
 def test_how_to_ask_a_served_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,13 +154,13 @@ def test_how_to_ask_a_served_model(monkeypatch: pytest.MonkeyPatch) -> None:
         np.array([[0.5, -1.5]], np.float32),
         np.array(["what a film"], dtype=object),
     ]
-    assert [export.inputs_text(example) for example in examples] == [
+    assert [export.describe_inputs(example) for example in examples] == [
         "uint8 of shape (n, 1, 8, 8), from 0 to 255",
         "float32 of shape (n, 2); in the stored example from -1.5 to 0.5",
         "texts of shape (n,)",
     ]
     for example in examples:
-        program = shlex.split(export.request(example))
+        program = shlex.split(export.write_request(example))
         assert program[:2] == ["python", "-c"]
         exec(program[2])
     shapes = [np.asarray(json["inputs"]).shape for json in asked]

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from reports import predict
 from reports.__main__ import main
 from reports.trained import models
-from reports.trained.crops import enlarged, five_crops, read_picture, shrunk
+from reports.trained.crops import cut_five_crops, describe_shrinking, read_picture, resize_picture
 from tests.support.made_search import openings
 from tests.support.paths import SPACES
 from tests.support.trained import trained, write_trained
@@ -63,8 +63,8 @@ def test_a_picture_is_named_and_drawn(
     assert main(["predict", *words(storage, tmp_path, picture, picture)]) == 0
     said = capsys.readouterr().out
     rows = re.findall(r"^  (\d)  (\d)  +(\d+\.\d\d) %", said, re.MULTILINE)
-    crops = five_crops(enlarged(read_picture(picture), (1, 8, 8)), 8, 8)
-    expected = models.restored(LOOKER, {}, weights)(crops).mean(axis=0)
+    crops = cut_five_crops(resize_picture(read_picture(picture), (1, 8, 8)), 8, 8)
+    expected = models.restore_model(LOOKER, {}, weights)(crops).mean(axis=0)
     best = np.argsort(-expected)[:5]
     once = [(f"{i}", f"{c}", f"{expected[c] * 100:.2f}") for i, c in enumerate(best, 1)]
     assert rows == once * 2
@@ -123,7 +123,7 @@ def test_a_model_of_something_else_is_said(
         example = np.zeros((1, 80), np.int64)
         classes = ("a", "b")
 
-    monkeypatch.setattr(predict, "restored", lambda *_: Reader())
+    monkeypatch.setattr(predict, "restore_run", lambda *_: Reader())
     assert predict.main(words(storage, tmp_path, picture)) == 2
     assert "read no pictures: they take int64 inputs of shape 80" in capsys.readouterr().err
     assert predict.main(words(storage, tmp_path, picture, "--trial", 7)) == 2
@@ -176,16 +176,16 @@ def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
 def test_a_picture_much_larger_than_a_small_input_is_warned_of(
     size: tuple[int, int], side: int, warned: bool
 ) -> None:
-    assert bool(shrunk(Image.new("L", size), side, side)) == warned
+    assert bool(describe_shrinking(Image.new("L", size), side, side)) == warned
 
 
 def test_crops_are_the_centre_and_the_corners() -> None:
     picture = Image.fromarray(np.arange(64 * 128, dtype=np.uint8).reshape(64, 128))
     for channels, height, high in ((1, 28, 30), (3, 32, 34), (1, 8, 9), (3, 112, 128)):
-        found = enlarged(picture, (channels, height, height))
+        found = resize_picture(picture, (channels, height, height))
         assert found.shape[:2] == (channels, high)
         assert found.shape[2] == pytest.approx(2 * high, abs=2)
-        crops = five_crops(found, height, height)
+        crops = cut_five_crops(found, height, height)
         assert crops.shape == (5, channels, height, height)
         assert np.array_equal(crops[1], found[:, :height, :height])
         assert np.array_equal(crops[4], found[:, -height:, -height:])

@@ -17,7 +17,7 @@ from reports.chapters.comparison.pairs import LEVEL, Pair
 from reports.chapters.comparison.published import Column, describe_ranking, find_column
 from reports.numbers.paired import Array, adjust_p_values
 from reports.numbers.statistics import interquartile_mean, mean_interval, rank_by
-from reports.read.predictions import read_examples, read_predictions, right
+from reports.read.predictions import find_correct, read_examples, read_predictions
 from reports.read.records import Tracker
 from reports.records import Search
 from reports.write.intervals import format_interval
@@ -164,7 +164,7 @@ def _hits(tracker: Tracker, search: Search, order: Sequence[Group]) -> dict[int,
         return {}
     found = read_predictions(tracker, search, [g.best for g in order[:TESTED]], examples)
     return {
-        run.number: right(output, examples.targets)
+        run.number: find_correct(output, examples.targets)
         for run, output in zip(found.runs, found.outputs, strict=True)
     }
 

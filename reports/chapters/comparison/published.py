@@ -49,7 +49,7 @@ def find_column(search: Search, found: Sequence[Group]) -> Column | None:
 
     Of metrics that as many rows have, the one most like ours: validation before test.
     """
-    if search.synthetic:
+    if search.is_synthetic:
         return None
     placed = [
         (entry, group)
@@ -153,7 +153,7 @@ def write_section(
     """
     if not search.published:
         return None
-    if search.synthetic:
+    if search.is_synthetic:
         return "Left out: numbers measured on synthetic data do not stand beside published ones."
     left = [e for e in search.published if placed is None or e not in placed.entries]
     if not left:

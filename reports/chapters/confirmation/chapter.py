@@ -10,9 +10,9 @@ from reports.numbers.paired import Array
 from reports.numbers.statistics import is_finite, mean_interval, probability_better
 from reports.read.holdout_log import Opening
 from reports.read.opened_test import OpenedTest
-from reports.read.predictions import right
+from reports.read.predictions import find_correct
 from reports.read.records import Tracker
-from reports.read.winner import SEEDS, confirmed, confirmed_ranking
+from reports.read.winner import SEEDS, group_reruns, rank_confirmed
 from reports.records import Search, TrialRecord
 from reports.write.intervals import format_interval, format_probability
 from reports.write.tables import Table, drop_empty_columns, format_count, join_words, to_markdown
@@ -26,7 +26,7 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
     """
     if not search.reruns:
         return None
-    ranking, groups = confirmed_ranking(search), confirmed(search)
+    ranking, groups = rank_confirmed(search), group_reruns(search)
     opened = _open(search, ranking, test)
     parts = [_introduction(search, ranking), *_caveats(search)]
     entries = {of: _entry(of, groups[of]) for of in _picked(ranking)}
@@ -57,7 +57,7 @@ def _entry(of: int, runs: Iterable[TrialRecord]) -> Opening:
 
 def _open(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Array]:
     # Right or wrong, (seeds, n), per configuration whose re-runs all have test predictions.
-    groups, opened = confirmed(search), {}
+    groups, opened = group_reruns(search), {}
     picked = _picked(ranking)
     for of in ranking:
         if of in picked or test.again:
@@ -65,7 +65,7 @@ def _open(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Arr
             found = test.open_predictions(groups[of], entry)
             if found is not None:
                 targets = found.examples.targets
-                opened[of] = np.stack([right(output, targets) for output in found.outputs])
+                opened[of] = np.stack([find_correct(output, targets) for output in found.outputs])
     return opened
 
 
@@ -96,7 +96,7 @@ def _caveats(search: Search) -> list[str]:
             f"**Not all re-runs are complete**: {each} ({_trials(lost)}). They are left out, and "
             "where runs failed or diverged the means below are too good."
         )
-    groups = confirmed(search)
+    groups = group_reruns(search)
     few = [run for run in search.reruns if len(groups.get(run.of or 0, ())) < SEEDS]
     if few:
         lines.append(

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from reports.chapters.comparison.groups import Group, group_trials, is_repeated
 from reports.chapters.curves.by_arm import MOST, draw_arm_curves, write_arm_table
 from reports.numbers.statistics import SMOOTHED_FROM, is_finite, rank_by, smooth, thin_out
-from reports.read.records import Tracker, with_curves
+from reports.read.records import Tracker, read_curves
 from reports.read.winner import Choice
 from reports.records import Curve, Search, TrialRecord
 from reports.write.sections import Section, embed_figure, join_paragraphs
@@ -44,7 +44,7 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
     keys = find_curve_metrics(search)
     drawn = thin_out([*choice.candidates, *others], DRAWN)
     drawn += [trial for trial in search.trials if trial.number == 0 and trial not in drawn]
-    trials = with_curves(tracker, drawn, keys)
+    trials = read_curves(tracker, drawn, keys)
     figure = draw_training_curves(search, trials, choice.winner.number, keys)
     if figure is None:
         return None
@@ -67,7 +67,7 @@ def _of_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section
     each = max(1, DRAWN // len(arms))
     every = [list(dict.fromkeys((*group.trials, *group.tried))) for group in arms]
     kept = [trial for trials in every for trial in trials[:each]]
-    trials = with_curves(tracker, kept, keys)
+    trials = read_curves(tracker, kept, keys)
     figure = draw_arm_curves(search, arms, trials, keys)
     if figure is None:
         return None

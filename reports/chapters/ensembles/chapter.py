@@ -23,11 +23,11 @@ from reports.numbers.blends import (
     select_single,
     split_halves,
 )
-from reports.read.ensemble_members import Library, library, read_library
+from reports.read.ensemble_members import Library, build_library, read_library
 from reports.read.opened_test import OpenedTest
 from reports.read.predictions import read_examples
 from reports.read.records import Tracker
-from reports.read.winner import choose, confirmed
+from reports.read.winner import choose_winner, group_reruns
 from reports.records import Search, TrialRecord
 from reports.write.tables import format_count, join_words
 
@@ -44,7 +44,7 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
 
     None where no trial has a score. With `--open-test-again` all are opened.
     """
-    choice = choose(search)
+    choice = choose_winner(search)
     if choice is None:
         return None
     examples = read_examples(tracker, search, "validation")
@@ -59,7 +59,7 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
     if models.runs[0] is not choice.model:
         return f"No validation predictions are stored of the winner, {choice.model.title}."
     ours = _ensembles(models) + _seeds(tracker, search, choice.winner.number, models)
-    folds = split_halves(models.targets, stratified=not models.votes)
+    folds = split_halves(models.targets, stratified=not models.has_answers)
     picked_alone = predict_out_of_fold(select_single, models.outputs, models.targets, folds)
     # The score is that of what validation picks, which a confirmation may have passed over.
     first = select_single(models.outputs, models.targets).members[0]
@@ -70,7 +70,7 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
     parts = [
         f"Made of {format_count(len(models.runs), 'trial')} with stored predictions of "
         f"{format_count(len(examples), 'validation example')}"
-        f"{', by vote over their answers' if models.votes else ''}.",
+        f"{', by vote over their answers' if models.has_answers else ''}.",
         write_cost_table([alone, *several], alone),
         HOW,
         "\n".join(f"- {judged.name}: {format_members(judged)}" for judged in (alone, *several)),
@@ -89,15 +89,15 @@ def find_best_ensemble(
     """The ensemble of these runs, best first, that does best on validation; None of under two."""
     examples = read_examples(tracker, search, "validation")
     models = examples and read_library(tracker, search, runs, examples)
-    if not models or models.votes or len(models.runs) < 2 or len(models.targets) < 4:
+    if not models or models.has_answers or len(models.runs) < 2 or len(models.targets) < 4:
         return None
     return max(_ensembles(models), key=score_ensemble)
 
 
 def _ensembles(models: Library) -> list[EvaluatedEnsemble]:
-    recipes = VOTES if models.votes else AVERAGES
+    recipes = VOTES if models.has_answers else AVERAGES
     outputs, targets = models.outputs, models.targets
-    folds = split_halves(targets, stratified=not models.votes)
+    folds = split_halves(targets, stratified=not models.has_answers)
     return [
         EvaluatedEnsemble(
             name,
@@ -113,7 +113,7 @@ def _seeds(
     tracker: Tracker, search: Search, winner: int, models: Library
 ) -> list[EvaluatedEnsemble]:
     examples = read_examples(tracker, search, "validation")
-    runs = confirmed(search).get(winner, ())
+    runs = group_reruns(search).get(winner, ())
     found = examples and read_library(tracker, search, runs, examples)
     if not found or len(found.runs) < 2:
         return []
@@ -150,7 +150,7 @@ def _on_test(winners: Library, picked: Sequence[EvaluatedEnsemble], test: Opened
     found = test.read_winner_predictions()
     if found is None:
         return [f"No test of {winner.title}: {test.missing or 'nothing is stored'}."]
-    one = library(found)
+    one = build_library(found)
     tested, temperatures = (
         [EvaluatedEnsemble(alone.name, equal_weights(1), one, one.outputs[0])],
         [fit_ensemble_temperature(alone)],
@@ -168,7 +168,7 @@ def _on_test(winners: Library, picked: Sequence[EvaluatedEnsemble], test: Opened
         if found is None:
             parts.append(f'Not all members of "{judged.name}" have test predictions.')
             continue
-        tested.append(evaluate_on(judged, library(found)))
+        tested.append(evaluate_on(judged, build_library(found)))
         temperatures.append(fit_ensemble_temperature(judged))
     table = write_quality_table(tested, temperatures)
     lead = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
-from reports.read.space import Parameter, value
+from reports.read.space import Parameter, find_value
 from reports.read.winner import Choice
 
 EDGE = 0.05  # of the range, in log scale where the range is
@@ -35,17 +35,17 @@ def count_near_edges(
     (one-sided binomial test).
     """
     best = choice.candidates[:BEST]
-    found = [v for trial in best if (v := value(space, parameter, trial)) is not None]
+    found = [v for trial in best if (v := find_value(space, parameter, trial)) is not None]
     if parameter.choices or not found:
         return Edge(len(best), _tally(parameter, found))
     span = f"{min(found):.3g} to {max(found):.3g}"
-    places = [parameter.position(v) for v in found]
+    places = [parameter.find_position(v) for v in found]
     low = sum(place <= EDGE for place in places)
     high = sum(place >= 1 - EDGE for place in places)
     if not parameter.declared:
         return Edge(len(best), span, low, high)
-    mine = value(space, parameter, choice.winner)
-    place = None if mine is None else parameter.position(mine)
+    mine = find_value(space, parameter, choice.winner)
+    place = None if mine is None else parameter.find_position(mine)
     winner_low = place is not None and place <= EDGE
     winner_high = place is not None and place >= 1 - EDGE
     low_warned = winner_low or _crowded(parameter, low, len(found))

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from reports.chapters.hyperparameters.boundary import Edge, count_near_edges
 from reports.chapters.hyperparameters.broken_axis import set_broken_axis
 from reports.numbers.statistics import is_finite
-from reports.read.space import Parameter, value
+from reports.read.space import Parameter, find_value
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
 from reports.write.sections import Section, embed_figure, join_paragraphs
@@ -136,14 +136,14 @@ def _panel(
         face = "none" if hollow else OUTCOME_COLOURS[outcome]
         rim = "0.6" if hollow else "white"
         axes.scatter(x, y, s=size, facecolors=face, edgecolors=rim, linewidths=0.5, **many)
-    gone = [value(space, p, t) for t in search.trials if t.outcome in LOST]
+    gone = [find_value(space, p, t) for t in search.trials if t.outcome in LOST]
     at_x = _x(p, [v for v in gone if v is not None])
     bottom = axes.get_ylim()[0 if search.mode == "max" else 1]
     axes.scatter(
         at_x, np.full(len(at_x), bottom), s=14, c="0.15", marker="x", linewidths=0.8, **many
     )
     _isolation(axes, search, space, p)
-    best = value(space, p, choice.winner)
+    best = find_value(space, p, choice.winner)
     if best is not None:
         score = choice.winner.metrics["score"]
         axes.scatter(
@@ -164,7 +164,7 @@ def _points(
     space: tuple[Parameter, ...], p: Parameter, trials: Sequence[TrialRecord]
 ) -> tuple[Any, Any]:
     scored = [t for t in trials if is_finite(t.metrics.get("score"))]
-    pairs = [(v, t.metrics["score"]) for t in scored if (v := value(space, p, t)) is not None]
+    pairs = [(v, t.metrics["score"]) for t in scored if (v := find_value(space, p, t)) is not None]
     return _x(p, [v for v, _ in pairs]), np.array([score for _, score in pairs], dtype=float)
 
 
@@ -181,10 +181,10 @@ def _isolation(axes: Axes, search: Search, space: tuple[Parameter, ...], p: Para
     best: dict[int, tuple[float, float]] = {}  # bin: (where in the range, score)
     counts: Counter[int] = Counter()
     for trial in trials:
-        v, score = value(space, p, trial), trial.metrics.get("score")
+        v, score = find_value(space, p, trial), trial.metrics.get("score")
         if v is None or not is_finite(score) or score is None:
             continue
-        at = p.position(v)
+        at = p.find_position(v)
         cell = p.choices.index(v) if p.choices else min(BINS - 1, int(at * BINS))
         counts[cell] += 1
         sign = 1 if search.mode == "max" else -1
@@ -248,7 +248,7 @@ def _inner(p: Parameter) -> tuple[float, float]:
 def _row(
     space: tuple[Parameter, ...], p: Parameter, choice: Choice, edge: Edge
 ) -> tuple[str, ...]:
-    best = value(space, p, choice.winner)
+    best = find_value(space, p, choice.winner)
     winner = "" if best is None else best if p.choices else f"{best:.3g}"
     if p.choices:
         return p.name, ", ".join(p.choices), winner, edge.span, "", ""
@@ -262,9 +262,9 @@ def _lost(space: tuple[Parameter, ...], p: Parameter, search: Search) -> str:
     thirds = ("low", "middle", "high")
     names = p.choices or thirds
     for trial in search.trials:
-        v = value(space, p, trial)
+        v = find_value(space, p, trial)
         if v is not None:
-            name = v if p.choices else thirds[min(2, int(p.position(v) * 3))]
+            name = v if p.choices else thirds[min(2, int(p.find_position(v) * 3))]
             cells.setdefault(name, []).append(trial.outcome in LOST)
     shares = [
         f"{name}: {sum(cells[name]) / len(cells[name]) * 100:.0f} %"

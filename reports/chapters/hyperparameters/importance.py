@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, create_trial
 
 from reports.chapters.outcomes.chapter import get_full_length
 from reports.numbers.statistics import is_finite
-from reports.read.space import Parameter, value
+from reports.read.space import Parameter, find_value
 from reports.records import Search, TrialRecord
 from reports.write.sections import Section, embed_figure
 from reports.write.style import BLUE, create_figure, figure_style
@@ -113,7 +113,7 @@ def draw_importances(
 
 
 def _frozen(space: tuple[Parameter, ...], trial: TrialRecord) -> FrozenTrial:
-    values = {p: value(space, p, trial) for p in space}
+    values = {p: find_value(space, p, trial) for p in space}
     return create_trial(
         params={
             p.name: int(v) if p.whole and not p.choices else v

@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from reports.numbers.statistics import is_finite, rank_by, thin_out
-from reports.read.space import Parameter, merged, value
+from reports.read.space import Parameter, find_value, merge_branches
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
 from reports.write.sections import Section, embed_figure
@@ -30,7 +30,7 @@ ABSENT = -0.12  # where a line passes that has no value on an axis
 
 def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Section | None:
     """The figure; None with fewer than two hyperparameters or two scores."""
-    fields = merged(space)
+    fields = merge_branches(space)
     trials = [t for t in search.trials if is_finite(t.metrics.get("score"))]
     if len(fields) < 2 or len(trials) < 2:
         return None
@@ -115,14 +115,14 @@ def _ends(scores: Sequence[float], mode: str) -> tuple[float, float]:
 
 def _height(space: tuple[Parameter, ...], field: Parameter, trial: TrialRecord) -> float:
     for p in space:
-        if p.field == field.field and (found := value(space, p, trial)) is not None:
-            return field.position(found)
+        if p.field == field.field and (found := find_value(space, p, trial)) is not None:
+            return field.find_position(found)
     return ABSENT
 
 
 def _labels(p: Parameter) -> list[tuple[float, str]]:
     if p.choices:
-        return [(p.position(choice), choice[:12]) for choice in p.choices]
+        return [(p.find_position(choice), choice[:12]) for choice in p.choices]
     return [(0.0, f"{p.low:.3g}"), (1.0, f"{p.high:.3g}")]
 
 

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from reports.chapters import audit
 from reports.chapters.audit import audit_rung, find_late_bloomers, find_stopped, rank_correlation
-from reports.read.winner import choose
+from reports.read.winner import choose_winner
 from reports.records import TrialRecord
 from tests.support.made_search import search, trial
 
@@ -77,11 +77,11 @@ def test_it_says_whom_the_control_trials_were_compared_with(
         read.extend(t.number for t in trials)
         return trials
 
-    monkeypatch.setattr(audit, "with_curves", known)
+    monkeypatch.setattr(audit, "read_curves", known)
     control = [curved(i, i / 10, i / 9, tags={"control": "yes"}) for i in range(4)]
     others = [curved(i, 0.5, 0.6) for i in range(4, 10)]
     made = search(*control, *others, tags={"scheduler": "asha", "rungs": "[1, 3]"})
-    choice = choose(made)
+    choice = choose_winner(made)
     assert choice is not None
     found = audit.write_section(client, made, choice)
     assert found is not None

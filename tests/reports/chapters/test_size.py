@@ -1,7 +1,7 @@
 """The Pareto front of scores and sizes."""
 
 from reports.chapters.size import find_pareto_front, write_section
-from reports.read.winner import choose
+from reports.read.winner import choose_winner
 from reports.records import TrialRecord
 from tests.support.made_search import search, trial
 
@@ -20,7 +20,7 @@ def test_nothing_on_the_front_is_beaten_by_something_smaller() -> None:
 
 def test_the_table_is_the_front() -> None:
     made = search(*TRIALS)
-    choice = choose(made)
+    choice = choose_winner(made)
     assert choice is not None
     found = write_section(made, choice)
     assert found is not None
@@ -29,7 +29,7 @@ def test_the_table_is_the_front() -> None:
 
 def test_networks_of_one_size_are_not_drawn() -> None:
     made = search(sized(0, 100, 0.8), sized(1, 100, 0.9), trial(2))
-    choice = choose(made)
+    choice = choose_winner(made)
     assert choice is not None
     assert write_section(made, choice) is None
 
@@ -42,7 +42,7 @@ def test_what_is_trained_is_counted_where_it_is_known() -> None:
             for n, size, score in sizes
         )
     )
-    choice = choose(made)
+    choice = choose_winner(made)
     assert choice is not None
     found = write_section(made, choice)
     assert found is not None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from reports.read.holdout_log import add_opening, find_opening, openings_text, read_openings
+from reports.read.holdout_log import add_opening, describe_openings, find_opening, read_openings
 from reports.read.records import read_search
 from tests.support.made_search import openings
 from trainables.errors import UserError
@@ -30,7 +30,7 @@ def test_every_opening_has_a_tag_that_mlflow_does_not_cut(
     assert [o.get("trial") for o in told] == [3, None]
     assert "rerun" not in told[0]
     assert (len(told[1]["members"]), told[1]["count"]) == (20, 1000)
-    assert "re-run 7 and 992 more" in openings_text(told)
+    assert "re-run 7 and 992 more" in describe_openings(told)
     assert find_opening(told, entry)
     other = {**members, "re-run 999": 0.5}  # the same number, and alike in the first of them
     assert not find_opening(told, {**entry, "members": other})

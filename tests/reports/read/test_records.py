@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import reports.read.records
-from reports.read.records import fetch, read_named, read_search, with_curves
+from reports.read.records import download_artifact, read_curves, read_named_search, read_search
 from trainables.errors import UserError
 
 Trials = list[dict[str, Any]]
@@ -19,7 +19,7 @@ def test_a_report_told_twice_counts_once(client: MlflowClient, write_search: Wri
     points = [(1, 0.1), (2, 0.2), (3, 0.3), (2, 0.25), (3, 0.35), (4, 0.4)]
     write_search([{"number": 0, "curves": {"validation_accuracy": points}}])
     search = read_search(client, "digits")
-    (trial,) = with_curves(client, search.trials, ["validation_accuracy", "never_logged"])
+    (trial,) = read_curves(client, search.trials, ["validation_accuracy", "never_logged"])
     assert trial.curves["validation_accuracy"] == ((1, 0.1), (2, 0.25), (3, 0.35), (4, 0.4))
     assert trial.curves["never_logged"] == ()
     assert trial.outcome == "unfinished"
@@ -55,7 +55,7 @@ def test_a_space_means_its_newest_search_and_every_search_has_a_name(
     first, second = write_search([]), write_search([], {"search_name": "digits-2"})
     assert read_search(client, "digits").run_id == second
     assert read_search(client, "digits-2").run_id == second
-    assert read_named(client, "digits").run_id == first
+    assert read_named_search(client, "digits").run_id == first
     client.set_tag(first, "search", "digits-0a1b2c3d")
     assert read_search(client, "digits-0a1b2c3d").run_id == first
     with pytest.raises(UserError, match=r"No experiment 'digits-3'\. Did you mean digits"):
@@ -66,9 +66,9 @@ def test_an_absent_artifact_is_none(
     client: MlflowClient, write_search: Write, tmp_path: Path
 ) -> None:
     parent = write_search([])
-    assert fetch(client, parent, "predictions/test.parquet", tmp_path) is None
-    assert fetch(client, parent, "data/other.parquet", tmp_path) is None
-    found = fetch(client, parent, "data/test.parquet", tmp_path)
+    assert download_artifact(client, parent, "predictions/test.parquet", tmp_path) is None
+    assert download_artifact(client, parent, "data/other.parquet", tmp_path) is None
+    found = download_artifact(client, parent, "data/test.parquet", tmp_path)
     assert found is not None
     assert found.is_file()
 

@@ -9,7 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from reports.read.records import read_search
-from reports.read.space import Parameter, merged, read_space, value
+from reports.read.space import Parameter, find_value, merge_branches, read_space
 from tests.support.made_search import trial
 
 RATES = {"type": "float", "log": True, "step": None}
@@ -47,23 +47,23 @@ def test_what_is_compared_comes_first_and_what_cannot_vary_goes(
 def test_a_branch_counts_only_where_it_was_taken(space: tuple[Parameter, ...]) -> None:
     _, adamw, sgd, width = space
     tried = trial(1, params={"optimizer": "sgd", "learning_rate": 0.05, "width": 64})
-    assert value(space, adamw, tried) is None  # although 0.05 lies in its range
-    assert value(space, sgd, tried) == 0.05
-    assert value(space, width, tried) == 64
+    assert find_value(space, adamw, tried) is None  # although 0.05 lies in its range
+    assert find_value(space, sgd, tried) == 0.05
+    assert find_value(space, width, tried) == 64
     outside = trial(2, params={"optimizer": "sgd", "learning_rate": 5.0})
-    assert value(space, sgd, outside) is None
-    assert value(space, width, outside) is None
+    assert find_value(space, sgd, outside) is None
+    assert find_value(space, width, outside) is None
 
 
 def test_positions_are_in_the_scale_of_the_range(space: tuple[Parameter, ...]) -> None:
     optimizer, adamw, _, width = space
-    assert adamw.position(1e-2) == pytest.approx(0.5)
-    assert width.position(64) == pytest.approx(0.5)
-    assert optimizer.position("sgd") == 1
+    assert adamw.find_position(1e-2) == pytest.approx(0.5)
+    assert width.find_position(64) == pytest.approx(0.5)
+    assert optimizer.find_position("sgd") == 1
 
 
 def test_branches_are_one_field(space: tuple[Parameter, ...]) -> None:
-    rate = merged(space)[1]
+    rate = merge_branches(space)[1]
     assert (rate.name, rate.low, rate.high, rate.log) == ("learning_rate", 1e-3, 1.0, True)
 
 

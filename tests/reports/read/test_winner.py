@@ -14,7 +14,7 @@ from cluster.ledger.trial_log import Failure, Outcome
 from cluster.tracking.client import open_client
 from cluster.tracking.writer import MLflowWriter
 from reports.read.records import read_search
-from reports.read.winner import choose, find_candidates, no_winner_text, rank_trials
+from reports.read.winner import choose_winner, explain_no_winner, find_candidates, rank_trials
 from tests.support.made_search import openings, search, trial
 
 Trials = list[dict[str, Any]]
@@ -50,7 +50,7 @@ def test_of_equal_scores_the_first_trial_wins_whatever_their_order() -> None:
     trials = [trial(n, 0.9) for n in (3, 1, 2)]
     for mode in ("max", "min"):
         assert numbers(*trials, mode=mode) == [1, 2, 3]
-    choice = choose(search(*trials))
+    choice = choose_winner(search(*trials))
     assert choice is not None
     assert choice.winner.number == 1
 
@@ -79,7 +79,7 @@ def test_where_only_diverged_and_failed_trials_have_scores_there_is_no_winner(
     parent = write_search(some_trials[:4])
     why = f"no trial with a score is complete or stopped early, only {' or '.join(outcomes)}"
     assert f"**N{why[1:]}**" in read_report("digits", "--ensemble")
-    assert no_winner_text(read_search(client, "digits")) == why
+    assert explain_no_winner(read_search(client, "digits")) == why
     assert openings(client, parent) == []
 
 
@@ -92,9 +92,9 @@ def test_a_diverged_trial_does_not_win_by_its_re_runs(
         for n, (of, score) in enumerate([(0, 0.99), (0, 0.98), (5, 0.9), (5, 0.9)])
     ]
     write_search([*some_trials, *again])
-    choice = choose(read_search(client, "digits"))
+    choice = choose_winner(read_search(client, "digits"))
     assert choice is not None
-    assert (choice.winner.number, choice.confirmed) == (5, True)
+    assert (choice.winner.number, choice.is_confirmed) == (5, True)
 
 
 ENDS: list[tuple[Outcome, list[float], list[float]]] = [
@@ -145,7 +145,7 @@ def test_the_search_and_its_report_rank_alike_and_name_the_same_reports(
     for run, log in zip(of_report, of_search, strict=True):
         best = (run.metrics["score"], int(run.metrics["best_report"]))
         assert best == ledger.best_report(log)
-    choice = choose(found)
+    choice = choose_winner(found)
     assert choice is not None
     assert choice.winner.number == of_search[0].trial
     assert [t.metrics["best_report"] for t in of_report] == [2, 2, 1, 1, 1]

@@ -11,7 +11,7 @@ from reports.chapters.comparison.groups import group_trials
 from reports.chapters.comparison.published import describe_ranking, find_column
 from reports.chapters.comparison.published import write_section as left_over
 from reports.read.opened_test import OpenedTest
-from reports.read.winner import choose
+from reports.read.winner import choose_winner
 from reports.records import Search
 from tests.reports.chapters.comparison.test_pairs import ALIKE, APART, repeated
 
@@ -91,7 +91,7 @@ def test_one_column_holds_one_metric() -> None:
     assert theirs is not None
     assert theirs.metric == "validation_accuracy"
     assert theirs.values == {("16",): (0.85,), ("32",): (0.86,)}
-    choice = choose(search)
+    choice = choose_winner(search)
     assert choice is not None
     rest = left_over(search, choice, OpenedTest(None, search), theirs) or ""
     assert "99.00 %" in rest
@@ -100,7 +100,7 @@ def test_one_column_holds_one_metric() -> None:
 
 def test_all_in_their_rows_leave_no_chapter() -> None:
     search = beside(ALIKE, entries({16: 86.78, 32: 87.11}))
-    choice = choose(search)
+    choice = choose_winner(search)
     assert choice is not None
     assert (
         left_over(

@@ -12,10 +12,10 @@ from reports.assemble import format_winner
 from reports.chapters.confirmation import chapter
 from reports.contents import collect_findings, write_report
 from reports.numbers.paired import adjust_p_values, compare_over_seeds
-from reports.read.holdout_log import openings_text, winner_changed
+from reports.read.holdout_log import describe_openings, has_winner_changed
 from reports.read.opened_test import OpenedTest, open_test
 from reports.read.records import read_search
-from reports.read.winner import choose
+from reports.read.winner import choose_winner
 from reports.records import Search
 from tests.support.made_search import openings
 
@@ -68,9 +68,9 @@ def test_the_best_mean_over_fresh_seeds_wins(
     search = read_search(client, "digits")
     assert len(search.trials) == 12
     assert [run.of for run in search.reruns[:4]] == [3, 3, 3, 5]
-    choice = choose(search)
+    choice = choose_winner(search)
     assert choice is not None
-    assert choice.confirmed
+    assert choice.is_confirmed
     assert [trial.number for trial in choice.candidates[:3]] == [5, 3, 2]
     text = section(client, search)
     assert text is not None
@@ -129,7 +129,7 @@ def test_openings_are_recorded_once_and_for_the_picked_alone(
 ) -> None:
     parent = write_search([*some_trials, *reruns])
     search = read_search(client, "digits")
-    choice = choose(search)
+    choice = choose_winner(search)
     assert choice is not None
     open_test(client, search, choice.winner)
     section(client, search)
@@ -141,13 +141,13 @@ def test_openings_are_recorded_once_and_for_the_picked_alone(
         (2, [6, 7, 8], 400),
         (0, [9, 10, 11], 400),
     ]
-    assert not winner_changed(told)
+    assert not has_winner_changed(told)
     text = section(client, search, again=True)
     assert text is not None
     assert "corrected for 3 comparisons" in text
     told = openings(client, parent)
     assert [o.get("again", False) for o in told] == [False] * 4 + [True]
-    said = openings_text(told)
+    said = describe_openings(told)
     assert "was opened 5 times" in said
     assert "for 3 re-runs of trial 3 at 20" in said
     assert "Of these, 1 by `--open-test-again`." in said
@@ -209,7 +209,7 @@ def test_one_seed_each_decides_nothing(
 ) -> None:
     write_search([*some_trials, rerun(0, 5, 0.99), rerun(1, 0, 0.9)])
     search = read_search(client, "digits")
-    choice = choose(search)
+    choice = choose_winner(search)
     assert choice is not None
     assert choice.winner.number == 3
     text = section(client, search)
@@ -262,6 +262,6 @@ def test_a_complete_winner_is_its_own_model(
     client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
 ) -> None:
     write_search([*some_trials, *reruns])
-    choice = choose(read_search(client, "digits"))
+    choice = choose_winner(read_search(client, "digits"))
     assert choice is not None
     assert choice.model is choice.winner

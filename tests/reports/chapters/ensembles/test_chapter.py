@@ -16,11 +16,11 @@ from reports.chapters.ensembles import chapter
 from reports.ensemble import main
 from reports.numbers.calibration import apply_temperature, ece, fit_temperature, nll
 from reports.numbers.paired import mcnemar, paired_bootstrap
-from reports.read.ensemble_members import library
+from reports.read.ensemble_members import build_library
 from reports.read.opened_test import OpenedTest
-from reports.read.predictions import Examples, Predicted
+from reports.read.predictions import Examples, Predictions
 from reports.read.records import read_search
-from reports.read.winner import choose
+from reports.read.winner import choose_winner
 from reports.records import Search, TrialRecord
 from tests.support.made_search import openings
 
@@ -43,7 +43,7 @@ def probabilities(split: str, model: int, skill: float = 1.6) -> np.ndarray:
 
 def section(client: MlflowClient, search: Search, again: bool = False) -> str | None:
     """Write the chapter; the test set is opened for the winner before, as by a report."""
-    choice = choose(search)
+    choice = choose_winner(search)
     test = OpenedTest(client, search, choice.model if choice else None, again=again)
     return chapter.write_section(client, search, test.open_accuracy() if choice else test)
 
@@ -260,7 +260,7 @@ def test_answers_become_classes_in_the_order_of_the_models() -> None:
     runs = tuple(TrialRecord(str(i), str(i), i, "complete") for i in range(3))
     told = (np.array(["7", "x", "1"]), np.array(["8", "x", "2"]), np.array(["8", "y", "1"]))
     examples = Examples("test", np.arange(3), np.array(["8", "z", "1"]))
-    found = library(Predicted(examples, runs, told))
+    found = build_library(Predictions(examples, runs, told))
     assert found.outputs.argmax(axis=2).tolist() == [[0, 0, 0], [1, 0, 1], [1, 1, 0]]
     assert (found.outputs.sum(axis=2) == 1).all()
     assert found.targets.tolist() == [1, -1, 0]

@@ -4,7 +4,7 @@ import pytest
 
 from reports.chapters.hyperparameters.boundary import Edge, count_near_edges
 from reports.read.space import Parameter
-from reports.read.winner import choose
+from reports.read.winner import choose_winner
 from tests.support.made_search import search, trial
 
 RATE = Parameter("rate", 1e-4, 1.0, log=True)
@@ -15,7 +15,7 @@ def looked(parameter: Parameter, values: list[float]) -> Edge:
     made = search(
         *(trial(i, 1 - i / 100, params={parameter.name: v}) for i, v in enumerate(values))
     )
-    choice = choose(made)
+    choice = choose_winner(made)
     assert choice is not None
     return count_near_edges((parameter,), parameter, choice, "max")
 
@@ -51,6 +51,6 @@ def test_choices_and_guessed_ranges_have_no_ends() -> None:
 
 @pytest.mark.parametrize("missing", [{}, {"other": 1}])
 def test_trials_without_the_hyperparameter(missing: dict[str, int]) -> None:
-    choice = choose(search(trial(0, params=missing)))
+    choice = choose_winner(search(trial(0, params=missing)))
     assert choice is not None
     assert count_near_edges((RATE,), RATE, choice, "max") == Edge(1, "")

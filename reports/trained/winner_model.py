@@ -14,13 +14,13 @@ from reports.read.predictions import read_examples
 from reports.read.records import Tracker
 from reports.records import Search, TrialRecord
 from reports.trained import models
-from reports.trained.crops import Pixels, takes_pictures
-from reports.trained.restoring import chosen_run, restored, space_of
+from reports.trained.crops import Pixels, is_image_classifier
+from reports.trained.restoring import find_space, restore_run, select_run
 from trainables.errors import UserError
 
 
 @dataclass(frozen=True)
-class Winner:
+class WinnerModel:
     """A restored model, and the images and answers of any split, in the order of their ids."""
 
     run: TrialRecord
@@ -39,17 +39,19 @@ class Winner:
         return self.inputs(split)[rows], targets[rows]
 
 
-def winner(tracker: Tracker, search: Search, space: str | None, folder: Path | None) -> Winner:
+def restore_winner(
+    tracker: Tracker, search: Search, space: str | None, folder: Path | None
+) -> WinnerModel:
     """Restore the winner and find its data; raises UserError before anything is opened."""
-    run = chosen_run(search, None)
-    where = space_of(search, space)
-    predictor = restored(tracker, search, run, where)
-    if not takes_pictures(predictor) or predictor.network is None:
+    run = select_run(search, None)
+    where = find_space(search, space)
+    predictor = restore_run(tracker, search, run, where)
+    if not is_image_classifier(predictor) or predictor.network is None:
         raise UserError(
             f"The models of {search.name} are no classifiers of images that can be looked into: "
             "leave --explain and --robust out."
         )
-    data = models.truth(where, run.params, search, folder)
+    data = models.load_data(where, run.params, search, folder)
     if data.inputs is None:
         raise UserError(f"The space {search.space} does not give the inputs of its data.")
     inputs = data.inputs
@@ -64,9 +66,9 @@ def winner(tracker: Tracker, search: Search, space: str | None, folder: Path | N
         return mine
 
     targets("validation")
-    return Winner(run, predictor, inputs, targets)
+    return WinnerModel(run, predictor, inputs, targets)
 
 
-def open_split(test: OpenedTest) -> str:
+def find_open_split(test: OpenedTest) -> str:
     """The split to judge on: the test set where it was opened for the winner, else validation."""
     return "test" if test.accuracy is not None else "validation"
