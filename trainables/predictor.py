@@ -14,17 +14,17 @@ DataKind = Literal["real", "synthetic", "placeholder"]
 
 
 Predictions = Callable[[], np.ndarray]
-"""Class probabilities (n, classes) or answers (n,) of the model as it is when called."""
+"""Returns class probabilities (n, classes) or answers (n,) of the model at the time of the call."""
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What a report must know of a data set: the right answers, and what was looked at.
+    """The targets of a data set, and what else a report needs to know of it.
 
-    `targets` holds an integer label (or an answer) per example of each split; an example's id
-    is its place in it. Row i of a kept prediction belongs to target i. `inputs`, where there is
-    one, gives the raw inputs of a split as they go into a `Predictor`, in the same order.
-    `groups` names a part of the data per example of a split: a report scores the parts apart.
+    `targets` has an integer label (or an answer) per example of each split; the id of an example
+    is its index there. Row i of stored predictions belongs to target i. `inputs`, if given,
+    returns the raw inputs of a split for a `Predictor`, in the same order. `groups` has the name
+    of a group per example of a split: a report scores the groups separately.
     """
 
     fingerprint: str = ""
@@ -39,11 +39,11 @@ class GroundTruth:
 class Predictor:
     """A trained model with its preprocessing; `example` is a batch of one raw input.
 
-    Called with a batch like it, gives probabilities (n, classes), columns in the order of
-    `classes`, or answers (n,). `network`, where there is one, is the differentiable module from
-    a batch of raw inputs (of images: pixels in 0..255, uint8 or float) to logits. `write` goes
-    on after a prompt: it takes `length`, `temperature`, `top_k` and `seed`. `files` are what it
-    needs beside its checkpoint, by the hyperparameter whose value is a folder of them.
+    Called with such a batch, it returns probabilities (n, classes), columns in the order of
+    `classes`, or answers (n,). `network`, if given, is the differentiable module from a batch of
+    raw inputs (of images: pixels in 0..255, uint8 or float) to logits. `write` continues a prompt:
+    it takes `length`, `temperature`, `top_k` and `seed`. `files` are those needed beside the
+    checkpoint, by the hyperparameter whose value is their folder.
     """
 
     predict: Callable[[np.ndarray], np.ndarray]
