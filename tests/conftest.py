@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Fixtures of all tests: an isolated environment, space files, and searches as processes."""
 
 import os
 import subprocess
@@ -15,20 +15,23 @@ from tests.support.paths import ROOT, TRIVIAL
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Train on one thread: the nets here are tiny, and threads that wait spin a busy machine."""
+    """Train on one thread: the networks are tiny, and waiting threads slow down a busy machine."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use no server and cluster but a test's own; MLflow leaves the address it was told here."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    """Remove the servers, the cluster and the storage of the user from the environment.
+
+    MLflow itself sets MLFLOW_TRACKING_URI when a test gives it an address.
+    """
+    for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "TUNERY_STORAGE", "TUNERY_CAPACITY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def space_file(tmp_path: Path) -> Callable[..., Path]:
-    """Write a space file of the user's: the trivial space, with lines of one's own below."""
+    """Return a function that writes a user's space file: the trivial space and more lines."""
 
     def write(lines: str = "", name: str = "toy") -> Path:
         path = tmp_path / f"{name}.py"
@@ -40,7 +43,7 @@ def space_file(tmp_path: Path) -> Callable[..., Path]:
 
 
 class Search(subprocess.Popen[str]):
-    """`python -m trainables.tune` as a process of its own, with what it says."""
+    """`python -m trainables.tune` as a process, and what it prints."""
 
     def __init__(self, words: tuple[object, ...], log: Path, env: dict[str, str]) -> None:
         self.log = log
@@ -55,21 +58,24 @@ class Search(subprocess.Popen[str]):
             )
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text(encoding="utf-8")
 
-    def until(self, true: Callable[[], object], seconds: float = 55) -> None:
-        """Wait until something is true; fails where the process ends or time is up before."""
+    def wait_until(self, condition: Callable[[], object], seconds: float = 55) -> None:
+        """Wait until a condition holds; fail where the process ends or the time is up before."""
         deadline = time.monotonic() + seconds
-        while not true():
-            assert self.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
+        while not condition():
+            assert self.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
             time.sleep(0.02)
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Search]]:
-    """Start a search in `tmp_path/runs`, or where the words say; it is killed after the test."""
+    """Return a function that starts a search, by default in `tmp_path/runs`.
+
+    Searches that still run after the test are killed.
+    """
     started: list[Search] = []
 
     def begin(*words: object, **env: str) -> Search:
@@ -87,10 +93,18 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Search]]:
 
 @pytest.fixture
 def tune(start: Callable[..., Search]) -> Callable[..., tuple[int, str]]:
-    """Run a search to its end; gives the exit code and what was said."""
+    """Return a function that runs a search to its end and returns its exit code and output."""
 
     def run(*words: object, **env: str) -> tuple[int, str]:
         search = start(*words, **env)
-        return search.wait(), search.said
+        return search.wait(), search.output
 
     return run
+
+
+@pytest.fixture
+def two_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that Ray runs on a machine with two CPUs, without starting it."""
+    monkeypatch.setattr("cluster.execution.prepare_cluster.connect", lambda _: None)
+    monkeypatch.setattr("ray.nodes", list)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})

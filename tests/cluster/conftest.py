@@ -7,45 +7,48 @@ from typing import Any
 
 import pytest
 
+from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
+from cluster.ledger.settings import SearchSettings, write_settings
+from cluster.ledger.trial_log import Outcome
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.study import Study
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from tests.support.paths import TRIVIAL
+from tests.support.reports import make_history
 
 
 @pytest.fixture
 def space() -> SearchSpace[Any]:
+    """Return the trivial space."""
     return load_space(str(TRIVIAL))
 
 
 @pytest.fixture
 def change(space: SearchSpace[Any]) -> Callable[..., SearchSpace[Any]]:
+    """Return a function that returns the trivial space with changes."""
     return lambda **changes: replace(space, **changes)
 
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Callable[..., Ledger]:
-    """Begin a search's folder; what the command line would have decided is given by hand."""
+    """Return a function that creates a search's folder with the settings of the trivial space."""
 
-    def make(name: str = "toy", **settings: Any) -> Ledger:
-        known = {
-            "space": name,
-            "metric": "loss",
-            "mode": "min",
-            "sampler": "random",
-            "seed": 0,
-            "seeds": 3,
-            "fixed": {},
-            "trials": 4,
-            "reports": 4,
-            "tags": {},
-            "artifacts": (tmp_path / "artifacts").as_uri(),
-        }
-        ledger = ledgers.create_ledger(tmp_path / "runs", name, {**known, **settings})
-        ledgers.write_settings(ledger.folder, ledger.settings)
+    def make(name: str = "toy", **changes: Any) -> Ledger:
+        settings = SearchSettings(
+            space=name,
+            metric="loss",
+            mode="min",
+            trials=4,
+            reports=4,
+            seeds=3,
+            sampler="random",
+            artifacts=(tmp_path / "artifacts").as_uri(),
+        )
+        ledger = ledgers.create_ledger(tmp_path / "runs", replace(settings, **changes))
+        write_settings(ledger.folder, ledger.settings)
         return ledger
 
     return make
@@ -53,18 +56,29 @@ def begin(tmp_path: Path) -> Callable[..., Ledger]:
 
 @pytest.fixture
 def open_study() -> Callable[[Ledger, SearchSpace[Any]], Study]:
+    """Return a function that opens the study of a ledger, with its initial trials."""
+
     def make(ledger: Ledger, space: SearchSpace[Any]) -> Study:
         new = ledger.settings
-        return Study(
-            ledger, space, plan_initial_trials(space, new["fixed"], new["sampler"], new["seeds"])
-        )
+        return Study(ledger, space, plan_initial_trials(space, new.fixed, new.sampler, new.seeds))
 
     return make
 
 
 @pytest.fixture
+def queue(
+    begin: Callable[..., Ledger],
+    open_study: Callable[[Ledger, SearchSpace[Any]], Study],
+    space: SearchSpace[Any],
+) -> TrialQueue:
+    """Return the queue of a search of four trials."""
+    ledger = begin()
+    return TrialQueue(ledger, open_study(ledger, space))
+
+
+@pytest.fixture
 def reopen() -> Callable[[Ledger], Ledger]:
-    """Do what a driver does that comes after one that was killed."""
+    """Return a function that opens a ledger again, as the driver after a killed one does."""
 
     def again(ledger: Ledger) -> Ledger:
         ledger.close()
@@ -75,30 +89,24 @@ def reopen() -> Callable[[Ledger], Ledger]:
 
 @pytest.fixture
 def run_one() -> Callable[..., int]:
-    """Ask for a trial, and let it report the losses given and end."""
+    """Return a function that asks for a trial, reports these losses and records its outcome."""
 
     def run(
         ledger: Ledger,
         study: Study,
         losses: list[float],
-        outcome: str = "complete",
+        outcome: Outcome = "complete",
         tell: bool = True,
     ) -> int:
-        asked = study.ask()
-        ledger.add_trial(asked.trial, asked.values, asked.config)
-        ledger.add_attempt(asked.trial)
-        report(ledger, asked.trial, losses)
-        ledger.record_outcome(asked.trial, outcome)  # type: ignore[arg-type]
+        suggestion = study.ask()
+        assert suggestion is not None
+        trial = suggestion.trial
+        ledger.add_trial(trial, suggestion.values, suggestion.config)
+        ledger.add_attempt(trial)
+        ledger.record_reports(trial, make_history(losses), {"parameters": 3.0})
+        ledger.record_outcome(trial, outcome)
         if tell:
-            study.tell(ledger.trial_logs[asked.trial])
-        return asked.trial
+            study.tell(ledger.trial_logs[trial])
+        return trial
 
     return run
-
-
-def report(ledger: Ledger, trial: int, losses: list[float]) -> None:
-    history = [
-        {"report": n, "seconds": float(n), "metrics": {"loss": loss}}
-        for n, loss in enumerate(losses, 1)
-    ]
-    ledger.record_reports(trial, history, {"parameters": 3.0})

@@ -1,4 +1,4 @@
-"""Ray on this machine alone, or a cluster that was named; what runs here is not joined unasked."""
+"""Ray starts on this machine, or joins the cluster that is named, and no other."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ cluster.shutdown()
 JOIN = """
 import sys
 import ray
-from cluster import connection
+from cluster.execution import connect
 from trainables.errors import UserError
-asked = sys.argv[1] if len(sys.argv) > 1 else None
+address = sys.argv[1] if len(sys.argv) > 1 else None
 try:
-    connection.connect(asked)
+    connect.connect(address)
 except UserError as error:
-    raise SystemExit(f"refused: {error}")
+    raise SystemExit(f"rejected: {error}")
 print("joined", ray.get_runtime_context().gcs_address)
-print(connection.exposed(asked) if asked else "")
+print(connect.warn_if_open(address) if address else "")
 ray.shutdown()
 """
 
 
-def environment(mode: str) -> dict[str, str]:
+def make_environment(mode: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": mode}
 
 
 @contextmanager
-def cluster(mode: str) -> Iterator[str]:
-    """Start a cluster of one machine that asks for a token or does not; gives its address."""
+def start_cluster(mode: str) -> Iterator[str]:
+    """Start a cluster of one machine, with or without a token, and yield its address."""
     process = subprocess.Popen(
         [sys.executable, "-c", CLUSTER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=environment(mode),
+        env=make_environment(mode),
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -59,25 +59,25 @@ def cluster(mode: str) -> Iterator[str]:
 
 
 def join(mode: str, *address: str) -> str:
-    """Connect in a process of its own, where a token is sent or not; gives what it said."""
+    """Connect in another process, with or without a token, and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", JOIN, *address],
         capture_output=True,
         text=True,
-        env=environment(mode),
+        env=make_environment(mode),
         check=False,
     )
     return done.stdout + done.stderr
 
 
-def test_an_open_cluster_is_joined_where_it_is_named_and_told_to_be_open() -> None:
-    with cluster("disabled") as address:
+def test_a_cluster_without_a_token_is_joined_only_by_its_address_and_with_a_warning() -> None:
+    with start_cluster("disabled") as address:
         alone = join("token")
         assert "joined" in alone
         assert address not in alone
         named = join("token", address)
         assert f"joined {address}" in named
-        assert "asks for no token" in named
+        assert "needs no token" in named
 
 
 @pytest.fixture
@@ -85,9 +85,9 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
 
 
-def test_a_cluster_that_asks_for_a_token_is_joined_with_it_alone(token: None) -> None:
-    with cluster("token") as address:
-        assert "asks for a token" in join("disabled", address)
+def test_a_cluster_with_a_token_is_joined_only_with_it(token: None) -> None:
+    with start_cluster("token") as address:
+        assert "needs a token" in join("disabled", address)
         named = join("token", address)
         assert f"joined {address}" in named
-        assert "asks for no token" not in named
+        assert "needs no token" not in named

@@ -21,13 +21,13 @@ from trainables.errors import PreemptedError
 
 
 class UnpicklableError(Exception):
-    """A user's error that cannot travel between processes."""
+    """A user's error that cannot be pickled."""
 
     def __reduce__(self) -> str:
         raise TypeError("never")
 
 
-def caused(error: Exception, cause: Exception) -> Exception:
+def with_cause(error: Exception, cause: Exception) -> Exception:
     error.__cause__ = cause
     return error
 
@@ -42,8 +42,8 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (OSError(errno.EACCES, "No space left on device"), "failed"),
         (MemoryError(), "out_of_memory"),
         (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
-        (caused(RuntimeError("batch 7"), MemoryError()), "out_of_memory"),
-        (PreemptedError("put down"), "preempted"),
+        (with_cause(RuntimeError("batch 7"), MemoryError()), "out_of_memory"),
+        (PreemptedError("saved in the middle of report 2"), "preempted"),
         (StorageTimeoutError("did not answer for 120 s"), "lost"),
         (StorageUnreachableError("node-7 does not see it"), "storage_unreachable"),
         (OSError(errno.ENOSPC, "No space left on device"), "storage_full"),
@@ -77,7 +77,7 @@ def test_an_error_that_cannot_be_pickled_reaches_the_driver_with_its_traceback()
     assert "in broken" in carried.failure.traceback
 
 
-def test_the_failure_of_an_attempt_is_read_from_rays_error() -> None:
+def test_an_attempts_failure_is_read_from_rays_error() -> None:
     inner = describe_error(MemoryError("too much"))
     task = ray.exceptions.RayTaskError("train", "traceback", inner, "ray", 1, "192.0.2.1")
     failure = read_failure(pickle.loads(ray.cloudpickle.dumps(task.as_instanceof_cause())))
@@ -112,19 +112,19 @@ DIED = "The actor died unexpectedly before finishing this task.\n"
         (DIED + "Task was killed due to the node running low on memory.", "out_of_memory"),
     ],
 )
-def test_a_dead_worker_is_classified_by_rays_own_words(text: str, expected: str) -> None:
+def test_a_dead_worker_is_classified_by_rays_message(text: str, expected: str) -> None:
     error = ray.exceptions.RayActorError(error_msg=text)
     assert read_failure(error).failure_class == expected
 
 
-def test_the_words_of_a_task_in_a_constructor_are_not_rays_own() -> None:
+def test_an_error_in_the_actors_constructor_is_not_classified_by_its_text() -> None:
     error = ray.exceptions.RayActorError(
         error_msg="ValueError: running low on memory", actor_init_failed=True
     )
     assert read_failure(error).failure_class == "failed"
 
 
-def test_rays_typed_errors() -> None:
+def test_rays_typed_errors_are_classified_by_their_type() -> None:
     gone = ray.exceptions.ActorUnavailableError("Socket closed", b"0" * 16)
     assert read_failure(gone).failure_class == "lost"
     preempted = ray.exceptions.RayActorError(error_msg=DIED, preempted=True)

@@ -1,3 +1,5 @@
+"""Teachers come from a run of an earlier search or from a folder, into the cache."""
+
 from __future__ import annotations
 
 import json
@@ -9,23 +11,19 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from cluster.execution.teacher_source import fetch_teacher, resolve_name, upload_teacher
-from cluster.options import Options
 from cluster.storage import replication
 from cluster.storage.location import Location
 from cluster.tracking.client import find_experiment, open_client
-from cluster.tuning import run_search
 from searchspaces.loading import load_space, load_trained
 from searchspaces.train_one import main as train
 from trainables.errors import UserError
-from trainables.run import Run
 
-Trained = Callable[..., str]
 SMALL = {"width": 16, "depth": 1, "epochs": 1}
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `trainables.train --out` writes."""
+    """Return the folder that `trainables.train --out` writes."""
     folder = tmp_path_factory.mktemp("train") / "out"
     sets = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
     assert not train(["--space", "digits", "--reports", "1", "--out", str(folder), *sets])
@@ -39,7 +37,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def logged(uri: str, out: Path, tmp_path: Path) -> Callable[..., str]:
-    """Log what a search would of its trial; gives the run's address."""
+    """Return a function that logs a trial as a search does, and returns the run's address."""
 
     def log(weights: bool = True, parent: Mapping[str, str] | None = None) -> str:
         client = open_client(uri)
@@ -57,24 +55,24 @@ def logged(uri: str, out: Path, tmp_path: Path) -> Callable[..., str]:
     return log
 
 
-def answers(folder: Path) -> np.ndarray:
+def predict(folder: Path) -> np.ndarray:
     inputs = np.random.default_rng(0).integers(0, 16, (5, 1, 8, 8), dtype=np.uint8)
     return load_trained(folder)(inputs)
 
 
-def test_a_run_and_a_folder_give_the_same_model(
+def test_a_run_and_a_folder_are_the_same_model(
     out: Path, uri: str, logged: Callable[..., str], tmp_path: Path
 ) -> None:
     from_run = fetch_teacher(logged(), uri, tmp_path / "cache")
     copied = fetch_teacher(resolve_name(str(out)), uri, tmp_path / "cache")
-    assert (answers(from_run) == answers(out)).all()
-    assert (answers(copied) == answers(out)).all()
+    assert (predict(from_run) == predict(out)).all()
+    assert (predict(copied) == predict(out)).all()
     assert json.loads((from_run / "config.json").read_text()) == json.loads(
         (out / "config.json").read_text()
     )
 
 
-def test_a_run_is_fetched_once(
+def test_a_run_is_downloaded_once(
     uri: str, logged: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = logged()
@@ -83,7 +81,7 @@ def test_a_run_is_fetched_once(
     assert fetch_teacher(name, "sqlite:////nowhere/gone.db", tmp_path / "cache") == first
 
 
-def test_what_cannot_be_used_is_refused_with_the_way_out(
+def test_a_teacher_that_cannot_be_used_is_rejected_with_the_reason(
     uri: str, logged: Callable[..., str], tmp_path: Path
 ) -> None:
     open_client(uri)
@@ -91,35 +89,15 @@ def test_what_cannot_be_used_is_refused_with_the_way_out(
     for name, expected in (
         ("runs:/nobody", "nobody"),
         (logged(weights=False), "has no weights"),
-        (logged(parent=own), "none of Tunery's"),
-        (str(tmp_path), r"there is no .*config.json and no .*manifest.json"),
+        (logged(parent=own), "is not one of Tunery's"),
+        (str(tmp_path), r"missing .*config.json and .*manifest.json"),
     ):
         with pytest.raises(UserError, match=f"--teacher .*{expected}"):
             fetch_teacher(name, uri, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("teacher-*/"))
 
 
-def test_a_search_goes_on_with_the_teacher_that_it_was_begun_with(
-    out: Path, uri: str, tmp_path: Path
-) -> None:
-    teacher = tmp_path / "teacher"
-    (teacher / "best").mkdir(parents=True)
-    for path in (out / "config.json", *(out / "best").iterdir()):
-        (teacher / path.relative_to(out)).write_bytes(path.read_bytes())
-    settings = {"teacher": str(teacher), "tracking_uri": uri}
-    run = Run(1, cache=tmp_path / "cache")
-    run_search.fetch_teacher(run, settings, Options())
-    assert run.teacher is not None and run.teacher.is_relative_to(tmp_path / "cache")
-    again = Run(1, cache=tmp_path / "cache")
-    run_search.fetch_teacher(again, settings, Options())
-    assert again.teacher == run.teacher
-    manifest = teacher / "best" / "manifest.json"
-    manifest.write_text(manifest.read_text() + " ")
-    with pytest.raises(UserError, match="has changed since"):
-        run_search.fetch_teacher(Run(1, cache=tmp_path / "cache"), settings, Options())
-
-
-def test_a_teacher_is_lent_to_machines_with_caches_of_their_own(tmp_path: Path) -> None:
+def test_a_teacher_is_uploaded_once_for_machines_with_another_cache(tmp_path: Path) -> None:
     teacher = tmp_path / "cache" / "teacher-1"
     teacher.mkdir(parents=True)
     (teacher / "config.json").write_text("{}")
@@ -130,5 +108,7 @@ def test_a_teacher_is_lent_to_machines_with_caches_of_their_own(tmp_path: Path) 
     assert first is not None
     assert replication.read_newest_index(place) == first
     (tmp_path / "full").touch()
-    with pytest.raises(UserError, match=r"cannot be copied to file://.*full(.|\n)*--resume"):
+    with pytest.raises(
+        UserError, match=r"cannot copy the teacher to file://.*full(.|\n)*--resume"
+    ):
         upload_teacher(teacher, Location((tmp_path / "full").as_uri()) / "teacher")

@@ -1,213 +1,207 @@
+"""Which attempt runs next, and when a trial has its outcome."""
+
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-import ray
 
-from cluster.execution.failures import StorageUnreachableError, describe_error
-from cluster.execution.ray_tuner import ErrorCallback, TrialSearcher
 from cluster.execution.trial_queue import LOSSES, RETRIES, TrialQueue
 from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from cluster.ledger.trial_log import Failure
 from cluster.sampling.study import Study
 from searchspaces.space import SearchSpace
+from tests.support.reports import make_result
 from trainables.errors import UserError
 
-Open = Callable[[Ledger, SearchSpace[Any]], Study]
-
-
-def result(*losses: float) -> Mapping[str, Any]:
-    history = [
-        {"report": n, "seconds": 1.0, "metrics": {"loss": loss}}
-        for n, loss in enumerate(losses, 1)
-    ]
-    return {"history": history, "facts": {}, "place": "node/cpu"}
+Begin = Callable[..., Ledger]
+Open = Callable[..., Study]
+FAILED = Failure("failed", "RuntimeError: on purpose", "Traceback")
+LOST = Failure("lost", "The actor died because its node has died", "")
 
 
 @pytest.fixture
-def attempts(
-    begin: Callable[..., Ledger], open_study: Open, space: SearchSpace[Any]
-) -> TrialQueue:
+def queue(begin: Begin, open_study: Open, space: SearchSpace) -> TrialQueue:
     ledger = begin(trials=2)
-    return TrialQueue(ledger, open_study(ledger, space), trials=2)
+    return TrialQueue(ledger, open_study(ledger, space))
 
 
-def test_a_failing_trial_is_tried_again_and_then_failed(attempts: TrialQueue) -> None:
+def test_a_failing_trial_is_retried_twice_and_then_fails(queue: TrialQueue) -> None:
     for number in range(1, RETRIES + 2):
-        attempt = attempts.next()
-        assert (attempt.trial, attempt.attempt, attempt.alone) == (0, number, False)
-        assert not attempts.ledger.trial_logs[0].outcome
-        attempts.failed(0, Failure("failed", "", f"Traceback {number}"))
-    trial_log = attempts.ledger.trial_logs[0]
+        attempt = queue.next_attempt()
+        assert (attempt.trial, attempt.attempt, attempt.exclusive) == (0, number, False)
+        assert not queue.ledger.trial_logs[0].outcome
+        queue.record_failure(0, Failure("failed", "", f"Traceback {number}"))
+    trial_log = queue.ledger.trial_logs[0]
     assert (trial_log.outcome, trial_log.failures[-1].traceback) == ("failed", "Traceback 3")
-    assert attempts.study.study.trials[0].state.name == "FAIL"
-    assert attempts.next().trial == 1
-    assert attempts.finished
-    assert not attempts.ledger.finished
-    attempts.ended(1, "complete")
-    assert attempts.ledger.finished
+    assert queue.study.study.trials[0].state.name == "FAIL"
+    assert queue.next_attempt().trial == 1
+    assert queue.finished
+    assert not queue.ledger.finished
+    queue.record_end(1, "complete")
+    assert queue.ledger.finished
 
 
-def test_out_of_memory_is_tried_again_alone(attempts: TrialQueue) -> None:
-    attempts.next()
-    attempts.failed(0, Failure("out_of_memory", "OutOfMemoryError", ""))
-    again = attempts.next()
-    assert (again.trial, again.alone) == (0, True)
-    attempts.failed(0, Failure("failed", "RuntimeError", ""))
-    assert not attempts.next().alone
+def test_a_trial_out_of_memory_is_retried_on_a_device_of_its_own(queue: TrialQueue) -> None:
+    queue.next_attempt()
+    queue.record_failure(0, Failure("out_of_memory", "OutOfMemoryError", ""))
+    again = queue.next_attempt()
+    assert (again.trial, again.exclusive) == (0, True)
+    queue.record_failure(0, FAILED)
+    assert not queue.next_attempt().exclusive
+    queue.record_failure(0, Failure("out_of_memory", "OutOfMemoryError", ""))
+    trial_log = queue.ledger.trial_logs[0]
+    assert (trial_log.outcome, trial_log.reason) == ("failed", "out of memory")
 
 
-def test_lost_workers_are_not_the_trials_fault(attempts: TrialQueue) -> None:
-    attempts.next()
+@pytest.mark.parametrize("failure_class", ["lost", "preempted"])
+def test_a_lost_worker_does_not_count_as_a_retry(queue: TrialQueue, failure_class: str) -> None:
+    lost = Failure(failure_class, "The actor died because its node has died", "")
+    queue.next_attempt()
     for _ in range(LOSSES):
-        attempts.failed(0, Failure("lost", "The actor died because its node has died", ""))
-        assert attempts.next().trial == 0
+        queue.record_failure(0, lost)
+        assert queue.next_attempt().trial == 0
     for _ in range(RETRIES):
-        attempts.failed(0, Failure("failed", "", ""))
-        assert attempts.next().trial == 0
-    attempts.failed(0, Failure("lost", "", ""))
-    assert attempts.ledger.trial_logs[0].outcome == "failed"
+        queue.record_failure(0, FAILED)
+        assert queue.next_attempt().trial == 0
+    queue.record_failure(0, lost)
+    assert queue.ledger.trial_logs[0].outcome == "failed"
 
 
-def test_a_resumed_search_begins_with_what_was_left_unfinished(
-    attempts: TrialQueue,
-    reopen: Callable[[Ledger], Ledger],
-    open_study: Open,
-    space: SearchSpace[Any],
+def test_a_resumed_search_starts_with_the_unfinished_trials(
+    queue: TrialQueue, reopen: Callable[[Ledger], Ledger], open_study: Open, space: SearchSpace
 ) -> None:
-    attempts.next()
-    attempts.next()
-    attempts.heard(1, result(0.5))
-    attempts.ended(0, "complete")
-    ledger = reopen(attempts.ledger)
-    again = TrialQueue(ledger, open_study(ledger, space), trials=3)
-    attempt = again.next()
+    queue.next_attempt()
+    queue.next_attempt()
+    queue.record_result(1, make_result(0.5))
+    queue.record_end(0, "complete")
+    ledger = reopen(queue.ledger)
+    ledger.update_settings(trials=3)
+    resumed = TrialQueue(ledger, open_study(ledger, space))
+    attempt = resumed.next_attempt()
     assert (attempt.trial, attempt.attempt) == (1, 2)
-    again.heard(1, result(0.5, 0.4))
+    resumed.record_result(1, make_result(0.5, 0.4))
     assert [r.metrics["loss"] for r in ledger.trial_logs[1].reports] == [0.5, 0.4]
-    assert again.next().trial == 2
-    assert again.finished
+    assert resumed.next_attempt().trial == 2
+    assert resumed.finished
 
 
-def test_the_time_budget_ends_live_trials_and_hands_out_nothing(
-    begin: Callable[..., Ledger], open_study: Open, space: SearchSpace[Any]
+def test_the_time_budget_stops_running_trials_and_starts_no_attempt(
+    begin: Begin, open_study: Open, space: SearchSpace
 ) -> None:
     ledger = begin()
-    attempts = TrialQueue(ledger, open_study(ledger, space), 4, deadline=time.time() + 3600)
-    attempts.next()
-    assert not attempts.heard(0, result(0.5))
-    attempts.deadline = time.time() - 1
-    assert attempts.finished
-    assert attempts.heard(0, result(0.5, 0.4))
-    attempts.ended(0, None)
-    assert (ledger.trial_logs[0].outcome, ledger.trial_logs[0].reason) == (
-        "stopped",
-        "time budget",
-    )
+    queue = TrialQueue(ledger, open_study(ledger, space), deadline=time.time() + 3600)
+    queue.next_attempt()
+    assert not queue.record_result(0, make_result(0.5))
+    queue.deadline = time.time() - 1
+    assert queue.finished
+    assert queue.record_result(0, make_result(0.5, 0.4))
+    queue.record_end(0, None)
+    trial_log = ledger.trial_logs[0]
+    assert (trial_log.outcome, trial_log.reason) == ("stopped", "time budget")
     assert not ledger.finished
 
 
-def test_what_cannot_be_written_is_not_remembered_either(
-    attempts: TrialQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    attempts.next()
+def test_a_trial_that_the_scheduler_ended_is_stopped(queue: TrialQueue) -> None:
+    queue.next_attempt()
+    queue.record_result(0, make_result(0.5))
+    queue.record_end(0, None)
+    trial_log = queue.ledger.trial_logs[0]
+    assert (trial_log.outcome, trial_log.reason) == ("stopped", "scheduler")
 
-    def full(*_: object) -> None:
+
+def test_an_event_that_cannot_be_written_is_not_remembered(
+    queue: TrialQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.next_attempt()
+
+    def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cluster.ledger.trial_log.append_event", full)
+    monkeypatch.setattr("cluster.ledger.ledger.append_event", fail)
     for write in (
-        lambda: attempts.heard(0, result(0.5)),
-        lambda: attempts.ended(0, "complete"),
-        lambda: attempts.next(),
+        lambda: queue.record_result(0, make_result(0.5)),
+        lambda: queue.record_end(0, "complete"),
+        lambda: queue.next_attempt(),
     ):
         with pytest.raises(OSError, match="No space left"):
             write()
-    trial_log = attempts.ledger.trial_logs[0]
+    trial_log = queue.ledger.trial_logs[0]
     assert (trial_log.reports, trial_log.outcome) == ([], None)
-    assert set(attempts.ledger.trial_logs) == {0}
+    assert set(queue.ledger.trial_logs) == {0}
 
 
-def test_what_waits_for_a_machine_when_time_is_up_is_left_for_a_resume(
-    attempts: TrialQueue,
+def test_an_attempt_that_waits_for_a_machine_when_time_is_up_is_left_for_a_resume(
+    queue: TrialQueue,
 ) -> None:
-    assert attempts.next() is not None
-    assert attempts.next() is not None
-    assert not attempts.over
-    attempts.heard(0, result(0.5))
-    attempts.deadline = 0.0
-    assert not attempts.over, "trial 0 runs, and is stopped at its next report"
-    attempts.ended(0, None)
-    assert attempts.over
-    attempts.ended(1, None)
-    trial_logs = attempts.ledger.trial_logs
+    assert queue.next_attempt() is not None
+    assert queue.next_attempt() is not None
+    assert not queue.must_end
+    queue.record_result(0, make_result(0.5))
+    queue.deadline = 0.0
+    assert not queue.must_end, "trial 0 runs, and is stopped at its next report"
+    queue.record_end(0, None)
+    assert queue.must_end
+    queue.record_end(1, None)
+    trial_logs = queue.ledger.trial_logs
     assert [trial_logs[0].outcome, trial_logs[1].outcome] == ["stopped", None]
 
 
 @pytest.mark.parametrize(("last", "outcome"), [(0.25, "complete"), (float("nan"), "diverged")])
-def test_a_trial_that_lacks_its_outcome_alone_is_not_run_again(
-    begin: Callable[..., Ledger],
-    open_study: Open,
-    space: SearchSpace[Any],
-    last: float,
-    outcome: str,
+def test_a_trial_that_lacks_only_its_outcome_is_not_run_again(
+    begin: Begin, open_study: Open, space: SearchSpace, last: float, outcome: str
 ) -> None:
     ledger = begin(trials=1)
-    attempts = TrialQueue(ledger, open_study(ledger, space), trials=1)
-    assert attempts.next() is not None
-    losses = [0.5] * (ledger.settings["reports"] - 1)
-    attempts.heard(0, result(*losses, last))
-    again = TrialQueue(ledger, attempts.study, trials=1)
+    queue = TrialQueue(ledger, open_study(ledger, space))
+    assert queue.next_attempt() is not None
+    losses = [0.5] * (ledger.settings.reports - 1)
+    queue.record_result(0, make_result(*losses, last))
+    resumed = TrialQueue(ledger, queue.study)
     assert ledger.trial_logs[0].outcome == outcome
-    assert again.finished
-
-
-def test_a_machine_that_does_not_see_the_storage_ends_the_search(
-    attempts: TrialQueue, tmp_path: Path
-) -> None:
-    """Every trial that it took would fail, one after the other."""
-    handout = TrialSearcher(attempts, lambda: 1)
-    assert handout.suggest("ray-1")
-    error = tmp_path / "error.pkl"
-    blind = describe_error(StorageUnreachableError("node-7 does not see the storage /nfs/runs"))
-    task = ray.exceptions.RayTaskError("train", "", blind, "ray", 1, "192.0.2.1")
-    error.write_bytes(ray.cloudpickle.dumps(task.as_instanceof_cause()))
-    watcher = ErrorCallback(attempts, handout, lambda: None)
-    watcher.on_trial_error(1, [], SimpleNamespace(pickled_error_file=error, trial_id="ray-1"))
-    assert "the machine node-7 does not see" in str(attempts.broken)
-    assert "--resume" in str(attempts.broken)
-    assert attempts.finished
-    assert attempts.ledger.trial_logs[0].outcome is None, "it is left for the resume"
-    assert not attempts.ledger.trial_logs[0].failures
+    assert resumed.finished
 
 
 def test_every_one_of_the_best_trials_keeps_its_weights(
-    begin: Callable[..., Ledger], open_study: Open, space: SearchSpace[Any]
+    begin: Begin, open_study: Open, space: SearchSpace
 ) -> None:
     ledger = begin(trials=KEPT_WEIGHTS + 3)
-    attempts = TrialQueue(ledger, open_study(ledger, space), KEPT_WEIGHTS + 3)
+    queue = TrialQueue(ledger, open_study(ledger, space))
     for _ in range(KEPT_WEIGHTS + 3):
-        attempt = attempts.next()
+        attempt = queue.next_attempt()
         assert attempt is not None
         best = ledger.latest_attempt(attempt.trial) / "best"
         best.mkdir(parents=True)
         (best / "manifest.json").touch()
-        attempts.heard(attempt.trial, result(float(attempt.trial)))
-        attempts.ended(attempt.trial, "complete")
+        queue.record_result(attempt.trial, make_result(float(attempt.trial)))
+        queue.record_end(attempt.trial, "complete")
     have = sorted(int(p.parents[2].name) for p in ledger.folder.glob("trials/*/*/best/*.json"))
     assert have == list(range(KEPT_WEIGHTS))
 
 
-def test_attempts_are_nothing_to_pickle(attempts: TrialQueue) -> None:
-    assert attempts.__getstate__() == {}
+def test_the_queue_pickles_to_nothing(queue: TrialQueue) -> None:
+    assert queue.__getstate__() == {}
 
 
-def test_a_reason_to_stop_lets_live_trials_end(attempts: TrialQueue) -> None:
-    attempts.next()
-    attempts.stopped = UserError("no feasible configuration")
-    assert attempts.finished
-    attempts.ended(0, "complete")
-    assert attempts.ledger.trial_logs[0].outcome == "complete"
+def test_a_stop_error_lets_running_trials_end(queue: TrialQueue) -> None:
+    queue.next_attempt()
+    queue.stop_error = UserError("no feasible configuration")
+    assert queue.finished
+    queue.record_end(0, "complete")
+    assert queue.ledger.trial_logs[0].outcome == "complete"
+
+
+def test_every_change_of_a_trial_is_announced(
+    begin: Begin, open_study: Open, space: SearchSpace
+) -> None:
+    changed: list[int] = []
+    ledger = begin(trials=2)
+    queue = TrialQueue(ledger, open_study(ledger, space), on_change=changed.append)
+    queue.next_attempt()
+    assert changed == [0]
+    queue.record_result(0, make_result(0.5))
+    assert changed == [0, 0]
+    queue.record_result(0, make_result(0.5))  # nothing new
+    assert changed == [0, 0]
+    queue.record_failure(0, LOST)
+    queue.next_attempt()
+    queue.record_end(0, "complete")
+    assert changed == [0] * 5

@@ -1,4 +1,4 @@
-"""Fifty trials in one worker leave no more behind than the first."""
+"""A worker that has run fifty trials uses no more memory than after the first ones."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 
 from cluster.execution import trainable
 from cluster.execution.trainable import Trial, WorkerSettings
+from trainables.run import Run
 
 TRIALS = 50
-WARM = 3  # trials after which whatever is loaded once is loaded
+WARM_UP = 3  # trials after which everything that is loaded once has been loaded
 
 
 def _bytes_on_cpu() -> int:
@@ -44,28 +45,29 @@ def _bytes_on_gpu() -> int:
         ),
     ],
 )
-def test_memory_comes_back_between_trials(
+def test_memory_is_freed_between_trials(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     gpus: list[int],
     allocated: Callable[[], int],
 ) -> None:
-    monkeypatch.setattr(trainable, "_gpus", lambda: gpus)
-    settings = WorkerSettings("digits", tmp_path, tmp_path / "cache", reports=1)
+    monkeypatch.setattr(trainable, "_gpu_ids", lambda: gpus)
+    run = Run(1, metric="validation_accuracy", mode="max", cache=tmp_path / "cache")
+    settings = WorkerSettings("digits", tmp_path, run)
 
-    class Alone(Trial):
+    class LocalTrial(Trial):
         def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]
             super().setup(config, settings)
 
     small = {"epochs": 1, "batch_size": 128}
-    worker = Alone({"trial": 0, "attempt": 1, "values": small})
+    worker = LocalTrial({"trial": 0, "attempt": 1, "values": small})
     after = []
     for number in range(TRIALS):
         values = {**small, "seed": number, "width": 32 + number % 5}
         worker.reset_config({"trial": number, "attempt": 1, "values": values})
         assert worker.step()["done"]
         worker.cleanup()
-        if number in (WARM, TRIALS - 1):
+        if number in (WARM_UP, TRIALS - 1):
             after.append(allocated())
     worker.stop()
     assert after[1] <= after[0]

@@ -1,6 +1,6 @@
-"""How small does a line of weights get when it is pulled towards zero?
+"""How small do the weights of a linear layer get when they are pulled towards zero?
 
-A task of no time and no data, whose trials do on request whatever a trial can do.
+A task without data that takes no time. Its trials fail, diverge, wait or end early on request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Config:
-    """`behave` says what goes wrong at the second report; `nap` is in seconds per report."""
+    """`behave` is what goes wrong at the second report; `nap` is in seconds per report."""
 
     seed: int = 0
     learning_rate: float = 0.1
@@ -46,10 +46,10 @@ def train(config: Config, run: Run) -> Loop:
     )
     run.keep_predictions(validation=lambda: torch.full((3, 2), 0.5).numpy())
     for report in run.resume(model=model, optimizer=optimizer, generator=generator):
-        begun = run.pop_partial()
-        if not begun:
+        partial = run.pop_partial()
+        if not partial:
             time.sleep(config.nap)
-        if report == 1 and config.behave == "leave" and not begun:
+        if report == 1 and config.behave == "preempt" and not partial:
             os.kill(os.getpid(), signal.SIGTERM)
         if run.preempted():
             run.save_and_preempt({"slept": True})
@@ -67,27 +67,27 @@ def train(config: Config, run: Run) -> Loop:
                     raise RuntimeError("the task broke on purpose")
                 case "nan":
                     metrics["loss"] = float("nan")
-                case "forget" if once(run):
+                case "out_of_memory" if is_first_call(run):
                     raise torch.OutOfMemoryError("CUDA out of memory on purpose")
                 case "early":
                     return
-                case "mute":
+                case "no_metric":
                     del metrics["loss"]
         yield metrics
 
 
-def once(run: Run) -> bool:
-    """Tell whether this was never asked before of the trial, in whatever attempt."""
+def is_first_call(run: Run) -> bool:
+    """Return whether no attempt at this trial has called this before."""
     assert run.folder is not None
-    mark = run.folder.parent / "asked"
-    if mark.exists():
+    marker = run.folder.parent / "called"
+    if marker.exists():
         return False
-    mark.touch()
+    marker.touch()
     return True
 
 
 def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
-    """Search the two numbers that matter."""
+    """Search the learning rate, the width and the momentum."""
     return {
         "learning_rate": trial.suggest_float("learning_rate", 1e-3, 0.4, log=True),
         "width": trial.suggest_int("width", 1, 4),
