@@ -1,0 +1,96 @@
+"""`search.json`: one record of settings, and what is said of a file of another version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cluster.ledger.settings import FILE, SearchSettings, read_settings, write_settings
+from trainables.errors import UserError
+
+SMALL = SearchSettings(space="toy", metric="loss", mode="min", trials=4, reports=3)
+FULL = SearchSettings(
+    space="toy",
+    metric="loss",
+    mode="min",
+    trials=4,
+    reports=9,
+    seeds=2,
+    seed=7,
+    sampler="gp",
+    scheduler="asha",
+    fixed={"width": 2, "layers": [8, 8]},
+    control=1,
+    rungs=(1, 3),
+    enqueued=2,
+    parameters={"rate": {"type": "float", "low": 0.1, "high": 1.0, "log": False, "step": None}},
+    teacher="runs:/abc",
+    teacher_copy="teacher-1",
+    tracking_uri="http://server:5000",
+    artifacts="file:///runs/artifacts",
+    resources={"cpu": 1.0, "gpu": 0.25},
+    provenance={"git_commit": "abc+", "source": "real"},
+    kind="confirmation",
+    reruns=(({"seed": 1001}, {"of": "0"}), ({"seed": 1002}, {"of": "0"})),
+    id="toy-12345678",
+    name="toy-confirm",
+    started=1.5,
+)
+
+
+@pytest.mark.parametrize("settings", [SMALL, FULL])
+def test_settings_are_read_as_they_were_written(settings: SearchSettings, tmp_path: Path) -> None:
+    write_settings(tmp_path, settings)
+    assert read_settings(tmp_path) == settings
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+def test_settings_of_another_version_are_rejected_by_name(tmp_path: Path) -> None:
+    write_settings(tmp_path, SMALL)
+    content = json.loads((tmp_path / FILE).read_text())
+    del content["metric"]
+    content["tags"] = {}
+    (tmp_path / FILE).write_text(json.dumps(content))
+    with pytest.raises(UserError) as error:
+        read_settings(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / FILE} was written by another version of Tunery (metric, tags)\n"
+        "continue it with that version, or start a new search with --fresh"
+    )
+
+
+def test_a_setting_with_a_default_may_be_missing(tmp_path: Path) -> None:
+    write_settings(tmp_path, SMALL)
+    content = json.loads((tmp_path / FILE).read_text())
+    for name in ("control", "rungs", "reruns", "provenance"):
+        del content[name]
+    (tmp_path / FILE).write_text(json.dumps(content))
+    assert read_settings(tmp_path) == SMALL
+
+
+@pytest.mark.parametrize("text", ['{"metric": ', "7", '"toy"', "\x00"])
+def test_damaged_settings_are_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(UserError, match=r"cannot read .*search\.json(.|\n)*--fresh"):
+        read_settings(tmp_path)
+
+
+def test_missing_settings_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot read .*search\.json"):
+        read_settings(tmp_path)
+
+
+def test_a_writer_killed_while_it_wrote_leaves_the_old_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_settings(tmp_path, SMALL)
+
+    def killed(self: Path, target: Path) -> None:
+        raise SystemError("kill -9")
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(SystemError):
+        write_settings(tmp_path, FULL)
+    assert read_settings(tmp_path) == SMALL
