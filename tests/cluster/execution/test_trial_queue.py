@@ -10,6 +10,7 @@ from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from cluster.ledger.trial_log import Failure
 from cluster.sampling.study import Study
 from searchspaces.space import SearchSpace
+from tests.support.finite_space import suggest_finite
 from tests.support.reports import make_result
 from trainables.errors import UserError
 
@@ -175,6 +176,24 @@ def test_every_one_of_the_best_trials_keeps_its_weights(
         queue.record_end(attempt.trial, "complete")
     have = sorted(int(p.parents[2].name) for p in ledger.folder.glob("trials/*/*/best/*.json"))
     assert have == list(range(KEPT_WEIGHTS))
+
+
+def test_a_finite_space_ends_when_its_feasible_configurations_are_used_up(
+    begin: Begin, open_study: Open, change: Callable[..., SearchSpace]
+) -> None:
+    infeasible = "too wide"
+    space = change(suggest=suggest_finite, feasible=lambda c: infeasible if c.width == 3 else None)
+    ledger = begin(sampler="grid", trials=9)
+    queue = TrialQueue(ledger, open_study(ledger, space))
+    started = []
+    while not queue.finished:
+        if (attempt := queue.next_attempt()) is not None:
+            started.append(attempt.values)
+            queue.record_end(attempt.trial, "complete")
+    assert len(started) == 3
+    assert queue.study.infeasible == 1
+    assert ledger.finished
+    assert ledger.settings.trials == 3
 
 
 def test_the_queue_pickles_to_nothing(queue: TrialQueue) -> None:

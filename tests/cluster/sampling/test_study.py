@@ -1,3 +1,5 @@
+"""The study of a search: suggestions, outcomes, and what a killed driver leaves behind."""
+
 import contextlib
 import json
 import os
@@ -10,13 +12,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from cluster.execution.trial_queue import TrialQueue
-from cluster.ledger.ledger import Ledger
-from cluster.sampling.initial_trials import plan_initial_trials
+from cluster.ledger.ledger import JOURNAL, Ledger
 from cluster.sampling.journal_backend import Journal
 from cluster.sampling.samplers import SAMPLERS
-from cluster.sampling.study import INFEASIBLE_BEFORE_STOP, JOURNAL, Study, count_infeasible
+from cluster.sampling.study import INFEASIBLE_BEFORE_STOP, Study, count_infeasible
 from searchspaces.space import SearchSpace
+from tests.support.finite_space import suggest_finite
 from trainables.errors import UserError
 
 Open = Callable[[Ledger, SearchSpace[Any]], Study]
@@ -26,15 +27,7 @@ RunOne = Callable[..., int]
 Change = Callable[..., SearchSpace[Any]]
 
 
-def finite(trial: optuna.Trial) -> Mapping[str, Any]:
-    """A space of 2 + 2 points: the width is asked for in one branch alone."""
-    momentum = trial.suggest_categorical("momentum", [False, True])
-    width = trial.suggest_int("width", 2, 3) if momentum else 2
-    rate = trial.suggest_float("learning_rate", 0.1, 0.2, step=0.1) if not momentum else 0.1
-    return {"momentum": momentum, "width": width, "learning_rate": rate}
-
-
-def test_optuna_is_told_what_became_of_every_trial(
+def test_optuna_has_the_outcome_of_every_trial(
     begin: Begin, open_study: Open, run_one: RunOne, space: SearchSpace[Any]
 ) -> None:
     ledger = begin()
@@ -54,24 +47,26 @@ def test_optuna_is_told_what_became_of_every_trial(
     assert study.study.trials[0].value == 0.2
 
 
-def test_a_driver_killed_at_any_place_leaves_a_study_to_go_on_with(
+def test_a_study_continues_wherever_its_driver_was_killed(
     begin: Begin, reopen: Reopen, open_study: Open, run_one: RunOne, space: SearchSpace[Any]
 ) -> None:
     ledger = begin()
     study = open_study(ledger, space)
-    run_one(ledger, study, [0.5, 0.2], "complete", tell=False)  # killed before it told
-    begun = study.ask()
-    ledger.add_trial(begun.trial, begun.values, begun.config)  # killed while the trial ran
-    lost = study.ask()  # killed before it wrote the trial down
+    run_one(
+        ledger, study, [0.5, 0.2], "complete", tell=False
+    )  # killed before Optuna had the outcome
+    running = study.ask()
+    ledger.add_trial(running.trial, running.values, running.config)  # killed while the trial ran
+    unrecorded = study.ask()  # killed before the ledger had the trial
     ledger = reopen(ledger)
     study = open_study(ledger, space)
     assert study.study.trials[0].value == 0.2
-    asked = study.ask()
-    assert (asked.trial, asked.config) == (lost.trial, lost.config)
-    assert study.ask().trial == lost.trial + 1
-    ledger.record_outcome(begun.trial, "failed")
-    study.tell(ledger.trial_logs[begun.trial])
-    assert study.study.trials[begun.trial].state == TrialState.FAIL
+    suggestion = study.ask()
+    assert (suggestion.trial, suggestion.config) == (unrecorded.trial, unrecorded.config)
+    assert study.ask().trial == unrecorded.trial + 1
+    ledger.record_outcome(running.trial, "failed")
+    study.tell(ledger.trial_logs[running.trial])
+    assert study.study.trials[running.trial].state == TrialState.FAIL
 
 
 def configurations(study: Study, n: int) -> list[Mapping[str, Any]]:
@@ -79,7 +74,7 @@ def configurations(study: Study, n: int) -> list[Mapping[str, Any]]:
 
 
 def branching(trial: optuna.Trial) -> Mapping[str, Any]:
-    """A space in which one number is asked for in one branch alone."""
+    """A space with a parameter in one branch only."""
     momentum = trial.suggest_categorical("momentum", [False, True])
     rate = trial.suggest_float("learning_rate", 1e-3, 0.4, log=True)
     width = trial.suggest_int("width", 1, 4) if momentum else 2
@@ -88,7 +83,7 @@ def branching(trial: optuna.Trial) -> Mapping[str, Any]:
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "qmc", "gp", "cmaes"])
 @pytest.mark.parametrize("suggest", [None, branching])
-def test_resumed_sampling_goes_on_as_if_never_interrupted(
+def test_resumed_sampling_equals_uninterrupted_sampling(
     begin: Begin,
     reopen: Reopen,
     open_study: Open,
@@ -105,7 +100,7 @@ def test_resumed_sampling_goes_on_as_if_never_interrupted(
         parts += configurations(open_study(ledger, space), 2)
         journal = (ledger.folder / JOURNAL).read_bytes()
         ledger = reopen(ledger)
-        for config in parts[-2:]:  # asked and under way, but for this the study would ask again
+        for config in parts[-2:]:  # without these the study would suggest the trials again
             ledger.add_trial(len(ledger.trial_logs), config, config)
         assert (ledger.folder / JOURNAL).read_bytes() == journal
     assert parts == whole
@@ -116,7 +111,7 @@ def test_resumed_sampling_goes_on_as_if_never_interrupted(
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_trial_cut_short_while_it_was_asked_for_is_asked_for_again(
+def test_a_suggestion_interrupted_by_a_crash_is_made_again(
     begin: Begin,
     reopen: Reopen,
     open_study: Open,
@@ -139,8 +134,8 @@ def test_a_trial_cut_short_while_it_was_asked_for_is_asked_for_again(
     with pytest.raises(SystemError):
         study.ask()
     ledger = reopen(ledger)
-    for asked in first:
-        ledger.add_trial(asked.trial, asked.values, asked.config)
+    for suggestion in first:
+        ledger.add_trial(suggestion.trial, suggestion.values, suggestion.config)
     again = open_study(ledger, space).ask()
     assert again.trial == 2
     if sampler == "random":
@@ -150,10 +145,10 @@ def test_a_trial_cut_short_while_it_was_asked_for_is_asked_for_again(
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_begins_with_the_default_and_asks_within_the_space(
+def test_every_sampler_starts_with_the_default_and_stays_in_the_ranges(
     begin: Begin, open_study: Open, run_one: RunOne, change: Change, sampler: str
 ) -> None:
-    space = change(suggest=finite) if sampler == "grid" else change()
+    space = change(suggest=suggest_finite) if sampler == "grid" else change()
     ledger = begin(sampler=sampler)
     study = open_study(ledger, space)
     for n in range(4):
@@ -162,31 +157,6 @@ def test_every_sampler_begins_with_the_default_and_asks_within_the_space(
     assert configs[0] == {**vars(space.config())}
     assert all(1e-3 <= c["learning_rate"] <= 0.4 and 1 <= c["width"] <= 4 for c in configs)
     assert len({json.dumps(c) for c in configs}) == 4
-
-
-def test_a_grid_holds_every_point_once_with_the_default_first(change: Change) -> None:
-    points = [
-        dict(p.parameters) for p in plan_initial_trials(change(suggest=finite), {}, "grid", 3)
-    ]
-    assert points[0] == {"momentum": False, "learning_rate": 0.1}
-    assert sorted(points, key=str) == sorted(
-        [
-            {"momentum": False, "learning_rate": 0.1},
-            {"momentum": False, "learning_rate": 0.2},
-            {"momentum": True, "width": 2},
-            {"momentum": True, "width": 3},
-        ],
-        key=str,
-    )
-
-
-def test_a_grid_of_a_continuous_space_is_refused_with_the_way_out(
-    space: SearchSpace[Any],
-) -> None:
-    with pytest.raises(UserError, match=r"learning_rate is continuous(.|\n)*--set learning_rate="):
-        plan_initial_trials(space, {}, "grid", 3)
-    points = plan_initial_trials(space, {"learning_rate": 0.2}, "grid", 3)
-    assert len(points) == 4 * 2
 
 
 def test_arms_and_seeds_run_once_each_also_after_a_resume(
@@ -212,14 +182,7 @@ def test_arms_and_seeds_run_once_each_also_after_a_resume(
     assert len(study.study.trials) == 4
 
 
-def test_arms_that_a_fixed_value_makes_equal_run_once(change: Change) -> None:
-    space = change(arms=({"momentum": False}, {"momentum": True}, {"momentum": True, "width": 3}))
-    points = plan_initial_trials(space, {"momentum": True}, "random", 2)
-    assert [point.fixed["seed"] for point in points[1:]] == [0, 1, 1]
-    assert len(plan_initial_trials(space, {"momentum": True, "width": 3}, "random", 2)) == 2
-
-
-def test_an_arm_is_not_lost_for_a_refused_draw_of_what_it_leaves_open(
+def test_an_arm_is_not_lost_when_its_sampled_values_are_infeasible(
     begin: Begin, reopen: Reopen, open_study: Open, change: Change
 ) -> None:
     arms = tuple({"momentum": momentum} for momentum in (False, True))
@@ -239,7 +202,7 @@ def test_an_arm_is_not_lost_for_a_refused_draw_of_what_it_leaves_open(
     assert sorted(asked) == [(momentum, seed) for momentum in (False, True) for seed in range(4)]
 
 
-def test_an_arm_whose_refusal_was_cut_short_runs_once(
+def test_an_arm_whose_rejection_was_interrupted_runs_once(
     begin: Begin,
     reopen: Reopen,
     open_study: Open,
@@ -256,7 +219,7 @@ def test_an_arm_whose_refusal_was_cut_short_runs_once(
         while len(asked) < 8:
             study = open_study(ledger, space)
 
-            def kill(*given: Any, **named: Any) -> None:
+            def kill(*args: Any, **kwargs: Any) -> None:
                 raise SystemError("kill -9")
 
             with monkeypatch.context() as patch:
@@ -274,7 +237,7 @@ def test_an_arm_whose_refusal_was_cut_short_runs_once(
     assert whole == [[(m, seed) for m in (False, True) for seed in range(4)]] * 3
 
 
-def test_a_journal_that_a_crash_cut_short_never_gives_a_number_twice(
+def test_a_journal_that_lost_its_end_uses_no_number_twice(
     begin: Begin,
     reopen: Reopen,
     open_study: Open,
@@ -290,18 +253,18 @@ def test_a_journal_that_a_crash_cut_short_never_gives_a_number_twice(
     )
     for _ in range(3):
         run_one(ledger, study, [0.5, 0.2], "complete")
-    begun = study.ask()
-    ledger.add_trial(begun.trial, begun.values, begun.config)
-    ledger.record_outcome(begun.trial, "failed")
-    study.tell(ledger.trial_logs[begun.trial])
+    running = study.ask()
+    ledger.add_trial(running.trial, running.values, running.config)
+    ledger.record_outcome(running.trial, "failed")
+    study.tell(ledger.trial_logs[running.trial])
     os.truncate(ledger.folder / JOURNAL, safe[0])  # the machine lost power
     ledger = reopen(ledger)
     study = open_study(ledger, space)
-    assert study.study.trials[begun.trial].state == TrialState.FAIL
-    assert study.ask().trial == begun.trial + 1
+    assert study.study.trials[running.trial].state == TrialState.FAIL
+    assert study.ask().trial == running.trial + 1
 
 
-def test_a_journal_that_lacks_trials_of_the_search_is_refused(
+def test_a_journal_that_lacks_trials_of_the_ledger_is_rejected(
     begin: Begin, reopen: Reopen, open_study: Open, space: SearchSpace[Any], run_one: RunOne
 ) -> None:
     ledger = begin()
@@ -310,14 +273,14 @@ def test_a_journal_that_lacks_trials_of_the_search_is_refused(
         run_one(ledger, study, [0.5, 0.2], "complete")
     journal = ledger.folder / JOURNAL
     whole = journal.read_bytes().splitlines(keepends=True)
-    told = {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
+    logs = {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
     created = [number for number, line in enumerate(whole) if b'"op_code": 4' in line]
     for lines in ([], whole[: created[1]], [*whole[: created[1]], *whole[created[1] + 1 :]]):
         journal.write_bytes(b"".join(lines))
         ledger = reopen(ledger)
-        with pytest.raises(UserError, match=r"lacks trials that the search has: .*2\n.*--fresh"):
+        with pytest.raises(UserError, match=r"lacks trials that the ledger has: .*2\n.*--fresh"):
             open_study(ledger, space)
-    assert told == {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
+    assert logs == {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
 
 
 @pytest.mark.parametrize(
@@ -330,7 +293,7 @@ def test_a_journal_that_lacks_trials_of_the_search_is_refused(
         (b'{"op_code": 42, "worker_id": "x"}', "AssertionError"),
     ],
 )
-def test_a_damaged_journal_is_refused(
+def test_a_damaged_journal_is_named(
     begin: Begin,
     reopen: Reopen,
     open_study: Open,
@@ -350,23 +313,7 @@ def test_a_damaged_journal_is_refused(
         count_infeasible(ledger.folder)
 
 
-def test_a_finite_space_ends_where_its_feasible_points_do(
-    begin: Begin, open_study: Open, change: Change
-) -> None:
-    space = change(suggest=finite, feasible=lambda c: "too wide" if c.width == 3 else None)
-    ledger = begin(sampler="grid", trials=9)
-    attempts = TrialQueue(ledger, open_study(ledger, space), 9)
-    handed = []
-    while not attempts.finished:
-        if (attempt := attempts.next()) is not None:
-            handed.append(attempt.values)
-            attempts.ended(attempt.trial, "complete")
-    assert len(handed) == 3
-    assert attempts.study.infeasible == 1
-    assert ledger.finished
-
-
-def test_start_configurations_run_after_the_default(
+def test_initial_configurations_run_after_the_default(
     begin: Begin, open_study: Open, change: Change
 ) -> None:
     space = change(initial_configs=({"learning_rate": 0.3, "nap": 0.5}, {"width": 4}))
@@ -378,7 +325,7 @@ def test_start_configurations_run_after_the_default(
 
 
 def narrow(config: Any) -> str | None:
-    """Refuse four fifths of the searched range."""
+    """Reject four fifths of the searched range."""
     return None if 0.2 > config.learning_rate > 0.06 else f"{config.width} wide is too fast"
 
 
@@ -396,16 +343,16 @@ def test_a_space_that_is_mostly_infeasible_is_searched(
         assert study.infeasible - before <= 40  # after 20 the rest is drawn at random
     assert len(ledger.trial_logs) == n
     assert study.infeasible > 0
-    refused = [t for t in study.study.trials if "infeasible" in t.user_attrs]
-    assert len(refused) == study.infeasible
-    assert not {t.number for t in refused} & set(ledger.trial_logs)
-    assert all(t.constraints == {"feasible": 1.0} for t in refused)
-    points = Counter(json.dumps(t.params) for t in refused)
-    assert max(points.values()) <= 2
+    rejected = [t for t in study.study.trials if "infeasible" in t.user_attrs]
+    assert len(rejected) == study.infeasible
+    assert not {t.number for t in rejected} & set(ledger.trial_logs)
+    assert all(t.constraints == {"feasible": 1.0} for t in rejected)
+    configurations = Counter(json.dumps(t.params) for t in rejected)
+    assert max(configurations.values()) <= 2
     assert open_study(reopen(ledger), space).infeasible == study.infeasible
 
 
-def test_a_space_without_a_feasible_configuration_stops_and_says_why(
+def test_a_space_without_a_feasible_configuration_stops_with_the_reason(
     begin: Begin, open_study: Open, change: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(config: Any) -> str:
@@ -415,10 +362,10 @@ def test_a_space_without_a_feasible_configuration_stops_and_says_why(
     monkeypatch.setattr("cluster.sampling.study.INFEASIBLE_BEFORE_STOP", 60)
     with pytest.raises(UserError, match=r"60 configurations(.|\n)*: momentum is banned") as error:
         open_study(begin(), change(feasible=never)).ask()
-    assert "narrow the space" in str(error.value)
+    assert "relax the limit, or narrow the ranges" in str(error.value)
 
 
-def test_a_journal_cut_in_its_last_line_goes_on(
+def test_a_journal_whose_last_line_is_partial_continues(
     begin: Begin, reopen: Reopen, open_study: Open, run_one: RunOne, space: SearchSpace[Any]
 ) -> None:
     ledger = begin()
