@@ -1,25 +1,27 @@
+"""The AWS account: only machines of the cluster, and only those who are admitted."""
+
 from __future__ import annotations
 
 import fnmatch
 
 import pytest
 
-from tests.cluster.test_files import config_of
+from tests.support.cluster_files import read_config
 
 
-def test_only_machines_of_the_cluster_can_be_ended_or_named() -> None:
+def test_only_machines_of_the_cluster_can_be_terminated_or_tagged() -> None:
     from cluster import aws
 
-    said = aws.policy("1", "b")["Statement"]
-    name = config_of("gpu.yaml")["cluster_name"]
+    statements = aws.policy("1", "b")["Statement"]
+    name = read_config("gpu.yaml")["cluster_name"]
     for action in ("ec2:TerminateInstances", "ec2:StopInstances", "ec2:CreateTags"):
-        conditions = [s.get("Condition") for s in said if action in s["Action"]]
+        conditions = [s.get("Condition") for s in statements if action in s["Action"]]
         assert aws.OURS in conditions, action
         assert None not in conditions, action
     assert fnmatch.fnmatch(name, aws.OURS["StringLike"]["aws:ResourceTag/ray-cluster-name"])
 
 
-def test_the_group_lets_in_whom_it_is_told_and_nobody_else(
+def test_the_security_group_admits_only_the_given_network(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moto = pytest.importorskip("moto")
@@ -51,4 +53,4 @@ def test_the_group_lets_in_whom_it_is_told_and_nobody_else(
         assert not iam.list_attached_role_policies(RoleName="tunery")["AttachedPolicies"]
     with pytest.raises(SystemExit):
         aws.main([*words[:-1], "0.0.0.0/0"])
-    assert "everybody" in capsys.readouterr().err
+    assert "admits everybody" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The shipped cluster files: against Ray's own validation, and against what it lets pass."""
+"""The shipped cluster files pass Ray's own validation and the checks that it lacks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import yaml
 
 from cluster import cli
 from cluster.launch import launcher
+from tests.support.cluster_files import FILES, read_config, write_stub
 from tests.support.paths import ROOT
 
-FILES = ROOT / "cluster"
 CLUSTERS = ("gpu.yaml", "gcp.yaml", "local.yaml")
 SHIPPED = (*CLUSTERS, "slurm.sh", "kuberay.yaml", "mlflow.sh")
 CLOUDS = ("gpu.yaml", "gcp.yaml")
 
-# What Ray's schema does not look at: of a provider, and of Google's machines.
+# What Ray's schema does not check: fields of a provider, and of Google's machines.
 PROVIDERS = {
     "aws": {"type", "region", "cache_stopped_nodes", "security_group"},
     "gcp": {"type", "project_id", "region", "availability_zone"},
@@ -38,14 +38,8 @@ GOOGLE = {
 }
 
 
-def config_of(name: str) -> dict[str, Any]:
-    config = yaml.safe_load((FILES / name).read_text())
-    assert isinstance(config, dict)
-    return config
-
-
 def validate(config: dict[str, Any]) -> None:
-    """Say what Ray, the cloud's own description or we hold against a file; raises."""
+    """Raise an error for a file that Ray, the cloud's own description or we reject."""
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     validate_config(prepare_config(copy.deepcopy(config)))
@@ -86,7 +80,7 @@ def google(machine: Any, at: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_ray_and_the_cloud_accept_the_file(name: str) -> None:
-    validate(config_of(name))
+    validate(read_config(name))
 
 
 @pytest.mark.parametrize(
@@ -104,8 +98,8 @@ def test_ray_and_the_cloud_accept_the_file(name: str) -> None:
         ("local.yaml", ("provider", "workers_ips"), []),
     ],
 )
-def test_a_typo_is_seen(name: str, path: tuple[str, ...], typo: object) -> None:
-    config = copy.deepcopy(config_of(name))
+def test_a_typo_is_rejected(name: str, path: tuple[str, ...], typo: object) -> None:
+    config = copy.deepcopy(read_config(name))
     inner = config
     for step in path[:-1]:
         inner = inner[step]
@@ -115,7 +109,7 @@ def test_a_typo_is_seen(name: str, path: tuple[str, ...], typo: object) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_file_begins_with_the_three_things_to_edit(name: str) -> None:
+def test_a_file_starts_with_the_three_things_to_edit(name: str) -> None:
     lines = (FILES / name).read_text().splitlines()
     start = next(number for number, line in enumerate(lines) if "dit three things" in line)
     assert start < 18
@@ -123,8 +117,8 @@ def test_a_file_begins_with_the_three_things_to_edit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
-def test_ray_is_closed(name: str) -> None:
-    config = config_of(name)
+def test_ray_needs_a_token_and_the_dashboard_is_local(name: str) -> None:
+    config = read_config(name)
     head, worker = config["head_start_ray_commands"][-1], config["worker_start_ray_commands"][-1]
     for command in (head, worker):
         assert "RAY_AUTH_MODE=token ray start" in command
@@ -139,20 +133,20 @@ def test_ray_is_closed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
-def test_everything_that_is_installed_is_taken_along(name: str) -> None:
-    config = config_of(name)
+def test_everything_that_is_installed_is_mounted(name: str) -> None:
+    config = read_config(name)
     for there, here in config["file_mounts"].items():
         if there.startswith("~/tunery"):
             assert there == f"~/{launcher.CHECKOUT}/{here}"
             assert (ROOT / here).exists()
-    taken = set(config["file_mounts"].values())
-    assert {"cluster", "reports", "searchspaces", "trainables", "pyproject.toml"} <= taken
-    assert taken >= {"README.md", "LICENSE"}  # named in pyproject.toml
+    mounted = set(config["file_mounts"].values())
+    assert {"cluster", "reports", "searchspaces", "trainables", "pyproject.toml"} <= mounted
+    assert mounted >= {"README.md", "LICENSE"}  # named in pyproject.toml
 
 
 @pytest.mark.parametrize("name", CLOUDS)
 def test_trials_run_on_spot_machines_first_and_never_on_the_head(name: str) -> None:
-    config = config_of(name)
+    config = read_config(name)
     kinds = config["available_node_types"]
     assert kinds["head"]["resources"] == {"CPU": 0}
     assert kinds["spot"]["priority"] > kinds["on_demand"]["priority"]
@@ -163,8 +157,8 @@ def test_trials_run_on_spot_machines_first_and_never_on_the_head(name: str) -> N
     assert spot == other
 
 
-def test_the_variants_differ_in_what_they_must() -> None:
-    files = {name: config_of(name) for name in CLUSTERS}
+def test_the_variants_share_mounts_and_setup() -> None:
+    files = {name: read_config(name) for name in CLUSTERS}
     for key in ("file_mounts", "rsync_exclude"):
         assert len({str(config[key]) for config in files.values()}) == 1
     installed = {config["setup_commands"][-1] for config in files.values()}
@@ -172,8 +166,8 @@ def test_the_variants_differ_in_what_they_must() -> None:
     assert files["gpu.yaml"]["setup_commands"][1:] == files["gcp.yaml"]["setup_commands"][1:]
 
 
-def commands(name: str) -> Iterator[list[str]]:
-    """Find every search that a file tells how to start."""
+def find_searches(name: str) -> Iterator[list[str]]:
+    """Yield the arguments of every search in a file's comments."""
     text = (FILES / name).read_text().replace("\\\n", " ")
     for found in re.findall(
         r"(?:python -m trainables\.tune|slurm\.sh) (--space [^#\n\"(]+)", text
@@ -183,10 +177,10 @@ def commands(name: str) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name != "mlflow.sh"])
 def test_the_searches_in_the_files_can_be_parsed(name: str) -> None:
-    found = list(commands(name))
+    found = list(find_searches(name))
     assert found
     for words in found:
-        options = cli.parser().parse_args(words)
+        options = cli.build_parser().parse_args(words)
         assert options.space in ("svhn_150k", "digits")
         assert options.cluster is None or (ROOT / options.cluster).exists()
 
@@ -204,17 +198,14 @@ def test_kuberay_has_a_job_with_a_token_whose_trials_wait_for_workers() -> None:
     assert head["rayStartParams"] == {"num-cpus": "0"}
     limits = worker["template"]["spec"]["containers"][0]["resources"]["limits"]
     env = head["template"]["spec"]["containers"][0]["env"]
-    said = next(entry["value"] for entry in env if entry["name"] == "TUNERY_CAPACITY")
+    capacity = next(entry["value"] for entry in env if entry["name"] == "TUNERY_CAPACITY")
     most = worker["maxReplicas"]
-    assert said == f"CPU={int(limits['cpu']) * most},GPU={int(limits['nvidia.com/gpu']) * most}"
+    assert (
+        capacity == f"CPU={int(limits['cpu']) * most},GPU={int(limits['nvidia.com/gpu']) * most}"
+    )
     labels = {"app": "tunery"}
     assert policy["spec"]["podSelector"]["matchLabels"] == labels
     assert all(g["template"]["metadata"]["labels"] == labels for g in (head, worker))
-
-
-def stub(folder: Path, name: str, lines: str) -> None:
-    (folder / name).write_text(f"#!/bin/bash\n{lines}\n")
-    (folder / name).chmod(0o755)
 
 
 @pytest.mark.parametrize("array", [None, "3"])
@@ -223,11 +214,11 @@ def test_slurm_starts_one_ray_for_all_nodes(tmp_path: Path, array: str | None) -
     (tmp_path / "venv" / "bin").mkdir(parents=True)
     (tmp_path / "venv" / "bin" / "activate").touch()
     shell = shell.replace("$HOME/tunery/.venv", str(tmp_path / "venv"))
-    stub(
+    write_stub(
         tmp_path, "srun", 'echo "storage=$TUNERY_STORAGE mode=$RAY_AUTH_MODE"; printf "%s\\n" "$@"'
     )
-    stub(tmp_path, "scontrol", "echo gpu7; echo gpu8")
-    stub(tmp_path, "ray", 'echo "a token that nobody must see"')
+    write_stub(tmp_path, "scontrol", "echo gpu7; echo gpu8")
+    write_stub(tmp_path, "ray", 'echo "a token that must stay secret"')
     done = subprocess.run(
         ["bash", "-s", "--", "--space", "digits", "--set", "a='b c'"],
         input=shell,
@@ -253,21 +244,21 @@ def test_slurm_starts_one_ray_for_all_nodes(tmp_path: Path, array: str | None) -
     assert begin[begin.index("--min-nodes") + 1] == "2"
     assert begin[begin.index("--num-gpus") + 1] == "4"
     assert end[:3] == ["python", "-m", "trainables.tune"]
-    options = cli.parser().parse_args(end[3:])
+    options = cli.build_parser().parse_args(end[3:])
     assert (options.space, options.address, options.resume_mode) == ("digits", "auto", "resume")
     assert options.set == ["a='b c'"]
     assert options.seed == (int(array) if array else None)
 
 
-def test_slurm_hears_all_that_is_asked_of_it() -> None:
+def test_slurm_reads_every_option_of_the_script() -> None:
     lines = (FILES / "slurm.sh").read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if not line.startswith("#"))
-    asked = [number for number, line in enumerate(lines) if line.startswith("#SBATCH")]
-    assert len(asked) == 2
-    assert max(asked) < first  # sbatch stops reading at the first command
+    options = [number for number, line in enumerate(lines) if line.startswith("#SBATCH")]
+    assert len(options) == 2
+    assert max(options) < first  # sbatch stops reading at the first command
 
 
 @pytest.mark.parametrize("name", ["slurm.sh", "mlflow.sh"])
-def test_scripts_are_bash_and_can_be_run(name: str) -> None:
+def test_scripts_are_valid_bash(name: str) -> None:
     subprocess.run(["bash", "-n", str(FILES / name)], check=True)
     assert os.access(FILES / name, os.X_OK)

@@ -1,3 +1,5 @@
+"""`cluster/mlflow.sh`: a tracking server with a login, and its systemd unit."""
+
 from __future__ import annotations
 
 import os
@@ -7,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.test_files import FILES, stub
+from tests.support.cluster_files import FILES, write_stub
 
 DATABASE = "postgresql://u:p%40s$w`\"'@h/d"
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, str]:
-    """An environment in which MLflow only says how it was started."""
-    stub(
+    """Return an environment in which MLflow only prints how it was started."""
+    write_stub(
         tmp_path,
         "python",
         f'case "$1$2" in -c*get_default*) exec {sys.executable} "$@";;\n'
@@ -25,7 +27,7 @@ def settings(tmp_path: Path) -> dict[str, str]:
     return {"PATH": path, "HOME": str(tmp_path), "MLFLOW_DATABASE": DATABASE}
 
 
-def said(settings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+def run_script(settings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [FILES / "mlflow.sh", *words], env=settings, capture_output=True, text=True, check=True
     )
@@ -34,7 +36,7 @@ def said(settings: dict[str, str], *words: str) -> subprocess.CompletedProcess[s
 def test_the_tracking_server_has_a_login_and_hides_its_secrets(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
-    done = said(settings)
+    done = run_script(settings)
     words, *environment = done.stdout.splitlines()
     assert words.startswith("-m mlflow server --app-name basic-auth")
     assert "--host 127.0.0.1 --port 5000" in words
@@ -46,15 +48,15 @@ def test_the_tracking_server_has_a_login_and_hides_its_secrets(
     secrets = tmp_path / ".mlflow" / "server"
     assert {path.stat().st_mode & 0o777 for path in secrets.iterdir()} == {0o600}
     assert "database_uri = postgresql://u:p%%40s$w" in (secrets / "basic_auth.ini").read_text()
-    assert "10.0.0.5" in said({**settings, "MLFLOW_LISTEN": "10.0.0.5"}).stderr
+    assert "10.0.0.5" in run_script({**settings, "MLFLOW_LISTEN": "10.0.0.5"}).stderr
 
 
-def test_a_unit_names_no_password_and_hears_every_setting(
+def test_a_unit_has_every_setting_and_no_password(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
     files = tmp_path / "50% of all"
     settings |= {"MLFLOW_FILES": str(files), "MLFLOW_PORT": "5001", "MLFLOW_NAMES": "mlflow"}
-    lines = said(settings, "unit").stdout.splitlines()
+    lines = run_script(settings, "unit").stdout.splitlines()
     assert f'ExecStart="{FILES}/mlflow.sh"' in lines
     assert "p%" not in "".join(lines)
     escaped = str(files).replace("%", "%%")
@@ -71,18 +73,18 @@ def test_a_unit_names_no_password_and_hears_every_setting(
             assert read.stdout == value
 
 
-def test_a_bucket_is_no_folder_of_a_unit(settings: dict[str, str], tmp_path: Path) -> None:
-    unit = said({**settings, "MLFLOW_FILES": "s3://b/x"}, "unit").stdout
+def test_a_bucket_is_not_a_path_of_a_unit(settings: dict[str, str], tmp_path: Path) -> None:
+    unit = run_script({**settings, "MLFLOW_FILES": "s3://b/x"}, "unit").stdout
     assert f'\nReadWritePaths="{tmp_path}" \n' in unit
 
 
-def test_the_server_answers_to_its_names_and_to_what_mlflow_does(
+def test_the_server_allows_its_own_names_and_mlflows_default_hosts(
     settings: dict[str, str],
 ) -> None:
     from mlflow.server.security_utils import get_default_allowed_hosts, is_allowed_host_header
 
     def allowed(names: str) -> str:
-        lines = said({**settings, "MLFLOW_NAMES": names}).stdout.splitlines()
+        lines = run_script({**settings, "MLFLOW_NAMES": names}).stdout.splitlines()
         found = [line for line in lines if line.startswith("MLFLOW_SERVER_ALLOWED_HOSTS=")]
         return "".join(found).partition("=")[2]
 

@@ -1,20 +1,37 @@
+"""`--cluster FILE` on the user's machine: what is checked, sent to the head, and printed."""
+
 from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster.execution import resources
-from cluster.launch import head_job, launcher
-from cluster.storage.redaction import redact
-from cluster.tracking.client import open_client
+from cluster.launch import launcher
 from trainables.errors import UserError
 
+Capture = pytest.CaptureFixture[str]
 
-def test_words_are_translated_for_the_head(tmp_path: Path) -> None:
+
+@pytest.fixture(autouse=True)
+def ray_has_its_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files be read where `ray[default]` is not installed."""
+    monkeypatch.setattr(launcher, "find_spec", lambda _: True)
+
+
+def test_a_machine_without_rays_launcher_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(launcher, "find_spec", lambda _: None)
+    (tmp_path / "x.yaml").write_text("provider: {type: aws}")
+    with pytest.raises(UserError, match=r"pip install '\.\[cluster\]'"):
+        launcher.read_cluster_file(tmp_path / "x.yaml")
+
+
+def test_arguments_are_translated_for_the_head(tmp_path: Path) -> None:
     mine = tmp_path / "searchspaces" / "mine.py"
     config = {"file_mounts": {"~/tunery/searchspaces": str(mine.parent), "~/.ray": "~/.ray"}}
     file = Path("x.yaml")
@@ -23,7 +40,7 @@ def test_words_are_translated_for_the_head(tmp_path: Path) -> None:
     assert there == ["--space", "searchspaces/mine.py", "--set", "a=1", "--address", "auto"]
     there = launcher.translate_arguments([f"--space={mine}", "--cluster=x.yaml"], config, file)
     assert there == ["--space=searchspaces/mine.py", "--address", "auto"]
-    with pytest.raises(UserError, match="not taken along"):
+    with pytest.raises(UserError, match="is not copied to the cluster"):
         launcher.translate_arguments(["--space", str(tmp_path / "mine.py")], config, file)
 
 
@@ -35,150 +52,133 @@ def test_words_are_translated_for_the_head(tmp_path: Path) -> None:
         "postgresql://h/d?user=me&password=planted",
     ],
 )
-def test_a_login_does_not_become_a_word_of_a_job(uri: str) -> None:
+def test_credentials_are_not_sent_as_arguments_of_a_job(uri: str) -> None:
     for words in (["--tracking-uri", uri], [f"--tracking-uri={uri}"]):
-        with pytest.raises(UserError, match="login") as refused:
+        with pytest.raises(UserError, match="contains credentials") as rejected:
             launcher.translate_arguments(words, {}, Path("x.yaml"))
-        assert "planted" not in str(refused.value)
-
-
-def test_an_address_that_was_written_down_without_its_password_is_asked_for_again() -> None:
-    with pytest.raises(UserError, match="give --tracking-uri again"):
-        open_client(redact("postgresql://host/mlflow?password=planted"))
+        assert "planted" not in str(rejected.value)
 
 
 @pytest.mark.parametrize(
     "uri", ["http://server:5000/a@b", "abfs://container@account.net/x", "postgresql://me@host/d"]
 )
-def test_a_name_is_no_login(uri: str) -> None:
+def test_a_user_name_is_not_a_credential(uri: str) -> None:
     there = launcher.translate_arguments(["--storage", uri], {}, Path("x.yaml"))
     assert there == ["--storage", uri, "--address", "auto"]
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
-    [(None, "there is no such file"), ("a: [", "cannot be read"), ("- 1", "no provider")],
+    ("text", "message"),
+    [(None, "no such file"), ("a: [", "cannot read --cluster"), ("- 1", "has no provider")],
 )
-def test_a_cluster_file_that_is_none_is_refused(
-    tmp_path: Path, text: str | None, says: str
+def test_a_file_that_is_not_a_cluster_file_is_rejected(
+    tmp_path: Path, text: str | None, message: str
 ) -> None:
-    pytest.importorskip("aiohttp_cors")
     file = tmp_path / "x.yaml"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=message):
         launcher.read_cluster_file(file)
 
 
-def test_a_job_with_the_same_words_is_attached_to() -> None:
-    class Info:
-        def __init__(self, entrypoint: str, over: bool, number: str) -> None:
-            self.entrypoint, self.submission_id, self.status = entrypoint, number, self
-            self.is_terminal = lambda: over
-
-    class Client:
-        def __init__(self) -> None:
-            same = head_job.entrypoint(["a"])
-            self.jobs = [Info(same, True, "1"), Info(same, False, "2")]
-
-        def list_jobs(self) -> list[Info]:
-            return self.jobs
-
-        def submit_job(self, entrypoint: str) -> str:
-            self.jobs.append(Info(entrypoint, False, "3"))
-            return "3"
-
-    client = Client()
-    assert head_job.submit(["a"], client) == "2"
-    assert head_job.submit(["b"], client) == "3"
-    assert head_job.submit(["b"], client) == "3"
+def test_a_file_whose_mounts_do_not_exist_is_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(f"provider: {{type: aws}}\nfile_mounts: {{~/tunery/x: {tmp_path}/x}}\n")
+    with pytest.raises(UserError, match=r"mounts .*/x, which does not exist here"):
+        launcher.read_cluster_file(file)
+    (tmp_path / "x").mkdir()
+    assert launcher.read_cluster_file(file)["provider"] == {"type": "aws"}
 
 
-def test_what_can_be_rented_counts_as_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds: dict[str, Any] = {
-        "head": {"resources": {"CPU": 2}, "max_workers": 0},
-        "spot": {"resources": {"CPU": 4, "GPU": 1}, "max_workers": 6},
-        "big": {"resources": {"CPU": 8}, "max_workers": 2},
-    }
-    config = {"available_node_types": kinds, "head_node_type": "head", "max_workers": 7}
-    assert resources.sum_autoscaler_limits(config) == {"CPU": 2 * 8 + 5 * 4, "GPU": 6}
-    monkeypatch.setattr(resources, "read_autoscaler_limits", lambda: {"CPU": 4.0, "GPU": 2.0})
-    monkeypatch.setattr(resources.ray, "cluster_resources", lambda: {"CPU": 8.0})
-    assert resources.cluster_capacity(joined=True) == {"CPU": 8.0, "GPU": 2.0}
-    monkeypatch.setenv("TUNERY_CAPACITY", "CPU=32, GPU=8,")
-    assert resources.cluster_capacity(joined=True) == {"CPU": 32.0, "GPU": 8.0}
-    for wrong in ("CPU=lots", "CPU", "8"):
-        monkeypatch.setenv("TUNERY_CAPACITY", wrong)
-        with pytest.raises(UserError, match=f"TUNERY_CAPACITY={wrong} is not such as"):
-            resources.cluster_capacity(joined=True)
+def fake_ray(monkeypatch: pytest.MonkeyPatch, *lines: str) -> list[list[str]]:
+    """Let Ray's command line print these lines; return the commands that it is called with."""
+    calls: list[list[str]] = []
+
+    def start(words: list[str], stdout: int | None) -> subprocess.Popen[str]:
+        calls.append(list(words))
+        return subprocess.Popen(["printf", r"%s\n", *lines], stdout=stdout, text=True)
+
+    monkeypatch.setattr(launcher, "_start_ray", start)
+    return calls
 
 
-def test_a_ray_of_ones_own_has_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the head of a cluster, too, where a file tells what could be rented for the cluster."""
-    monkeypatch.setattr(resources, "read_autoscaler_limits", lambda: {"CPU": 4.0, "GPU": 2.0})
-    monkeypatch.setattr(resources.ray, "cluster_resources", lambda: {"CPU": 2.0})
-    wanted = {"cpu": 1.0, "gpu": 1.0}
-    alone = resources.allocate(wanted, None, None, joined=False)
-    assert (alone.gpus, resources.max_concurrency(alone)) == (0.0, 2)
-    member = resources.allocate(wanted, None, None, joined=True)
-    assert (member.gpus, resources.max_concurrency(member)) == (1.0, 2)
-    monkeypatch.setenv("TUNERY_CAPACITY", "CPU=32,GPU=8")
-    assert resources.allocate(wanted, None, None, joined=False).gpus == 0.0
+def event(name: str, **fields: Any) -> str:
+    return json.dumps({"event": name, **fields})
+
+
+def test_the_events_of_the_job_are_printed_as_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    calls = fake_ray(
+        monkeypatch,
+        "2026-01-01 Ray's own line",
+        event("submitted", job="7"),
+        event("note", text="fewer than 3 nodes have joined"),
+        event("log", text="trial 000 complete\n"),
+        event("ended", exit_code=3),
+    )
+    assert launcher.follow(Path("x.yaml"), ["--set", "a='b c'"]) == 3
+    captured = capsys.readouterr()
+    assert captured.out == (
+        "submitted as job 7\nfewer than 3 nodes have joined\ntrial 000 complete\n"
+    )
+    assert captured.err == ""
+    (words,) = calls
+    assert words[:2] == ["exec", "x.yaml"]
+    assert words[2].startswith("cd ~/tunery && python -m cluster.launch.head_job --set ")
 
 
 @pytest.mark.parametrize(
-    ("cpus", "machines", "expected"),
+    ("line", "code", "lost"),
     [
-        (1.0, [{}, {"CPU": 8.0}, {"CPU": 4.0}], 4.0),  # a head without CPUs
-        (0.0, [{"CPU": 0.0}, {"CPU": 4.0}], 4.0),
-        (2.0, [{"CPU": 1.0}, {"CPU": 4.0}], 4.0),
-        (2.0, [{}], 2.0),  # none is there yet
+        (event("ended", exit_code=1), 1, False),
+        ("the search has ended with exit code 1", 1, True),  # a sentence is not an event
+        ("Shared connection closed", 1, True),
     ],
 )
-def test_a_trial_that_is_to_be_alone_takes_a_machine(
-    monkeypatch: pytest.MonkeyPatch,
-    cpus: float,
-    machines: list[dict[str, float]],
-    expected: float,
+def test_a_search_that_failed_is_not_a_lost_connection(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, line: str, code: int, lost: bool
 ) -> None:
-    nodes = [{"Alive": True, "Resources": resources} for resources in machines]
-    monkeypatch.setattr(resources.ray, "nodes", lambda: nodes)
-    bundle = resources._bundle(resources.Resources(cpus, 0.0, None, joined=True), alone=True)
-    assert bundle.bundles == [{"CPU": expected}]
-
-
-def test_every_machine_that_is_always_there_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from ray.util import state
-
-    def list_nodes(limit: int = 100, **_: Any) -> list[int]:
-        return list(range(151))[:limit]
-
-    kinds = {"head": {}, "worker": {"min_workers": 150}}
-    (tmp_path / "plan.json").write_text(json.dumps({"available_node_types": kinds}))
-    monkeypatch.setattr(head_job, "PLAN", tmp_path / "plan.json")
-    monkeypatch.setattr(head_job, "PATIENCE", -1.0)
-    monkeypatch.setattr(state, "list_nodes", list_nodes)
-    head_job.wait_for_nodes()
-    assert not capsys.readouterr().out
+    fake_ray(monkeypatch, line)
+    assert launcher.follow(Path("x.yaml"), []) == code
+    error = capsys.readouterr().err
+    assert ("lost the connection to the head" in error) == lost
+    assert (line in error) == lost
 
 
 @pytest.mark.parametrize(
-    ("says", "code", "expected"),
-    [("the search has ended with exit code 1", 1, ""), ("Shared connection closed", 1, "lost")],
+    "line", ["", "7", "[]", '{"a": 1}', "{", "INFO: ended", '"event"', "null"]
 )
-def test_a_search_that_failed_is_not_a_lost_head(
+def test_other_lines_are_not_events(line: str) -> None:
+    assert launcher.read_event(line) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "stopped"), [("y", True), ("Yes ", True), ("", False), (None, False)]
+)
+def test_the_cluster_is_stopped_only_when_the_user_says_so(
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    says: str,
-    code: int,
-    expected: str,
+    capsys: Capture,
+    tmp_path: Path,
+    answer: str | None,
+    stopped: bool,
 ) -> None:
-    monkeypatch.setattr(
-        launcher,
-        "_ray",
-        lambda words, stdout: subprocess.Popen(["echo", says], stdout=stdout, text=True),
-    )
-    assert launcher.follow(Path("x.yaml"), []) == code
-    assert ("lost from sight" in capsys.readouterr().err) == bool(expected)
+    file = tmp_path / "x.yaml"
+    file.write_text("provider: {type: aws}\n")
+    calls = fake_ray(monkeypatch, event("ended", exit_code=0))
+    ask: Callable[[str], str] | None = None if answer is None else lambda _: str(answer)
+    assert launcher.run_on_cluster(file, ["--space", "digits", "--cluster", str(file)], ask) == 0
+    verbs = [words[0] for words in calls]
+    assert verbs == ["get-auth-token", "up", "exec", *(["down"] if stopped else [])]
+    assert "--no-restart" in calls[1]
+    assert ("the cluster is still running" in capsys.readouterr().out) == (not stopped)
+
+
+def test_a_cluster_that_does_not_start_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("provider: {type: aws}\n")
+    monkeypatch.setattr(launcher, "run_ray", lambda words, quiet=False: int(words[0] == "up"))
+    with pytest.raises(UserError, match=r"did not start(.|\n)*ray up"):
+        launcher.run_on_cluster(file, ["--space", "digits"], None)
