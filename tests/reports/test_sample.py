@@ -9,8 +9,8 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from reports.__main__ import main
-from searchspaces import dante_gpt
 from trainables.run import Run
+from trainables.tasks import language_model
 from trainables.text import causal_lm
 
 SMALL = {"layers": 1, "heads": 2, "width": 16, "block": 16, "batch_size": 4, "steps": 4}
@@ -23,7 +23,7 @@ def searched(client: MlflowClient, storage: Path, tmp_path: Path) -> Path:
         **{"reports": 1, "metric": "validation_loss", "mode": "min"},
         **{"source": "placeholder", "folder": tmp_path / "trial"},
     )
-    for metrics in dante_gpt.train(dante_gpt.Config(**SMALL), run):
+    for metrics in language_model.train(language_model.Config(**SMALL), run):
         run.record(metrics)
     artifacts = (storage / "artifacts").as_uri()
     experiment = client.create_experiment("dante_gpt", artifact_location=artifacts)
@@ -132,7 +132,7 @@ def test_pickled_weights_are_not_read(
 def test_a_model_that_cannot_be_had_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(causal_lm, "_unreachable", lambda name: "no route to the hub")
+    monkeypatch.setattr(causal_lm, "_find_hub_error", lambda name: "no route to the hub")
     assert main(["sample", "gpt2", "--prompt", "Once"]) == 2
     told = capsys.readouterr().err
-    assert "'gpt2'" in told and "no route to the hub" in told and "ways out" in told
+    assert "'gpt2'" in told and "no route to the hub" in told and "options:" in told

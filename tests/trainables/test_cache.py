@@ -1,4 +1,4 @@
-"""Building once per machine: several callers, killed builders, unwritable caches."""
+"""Building once per machine: concurrent callers, killed builds, read-only caches."""
 
 from __future__ import annotations
 

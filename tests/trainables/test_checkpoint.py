@@ -1,4 +1,4 @@
-"""State that comes back as it was, whole or not at all, and without pickle."""
+"""State is restored exactly or not at all, and without pickle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fit` on a model of one weight, where every number can be worked out by hand."""
+"""`fit` with a model of one weight, where every value can be computed by hand."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_without_on_progress_training_works() -> None:
 
 
 class Noisy:
-    """A small network with all that a wrong state would change, and a count of its batches."""
+    """A small network whose training depends on every saved state, with a count of batches."""
 
     def __init__(self) -> None:
         self.trained = 0
@@ -180,21 +180,21 @@ class Noisy:
 
 @pytest.mark.parametrize("cut", range(24))
 def test_a_run_preempted_between_any_two_batches_continues_there(tmp_path: Path, cut: int) -> None:
-    expected = [told["metrics"] for told in Noisy().train(Run(reports=2))]
-    noisy, trained, leave = Noisy(), 0, cut
+    expected = [entry["metrics"] for entry in Noisy().train(Run(reports=2))]
+    noisy, trained, limit = Noisy(), 0, cut
 
-    def leaving() -> bool:
-        return trained + noisy.trained >= leave
+    def preempted() -> bool:
+        return trained + noisy.trained >= limit
 
-    for leave in (cut, min(cut + 1, 23)):  # and once more, just behind
+    for limit in (cut, min(cut + 1, 23)):  # and again, one batch later
         noisy = Noisy()
-        with pytest.raises(PreemptedError, match=f"in the middle of report {1 + leave // 12}"):
-            noisy.train(Run(reports=2, folder=tmp_path, preempted=leaving))
+        with pytest.raises(PreemptedError, match=f"in the middle of report {1 + limit // 12}"):
+            noisy.train(Run(reports=2, folder=tmp_path, preempted=preempted))
         trained += noisy.trained
-        assert trained == leave
+        assert trained == limit
     noisy = Noisy()
     history = noisy.train(Run(reports=2, folder=tmp_path))
-    assert [told["metrics"] for told in history] == expected
+    assert [entry["metrics"] for entry in history] == expected
     assert trained + noisy.trained == 24
 
 
@@ -208,8 +208,8 @@ def test_an_epoch_may_have_fewer_batches_than_steps() -> None:
 def test_predict_covers_all_batches_and_leaves_the_model_unchanged(training: bool) -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5)).train(training)
     batches = torch.randn(10, 2)
-    found = predict(model, batches.split(4))
-    assert torch.allclose(found, model[0](batches))
-    assert not found.requires_grad
+    outputs = predict(model, batches.split(4))
+    assert torch.allclose(outputs, model[0](batches))
+    assert not outputs.requires_grad
     assert all(part.training is training for part in model.modules())
-    assert torch.equal(predict(model, iter(batches.split(10))), found)
+    assert torch.equal(predict(model, iter(batches.split(10))), outputs)

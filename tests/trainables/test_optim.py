@@ -1,4 +1,4 @@
-"""Schedules as functions of progress, and which parameters decay."""
+"""Schedules as functions of progress, and weight decay of parameters."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Networks, each a plain `nn.Module` built from named numbers."""
+"""Networks, each a plain `nn.Module` built from named arguments."""

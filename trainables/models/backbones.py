@@ -1,6 +1,6 @@
-"""Any torchvision classifier, with its head replaced and its last layers unfrozen.
+"""Any torchvision classifier with a new head and its last layers unfrozen.
 
-Weights come by torchvision's own loading, or from a folder where there is no network.
+torchvision downloads the pretrained weights, or they are read from a folder.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from trainables.vision import torchvision_operators  # noqa: F401 - must come be
 HEADS = ("fc", "classifier", "heads", "head")
 Origin = Literal["none", "imagenet", "places365"]
 SUFFIXES = (".safetensors", ".pth", ".pt", ".pth.tar")
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # of Places365's weights too
-HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-CENTRED = ("googlenet", "inception_v3", "efficientnet_v2_l")  # were trained on values in -1..1
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # second heads of googlenet and inception_v3
-PATIENCE = 20.0  # seconds without a byte
+IMAGENET = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # mean and std; of the Places365 weights too
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+CENTRED = ("googlenet", "inception_v3", "efficientnet_v2_l")  # trained on values in -1..1
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # auxiliary heads of googlenet and inception_v3
+TIMEOUT = 20.0  # seconds without a byte
 FROM_SCRATCH = "train from scratch"
-# DenseNets were saved when a module's name could hold a dot: "norm.1" is "norm1" now.
+# DenseNets were saved when names of modules could have dots: "norm.1" is "norm1" today.
 DOTTED = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
@@ -46,46 +49,51 @@ def build_backbone(
 ) -> nn.Module:
     """Build a torchvision classifier with a new head; (n, 3, h, w) -> (n, classes).
 
-    With `origin` other than none its body is pretrained: from `weights`, a folder with
-    NAME_ORIGIN or NAME and one of the usual endings, or torchvision's own file; or else from
-    torchvision's server, with `download` False from an earlier download alone. `hidden` and
-    `dropout` are of the new head. Raises UserError for an unknown name or weights that cannot be
-    had, saying what to do `alternative`.
+    With an `origin` other than none, its body is pretrained. The weights are a file in the
+    folder `weights`, called NAME_ORIGIN, NAME or as torchvision's own file. Without the folder,
+    torchvision downloads them; with `download` False, they come from an earlier download only.
+    `hidden` and `dropout` belong to the new head. Raises UserError for an unknown name or
+    missing weights; the message ends with the `alternative`.
     """
     from torchvision import models
 
     if name not in models.list_models(module=models):
         raise UserError(
-            f"torchvision has no classifier {name!r}; there are: "
+            f"torchvision has no classifier {name!r}; choose one of "
             f"{', '.join(models.list_models(module=models)[:12])} ..."
         )
-    plain = {"aux_logits": False, "init_weights": True} if name in CENTRED[:2] else {}
+    options = {"aux_logits": False, "init_weights": True} if name in CENTRED[:2] else {}
     if origin == "none":
-        model: nn.Module = models.get_model(name, weights=None, **plain)
+        model: nn.Module = models.get_model(name, weights=None, **options)
     else:
         if weights is not None or origin == "places365":
             path = find_weights(name, origin, weights, alternative)
             state, source = read_weights(path), str(path)
         else:
-            state, source = _downloaded(models, name, download, alternative), "torchvision's file"
-        model = models.get_model(name, weights=None, num_classes=count_classes(state), **plain)
+            state, source = (
+                _download_weights(models, name, download, alternative),
+                "torchvision's file",
+            )
+        model = models.get_model(name, weights=None, num_classes=count_classes(state), **options)
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:300]
-            raise UserError(f"{source} does not hold the weights of {name}: {reason}") from error
+            raise UserError(
+                f"{source} does not contain the weights of {name}: {reason}"
+            ) from error
     replace_head(model, classes, hidden, dropout)
     return model
 
 
 def get_pretrained_mean_std(name: str) -> tuple[Tensor, Tensor]:
-    """Give mean and deviation per channel, in 0..1, that pretrained weights were made with."""
-    mean, std = HALVES if name in CENTRED else IMAGENET
+    """Return mean and std per channel, in 0..1, that the pretrained weights expect."""
+    mean, std = HALF if name in CENTRED else IMAGENET
     return torch.tensor(mean), torch.tensor(std)
 
 
 def check_size(model: nn.Module, size: int) -> None:
-    """Raise UserError where a classifier cannot take images of size x size pixels."""
+    """Raise UserError if a classifier does not accept images of size x size pixels."""
     training = model.training
     try:
         with torch.inference_mode():
@@ -93,29 +101,29 @@ def check_size(model: nn.Module, size: int) -> None:
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{type(model).__name__} does not take images of {size} x {size}: {reason}\n"
-            "most were made for --set size=224"
+            f"{type(model).__name__} does not accept images of {size} x {size}: {reason}\n"
+            "most networks expect --set size=224"
         ) from error
     finally:
         model.train(training)
 
 
 def replace_head(model: nn.Module, classes: int, hidden: int = 0, dropout: float = 0.0) -> None:
-    """Put a new head where the last linear layer was, whatever that is called.
+    """Replace the last linear layer of a classifier by a new head.
 
-    It is a linear layer (of a SqueezeNet a 1x1 convolution), with `hidden` above 0 two of them;
-    dropout stands before the last.
+    The head is a linear layer (in a SqueezeNet a 1x1 convolution), or two with `hidden` above 0.
+    Dropout comes before the last layer. Raises UserError if there is no such layer.
     """
     for head in HEADS:
         module = getattr(model, head, None)
         if isinstance(module, nn.Linear):
-            setattr(model, head, _head(module, classes, hidden, dropout))
+            setattr(model, head, _build_head(module, classes, hidden, dropout))
             return
         if isinstance(module, nn.Sequential):
             children = list(module.named_children())
             for last, old in reversed(children):
                 if isinstance(old, nn.Linear | nn.Conv2d):
-                    setattr(module, last, _head(old, classes, hidden, dropout))
+                    setattr(module, last, _build_head(old, classes, hidden, dropout))
                     return
     raise UserError(
         f"{type(model).__name__} has no linear head called {', '.join(HEADS)}; it has "
@@ -123,7 +131,9 @@ def replace_head(model: nn.Module, classes: int, hidden: int = 0, dropout: float
     )
 
 
-def _head(old: nn.Linear | nn.Conv2d, classes: int, hidden: int, dropout: float) -> nn.Module:
+def _build_head(
+    old: nn.Linear | nn.Conv2d, classes: int, hidden: int, dropout: float
+) -> nn.Module:
     def layer(inputs: int, outputs: int) -> nn.Module:
         linear = isinstance(old, nn.Linear)
         return nn.Linear(inputs, outputs) if linear else nn.Conv2d(inputs, outputs, 1)
@@ -139,104 +149,104 @@ def _head(old: nn.Linear | nn.Conv2d, classes: int, hidden: int, dropout: float)
 
 
 def unfreeze_last(model: nn.Module, layers: int | None) -> None:
-    """Let only the last so many layers learn (None: all); a layer is a module with own weights.
+    """Freeze all but the last `layers` (None: freeze none); a layer is a module with parameters.
 
-    Statistics of frozen batch norm stay as they are too, though the rest of the model trains.
+    The statistics of frozen batch norms stay unchanged, too, while the rest of the model trains.
     """
-    own = [m for m in model.modules() if list(m.parameters(recurse=False))]
-    frozen = own[: max(0, len(own) - layers)] if layers is not None else []
+    all_layers = [m for m in model.modules() if list(m.parameters(recurse=False))]
+    frozen = all_layers[: max(0, len(all_layers) - layers)] if layers is not None else []
     for module in frozen:
         for weight in module.parameters(recurse=False):
             weight.requires_grad_(False)
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            # `train()` on the whole model reaches it before every report: it is undone here.
-            module.register_forward_pre_hook(_at_rest)
+            # `train()` on the model sets it to train mode before every report.
+            module.register_forward_pre_hook(_set_eval)
 
 
-def _at_rest(module: nn.Module, inputs: Any) -> None:
+def _set_eval(module: nn.Module, inputs: Any) -> None:
     module.training = False
 
 
 def find_weights(
     name: str, origin: Origin, weights: Path | None, alternative: str = FROM_SCRATCH
 ) -> Path:
-    """Find the weights of a model in a folder; raises UserError saying what was looked for."""
+    """Return the file with the weights of a model; raises UserError with the expected names."""
     from torchvision import models
 
     stems = [f"{name}_{origin}", *([name] if origin == "imagenet" else [])]
-    wanted = [stem + suffix for stem in stems for suffix in SUFFIXES]
+    names = [stem + suffix for stem in stems for suffix in SUFFIXES]
     if origin == "imagenet":
-        wanted += [file.url.rpartition("/")[2] for file in models.get_model_weights(name)]
-    for file in wanted:
+        names += [file.url.rpartition("/")[2] for file in models.get_model_weights(name)]
+    for file in names:
         if weights is not None and (weights / file).is_file():
             return weights / file
     raise UserError(
         f"no weights of {name} ({origin}) in {weights or 'any folder: --weights-dir is not set'}\n"
-        f"looked for {', '.join(wanted)}\n"
-        "put one of them there and give --weights-dir FOLDER"
+        f"looked for {', '.join(names)}\n"
+        "put one of them into a folder and set --weights-dir FOLDER"
         + ("; Places365 offers resnet50_places365.pth.tar" if origin == "places365" else "")
         + f"\nor {alternative}"
     )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read weights without unpickling objects; takes off the wrapping of the Places365 files."""
+    """Read weights by name without unpickling objects; accepts the files of Places365."""
     try:
         if path.suffix == ".safetensors":
-            return _modern(load_file(path))
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+            return _convert_keys(load_file(path))
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        said = isinstance(error, OSError | RuntimeError | SafetensorError) and str(error)
-        reason = said.splitlines()[0][:200] if said else "other things than tensors are in it"
+        has_reason = isinstance(error, OSError | RuntimeError | SafetensorError) and str(error)
+        reason = str(error).splitlines()[0][:200] if has_reason else "not all values are tensors"
         raise UserError(
             f"{path} cannot be read as weights: {reason}\n"
             "copy it again, or save the network's state_dict() as safetensors"
         ) from error
-    state = found.get("state_dict", found) if isinstance(found, dict) else found
+    state = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(
-            f"{path} holds no weights by name\ncopy it again, or look for another file"
-        )
-    # Whole networks were saved from within DataParallel, of some (AlexNet) the features alone.
-    return _modern({key.replace("module.", ""): tensor for key, tensor in state.items()})
+        raise UserError(f"{path} is not a state_dict\ncopy it again, or use another file")
+    # Networks were saved inside DataParallel; of some (AlexNet) only the features were.
+    return _convert_keys({key.replace("module.", ""): tensor for key, tensor in state.items()})
 
 
-def _modern(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    kept = {key: tensor for key, tensor in state.items() if not key.startswith(AUXILIARY)}
-    return {DOTTED.sub(r"\1\2", key): tensor for key, tensor in kept.items()}
+def _convert_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    main = {key: tensor for key, tensor in state.items() if not key.startswith(AUXILIARY)}
+    return {DOTTED.sub(r"\1\2", key): tensor for key, tensor in main.items()}
 
 
 def count_classes(state: dict[str, Tensor]) -> int:
-    """Tell how many classes the head of a torchvision classifier knows, by its weights."""
-    # The last layer of the head has a row of weights per class; files sort their keys.
+    """Return the number of classes of a torchvision classifier, from its state_dict."""
+    # The last layer of the head has a row per class; the keys of a file are sorted.
     weights = [k for k in state if k.split(".")[0] in HEADS and k.endswith(".weight")]
     if not weights:
-        return 1000  # other weights: loading them says what they lack
+        return 1000  # other weights: loading them raises an error with the missing names
     last = max(weights, key=lambda key: [int(n) for n in re.findall(r"\d+", key)])
     return len(state[last])
 
 
-def _downloaded(models: Any, name: str, download: bool, alternative: str) -> dict[str, Tensor]:
+def _download_weights(
+    models: Any, name: str, download: bool, alternative: str
+) -> dict[str, Tensor]:
     file = models.get_model_weights(name).DEFAULT
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:
         if not download and not (folder / file.url.rpartition("/")[2]).is_file():
-            raise FileNotFoundError("they were not downloaded yet")
-        with _patience():
-            # Its file is checked by the hash in its name; nothing but tensors is unpickled.
+            raise FileNotFoundError("not downloaded yet")
+        with _set_timeout():
+            # The file is checked by the hash in its name, and only tensors are unpickled.
             state = file.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"the ImageNet weights of {name} cannot be had from {file.url}: {error}\n"
-            f"give a folder that holds that file with --weights-dir FOLDER, or {alternative}"
+            f"the ImageNet weights of {name} cannot be loaded from {file.url}: {error}\n"
+            f"set --weights-dir FOLDER with that file in it, or {alternative}"
         ) from error
-    return _modern(state)
+    return _convert_keys(state)
 
 
 @contextlib.contextmanager
-def _patience() -> Iterator[None]:
+def _set_timeout() -> Iterator[None]:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
+    socket.setdefaulttimeout(TIMEOUT)
     try:
         yield
     finally:

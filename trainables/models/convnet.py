@@ -6,13 +6,13 @@ from torch import nn
 
 
 def convnet(convolutions: int, classes: int, channels: int = 3) -> nn.Sequential:
-    """Build a 7x7 stride-2 stem of 64 channels, then pairs of 3x3; gives (n, classes).
+    """Build a 7x7 stride-2 stem, pairs of 3x3 convolutions, mean pooling and a linear head.
 
-    `convolutions` is odd: the stem and pairs of 64, 128, 256 ... channels, each pair after a
-    pooling that halves the resolution; mean pool and linear head. Raises ValueError if even.
+    The stem has 64 channels, the pairs 64, 128, 256 ...; max pooling before each pair halves the
+    resolution. (n, channels, h, w) -> (n, classes). Raises ValueError if `convolutions` is even.
     """
     if convolutions < 1 or convolutions % 2 == 0:
-        raise ValueError(f"a stem and pairs make an odd number of convolutions: {convolutions}")
+        raise ValueError(f"convolutions={convolutions} is not odd: a stem and pairs are needed")
     layers = _convolution(channels, 64, 7, 2)
     inputs = 64
     for pair in range((convolutions - 1) // 2):
@@ -26,7 +26,7 @@ def convnet(convolutions: int, classes: int, channels: int = 3) -> nn.Sequential
 
 
 def small_cnn(classes: int = 10, channels: int = 3, dropout: float = 0.0) -> nn.Sequential:
-    """Build three convolutions of 32, 64 and 128 channels, each pooled; for 32x32 images."""
+    """Build three convolutions with max pooling (32, 64, 128 channels) for 32x32 images."""
     layers: list[nn.Module] = []
     inputs = channels
     for outputs in (32, 64, 128):

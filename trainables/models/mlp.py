@@ -8,7 +8,7 @@ from torch import nn
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) -> nn.Sequential:
-    """Build Linear, ReLU, dropout per hidden size and a linear head; (n, ...) -> (n, outputs)."""
+    """Build linear, ReLU, dropout per hidden size and a linear head; (n, ...) -> (n, outputs)."""
     layers: list[nn.Module] = [nn.Flatten()]
     for width in hidden:
         layers += [nn.Linear(inputs, width), nn.ReLU()]

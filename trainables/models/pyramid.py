@@ -1,4 +1,4 @@
-"""A pyramid of convolutional blocks that narrows as it deepens, and its autoencoder twin."""
+"""A pyramid of convolutional blocks as encoder, with a classifier and a mirrored decoder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Narrowing = Literal["pool", "stride"]
 
 
 class NonLocal(nn.Module):
-    """Attention of every position to every other (Wang et al., 2018, eq. 6, embedded Gaussian).
+    """Self-attention over positions (Wang et al., 2018, eq. 6, embedded Gaussian).
 
-    Starts as the identity: the last convolution is zero, so it can be put anywhere.
+    Initially the identity, because the last convolution is zero.
     """
 
     def __init__(self, channels: int) -> None:
@@ -33,7 +33,7 @@ class NonLocal(nn.Module):
             embed(images).flatten(2).transpose(1, 2)
             for embed in (self.query, self.key, self.value)
         )
-        # The paper's affinity is not scaled by the width, unlike that of transformers.
+        # The paper does not scale by the width, unlike transformers.
         mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         mixed = mixed.transpose(1, 2).reshape(len(images), -1, *images.shape[2:])
         return images + self.out(mixed)  # type: ignore[no-any-return]
@@ -51,10 +51,10 @@ def build_encoder(
     narrowing: Narrowing = "pool",
     non_local: bool = False,
 ) -> nn.Sequential:
-    """Build the blocks: each of `depth` convolutions, twice as wide and half as large as the last.
+    """Build blocks of `depth` convolutions; each doubles the channels and halves the resolution.
 
-    (n, channels, h, w) -> (n, filters * 2**(blocks - 1), h / 2**blocks, w / 2**blocks). A
-    non-local block, if any, stands behind the third block.
+    (n, channels, h, w) -> (n, filters * 2**(blocks - 1), h / 2**blocks, w / 2**blocks). With
+    `non_local`, a non-local block follows the third block (or the last, if there are fewer).
     """
     layers: list[nn.Module] = []
     inputs = channels
@@ -63,7 +63,7 @@ def build_encoder(
         for index in range(depth):
             last = index == depth - 1
             stride = 2 if last and narrowing == "stride" else 1
-            layers += _convolution(inputs, outputs, kernel, stride, batch_norm, dropout)
+            layers += _build_convolution(inputs, outputs, kernel, stride, batch_norm, dropout)
             inputs = outputs
         if narrowing == "pool":
             layers.append(nn.MaxPool2d(2))
@@ -73,7 +73,7 @@ def build_encoder(
 
 
 def build_classifier(body: nn.Sequential, hidden: Sequence[int], classes: int) -> nn.Sequential:
-    """Put mean pooling and fully connected layers behind an encoder; gives (n, classes)."""
+    """Add mean pooling and fully connected layers to an encoder; outputs (n, classes)."""
     layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     inputs = count_channels(body)
     for size in hidden:
@@ -85,23 +85,23 @@ def build_classifier(body: nn.Sequential, hidden: Sequence[int], classes: int) -
 def build_decoder(
     *, channels: int = 3, filters: int = 16, blocks: int = 5, kernel: int = 3
 ) -> nn.Sequential:
-    """Build the mirror of `encoder`: each block doubles the resolution; outputs in [0, 1]."""
+    """Build the mirror of an encoder: each block doubles the resolution; outputs in [0, 1]."""
     layers: list[nn.Module] = []
     for block in reversed(range(blocks)):
         inputs = filters * 2**block
         outputs = filters * 2 ** max(block - 1, 0)
         layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
-        layers += _convolution(inputs, outputs, kernel, 1, True, 0.0)
+        layers += _build_convolution(inputs, outputs, kernel, 1, True, 0.0)
     last = nn.Conv2d(filters, channels, kernel, padding=kernel // 2)
     return nn.Sequential(*layers, last, nn.Sigmoid())
 
 
 def count_channels(body: nn.Sequential) -> int:
-    """Give the channels that come out of an encoder."""
+    """Return the number of output channels of an encoder."""
     return max(m.out_channels for m in body if isinstance(m, nn.Conv2d))
 
 
-def _convolution(
+def _build_convolution(
     inputs: int, outputs: int, kernel: int, stride: int, batch_norm: bool, dropout: float
 ) -> list[nn.Module]:
     layers: list[nn.Module] = [

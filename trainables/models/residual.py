@@ -1,7 +1,7 @@
-"""Convolutional networks out of blocks of two convolutions, with and without skip connections.
+"""Convolutional networks of blocks of two convolutions, with and without skip connections.
 
-One family holds the plain and residual CNNs of the depth question, ResNet32 (He et al., 2016)
-and pre-activation WideResNets (Zagoruyko and Komodakis, 2016).
+They include plain and residual CNNs, ResNet32 (He et al., 2016) and pre-activation WideResNets
+(Zagoruyko and Komodakis, 2016).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions with batch norm and ReLU; the input is added where `skip` is set.
+    """Two 3x3 convolutions with batch norm and ReLU; with `skip`, the input is added.
 
-    Where stride or channels change, the skip is a 1x1 convolution.
+    If stride or channels change, the skip connection is a 1x1 convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, skip: bool) -> None:
@@ -24,7 +24,7 @@ class Block(nn.Module):
         self.first_norm = nn.BatchNorm2d(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.second_norm = nn.BatchNorm2d(outputs)
-        self.shortcut = _shortcut(inputs, outputs, stride, normed=True) if skip else None
+        self.shortcut = _build_shortcut(inputs, outputs, stride, normed=True) if skip else None
 
     def forward(self, images: Tensor) -> Tensor:
         out = F.relu(self.first_norm(self.first(images)))
@@ -33,7 +33,7 @@ class Block(nn.Module):
 
 
 class PreActivation(nn.Module):
-    """A residual block whose norms and ReLUs come before its convolutions."""
+    """A residual block with batch norm and ReLU before each convolution."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, skip: bool = True) -> None:
         super().__init__()
@@ -41,14 +41,14 @@ class PreActivation(nn.Module):
         self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         self.second_norm = nn.BatchNorm2d(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.shortcut = _shortcut(inputs, outputs, stride, normed=False)
+        self.shortcut = _build_shortcut(inputs, outputs, stride, normed=False)
 
     def forward(self, images: Tensor) -> Tensor:
         active = F.relu(self.first_norm(images))
-        # A shortcut that changes the shape starts from the activated input, as in the paper.
-        kept = images if isinstance(self.shortcut, nn.Identity) else self.shortcut(active)
+        # A shortcut that changes the shape takes the activated input, as in the paper.
+        identity = images if isinstance(self.shortcut, nn.Identity) else self.shortcut(active)
         out = self.first(active)
-        return kept + self.second(F.relu(self.second_norm(out)))  # type: ignore[no-any-return]
+        return identity + self.second(F.relu(self.second_norm(out)))  # type: ignore[no-any-return]
 
 
 def block_cnn(
@@ -62,27 +62,27 @@ def block_cnn(
     channels: int = 3,
     classes: int = 10,
 ) -> nn.Sequential:
-    """Build adapter, `stages` of `blocks`, mean pool and linear head; gives (n, classes).
+    """Build a stem, `stages` of `blocks`, mean pooling and a linear head; outputs (n, classes).
 
-    Stage s has `filters * widen * 2**s` channels and from the second on halves the resolution;
-    `2 * stages * blocks + 2` layers.
+    Stage s has `filters * widen * 2**s` channels; all but the first halve the resolution. The
+    network has `2 * stages * blocks + 2` layers.
     """
-    kind = PreActivation if pre_activation else Block
-    adapter: list[nn.Module] = [nn.Conv2d(channels, filters, 3, padding=1, bias=False)]
+    block = PreActivation if pre_activation else Block
+    stem: list[nn.Module] = [nn.Conv2d(channels, filters, 3, padding=1, bias=False)]
     if not pre_activation:
-        adapter += [nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
+        stem += [nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
     layers: list[nn.Module] = []
     inputs = filters
     for stage in range(stages):
         outputs = filters * widen * 2**stage
         for index in range(blocks):
             stride = 2 if stage > 0 and index == 0 else 1
-            layers.append(kind(inputs, outputs, stride, skip))
+            layers.append(block(inputs, outputs, stride, skip))
             inputs = outputs
     if pre_activation:
         layers += [nn.BatchNorm2d(inputs), nn.ReLU(inplace=True)]
     pool: Sequence[nn.Module] = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return nn.Sequential(*adapter, *layers, *pool, nn.Linear(inputs, classes))
+    return nn.Sequential(*stem, *layers, *pool, nn.Linear(inputs, classes))
 
 
 def resnet32(filters: int = 16) -> nn.Sequential:
@@ -91,11 +91,11 @@ def resnet32(filters: int = 16) -> nn.Sequential:
 
 
 def wide_resnet14_2(filters: int = 16) -> nn.Sequential:
-    """Build the pre-activation WideResNet of 14 layers, twice as wide: 0.69 M parameters."""
+    """Build the pre-activation WideResNet of 14 layers and width 2: 0.69 M parameters."""
     return block_cnn(blocks=2, filters=filters, skip=True, stages=3, widen=2, pre_activation=True)
 
 
-def _shortcut(inputs: int, outputs: int, stride: int, normed: bool) -> nn.Module:
+def _build_shortcut(inputs: int, outputs: int, stride: int, normed: bool) -> nn.Module:
     if inputs == outputs and stride == 1:
         return nn.Identity()
     projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)

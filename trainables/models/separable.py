@@ -1,7 +1,7 @@
-"""Small convolutional networks out of groups of separable, parallel-kernel or full blocks.
+"""Small convolutional networks of groups of separable, parallel-kernel or full blocks.
 
-One family spans MobileNet-like (Howard et al., 2017), inception-like (Szegedy et al., 2015) and
-VGG-like (Simonyan and Zisserman, 2015) nets, so that one search can mix their ingredients.
+They include networks like MobileNet (Howard et al., 2017), Inception (Szegedy et al., 2015) and
+VGG (Simonyan and Zisserman, 2015), so that one search can combine their elements.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Convolution = Literal["separable", "full"]
 
 
 class ParallelKernels(nn.Module):
-    """Convolutions of several kernel sizes side by side, each over its share of the channels.
+    """Parallel convolutions of several kernel sizes, each with its share of the output channels.
 
-    Depthwise where `full` is false (channels in = channels out), else each reads all channels.
+    Depthwise (inputs = outputs) unless `full`, where each convolution reads all input channels.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class ParallelKernels(nn.Module):
 
 
 class Block(nn.Module):
-    """A (parallel) convolution, batch norm and SiLU, and if separable a pointwise one likewise.
+    """A (parallel) convolution, batch norm and SiLU; if separable, a pointwise one follows.
 
-    With `skip`, the input is added where stride and channels allow.
+    With `skip`, the input is added if it has the shape of the output.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class Block(nn.Module):
         middle = outputs if full else inputs
         layers: list[nn.Module] = [
             ParallelKernels(inputs, middle, kernels, stride, full, bias=not batch_norm),
-            *_activation(middle, batch_norm),
+            *_build_activation(middle, batch_norm),
         ]
         if not full:
             layers += [
                 nn.Conv2d(inputs, outputs, 1, bias=not batch_norm),
-                *_activation(outputs, batch_norm),
+                *_build_activation(outputs, batch_norm),
             ]
         self.layers = nn.Sequential(*layers)
         self.skip = skip and stride == 1 and inputs == outputs
@@ -113,12 +113,12 @@ def separable_cnn(
     """Build stem, groups of blocks, mean pooling and head; (n, channels, h, w) -> (n, classes).
 
     Group g has `depths[g]` blocks of `width + g * growth` channels, starts with stride 2 if g is
-    in `halve`, and ends with 2-d dropout. `head` is the size of a hidden layer (0: none). The
-    defaults are a net of 137,290 parameters.
+    in `halve`, and ends with 2-d dropout. `head` is the size of a hidden layer (0: none). With
+    the defaults the network has 137,290 parameters.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(channels, stem, 3, padding=1, bias=not batch_norm),
-        *_activation(stem, batch_norm),
+        *_build_activation(stem, batch_norm),
     ]
     inputs = stem
     for group, depth in enumerate(depths):
@@ -145,6 +145,6 @@ def separable_cnn(
     return nn.Sequential(*layers, nn.Linear(inputs, classes))
 
 
-def _activation(channels: int, batch_norm: bool) -> list[nn.Module]:
+def _build_activation(channels: int, batch_norm: bool) -> list[nn.Module]:
     norm: list[nn.Module] = [nn.BatchNorm2d(channels)] if batch_norm else []
     return [*norm, nn.SiLU(inplace=True)]

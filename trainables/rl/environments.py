@@ -1,7 +1,7 @@
-"""Gymnasium's games: stepped together for training, played greedily to be judged.
+"""Gymnasium environments: stepped as a vector for training, played greedily for evaluation.
 
-Three sets of seeds never meet: those of training, of the episodes that judge every report, and
-of the unseen ones that a finished trial's best policy plays.
+Three disjoint sets of seeds are used: for training, for the episodes that evaluate every report,
+and for the unseen episodes that evaluate a finished trial's best policy.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from gymnasium.vector import SyncVectorEnv
 
 UNSEEN = 100  # episodes
-FIRST_UNSEEN, FIRST_TRAINING = 1_000_000, 2_000_000  # seeds; those that judge begin at 0
-FRAMES, EVERY, COLOURS = 250, 4, 32  # of a GIF: some 50 kB
+FIRST_UNSEEN, FIRST_TRAINING = 1_000_000, 2_000_000  # seeds; those of evaluation begin at 0
+MAX_FRAMES, FRAME_SKIP, COLORS = 250, 4, 32  # of a GIF: about 50 kB
 
 Policy = Callable[[np.ndarray], np.ndarray]
-"""Observations (n, d) float32 to actions (n,) int64."""
+"""Maps obs (n, d) float32 to actions (n,) int64."""
 
 
 class Step(NamedTuple):
-    """What n environments answered, a row each.
+    """The results of one step of n environments, a row each.
 
-    Where an episode ended, `observations` holds the next one's first, and `successors` its own
-    last. It is `terminated` if it ended by itself; one that ran out of time was left in a state
-    that still has a value.
+    `next_obs` follow the actions. `obs` are those to act on next: where an episode is done, the
+    first of the next episode. `dones` are `terminated` or truncated; the last state of a
+    truncated episode still has a value.
     """
 
     obs: np.ndarray
@@ -48,26 +48,26 @@ class Step(NamedTuple):
 
 
 class EpisodeReturns:
-    """Sums the rewards of n environments' episodes."""
+    """Sums the rewards of the episodes of n environments."""
 
     def __init__(self, environments: int) -> None:
         self.running = np.zeros(environments)
         self.finished: list[float] = []
 
     def add(self, step: Step) -> None:
-        """Count one step of each."""
+        """Add one step of every environment."""
         self.running += step.rewards
         if step.dones.any():
             self.finished += self.running[step.dones].tolist()
             self.running[step.dones] = 0.0
 
     def mean(self) -> float:
-        """Give the mean return of the finished episodes; if none is, of those under way."""
+        """Return the mean return of the finished episodes; without any, of the running ones."""
         return float(np.mean(self.finished or self.running))
 
 
 def make_env(name: str, **settings: Any) -> Env[Any, Any]:
-    """Make one environment; raises UserError where a package for it is missing."""
+    """Make an environment; raises UserError if a package for it is missing."""
     message = f"{name} needs packages that are not installed: pip install '.[rl]'"
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
@@ -81,8 +81,8 @@ def make_env(name: str, **settings: Any) -> Env[Any, Any]:
 
 
 def make_vector_env(name: str, environments: int) -> SyncVectorEnv:
-    """Make environments that are stepped together; one that ends begins anew in the same step."""
-    make_env(name).close()  # says what is missing
+    """Make a vector of environments; a done one is reset in the same step."""
+    make_env(name).close()  # raises UserError if a package is missing
     from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
     makers = [lambda: make_env(name)] * environments
@@ -90,10 +90,10 @@ def make_vector_env(name: str, environments: int) -> SyncVectorEnv:
 
 
 def build_ground_truth(name: str) -> GroundTruth:
-    """Tell which game is played; raises UserError where a package for it is missing."""
+    """Return the identity of an environment; raises UserError if a package for it is missing."""
     make_env(name).close()
     if importlib.util.find_spec("pygame") is None:
-        raise UserError(f"{name} is drawn by pygame: pip install '.[rl]'")
+        raise UserError(f"{name} needs pygame for rendering: pip install '.[rl]'")
     return GroundTruth(fingerprint=f"{name}, Gymnasium {importlib.metadata.version('gymnasium')}")
 
 
@@ -104,83 +104,84 @@ def get_sizes(envs: SyncVectorEnv) -> tuple[int, int]:
 
 
 def draw_training_seeds(seed: int, report: int, environments: int) -> list[int | None]:
-    """Give the seeds that a report's environments start from: none that judges a policy.
+    """Return the seeds of a report's training environments, disjoint from those of evaluation.
 
-    Box2D's state cannot be saved, so every report starts afresh, and a resumed one like the rest.
+    The state of Box2D cannot be saved. Every report, resumed or not, resets its environments.
     """
     drawn = np.random.SeedSequence([seed % 2**32, report]).generate_state(environments)
     return [FIRST_TRAINING + int(number) for number in drawn]
 
 
 def step_envs(envs: SyncVectorEnv, actions: np.ndarray) -> Step:
-    """Do one action in each environment."""
-    observations, rewards, terminated, truncated, infos = envs.step(actions)
-    ended = terminated | truncated
-    successors = observations
-    if ended.any():
-        successors = observations.copy()
-        successors[ended] = np.stack(list(infos["final_obs"][ended]))
-    return Step(observations, successors, rewards, terminated, ended)
+    """Take one action in each environment."""
+    obs, rewards, terminated, truncated, infos = envs.step(actions)
+    dones = terminated | truncated
+    next_obs = obs
+    if dones.any():
+        next_obs = obs.copy()
+        next_obs[dones] = np.stack(list(infos["final_obs"][dones]))
+    return Step(obs, next_obs, rewards, terminated, dones)
 
 
 def play_episodes(name: str, policy: Policy, seeds: Sequence[int]) -> np.ndarray:
-    """Play an episode from each seed; gives their returns (n,)."""
-    with ExitStack() as opened:
-        envs = [opened.enter_context(closing(make_env(name))) for _ in seeds]
+    """Play an episode from each seed and return the returns (n,)."""
+    with ExitStack() as stack:
+        envs = [stack.enter_context(closing(make_env(name))) for _ in seeds]
         starts = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
-        observations, returns = np.stack(starts), np.zeros(len(seeds))
-        alive = list(range(len(seeds)))
-        while alive:
-            going = []
-            for i, action in zip(alive, policy(observations[alive]), strict=True):
-                observations[i], reward, terminated, truncated, _ = envs[i].step(action)
+        obs, returns = np.stack(starts), np.zeros(len(seeds))
+        running = list(range(len(seeds)))
+        while running:
+            remaining = []
+            for i, action in zip(running, policy(obs[running]), strict=True):
+                obs[i], reward, terminated, truncated, _ = envs[i].step(action)
                 returns[i] += float(reward)
                 if not (terminated or truncated):
-                    going.append(i)
-            alive = going
+                    remaining.append(i)
+            running = remaining
     return returns
 
 
 def evaluate_policy(name: str, policy: Policy, episodes: int) -> dict[str, float]:
-    """Play the episodes that judge every report of every trial, always from the same seeds."""
+    """Evaluate a policy in episodes whose seeds are the same for every report of every trial."""
     returns = play_episodes(name, policy, range(episodes))
     return {"mean_return": float(returns.mean()), "worst_return": float(returns.min())}
 
 
 def show_policy(run: Run, name: str, policy: Policy) -> None:
-    """Have the report of the best policy show an episode, and how it does in unseen ones."""
-    run.show("episode.gif", lambda path: render_episode(path, name, policy, FIRST_UNSEEN))
-    run.show("unseen_episodes.md", lambda path: write_unseen_returns(path, name, policy))
+    """Add an episode of the best policy, and its returns in unseen episodes, to the report."""
+    run.add_artifact("episode.gif", lambda path: render_episode(path, name, policy, FIRST_UNSEEN))
+    run.add_artifact("unseen_episodes.md", lambda path: write_unseen_returns(path, name, policy))
 
 
 def write_unseen_returns(path: Path, name: str, policy: Policy) -> None:
-    """Write how a policy does in episodes that neither trained nor chose it."""
+    """Write a policy's returns in episodes used neither for training nor for selection."""
     returns = play_episodes(name, policy, range(FIRST_UNSEEN, FIRST_UNSEEN + UNSEEN))
     low, middle, high = np.percentile(returns, [25, 50, 75])
     path.write_text(
-        f"{UNSEEN} greedy episodes of {name} from seeds that neither trained nor chose this "
-        f"policy: mean return {returns.mean():.1f} (standard deviation {returns.std(ddof=1):.1f}, "
+        f"{UNSEEN} greedy episodes of {name} with seeds used neither for training nor for "
+        f"selection: mean return {returns.mean():.1f} "
+        f"(standard deviation {returns.std(ddof=1):.1f}, "
         f"quartiles {low:.1f}, {middle:.1f} and {high:.1f}, worst {returns.min():.1f}).\n",
         encoding="utf-8",
     )
 
 
 def render_episode(path: Path, name: str, policy: Policy, seed: int) -> None:
-    """Draw one greedy episode as a GIF of half the size, at about its true speed."""
+    """Render one greedy episode as a GIF of half the size, at about real speed."""
     from PIL import Image
 
-    # pygame would ask for a screen and a sound card; machines that train have neither.
+    # pygame needs a screen and a sound card, which training machines do not have.
     for device in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
         os.environ.setdefault(device, "dummy")
     frames: list[Image.Image] = []
     with closing(make_env(name, render_mode="rgb_array")) as env:
-        observation, _ = env.reset(seed=seed)
-        over, count = False, 0
-        while not over and len(frames) < FRAMES:
-            if count % EVERY == 0:
+        obs, _ = env.reset(seed=seed)
+        done, count = False, 0
+        while not done and len(frames) < MAX_FRAMES:
+            if count % FRAME_SKIP == 0:
                 pixels: Any = env.render()
-                frames.append(Image.fromarray(pixels).reduce(2).quantize(COLOURS))
-            observation, _, terminated, truncated, _ = env.step(policy(observation[None])[0])
-            over, count = terminated or truncated, count + 1
-        shown = 1000 * EVERY // int(env.metadata["render_fps"])
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=shown, loop=0)
+                frames.append(Image.fromarray(pixels).reduce(2).quantize(COLORS))
+            obs, _, terminated, truncated, _ = env.step(policy(obs[None])[0])
+            done, count = terminated or truncated, count + 1
+        duration = 1000 * FRAME_SKIP // int(env.metadata["render_fps"])
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=duration, loop=0)

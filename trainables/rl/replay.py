@@ -1,4 +1,4 @@
-"""Experience replay (Lin, 1992): the last steps of several environments, drawn at random."""
+"""Experience replay (Lin, 1992): a buffer of the last steps of several environments."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trainables.rl.environments import Step
 
 
 class Batch(NamedTuple):
-    """n drawn steps; `rewards` are summed and discounted over several, `discounts` what the
-    value of `successors` counts, 0 where the episode was over."""
+    """n sampled transitions: `rewards` are n-step returns, and `discounts` are the factors of the
+    value of `next_obs`, 0 if the episode terminated."""
 
     obs: Tensor
     actions: Tensor
@@ -23,37 +23,37 @@ class Batch(NamedTuple):
 
 
 class ReplayBuffer:
-    """A ring of the last `rows` steps of each of n environments.
+    """A ring buffer of the last `rows` steps of each of n environments.
 
-    A row is one step of all of them, so a step's next is in the row after it. What is saved is
-    only what was filled.
+    A row is one step of all environments, so the next step of a row is in the following row. The
+    state_dict holds the filled rows only.
     """
 
     def __init__(self, rows: int, environments: int, inputs: int) -> None:
         shape = (rows, environments)
         self.rows, self.environments = rows, environments
         self.steps = {
-            "observations": torch.zeros(*shape, inputs),
-            "successors": torch.zeros(*shape, inputs),
+            "obs": torch.zeros(*shape, inputs),
+            "next_obs": torch.zeros(*shape, inputs),
             "actions": torch.zeros(shape, dtype=torch.uint8),
             "rewards": torch.zeros(shape),
             "terminated": torch.zeros(shape, dtype=torch.bool),
-            "ended": torch.zeros(shape, dtype=torch.bool),
+            "dones": torch.zeros(shape, dtype=torch.bool),
         }
         self.filled = self.head = 0
 
     def __len__(self) -> int:
         return self.filled * self.environments
 
-    def add(self, observations: np.ndarray, actions: np.ndarray, step: Step) -> None:
-        """Store one step of each environment over the oldest."""
+    def add(self, obs: np.ndarray, actions: np.ndarray, step: Step) -> None:
+        """Store one step of each environment in place of the oldest."""
         row = {
-            "observations": observations,
-            "successors": step.next_obs,
+            "obs": obs,
+            "next_obs": step.next_obs,
             "actions": actions.astype(np.uint8),
             "rewards": step.rewards,
             "terminated": step.terminated,
-            "ended": step.dones,
+            "dones": step.dones,
         }
         for name, values in row.items():
             self.steps[name][self.head] = torch.from_numpy(values)
@@ -61,43 +61,42 @@ class ReplayBuffer:
         self.filled = min(self.filled + 1, self.rows)
 
     def mark_reset(self) -> None:
-        """Let no return run on from the last step: the environments are reset after it."""
-        self.steps["ended"][self.head - 1] = True
+        """End all episodes at the last step, because the environments are reset after it."""
+        self.steps["dones"][self.head - 1] = True
 
     def sample(self, count: int, n_step: int, gamma: float, generator: torch.Generator) -> Batch:
-        """Draw steps with their returns over `n_step` steps, or as many as the episode has left.
+        """Sample transitions with n-step returns, shorter at the end of an episode.
 
-        The newest steps, which have fewer after them, count what there is.
+        The newest steps have fewer following steps; their returns use those that exist.
         """
-        many = self.environments
-        places = {name: values.flatten(0, 1) for name, values in self.steps.items()}
+        flat = {name: values.flatten(0, 1) for name, values in self.steps.items()}
         drawn = torch.randint(len(self), (count,), generator=generator)
-        age, env = drawn // many, drawn % many
+        age, env = drawn // self.environments, drawn % self.environments
         row = (self.head - 1 - age) % self.rows
-        first = last = row * many + env
-        rewards = places["rewards"][first]
+        first = last = row * self.environments + env
+        rewards = flat["rewards"][first]
         discounts = torch.full((count,), gamma)
         for ahead in range(1, n_step):
-            goes_on = ~places["ended"][last] & (ahead <= age)
-            following = (row + ahead) % self.rows * many + env
-            rewards = rewards + goes_on * gamma**ahead * places["rewards"][following]
-            discounts = torch.where(goes_on, gamma ** (ahead + 1), discounts)
-            last = torch.where(goes_on, following, last)
+            continues = ~flat["dones"][last] & (ahead <= age)
+            following = (row + ahead) % self.rows * self.environments + env
+            rewards = rewards + continues * gamma**ahead * flat["rewards"][following]
+            discounts = torch.where(continues, gamma ** (ahead + 1), discounts)
+            last = torch.where(continues, following, last)
         return Batch(
-            places["observations"].index_select(0, first),
-            places["actions"][first].long(),
+            flat["obs"].index_select(0, first),
+            flat["actions"][first].long(),
             rewards,
-            places["successors"].index_select(0, last),
-            discounts * ~places["terminated"][last],
+            flat["next_obs"].index_select(0, last),
+            discounts * ~flat["terminated"][last],
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what was filled."""
+        """Return the filled rows."""
         steps = {name: values[: self.filled] for name, values in self.steps.items()}
         return {"filled": self.filled, "head": self.head, "steps": steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what was filled."""
+        """Restore the filled rows."""
         self.filled, self.head = state["filled"], state["head"]
         for name, values in state["steps"].items():
             self.steps[name][: self.filled] = values

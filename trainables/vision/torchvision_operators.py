@@ -1,9 +1,9 @@
 """Import this before torchvision (and before transformers, which imports it).
 
-The package index carries one build of torchvision, linked against CUDA. Beside a CPU build of
-torch its compiled operators do not load, and `import torchvision` fails because it describes
-two of them that then do not exist. Declaring their schemas is enough: models and transforms use
-neither. Where the operators do load, nothing is done.
+Some package indexes have only a CUDA build of torchvision. With a CPU build of torch its compiled
+operators do not load, and `import torchvision` fails because two of them do not exist. Declaring
+their schemas is enough, because models and transforms do not use them. If the operators load,
+nothing is done.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCHEMAS = (
 
 
 def declare_missing() -> bool:
-    """Declare the operators if torchvision's own do not load; gives whether that was needed."""
+    """Declare the operators if torchvision's own do not load; return whether they were missing."""
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None or hasattr(torch.ops.torchvision, "nms"):
         return False

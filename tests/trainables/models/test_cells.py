@@ -1,4 +1,4 @@
-"""The cells written out: the same numbers as PyTorch's, forwards and backwards."""
+"""The cells in plain Python: outputs and gradients equal PyTorch's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small transformer: GPT-2's numbers for GPT-2's weights, and no look ahead."""
+"""GPT: the logits of GPT-2 for the weights of GPT-2, and causal attention."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def test_logits_equal_those_of_transformers_gpt2() -> None:
         vocab_size=23, n_positions=16, n_embd=24, n_layer=3, n_head=4, initializer_range=0.3
     )
     theirs = GPT2LMHeadModel(config).eval()
-    for weight in theirs.parameters():  # biases and gains, which begin as 0 and 1, count too
+    for weight in theirs.parameters():  # so that biases and scales, initially 0 and 1, matter, too
         weight.data += 0.1 * torch.randn_like(weight)
     ours = GPT(23, block=16, layers=3, heads=4, width=24, dropout=0.1).eval()
     names = {
-        "wte": "tokens",
-        "wpe": "places",
-        "ln_f": "last",
+        "wte": "token_embedding",
+        "wpe": "position_embedding",
+        "ln_f": "final_norm",
         "h": "blocks",
-        "ln_1": "before_attention",
-        "attn.c_attn": "attention.inward",
-        "attn.c_proj": "attention.outward",
-        "ln_2": "before_perceptron",
-        "mlp.c_fc": "perceptron.0",
-        "mlp.c_proj": "perceptron.2",
+        "ln_1": "attention_norm",
+        "attn.c_attn": "attention.qkv",
+        "attn.c_proj": "attention.projection",
+        "ln_2": "mlp_norm",
+        "mlp.c_fc": "mlp.0",
+        "mlp.c_proj": "mlp.2",
     }
     weights = {}
     for name, weight in theirs.transformer.state_dict().items():

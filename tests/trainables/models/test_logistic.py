@@ -1,4 +1,4 @@
-"""The one-against-rest solver finds what scikit-learn's finds."""
+"""The one-vs-rest solver compared with scikit-learn's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The perceptron's layers, shapes and sizes."""
+"""Layers, shapes and sizes of the MLP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policies' shapes and how they begin."""
+"""Shapes and initial weights of Q-networks and actor-critics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Non-local blocks against a naive loop; shapes of encoder, classifier and decoder."""
+"""Non-local blocks compared with a loop; shapes of encoder, classifier and decoder."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Parameter counts as published, to the digits published, and what a skip changes."""
+"""Published parameter counts, to the published digits, and skip connections."""
 
 import pytest
 import torch

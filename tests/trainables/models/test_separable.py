@@ -1,4 +1,4 @@
-"""The family of small nets: sizes, shapes, and blocks against plain convolutions."""
+"""Separable networks: sizes, shapes, and blocks compared with plain convolutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network that answers: what it writes is what it finds likeliest, and it stops."""
+"""Sequence to sequence: greedy decoding agrees with teacher forcing, and it stops."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def network(**settings: Any) -> Seq2Seq:
 def test_greedy_answers_agree_with_teacher_forcing(cell: str, bidirectional: bool) -> None:
     model = network(cell=cell, bidirectional=bidirectional)
     questions = torch.randint(3, 12, (5, 7))
-    given = model.answer(questions, START, END, most=6)
-    fed = torch.cat([torch.full((5, 1), START), given[:, :-1]], 1)
-    assert torch.equal(model(questions, fed).argmax(2), given)
+    answers = model.answer(questions, START, END, max_length=6)
+    inputs = torch.cat([torch.full((5, 1), START), answers[:, :-1]], 1)
+    assert torch.equal(model(questions, inputs).argmax(2), answers)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_own_cells_answer_like_pytorchs(cell: str) -> None:
     theirs, ours = network(cell=cell), network(cell=cell, code="written")
     ours.load_state_dict(theirs.state_dict())
-    questions, fed = torch.randint(3, 12, (5, 7)), torch.randint(3, 12, (5, 4))
-    assert torch.allclose(theirs(questions, fed), ours(questions, fed), atol=1e-5)
+    questions, inputs = torch.randint(3, 12, (5, 7)), torch.randint(3, 12, (5, 4))
+    assert torch.allclose(theirs(questions, inputs), ours(questions, inputs), atol=1e-5)
 
 
 def test_decoding_stops_when_all_answers_have_ended() -> None:
@@ -45,7 +45,10 @@ def test_decoding_stops_when_all_answers_have_ended() -> None:
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
     model.head.bias.data[END] = 1.0
-    assert model.answer(torch.randint(3, 12, (5, 7)), START, END, most=6).tolist() == [[END]] * 5
+    assert (
+        model.answer(torch.randint(3, 12, (5, 7)), START, END, max_length=6).tolist()
+        == [[END]] * 5
+    )
 
 
 def test_a_shared_embedding_is_one_module() -> None:

@@ -1,4 +1,4 @@
-"""Steps, their successors where episodes end, seeds and what is shown of a policy."""
+"""Steps and the end of episodes, seeds, and artifacts of a policy."""
 
 from __future__ import annotations
 

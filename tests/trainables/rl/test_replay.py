@@ -1,4 +1,4 @@
-"""What replay gives back of what it was told, over several steps and around its ring."""
+"""Transitions and n-step returns of the replay buffer, also around its end."""
 
 from __future__ import annotations
 

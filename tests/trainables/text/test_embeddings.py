@@ -1,4 +1,4 @@
-"""Vectors of texts: pooled right, made once, and found again."""
+"""Embeddings of texts: pooling, encoding once, and reading back."""
 
 from __future__ import annotations
 
@@ -85,5 +85,5 @@ def test_another_encoder_has_its_own_vectors(tmp_path: Path) -> None:
 def test_a_probe_encodes_few_texts_and_stores_nothing(tmp_path: Path) -> None:
     found = _vectors(tmp_path, share=0.1)
     assert len(found["train"]) == 60
-    assert np.array_equal(found["train"][0], found["train"][embeddings.FEW])
+    assert np.array_equal(found["train"][0], found["train"][embeddings.PROBE_TEXTS])
     assert not list(tmp_path.glob("*vectors*"))

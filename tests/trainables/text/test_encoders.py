@@ -1,4 +1,4 @@
-"""Encoders from a folder, a package and nowhere; nothing is downloaded here."""
+"""Encoders from a folder and a package, and missing ones; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders, "_unreachable", lambda repository: "no network")
+    monkeypatch.setattr(encoders, "_find_hub_error", lambda repository: "no network")
 
 
 def test_a_saved_encoder_is_loaded_from_its_folder(folder: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_an_unavailable_encoder_names_the_options(offline: None) -> None:
 
 
 def test_an_encoder_on_the_hub_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders, "_unreachable", lambda repository: None)
+    monkeypatch.setattr(encoders, "_find_hub_error", lambda repository: None)
     assert encoders.describe_missing("nobody/nothing") is None
 
 
@@ -93,7 +93,7 @@ def test_unusable_folders_are_rejected(
 def test_a_tokenizer_without_vocabulary_is_rejected(folder: Path, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    with pytest.raises(UserError, match="without words"):
+    with pytest.raises(UserError, match="has no vocabulary"):
         encoders.load_tokenizer(encoders.find_encoder(str(tmp_path)))
 
 

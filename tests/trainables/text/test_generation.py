@@ -1,4 +1,4 @@
-"""Drawing text: temperature, top-k, seed, and how far back the model sees."""
+"""Sampling of text: temperature, top-k, seed and context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token numbers: as the tokenizer gives them, in batches that hold every text."""
+"""Token ids equal those of the tokenizer, and batches contain every text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainables.data.text import load
 from trainables.run import Run
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
-from trainables.text.tokenization import LONGEST, load_tokens, pad, shuffle_batches, tokenize
+from trainables.text.tokenization import MAX_TOKENS, load_tokens, pad, shuffle_batches, tokenize
 
 
 def test_stored_tokens_equal_those_of_the_tokenizer(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_stored_tokens_equal_those_of_the_tokenizer(tmp_path: Path) -> None:
 def test_long_texts_are_truncated_and_keep_the_end_token() -> None:
     tokenizer = encoders.load_tokenizer(Encoder("tiny", None))
     numbers = tokenize(tokenizer, ["a " * 400])[0]
-    assert len(numbers) == LONGEST
+    assert len(numbers) == MAX_TOKENS
     assert numbers[-1] == tokenizer.sep_token_id
 
 

@@ -1,4 +1,4 @@
-"""Attacks stay within reach, and do what their papers say."""
+"""Attacks stay within epsilon and follow their papers."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables.vision.adversarial import fgsm, pgd
-from trainables.vision.classification import Normalise
+from trainables.vision.classification import Normalize
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def trained() -> tuple[nn.Module, Tensor, Tensor]:
         noise[labels == label, :, y : y + 4, x : x + 4] += 25
     pixels = noise.byte()
     network = nn.Sequential(
-        Normalise(torch.tensor([0.5]), torch.tensor([0.2])),
+        Normalize(torch.tensor([0.5]), torch.tensor([0.2])),
         nn.Conv2d(1, 8, 4, stride=4),
         nn.ReLU(),
         nn.Flatten(),

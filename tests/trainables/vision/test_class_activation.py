@@ -1,4 +1,4 @@
-"""Maps are the papers' where these say what they are, and refused where there are none."""
+"""Class activation maps equal those of the papers; networks without maps are rejected."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from trainables.errors import UserError
 from trainables.models.backbones import build_backbone
 from trainables.models.mlp import mlp
 from trainables.vision.class_activation import compute_class_maps
-from trainables.vision.classification import Normalise
+from trainables.vision.classification import Normalize
 
 
 def pixels(size: int = 16, channels: int = 3) -> torch.Tensor:
@@ -20,7 +20,7 @@ def pixels(size: int = 16, channels: int = 3) -> torch.Tensor:
 def features() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
-        Normalise(torch.full((3,), 0.5), torch.full((3,), 0.25)),
+        Normalize(torch.full((3,), 0.5), torch.full((3,), 0.25)),
         nn.Conv2d(3, 8, 3, padding=1),
         nn.BatchNorm2d(8),
         nn.ReLU(inplace=True),
@@ -74,6 +74,6 @@ def test_hidden_layers_have_grad_cam() -> None:
 
 
 def test_a_perceptron_is_rejected() -> None:
-    blank = Normalise(torch.zeros(1), torch.ones(1))
+    blank = Normalize(torch.zeros(1), torch.ones(1))
     with pytest.raises(UserError, match="no feature maps"):
         compute_class_maps(nn.Sequential(blank, mlp(256, [8], 5)), pixels(16, 1), CLASSES)
