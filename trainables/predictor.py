@@ -14,7 +14,7 @@ DataKind = Literal["real", "synthetic", "placeholder"]
 
 
 Predictions = Callable[[], np.ndarray]
-"""Returns class probabilities (n, classes) or answers (n,) of the model at the time of the call."""
+"""Returns class probabilities (n, classes) or answers (n,) of the model as it is when called."""
 
 
 @dataclass(frozen=True)
