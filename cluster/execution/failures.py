@@ -1,7 +1,7 @@
 """Why an attempt at a trial failed: decided by the type of the error, where it was raised.
 
 A worker turns what a task raises into an `AttemptError`, which any process can unpickle; what
-befell the worker itself is one of Ray's own errors. Neither is ever recognised by the text of a
+ended the worker itself is one of Ray's own errors. Neither is ever recognised by the text of a
 traceback, which shows code and may contain any word.
 """
 
@@ -90,9 +90,9 @@ def read_failure(error: BaseException) -> Failure:
 
 
 def _classify_lost_worker(error: BaseException) -> FailureClass:
-    """Return what befell a worker process, by Ray's error and, for want of a field, its words.
+    """Return why a worker process ended, by Ray's error and, where it has no field, its message.
 
-    The words are Ray's own: no task has run code in the constructor of the actor.
+    The message is Ray's own: the constructor of the actor runs no code of a task.
     """
     if isinstance(error, ray.exceptions.ActorUnavailableError | ray.exceptions.NodeDiedError):
         return "lost"

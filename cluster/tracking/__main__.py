@@ -16,7 +16,7 @@ from trainables.errors import UserError
 
 
 def rebuild(folder: Path, uri: str | None) -> None:
-    """Write a search and its confirmation to MLflow again, from the search's folder alone."""
+    """Write a search and its confirmation to MLflow again, from the search's folder only."""
     if not (folder / FILE).exists():
         raise UserError(
             f"{folder} is not the folder of a search: it has no {FILE}\n"

@@ -1,4 +1,4 @@
-"""What MLflow is told about a trial: parameters, tags and metric points, without MLflow itself."""
+"""What MLflow stores of a trial: parameters, tags and metric points, as plain values."""
 
 from __future__ import annotations
 
