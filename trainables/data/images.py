@@ -131,8 +131,8 @@ def make_splits(
 
 
 def _draw_split(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    kept, drawn = split_stratified(split.labels[split.rows].numpy(), fraction, seed)
-    return replace(split, rows=split.rows[kept]), replace(split, rows=split.rows[drawn])
+    rest, drawn = split_stratified(split.labels[split.rows].numpy(), fraction, seed)
+    return replace(split, rows=split.rows[rest]), replace(split, rows=split.rows[drawn])
 
 
 def split_stratified(

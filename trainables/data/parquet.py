@@ -52,16 +52,16 @@ def find_files(source: Source, folder: Path) -> dict[str, list[Path]]:
     Raises DataMissingError without train or test, UserError if a shard is missing.
     """
     inner = ["", "data", *([source.hub_config] if source.hub_config else [])]
-    places = [root / part for root in (folder / source.name, folder) for part in inner]
-    for place in places:
-        found = {split: files for split in SPLITS if (files := _find_split(source, place, split))}
-        if "train" in found and "test" in found:
-            return found
+    folders = [root / part for root in (folder / source.name, folder) for part in inner]
+    for path in folders:
+        splits = {split: files for split in SPLITS if (files := _find_split(source, path, split))}
+        if "train" in splits and "test" in splits:
+            return splits
     others = " and ".join([*source.train[1:], "test"])
     raise DataMissingError(
         f"{source.name}: no data in {folder}{'' if folder.is_dir() else ' (no such folder)'}\n"
         f"looked for train.parquet or train-00000-of-00001.parquet, the same for {others}, in\n"
-        + "".join(f"  {place}\n" for place in places)
+        + "".join(f"  {path}\n" for path in folders)
         + describe_options(source)
     )
 

@@ -95,8 +95,8 @@ def load(
         fingerprint, arrays = _read_splits(stored)
     if "validation" not in arrays:
         texts, labels = arrays["train"]
-        kept, drawn = split_stratified(labels, VALIDATION, seed=0)
-        arrays["train"] = texts[kept], labels[kept]
+        rest, drawn = split_stratified(labels, VALIDATION, seed=0)
+        arrays["train"] = texts[rest], labels[rest]
         arrays["validation"] = texts[drawn], labels[drawn]
     splits = {split: TextSplit(*arrays[split]) for split in PLACEHOLDER_SIZES}
     return TextData(

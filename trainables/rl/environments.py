@@ -98,9 +98,9 @@ def build_ground_truth(name: str) -> GroundTruth:
 
 
 def get_sizes(envs: SyncVectorEnv) -> tuple[int, int]:
-    """Give how many numbers an observation has, and how many actions there are."""
-    observations, actions = envs.single_observation_space, envs.single_action_space
-    return int(np.prod(observations.shape or ())), int(actions.n)  # type: ignore[attr-defined]
+    """Return the size of an observation and the number of actions."""
+    obs, actions = envs.single_observation_space, envs.single_action_space
+    return int(np.prod(obs.shape or ())), int(actions.n)  # type: ignore[attr-defined]
 
 
 def draw_training_seeds(seed: int, report: int, environments: int) -> list[int | None]:

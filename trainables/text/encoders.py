@@ -134,9 +134,9 @@ def load_body(encoder: Encoder) -> nn.Module:
 
 
 def load_classifier(encoder: Encoder, classes: int) -> tuple[nn.Module, set[str]]:
-    """Load an encoder with a new head, initialised by torch's global generator.
+    """Load an encoder with a new head, initialized by torch's global generator.
 
-    Also return the names of the parameters that are initialised because the files lack them.
+    Also return the names of the parameters that are initialized because the files lack them.
     """
     return _load_network(encoder, "AutoModelForSequenceClassification", {"num_labels": classes})
 

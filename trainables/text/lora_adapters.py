@@ -75,21 +75,21 @@ def load_classifier(
     are scaled by alpha / rank. The head and the parameters that the files lack are always
     trained. Also return the number of parameters without adapters.
     """
-    network, initialised = encoders.load_classifier(encoder, classes)
+    network, initialized = encoders.load_classifier(encoder, classes)
     parameters = sum(weight.numel() for weight in network.parameters())
     if targets:
-        network = add_adapters(network, initialised, targets, rank, alpha, dropout)
+        network = add_adapters(network, initialized, targets, rank, alpha, dropout)
         network.peft_config["default"].base_model_name_or_path = encoders.get_repository(encoder)
     return Classifier(network), parameters
 
 
 def add_adapters(
-    network: nn.Module, initialised: set[str], targets: str, rank: int, alpha: int, dropout: float
+    network: nn.Module, initialized: set[str], targets: str, rank: int, alpha: int, dropout: float
 ) -> Any:
-    """Freeze a classifier except its head and `initialised` parameters, and add adapters."""
+    """Freeze a classifier except its head and `initialized` parameters, and add adapters."""
     import peft
 
-    trained = find_heads(network) | {name.rpartition(".")[0] for name in initialised}
+    trained = find_heads(network) | {name.rpartition(".")[0] for name in initialized}
     trained = {
         name for name in trained if not any(name.startswith(f"{other}.") for other in trained)
     }

@@ -44,10 +44,10 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert {name: len(part) for name, part in data.splits.items()} == {
         **{"train": 40, "validation": 4, "test": 6}
     }
-    told = build_ground_truth(data)
-    assert told.inputs is not None
-    assert told.inputs("test")[5] == "test says 5 – ja"
-    assert told.targets["test"].tolist() == [0, 1, 0, 1, 0, 1]
+    truth = build_ground_truth(data)
+    assert truth.inputs is not None
+    assert truth.inputs("test")[5] == "test says 5 – ja"
+    assert truth.targets["test"].tolist() == [0, 1, 0, 1, 0, 1]
 
 
 def test_a_missing_validation_split_is_stratified_and_always_the_same(tmp_path: Path) -> None:
