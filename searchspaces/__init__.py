@@ -1,9 +1,8 @@
 """Search spaces: a question, the configurations that may answer it, and published numbers.
 
-Each space is one file here, `searchspaces/NAME.py`, or a file of the user's. A space knows
-nothing of Ray.
+Each space is a file here, `searchspaces/NAME.py`, or a file of the user.
 """
 
-from searchspaces.space import Published, SearchSpace
+from searchspaces.space import Published, SearchSpace, Trial, Values, get_defaults
 
-__all__ = ["Published", "SearchSpace"]
+__all__ = ["Published", "SearchSpace", "Trial", "Values", "get_defaults"]

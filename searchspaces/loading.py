@@ -1,4 +1,4 @@
-"""Find and load a space: `searchspaces/NAME.py` is the space NAME; or a file of the user's."""
+"""Find and load a space by name (`searchspaces/NAME.py`) or from a file of the user."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from searchspaces.overrides import build_config, unknown_name
+from searchspaces.overrides import build_config, describe_unknown
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 from trainables.predictor import Predictor
+from trainables.run import Run
 
 
 def list_names() -> list[str]:
-    """List the spaces that come with Tunery: the files here that define SPACE."""
+    """Return the names of the included spaces: the files here that define SPACE."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     defined = re.compile(r"^SPACE\b", re.MULTILINE)
     return [path.stem for path in files if defined.search(path.read_text(encoding="utf-8"))]
 
 
 def load_space(name: str) -> SearchSpace[Any]:
-    """Load a space by name, or from a Python file of the user's by its path.
+    """Load a space by name, or from a Python file of the user by its path.
 
-    A space file is code, and is run. Raises UserError where there is none or it does not load.
+    A space file is code and is executed. Raises UserError if it is missing or does not load.
     """
     module = _from_path(Path(name)) if name.endswith(".py") else _from_name(name)
     space = getattr(module, "SPACE", None)
@@ -40,53 +41,58 @@ def load_space(name: str) -> SearchSpace[Any]:
 
 
 def load_trained(folder: Path) -> Predictor:
-    """Give the model in a folder that `trainables.train --out` wrote, with its best weights.
+    """Load the best weights of a model that `trainables.train --out` wrote to a folder.
 
-    Raises UserError where there is none, or where its space cannot restore it.
+    Raises UserError if there is none, or if its space cannot restore it.
     """
     path = folder / "config.json"
     try:
         values = dict(json.loads(path.read_text(encoding="utf-8")))
         space = load_space(str(values.pop("space")))
-        values.pop("--teacher", None)  # what it learnt from it has learnt
+        values.pop("--teacher", None)  # needed for training only
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder} holds no trained model: {path} cannot be read ({error})\n"
-            "python -m trainables.train --space NAME --out FOLDER makes one"
+            f"{folder} contains no trained model: {path} cannot be read ({error})\n"
+            "python -m trainables.train --space NAME --out FOLDER writes one"
         ) from error
     if space.restore is None:
         raise UserError(
-            f"the space {space.name} does not say how to restore the model in {folder}"
+            f"the space {space.name} has no function restore, which loads the model in {folder}"
         )
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    return space.restore(build_config(space, given), folder / "best")
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return space.restore(build_config(space, values), folder / "best")
+
+
+def load_teacher(run: Run) -> Predictor | None:
+    """Load the model that `--teacher` names; return None without one."""
+    return load_trained(run.teacher) if run.teacher else None
 
 
 def _from_name(name: str) -> ModuleType:
     if name not in list_names():
         raise UserError(
-            unknown_name("space", name, list_names())
-            + "\na space of your own is given by its file: --space path/to/mine.py"
+            describe_unknown("space", name, list_names())
+            + "\nyour own space is named by its file: --space path/to/mine.py"
         )
-    return _run(lambda: importlib.import_module(f"searchspaces.{name}"), name)
+    return _load(lambda: importlib.import_module(f"searchspaces.{name}"), name)
 
 
 def _from_path(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UserError(f"there is no space file {path}")
+        raise UserError(f"the space file {path} does not exist")
     module = ModuleType(f"space_{path.stem}")
     module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses look their module up by name
+    sys.modules[module.__name__] = module  # dataclasses look up their module by name
 
     def execute() -> ModuleType:
-        # Not imported: of a file that changed within a second, Python would run the old bytecode.
+        # Not imported: if a file changes within a second, Python runs the old bytecode.
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
         return module
 
-    return _run(execute, str(path))
+    return _load(execute, str(path))
 
 
-def _run(execute: Callable[[], ModuleType], name: str) -> ModuleType:
+def _load(execute: Callable[[], ModuleType], name: str) -> ModuleType:
     try:
         return execute()
     except SyntaxError as error:
@@ -101,6 +107,6 @@ def _run(execute: Callable[[], ModuleType], name: str) -> ModuleType:
         raise
     except Exception as error:
         raise UserError(
-            f"the space {name} failed while it was loaded: {type(error).__name__}: {error}"
-            "\n--debug shows where"
+            f"the space {name} failed to load: {type(error).__name__}: {error}"
+            "\n--debug shows the traceback"
         ) from error

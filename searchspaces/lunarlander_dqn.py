@@ -1,68 +1,18 @@
-"""Does double learning help Q-learning to land on the moon?
+"""Does double Q-learning help to land on the moon?
 
-LunarLander-v3 (Gymnasium, Box2D) by deep Q-learning. One network that both chooses and values
-the next action values it too highly; here the copy values what the network chooses (van Hasselt
-et al., 2016). All else stays at values that work, over several seeds; more `--trials` than those
-search it, too. A mean return of 200 counts as a landing.
+LunarLander-v3 (Gymnasium, Box2D) by deep Q-learning. One network that both selects and evaluates
+the next action overestimates it; with double Q-learning the target network evaluates what the
+network selects (van Hasselt et al., 2016). All other hyperparameters keep values that work, over
+several seeds; more `--trials` search them, too. The task counts as solved at a mean return of
+200.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-from searchspaces import Published, SearchSpace
-from trainables.predictor import GroundTruth
-from trainables.rl import environments
-from trainables.run import Loop, Run
-from trainables.tasks.dqn import Recipe, dqn
-
-if TYPE_CHECKING:
-    import optuna
-
-ENVIRONMENT = "LunarLander-v3"
+from searchspaces import Published, SearchSpace, Trial, Values, get_defaults
+from trainables.tasks import dqn
 
 
-@dataclass(frozen=True)
-class Config:
-    """Settings of one training; `Recipe` tells what they mean."""
-
-    seed: int = 0
-    steps: int = 10_240
-    environments: int = 8
-    capacity: int = 100_000
-    warm_up: int = 2000
-    train_every: int = 16
-    updates: int = 8
-    batch_size: int = 128
-    learning_rate: float = 6e-4
-    gamma: float = 0.99
-    n_step: int = 1
-    double: bool = False
-    target_every: int = 250
-    exploration: float = 0.2
-    final_epsilon: float = 0.05
-    width: int = 256
-    clip: float = 10.0
-    episodes: int = 20
-
-    def __post_init__(self) -> None:
-        Recipe(**asdict(self))
-
-
-def train(config: Config, run: Run) -> Loop:
-    """Train one Q-network."""
-    yield from dqn(Recipe(**asdict(config)), ENVIRONMENT, run)
-
-
-def prepare(config: Config, run: Run) -> GroundTruth:
-    """See that the game can be played here."""
-    return environments.build_ground_truth(ENVIRONMENT)
-
-
-def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
-    """Search how experience is gathered, credited and learnt from."""
+def suggest(trial: Trial) -> Values:
+    """Search exploration, returns, replay and optimization."""
     return {
         "double": trial.suggest_categorical("double", [False, True]),
         "n_step": trial.suggest_categorical("n_step", [1, 3, 5]),
@@ -78,32 +28,19 @@ def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
     }
 
 
-SEARCHED = (
-    *("n_step", "gamma", "learning_rate", "batch_size", "train_every", "updates"),
-    *("target_every", "exploration", "final_epsilon", "width"),
-)
-TUNED = {name: getattr(Config(), name) for name in SEARCHED}
+ZOO = "LunarLander-v2, 100,000 steps, one run"
+FIXED = get_defaults(dqn.LunarLanderConfig, *dqn.SEARCHED)
 
 SPACE = SearchSpace(
-    config=Config,
-    train=train,
+    **dqn.task("LunarLander-v3", dqn.LunarLanderConfig),
     suggest=suggest,
-    metric="mean_return",
-    mode="max",
     reports=20,
     min_reports=5,
-    prepare=prepare,
     compare=("double",),
-    arms=({**TUNED, "double": False}, {**TUNED, "double": True}),
+    arms=({**FIXED, "double": False}, {**FIXED, "double": True}),
     seeds=3,
     published=(
         Published("counts as solved (Gymnasium)", 200.0, "mean return"),
-        Published(
-            "DQN, RL Baselines3 Zoo",
-            154.4,
-            "mean return",
-            "LunarLander-v2, 100,000 steps, one run",
-            of={"double": False},
-        ),
+        Published("DQN, RL Baselines3 Zoo", 154.4, "mean return", ZOO, {"double": False}),
     ),
 )

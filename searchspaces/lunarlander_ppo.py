@@ -1,65 +1,17 @@
 """How far must a policy look ahead to land on the moon?
 
-LunarLander-v3 (Gymnasium, Box2D) by PPO: a reward t steps away counts `gamma` to the power of t,
-and a landing takes some 300 steps. All else stays at values that work, over several seeds; more
-`--trials` than those search it, too. A mean return of 200 counts as a landing.
+LunarLander-v3 (Gymnasium, Box2D) by PPO: a reward t steps later is discounted by `gamma` to the
+power of t, and a landing takes some 300 steps. All other hyperparameters keep values that work,
+over several seeds; more `--trials` search them, too. The task counts as solved at a mean return of
+200.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-from searchspaces import Published, SearchSpace
-from trainables.predictor import GroundTruth
-from trainables.rl import environments
-from trainables.run import Loop, Run
-from trainables.tasks.ppo import Recipe, ppo
-
-if TYPE_CHECKING:
-    import optuna
-
-ENVIRONMENT = "LunarLander-v3"
+from searchspaces import Published, SearchSpace, Trial, Values, get_defaults
+from trainables.tasks import ppo
 
 
-@dataclass(frozen=True)
-class Config:
-    """Settings of one training; `Recipe` tells what they mean."""
-
-    seed: int = 0
-    steps: int = 32_768
-    environments: int = 16
-    rollout: int = 256
-    epochs: int = 4
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    schedule: Literal["constant", "linear"] = "linear"
-    gamma: float = 0.999
-    gae_lambda: float = 0.98
-    clip_range: float = 0.2
-    entropy: float = 0.01
-    value_weight: float = 0.5
-    width: int = 64
-    clip: float = 0.5
-    episodes: int = 20
-
-    def __post_init__(self) -> None:
-        Recipe(**asdict(self))
-
-
-def train(config: Config, run: Run) -> Loop:
-    """Train one policy."""
-    yield from ppo(Recipe(**asdict(config)), ENVIRONMENT, run)
-
-
-def prepare(config: Config, run: Run) -> GroundTruth:
-    """See that the game can be played here."""
-    return environments.build_ground_truth(ENVIRONMENT)
-
-
-def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
-    """Search how experience is gathered, credited and learnt from."""
+def suggest(trial: Trial) -> Values:
+    """Search rollouts, advantages and optimization."""
     return {
         "gamma": trial.suggest_categorical("gamma", [0.99, 0.995, 0.999]),
         "gae_lambda": trial.suggest_float("gae_lambda", 0.9, 1.0),
@@ -74,32 +26,19 @@ def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
     }
 
 
-SEARCHED = (
-    *("gae_lambda", "learning_rate", "schedule", "rollout", "epochs", "batch_size"),
-    *("clip_range", "entropy", "width"),
-)
-TUNED = {name: getattr(Config(), name) for name in SEARCHED}
+ZOO = "LunarLander-v2, 1 million steps, one run"
+FIXED = get_defaults(ppo.LunarLanderConfig, *ppo.SEARCHED)
 
 SPACE = SearchSpace(
-    config=Config,
-    train=train,
+    **ppo.task("LunarLander-v3", ppo.LunarLanderConfig),
     suggest=suggest,
-    metric="mean_return",
-    mode="max",
     reports=20,
     min_reports=4,
-    prepare=prepare,
     compare=("gamma",),
-    arms=tuple({**TUNED, "gamma": value} for value in (0.999, 0.99)),
+    arms=tuple({**FIXED, "gamma": value} for value in (0.999, 0.99)),
     seeds=3,
     published=(
         Published("counts as solved (Gymnasium)", 200.0, "mean return"),
-        Published(
-            "PPO, RL Baselines3 Zoo",
-            242.1,
-            "mean return",
-            "LunarLander-v2, 1 million steps, one run",
-            of={"gamma": 0.999},
-        ),
+        Published("PPO, RL Baselines3 Zoo", 242.1, "mean return", ZOO, {"gamma": 0.999}),
     ),
 )

@@ -1,109 +1,17 @@
-"""How well does a recurrent network answer questions on number theory, one character at a time?
+"""How accurately does a recurrent network answer questions on number theory by characters?
 
-Nine kinds of questions of DeepMind Mathematics (Saxton et al., 2019), train-easy. A network with
-Elman, GRU or LSTM cells reads the question and writes the answer, which counts when it is right
-to the last character. Some kinds are a matter of reading (place_value was published as near
-100 %), others of calculating (div_remainder as the lowest): the report tells them apart.
+Nine problems of DeepMind Mathematics (Saxton et al., 2019), train-easy. A network with Elman, GRU
+or LSTM cells reads the question and writes the answer, which counts if it is correct to the last
+character. Some problems need no calculation (place_value was published as near 100 %), others do
+(div_remainder was the lowest): the report shows each.
 """
 
-from __future__ import annotations
-
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from searchspaces import Published, SearchSpace
-from trainables.data.characters import VOCABULARY_SIZE
-from trainables.data.mathematics import Mathematics, load
-from trainables.models.seq2seq import Seq2Seq
-from trainables.predictor import GroundTruth, Predictor
-from trainables.run import Loop, Run, seed_everything
-from trainables.tasks.seq2seq import answer_questions, restored, truth
-
-if TYPE_CHECKING:
-    import optuna
+from searchspaces import Published, SearchSpace, Trial, Values
+from trainables.tasks import seq2seq
 
 
-@dataclass(frozen=True)
-class Config:
-    """Settings of one training; `epochs` are per report, `clip` is the largest gradient norm.
-
-    `count` questions of all kinds together, four fifths of them to train on. `code` chooses the
-    cells of PyTorch or the ones written out here, which give the same numbers more slowly. After
-    `patience` reports without a better one the training ends (0: never).
-    """
-
-    seed: int = 0
-    count: int = 100_000
-    cell: Literal["elman", "gru", "lstm"] = "lstm"
-    code: Literal["torch", "written"] = "torch"
-    embedding: int = 64
-    hidden: int = 128
-    layers: int = 1
-    bidirectional: bool = True
-    shared_embeddings: bool = True
-    dropout: float = 0.15
-    optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    schedule: Literal["constant", "one_cycle", "cosine", "linear"] = "constant"
-    batch_size: int = 64
-    label_smoothing: float = 0.0
-    clip: float = 0.25
-    patience: int = 10
-    epochs: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
-        for name in ("weight_decay", "clip", "patience"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be negative: {getattr(self, name)}")
-        for name in ("embedding", "hidden", "layers", "batch_size", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("dropout", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
-        if self.count < 90:
-            raise ValueError(f"count must be at least 90, ten of each kind, not {self.count}")
-
-
-def network(config: Config) -> Seq2Seq:
-    """Build the network that a configuration describes."""
-    return Seq2Seq(
-        VOCABULARY_SIZE,
-        cell=config.cell,
-        code=config.code,
-        embedding=config.embedding,
-        hidden=config.hidden,
-        layers=config.layers,
-        bidirectional=config.bidirectional,
-        shared=config.shared_embeddings,
-        dropout=config.dropout,
-    )
-
-
-def questions(config: Config, run: Run) -> Mathematics:
-    """Load the published questions where the user has them, else make some of the same kind."""
-    return load(run.data, run.cache, run.source, config.count, download=run.download)
-
-
-def train(config: Config, run: Run) -> Loop:
-    """Train one network."""
-    seed_everything(config.seed)
-    yield from answer_questions(config, run, network(config), questions(config, run))
-
-
-def prepare(config: Config, run: Run) -> GroundTruth:
-    """Find or generate the questions, once for this machine."""
-    return truth(questions(config, run))
-
-
-def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
-    """Search the cell, the size, the regularisation and the optimization."""
+def suggest(trial: Trial) -> Values:
+    """Search the cell, the size, regularization and optimization."""
     return {
         "cell": trial.suggest_categorical("cell", ["lstm", "gru", "elman"]),
         "embedding": trial.suggest_categorical("embedding", [32, 64, 128]),
@@ -122,22 +30,12 @@ def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
     }
 
 
-def restore(config: Config, folder: Path) -> Predictor:
-    """Give the trained network: questions (n,) to answers (n,)."""
-    return restored(network(config), folder)
-
-
 SPACE = SearchSpace(
-    config=Config,
-    train=train,
+    **seq2seq.TASK,
     suggest=suggest,
-    metric="validation_exact_match",
-    mode="max",
     reports=40,
     min_reports=4,
     trials=20,
-    prepare=prepare,
-    restore=restore,
     compare=("cell",),
     published=(
         Published("100,000 questions", 78.97, "train exact match, %"),

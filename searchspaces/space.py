@@ -14,41 +14,64 @@ from trainables.run import Loop, Run
 if TYPE_CHECKING:
     import optuna
 
+    Trial = optuna.Trial
+else:
+    Trial = Any  # one configuration trains where Optuna is not installed
 
 C = TypeVar("C")
+Values = Mapping[str, Any]
+"""Values of hyperparameters by name."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A number from a paper or from earlier work, to be put beside ours.
+    """A number from a paper or an earlier work, shown beside the measured ones.
 
-    `of` names the values of the compared hyperparameters that it was measured with: the row of
-    the comparison table that it stands in.
+    `of` names the values of the compared hyperparameters that it was measured with, which
+    determine its row in the comparison table.
     """
 
     setting: str
     value: float
     metric: str
     note: str = ""
-    of: Mapping[str, Any] = field(default_factory=dict)
+    of: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SearchSpace(Generic[C]):
-    """A question one can search an answer to.
+    """A question, and what a search needs to answer it.
 
-    `reports` is how many reports a full trial makes, `grace` how many it makes before it may be
-    stopped, `trials` how many are tried. `compare` names the scientific hyperparameters, the
-    rows of the report's table. Every one of `arms` runs `seeds` times; `start` are known
-    configurations that run after the default, which is always trial 0. `prepare` makes sure
-    that the data are on this machine, and tells the right answers. A space that uses the model
-    of `--teacher` (`Run.teacher`, a folder for `trained`) says in `taught` which values come with
-    one, often none. `load` fills in `name`, `question` and, for a space given by its path, `file`.
+    What is trained (a task offers these as `**TASK`):
+        config: a frozen dataclass of hyperparameters with defaults; checks its values.
+        train: a generator that trains a configuration and yields the metrics of each report.
+        metric, mode: the objective, "max" or "min".
+        feasible: returns why a configuration is infeasible, or None.
+        prepare: downloads what training needs; returns the targets for the report.
+        restore: loads a trained model from the folder of a checkpoint.
+
+    How it is searched:
+        suggest: suggests values for a trial; what it leaves out keeps its default.
+        reports: reports of a full trial; a report is the unit of budget.
+        min_reports: reports before a trial may be stopped early.
+        trials: number of trials.
+        initial_configs: configurations that run first, after the default, which is trial 0.
+        arms: configurations to compare; each runs `seeds` times.
+        seeds: seeds per arm.
+        resources: CPUs and GPUs per trial.
+        teacher_defaults: values that change with `--teacher`; None: no teacher is used.
+
+    What the report shows:
+        compare: hyperparameters whose values are the rows of the comparison table.
+        published: numbers to compare with.
+
+    `load_space` sets `name`, `question` (the first paragraph of the file's docstring) and, for a
+    file of the user, `file`.
     """
 
     config: type[C]
     train: Callable[[C, Run], Loop]
-    suggest: Callable[[optuna.Trial], Mapping[str, Any]]
+    suggest: Callable[[Trial], Values]
     metric: str
     mode: Mode
     reports: int
@@ -57,13 +80,18 @@ class SearchSpace(Generic[C]):
     feasible: Callable[[C], str | None] | None = None
     prepare: Callable[[C, Run], GroundTruth] | None = None
     compare: tuple[str, ...] = ()
-    arms: tuple[Mapping[str, Any], ...] = ()
+    arms: tuple[Values, ...] = ()
     seeds: int = 3
-    initial_configs: tuple[Mapping[str, Any], ...] = ()
+    initial_configs: tuple[Values, ...] = ()
     published: tuple[Published, ...] = ()
     restore: Callable[[C, Path], Predictor] | None = None
-    teacher_defaults: Mapping[str, Any] | None = None
+    teacher_defaults: Values | None = None
     resources: Mapping[str, float] = field(default_factory=lambda: {"cpu": 1})
     name: str = ""
     file: str = ""
     question: str = ""
+
+
+def get_defaults(config: type[Any], *names: str) -> dict[str, Any]:
+    """Return the default values of some fields of a Config: an arm fixes what it does not vary."""
+    return {name: getattr(config(), name) for name in names}

@@ -1,52 +1,39 @@
-"""How much do 531,131 extra, easier digits help a small CNN to read house numbers?
+"""How much do 531,131 extra, easier digits help a small CNN to classify house numbers?
 
-The published baseline (a small CNN, Adam with 1e-3, batches of 256, 5 epochs) on the training set
-against training set and extra set together; both are judged on the same validation images. With
+The published baseline (a small CNN, Adam at 1e-3, batches of 256, 5 epochs) on the training set,
+and on the training and extra set together; both are evaluated on the same validation images. With
 the extra set an epoch is eight times as long, so more data also means more updates.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
-from searchspaces import Published, SearchSpace
+from searchspaces import Published, SearchSpace, Trial, Values
 from trainables.data.source import DataMissingError
 from trainables.predictor import GroundTruth
 from trainables.run import Run
 from trainables.tasks import svhn_baseline
-from trainables.tasks.svhn_baseline import Config, restore, train
-
-if TYPE_CHECKING:
-    import optuna
 
 
-def prepare(config: Config, run: Run) -> GroundTruth:
-    """Find or fetch the extra digits too, whichever arm comes first; raises DataMissingError."""
+def prepare(config: svhn_baseline.Config, run: Run) -> GroundTruth:
+    """Load the extra digits too, whichever arm is first; raises DataMissingError without them."""
     try:
         return svhn_baseline.prepare(replace(config, extra=True), run)
     except DataMissingError as error:
         raise DataMissingError(
-            "the extra digits are missing, which svhn_extra is about (extra.parquet, beside "
+            "svhn_extra needs the extra digits, which are missing (extra.parquet, beside "
             f"train.parquet and test.parquet)\n{error}"
         ) from error
 
 
-def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
-    """Ask for the extra digits alone."""
+def suggest(trial: Trial) -> Values:
+    """Search the use of the extra digits only."""
     return {"extra": trial.suggest_categorical("extra", [False, True])}
 
 
 SPACE = SearchSpace(
-    config=Config,
-    train=train,
+    **(svhn_baseline.TASK | {"prepare": prepare}),
     suggest=suggest,
-    metric="validation_accuracy",
-    mode="max",
     reports=5,
-    prepare=prepare,
-    restore=restore,
     compare=("extra",),
     arms=({"extra": False}, {"extra": True}),
     published=(

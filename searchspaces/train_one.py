@@ -1,6 +1,6 @@
-"""One configuration in this process, without Ray: `python -m trainables.train --space NAME`.
+"""Train one configuration in this process: `python -m trainables.train --space NAME`.
 
-Needs torch and the data, but neither Ray, Optuna, MLflow nor `datasets`.
+Needs torch and the data, but not Ray, Optuna, MLflow or `datasets`.
 """
 
 from __future__ import annotations
@@ -25,33 +25,35 @@ from trainables.run import Run, build_run
 BAD_INPUT, DIVERGED = 2, 1
 
 
-def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
     p = argparse.ArgumentParser(
         prog="python -m trainables.train", description="Train one configuration, without Ray."
     )
-    p.add_argument("--space", required=True, help="a space's name or file (code: it is run)")
+    p.add_argument(
+        "--space", required=True, help="name or file of a space; a file is code and is executed"
+    )
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    p.add_argument("--reports", type=int, help="default: the space's")
+    p.add_argument("--reports", type=int, help="default: that of the space")
     p.add_argument("--data", choices=["real", "synthetic"], default="real")
     p.add_argument("--data-dir", type=Path, help="folder of data sets (or TUNERY_DATA)")
     p.add_argument("--weights-dir", type=Path, help="folder of pretrained weights")
-    p.add_argument("--teacher", type=Path, help="a model to learn from: an --out folder")
-    p.add_argument("--device", help="default: cuda where there is one, else cpu")
-    p.add_argument("--out", type=Path, help="folder for checkpoints; goes on from what is there")
+    p.add_argument("--teacher", type=Path, help="model to learn from: an --out folder")
+    p.add_argument("--device", help="default: cuda if available, else cpu")
+    p.add_argument("--out", type=Path, help="folder of checkpoints; resumes from its last one")
     p.add_argument("--debug", action="store_true", help="show tracebacks")
     return p
 
 
 def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Console) -> int:
-    """Train with a progress bar and a line per report; gives the exit code."""
+    """Train with a progress bar and a line per report; return the exit code."""
     config = build_config(space, values)
     if space.feasible and (reason := space.feasible(config)):
-        raise UserError(f"the configuration is refused: {reason}")
+        raise UserError(f"the configuration is infeasible: {reason}")
     if space.prepare:
         space.prepare(config, run)
     if run.folder is not None:
-        remember(run.folder, space, config, run.teacher)
+        write_config(run.folder, space, config, run.teacher)
     console.print(
         f"{space.name} on {run.device}: "
         + "  ".join(f"{name}={value}" for name, value in asdict(config).items()),
@@ -78,7 +80,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
             if run.done >= run.reports:
                 break
     run.finish()
-    score = "no report was left to make" if run.score is None else f"{run.score:.4f}"
+    score = "none (no report was left)" if run.score is None else f"{run.score:.4f}"
     console.print(
         f"best {space.metric} {score} at report {run.best_report}, "
         f"{run.facts.get('parameters', 0):,.0f} parameters, "
@@ -90,28 +92,28 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     return 0
 
 
-def remember(out: Path, space: SearchSpace[Any], config: Any, teacher: Path | None) -> None:
-    """Keep the configuration beside its checkpoints; refuse to go on with those of another."""
+def write_config(out: Path, space: SearchSpace[Any], config: Any, teacher: Path | None) -> None:
+    """Write config.json beside the checkpoints; raises UserError if they are of another one."""
     path = out / "config.json"
-    told = {"space": space.file or space.name, **asdict(config)}
+    content = {"space": space.file or space.name, **asdict(config)}
     if teacher is not None:
-        told["--teacher"] = str(teacher.resolve())
-    mine = json.dumps(told, indent=2)
+        content["--teacher"] = str(teacher.resolve())
+    text = json.dumps(content, indent=2)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.read_text(encoding="utf-8") != mine:
+        if path.exists() and path.read_text(encoding="utf-8") != text:
             raise UserError(
-                f"{out} holds the training of another configuration or teacher: {path}\n"
+                f"{out} contains a training with another configuration or teacher: {path}\n"
                 "choose another folder with --out"
             )
-        path.write_text(mine, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UserError(f"--out {out} cannot be written to: {error.strerror}") from error
+        raise UserError(f"--out {out} is not writable: {error.strerror}") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
-    options = parser().parse_args(arguments)
+    """Run the command line and return the exit code."""
+    options = build_parser().parse_args(arguments)
     console = Console()
     try:
         space = load_space(options.space)
@@ -120,11 +122,11 @@ def main(arguments: list[str] | None = None) -> int:
             values = add_teacher_defaults(space, values)
             if str(options.teacher).startswith("runs:"):
                 raise UserError(
-                    f"--teacher {options.teacher}: MLflow is only known to trainables.tune\n"
-                    "give a folder that --out has written"
+                    f"--teacher {options.teacher}: only trainables.tune reads models from MLflow\n"
+                    "use a folder that --out has written"
                 )
         if options.reports is not None and options.reports < 1:
-            raise UserError(f"--reports {options.reports} is not above 0")
+            raise UserError(f"--reports must be at least 1, not {options.reports}")
         run = build_run(
             options.reports or space.reports,
             space.metric,

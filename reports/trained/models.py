@@ -1,6 +1,6 @@
-"""The one file that asks a space to restore a trained model: for export, predictions and maps.
+"""Restore trained models through their space, and predict, explain and attack with them.
 
-Everything goes in and comes out as NumPy arrays: the rest of the reports knows no torch.
+Arguments and results are NumPy arrays: no other module of reports imports torch.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ BATCH = 64
 def restore_model(space: str, params: Mapping[str, str], checkpoint: Path) -> Predictor:
     """Restore a trained model from a trial's parameters, as MLflow has them, and its weights.
 
-    `space` is a name or the path of a space file. Raises UserError where the space cannot.
+    `space` is a name or the path of a space file. Raises UserError where it has no `restore`.
     """
     found = load_space(space)
     if found.restore is None:
         raise UserError(
             f"The space {space} has no `restore`, so none of its trained models can be exported, "
             "sampled or explained.\n"
-            "Add a `restore` to its SPACE, such as the one in searchspaces/digits.py."
+            "Add a `restore` to its SPACE, such as the one in trainables/tasks/digits.py."
         )
     return found.restore(_config(found, params), checkpoint)
 
@@ -49,29 +49,29 @@ def restore_model(space: str, params: Mapping[str, str], checkpoint: Path) -> Pr
 def load_data(
     space: str, params: Mapping[str, str], search: Search, folder: Path | None
 ) -> GroundTruth:
-    """The data of a search, with their inputs, from a folder, TUNERY_DATA or the cache.
+    """Return the data of a search, with inputs, from a folder, TUNERY_DATA or the cache.
 
-    Nothing is downloaded. Raises UserError where they are not here, or are not the search's.
+    Nothing is downloaded. Raises UserError where they are missing or are not the search's.
     """
     try:
         found = load_space(space)
         if found.prepare is None:
-            raise UserError(f"The space {space} has no `prepare` that would give its data.")
+            raise UserError(f"The space {space} has no `prepare` that loads its data.")
         source: Any = search.tags.get("source", "real")
         run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
         data = found.prepare(_config(found, params), run)
-        there = data.fingerprint
+        fingerprint = data.fingerprint
         wanted = search.tags.get("data_fingerprint", "")
-        if there != wanted and search.trials:
-            # A hyperparameter may add data to train on; what is on record is of the first trial.
-            there = found.prepare(_config(found, search.trials[0].params), run).fingerprint
+        if fingerprint != wanted and search.trials:
+            # A hyperparameter may add training data; the stored value is the first trial's.
+            fingerprint = found.prepare(_config(found, search.trials[0].params), run).fingerprint
     except UserError as error:
-        raise UserError(f"The data of {search.name} are not here: {error}") from error
-    if there != wanted:
+        raise UserError(f"The data of {search.name} are missing: {error}") from error
+    if fingerprint != wanted:
         raise UserError(
-            f"These are not the data that {search.name} was run on: their fingerprint is "
-            f"{there or 'unknown'}, and not {wanted or 'recorded there'}.\n"
-            "Name the folder that it was run with by --data-dir."
+            f"These are not the data of {search.name}: their fingerprint is "
+            f"{fingerprint or 'unknown'} instead of {wanted or '(not recorded)'}.\n"
+            "Name the folder of its data with --data-dir."
         )
     return data
 
@@ -79,9 +79,12 @@ def load_data(
 def compute_maps(
     predictor: Predictor, pixels: np.ndarray, classes: np.ndarray
 ) -> np.ndarray | str:
-    """Class activation maps, (n, y, x), of (n, c, h, w) pixels for (n,) classes, or why not."""
+    """Return class activation maps, (n, y, x), of (n, c, h, w) pixels for (n,) classes.
+
+    Returns the reason as text where the network has none.
+    """
     if predictor.network is None:
-        return "its space gives no network to look into"
+        return "its space returns no network"
     try:
         parts = [
             compute_class_maps(predictor.network, torch.from_numpy(some), torch.from_numpy(of))
@@ -95,27 +98,27 @@ def compute_maps(
 def attack(
     predictor: Predictor, pixels: np.ndarray, labels: np.ndarray, epsilons: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which examples are still right after FGSM and after PGD, (epsilons, n) each."""
+    """Return which examples are still correct after FGSM and after PGD, (epsilons, n) each."""
     assert predictor.network is not None
     device = default_device()
     network = copy.deepcopy(predictor.network).to(device)
     draws = torch.Generator().manual_seed(0)
-    kept: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    correct: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for epsilon in epsilons:
         rows: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
         for some, of in _batches(pixels, labels):
             clean = torch.from_numpy(some).to(device)
-            answers = torch.from_numpy(of).to(device)
+            targets = torch.from_numpy(of).to(device)
             changed = (
-                fgsm(network, clean, answers, epsilon),
-                pgd(network, clean, answers, epsilon, draws),
+                fgsm(network, clean, targets, epsilon),
+                pgd(network, clean, targets, epsilon, draws),
             )
             for row, found in zip(rows, changed, strict=True):
                 with torch.no_grad():
-                    row.append((network(found).argmax(1) == answers).cpu().numpy())
-        for whole, row in zip(kept, rows, strict=True):
+                    row.append((network(found).argmax(1) == targets).cpu().numpy())
+        for whole, row in zip(correct, rows, strict=True):
             whole.append(np.concatenate(row))
-    return np.stack(kept[0]), np.stack(kept[1])
+    return np.stack(correct[0]), np.stack(correct[1])
 
 
 def _batches(first: np.ndarray, second: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -130,12 +133,12 @@ def _config(space: SearchSpace[Any], params: Mapping[str, str]) -> Any:
 
 
 def continue_text(predictor: Predictor, prompt: str, **how: Any) -> str:
-    """Go on after a prompt with a language model; raises UserError where it is none."""
+    """Return a prompt continued by a language model; raises UserError for other models."""
     if predictor.write is None:
-        raise UserError("This model writes no text: its space restores none that does.")
+        raise UserError("This model is not a language model: it generates no text.")
     return predictor.write(prompt, **how)
 
 
 def continue_pretrained(name: str, prompt: str, **how: Any) -> str:
-    """Go on after a prompt with a pretrained model; raises UserError where it cannot be had."""
+    """Return a prompt continued by a pretrained model; raises UserError where it is missing."""
     return generate_text(name, prompt, **how)

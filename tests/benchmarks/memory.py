@@ -21,8 +21,8 @@ from pathlib import Path
 
 import torch
 
-from searchspaces.svhn_150k import images
 from tests.benchmarks.report import IMPOSSIBLE, MET, MISSED, heading, real_data, verdict
+from trainables.data.load import load_svhn
 from trainables.run import Run
 
 REQUIRED = 1.2
@@ -35,7 +35,7 @@ def hold(private: bool) -> None:
     folder = real_data("svhn")
     print("ready", flush=True)
     sys.stdin.readline()
-    data = images(Run(reports=1, data=folder))
+    data = load_svhn(Run(reports=1, data=folder))
     distinct = {s.pixels.data_ptr(): s.pixels for s in (data.train, data.validation, data.test)}
     pixels = [p.clone() if private else p for p in distinct.values()]
     touched = sum(int(p.view(-1)[::PAGE].sum()) for p in pixels)
@@ -113,7 +113,7 @@ def main() -> int:
     print(f"{'round':>5s} {'before, MB':>11s} {'after, MB':>10s} {'growth':>7s} {'one copy':>9s}")
     ratios = []
     with tempfile.TemporaryDirectory(prefix="memory-") as cache:
-        images(Run(reports=1, data=folder, cache=Path(cache)))  # decoded before all is weighed
+        load_svhn(Run(reports=1, data=folder, cache=Path(cache)))  # decoded before all is weighed
         for turn in range(options.rounds):
             try:
                 before, after, copy = weigh(options.processes, options.private, cache)

@@ -1,8 +1,8 @@
 """How much faster are batch functions on one resident tensor than a DataLoader of single images?
 
 No training, only what feeds it: shuffle, gather a batch, shift by up to 2 pixels, normalise. Our
-side is what `classify` does, in one thread. The rival is torchvision's: PIL images decoded in
-memory beforehand, `RandomCrop` with reflected padding (the same shifts), `ToTensor`, `Normalize`,
+side is what `train_classifier` does, in one thread. The rival is torchvision's: PIL images decoded
+in memory beforehand, `RandomCrop` with reflected padding (the same shifts), `ToTensor`, `Normalize`,
 in this process or in two worker processes beside it, which are kept and warmed up. Each takes its
 turn in every round, whole epochs at a time.
 
@@ -22,10 +22,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from searchspaces.svhn_150k import images
 from tests.benchmarks.report import MET, MISSED, heading, real_data, spread, verdict
 from trainables.data import augment
 from trainables.data.images import Split
+from trainables.data.load import load_svhn
 from trainables.run import Run
 
 # isort: split
@@ -37,7 +37,7 @@ Epoch = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
 
 def resident(train: Split, batch_size: int) -> Epoch:
-    """Give epochs as `classify` has them: raw pixels augmented, then normalised by the model."""
+    """Give epochs as `train_classifier` has them: pixels augmented, then normalised by the model."""
     mean, std = augment.compute_mean_std(train.pixels, train.rows)
     order, draws = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
     whole = len(train) // batch_size * batch_size
@@ -107,7 +107,7 @@ def main() -> int:
     data = real_data("svhn")
     torch.set_num_threads(1)
     heading(f"tensor pipeline against DataLoader, batches of {options.batch_size}, one thread")
-    train = images(Run(reports=1, data=data)).train
+    train = load_svhn(Run(reports=1, data=data)).train
     decoded = Decoded(train)
     sides = {
         "resident tensor": resident(train, options.batch_size),

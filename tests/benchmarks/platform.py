@@ -27,9 +27,10 @@ from typing import Any
 import torch
 
 from searchspaces.loading import load_space
-from searchspaces.svhn_150k import Config, images
 from tests.benchmarks.report import MET, MISSED, events, heading, real_data, verdict
+from trainables.data.load import load_svhn
 from trainables.run import Run
+from trainables.tasks.svhn_separable import Config
 
 SPACE = "svhn_150k"
 REQUIRED = 0.97
@@ -76,7 +77,7 @@ def compare(pairs: int, reports: int) -> bool:
     data = real_data("svhn")
     heading(f"platform against bare loop: {SPACE}, default trial, {THREADS} thread")
     config = Config()
-    train = images(Run(reports=1, data=data)).train  # decoded before anything is timed
+    train = load_svhn(Run(reports=1, data=data)).train  # decoded before anything is timed
     seen = len(train) // config.batch_size * config.batch_size * config.epochs
     print(f"{seen} images per report, {reports - 1} of {reports} reports measured")
     print(f"{'pair':>4s} {'bare, images/s':>15s} {'search, images/s':>17s} {'ratio':>7s}")

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from reports import export
 from reports.export import (
     ExportedModel,
-    _describe,
+    _write_description,
     copy_files,
     describe_test_result,
     list_requirements,
@@ -28,12 +28,12 @@ from reports.records import TrialRecord
 from reports.serving_model import ServedModel
 from reports.trained import models
 from reports.trained.restoring import find_space
-from searchspaces.rotten_lora import Config, train
 from tests.reports.chapters.confirmation.test_chapter import rerun
 from tests.support.made_search import openings, search, trial
 from trainables.errors import UserError
 from trainables.predictor import Predictor
 from trainables.run import Run
+from trainables.tasks.lora import Config, train
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
 
@@ -47,7 +47,7 @@ def test_the_test_set_is_opened_for_the_winner_alone(
     parent = write_search(some_trials)
     found = read_search(client, "digits")
     said = describe_test_result(client, found, [found.trials[5]])
-    assert "was not opened for it, since validation did not pick it" in said
+    assert "was not opened for it, since validation did not choose it" in said
     assert openings(client, parent) == []
     said = describe_test_result(client, found, [found.trials[3]])
     assert said.startswith("Test accuracy 94.25%")
@@ -92,7 +92,7 @@ def test_a_space_of_our_own_needs_no_file(client: MlflowClient, write_search: Wr
 def test_no_name_of_the_servers_becomes_a_path(tmp_path: Path) -> None:
     one = TrialRecord("id", "../../elsewhere", 7, "complete")
     again = TrialRecord("id2", "/absolute", 7, "complete", of=3)
-    _describe(tmp_path, "digits", ExportedModel(((one, 0.5, 1.0), (again, 0.5, 1.0))), ({}, {}))
+    _write_description(tmp_path, "digits", ExportedModel(((one, 0.5, 1.0), (again, 0.5, 1.0))), ({}, {}))
     told = json.loads((tmp_path / "members.json").read_text())
     assert [member["folder"] for member in told["members"]] == ["007", "rerun-007"]
 
@@ -113,7 +113,7 @@ def test_an_encoder_goes_along_once_and_is_not_missed_where_it_came_from(tmp_pat
         shutil.copytree(tmp_path / "best", members / name)
     one, other = (models.restore_model("rotten_lora", params, tmp_path / "best") for _ in trials)
     what = ExportedModel(((trials[0], 0.5, 1.0), (trials[1], 0.5, 1.0)))
-    _describe(members, "rotten_lora", what, copy_files([one, other], members))
+    _write_description(members, "rotten_lora", what, copy_files([one, other], members))
     copied = {path.name for path in (members / "encoder-0").iterdir()}
     assert copied == {path.name for path in place.iterdir()} - {"pytorch_model.bin"}
     assert not (members / "encoder-1").exists()
@@ -138,7 +138,7 @@ def test_answers_have_no_average(
     monkeypatch.setattr(export, "download_weights", lambda *given: True)
     says = Predictor(lambda questions: questions, np.array(["1 + 1"], dtype=object))
     monkeypatch.setattr(models, "restore_model", lambda *given: says)
-    with pytest.raises(UserError, match=r"no average of these\.\nExport one.*--members 3"):
+    with pytest.raises(UserError, match=r"have no average\.\nExport one.*--members 3"):
         export.register_export(
             client, found, select_members(found, [3, 5]), "mathematics_rnn", "name"
         )
@@ -156,7 +156,7 @@ def test_how_to_ask_a_served_model(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert [export.describe_inputs(example) for example in examples] == [
         "uint8 of shape (n, 1, 8, 8), from 0 to 255",
-        "float32 of shape (n, 2); in the stored example from -1.5 to 0.5",
+        "float32 of shape (n, 2); the example has values from -1.5 to 0.5",
         "texts of shape (n,)",
     ]
     for example in examples:

@@ -1,4 +1,4 @@
-"""Finding a space, and reading values for it from the command line."""
+"""Loading a space, and parsing values for it from the command line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPACE = SearchSpace(Config, train, lambda trial: {}, "score", "max", reports=1)
 '''
 
 
-def _refused(name: str) -> str:
+def _get_error(name: str) -> str:
     with pytest.raises(UserError) as caught:
         load_space(name)
     return str(caught.value)
@@ -47,20 +47,20 @@ def test_names_are_those_of_the_files() -> None:
 
 
 @pytest.mark.parametrize("name", ["digit", "svhn_15k", "Digits"])
-def test_an_unknown_name_brings_near_ones(name: str) -> None:
+def test_an_unknown_name_suggests_similar_ones(name: str) -> None:
     near = "svhn_150k" if "svhn" in name else "digits"
-    message = _refused(name)
+    message = _get_error(name)
     assert f"unknown space {name!r}: did you mean {near}" in message
     assert "--space path/to/mine.py" in message
 
 
-def test_a_name_like_none_lists_all() -> None:
-    message = _refused("qqqqqq")
+def test_a_name_without_similar_ones_lists_all() -> None:
+    message = _get_error("qqqqqq")
     assert "did you mean" not in message
     assert all(name in message for name in list_names())
 
 
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+def test_a_file_of_the_user_is_loaded_anew_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(MINE)
     space = load_space(str(path))
@@ -70,16 +70,16 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     assert load_space(str(path)).config().rate == 0.7
 
 
-def test_no_such_file(tmp_path: Path) -> None:
-    assert str(tmp_path / "none.py") in _refused(str(tmp_path / "none.py"))
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert str(tmp_path / "none.py") in _get_error(str(tmp_path / "none.py"))
     (tmp_path / "folder.py").mkdir()
-    assert "folder.py" in _refused(str(tmp_path / "folder.py"))
+    assert "folder.py" in _get_error(str(tmp_path / "folder.py"))
 
 
 def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(MINE.replace("yield {", "yield {{"))
-    message = _refused(str(path))
+    message = _get_error(str(path))
     assert str(path) in message
     assert "line 14" in message
     assert 'yield {{"score": config.rate}' in message
@@ -89,20 +89,20 @@ def test_a_file_without_a_space(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     for source in ("", "SPACE = 3"):
         path.write_text(source)
-        message = _refused(str(path))
+        message = _get_error(str(path))
         assert str(path) in message and "SPACE = SearchSpace(...)" in message
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("import no_such_package_here\n")
-    assert "needs the package 'no_such_package_here'" in _refused(str(path))
+    assert "needs the package 'no_such_package_here'" in _get_error(str(path))
 
 
-def test_a_file_that_fails_says_how(tmp_path: Path) -> None:
+def test_the_error_of_a_failing_file_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("{}['rate']\n")
-    message = _refused(str(path))
+    message = _get_error(str(path))
     assert str(path) in message and "KeyError: 'rate'" in message and "--debug" in message
 
 
@@ -149,7 +149,7 @@ TYPES: SearchSpace[Any] = SearchSpace(
         ("sizes=[3, 5]", (3, 5)),
     ],
 )
-def test_a_value_is_read_by_the_type_of_its_field(text: str, value: Any) -> None:
+def test_a_value_is_parsed_by_the_type_of_its_field(text: str, value: Any) -> None:
     (found,) = parse_overrides(TYPES, [text]).values()
     assert found == value
     assert type(found) is type(value)
@@ -177,18 +177,18 @@ def test_a_value_is_read_by_the_type_of_its_field(text: str, value: Any) -> None
         ("=3", ["unknown hyperparameter ''"]),
     ],
 )
-def test_a_wrong_value_is_shown_with_the_way_out(text: str, words: list[str]) -> None:
+def test_an_invalid_value_is_shown_with_the_options(text: str, words: list[str]) -> None:
     with pytest.raises(UserError) as caught:
         parse_overrides(TYPES, [text])
     assert not [word for word in words if word not in str(caught.value)], str(caught.value)
 
 
-def test_values_are_checked_together_and_the_last_one_counts() -> None:
+def test_values_are_checked_together_and_the_last_one_is_used() -> None:
     assert parse_overrides(TYPES, ["depth=1", "rate=-1", "rate=2"]) == {"depth": 1, "rate": 2.0}
     assert parse_overrides(TYPES, []) == {}
 
 
-def test_a_configuration_is_built_or_explained() -> None:
+def test_a_config_is_built_or_the_error_is_explained() -> None:
     assert build_config(TYPES, {"depth": 5}) == Config(depth=5)
     with pytest.raises(UserError, match="did you mean depth"):
         build_config(TYPES, {"depht": 5})
@@ -227,19 +227,19 @@ ILLEGAL = {
 
 
 @pytest.mark.parametrize(("name", "text"), [(n, text) for n in ILLEGAL for text in ILLEGAL[n]])
-def test_what_a_space_can_never_train_is_refused(name: str, text: str) -> None:
+def test_invalid_values_of_a_space_are_rejected(name: str, text: str) -> None:
     with pytest.raises(UserError, match=text.partition("=")[0]):
         parse_overrides(load_space(name), [text])
 
 
-def test_every_kernel_wants_a_channel() -> None:
+def test_every_kernel_needs_a_channel() -> None:
     space = load_space("svhn_150k")
     with pytest.raises(UserError, match="a channel each"):
         parse_overrides(space, ["kernels=3+5+7", "stem=2"])
     assert parse_overrides(space, ["kernels=3+5+7", "stem=3"])["stem"] == 3
 
 
-def test_the_flagship_refuses_what_is_too_large() -> None:
+def test_svhn_150k_is_infeasible_above_150000_parameters() -> None:
     space = load_space("svhn_150k")
     assert space.feasible is not None
     assert space.feasible(space.config()) is None

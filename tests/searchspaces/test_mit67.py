@@ -1,4 +1,4 @@
-"""A user's own photographs in the spaces of MIT Indoor-67, with weights from a folder."""
+"""The spaces of MIT Indoor-67 on a user's photographs, with weights from a folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _train(folder: Path, *more: str, space: str = "mit67_transfer") -> int:
     return main(["--space", space, *places, "--reports", "2", *values, *more])
 
 
-def test_frozen_layers_of_given_weights_stay_and_the_classes_are_the_folders(folder: Path) -> None:
+def test_frozen_layers_keep_pretrained_weights_and_classes_are_the_folders(folder: Path) -> None:
     torch.manual_seed(0)
     weights = build_backbone("shufflenet_v2_x0_5", 9).state_dict()
     for name, value in weights.items():
@@ -68,7 +68,7 @@ def test_frozen_layers_of_given_weights_stay_and_the_classes_are_the_folders(fol
     assert predictor(predictor.example).shape == (1, 3)
 
 
-def test_without_weights_the_ways_out_are_told(
+def test_missing_weights_are_reported_with_the_options(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert _train(folder, "--weights-dir", str(folder)) == 2
@@ -79,7 +79,7 @@ def test_without_weights_the_ways_out_are_told(
     assert _train(folder, "--set", "origin=none") == 0
 
 
-def test_an_encoder_of_another_space_is_gone_on_from(
+def test_training_starts_from_the_encoder_of_another_space(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     small = [w for v in ("size=32", "filters=2", "blocks=3", "fc_width=8") for w in ("--set", v)]
@@ -99,7 +99,7 @@ def test_an_encoder_of_another_space_is_gone_on_from(
     assert "another configuration or teacher" in capfd.readouterr().err
 
 
-def test_a_classifier_begins_where_the_autoencoder_ended(folder: Path) -> None:
+def test_a_classifier_starts_from_the_weights_of_the_autoencoder(folder: Path) -> None:
     chosen = ("size=32", "filters=2", "blocks=3", "fc_width=8", "start=autoencoder")
     words = [w for value in (*chosen, "pretrain_epochs=2") for w in ("--set", value)]
     assert _train(folder, *words, "--set", "learning_rate=1e-9", space="mit67_autoencoder") == 0
@@ -111,7 +111,7 @@ def test_a_classifier_begins_where_the_autoencoder_ended(folder: Path) -> None:
     assert torch.allclose(before, after, atol=1e-6)
 
 
-def test_a_dry_run_says_that_weights_are_missing(
+def test_a_dry_run_reports_missing_weights(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "empty").mkdir()

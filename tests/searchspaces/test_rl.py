@@ -1,4 +1,4 @@
-"""The arms of the games: a setting is repeated over seeds, so none leaves anything open."""
+"""The arms of the reinforcement learning spaces: each is repeated over seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from searchspaces.loading import load_space
 @pytest.mark.parametrize(
     "name", ["cartpole_dqn", "cartpole_ppo", "lunarlander_dqn", "lunarlander_ppo"]
 )
-def test_an_arm_is_one_setting_over_several_seeds(name: str) -> None:
+def test_an_arm_has_one_setting_and_several_seeds(name: str) -> None:
     space = load_space(name)
     planned = plan_initial_trials(space, {}, "tpe", space.seeds)
     settings: dict[str, list[int]] = {}

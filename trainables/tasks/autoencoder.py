@@ -1,142 +1,149 @@
-"""An encoder that learns to see without labels: it and a decoder give the pixels back."""
+"""Classifiers of indoor scenes whose encoder may be pretrained as an autoencoder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from trainables import checkpoint
-from trainables.data import augment
+from trainables.checks import (
+    check_at_least,
+    check_fraction,
+    check_non_negative,
+    check_positive,
+)
 from trainables.data.images import ImageData
+from trainables.data.load import load_photos
+from trainables.data.mit67 import MIT67
 from trainables.errors import UserError
-from trainables.fit import fit
-from trainables.optim import build_optimizer, constant
-from trainables.pretraining import trained_once
-from trainables.run import Loop, Run, seed_everything
-from trainables.vision.classification import Normalise
+from trainables.models.pyramid import build_classifier, build_decoder, build_encoder
+from trainables.predictor import GroundTruth, Predictor
+from trainables.run import Loop, Run
+from trainables.task import Task, TeacherLoader
+from trainables.vision.autoencoder import load_encoder, load_pretrained_encoder
+from trainables.vision.classification import build_ground_truth
+from trainables.vision.photo_classifier import restore_photo_classifier, train_photo_classifier
 
 
-def reconstruct(
-    run: Run,
-    encoder: nn.Module,
-    decoder: nn.Module,
-    data: ImageData,
-    *,
-    seed: int,
-    learning_rate: float,
-    batch_size: int,
-) -> Loop:
-    """Train encoder and decoder with Adam to give pixels back; an epoch of train per report.
+@dataclass(frozen=True)
+class Config:
+    """Settings of one training; the defaults are the published ones, where there are any.
 
-    Reports the mean squared error of pixels in 0..1, on train alone: images of validation and
-    test are looked at by nothing that a classifier starts from. The decoder's outputs lie in 0..1.
+    `start` is where the encoder's weights come from, `given` meaning the model of --teacher.
+    `size` is an image's side in pixels, `filters` the channels of the first block, `depth` the
+    convolutions per block; `augment` turns on flips, shifts and rotations. `pretrain_epochs` and
+    the fields after it are those of the autoencoder.
     """
-    device = run.device
-    on_gpu = device.type == "cuda"
-    train = data.train.to(device)
-    moments = augment.compute_mean_std(data.train.pixels, data.train.rows)
-    model = nn.Sequential(Normalise(*moments), encoder, decoder)
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    updates = build_optimizer(
-        "adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0
+
+    seed: int = 0
+    start: Literal["scratch", "autoencoder", "given"] = "scratch"
+    size: int = 256
+    blocks: int = 5
+    depth: int = 2
+    filters: int = 16
+    fc_width: int = 256
+    dropout: float = 0.25
+    augment: bool = True
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-3
+    label_smoothing: float = 0.1
+    batch_size: int = 32
+    schedule: Literal["constant", "one_cycle", "cosine", "linear"] = "constant"
+    patience: int = 6
+    epochs: int = 1
+    pretrain_epochs: int = 20
+    pretrain_learning_rate: float = 1e-3
+    pretrain_seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_positive(self, "learning_rate", "pretrain_learning_rate")
+        check_non_negative(self, "weight_decay")
+        check_fraction(self, "dropout", "label_smoothing")
+        check_at_least(self, 1, "blocks", "depth", "filters", "fc_width", "batch_size", "epochs")
+        check_at_least(self, 1, "pretrain_epochs")
+        check_at_least(self, 0, "patience")
+        if self.size < 1 or self.size % 2**self.blocks:
+            raise ValueError(
+                f"size={self.size} must be a multiple of {2**self.blocks}: each of "
+                f"blocks={self.blocks} halves it, and the decoder doubles it again"
+            )
+
+
+def build_body(config: Config) -> nn.Sequential:
+    """Build the encoder with random weights."""
+    return build_encoder(
+        filters=config.filters, blocks=config.blocks, depth=config.depth, dropout=config.dropout
     )
-    order = torch.Generator().manual_seed(seed)
-    run.resume(model=model, optimizer=updates, order=order)
-    batch_size = min(batch_size, len(train))
-    steps = len(train) // batch_size
-
-    def batches() -> Iterator[Tensor]:
-        shuffled = train.rows[torch.randperm(len(train), generator=order).to(device)]
-        for rows in shuffled[: steps * batch_size].split(batch_size):
-            yield train.pixels.index_select(0, rows)
-
-    def measure(pixels: Tensor) -> dict[str, Tensor]:
-        with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
-            images = model(pixels)
-        return {"loss": F.mse_loss(images.float(), pixels.float() / 255)}
-
-    yield from fit(
-        run,
-        model,
-        updates,
-        epochs=1,
-        steps=steps,
-        batches=batches,
-        measure=measure,
-        evaluate=dict,
-        learning_rate=learning_rate,
-        schedule=constant,
-    )
 
 
-def pretrained_encoder(
-    run: Run,
-    build: Callable[[], tuple[nn.Sequential, nn.Sequential]],
-    data: ImageData,
-    *,
-    epochs: int,
-    shape: Mapping[str, object],
-    seed: int,
-    learning_rate: float,
-    batch_size: int,
+def build_initial_body(
+    load_teacher: TeacherLoader, config: Config, run: Run, data: ImageData
 ) -> nn.Sequential:
-    """Give an encoder that was trained once on this machine for these settings.
+    """Build the encoder with the weights that `start` names."""
+    if config.start == "scratch":
+        return build_body(config)
+    if config.start == "given":
+        body = build_body(config)
+        if (given := load_teacher(run)) is None:
+            raise UserError("start=given needs a model with an encoder: --teacher")
+        load_encoder(body, given.network or nn.Identity(), f"--teacher {run.teacher}")
+        return body
 
-    `build` makes encoder and decoder; `shape` is what they depend on. In a probe the encoder is
-    untrained.
-    """
-    how = {"seed": seed, "learning_rate": learning_rate, "batch_size": batch_size}
+    def build() -> tuple[nn.Sequential, nn.Sequential]:
+        return build_body(config), build_decoder(filters=config.filters, blocks=config.blocks)
 
-    def train(lessons: Run) -> Loop:
-        seed_everything(seed)
-        encoder, decoder = build()
-        yield from reconstruct(
-            lessons,
-            encoder,
-            decoder,
-            data,
-            seed=seed,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-        )
-
-    folder = trained_once(
-        "autoencoder",
-        {**how, "shape": dict(shape), "data": data.fingerprint},
+    shape = {name: getattr(config, name) for name in ("blocks", "depth", "filters", "dropout")}
+    return load_pretrained_encoder(
         run,
-        train,
-        reports=epochs,
-        metric="train_loss",
-        mode="min",
+        build,
+        data,
+        epochs=config.pretrain_epochs,
+        shape={**shape, "size": config.size},
+        seed=config.pretrain_seed,
+        learning_rate=config.pretrain_learning_rate,
+        batch_size=config.batch_size,
     )
-    encoder, decoder = build()
-    if folder is not None:
-        channels = data.train.pixels.shape[1]
-        blank = Normalise(torch.zeros(channels), torch.ones(channels))
-        checkpoint.load_module(nn.Sequential(blank, encoder, decoder), folder)
-    return encoder.train()
 
 
-def fill(encoder: nn.Module, network: nn.Module, origin: str) -> None:
-    """Fill an encoder from the part of a trained network that is built alike.
+def train(load_teacher: TeacherLoader, config: Config, run: Run) -> Loop:
+    """Train one classifier, after its autoencoder if that is needed and is not in the cache."""
+    data = load_photos(MIT67, run, config.size)
 
-    Raises UserError, which calls the network `origin`, where there is none.
-    """
+    def build(classes: int) -> nn.Module:
+        body = build_initial_body(load_teacher, config, run, data)
+        return build_classifier(body, [config.fc_width], classes)
 
-    def shapes(module: nn.Module) -> dict[str, torch.Size]:
-        state = module.state_dict()
-        return {name: value.shape for name, value in state.items() if isinstance(value, Tensor)}
+    yield from train_photo_classifier(config, run, data, build)
 
-    wanted = shapes(encoder)
-    for part in network.modules():
-        if shapes(part) == wanted:
-            encoder.load_state_dict(part.state_dict())
-            return
-    sizes = ", ".join("x".join(map(str, size)) for size in list(wanted.values())[:3] if size)
-    raise UserError(
-        f"{origin} has no encoder like the one that is wanted, which begins with {sizes}\n"
-        "its blocks, depth and filters must be those of this space"
+
+def prepare(load_teacher: TeacherLoader, config: Config, run: Run) -> GroundTruth:
+    """Load the photographs; raises UserError if the encoder of --teacher does not fit."""
+    data = load_photos(MIT67, run, config.size)
+    if config.start == "given" and run.download:
+        build_initial_body(load_teacher, config, run, data)
+    return build_ground_truth(data)
+
+
+def restore(config: Config, folder: Path) -> Predictor:
+    """Load a trained network: (n, 3, size, size) uint8 pixels -> (n, classes) probabilities."""
+
+    def build(classes: int) -> nn.Module:
+        return build_classifier(build_body(config), [config.fc_width], classes)
+
+    return restore_photo_classifier(build, config.size, folder)
+
+
+def task(load_teacher: TeacherLoader) -> Task[Config]:
+    """Return the task; `load_teacher` loads the model whose encoder `start=given` uses."""
+    return Task(
+        config=Config,
+        train=partial(train, load_teacher),
+        metric="validation_accuracy",
+        mode="max",
+        prepare=partial(prepare, load_teacher),
+        restore=restore,
     )

@@ -1,13 +1,13 @@
-"""Knowledge distillation (Hinton et al., 2015): a small net learns what a larger one believes.
+"""Knowledge distillation (Hinton et al., 2015): a small network learns from a larger one.
 
-The larger one is trained once per machine by a recipe of its own, or given with `--teacher`.
+The larger network, the teacher, is trained once per machine, or is the model of `--teacher`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -17,14 +17,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables import checkpoint
+from trainables.checks import check_at_least, check_between, check_non_negative, check_positive
 from trainables.data.cifar10 import CIFAR10
-from trainables.data.images import ImageData, load
+from trainables.data.images import ImageData
+from trainables.data.load import load_images
 from trainables.errors import UserError
 from trainables.models.residual import block_cnn, resnet32, wide_resnet14_2
 from trainables.predictor import GroundTruth, Predictor
-from trainables.pretraining import trained_once
+from trainables.pretraining import train_once
 from trainables.run import Loop, Run, seed_everything
-from trainables.vision.classification import Loss, Normalise, Recipe, classify, restored, truth
+from trainables.task import Task, TeacherLoader
+from trainables.vision.classification import (
+    Loss,
+    Normalize,
+    Recipe,
+    build_ground_truth,
+    restore_classifier,
+    train_classifier,
+)
 
 TEACHERS: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
     {"resnet32": resnet32, "wide_resnet14_2": wide_resnet14_2}
@@ -33,12 +43,13 @@ TEACHERS: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one training; learning rates are peak values, an epoch is a report.
+    """Settings of one training; learning rates are peak values, a report is an epoch.
 
-    `soft_weight` and `hard_weight` weigh the teacher's beliefs and the labels; without a teacher
-    both are idle, as is `temperature`. `filters` are channels after the first convolution. The
-    `teacher_` fields are those of a teacher trained here; its seed is not the student's, so that
-    all students learn from one.
+    `soft_weight` weighs the divergence from the teacher, `hard_weight` the cross-entropy with the
+    labels; without a teacher both have no effect, as has `temperature`. `filters` are the
+    channels after the first convolution. Fields that begin with `teacher_` are those of a teacher
+    trained here; it has its own seed, so that all students have the same teacher. `given` is the
+    model of --teacher.
     """
 
     seed: int = 0
@@ -61,22 +72,16 @@ class Config:
     teacher_seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "learning_rate", "teacher_learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("soft_weight", "hard_weight", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be negative: {getattr(self, name)}")
+        check_positive(self, "temperature", "learning_rate", "teacher_learning_rate")
+        check_non_negative(self, "soft_weight", "hard_weight", "weight_decay")
         if self.soft_weight + self.hard_weight == 0:
-            raise ValueError("soft_weight and hard_weight are both 0: there is nothing to learn")
-        for name in ("filters", "batch_size", "epochs", "teacher_filters", "teacher_epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.shift < 32:
-            raise ValueError(f"shift must be in [0, 32) pixels, not {self.shift}")
+            raise ValueError("soft_weight and hard_weight must not both be 0")
+        check_at_least(self, 1, "filters", "batch_size", "epochs")
+        check_at_least(self, 1, "teacher_filters", "teacher_epochs")
+        check_between(self, 0, 31, "shift")
 
 
-def distillation(
+def compute_distillation_loss(
     student: Tensor,
     teacher: Tensor,
     labels: Tensor,
@@ -85,11 +90,12 @@ def distillation(
     soft_weight: float,
     hard_weight: float,
 ) -> Tensor:
-    """Weigh KL(teacher || student), of logits over the temperature, and cross-entropy.
+    """Return the weighted sum of KL(teacher || student) and cross-entropy with the labels.
 
-    Takes logits (n, classes); gives the mean over the batch. The divergence is multiplied by the
-    temperature's square, as Hinton et al. do (section 2): its gradients shrink with that square,
-    and the weights are to mean the same at every temperature.
+    Takes logits (n, classes), which the divergence divides by the temperature; the loss is the
+    mean over the batch. The divergence is multiplied by the temperature's square (Hinton et al.,
+    section 2): its gradients shrink with that square, and the weights should mean the same at
+    every temperature.
     """
     soft = F.kl_div(
         F.log_softmax(student / temperature, 1),
@@ -100,71 +106,80 @@ def distillation(
     return soft_weight * temperature**2 * soft + hard_weight * F.cross_entropy(student, labels)
 
 
-def images(run: Run) -> ImageData:
-    """Load CIFAR-10 for a run."""
-    return load(CIFAR10, folder=run.data, cache=run.cache, kind=run.source, download=run.download)
-
-
-def network(config: Config) -> nn.Module:
-    """Build the student: 6 layers and skips, 0.08 M parameters with 32 filters."""
+def build_network(config: Config) -> nn.Module:
+    """Build the student: 6 layers with skip connections, 0.08 M parameters with 32 filters."""
     return block_cnn(blocks=1, filters=config.filters, skip=True)
 
 
-def train(config: Config, run: Run, given: Predictor | None = None) -> Loop:
-    """Train a student; `given` is the model that --teacher names."""
-    check(config, given)
-    data = images(run)
+def train(load_teacher: TeacherLoader, config: Config, run: Run) -> Loop:
+    """Train a student, after its teacher if that is trained here and is not in the cache."""
+    given = load_teacher(run)
+    check_teacher(config, given)
+    data = load_images(CIFAR10, run)
     loss = None
     if config.teacher != "none":
-        teacher = given.network if given else _own_teacher(config, run, data)
+        teacher = given.network if given else _train_teacher(config, run, data)
         assert teacher is not None
-        loss = _loss(config, teacher.to(run.device).eval())
+        loss = _make_loss(config, teacher.to(run.device).eval())
     seed_everything(config.seed)
-    yield from classify(config, run, network(config), data, loss)
+    yield from train_classifier(config, run, build_network(config), data, loss)
 
 
-def prepare(config: Config, run: Run, given: Predictor | None = None) -> GroundTruth:
-    """Find or fetch CIFAR-10, and look whether a given teacher can teach it; raises UserError."""
-    check(config, given)
-    return truth(images(run))
+def prepare(load_teacher: TeacherLoader, config: Config, run: Run) -> GroundTruth:
+    """Load CIFAR-10; raises UserError if the model of --teacher cannot be a teacher."""
+    check_teacher(config, load_teacher(run))
+    return build_ground_truth(load_images(CIFAR10, run))
 
 
 def restore(config: Config, folder: Path) -> Predictor:
-    """Give the trained student: (n, 3, 32, 32) uint8 pixels to (n, 10) probabilities."""
-    return restored(network(config), CIFAR10.shape, CIFAR10.classes, folder)
+    """Load a trained student: (n, 3, 32, 32) uint8 pixels -> (n, 10) probabilities."""
+    return restore_classifier(build_network(config), CIFAR10.shape, CIFAR10.classes, folder)
 
 
-def check(config: Config, given: Predictor | None) -> None:
-    """Refuse a given teacher that is not asked, or that knows other images or classes."""
+def task(load_teacher: TeacherLoader) -> Task[Config]:
+    """Return the task of distillation from the teacher that `load_teacher` loads, if any."""
+    return Task(
+        config=Config,
+        train=partial(train, load_teacher),
+        metric="validation_accuracy",
+        mode="max",
+        prepare=partial(prepare, load_teacher),
+        restore=restore,
+    )
+
+
+def check_teacher(config: Config, given: Predictor | None) -> None:
+    """Raise UserError for a teacher that is missing, not asked for, or of other data."""
     if (config.teacher == "given") != (given is not None):
         raise UserError(
-            f"teacher={config.teacher} "
-            + ("learns from none that is given" if given else "needs one: give --teacher")
+            f"teacher={config.teacher} does not use the model of --teacher: set teacher=given"
+            if given
+            else "teacher=given needs a model: --teacher"
         )
     if given is None:
         return
     if given.network is None:
-        raise UserError("the model that --teacher names gives no logits: it cannot teach")
+        raise UserError("the model of --teacher has no logits, which a teacher needs")
     if given.classes != CIFAR10.classes:
         raise UserError(
-            f"the model that --teacher names tells apart {', '.join(given.classes)}\n"
-            f"a teacher here must know {', '.join(CIFAR10.classes)}"
+            f"the model of --teacher has the classes {', '.join(given.classes)}\n"
+            f"a teacher must have {', '.join(CIFAR10.classes)}"
         )
     if given.example.shape[1:] != CIFAR10.shape:
         raise UserError(
-            f"the model that --teacher names takes images of shape {given.example.shape[1:]}, "
+            f"the model of --teacher takes images of shape {given.example.shape[1:]}, "
             f"not {CIFAR10.shape}"
         )
 
 
-def _loss(config: Config, teacher: nn.Module) -> Loss:
+def _make_loss(config: Config, teacher: nn.Module) -> Loss:
     def loss(pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        # It sees what the student sees: an image's beliefs go with its augmentation.
+        # The teacher gets the same augmented images as the student.
         with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=logits.is_cuda):
-            beliefs = teacher(pixels)
-        return distillation(
+            teacher_logits = teacher(pixels)
+        return compute_distillation_loss(
             logits,
-            beliefs.float(),
+            teacher_logits.float(),
             labels,
             temperature=config.temperature,
             soft_weight=config.soft_weight,
@@ -174,7 +189,7 @@ def _loss(config: Config, teacher: nn.Module) -> Loss:
     return loss
 
 
-def _own_teacher(config: Config, run: Run, data: ImageData) -> nn.Module:
+def _train_teacher(config: Config, run: Run, data: ImageData) -> nn.Module:
     recipe = Recipe(
         seed=config.teacher_seed,
         batch_size=128,
@@ -184,23 +199,23 @@ def _own_teacher(config: Config, run: Run, data: ImageData) -> nn.Module:
         flip=True,
     )
 
-    def untrained() -> nn.Module:
+    def build() -> nn.Module:
         seed_everything(recipe.seed)
         return TEACHERS[config.teacher](config.teacher_filters)
 
-    folder = trained_once(
+    folder = train_once(
         config.teacher,
         {
             **{"data": data.fingerprint, "filters": config.teacher_filters},
             "recipe": asdict(recipe),
         },
         run,
-        lambda lessons: classify(recipe, lessons, untrained(), data),
+        lambda teacher_run: train_classifier(recipe, teacher_run, build(), data),
         reports=config.teacher_epochs,
     )
-    teacher = nn.Sequential(Normalise(torch.zeros(3), torch.ones(3)), untrained())
+    teacher = nn.Sequential(Normalize(torch.zeros(3), torch.ones(3)), build())
     if folder is None:
         return teacher
-    if found := checkpoint.read(folder):
-        run.facts["teacher_accuracy"] = found[0]["score"]
+    if saved := checkpoint.read(folder):
+        run.facts["teacher_accuracy"] = saved[0]["score"]
     return checkpoint.load_module(teacher, folder)

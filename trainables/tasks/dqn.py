@@ -1,11 +1,11 @@
-"""Deep Q-learning (Mnih et al., 2015): learn what actions are worth, replaying what was seen."""
+"""Deep Q-learning (Mnih et al., 2015): learn the value of actions from replayed experience."""
 
 from __future__ import annotations
 
 import copy
-import math
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,57 +13,57 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainables.checks import check_at_least, check_between, check_positive
 from trainables.models.policies import q_network
+from trainables.predictor import GroundTruth
 from trainables.rl import environments
 from trainables.rl.replay import Batch, ReplayBuffer
 from trainables.run import Loop, Run, seed_everything
+from trainables.task import Task
+
+SEARCHED = (
+    *("double", "n_step", "gamma", "learning_rate", "batch_size", "train_every", "updates"),
+    *("target_every", "exploration", "final_epsilon", "width"),
+)
+"""Hyperparameters that a search varies; the other fields are part of the task."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a Q-network is trained; what is counted in steps is counted in single environments'.
+class Config:
+    """Settings of one training, with defaults for CartPole; steps are of single environments.
 
-    A report is `steps` long. After each `train_every` of them come `updates` of the weights,
-    once `warm_up` steps are seen; the target network is a copy, renewed every `target_every`
-    updates. The chance of a random action falls from 1 to `final_epsilon` in the first
-    `exploration` share of the training. Returns are summed over `n_step` rewards; `double` lets
-    the network choose the action that the target network values. Gradients are cut to the norm
-    `clip`. Every report plays `episodes` greedily.
+    A report is `steps` long. After `warm_up` steps, every `train_every` steps are followed by
+    `updates` gradient steps; the target network is copied every `target_every` updates. The
+    probability of a random action decreases from 1 to `final_epsilon` in the first `exploration`
+    share of the training. Returns are sums over `n_step` rewards. With `double` the network
+    selects the next action and the target network evaluates it. `clip` is the largest gradient
+    norm. Every report plays `episodes` greedily.
     """
 
-    seed: int
-    steps: int
-    environments: int
-    capacity: int
-    warm_up: int
-    train_every: int
-    updates: int
-    batch_size: int
-    learning_rate: float
-    gamma: float
-    n_step: int
-    double: bool
-    target_every: int
-    exploration: float
-    final_epsilon: float
-    width: int
-    clip: float
-    episodes: int
+    seed: int = 0
+    steps: int = 5120
+    environments: int = 8
+    capacity: int = 50_000
+    warm_up: int = 1000
+    train_every: int = 64
+    updates: int = 32
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    gamma: float = 0.99
+    n_step: int = 3
+    double: bool = True
+    target_every: int = 128
+    exploration: float = 0.2
+    final_epsilon: float = 0.04
+    width: int = 128
+    clip: float = 10.0
+    episodes: int = 20
 
     def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
-        if not 0 < self.clip < math.inf:
-            raise ValueError(f"clip must be above 0, not {self.clip}")
-        for name in ("gamma", "exploration"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in (0, 1], not {getattr(self, name)}")
-        if not 0 <= self.final_epsilon <= 1:
-            raise ValueError(f"final_epsilon must be in [0, 1], not {self.final_epsilon}")
+        check_positive(self, "learning_rate", "clip", "gamma", "exploration")
+        check_between(self, 0, 1, "gamma", "exploration", "final_epsilon")
         counts = ("steps", "environments", "train_every", "updates", "batch_size", "n_step")
-        for name in (*counts, "target_every", "width", "episodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        check_at_least(self, 1, *counts, "target_every", "width", "episodes")
         if self.train_every % self.environments:
             raise ValueError(
                 f"train_every={self.train_every} must be a multiple of "
@@ -71,98 +71,136 @@ class Recipe:
             )
         if not 0 <= self.warm_up <= self.capacity or self.capacity < self.environments:
             raise ValueError(
-                f"capacity={self.capacity} must hold warm_up={self.warm_up} steps, and one of "
-                f"each of environments={self.environments}"
+                f"capacity={self.capacity} must be at least warm_up={self.warm_up} and at least "
+                f"environments={self.environments}"
             )
 
 
-def epsilon(progress: float, exploration: float, final: float) -> float:
-    """Give the chance of a random action: a straight line from 1, then level."""
+@dataclass(frozen=True)
+class LunarLanderConfig(Config):
+    """The same settings with defaults for LunarLander."""
+
+    steps: int = 10_240
+    capacity: int = 100_000
+    warm_up: int = 2000
+    train_every: int = 16
+    updates: int = 8
+    batch_size: int = 128
+    learning_rate: float = 6e-4
+    n_step: int = 1
+    double: bool = False
+    target_every: int = 250
+    final_epsilon: float = 0.05
+    width: int = 256
+
+
+def prepare(environment: str, config: Config, run: Run) -> GroundTruth:
+    """Return the environment's fingerprint; raises UserError if a package is missing."""
+    return environments.build_ground_truth(environment)
+
+
+def compute_epsilon(progress: float, exploration: float, final: float) -> float:
+    """Return the probability of a random action: a linear decrease from 1, then constant."""
     return max(final, 1.0 - (1.0 - final) * progress / exploration)
 
 
 @torch.no_grad()
-def targets(batch: Batch, target: nn.Module, chooser: nn.Module) -> Tensor:
-    """Give what the drawn actions are worth (n,), later ones chosen by one network and valued by
-    the other: both by the target (Mnih et al., 2015), or double (van Hasselt et al., 2016)."""
-    later: Tensor = target(batch.next_obs)
-    best = (later if chooser is target else chooser(batch.next_obs)).argmax(1)
-    return batch.rewards + batch.discounts * later.gather(1, best[:, None])[:, 0]
+def compute_targets(batch: Batch, target: nn.Module, selector: nn.Module) -> Tensor:
+    """Return the TD targets (n,): `selector` selects the next actions, `target` evaluates them.
+
+    With `target` in both roles as in Mnih et al. (2015), otherwise double Q-learning (van Hasselt
+    et al., 2016).
+    """
+    next_values: Tensor = target(batch.next_obs)
+    actions = (next_values if selector is target else selector(batch.next_obs)).argmax(1)
+    return batch.rewards + batch.discounts * next_values.gather(1, actions[:, None])[:, 0]
 
 
-def dqn(recipe: Recipe, environment: str, run: Run) -> Loop:
+def train(environment: str, config: Config, run: Run) -> Loop:
     """Train a Q-network; reports the mean return of greedy episodes.
 
-    On the CPU wherever it runs: the network is so small that a GPU would be waited for.
+    Always on the CPU: for so small a network a GPU is slower.
     """
-    draws = seed_everything(recipe.seed)
-    many = recipe.environments
-    with closing(environments.make_vector_env(environment, many)) as envs:
+    draws = seed_everything(config.seed)
+    count = config.environments
+    with closing(environments.make_vector_env(environment, count)) as envs:
         inputs, actions = environments.get_sizes(envs)
-        model = q_network(inputs, recipe.width, actions)
+        model = q_network(inputs, config.width, actions)
         target = copy.deepcopy(model)
-        optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate, fused=True)
-        replay = ReplayBuffer(recipe.capacity // many, many, inputs)
+        optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=True)
+        replay = ReplayBuffer(config.capacity // count, count, inputs)
 
         @torch.inference_mode()
-        def greedy(observations: np.ndarray) -> np.ndarray:
-            answers: np.ndarray = model(torch.from_numpy(observations)).argmax(1).numpy()
-            return answers
+        def select_greedy(obs: np.ndarray) -> np.ndarray:
+            best: np.ndarray = model(torch.from_numpy(obs)).argmax(1).numpy()
+            return best
 
-        def act(observations: np.ndarray, chance: float) -> np.ndarray:
-            explores = torch.rand(many, generator=draws).numpy() < chance
-            random = torch.randint(actions, (many,), generator=draws).numpy()
-            return np.where(explores, random, greedy(observations))
+        def select(obs: np.ndarray, epsilon: float) -> np.ndarray:
+            explores = torch.rand(count, generator=draws).numpy() < epsilon
+            random = torch.randint(actions, (count,), generator=draws).numpy()
+            return np.where(explores, random, select_greedy(obs))
 
-        def learn() -> Tensor:
-            batch = replay.sample(recipe.batch_size, recipe.n_step, recipe.gamma, draws)
-            wanted = targets(batch, target, model if recipe.double else target)
+        def update() -> Tensor:
+            batch = replay.sample(config.batch_size, config.n_step, config.gamma, draws)
+            td_target = compute_targets(batch, target, model if config.double else target)
             value = model(batch.obs).gather(1, batch.actions[:, None])[:, 0]
-            loss = F.smooth_l1_loss(value, wanted)
+            loss = F.smooth_l1_loss(value, td_target)
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            nn.utils.clip_grad_norm_(model.parameters(), config.clip)
             optimizer.step()
             return torch.stack([loss.detach(), value.detach().mean()])
 
-        environments.show_policy(run, environment, greedy)
-        # Not a module to the run: the copy is no part of the trained weights.
-        lagging = SimpleNamespace(
+        environments.show_policy(run, environment, select_greedy)
+        # Not a module for the run: the target network is not part of the trained weights.
+        target_state = SimpleNamespace(
             state_dict=target.state_dict, load_state_dict=target.load_state_dict
         )
-        owed = run.resume(
-            model=model, target=lagging, optimizer=optimizer, replay=replay, generator_states=draws
+        reports = run.resume(
+            model=model, target=target_state, optimizer=optimizer, replay=replay, draws=draws
         )
-        per_report = max(1, recipe.steps // recipe.train_every)
+        per_report = max(1, config.steps // config.train_every)
         rounds = max(1, round(run.share * per_report))
-        for report in owed:
-            seeds = environments.draw_training_seeds(recipe.seed, report, many)
-            observations, _ = envs.reset(seed=seeds)
-            returns, told, chance = environments.EpisodeReturns(many), [torch.zeros(2)], 1.0
+        for report in reports:
+            seeds = environments.draw_training_seeds(config.seed, report, count)
+            obs, _ = envs.reset(seed=seeds)
+            returns, epsilon = environments.EpisodeReturns(count), 1.0
+            measured = [torch.zeros(2)]
             for done in range(rounds):
-                progress = (report + done / per_report) / owed.stop
-                chance = epsilon(progress, recipe.exploration, recipe.final_epsilon)
-                for _ in range(recipe.train_every // many):
-                    chosen = act(observations, chance)
-                    step = environments.step_envs(envs, chosen)
-                    replay.add(observations, chosen, step)
+                progress = (report + done / per_report) / reports.stop
+                epsilon = compute_epsilon(progress, config.exploration, config.final_epsilon)
+                for _ in range(config.train_every // count):
+                    selected = select(obs, epsilon)
+                    step = environments.step_envs(envs, selected)
+                    replay.add(obs, selected, step)
                     returns.add(step)
-                    observations = step.obs
-                before = (report * per_report + done) * recipe.updates
-                for update in range(before, before + recipe.updates):
-                    if len(replay) >= recipe.warm_up:
-                        told.append(learn())
-                    if (update + 1) % recipe.target_every == 0:
+                    obs = step.obs
+                first = (report * per_report + done) * config.updates
+                for number in range(first, first + config.updates):
+                    if len(replay) >= config.warm_up:
+                        measured.append(update())
+                    if (number + 1) % config.target_every == 0:
                         target.load_state_dict(model.state_dict())
                 if run.on_progress is not None:
                     run.on_progress((done + 1) / rounds)
             replay.mark_reset()
-            loss, value = torch.stack(told[1:] or told).mean(0).tolist()
-            episodes = max(1, round(run.share * recipe.episodes))
+            loss, value = torch.stack(measured[1:] or measured).mean(0).tolist()
+            episodes = max(1, round(run.share * config.episodes))
             yield {
-                **environments.evaluate_policy(environment, greedy, episodes),
+                **environments.evaluate_policy(environment, select_greedy, episodes),
                 "train_return": returns.mean(),
                 "train_loss": loss,
                 "mean_value": value,
-                "epsilon": chance,
+                "epsilon": epsilon,
             }
+
+
+def task(environment: str, config: type[Config] = Config) -> Task[Config]:
+    """Return the task of learning to play an environment of Gymnasium."""
+    return Task(
+        config=config,
+        train=partial(train, environment),
+        metric="mean_return",
+        mode="max",
+        prepare=partial(prepare, environment),
+    )

@@ -1,22 +1,28 @@
-"""A linear classifier on the vectors of a frozen encoder: one report, the fit."""
+"""A linear classifier on the embeddings of a frozen text encoder: one report, the fit."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
 from trainables import checkpoint
-from trainables.data.text import TextData
+from trainables.checks import check_positive
+from trainables.data.load import load_texts
+from trainables.data.source import Source
+from trainables.data.text import TextData, build_ground_truth
 from trainables.errors import UserError
-from trainables.predictor import Predictor
+from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import Metrics
 from trainables.run import Loop, Run
+from trainables.task import Task
 from trainables.text import encoders
 from trainables.text.embeddings import (
     embeddings_key,
@@ -28,77 +34,86 @@ from trainables.text.encoders import Encoder
 from trainables.text.projections import show_projections
 
 Solution = tuple[np.ndarray, np.ndarray]
-"""Weights (rows, width) and intercepts (rows,) of a row per class, or of one row for two."""
+"""Weights (rows, width) and intercepts (rows,): a row per class, or one row for two classes."""
 Solver = Callable[[np.ndarray, np.ndarray, float], Solution]
-"""Of vectors (n, width), labels (n,) and C, the weight of the errors against the penalty."""
+"""From embeddings (n, width), labels (n,) and C, the inverse of the regularization strength."""
 
 
-class Settings(Protocol):
-    """What this task reads of a Config."""
+@dataclass(frozen=True)
+class Config:
+    """Settings of one fit; `encoder` is a name on the hub or a folder.
 
-    @property
-    def encoder(self) -> str: ...
-    @property
-    def pooling(self) -> str: ...
-    @property
-    def C(self) -> float: ...  # noqa: N802 - what everybody calls it
-    @property
-    def scaling(self) -> str: ...
+    `C` is the inverse of the regularization strength. `scaling` leaves the embeddings as they
+    are, or scales each to unit length or each dimension to zero mean and unit variance.
+    """
+
+    encoder: str = "all-MiniLM-L6-v2"
+    pooling: Literal["cls", "mean"] = "mean"
+    C: float = 1.0
+    scaling: Literal["none", "unit", "standard"] = "unit"
+
+    def __post_init__(self) -> None:
+        check_positive(self, "C")
 
 
-def support_vectors(vectors: np.ndarray, labels: np.ndarray, C: float) -> Solution:  # noqa: N803
-    """Fit a linear support-vector classifier with squared hinge loss, one against the rest."""
+def fit_linear_svc(vectors: np.ndarray, labels: np.ndarray, C: float) -> Solution:  # noqa: N803
+    """Fit a linear support-vector classifier with squared hinge loss, one versus the rest."""
     from sklearn.svm import LinearSVC
 
-    # With scikit-learn's own tolerance of 1e-4 scores differ by a thousandth, time by half.
+    # The default tolerance of 1e-4 takes twice the time and changes scores by a thousandth.
     fitted = LinearSVC(C=C, dual=False, tol=1e-3).fit(vectors, labels)
     return fitted.coef_, fitted.intercept_
 
 
-def learn(config: Settings, run: Run, data: TextData, solve: Solver) -> Loop:
-    """Fit a classifier on the vectors of an encoder; reports loss and accuracy.
+def train(source: Source, solve: Solver, config: Config, run: Run) -> Loop:
+    """Fit a classifier on the embeddings of an encoder; reports loss and accuracy.
 
-    With made-up data every encoder is a tiny random one. Nothing is drawn, so there is no seed:
-    asked for more reports, it fits the same again. Vectors and maps are made once per machine.
+    On placeholder data every encoder is a tiny random one. The fit is deterministic, so there is
+    no seed, and more reports repeat it. Embeddings and projections are computed once per machine.
     """
-    encoder = encoders.find_encoder(
-        config.encoder, placeholder=run.source == "placeholder", download=run.download
-    )
-    found = load_embeddings(run, data, encoder, config.pooling)
-    vectors = {split: scaled(of, config.scaling) for split, of in found.items()}
+    data = load_texts(source, run)
+    encoder = find_encoder(config, run)
+    embeddings = load_embeddings(run, data, encoder, config.pooling)
+    vectors = {split: scale(values, config.scaling) for split, values in embeddings.items()}
     labels = {split: part.labels for split, part in data.splits.items()}
-    if run.share < 1:  # at random, since files may be sorted by label, and enough for all classes
-        for split, of in labels.items():
-            count = max(round(run.share * len(of)), 10 * len(data.classes))
-            rows = np.random.default_rng(0).permutation(len(of))[:count]
-            vectors[split], labels[split] = vectors[split][rows], of[rows]
+    if run.share < 1:  # random rows, since files may be sorted by label; enough for all classes
+        for split, values in labels.items():
+            count = max(round(run.share * len(values)), 10 * len(data.classes))
+            rows = np.random.default_rng(0).permutation(len(values))[:count]
+            vectors[split], labels[split] = vectors[split][rows], values[rows]
     head = nn.Linear(vectors["train"].shape[1], len(data.classes))
-    owed = run.resume(model=head)
+    remaining = run.resume(model=head)
     run.keep_predictions(
-        validation=lambda: probabilities(head, vectors["validation"]),
-        test=lambda: probabilities(head, vectors["test"]),
+        validation=lambda: predict_probabilities(head, vectors["validation"]),
+        test=lambda: predict_probabilities(head, vectors["test"]),
     )
     if run.source == "real":
-        show_projections(
-            run, data, {**embeddings_key(run, data, encoder), "pooling": config.pooling}, found
-        )
-    for _ in owed:
-        fill(head, vectors["train"], labels["train"], config, solve)
+        key = {**embeddings_key(run, data, encoder), "pooling": config.pooling}
+        show_projections(run, data, key, embeddings)
+    for _ in remaining:
+        fit_head(head, vectors["train"], labels["train"], config, solve)
         yield {
             name: value
             for split in ("train", "validation")
-            for name, value in scores(split, head, vectors[split], labels[split]).items()
+            for name, value in evaluate(split, head, vectors[split], labels[split]).items()
         }
 
 
-def announce(run: Run, data: TextData, encoder: Encoder, searched: Sequence[str]) -> None:
-    """Say which encoders are not at hand, and what is to be done once before anything is seen."""
+def find_encoder(config: Config, run: Run) -> Encoder:
+    """Find the encoder of a configuration; on placeholder data it is a tiny random one."""
+    return encoders.find_encoder(
+        config.encoder, placeholder=run.source == "placeholder", download=run.download
+    )
+
+
+def print_preparation(run: Run, data: TextData, encoder: Encoder, searched: Sequence[str]) -> None:
+    """Print which encoders are not available, and whether texts are embedded first."""
     if not run.download or run.source != "real":
         return
-    if absent := [name for name in searched if encoders.describe_missing(name)]:
+    if missing := [name for name in searched if encoders.describe_missing(name)]:
         print(
-            f"not at hand, and left out by a search: {', '.join(absent)}\n"
-            "give one with --set encoder=FOLDER",
+            f"not available, so infeasible in a search: {', '.join(missing)}\n"
+            "use a local copy with --set encoder=FOLDER",
             file=sys.stderr,
         )
     if not embeddings_path(run, data, encoder).is_dir():
@@ -106,70 +121,97 @@ def announce(run: Run, data: TextData, encoder: Encoder, searched: Sequence[str]
         print(f"embedding {count:,} texts with {encoder.name}, once per machine", file=sys.stderr)
 
 
-def scaled(vectors: np.ndarray, scaling: str) -> np.ndarray:
-    """Bring vectors to unit length, where the scaling is "unit"."""
+def scale(vectors: np.ndarray, scaling: str) -> np.ndarray:
+    """Scale vectors to unit length if the scaling is "unit"."""
     if scaling != "unit":
         return vectors
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def fill(
-    head: nn.Linear, vectors: np.ndarray, labels: np.ndarray, config: Settings, solve: Solver
+def fit_head(
+    head: nn.Linear, vectors: np.ndarray, labels: np.ndarray, config: Config, solve: Solver
 ) -> None:
-    """Solve for the weights of a classifier; "standard" scaling becomes part of them."""
-    middle, spread = np.zeros(vectors.shape[1]), np.ones(vectors.shape[1])
+    """Fit the weights of a classifier; "standard" scaling becomes a part of them."""
+    mean, std = np.zeros(vectors.shape[1]), np.ones(vectors.shape[1])
     if config.scaling == "standard":
-        middle, spread = vectors.mean(0), vectors.std(0)
-        spread = np.where(spread > 1e-6, spread, 1)  # some encoders have idle dimensions
-        vectors = (vectors - middle) / spread
+        mean, std = vectors.mean(0), vectors.std(0)
+        std = np.where(std > 1e-6, std, 1)  # some encoders have constant dimensions
+        vectors = (vectors - mean) / std
     weights, intercepts = solve(vectors, labels, config.C)
-    if len(weights) == 1:  # of two classes only the second is told
+    if len(weights) == 1:  # for two classes there is a row for the second only
         weights, intercepts = np.stack([-weights[0], weights[0]]), np.outer([-1, 1], intercepts)
-    weights = weights / spread
-    intercepts = intercepts.reshape(-1) - weights @ middle
+    weights = weights / std
+    intercepts = intercepts.reshape(-1) - weights @ mean
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weights))
         head.bias.copy_(torch.from_numpy(intercepts))
 
 
-def probabilities(head: nn.Linear, vectors: np.ndarray) -> np.ndarray:
-    """Give (n, classes) probabilities: every class's against the rest, scaled to sum to 1.
+def predict_probabilities(head: nn.Linear, vectors: np.ndarray) -> np.ndarray:
+    """Return (n, classes) probabilities: each class against the rest, normalized to sum to 1.
 
-    What a support-vector classifier decides by is taken for log odds: the order is its own,
-    the calibration is not.
+    The decision values of a support-vector classifier are used as log odds: the ranking is
+    exact, the calibration is not.
     """
     weights, intercepts = head.weight.detach().cpu().numpy(), head.bias.detach().cpu().numpy()
     odds = 1 / (1 + np.exp(-np.clip(vectors @ weights.T + intercepts, -30, 30)))
     return np.asarray(odds / odds.sum(1, keepdims=True), dtype=np.float32)
 
 
-def scores(split: str, head: nn.Linear, vectors: np.ndarray, labels: np.ndarray) -> Metrics:
-    """Measure the negative log likelihood (nats) and the accuracy on a split."""
-    given = probabilities(head, vectors)
-    likelihood = np.clip(given[np.arange(len(labels)), labels], 1e-12, 1)
+def evaluate(split: str, head: nn.Linear, vectors: np.ndarray, labels: np.ndarray) -> Metrics:
+    """Return the negative log likelihood (nats) and the accuracy on a split."""
+    probabilities = predict_probabilities(head, vectors)
+    likelihood = np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)
     return {
         f"{split}_loss": float(-np.log(likelihood).mean()),
-        f"{split}_accuracy": float((given.argmax(1) == labels).mean()),
+        f"{split}_accuracy": float((probabilities.argmax(1) == labels).mean()),
     }
 
 
-def restored(config: Settings, classes: tuple[str, ...], folder: Path) -> Predictor:
-    """Give encoder and classifier as one: texts (objects of type str, n) to probabilities."""
+def feasible(config: Config) -> str | None:
+    """Return why a configuration is infeasible: its encoder is not available."""
+    return encoders.describe_missing(config.encoder)
+
+
+def prepare(source: Source, searched: Sequence[str], config: Config, run: Run) -> GroundTruth:
+    """Load the data and find the encoder, downloading both the first time."""
+    encoder = find_encoder(config, run)
+    data = load_texts(source, run)
+    print_preparation(run, data, encoder, searched)
+    return build_ground_truth(data)
+
+
+def restore(source: Source, config: Config, folder: Path) -> Predictor:
+    """Load encoder and classifier: texts (n,) of type object -> (n, classes) probabilities."""
     encoder = encoders.find_encoder(config.encoder)
     body, tokenizer = encoders.load_body(encoder), encoders.load_tokenizer(encoder)
     width: int = body.config.hidden_size  # type: ignore[union-attr,assignment]
-    head = nn.Linear(width, len(classes))
+    head = nn.Linear(width, len(source.classes))
     try:
         checkpoint.load_module(head, folder)
     except RuntimeError as error:
         raise UserError(
-            f"the checkpoint in {folder} is not of encoder={config.encoder!r}, whose vectors have "
-            f"{width} numbers: {error}"
+            f"the checkpoint in {folder} does not fit encoder={config.encoder!r}, which has "
+            f"{width} dimensions: {error}"
         ) from error
 
     def predict(texts: np.ndarray) -> np.ndarray:
         vectors = encode_texts(body, tokenizer, texts.tolist(), torch.device("cpu"))
-        return probabilities(head, scaled(vectors[config.pooling], config.scaling))
+        return predict_probabilities(head, scale(vectors[config.pooling], config.scaling))
 
     files = {"encoder": encoder.files} if encoder.files else {}
-    return Predictor(predict, np.array(["a text"], dtype=object), classes, files=files)
+    example = np.array(["a text"], dtype=object)
+    return Predictor(predict, example, source.classes, files=files)
+
+
+def task(source: Source, solve: Solver, searched: Sequence[str]) -> Task[Config]:
+    """Return the task of classifying a data set by a solver, with the encoders to be searched."""
+    return Task(
+        config=Config,
+        train=partial(train, source, solve),
+        metric="validation_accuracy",
+        mode="max",
+        feasible=feasible,
+        prepare=partial(prepare, source, searched),
+        restore=partial(restore, source),
+    )

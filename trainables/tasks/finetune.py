@@ -1,60 +1,128 @@
-"""Training that is looked at every so many batches: a fine-tuned network is done in few epochs."""
+"""Flowers from scratch or from pretrained weights, evaluated every few batches.
+
+Fine-tuning takes few epochs, so a report is a number of batches and may end within an epoch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainables.checks import check_at_least, check_positive
 from trainables.data import augment
-from trainables.data.images import ImageData, Split
-from trainables.fit import fit, predict
+from trainables.data.flowers import FLOWER_SOURCES
+from trainables.data.images import ImageData
+from trainables.data.load import load_photos
+from trainables.fit import fit
+from trainables.models.backbones import get_pretrained_mean_std
 from trainables.optim import build_optimizer, constant
-from trainables.ranking import Metrics
-from trainables.run import Loop, Run
-from trainables.vision.classification import EVALUATION_BATCH, Normalise
+from trainables.predictor import GroundTruth, Predictor
+from trainables.run import Loop, Run, seed_everything
+from trainables.task import Task
+from trainables.vision.classification import (
+    Normalize,
+    build_ground_truth,
+    evaluate_classifier,
+    predict_logits,
+)
+from trainables.vision.photo_classifier import (
+    add_class_names,
+    build_pretrained,
+    restore_photo_classifier,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one training; `every` is the batches per report.
+
+    `mode` is what is trained: all layers from random weights, the new head and the body's last
+    `unfrozen` layers (a layer has weights: a convolution, a batch norm), or all layers from
+    pretrained weights, which come from `origin`. `size` is an image's side in pixels.
+    """
+
+    seed: int = 0
+    backbone: str = "densenet169"
+    mode: Literal["scratch", "top", "all"] = "scratch"
+    origin: Literal["imagenet", "places365"] = "imagenet"
+    unfrozen: int = 0
+    dataset: Literal["flowers", "flowers102"] = "flowers"
+    size: int = 128
+    learning_rate: float = 1e-3
+    batch_size: int = 32
+    every: int = 40
+
+    def __post_init__(self) -> None:
+        check_positive(self, "learning_rate")
+        check_at_least(self, 0, "unfrozen")
+        check_at_least(self, 1, "batch_size", "every", "size")
+
+
+def build_network(config: Config, classes: int, run: Run | None = None) -> nn.Module:
+    """Build backbone and head, with pretrained weights if built for a run."""
+    return build_pretrained(
+        config.backbone,
+        classes,
+        run,
+        size=config.size,
+        origin="none" if config.mode == "scratch" else config.origin,
+        unfrozen=config.unfrozen if config.mode == "top" else None,
+        alternative="train from scratch with --set mode=scratch",
+    )
+
+
+def train(config: Config, run: Run) -> Loop:
+    """Train one network."""
+    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size)
+    seed_everything(config.seed)
+    network = add_class_names(build_network(config, len(data.classes), run), data.classes)
+    mean_std = None if config.mode == "scratch" else get_pretrained_mean_std(config.backbone)
+    yield from finetune(config, run, network, data, mean_std)
 
 
 def finetune(
+    config: Config,
     run: Run,
     network: nn.Module,
     data: ImageData,
-    *,
-    seed: int,
-    learning_rate: float,
-    batch_size: int,
-    every: int,
-    moments: tuple[Tensor, Tensor] | None = None,
+    mean_std: tuple[Tensor, Tensor] | None = None,
 ) -> Loop:
-    """Train with Adam through one shuffled epoch after another, `every` batches per report.
+    """Train with Adam, `every` batches per report, over epochs in shuffled order.
 
-    A report may end in the middle of an epoch; the next goes on there. `moments` are the mean and
-    deviation that the network expects (None: train's own). Reports loss and accuracy on train (of
-    its batches) and on validation; predictions on validation and test are kept.
+    `mean_std` are the mean and standard deviation that the network expects (None: those of
+    train). Reports loss and accuracy on the training batches and on validation; stores
+    predictions for validation and test.
     """
     device = run.device
     on_gpu = device.type == "cuda"
-    mean, std = moments or augment.compute_mean_std(data.train.pixels, data.train.rows)
+    mean, std = mean_std or augment.compute_mean_std(data.train.pixels, data.train.rows)
     data = data.to(device)
     train, validation = data.train, data.validation.head(run.share)
-    model = nn.Sequential(Normalise(mean, std), network)
+    model = nn.Sequential(Normalize(mean, std), network)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    updates = build_optimizer(
-        "adam", model, learning_rate=learning_rate, weight_decay=0.0, momentum=0.0
+    optimizer = build_optimizer(
+        "adam", model, learning_rate=config.learning_rate, weight_decay=0.0, momentum=0.0
     )
-    owed = run.resume(model=model, optimizer=updates)
-    steps = max(1, round(every * run.share))
-    reports = iter(owed)
+    remaining = run.resume(model=model, optimizer=optimizer)
+    steps = max(1, round(config.every * run.share))
+    reports = iter(remaining)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         first = next(reports) * steps
-        # All at once: a copy to the device per batch would have the host wait for it.
-        places = torch.stack(list(stream(len(train), batch_size, seed, first, steps)))
-        for chosen in train.rows[places.to(device)]:
-            yield train.pixels.index_select(0, chosen), train.labels[chosen]
+        # All at once: with a copy to the device per batch the host waits for each.
+        indices = torch.stack(
+            list(draw_batches(len(train), config.batch_size, config.seed, first, steps))
+        )
+        for rows in train.rows[indices.to(device)]:
+            yield train.pixels.index_select(0, rows), train.labels[rows]
 
     def measure(batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         pixels, labels = batch
@@ -63,47 +131,61 @@ def finetune(
         accuracy = (logits.argmax(1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    def outputs(split: Split) -> Tensor:
-        chunks = split.rows.split(EVALUATION_BATCH)
-        return predict(model, (split.pixels.index_select(0, r) for r in chunks), autocast=on_gpu)
-
-    def evaluate() -> Metrics:
-        logits, labels = outputs(validation), validation.labels[validation.rows]
-        entropy = F.cross_entropy(logits, labels).double()
-        accuracy = (logits.argmax(1) == labels).double().mean()
-        both = torch.stack([entropy, accuracy]).tolist()
-        return {"validation_loss": both[0], "validation_accuracy": both[1]}
-
     run.keep_predictions(
-        validation=lambda: outputs(validation).softmax(1).cpu().numpy(),
-        test=lambda: outputs(data.test).softmax(1).cpu().numpy(),
+        validation=lambda: predict_logits(model, validation).softmax(1).cpu().numpy(),
+        test=lambda: predict_logits(model, data.test).softmax(1).cpu().numpy(),
     )
     yield from fit(
         run,
         model,
-        updates,
+        optimizer,
         epochs=1,
         steps=steps,
         batches=batches,
         measure=measure,
-        evaluate=evaluate,
-        learning_rate=learning_rate,
+        evaluate=lambda: evaluate_classifier(model, validation),
+        learning_rate=config.learning_rate,
         schedule=constant,
     )
 
 
-def stream(count: int, batch_size: int, seed: int, first: int, number: int) -> Iterator[Tensor]:
-    """Give `number` batches of places below `count`, from the `first`-th of an endless stream on.
+def draw_batches(
+    count: int, batch_size: int, seed: int, first: int, number: int
+) -> Iterator[Tensor]:
+    """Yield `number` batches of indices below `count`, beginning with the training's `first`-th.
 
-    Every epoch is shuffled by a seed of its own, so the stream can be entered anywhere. What is
-    left of an epoch after its last whole batch is left out.
+    Every epoch is shuffled with its own seed, so no batch depends on those before it. The last
+    incomplete batch of an epoch is dropped.
     """
     batch_size = min(batch_size, count)
-    each = count // batch_size
-    shuffled, of = torch.empty(0, dtype=torch.int64), -1
-    for place in range(first, first + number):
-        epoch, within = divmod(place, each)
-        if epoch != of:
-            draw = np.random.default_rng([seed % 2**32, epoch])
-            shuffled, of = torch.from_numpy(draw.permutation(count)), epoch
-        yield shuffled[within * batch_size : (within + 1) * batch_size]
+    per_epoch = count // batch_size
+    shuffled, current = torch.empty(0, dtype=torch.int64), -1
+    for batch in range(first, first + number):
+        epoch, place = divmod(batch, per_epoch)
+        if epoch != current:
+            generator = np.random.default_rng([seed % 2**32, epoch])
+            shuffled, current = torch.from_numpy(generator.permutation(count)), epoch
+        yield shuffled[place * batch_size : (place + 1) * batch_size]
+
+
+def prepare(config: Config, run: Run) -> GroundTruth:
+    """Load the flowers and the pretrained weights, so that a search does not start without."""
+    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size)
+    if run.share == 1:  # not where only the data are needed
+        build_network(config, len(data.classes), run)
+    return build_ground_truth(data)
+
+
+def restore(config: Config, folder: Path) -> Predictor:
+    """Load a trained network: (n, 3, size, size) uint8 pixels -> (n, classes) probabilities."""
+    return restore_photo_classifier(partial(build_network, config), config.size, folder)
+
+
+TASK = Task(
+    config=Config,
+    train=train,
+    metric="validation_loss",
+    mode="min",
+    prepare=prepare,
+    restore=restore,
+)

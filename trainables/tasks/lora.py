@@ -1,10 +1,11 @@
-"""Fine-tuning of an encoder for texts, whole or by low-rank adapters."""
+"""Fine-tuning of a text encoder on film reviews, fully or by low-rank adapters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,13 +13,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables import checkpoint
-from trainables.data.text import TextData
+from trainables.checks import (
+    check_at_least,
+    check_fraction,
+    check_non_negative,
+    check_positive,
+)
+from trainables.data.load import load_texts
+from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
+from trainables.data.text import build_ground_truth
 from trainables.errors import UserError
 from trainables.fit import fit
 from trainables.optim import add_warmup, build_optimizer, linear
-from trainables.predictor import Predictor
+from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import Metrics
-from trainables.run import Loop, Run
+from trainables.run import Loop, Run, seed_everything
+from trainables.task import Task
 from trainables.text import encoders, lora_adapters
 from trainables.text.encoders import Encoder
 from trainables.text.lora_adapters import Classifier
@@ -34,40 +44,44 @@ from trainables.text.tokenization import (
 EVALUATION_BATCH = 128
 CLIP = 1.0  # the largest gradient norm
 Batch = tuple[Tensor, Tensor, Tensor]
-"""Token numbers, their mask, and the labels."""
+"""Token ids, attention mask and labels."""
 
 
-class Settings(Protocol):
-    """What this task reads of a Config."""
+@dataclass(frozen=True)
+class Config:
+    """Settings of one training; the learning rate is the peak value, `epochs` are in all.
 
-    @property
-    def seed(self) -> int: ...
-    @property
-    def encoder(self) -> str: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def targets(self) -> str: ...
-    @property
-    def rank(self) -> int: ...
-    @property
-    def alpha(self) -> int: ...
-    @property
-    def dropout(self) -> float: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def weight_decay(self) -> float: ...
-    @property
-    def warmup(self) -> float: ...
-    @property
-    def batch_size(self) -> int: ...
-    @property
-    def epochs(self) -> int: ...
+    `targets`, `rank`, `alpha` and `dropout` are those of the adapters; full fine-tuning has none.
+    `warmup` is a share of the training.
+    """
+
+    seed: int = 0
+    encoder: str = "all-MiniLM-L6-v2"
+    method: Literal["full", "lora"] = "lora"
+    targets: Literal["none", "q", "qv", "qkvo", "all"] = "q"
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.1
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    batch_size: int = 32
+    epochs: int = 3
+
+    def __post_init__(self) -> None:
+        check_positive(self, "learning_rate")
+        check_non_negative(self, "weight_decay")
+        check_at_least(self, 1, "batch_size", "epochs", "alpha")
+        check_fraction(self, "dropout", "warmup")
+        if self.method == "lora" and (self.targets == "none" or self.rank < 1):
+            raise ValueError(
+                "method=lora needs targets and a rank of at least 1, not "
+                f"targets={self.targets!r} with rank={self.rank}"
+            )
 
 
-def build(config: Settings, encoder: Encoder, classes: int) -> tuple[Classifier, int]:
-    """Load the classifier that a configuration describes, and count its parameters."""
+def build_model(config: Config, encoder: Encoder, classes: int) -> tuple[Classifier, int]:
+    """Load the classifier of a configuration; also returns its number of parameters."""
     return lora_adapters.load_classifier(
         encoder,
         classes,
@@ -78,26 +92,24 @@ def build(config: Settings, encoder: Encoder, classes: int) -> tuple[Classifier,
     )
 
 
-def finetune(config: Settings, run: Run, data: TextData) -> Loop:
-    """Train a classifier of texts; a report is an equal part of `epochs` epochs.
-
-    Called after `seed_everything`. With made-up data an encoder that is not on this machine
-    already is a tiny random one.
-    """
-    encoder = found(config.encoder, run)
+def train(config: Config, run: Run) -> Loop:
+    """Train a classifier of texts; a report is an equal part of `epochs` epochs."""
+    seed_everything(config.seed)
+    data = load_texts(ROTTEN_TOMATOES, run)
+    encoder = find_encoder(config.encoder, run)
     on_gpu = run.device.type == "cuda"
     texts = load_tokens(run, data, encoder)
-    model, parameters = build(config, encoder, len(data.classes))
+    model, parameters = build_model(config, encoder, len(data.classes))
     model = model.to(run.device)
     padding = model.network.config.pad_token_id  # type: ignore[union-attr]
-    updates = build_optimizer(
+    optimizer = build_optimizer(
         "adamw",
         model,
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         momentum=0.9,
     )
-    owed = run.resume(model=model, optimizer=updates)
+    remaining = run.resume(model=model, optimizer=optimizer)
     run.facts["parameters"] = float(parameters)
     run.facts["trainable_parameters"] = float(lora_adapters.count_trainable(model))
 
@@ -105,25 +117,23 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
     per_epoch = len(data.train) // batch_size
     per_report = max(1, config.epochs * per_epoch // run.reports)
     steps = max(1, round(run.share * per_report))
-    coming = iter(owed)
-
-    def batch(of: Tokens, labels: np.ndarray, rows: np.ndarray) -> Batch:
-        ids, mask = pad([of[row] for row in rows], int(padding))  # type: ignore[arg-type]
-        answers = torch.from_numpy(labels[rows])
-        return ids.to(run.device), mask.to(run.device), answers.to(run.device)
+    reports = iter(remaining)
 
     def batches() -> Iterator[Batch]:
-        # Which batches a report is made of follows from its number: nothing to remember.
-        first = next(coming) * per_report
+        # The number of a report determines its batches, so there is no state to save.
+        first = next(reports) * per_report
         epoch, rows = -1, []
         for number in range(first, first + steps):
             if number // per_epoch != epoch:
                 epoch = number // per_epoch
                 rows = shuffle_batches(texts["train"].lengths, batch_size, config.seed, epoch)
-            yield batch(texts["train"], data.train.labels, rows[number % per_epoch])
+            chosen = rows[number % per_epoch]
+            ids, mask = pad([texts["train"][row] for row in chosen], int(padding))  # type: ignore[arg-type]
+            labels = torch.from_numpy(data.train.labels[chosen])
+            yield ids.to(run.device), mask.to(run.device), labels.to(run.device)
 
-    def measure(given: Batch) -> dict[str, Tensor]:
-        ids, mask, labels = given
+    def measure(batch: Batch) -> dict[str, Tensor]:
+        ids, mask, labels = batch
         with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
             logits = model(ids, mask).float()
         return {
@@ -134,7 +144,7 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
     def outputs(split: str, share: float = 1.0) -> Tensor:
         lengths = texts[split].lengths
         lengths = lengths[: max(1, round(share * len(lengths)))]
-        return logits_of(model, texts[split], lengths, int(padding), run.device)  # type: ignore[arg-type]
+        return compute_logits(model, texts[split], lengths, int(padding), run.device)  # type: ignore[arg-type]
 
     def evaluate() -> Metrics:
         logits = outputs("validation", run.share)
@@ -149,11 +159,11 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
         test=lambda: outputs("test").softmax(1).numpy(),
     )
     if config.method == "lora":
-        run.show("adapter.md", lambda path: describe(model, path))
+        run.add_artifact("adapter.md", lambda path: write_adapters(model, path))
     yield from fit(
         run,
         model,
-        updates,
+        optimizer,
         epochs=1,
         steps=steps,
         batches=batches,
@@ -165,21 +175,21 @@ def finetune(config: Settings, run: Run, data: TextData) -> Loop:
     )
 
 
-def found(name: str, run: Run) -> Encoder:
-    """Find the encoder of a run."""
-    made_up = run.source == "placeholder"
+def find_encoder(name: str, run: Run) -> Encoder:
+    """Find an encoder; on placeholder data a missing one is replaced by a tiny random one."""
+    placeholder = run.source == "placeholder"
     try:
-        return encoders.find_encoder(name, download=run.download and not made_up)
+        return encoders.find_encoder(name, download=run.download and not placeholder)
     except UserError:
-        if not made_up:
+        if not placeholder:
             raise
         return encoders.find_encoder(name, placeholder=True)
 
 
-def logits_of(
+def compute_logits(
     model: Classifier, texts: Tokens, lengths: np.ndarray, padding: int, device: torch.device
 ) -> Tensor:
-    """Give the logits (n, classes) of the texts that have these lengths, on the CPU."""
+    """Return the logits (n, classes) of texts with these lengths, on the CPU."""
     was_training = model.training
     model.eval()
     logits: Tensor | None = None
@@ -189,45 +199,64 @@ def logits_of(
     ):
         for rows in batch_by_length(lengths, EVALUATION_BATCH):
             ids, mask = pad([texts[row] for row in rows], padding)
-            made = model(ids.to(device), mask.to(device)).float().cpu()
+            output = model(ids.to(device), mask.to(device)).float().cpu()
             if logits is None:
-                logits = torch.empty(len(lengths), made.shape[1])
-            logits[torch.from_numpy(rows)] = made
+                logits = torch.empty(len(lengths), output.shape[1])
+            logits[torch.from_numpy(rows)] = output
     model.train(was_training)
     assert logits is not None
     return logits
 
 
-def describe(model: Classifier, path: Path) -> None:
-    """Write the adapters beside the weights, and how they are loaded elsewhere."""
+def write_adapters(model: Classifier, path: Path) -> None:
+    """Write the adapters beside the weights, and a text that says how to load them."""
     folder = path.with_name("adapter")
     lora_adapters.save_adapters(model, folder)
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     network: Any = model.network
     settings = network.peft_config["default"]
     path.write_text(
-        f"Beside the winner's weights lies `{folder.name}/` ({size:.1f} MB), adapters of rank "
-        f"{settings.r} for {len(settings.target_modules)} matrices of "
-        f"`{settings.base_model_name_or_path}`: "
-        f"`peft.AutoPeftModelForSequenceClassification.from_pretrained` loads them.\n",
+        f"`{folder.name}/` ({size:.1f} MB) beside the weights holds adapters of rank {settings.r} "
+        f"for {len(settings.target_modules)} matrices of `{settings.base_model_name_or_path}`. "
+        "`peft.AutoPeftModelForSequenceClassification.from_pretrained` loads them.\n",
         encoding="utf-8",
     )
 
 
-def restored(config: Settings, classes: tuple[str, ...], folder: Path) -> Predictor:
-    """Give the trained classifier: texts (objects of type str, n) to probabilities."""
+def prepare(config: Config, run: Run) -> GroundTruth:
+    """Load the data and find the encoder, downloading both the first time."""
+    encoders.find_encoder(
+        config.encoder, placeholder=run.source == "placeholder", download=run.download
+    )
+    return build_ground_truth(load_texts(ROTTEN_TOMATOES, run))
+
+
+def restore(config: Config, folder: Path) -> Predictor:
+    """Load a trained classifier: texts (n,) of type object -> (n, 2) probabilities."""
+    classes = ROTTEN_TOMATOES.classes
     encoder = encoders.find_encoder(config.encoder)
-    model, _ = build(config, encoder, len(classes))
+    model, _ = build_model(config, encoder, len(classes))
     checkpoint.load_module(model, folder)
     tokenizer = encoders.load_tokenizer(encoder)
 
     def predict(texts: np.ndarray) -> np.ndarray:
-        numbers = [np.asarray(of, np.int32) for of in tokenize(tokenizer, texts.tolist())]
-        lengths = np.array([len(of) for of in numbers])
+        ids = [np.asarray(row, np.int32) for row in tokenize(tokenizer, texts.tolist())]
+        lengths = np.array([len(row) for row in ids])
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        of = Tokens(np.concatenate(numbers), starts)
+        tokens = Tokens(np.concatenate(ids), starts)
         cpu = torch.device("cpu")
-        return logits_of(model, of, lengths, tokenizer.pad_token_id, cpu).softmax(1).numpy()
+        logits = compute_logits(model, tokens, lengths, tokenizer.pad_token_id, cpu)
+        return logits.softmax(1).numpy()
 
     files = {"encoder": encoder.files} if encoder.files else {}
     return Predictor(predict, np.array(["a text"], dtype=object), classes, files=files)
+
+
+TASK = Task(
+    config=Config,
+    train=train,
+    metric="validation_accuracy",
+    mode="max",
+    prepare=prepare,
+    restore=restore,
+)

@@ -1,212 +1,214 @@
-"""Questions answered by characters: teacher forcing to train, greedy decoding to score."""
+"""Questions answered by characters: teacher forcing in training, greedy decoding to evaluate."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from trainables import checkpoint
-from trainables.data.characters import END, PAD, START, decode, encode, group_by_length
+from trainables.checks import (
+    check_at_least,
+    check_fraction,
+    check_non_negative,
+    check_positive,
+)
+from trainables.data import mathematics
+from trainables.data.characters import VOCABULARY_SIZE, group_by_length
 from trainables.data.mathematics import Mathematics, Questions
-from trainables.data.questions import LONGEST
 from trainables.fit import fit
 from trainables.models.seq2seq import Seq2Seq
 from trainables.optim import build_optimizer, get_schedule
 from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import Metrics
-from trainables.run import Loop, Run
+from trainables.run import Loop, Run, seed_everything
+from trainables.task import Task
+from trainables.text.answering import (
+    batch_questions,
+    compute_exact_match,
+    compute_loss,
+    encode_questions,
+    predict_answers,
+)
 
-EVALUATION_BATCH = 512
 GROUPS = 8  # of a batch
-TRAIN_SAMPLE = 2000  # questions of the training set that are answered after every report
-SHOWN = 2  # right and wrong answers shown of every problem
+TRAIN_SAMPLE = 2000  # questions of train that are answered after every report
+SHOWN = 2  # correct and wrong answers shown per problem
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a network is trained: the fields that a space's Config must have.
+class Config:
+    """Settings of one training; `epochs` are per report, `clip` is the largest gradient norm.
 
-    The learning rate is the peak value, `epochs` are per report, `clip` the largest gradient
-    norm (0: none). After `patience` reports without a better one the training ends (0: never).
+    `count` is the questions of all problems together, four fifths of them for training. `code`
+    chooses PyTorch's cells or equal, slower ones that are written out. Training stops after
+    `patience` reports without improvement (0: never).
     """
 
-    seed: int
-    epochs: int
-    batch_size: int
-    optimizer: str
-    learning_rate: float
-    weight_decay: float
-    schedule: str
-    label_smoothing: float
-    clip: float
-    patience: int
+    seed: int = 0
+    count: int = 100_000
+    cell: Literal["elman", "gru", "lstm"] = "lstm"
+    code: Literal["torch", "written"] = "torch"
+    embedding: int = 64
+    hidden: int = 128
+    layers: int = 1
+    bidirectional: bool = True
+    shared_embeddings: bool = True
+    dropout: float = 0.15
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    schedule: Literal["constant", "one_cycle", "cosine", "linear"] = "constant"
+    batch_size: int = 64
+    label_smoothing: float = 0.0
+    clip: float = 0.25
+    patience: int = 10
+    epochs: int = 1
+
+    def __post_init__(self) -> None:
+        check_positive(self, "learning_rate")
+        check_non_negative(self, "weight_decay", "clip", "patience")
+        check_at_least(self, 1, "embedding", "hidden", "layers", "batch_size", "epochs")
+        check_fraction(self, "dropout", "label_smoothing")
+        check_at_least(self, 90, "count")
 
 
-@dataclass(frozen=True)
-class Rows:
-    """A split as rows of signs (n, longest), and how many of them count."""
-
-    questions: Tensor
-    answers: Tensor
-    question_lengths: Tensor
-    answer_lengths: Tensor
-
-    def __len__(self) -> int:
-        return len(self.questions)
-
-
-def rows(split: Questions, device: torch.device) -> Rows:
-    """Put a split's signs on a device; the lengths, which make batches, stay on the host."""
-    (questions, asked), (answers, given) = encode(split.questions), encode(split.answers)
-    return Rows(questions.to(device), answers.to(device), asked, given)
+def build_network(config: Config) -> Seq2Seq:
+    """Build the network of a configuration."""
+    return Seq2Seq(
+        VOCABULARY_SIZE,
+        cell=config.cell,
+        code=config.code,
+        embedding=config.embedding,
+        hidden=config.hidden,
+        layers=config.layers,
+        bidirectional=config.bidirectional,
+        shared=config.shared_embeddings,
+        dropout=config.dropout,
+    )
 
 
-def answer_questions(config: Any, run: Run, network: Seq2Seq, data: Mathematics) -> Loop:
-    """Train a network to answer; reports loss and exact matches on train and validation.
+def load_questions(config: Config, run: Run) -> Mathematics:
+    """Load the published questions from the user's folder, or generate similar ones."""
+    return mathematics.load(run.data, run.cache, run.source, config.count, download=run.download)
 
-    An answer matches when it is right to its last character and ends there. Answers to
-    validation and test are kept; `answers.md` shows matches by problem and sampled answers.
+
+def train(config: Config, run: Run) -> Loop:
+    """Train one network."""
+    seed_everything(config.seed)
+    network = build_network(config)
+    yield from train_network(config, run, network, load_questions(config, run))
+
+
+def train_network(config: Config, run: Run, network: Seq2Seq, data: Mathematics) -> Loop:
+    """Train a network; reports loss and exact match on train and validation.
+
+    An answer is an exact match if it is correct to its last character and ends there. Answers for
+    validation and test are stored; `answers.md` shows matches by problem and sampled answers.
     """
-    recipe = Recipe(**{field.name: getattr(config, field.name) for field in fields(Recipe)})
     device = run.device
-    train, validation = rows(data.train, device), rows(data.validation, device)
+    train, validation = (
+        encode_questions(data.train, device),
+        encode_questions(data.validation, device),
+    )
     model = network.to(device)
-    updates = build_optimizer(
-        recipe.optimizer,
+    optimizer = build_optimizer(
+        config.optimizer,
         model,
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
         momentum=0.0,
     )
-    order = torch.Generator().manual_seed(recipe.seed)
-    run.resume(model=model, optimizer=updates, order=order)
+    order = torch.Generator().manual_seed(config.seed)
+    run.resume(model=model, optimizer=optimizer, order=order)
 
-    def groups(order: torch.Generator | None) -> list[Tensor]:
-        # Questions of one length are mostly of one problem: a batch of them alone would pull
-        # towards that problem. With eight groups it learns as from random batches.
-        size = max(1, recipe.batch_size // GROUPS)
+    def draw_groups(order: torch.Generator | None) -> list[Tensor]:
+        # Questions of one length are mostly of one problem, and a batch of one problem is
+        # biased. With eight groups training is as good as with random batches.
+        size = max(1, config.batch_size // GROUPS)
         return group_by_length(train.question_lengths, train.answer_lengths, size, order)
 
     def batches() -> Iterator[list[Tensor]]:
-        drawn = groups(order)
+        drawn = draw_groups(order)
         yield from (drawn[first : first + GROUPS] for first in range(0, GROUPS * steps, GROUPS))
 
-    def logits_of(split: Rows, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        asked = int(split.question_lengths[chosen[0]])
-        given = int(split.answer_lengths[chosen].max())
-        chosen = chosen.to(device)
-        questions = split.questions.index_select(0, chosen)[:, :asked].int()
-        answers = split.answers.index_select(0, chosen)[:, :given].long()
-        fed = F.pad(answers[:, :-1], (1, 0), value=START)
-        return model(questions, fed), answers
-
-    def entropy(split: Rows, batch: list[Tensor], smoothing: float = 0.0) -> Tensor:
-        total = torch.zeros((), device=device)
-        for chosen in batch:
-            logits, answers = logits_of(split, chosen)
-            total = total + F.cross_entropy(
-                logits.flatten(0, 1),
-                answers.flatten(),
-                ignore_index=PAD,
-                reduction="sum",
-                label_smoothing=smoothing,
-            )
-        return total / sum(int(split.answer_lengths[chosen].sum()) for chosen in batch)
-
     def measure(batch: list[Tensor]) -> dict[str, Tensor]:
-        return {"loss": entropy(train, batch, recipe.label_smoothing)}
+        return {"loss": compute_loss(model, train, batch, config.label_smoothing)}
 
-    def matches(split: Rows, most: int) -> float:
-        longest = int(split.answer_lengths[:most].max())
-        given = answers_to(model, split, most, longest)
-        return float((given == split.answers[:most, :longest]).all(1).double().mean())
-
-    sampled = max(1, round(run.share * min(TRAIN_SAMPLE, len(train))))
-    asked = max(1, round(run.share * len(validation)))
+    train_count = max(1, round(run.share * min(TRAIN_SAMPLE, len(train))))
+    validation_count = max(1, round(run.share * len(validation)))
+    evaluation_batches = batch_questions(validation, validation_count)
 
     @torch.inference_mode()
     def evaluate() -> Metrics:
         return {
-            "train_exact_match": matches(train, sampled),
-            "validation_loss": float(entropy(validation, _in_order(validation, asked))),
-            "validation_exact_match": matches(validation, asked),
+            "train_exact_match": compute_exact_match(model, train, train_count),
+            "validation_loss": float(compute_loss(model, validation, evaluation_batches)),
+            "validation_exact_match": compute_exact_match(model, validation, validation_count),
         }
 
-    def kept(split: Questions) -> np.ndarray:
-        return answers(model, split.questions)
+    def answer(split: Questions) -> np.ndarray:
+        return predict_answers(model, split.questions)
 
-    run.keep_predictions(validation=lambda: kept(data.validation), test=lambda: kept(data.test))
-    run.show("answers.md", lambda path: _exhibit(path, data.validation, kept(data.validation)))
-    if run.out_of_patience(recipe.patience):
+    run.keep_predictions(
+        validation=lambda: answer(data.validation), test=lambda: answer(data.test)
+    )
+    run.add_artifact(
+        "answers.md", lambda path: write_answers(path, data.validation, answer(data.validation))
+    )
+    if run.out_of_patience(config.patience):
         return
-    steps = max(1, round(run.share * len(groups(None)) / GROUPS))
+    steps = max(1, round(run.share * len(draw_groups(None)) / GROUPS))
     for metrics in fit(
         run,
         model,
-        updates,
-        epochs=recipe.epochs,
+        optimizer,
+        epochs=config.epochs,
         steps=steps,
         batches=batches,
         measure=measure,
         evaluate=evaluate,
-        learning_rate=recipe.learning_rate,
-        schedule=get_schedule(recipe.schedule),
-        clip=recipe.clip,
+        learning_rate=config.learning_rate,
+        schedule=get_schedule(config.schedule),
+        clip=config.clip,
     ):
         yield metrics
-        if run.out_of_patience(recipe.patience):
+        if run.out_of_patience(config.patience):
             return
 
 
-def answers_to(model: Seq2Seq, split: Rows, count: int, most: int) -> Tensor:
-    """Answer the first questions of a split: signs (count, most), padded from each END on."""
-    was_training = model.training
-    model.eval()
-    found = torch.full((count, most), PAD, dtype=torch.uint8, device=split.questions.device)
-    for chosen in _in_order(split, count):
-        asked = int(split.question_lengths[chosen[0]])
-        chosen = chosen.to(found.device)
-        questions = split.questions.index_select(0, chosen)[:, :asked].int()
-        given = model.answer(questions, START, END, most)
-        before = (given == END).cumsum(1) - (given == END).int()
-        found[chosen, : given.shape[1]] = given.masked_fill(before > 0, PAD).to(torch.uint8)
-    model.train(was_training)
-    return found
+def write_answers(path: Path, split: Questions, answers: np.ndarray) -> None:
+    """Write a Markdown file of exact matches by problem, and of sampled answers."""
+    is_correct = answers == split.answers
+    lines = ["Exact match on validation by problem:", ""]
+    lines += ["| problem | n | correct | exact match |", "| :--- | ---: | ---: | ---: |"]
+    samples = ["| problem | question | answer | target |", "| :--- | :--- | :--- | :--- |"]
+    draw = random.Random(0)
+    for problem in sorted(set(split.problems)):
+        rows = np.flatnonzero(split.problems == problem)
+        matches = int(is_correct[rows].sum())
+        lines.append(f"| {problem} | {len(rows):,} | {matches:,} | {matches / len(rows):.2%} |")
+        for correct in (True, False):
+            candidates = [int(row) for row in rows if is_correct[row] == correct]
+            for row in sorted(draw.sample(candidates, min(SHOWN, len(candidates)))):
+                sign = "" if correct else "✗ "
+                samples.append(
+                    f"| {problem} | {split.questions[row]} | {sign}{answers[row]} "
+                    f"| {split.answers[row]} |"
+                )
+    text = "\n".join([*lines, "", "Sampled answers, the wrong ones marked ✗:", "", *samples])
+    path.write_text(text + "\n", encoding="utf-8")
 
 
-def answers(model: Seq2Seq, questions: np.ndarray) -> np.ndarray:
-    """Answer questions (n,) with texts (n,), each at most as long as any of the data set."""
-    blank = np.full(len(questions), "", dtype=object)
-    device = next(model.parameters()).device
-    asked = np.array([str(question).lower() for question in questions], dtype=object)
-    split = rows(Questions(asked, blank, blank), device)
-    given = answers_to(model, split, len(split), LONGEST[1] + 1)
-    return np.array(decode(given.cpu()), dtype=object)
-
-
-def _in_order(split: Rows, count: int) -> list[Tensor]:
-    lengths = split.question_lengths[:count], split.answer_lengths[:count]
-    return group_by_length(*lengths, EVALUATION_BATCH)
-
-
-def restored(network: Seq2Seq, folder: Path) -> Predictor:
-    """Fill a network from a checkpoint: takes questions (n,), gives answers (n,)."""
-    model = network
-    checkpoint.load_module(model, folder)
-    example = np.array(["what is the greatest common divisor of 12 and 18?"], dtype=object)
-    return Predictor(lambda questions: answers(model, questions), example)
-
-
-def truth(data: Mathematics) -> GroundTruth:
-    """Give a report the right answers, the questions, and the problem that each belongs to."""
+def prepare(config: Config, run: Run) -> GroundTruth:
+    """Load or generate the questions; groups are their problems."""
+    data = load_questions(config, run)
     splits = {"validation": data.validation, "test": data.test}
     return GroundTruth(
         fingerprint=data.fingerprint,
@@ -216,23 +218,19 @@ def truth(data: Mathematics) -> GroundTruth:
     )
 
 
-def _exhibit(path: Path, split: Questions, given: np.ndarray) -> None:
-    right = given == split.answers
-    lines = ["Exact match on validation by problem:", "", "| problem | n | right | exact match |"]
-    lines.append("| :--- | ---: | ---: | ---: |")
-    samples = ["| problem | question | answer given | truth |", "| :--- | :--- | :--- | :--- |"]
-    draw = random.Random(0)
-    for problem in sorted(set(split.problems)):
-        of = np.flatnonzero(split.problems == problem)
-        hits = int(right[of].sum())
-        lines.append(f"| {problem} | {len(of):,} | {hits:,} | {hits / len(of):.2%} |")
-        for wanted in (True, False):
-            found = [int(place) for place in of if right[place] == wanted]
-            for place in sorted(draw.sample(found, min(SHOWN, len(found)))):
-                sign = "" if wanted else "✗ "
-                samples.append(
-                    f"| {problem} | {split.questions[place]} | {sign}{given[place]} "
-                    f"| {split.answers[place]} |"
-                )
-    text = "\n".join([*lines, "", "Sampled answers, the wrong ones marked ✗:", "", *samples])
-    path.write_text(text + "\n", encoding="utf-8")
+def restore(config: Config, folder: Path) -> Predictor:
+    """Load a trained network: questions (n,) -> answers (n,)."""
+    model = build_network(config)
+    checkpoint.load_module(model, folder)
+    example = np.array(["what is the greatest common divisor of 12 and 18?"], dtype=object)
+    return Predictor(lambda questions: predict_answers(model, questions), example)
+
+
+TASK = Task(
+    config=Config,
+    train=train,
+    metric="validation_exact_match",
+    mode="max",
+    prepare=prepare,
+    restore=restore,
+)

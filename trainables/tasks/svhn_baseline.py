@@ -1,26 +1,36 @@
-"""The small CNN on house numbers that five comparison tables share: one thing varies in each."""
+"""The small CNN on SVHN that five comparison tables share: each varies one hyperparameter."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
+from torch import nn
 
-from trainables.data.images import ImageData, load
-from trainables.data.source import Source
+from trainables.checks import (
+    check_at_least,
+    check_between,
+    check_fraction,
+    check_non_negative,
+    check_positive,
+)
+from trainables.data.load import load_svhn
 from trainables.data.svhn import SVHN
 from trainables.models.convnet import small_cnn
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
-from trainables.vision.classification import classify, restored, truth
+from trainables.task import Task
+from trainables.vision.classification import (
+    build_ground_truth,
+    restore_classifier,
+    train_classifier,
+)
 
 
 @dataclass(frozen=True)
 class Config:
-    """The published baseline: Adam with 1e-3 throughout, batches of 256, an epoch per report.
+    """The published baseline: Adam at 1e-3, batches of 256, one epoch per report.
 
     `rotation` is the largest angle in degrees, `solarize` a probability per image; `extra` adds
     the 531,131 extra digits to train.
@@ -39,52 +49,40 @@ class Config:
     epochs: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay must not be negative: {self.weight_decay}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), not {self.momentum}")
-        if min(self.batch_size, self.epochs) < 1:
-            raise ValueError("batch_size and epochs must be at least 1")
-        if not 0 <= self.rotation <= 180:
-            raise ValueError(f"rotation must be in [0, 180] degrees, not {self.rotation}")
-        if not 0 <= self.solarize <= 1:
-            raise ValueError(f"solarize is a probability, not {self.solarize}")
+        check_positive(self, "learning_rate")
+        check_non_negative(self, "weight_decay")
+        check_fraction(self, "momentum")
+        check_at_least(self, 1, "batch_size", "epochs")
+        check_between(self, 0, 180, "rotation")
+        check_between(self, 0, 1, "solarize")
 
 
-def images(run: Run, extra: bool = False) -> ImageData:
-    """Load SVHN; the extra digits only ever join train, so that all are judged by the same."""
-    plain = _load(SVHN, run)
-    if not extra:
-        return plain
-    both = _load(replace(SVHN, train=("train", "extra")), run)
-    # The files are read one after the other: the extra digits lie behind those of train.
-    behind = torch.arange(len(plain.train.pixels), len(both.train.pixels))
-    train = replace(both.train, rows=torch.cat([plain.train.rows, behind]))
-    return replace(plain, train=train, fingerprint=both.fingerprint)
-
-
-def _load(source: Source, run: Run) -> ImageData:
-    return load(source, folder=run.data, cache=run.cache, kind=run.source, download=run.download)
-
-
-def network() -> torch.nn.Module:
-    """Build the small CNN; (n, 3, 32, 32) -> (n, 10)."""
+def build_network() -> nn.Module:
+    """Build the small CNN: (n, 3, 32, 32) -> (n, 10)."""
     return small_cnn(len(SVHN.classes))
 
 
 def train(config: Config, run: Run) -> Loop:
-    """Train one small CNN."""
+    """Train one CNN."""
     seed_everything(config.seed)
-    yield from classify(config, run, network(), images(run, config.extra))
+    yield from train_classifier(config, run, build_network(), load_svhn(run, config.extra))
 
 
 def prepare(config: Config, run: Run) -> GroundTruth:
-    """Find or fetch SVHN and decode it once for this machine."""
-    return truth(images(run, config.extra))
+    """Load SVHN, downloading and decoding it the first time."""
+    return build_ground_truth(load_svhn(run, config.extra))
 
 
 def restore(config: Config, folder: Path) -> Predictor:
-    """Give the trained CNN: (n, 3, 32, 32) uint8 pixels to (n, 10) probabilities."""
-    return restored(network(), SVHN.shape, SVHN.classes, folder)
+    """Load a trained CNN: (n, 3, 32, 32) uint8 pixels -> (n, 10) probabilities."""
+    return restore_classifier(build_network(), SVHN.shape, SVHN.classes, folder)
+
+
+TASK = Task(
+    config=Config,
+    train=train,
+    metric="validation_accuracy",
+    mode="max",
+    prepare=prepare,
+    restore=restore,
+)

@@ -1,13 +1,13 @@
-"""Transfer between digits: a model that knows 1 to 8 learns to tell 0 from 9 from few images.
+"""Transfer between digits: a model of the digits 1 to 8 learns to classify 0 and 9.
 
-The source model, a small CNN, is trained once per machine, or given with `--teacher`.
+The source model, a small CNN, is trained once per machine, or is the model of `--teacher`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,35 +15,44 @@ import torch
 from torch import Tensor, nn
 
 from trainables import checkpoint
-from trainables.data.images import ImageData, Split, load
+from trainables.checks import check_at_least, check_between, check_non_negative, check_positive
+from trainables.data.images import ImageData, Split
+from trainables.data.load import load_images
 from trainables.data.svhn import SVHN
 from trainables.errors import UserError
 from trainables.models.backbones import unfreeze_last
 from trainables.models.convnet import small_cnn
 from trainables.predictor import GroundTruth, Predictor
-from trainables.pretraining import trained_once
+from trainables.pretraining import train_once
 from trainables.run import Loop, Run, seed_everything
-from trainables.vision.classification import Normalise, Recipe, classify, restored, truth
+from trainables.task import Task, TeacherLoader
+from trainables.vision.classification import (
+    Normalize,
+    Recipe,
+    build_ground_truth,
+    restore_classifier,
+    train_classifier,
+)
 
-KNOWN, NEW = tuple("12345678"), ("0", "9")
+SOURCE_DIGITS, TARGET_DIGITS = tuple("12345678"), ("0", "9")
 LAYERS = 4
-DRAW = 0  # seed of the images that are learnt from: part of the task, so the same in all trials
-WAY_OUT = (
-    "a source model is made by python -m trainables.train --space svhn_transfer "
+SAMPLE_SEED = 0  # of the images to learn from: part of the task, so the same in all trials
+HOW_TO_TRAIN = (
+    "train a source model with python -m trainables.train --space svhn_transfer "
     "--set stage=source --set batch_size=256 --set epochs=1 --reports 10 --out FOLDER"
 )
 
-Start = tuple[nn.Sequential, tuple[Tensor, Tensor] | None]
-"""A source model, and the moments that its images are normalised with (None: their own)."""
+Source = tuple[nn.Sequential, tuple[Tensor, Tensor] | None]
+"""A source model, and the mean and standard deviation of its images (None: of train)."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one training; `epochs` are per report, `samples` images for both digits.
+    """Settings of one training; `epochs` are per report, `samples` images of both digits together.
 
-    The last `unfrozen` of the four layers learn, the others stay as the source model has them.
-    With `stage` source the digits 1 to 8 are learnt from scratch instead: a source model for
-    `--teacher`. The source model has a seed of its own, so that all trials start from one.
+    The last `unfrozen` of the four layers are trained, the others stay frozen. With
+    `stage=source` the digits 1 to 8 are learned from scratch instead: a source model for
+    `--teacher`. The source model has its own seed, so that all trials use the same one.
     """
 
     seed: int = 0
@@ -60,102 +69,110 @@ class Config:
     source_seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.unfrozen <= LAYERS:
-            raise ValueError(f"unfrozen must be 1 to {LAYERS} layers, not {self.unfrozen}")
-        if self.samples < 2:
-            raise ValueError(f"samples must be at least one of each digit, not {self.samples}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay must not be negative: {self.weight_decay}")
-        if min(self.batch_size, self.epochs, self.source_epochs) < 1:
-            raise ValueError("batch_size, epochs and source_epochs must be at least 1")
+        check_between(self, 1, LAYERS, "unfrozen")
+        check_at_least(self, len(TARGET_DIGITS), "samples")
+        check_positive(self, "learning_rate")
+        check_non_negative(self, "weight_decay")
+        check_at_least(self, 1, "batch_size", "epochs", "source_epochs")
 
 
-def classes(config: Config) -> tuple[str, ...]:
-    """Give the digits that a training is about."""
-    return NEW if config.stage == "transfer" else KNOWN
+def get_digits(config: Config) -> tuple[str, ...]:
+    """Return the digits that a training classifies."""
+    return TARGET_DIGITS if config.stage == "transfer" else SOURCE_DIGITS
 
 
-def images(run: Run, digits: Sequence[str]) -> ImageData:
-    """Load the images of some digits, with their places among these as labels."""
-    data = load(SVHN, folder=run.data, cache=run.cache, kind=run.source, download=run.download)
-    places = torch.full((len(data.classes),), -1)
-    places[[data.classes.index(digit) for digit in digits]] = torch.arange(len(digits))
+def load_digits(run: Run, digits: Sequence[str]) -> ImageData:
+    """Load the images of some digits; label i is digits[i]."""
+    data = load_images(SVHN, run)
+    new_labels = torch.full((len(data.classes),), -1)
+    new_labels[[data.classes.index(digit) for digit in digits]] = torch.arange(len(digits))
 
-    def part(split: Split) -> Split:
-        labels = places[split.labels]
+    def select(split: Split) -> Split:
+        labels = new_labels[split.labels]
         return Split(split.pixels, labels, split.rows[labels[split.rows] >= 0])
 
     return replace(
         data,
-        train=part(data.train),
-        validation=part(data.validation),
-        test=part(data.test),
+        train=select(data.train),
+        validation=select(data.validation),
+        test=select(data.test),
         classes=tuple(digits),
     )
 
 
-def few(split: Split, samples: int, digits: int) -> Split:
-    """Draw that many images, equally many of every digit; where there are fewer, all of it."""
-    draw = torch.Generator().manual_seed(DRAW)
+def sample_images(split: Split, samples: int, digits: int) -> Split:
+    """Draw `samples` images, the same number of each digit, or all of a digit with fewer."""
+    generator = torch.Generator().manual_seed(SAMPLE_SEED)
     labels = split.labels[split.rows]
-    drawn = []
+    sampled = []
     for digit in range(digits):
         rows = split.rows[labels == digit]
-        drawn.append(rows[torch.randperm(len(rows), generator=draw)[: samples // digits]])
-    return replace(split, rows=torch.cat(drawn).sort().values)
+        sampled.append(rows[torch.randperm(len(rows), generator=generator)[: samples // digits]])
+    return replace(split, rows=torch.cat(sampled).sort().values)
 
 
-def train(config: Config, run: Run, given: Predictor | None = None) -> Loop:
-    """Train one model; `given` is the one that --teacher names."""
-    data = images(run, classes(config))
+def train(load_teacher: TeacherLoader, config: Config, run: Run) -> Loop:
+    """Train one model, after its source model if that is trained here and is not in the cache."""
+    given = load_teacher(run)
+    data = load_digits(run, get_digits(config))
     if config.stage == "source":
         seed_everything(config.seed)
-        yield from classify(config, run, small_cnn(len(data.classes)), data)
+        yield from train_classifier(config, run, small_cnn(len(data.classes)), data)
         return
-    source, moments = _given(given) if given else _own_source(config, run)
+    network, mean_std = _read_source(given) if given else _train_source(config, run)
     seed_everything(config.seed)
-    head = source[-1]
+    head = network[-1]
     assert isinstance(head, nn.Linear)
-    source[-1] = nn.Linear(head.in_features, len(data.classes))
-    unfreeze_last(source, config.unfrozen)
-    data = replace(data, train=few(data.train, config.samples, len(data.classes)))
-    yield from classify(config, run, source, data, moments=moments)
+    network[-1] = nn.Linear(head.in_features, len(data.classes))
+    unfreeze_last(network, config.unfrozen)
+    data = replace(data, train=sample_images(data.train, config.samples, len(data.classes)))
+    yield from train_classifier(config, run, network, data, mean_std=mean_std)
 
 
-def prepare(config: Config, run: Run, given: Predictor | None = None) -> GroundTruth:
-    """Find or fetch SVHN, and look whether a given source model may be used; raises UserError."""
-    if given:
+def prepare(load_teacher: TeacherLoader, config: Config, run: Run) -> GroundTruth:
+    """Load SVHN; raises UserError if the model of --teacher cannot be a source model."""
+    if given := load_teacher(run):
         if config.stage == "source":
-            raise UserError("stage=source learns from scratch: leave --teacher out")
-        _given(given)
-    return truth(images(run, classes(config)))
+            raise UserError("stage=source trains from scratch: leave --teacher out")
+        _read_source(given)
+    return build_ground_truth(load_digits(run, get_digits(config)))
 
 
 def restore(config: Config, folder: Path) -> Predictor:
-    """Give the trained CNN: (n, 3, 32, 32) uint8 pixels to (n, digits) probabilities."""
-    digits = classes(config)
-    return restored(small_cnn(len(digits)), SVHN.shape, digits, folder)
+    """Load a trained CNN: (n, 3, 32, 32) uint8 pixels -> (n, digits) probabilities."""
+    digits = get_digits(config)
+    return restore_classifier(small_cnn(len(digits)), SVHN.shape, digits, folder)
 
 
-def _given(given: Predictor) -> Start:
-    if seen := [digit for digit in NEW if digit in given.classes]:
+def task(load_teacher: TeacherLoader) -> Task[Config]:
+    """Return the task of transfer from the source model that `load_teacher` loads, if any."""
+    return Task(
+        config=Config,
+        train=partial(train, load_teacher),
+        metric="validation_accuracy",
+        mode="max",
+        prepare=partial(prepare, load_teacher),
+        restore=restore,
+    )
+
+
+def _read_source(given: Predictor) -> Source:
+    if seen := [digit for digit in TARGET_DIGITS if digit in given.classes]:
         raise UserError(
-            f"the model that --teacher names has seen {' and '.join(seen)}: its source must not"
-            f"\nit tells apart {', '.join(given.classes)}; {WAY_OUT}"
+            f"the model of --teacher was trained on {' and '.join(seen)}, which its source "
+            f"must not be\nits classes are {', '.join(given.classes)}; {HOW_TO_TRAIN}"
         )
     try:
-        model = _model(len(given.classes))
+        model = _build_source(len(given.classes))
         model.load_state_dict(given.network.state_dict() if given.network else {})
     except RuntimeError as error:
         raise UserError(
-            f"the model that --teacher names is not the small CNN of svhn_transfer\n{WAY_OUT}"
+            f"the model of --teacher is not the small CNN of svhn_transfer\n{HOW_TO_TRAIN}"
         ) from error
-    return _apart(model)
+    return _split_source(model)
 
 
-def _own_source(config: Config, run: Run) -> Start:
+def _train_source(config: Config, run: Run) -> Source:
     recipe = Recipe(
         seed=config.source_seed,
         batch_size=256,
@@ -163,33 +180,33 @@ def _own_source(config: Config, run: Run) -> Start:
         learning_rate=1e-3,
         schedule="constant",
     )
-    data = images(run, KNOWN)
+    data = load_digits(run, SOURCE_DIGITS)
 
-    def untrained() -> nn.Sequential:
+    def build() -> nn.Sequential:
         seed_everything(recipe.seed)
-        return small_cnn(len(KNOWN))
+        return small_cnn(len(SOURCE_DIGITS))
 
-    folder = trained_once(
+    folder = train_once(
         "svhn-source",
-        {"data": data.fingerprint, "digits": KNOWN, "recipe": asdict(recipe)},
+        {"data": data.fingerprint, "digits": SOURCE_DIGITS, "recipe": asdict(recipe)},
         run,
-        lambda of: classify(recipe, of, untrained(), data),
+        lambda source_run: train_classifier(recipe, source_run, build(), data),
         reports=config.source_epochs,
     )
     if folder is None:
-        return untrained(), None
-    if found := checkpoint.read(folder):
-        run.facts["source_accuracy"] = found[0]["score"]
-    model = _model(len(KNOWN))
+        return build(), None
+    if saved := checkpoint.read(folder):
+        run.facts["source_accuracy"] = saved[0]["score"]
+    model = _build_source(len(SOURCE_DIGITS))
     checkpoint.load_module(model, folder)
-    return _apart(model)
+    return _split_source(model)
 
 
-def _model(digits: int) -> nn.Sequential:
-    return nn.Sequential(Normalise(torch.zeros(3), torch.ones(3)), small_cnn(digits))
+def _build_source(digits: int) -> nn.Sequential:
+    return nn.Sequential(Normalize(torch.zeros(3), torch.ones(3)), small_cnn(digits))
 
 
-def _apart(model: nn.Sequential) -> Start:
-    normalise, network = model
-    assert isinstance(normalise, Normalise) and isinstance(network, nn.Sequential)
-    return network, (normalise.mean, normalise.std)
+def _split_source(model: nn.Sequential) -> Source:
+    normalize, network = model
+    assert isinstance(normalize, Normalize) and isinstance(network, nn.Sequential)
+    return network, (normalize.mean, normalize.std)

@@ -1,4 +1,4 @@
-"""Image classification: one resident data set, batch augmentation, a score per epoch."""
+"""Image classification: data on the device, augmentation by batch, scores after every report."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from trainables.run import Loop, Run
 EVALUATION_BATCH = 512
 Pixels = np.ndarray
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Of a batch's augmented uint8 pixels, float32 logits and labels: a number to minimise."""
+"""From a batch's augmented uint8 pixels, float32 logits and labels to the loss."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained, where its Config does not say otherwise.
+    """Training settings; a Config may have any of these fields, and the others keep the defaults.
 
-    The learning rate is the peak value, `epochs` are per report, `shift` is in pixels, `rotation`
-    in degrees, `solarize` a probability per image, `clip` the largest gradient norm (0: none).
-    After `patience` reports without a better one the training ends (0: never). With `compile` the
-    network is trained by torch.compile: minutes at first, worth it on a GPU and in long trainings.
+    `learning_rate` is the peak value, `epochs` are per report, `shift` is in pixels, `rotation`
+    in degrees, `solarize` a probability per image, `clip` the largest gradient norm (0: no
+    clipping). Training stops after `patience` reports without improvement (0: never). With
+    `compile` the network is trained by torch.compile, which takes minutes at first and pays off
+    on a GPU and in long trainings.
     """
 
     seed: int = 0
@@ -55,14 +56,14 @@ class Recipe:
     compile: bool = False
 
 
-def recipe_of(config: Any) -> Recipe:
-    """Take from a Config what it says of training."""
+def read_recipe(config: Any) -> Recipe:
+    """Return the Recipe with the values of those of its fields that a Config has."""
     names = [field.name for field in fields(Recipe) if hasattr(config, field.name)]
     return Recipe(**{name: getattr(config, name) for name in names})
 
 
-class Normalise(nn.Module):
-    """Raw uint8 pixels to normalised channels_last floats: part of the model, saved with it."""
+class Normalize(nn.Module):
+    """Turn uint8 pixels into normalized channels_last floats; saved with the model."""
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         super().__init__()
@@ -75,27 +76,27 @@ class Normalise(nn.Module):
         return augment.normalize(pixels, self.mean, self.std, memory_format=torch.channels_last)
 
 
-def classify(
+def train_classifier(
     config: Any,
     run: Run,
     network: nn.Module,
     data: ImageData,
     loss: Loss | None = None,
-    moments: tuple[Tensor, Tensor] | None = None,
+    mean_std: tuple[Tensor, Tensor] | None = None,
 ) -> Loop:
     """Train a network on images; reports loss and accuracy on train and validation.
 
-    The network is built by the caller after `seed_everything`, and takes normalised images.
-    `loss` takes the place of cross-entropy with the Recipe's label smoothing, `moments` that of
-    train's own mean and deviation per channel. Predictions on validation and test are kept.
+    The caller builds the network after `seed_everything`; it takes normalized images. `loss`
+    replaces cross-entropy with label smoothing, `mean_std` the mean and standard deviation per
+    channel of train. Stores predictions for validation and test.
     """
-    recipe = recipe_of(config)
+    recipe = read_recipe(config)
     device = run.device
     on_gpu = device.type == "cuda"
-    mean, std = moments or augment.compute_mean_std(data.train.pixels, data.train.rows)
+    mean, std = mean_std or augment.compute_mean_std(data.train.pixels, data.train.rows)
     data = data.to(device)
     train, validation = data.train.head(run.share), data.validation.head(run.share)
-    model = nn.Sequential(Normalise(mean, std), network)
+    model = nn.Sequential(Normalize(mean, std), network)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     updates = build_optimizer(
         recipe.optimizer,
@@ -106,28 +107,18 @@ def classify(
     )
     order = torch.Generator().manual_seed(recipe.seed)
     draws = torch.Generator(device).manual_seed(recipe.seed + 1)
-    run.resume(model=model, optimizer=updates, order=order, generator_states=draws)
-    # Predictions are made without it: their last batch has another size.
+    run.resume(model=model, optimizer=updates, order=order, draws=draws)
+    # Predictions do without it: their last batch has another size.
     forward = torch.compile(model) if recipe.compile else model
     batch_size = min(recipe.batch_size, len(train))
     steps = len(train) // batch_size
 
-    def augmented(pixels: Tensor) -> Tensor:
-        if recipe.shift:
-            pixels = augment.random_shift(pixels, recipe.shift, draws)
-        if recipe.flip:
-            pixels = augment.random_flip(pixels, draws)
-        if recipe.solarize:
-            pixels = augment.solarize(pixels, 0.5, recipe.solarize, draws)
-        if recipe.rotation:
-            pixels = augment.random_rotation(pixels, recipe.rotation, draws)
-        return pixels
-
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         shuffled = train.rows[torch.randperm(len(train), generator=order).to(device)]
-        # A last, smaller batch would weigh its examples more: they wait for another epoch.
+        # Dropped: a last, smaller batch would give its examples more weight.
         for rows in shuffled[: steps * batch_size].split(batch_size):
-            yield augmented(train.pixels.index_select(0, rows)), train.labels[rows]
+            pixels = train.pixels.index_select(0, rows)
+            yield augment_pixels(pixels, recipe, draws), train.labels[rows]
 
     def cross_entropy(pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
@@ -138,26 +129,12 @@ def classify(
         pixels, labels = batch
         with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
             logits = forward(pixels)
-        minimised = criterion(pixels, logits.float(), labels)
-        return {"loss": minimised, "accuracy": (logits.argmax(1) == labels).float().mean()}
-
-    def outputs(split: Split) -> Tensor:
-        chunks = split.rows.split(EVALUATION_BATCH)
-        return predict(
-            model, (split.pixels.index_select(0, rows) for rows in chunks), autocast=on_gpu
-        )
-
-    def evaluate() -> Metrics:
-        logits = outputs(validation)
-        labels = validation.labels[validation.rows]
-        entropy = F.cross_entropy(logits, labels).double()
-        accuracy = (logits.argmax(1) == labels).double().mean()
-        both = torch.stack([entropy, accuracy]).tolist()
-        return {"validation_loss": both[0], "validation_accuracy": both[1]}
+        accuracy = (logits.argmax(1) == labels).float().mean()
+        return {"loss": criterion(pixels, logits.float(), labels), "accuracy": accuracy}
 
     run.keep_predictions(
-        validation=lambda: outputs(validation).softmax(1).cpu().numpy(),
-        test=lambda: outputs(data.test).softmax(1).cpu().numpy(),
+        validation=lambda: predict_logits(model, validation).softmax(1).cpu().numpy(),
+        test=lambda: predict_logits(model, data.test).softmax(1).cpu().numpy(),
     )
     if run.out_of_patience(recipe.patience):
         return
@@ -169,7 +146,7 @@ def classify(
         steps=steps,
         batches=batches,
         measure=measure,
-        evaluate=evaluate,
+        evaluate=lambda: evaluate_classifier(model, validation),
         learning_rate=recipe.learning_rate,
         schedule=get_schedule(recipe.schedule),
         clip=recipe.clip,
@@ -179,12 +156,41 @@ def classify(
             return
 
 
-def restored(
+def augment_pixels(pixels: Tensor, recipe: Recipe, draws: torch.Generator) -> Tensor:
+    """Apply the augmentations of a Recipe to a batch of uint8 pixels."""
+    if recipe.shift:
+        pixels = augment.random_shift(pixels, recipe.shift, draws)
+    if recipe.flip:
+        pixels = augment.random_flip(pixels, draws)
+    if recipe.solarize:
+        pixels = augment.solarize(pixels, 0.5, recipe.solarize, draws)
+    if recipe.rotation:
+        pixels = augment.random_rotation(pixels, recipe.rotation, draws)
+    return pixels
+
+
+def predict_logits(model: nn.Module, split: Split) -> Tensor:
+    """Return the logits (n, classes) of a split, float32, on its device."""
+    chunks = split.rows.split(EVALUATION_BATCH)
+    batches = (split.pixels.index_select(0, rows) for rows in chunks)
+    return predict(model, batches, autocast=split.rows.is_cuda)
+
+
+def evaluate_classifier(model: nn.Module, validation: Split) -> Metrics:
+    """Return the loss (nats) and the accuracy on validation."""
+    logits, labels = predict_logits(model, validation), validation.labels[validation.rows]
+    loss = F.cross_entropy(logits, labels).double()
+    accuracy = (logits.argmax(1) == labels).double().mean()
+    values = torch.stack([loss, accuracy]).tolist()
+    return dict(zip(("validation_loss", "validation_accuracy"), values, strict=True))
+
+
+def restore_classifier(
     network: nn.Module, shape: tuple[int, int, int], classes: Sequence[str], folder: Path
 ) -> Predictor:
-    """Fill a network from a checkpoint: takes (n, *shape) uint8 pixels, gives probabilities."""
-    blank = Normalise(torch.zeros(shape[0]), torch.ones(shape[0]))
-    model = checkpoint.load_module(nn.Sequential(blank, network), folder)
+    """Load a network from a checkpoint; predicts (n, classes) from (n, *shape) uint8 pixels."""
+    identity = Normalize(torch.zeros(shape[0]), torch.ones(shape[0]))
+    model = checkpoint.load_module(nn.Sequential(identity, network), folder)
 
     def probabilities(pixels: Pixels) -> Pixels:
         chunks = torch.from_numpy(pixels).split(EVALUATION_BATCH)
@@ -194,8 +200,8 @@ def restored(
     return Predictor(probabilities, example, tuple(classes), network=model)
 
 
-def truth(data: ImageData) -> GroundTruth:
-    """Give a report the right answers of the two parts that are predicted, and their images."""
+def build_ground_truth(data: ImageData) -> GroundTruth:
+    """Return the labels of validation and test, and their images as inputs."""
     splits = {"validation": data.validation, "test": data.test}
 
     def inputs(name: str) -> Pixels:

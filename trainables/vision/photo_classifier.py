@@ -1,30 +1,34 @@
-"""Classifiers of photographs, whose classes are those of the folder that they were trained on.
+"""Classifiers of photographs, whose classes are the folders that they were trained on.
 
-The classes' names travel inside the checkpoint: a trained model must be able to say them where
-the photographs are not.
+The class names are saved in the checkpoint: a trained model needs them where the photographs are
+not available.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from trainables import checkpoint
-from trainables.data import photos
 from trainables.data.images import ImageData
-from trainables.data.source import Source
 from trainables.errors import UserError
 from trainables.models.backbones import Origin, build_backbone, check_size, unfreeze_last
 from trainables.predictor import Predictor
-from trainables.run import Run
-from trainables.vision.classification import restored
+from trainables.run import Loop, Run, seed_everything
+from trainables.vision.classification import (
+    Recipe,
+    read_recipe,
+    restore_classifier,
+    train_classifier,
+)
 
 
-class Labels(nn.Module):
-    """The end of a classifier: logits stay as they are, and their names are saved with it."""
+class ClassNames(nn.Module):
+    """The last module of a classifier: returns the logits and is saved with the class names."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
@@ -33,7 +37,7 @@ class Labels(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         return logits
 
-    # What these two give and take, a checkpoint writes as JSON beside the tensors.
+    # A checkpoint writes this state as JSON beside the tensors.
     def get_extra_state(self) -> list[str]:
         return list(self.names)
 
@@ -41,43 +45,58 @@ class Labels(nn.Module):
         self.names = tuple(state)
 
 
-def labelled(network: nn.Module, classes: Sequence[str]) -> nn.Sequential:
-    """Give a classifier that remembers what its classes are called."""
-    return nn.Sequential(network, Labels(classes))
+def add_class_names(network: nn.Module, classes: Sequence[str]) -> nn.Sequential:
+    """Return a classifier that saves the names of its classes in its checkpoint."""
+    return nn.Sequential(network, ClassNames(classes))
 
 
-def images(source: Source, run: Run, size: int) -> ImageData:
-    """Load photographs for a run as size x size images."""
-    return photos.load(
-        source,
-        folder=run.data,
-        cache=run.cache,
-        size=size,
-        kind=run.source,
-        download=run.download,
-    )
+def train_photo_classifier(
+    config: Any,
+    run: Run,
+    data: ImageData,
+    build: Callable[[int], nn.Module],
+    mean_std: tuple[Tensor, Tensor] | None = None,
+) -> Loop:
+    """Train what `build` returns for a number of classes; see `train_classifier`."""
+    seed_everything(config.seed)
+    network = add_class_names(build(len(data.classes)), data.classes)
+    yield from train_classifier(read_augmented(config), run, network, data, mean_std=mean_std)
 
 
-def restored_labelled(build: Callable[[int], nn.Module], size: int, folder: Path) -> Predictor:
-    """Fill what `build` makes for a number of classes from a checkpoint of a `labelled` one.
+def read_augmented(config: Any) -> Recipe:
+    """Return a Config's Recipe; a field `augment` turns on flips, shifts and rotations.
 
-    The Predictor takes (n, 3, size, size) uint8 pixels and gives probabilities.
+    Shifts are up to a sixteenth of the image's side, rotations up to 10 degrees.
     """
-    classes = _classes(folder)
-    return restored(labelled(build(len(classes)), classes), (3, size, size), classes, folder)
+    recipe = read_recipe(config)
+    if not getattr(config, "augment", False):
+        return recipe
+    return replace(recipe, flip=True, shift=config.size // 16, rotation=10.0)
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
-    if (found := checkpoint.read(folder)) is None:
+def restore_photo_classifier(
+    build: Callable[[int], nn.Module], size: int, folder: Path
+) -> Predictor:
+    """Load what `build` returns for a number of classes from a checkpoint with class names.
+
+    The Predictor returns (n, classes) probabilities for (n, 3, size, size) uint8 pixels.
+    """
+    classes = _read_classes(folder)
+    network = add_class_names(build(len(classes)), classes)
+    return restore_classifier(network, (3, size, size), classes, folder)
+
+
+def _read_classes(folder: Path) -> tuple[str, ...]:
+    if (saved := checkpoint.read(folder)) is None:
         raise UserError(f"no complete checkpoint in {folder}")
-    state = found[1]["parts"]["model"]
+    state = saved[1]["parts"]["model"]
     names = next((state[key] for key in state if key.endswith("_extra_state")), None)
     if names is None:
-        raise UserError(f"the model in {folder} does not say what its classes are called")
+        raise UserError(f"the checkpoint in {folder} contains no class names")
     return tuple(names)
 
 
-def pretrained(
+def build_pretrained(
     name: str,
     classes: int,
     run: Run | None,
@@ -89,12 +108,12 @@ def pretrained(
     dropout: float = 0.0,
     alternative: str,
 ) -> nn.Module:
-    """Build a backbone for a run: its new head and the body's last `unfrozen` layers learn.
+    """Build a backbone; its new head and the last `unfrozen` layers of its body are trained.
 
-    With None, or where nothing is pretrained, all layers learn. Without a run, which is to be
-    filled from a checkpoint, on made-up data and in a probe the weights are random, whatever the
-    origin: none of them needs any. `alternative` completes the error message with what to do without the weights. Raises
-    UserError where these cannot be had, or the network takes no images of size x size.
+    All layers are trained if `unfrozen` is None or `origin` is "none". Weights are random
+    without a run (a checkpoint is loaded next), on placeholder data and in a probe.
+    `alternative` ends the error message: what to do without pretrained weights. Raises UserError
+    if these are not available, or if the network does not accept size x size images.
     """
     real = run is not None and run.source == "real" and run.share == 1
     model = build_backbone(

@@ -12,11 +12,15 @@ from typing import Any
 
 from torch import nn
 
-from searchspaces.digits import CLASSES, digits
 from searchspaces.space import SearchSpace
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything
-from trainables.vision.classification import classify, restored, truth
+from trainables.tasks.digits import CLASSES, load_digits
+from trainables.vision.classification import (
+    build_ground_truth,
+    restore_classifier,
+    train_classifier,
+)
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,12 @@ def network(config: Config) -> nn.Module:
 def train(config: Config, run: Run) -> Loop:
     """Train one net."""
     seed_everything(config.seed)
-    yield from classify(config, run, network(config), digits())
+    yield from train_classifier(config, run, network(config), load_digits())
 
 
 def prepare(config: Config, run: Run) -> GroundTruth:
     """Nothing to fetch: the data come with scikit-learn."""
-    return truth(digits())
+    return build_ground_truth(load_digits())
 
 
 def suggest(trial: Any) -> Mapping[str, Any]:
@@ -62,7 +66,7 @@ def suggest(trial: Any) -> Mapping[str, Any]:
 
 def restore(config: Config, folder: Path) -> Predictor:
     """Give the trained net."""
-    return restored(network(config), (1, 8, 8), CLASSES, folder)
+    return restore_classifier(network(config), (1, 8, 8), CLASSES, folder)
 
 
 SPACE = SearchSpace(

@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from searchspaces.cartpole_dqn import Config, train
+from searchspaces import cartpole_dqn
 from trainables import checkpoint
 from trainables.rl.replay import Batch
 from trainables.run import Run
-from trainables.tasks.dqn import epsilon, targets
+from trainables.tasks.dqn import Config, compute_epsilon, compute_targets
 
 SHORT = Config(steps=512, warm_up=64, width=16, batch_size=16, episodes=4)
 
 
 def test_epsilon_falls_in_a_straight_line_and_stays() -> None:
-    chances = [epsilon(progress, 0.5, 0.1) for progress in (0.0, 0.25, 0.5, 0.9)]
+    chances = [compute_epsilon(progress, 0.5, 0.1) for progress in (0.0, 0.25, 0.5, 0.9)]
     assert chances == pytest.approx([1.0, 0.55, 0.1, 0.1])
 
 
 def heard(config: Config, run: Run) -> list[dict[str, float]]:
     told = []
-    for metrics in train(config, run):
+    for metrics in cartpole_dqn.SPACE.train(config, run):
         run.record(metrics)
         told.append(dict(metrics))
     return told
@@ -49,8 +49,8 @@ def test_targets_by_hand() -> None:
     )
     # Of the values 1 and 3 (-1 and -3) the target takes the largest, the model would take the
     # other; an episode that is over has nothing to come.
-    assert targets(batch, target, target).tolist() == [11.5, 19.5, 30.0]
-    assert targets(batch, target, model).tolist() == [10.5, 18.5, 30.0]
+    assert compute_targets(batch, target, target).tolist() == [11.5, 19.5, 30.0]
+    assert compute_targets(batch, target, model).tolist() == [10.5, 18.5, 30.0]
 
 
 def test_the_copy_is_saved_but_is_no_part_of_the_model(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_it_learns_to_balance() -> None:
     ("values", "message"),
     [
         ({"train_every": 12}, "train_every=12 must be a multiple of environments=8"),
-        ({"capacity": 500}, "capacity=500 must hold warm_up=1000"),
+        ({"capacity": 500}, "capacity=500 must be at least warm_up=1000"),
         ({"gamma": 1.5}, "gamma must be in"),
     ],
 )

@@ -1,8 +1,7 @@
-"""A line through vectors: exact with and without standardising, and shown on maps."""
+"""A linear classifier on embeddings: exact with and without scaling, and shown by projections."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +13,16 @@ from sklearn.svm import LinearSVC
 from trainables.data.ag_news import AG_NEWS
 from trainables.data.text import load
 from trainables.run import Run
-from trainables.tasks.features import announce, fill, probabilities, support_vectors
+from trainables.tasks.features import (
+    Config,
+    fit_head,
+    fit_linear_svc,
+    predict_probabilities,
+    print_preparation,
+)
 from trainables.text import encoders, projections
 from trainables.text.embeddings import embeddings_path
 from trainables.text.encoders import Encoder
-
-
-@dataclass(frozen=True)
-class Config:
-    encoder: str = "tiny"
-    pooling: str = "mean"
-    C: float = 0.1
-    scaling: str = "standard"
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -35,11 +32,11 @@ def test_standardising_is_part_of_the_weights(classes: int, scaling: str) -> Non
     vectors = (draw.standard_normal((150, 6)) * [1, 2, 3, 4, 5, 0] + 2).astype(np.float32)
     labels = (vectors[:, :classes] / [1, 2, 3][:classes]).argmax(1)
     head = torch.nn.Linear(6, classes)
-    fill(head, vectors, labels, Config(scaling=scaling), support_vectors)
+    fit_head(head, vectors, labels, Config(C=0.1, scaling=scaling), fit_linear_svc)
     spread = np.where(vectors.std(0) > 0, vectors.std(0), 1)
     seen = (vectors - vectors.mean(0)) / spread if scaling == "standard" else vectors
     fitted = LinearSVC(C=0.1, dual=False, tol=1e-3).fit(seen, labels)
-    given = probabilities(head, vectors)
+    given = predict_probabilities(head, vectors)
     assert np.allclose(given.sum(1), 1)
     assert (given.argmax(1) == fitted.predict(seen)).mean() > 0.98
     if classes == 2:
@@ -56,13 +53,13 @@ def test_what_is_not_at_hand_and_what_takes_long_is_told_first(
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     tiny = Encoder("tiny", None)
     count = sum(len(part) for part in data.splits.values())
-    announce(Run(reports=1, cache=tmp_path), data, tiny, ("tiny", "far"))
+    print_preparation(Run(reports=1, cache=tmp_path), data, tiny, ("tiny", "far"))
     said = capsys.readouterr().err
-    assert "left out by a search: far\ngive one with --set encoder=FOLDER\n" in said
+    assert "infeasible in a search: far\nuse a local copy with --set encoder=FOLDER\n" in said
     assert f"embedding {count:,} texts with tiny, once per machine" in said
-    announce(Run(reports=1, cache=tmp_path, download=False), data, tiny, ("far",))
+    print_preparation(Run(reports=1, cache=tmp_path, download=False), data, tiny, ("far",))
     embeddings_path(Run(reports=1, cache=tmp_path), data, tiny).mkdir(parents=True)
-    announce(Run(reports=1, cache=tmp_path), data, tiny, ("tiny",))
+    print_preparation(Run(reports=1, cache=tmp_path), data, tiny, ("tiny",))
     assert capsys.readouterr().err == ""
 
 
@@ -79,7 +76,7 @@ def test_a_map_is_drawn_once_and_copied(tmp_path: Path, monkeypatch: pytest.Monk
         run = Run(reports=1, cache=tmp_path, folder=tmp_path / f"trial-{number}")
         projections.show_projections(run, data, {"of": "test"}, vectors)
         assert run.folder is not None
-        for name, write in run._exhibits.items():
+        for name, write in run._artifacts.items():
             write(tmp_path / name)
     assert drawn == ["tsne"]
     with Image.open(tmp_path / "map_tsne.png") as image:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from trainables.data.images import ImageData, Split
 from trainables.models.residual import block_cnn
 from trainables.run import Run
-from trainables.tasks.gradients import drawn, watch
+from trainables.tasks.gradients import Config, draw_batch, measure_gradient
 
 COUNT, BATCH, BATCHES, SEED, RATE = 22, 5, 3, 7, 0.01
 
@@ -36,16 +36,16 @@ def _watched(data: ImageData, run: Run, most: int = 99) -> list[dict[str, float]
     net = _network()
     head = net[-1]
     assert isinstance(head, nn.Linear)
-    recipe = {"seed": SEED, "batches": BATCHES, "batch_size": BATCH}
-    heard = []
+    config = Config(seed=SEED, batches=BATCHES, batch_size=BATCH, learning_rate=RATE)
+    metrics_by_report = []
     for _, metrics in zip(
         range(most),
-        watch(run, net, head.weight, data, learning_rate=RATE, **recipe),
+        measure_gradient(config, run, net, head.weight, data),
         strict=False,
     ):
         run.record(metrics)
-        heard.append(dict(metrics))
-    return heard
+        metrics_by_report.append(dict(metrics))
+    return metrics_by_report
 
 
 def test_every_report_is_the_mean_over_its_batches(data: ImageData) -> None:
@@ -56,7 +56,7 @@ def test_every_report_is_the_mean_over_its_batches(data: ImageData) -> None:
     labels = data.train.labels[data.train.rows]
     expected = []
     for number in range(2 * BATCHES):
-        chosen = drawn(COUNT, BATCH, number, SEED)
+        chosen = draw_batch(COUNT, BATCH, number, SEED)
         logits = net(images[chosen])
         probabilities = logits.softmax(1)
         loss = -probabilities[torch.arange(BATCH), labels[chosen]].log().mean()
@@ -69,10 +69,10 @@ def test_every_report_is_the_mean_over_its_batches(data: ImageData) -> None:
         updates.step()
         right = (logits.argmax(1) == labels[chosen]).float().mean()
         expected.append([by_hand.item(), loss.item(), right.item()])
-    heard = _watched(data, Run(reports=2))
+    metrics_by_report = _watched(data, Run(reports=2))
     means = torch.tensor(expected).reshape(2, BATCHES, 3).mean(1)
     names = ("gradient", "train_loss", "train_accuracy")
-    told = torch.tensor([[metrics[name] for name in names] for metrics in heard])
+    told = torch.tensor([[metrics[name] for name in names] for metrics in metrics_by_report])
     assert torch.allclose(told, means, rtol=1e-3, atol=1e-6)
     assert told[0, 0] != told[1, 0]
 
@@ -80,12 +80,13 @@ def test_every_report_is_the_mean_over_its_batches(data: ImageData) -> None:
 def test_an_epoch_of_batches_shows_no_example_twice() -> None:
     whole = COUNT // BATCH
     first, second = (
-        [drawn(COUNT, BATCH, epoch * whole + i, SEED) for i in range(whole)] for epoch in (0, 1)
+        [draw_batch(COUNT, BATCH, epoch * whole + i, SEED) for i in range(whole)]
+        for epoch in (0, 1)
     )
     for batches in (first, second):
         assert torch.cat(batches).unique().numel() == whole * BATCH
     assert not torch.equal(torch.cat(first), torch.cat(second))
-    assert not torch.equal(first[0], drawn(COUNT, BATCH, 0, SEED + 1))
+    assert not torch.equal(first[0], draw_batch(COUNT, BATCH, 0, SEED + 1))
 
 
 def test_resumed_in_the_middle_of_an_epoch_is_undisturbed(data: ImageData, tmp_path: Path) -> None:

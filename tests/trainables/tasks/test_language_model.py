@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from searchspaces import dante_gpt as space
 from trainables.data.dante import split_text
 from trainables.errors import UserError
 from trainables.predictor import GroundTruth
 from trainables.run import Run
-from trainables.tasks.language_model import Reader, alphabet, logits_of, recipe_of, restored
+from trainables.tasks import language_model as task
+from trainables.text.character_gpt import compute_logits
 
 SMALL: dict[str, Any] = {
     **{"layers": 1, "heads": 2, "width": 16, "block": 16, "batch_size": 8, "steps": 40},
@@ -33,10 +33,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, GroundTruth]
         source="placeholder",
         folder=folder / "trial",
     )
-    for metrics in space.train(space.Config(**SMALL), run):
+    for metrics in task.train(task.Config(**SMALL), run):
         run.record(metrics)
     run.finish()
-    return run, space.prepare(space.Config(**SMALL), run)
+    return run, task.prepare(task.Config(**SMALL), run)
 
 
 def test_it_learns_more_than_how_common_the_characters_are(
@@ -52,9 +52,9 @@ def test_it_learns_more_than_how_common_the_characters_are(
 def test_every_character_but_the_first_is_foretold_once_from_its_own_window() -> None:
     torch.manual_seed(0)
     text = split_text("".join(f"riga {n}\n" for n in range(40)))
-    model = Reader(alphabet(text), recipe_of(space.Config(**SMALL))).eval()
+    model = task.build_model(task.Config(**SMALL), task.get_alphabet(text)).eval()
     part = model.encode(text.full_text)[: 16 * 2 + 6]
-    found = logits_of(model, part)
+    found = compute_logits(model, part)
     assert len(found) == len(part) - 1
     for at in (0, 15, 16, 36):
         begin = at // 16 * 16
@@ -64,7 +64,7 @@ def test_every_character_but_the_first_is_foretold_once_from_its_own_window() ->
 
 def test_a_seed_decides_what_is_written(trained: tuple[Run, GroundTruth]) -> None:
     assert trained[0].folder is not None
-    write = restored(space.Config(**SMALL), trained[0].folder / "best").write
+    write = task.restore(task.Config(**SMALL), trained[0].folder / "best").write
     assert write is not None
     text = write("bade ", length=40, seed=1)
     assert text.startswith("bade ") and len(text) == 45
@@ -83,9 +83,9 @@ def test_the_report_is_shown_samples(trained: tuple[Run, GroundTruth]) -> None:
 def test_a_block_longer_than_a_part_is_refused(tmp_path: Path) -> None:
     run = Run(reports=1, source="placeholder", cache=tmp_path)
     with pytest.raises(UserError, match="block=900 is too long"):
-        next(space.train(space.Config(**{**SMALL, "block": 900}), run))
+        next(task.train(task.Config(**{**SMALL, "block": 900}), run))
 
 
 def test_heads_share_the_width() -> None:
-    assert space.feasible(space.Config(width=96, heads=6)) is None
-    assert "96 is not a multiple of 5" in (space.feasible(space.Config(width=96, heads=5)) or "")
+    assert task.feasible(task.Config(width=96, heads=6)) is None
+    assert "96 is not a multiple of 5" in (task.feasible(task.Config(width=96, heads=5)) or "")

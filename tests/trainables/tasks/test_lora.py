@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from searchspaces.rotten_lora import FULL, Config, train
+from searchspaces.rotten_lora import FULL
 from trainables import checkpoint
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
 from trainables.data.text import load
 from trainables.run import Run
+from trainables.tasks.lora import Config, train
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
 from trainables.text.tokenization import pad, tokenize

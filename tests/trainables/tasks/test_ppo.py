@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
-from searchspaces.cartpole_ppo import Config, train
+from searchspaces import cartpole_ppo
 from trainables.ranking import is_finite
 from trainables.run import Run
-from trainables.tasks.ppo import advantages, clipped
+from trainables.tasks.ppo import Config, compute_advantages, compute_policy_loss
 
 HALF = 0.5
 
@@ -23,7 +23,7 @@ def test_gae_by_hand() -> None:
     following = torch.tensor([[20.0, 20.0, 20.0], [30.0, 6.0, 6.0], [40.0, 40.0, 40.0]])
     terminated = torch.tensor([[False] * 3, [False, True, False], [False] * 3])
     ended = torch.tensor([[False] * 3, [False, True, True], [False] * 3])
-    found = advantages(rewards, values, following, terminated, ended, HALF, HALF)
+    found = compute_advantages(rewards, values, following, terminated, ended, HALF, HALF)
     last = 4 + 20 - 30  # -6
     goes_on = 2 + 15 - 20 + last / 4  # -4.5
     dies = 2 - 20  # nothing follows
@@ -40,7 +40,10 @@ def test_whole_returns_and_one_step_surprises_are_its_ends() -> None:
     rewards, values, following = torch.randn(3, 6, 2)
     following[:-1] = values[1:]
     never = torch.zeros(6, 2, dtype=torch.bool)
-    ends = [advantages(rewards, values, following, never, never, 0.9, bound) for bound in (0, 1)]
+    ends = [
+        compute_advantages(rewards, values, following, never, never, 0.9, bound)
+        for bound in (0, 1)
+    ]
     assert torch.allclose(ends[0], rewards + 0.9 * following - values)
     powers = 0.9 ** torch.arange(6.0)[:, None]
     whole = (powers * rewards).sum(0) + 0.9**6 * following[-1]
@@ -59,7 +62,7 @@ def test_whole_returns_and_one_step_surprises_are_its_ends() -> None:
 )
 def test_the_clipped_objective(ratio: float, advantage: float, gain: float, slope: float) -> None:
     given = torch.tensor([ratio], requires_grad=True)
-    loss = clipped(given, torch.tensor([advantage]), 0.2)
+    loss = compute_policy_loss(given, torch.tensor([advantage]), 0.2)
     loss.backward()
     assert math.isclose(-loss.item(), gain, rel_tol=1e-6)
     assert given.grad is not None
@@ -68,7 +71,7 @@ def test_the_clipped_objective(ratio: float, advantage: float, gain: float, slop
 
 def test_it_learns_to_balance() -> None:
     run, heard = Run(reports=2, metric="mean_return"), []
-    for metrics in train(Config(steps=2048, episodes=4), run):
+    for metrics in cartpole_ppo.SPACE.train(Config(steps=2048, episodes=4), run):
         run.record(metrics)
         heard.append(metrics["mean_return"])
     assert max(heard) > 60  # at random: 22
@@ -76,4 +79,6 @@ def test_it_learns_to_balance() -> None:
 
 def test_a_diverged_policy_is_reported_not_raised() -> None:
     config = Config(steps=256, rollout=16, learning_rate=1e30, schedule="constant", episodes=1)
-    assert not all(is_finite(metrics) for metrics in train(config, Run(reports=2)))
+    assert not all(
+        is_finite(metrics) for metrics in cartpole_ppo.SPACE.train(config, Run(reports=2))
+    )

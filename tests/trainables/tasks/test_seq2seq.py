@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from searchspaces import mathematics_rnn as space
 from trainables.data.characters import END, encode
 from trainables.data.mathematics import Mathematics, Questions
 from trainables.models.seq2seq import Seq2Seq
 from trainables.run import Run
-from trainables.tasks.seq2seq import answer_questions, answers, answers_to, rows
+from trainables.tasks import seq2seq as task
+from trainables.text.answering import encode_questions, predict_answers, predict_tokens
 
 SMALL: dict[str, Any] = {"count": 180, "embedding": 8, "hidden": 32, "batch_size": 32}
 
@@ -41,18 +41,20 @@ def split(*given: str) -> Questions:
 
 def test_an_answer_is_right_to_its_end_or_wrong() -> None:
     given = split("12", "1", "123", "-12", "12")
-    found = answers_to(Says("12", "7"), rows(given, torch.device("cpu")), 5, most=4)
+    found = predict_tokens(
+        Says("12", "7"), encode_questions(given, torch.device("cpu")), 5, longest=4
+    )
     truth = encode(given.answers)[0][:, :4]
     assert (found == truth).all(1).tolist() == [True, False, False, False, True]
     assert found[0].tolist()[2:] == [END, 0], "what stands behind the end does not count"
 
 
 def test_answers_come_in_the_order_of_their_questions() -> None:
-    model = space.network(space.Config(**SMALL)).eval()
+    model = task.build_network(task.Config(**SMALL)).eval()
     texts = np.array(["what is 1?", "is 12345 prime?", "2", "what is 3?"], dtype=object)
-    together = answers(model, texts)
-    assert list(together) == [answers(model, texts[at : at + 1])[0] for at in range(4)]
-    assert list(answers(model, np.array(["WHAT IS 1?"]))) == [together[0]]
+    together = predict_answers(model, texts)
+    assert list(together) == [predict_answers(model, texts[at : at + 1])[0] for at in range(4)]
+    assert list(predict_answers(model, np.array(["WHAT IS 1?"]))) == [together[0]]
 
 
 def echoes(begin: int, count: int) -> Questions:
@@ -69,13 +71,13 @@ def echoes(begin: int, count: int) -> Questions:
 
 
 def test_the_metric_is_the_share_of_kept_answers_that_are_right(tmp_path: Path) -> None:
-    config = space.Config(
+    config = task.Config(
         **{**SMALL, "epochs": 3, "batch_size": 16, "learning_rate": 0.03, "dropout": 0.0}
     )
     data = Mathematics(echoes(100, 300), echoes(400, 50), echoes(450, 10), "made")
     run = Run(reports=2, metric="validation_exact_match", folder=tmp_path / "trial")
     torch.manual_seed(0)
-    for metrics in answer_questions(config, run, space.network(config), data):
+    for metrics in task.train_network(config, run, task.build_network(config), data):
         run.record(metrics)
     run.finish()
     best = tmp_path / "trial" / "best"
@@ -90,8 +92,8 @@ def test_the_metric_is_the_share_of_kept_answers_that_are_right(tmp_path: Path) 
 
 
 def test_training_ends_when_nothing_gets_better(tmp_path: Path) -> None:
-    config = space.Config(**{**SMALL, "patience": 1, "learning_rate": 1e-9})
+    config = task.Config(**{**SMALL, "patience": 1, "learning_rate": 1e-9})
     run = Run(reports=9, metric="validation_exact_match", source="placeholder", cache=tmp_path)
-    for metrics in space.train(config, run):
+    for metrics in task.train(config, run):
         run.record(metrics)
     assert run.done == 2

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from searchspaces.loading import load_space
+from trainables.data.load import load_svhn
 from trainables.data.source import DataMissingError
 from trainables.run import Run
 from trainables.tasks import svhn_baseline
-from trainables.tasks.svhn_baseline import Config, images
+from trainables.tasks.svhn_baseline import Config
 
 PARTS = {"train": 40, "test": 20, "extra": 30}
 
@@ -41,8 +42,8 @@ def run(folder: Path, **settings: Any) -> Run:
     return Run(1, data=folder, cache=folder.parent / "cache", **settings)
 
 
-def test_extra_digits_join_train_and_nothing_else(folder: Path) -> None:
-    plain, both = images(run(folder)), images(run(folder), extra=True)
+def test_extra_digits_join_train_only(folder: Path) -> None:
+    plain, both = load_svhn(run(folder)), load_svhn(run(folder), extra=True)
     for split in ("validation", "test"):
         one, other = getattr(plain, split), getattr(both, split)
         assert torch.equal(one.pixels[one.rows], other.pixels[other.rows])
@@ -55,19 +56,21 @@ def test_extra_digits_join_train_and_nothing_else(folder: Path) -> None:
     assert both.fingerprint != plain.fingerprint
 
 
-def test_extra_digits_are_learnt_from(folder: Path) -> None:
-    heard = [
+def test_extra_digits_change_the_training(folder: Path) -> None:
+    metrics = [
         list(svhn_baseline.train(Config(batch_size=8, extra=extra), run(folder)))
         for extra in (False, True)
     ]
-    assert heard[0] != heard[1]
+    assert metrics[0] != metrics[1]
 
 
-def test_their_absence_is_told_before_anything_runs(folder: Path) -> None:
+def test_missing_extra_digits_are_reported_before_the_search(folder: Path) -> None:
     (folder / "extra.parquet").unlink()
     space = load_space("svhn_extra")
     assert space.prepare is not None
-    with pytest.raises(DataMissingError, match=r"the extra digits are missing.*\n.*no data in"):
+    with pytest.raises(
+        DataMissingError, match=r"svhn_extra needs the extra digits.*\n.*no data in"
+    ):
         space.prepare(Config(), run(folder))
     rate = load_space("svhn_rate")
     assert rate.prepare is not None and rate.prepare(Config(), run(folder)).classes
@@ -84,7 +87,7 @@ def test_their_absence_is_told_before_anything_runs(folder: Path) -> None:
         {"solarize": 1.5},
     ],
 )
-def test_impossible_settings_are_refused(value: dict[str, Any]) -> None:
+def test_invalid_values_are_rejected(value: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(value))):
         Config(**value)
 
@@ -92,7 +95,7 @@ def test_impossible_settings_are_refused(value: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "name", ["svhn_rate", "svhn_batch", "svhn_optimizer", "svhn_augment", "svhn_extra"]
 )
-def test_the_tables_begin_with_the_published_baseline(name: str) -> None:
+def test_defaults_are_the_published_baseline(name: str) -> None:
     space = load_space(name)
     assert space.reports == 5
     assert space.config() == Config(optimizer="adam", learning_rate=1e-3, batch_size=256)

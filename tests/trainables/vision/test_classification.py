@@ -18,12 +18,12 @@ from trainables.models.mlp import mlp
 from trainables.run import Run, seed_everything
 from trainables.vision import classification as task
 from trainables.vision.classification import (
-    Normalise,
+    Normalize,
     Recipe,
-    classify,
-    recipe_of,
-    restored,
-    truth,
+    build_ground_truth,
+    read_recipe,
+    restore_classifier,
+    train_classifier,
 )
 
 SIDE, CLASSES = 8, 3
@@ -70,7 +70,7 @@ def _train(data: ImageData, run: Run, most: int = 99, **settings: Any) -> list[d
     recipe = Recipe(**chosen)
     seed_everything(recipe.seed)
     heard = []
-    loop = classify(recipe, run, _network(), data)
+    loop = train_classifier(recipe, run, _network(), data)
     for _, metrics in zip(range(most), loop, strict=False):
         run.record(metrics)
         heard.append(dict(metrics))
@@ -115,7 +115,7 @@ def test_a_compiled_network_learns_the_same(
     monkeypatch.setattr(torch, "compile", compiled)
     assert _train(data, _run(tmp_path), compile=True) == plain
     assert len(called) == 1
-    assert restored(_network(), (2, SIDE, SIDE), data.classes, tmp_path / "best")
+    assert restore_classifier(_network(), (2, SIDE, SIDE), data.classes, tmp_path / "best")
 
 
 def test_no_step_asks_the_device_for_a_number(data: ImageData) -> None:
@@ -201,12 +201,12 @@ def test_predictions_are_probabilities_of_every_example(data: ImageData, tmp_pat
         assert table["id"].to_pylist() == list(range(count))
         found[split] = np.stack([table[f"p{k}"].to_numpy() for k in range(CLASSES)], 1)
         assert np.allclose(found[split].sum(1), 1, atol=1e-5)
-    targets = truth(data).targets
+    targets = build_ground_truth(data).targets
     accuracy = (found["validation"].argmax(1) == targets["validation"]).mean()
     assert accuracy == pytest.approx(max(m["validation_accuracy"] for m in heard))
     assert len(targets["test"]) == TEST
 
-    predictor = restored(_network(), (2, SIDE, SIDE), data.classes, tmp_path / "best")
+    predictor = restore_classifier(_network(), (2, SIDE, SIDE), data.classes, tmp_path / "best")
     raw = data.test.pixels[data.test.rows].numpy()
     assert np.allclose(predictor(raw), found["test"], atol=1e-6)
     assert predictor.classes == data.classes
@@ -216,12 +216,12 @@ def test_predictions_are_probabilities_of_every_example(data: ImageData, tmp_pat
 def test_statistics_come_from_train_alone(data: ImageData, monkeypatch: Any) -> None:
     given = []
 
-    class Listening(Normalise):
+    class Listening(Normalize):
         def __init__(self, mean: torch.Tensor, std: torch.Tensor) -> None:
             super().__init__(mean, std)
             given.append((mean, std))
 
-    monkeypatch.setattr(task, "Normalise", Listening)
+    monkeypatch.setattr(task, "Normalize", Listening)
     _train(data, _run(reports=1))
     seen = data.train.pixels[:TRAIN].float().div(255)
     assert torch.allclose(given[0][0], seen.mean((0, 2, 3)), atol=1e-5)
@@ -234,10 +234,10 @@ def test_a_config_says_what_it_has_and_the_rest_stays() -> None:
         learning_rate: float = 0.5
         width: int = 3
 
-    assert recipe_of(Config()) == Recipe(learning_rate=0.5)
+    assert read_recipe(Config()) == Recipe(learning_rate=0.5)
 
 
 def test_the_truth_is_in_the_order_of_the_predictions(data: ImageData) -> None:
-    told = truth(data)
+    told = build_ground_truth(data)
     assert told.targets["validation"].tolist() == [i % CLASSES for i in range(VALIDATION)]
     assert (told.fingerprint, told.source, told.classes) == ("drawn", "synthetic", data.classes)

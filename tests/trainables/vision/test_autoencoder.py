@@ -1,4 +1,4 @@
-"""Pre-training of an encoder: it learns, sees nothing but train, and hands its weights on."""
+"""Pretraining of an encoder: it learns, uses only train, and its weights are reused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from trainables.data.images import ImageData, Split
 from trainables.errors import UserError
 from trainables.models.pyramid import build_classifier, build_decoder, build_encoder
 from trainables.run import Run, seed_everything
-from trainables.tasks.autoencoder import fill, pretrained_encoder, reconstruct
+from trainables.vision.autoencoder import (
+    load_encoder,
+    load_pretrained_encoder,
+    train_autoencoder,
+)
 
 SHAPE = {"filters": 4, "blocks": 2}
 
@@ -43,7 +47,7 @@ def _both() -> tuple[nn.Sequential, nn.Sequential]:
 
 def _pretrained(cache: Path, others: int = 0, **settings: float) -> dict[str, torch.Tensor]:
     seed_everything(1)
-    found = pretrained_encoder(
+    found = load_pretrained_encoder(
         Run(1, cache=cache, **settings),  # type: ignore[arg-type]
         _both,
         _data(others),
@@ -60,25 +64,28 @@ def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_it_learns_to_give_pixels_back() -> None:
+def test_training_reduces_the_reconstruction_error() -> None:
     seed_everything(0)
-    loop = reconstruct(Run(8), *_both(), _data(), seed=0, learning_rate=1e-2, batch_size=10)
+    loop = train_autoencoder(Run(8), *_both(), _data(), seed=0, learning_rate=1e-2, batch_size=10)
     losses = [metrics["train_loss"] for metrics in loop]
     assert losses[-1] < 0.3 * losses[0]
 
 
-def test_validation_and_test_images_are_not_looked_at(tmp_path: Path) -> None:
+def test_validation_and_test_images_are_not_used(tmp_path: Path) -> None:
     first = _pretrained(tmp_path / "one")
     assert _same(first, _pretrained(tmp_path / "two", others=40))
     assert not _same(first, _pretrained(tmp_path / "three", share=0.5)), "a probe trains none"
     assert not (tmp_path / "three").exists()
 
 
-def test_an_encoder_goes_on_from_one_built_alike() -> None:
+def test_weights_are_copied_from_an_encoder_of_the_same_architecture() -> None:
     given, _ = _both()
     wanted, _ = _both()
     network = nn.Sequential(nn.Identity(), build_classifier(given, [8], 2))
-    fill(wanted, network, "--teacher x")
+    load_encoder(wanted, network, "--teacher x")
     assert _same(dict(wanted.state_dict()), dict(given.state_dict()))
-    with pytest.raises(UserError, match="--teacher x has no encoder like"):
-        fill(build_encoder(filters=8, blocks=2), network, "--teacher x")
+    with pytest.raises(
+        UserError,
+        match="--teacher x has no encoder with the expected weights, which begin with 8x3x3x3",
+    ):
+        load_encoder(build_encoder(filters=8, blocks=2), network, "--teacher x")
