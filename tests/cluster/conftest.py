@@ -1,6 +1,8 @@
 """Ledgers and studies of the trivial space, without Ray and MLflow."""
 
-from collections.abc import Callable
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,12 @@ from cluster.ledger.settings import SearchSettings, write_settings
 from cluster.ledger.trial_log import Outcome
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.study import Study
+from cluster.storage import replication
+from cluster.storage.location import Location
+from cluster.tracking.client import open_client
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
+from tests.support.moto_s3 import serve_s3
 from tests.support.paths import TRIVIAL
 from tests.support.reports import make_history
 
@@ -52,6 +58,52 @@ def begin(tmp_path: Path) -> Callable[..., Ledger]:
         return ledger
 
     return make
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create an MLflow database once: its tables take seconds, a copy of the file does not."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    open_client(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def make_database(empty_database: Path, tmp_path: Path) -> Callable[[], str]:
+    """Return a function that returns the address of another empty database."""
+    numbers = itertools.count()
+
+    def make() -> str:
+        path = tmp_path / f"mlflow-{next(numbers)}.db"
+        shutil.copy(empty_database, path)
+        return f"sqlite:///{path}"
+
+    return make
+
+
+@pytest.fixture
+def database(make_database: Callable[[], str]) -> str:
+    """Return the address of an empty database."""
+    return make_database()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the URI of a bucket on this machine."""
+    pytest.importorskip("moto", reason="an S3 on this machine needs moto: pip install '.[lab]'")
+    with serve_s3(tmp_path_factory.mktemp("moto")) as uri:
+        yield uri
+
+
+@pytest.fixture(params=["file", "s3"])
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Location]:
+    """Yield an empty remote storage: a folder, and a bucket."""
+    if request.param == "file":
+        yield Location((tmp_path / "bucket").as_uri())
+        return
+    location = Location(request.getfixturevalue("s3"))
+    yield location
+    replication.delete(location)
 
 
 @pytest.fixture

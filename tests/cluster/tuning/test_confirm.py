@@ -1,26 +1,26 @@
-"""The plan of a confirmation: fresh seeds, the best and the default, nothing run twice."""
+"""The re-runs of a confirmation: new seeds, the best and the default, nothing run twice."""
 
+import io
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from cluster.execution.early_stopping import ByTrial, build_scheduler
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from cluster.tuning import confirm
 from searchspaces.space import SearchSpace
+from tests.support.reports import make_history
 from trainables.errors import UserError
 
 LOSSES = [[0.5], [0.2], [0.9], [0.3]]
 
 
 @pytest.fixture
-def found(
+def search(
     begin: Callable[..., Ledger],
     open_study: Callable[..., Study],
     run_one: Callable[..., int],
@@ -34,45 +34,48 @@ def found(
     return ledger
 
 
-def test_the_best_complete_trials_and_the_default_run_on_fresh_seeds(
-    found: Ledger, space: SearchSpace[Any]
+def test_the_best_complete_trials_and_the_default_run_on_new_seeds(
+    search: Ledger, space: SearchSpace[Any]
 ) -> None:
-    points = list(confirm.plan_reruns(found, space, best=1, seeds=3))
-    assert [point.tags["of"] for point in points] == ["1", "0"] * 3
-    seeds = [point.fixed["seed"] for point in points]
+    reruns = list(confirm.plan_reruns(search, space, best=1, seeds=3))
+    assert [rerun.tags["of"] for rerun in reruns] == ["1", "0"] * 3
+    seeds = [rerun.fixed["seed"] for rerun in reruns]
     assert len(set(seeds)) == 3
-    assert not set(seeds) & {trial_log.config["seed"] for trial_log in found.trial_logs.values()}
-    for point in points:
-        config = found.trial_logs[int(point.tags["of"])].config
-        assert {**config, "seed": point.fixed["seed"]} == dict(point.fixed)
+    assert not set(seeds) & {trial_log.config["seed"] for trial_log in search.trial_logs.values()}
+    for rerun in reruns:
+        config = search.trial_logs[int(rerun.tags["of"])].config
+        assert {**config, "seed": rerun.fixed["seed"]} == dict(rerun.fixed)
 
 
-def test_a_stopped_trial_is_never_confirmed(found: Ledger, space: SearchSpace[Any]) -> None:
-    points = list(confirm.plan_reruns(found, space, best=9, seeds=1))
-    assert {point.tags["of"] for point in points} == {"0", "1", "2"}
+def test_a_stopped_trial_is_never_confirmed(search: Ledger, space: SearchSpace[Any]) -> None:
+    reruns = list(confirm.plan_reruns(search, space, best=9, seeds=1))
+    assert {rerun.tags["of"] for rerun in reruns} == {"0", "1", "2"}
 
 
-def test_nothing_complete_is_said(begin: Callable[..., Ledger], space: SearchSpace[Any]) -> None:
+def test_a_search_without_a_complete_trial_is_rejected(
+    begin: Callable[..., Ledger], space: SearchSpace[Any]
+) -> None:
     with pytest.raises(UserError, match="is complete: there is nothing"):
         list(confirm.plan_reruns(begin(), space, best=1, seeds=1))
 
 
-def test_a_larger_confirmation_goes_on_with_the_smaller(
-    found: Ledger, space: SearchSpace[Any]
+def test_a_larger_confirmation_continues_the_smaller_one(
+    search: Ledger, space: SearchSpace[Any]
 ) -> None:
-    folder = found.folder / confirm.FOLDER
+    folder = search.folder / confirm.FOLDER
     trials: list[list[int]] = []
     for best in (1, 3, 3):
-        points = list(confirm.plan_reruns(found, space, best, seeds=2))
-        ledger = ledgers.attach_ledger(folder, confirm._settings(found, folder, points))
-        assert ledger.id == found.id
-        study = Study(ledger, space, points)
-        attempts = TrialQueue(ledger, study, ledger.settings["trials"])
+        reruns = list(confirm.plan_reruns(search, space, best, seeds=2))
+        ledger = ledgers.attach_ledger(
+            folder, confirm._confirmation_settings(search, folder, reruns)
+        )
+        assert ledger.id == search.id
+        queue = TrialQueue(ledger, Study(ledger, space, reruns))
         trials.append([])
-        while not attempts.finished:
-            attempt = attempts.next()
+        while not queue.finished:
+            attempt = queue.next_attempt()
             trials[-1].append(attempt.trial)
-            attempts.ended(attempt.trial, "complete")
+            queue.record_end(attempt.trial, "complete")
         ledger.close()
     assert trials == [[0, 1, 2, 3], [4, 5], []]
     trial_logs = ledgers.reopen_ledger(folder).trial_logs
@@ -80,41 +83,50 @@ def test_a_larger_confirmation_goes_on_with_the_smaller(
     assert len(runs) == len(set(runs)) == 6
 
 
-def test_the_control_group_is_sampled_and_never_stopped(
-    begin: Callable[..., Ledger], open_study: Callable[..., Study], space: SearchSpace[Any]
+def test_a_config_without_a_seed_cannot_be_confirmed(
+    begin: Callable[..., Ledger], space: SearchSpace[Any]
 ) -> None:
-    space = replace(space, reports=9, min_reports=1)
-    ledger = begin(trials=8, control=2)
-    attempts = TrialQueue(ledger, open_study(ledger, space), 8)
-    inner = build_scheduler("asha", space, 9)
-    assert inner is not None
-    judge = ByTrial(inner, attempts, int)
-    decisions = {}
-    for trial in range(8):
-        attempts.next()
-        history = [{"report": 1, "seconds": 1.0, "metrics": {"loss": float(trial)}}]
-        ledger.record_reports(trial, history, {})
-        decisions[trial] = judge._tell(trial)
-    group = {
-        trial for trial, trial_log in ledger.trial_logs.items() if trial_log.tags.get("control")
-    }
-    assert len(group) == 2
-    assert 0 not in group
-    assert {decisions[trial] for trial in group} == {"CONTINUE"}
-    assert group <= judge.stopped  # they are judged, and the judgement is what an audit asks of
-    assert {decisions[trial] for trial in set(decisions) - group - {0}} == {"STOP"}
+    ledger = begin()
+    ledger.add_trial(0, {}, {"width": 2})
+    ledger.record_reports(0, make_history([0.5]), {})
+    ledger.record_outcome(0, "complete")
+    with pytest.raises(UserError, match=r"cannot be confirmed(.|\n)*no field `seed`"):
+        list(confirm.plan_reruns(ledger, space, best=1, seeds=1))
 
 
-def test_spans_say_where_and_when_an_attempt_ran(found: Ledger, tmp_path: Path) -> None:
-    trial_log = found.add_trial(9, {}, {})
-    found.add_attempt(9)
-    found.record_reports(9, [], {"parameters": 1.0}, "host/cpu")
-    found.record_reports(
-        9, [{"report": 1, "seconds": 1.0, "metrics": {"loss": 1.0}}], {}, "host/cpu"
+def test_the_settings_of_a_confirmation_are_those_of_its_search(
+    search: Ledger, space: SearchSpace[Any]
+) -> None:
+    reruns = list(confirm.plan_reruns(search, space, best=1, seeds=2))
+    settings = confirm._confirmation_settings(search, search.folder / confirm.FOLDER, reruns)
+    assert (settings.kind, settings.name, settings.id) == (
+        "confirmation",
+        "toy-confirm",
+        search.settings.id,
     )
-    found.add_attempt(9)
-    (began, heard, place), (again, _, nowhere) = found.trial_logs[9].spans
-    assert (place, nowhere) == ("host/cpu", "")
-    assert trial_log.started <= began <= heard <= again
-    found.close()
-    assert ledgers.reopen_ledger(found.folder).trial_logs[9].spans == found.trial_logs[9].spans
+    assert (settings.trials, settings.sampler, settings.scheduler) == (4, "grid", "none")
+    assert settings.reruns == tuple((r.fixed, r.tags) for r in reruns)
+    assert settings.reports == search.settings.reports
+
+
+def test_the_table_has_mean_and_spread_over_the_new_seeds(
+    search: Ledger, space: SearchSpace[Any]
+) -> None:
+    reruns = list(confirm.plan_reruns(search, space, best=1, seeds=2))
+    folder = search.folder / confirm.FOLDER
+    settings = confirm._confirmation_settings(search, folder, reruns)
+    ledger = ledgers.attach_ledger(folder, settings)
+    losses = {"1": [0.3, 0.4], "0": [0.25, None]}
+    for trial, rerun in enumerate(reruns):
+        ledger.add_trial(trial, {}, rerun.fixed, rerun.tags)
+        if (loss := losses[rerun.tags["of"]].pop(0)) is not None:
+            ledger.record_reports(trial, make_history([loss]), {})
+            ledger.record_outcome(trial, "complete")
+    out = io.StringIO()
+    Console(file=out, width=120).print(confirm.make_reruns_table(ledger, search))
+    title, _, *rows = out.getvalue().splitlines()
+    assert title.strip() == "loss on new seeds"
+    assert [row.split() for row in rows] == [
+        ["000", "0.5", "0.25", "1"],  # one seed has no standard deviation
+        ["001", "0.2", "0.35", "0.07071", "2"],
+    ]

@@ -1,13 +1,16 @@
+"""What a dry run prints: model, space, plan and cost."""
+
 import io
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from rich.console import Console
+from torch import nn
 
-from cluster.tuning.dry_run import describe_range, expected_reports, print_dry_run
+from cluster.options import Options
+from cluster.tuning.dry_run import list_modules, print_dry_run
 from searchspaces.space import SearchSpace
 from trainables.data.source import DataMissingError
 from trainables.errors import UserError
@@ -15,7 +18,9 @@ from trainables.run import Loop, Run
 
 
 @pytest.fixture
-def shown(space: SearchSpace[Any]) -> Callable[..., str]:
+def dry_run(space: SearchSpace[Any]) -> Callable[..., str]:
+    """Return a function that returns what a dry run of the trivial space prints."""
+
     def run(
         fixed: dict[str, Any] | None = None,
         scheduler: str = "asha",
@@ -24,53 +29,52 @@ def shown(space: SearchSpace[Any]) -> Callable[..., str]:
     ) -> str:
         out = io.StringIO()
         console = Console(file=out, width=150)
-        asked = replace(space, **changes)
-        print_dry_run(
-            asked, fixed or {}, Run(reports=reports, metric="loss"), 9, scheduler, console
-        )
+        options = Options(trials=9, reports=reports, scheduler=scheduler, fixed=fixed or {})
+        run = Run(reports, metric="loss", mode="min")
+        print_dry_run(replace(space, **changes), run, options, console)
         return out.getvalue()
 
     return run
 
 
-def test_a_dry_run_tells_model_space_plan_and_cost(shown: Callable[..., str]) -> None:
-    said = shown({"width": 4})
-    assert "Linear" in said
-    assert "5 parameters" in said
-    assert "0.001 to 0.4, log scale" in said
-    assert "False, True" in said
-    assert "fixed" in said
-    assert "9 trials of 9 reports = 81 at the most" in said
-    assert "ASHA compares at reports 1, 3" in said
-    assert "device-hours for 9 trials" in said
+def test_a_dry_run_prints_model_space_plan_and_cost(dry_run: Callable[..., str]) -> None:
+    text = dry_run({"width": 4})
+    assert "Linear" in text
+    assert "5 parameters" in text
+    assert "0.001 to 0.4, log scale" in text
+    assert "False, True" in text
+    assert "fixed" in text
+    assert "9 trials of 9 reports = at most 81" in text
+    assert "ASHA compares at reports 1, 3" in text
+    assert "device-hours for 9 trials" in text
 
 
-def test_a_dry_run_without_data_tells_all_but_the_cost(shown: Callable[..., str]) -> None:
+def test_without_data_only_the_cost_is_unknown(dry_run: Callable[..., str]) -> None:
     def missing(config: Any, run: Run) -> None:
         assert not run.download
         raise DataMissingError("no digits in /data")
 
-    said = shown(prepare=missing, scheduler="none")
-    assert "3 parameters" in said
-    assert "cost unknown: data missing" in said
-    assert "no digits in /data" in said
-    assert "ASHA" not in said
+    text = dry_run(prepare=missing, scheduler="none")
+    assert "3 parameters" in text
+    assert "cost unknown: data missing" in text
+    assert "no digits in /data" in text
+    assert "ASHA" not in text
 
 
-def test_a_dry_run_tells_what_else_a_search_would_lack(shown: Callable[..., str]) -> None:
-    """Data are there, so the cost is known; it took no weights to time it."""
+def test_missing_weights_are_named_beside_the_cost(dry_run: Callable[..., str]) -> None:
+    """Data exist, so the cost is known: the timing needs no weights."""
 
     def missing(config: Any, run: Run) -> None:
-        raise UserError("the weights of resnet18 cannot be had\ngive --weights-dir")
+        raise UserError("the weights of resnet18 are not available\ngive --weights-dir")
 
-    said = shown(prepare=missing)
-    assert "device-hours for 9 trials" in said
-    assert "is refused: the weights of resnet18 cannot be had\n" in said
-    assert "cost unknown" not in said
+    text = dry_run(prepare=missing)
+    assert "device-hours for 9 trials" in text
+    assert "is rejected: the weights of resnet18 are not available\n" in text
+    assert "cost unknown" not in text
 
 
-def test_without_what_even_a_probe_needs_the_cost_is_unknown(
-    shown: Callable[..., str], space: SearchSpace[Any]
+def test_without_files_that_the_timing_needs_the_cost_is_unknown(
+    dry_run: Callable[..., str], space: SearchSpace[Any]
 ) -> None:
     def missing(config: Any, run: Run) -> None:
         if run.source == "real":
@@ -80,23 +84,29 @@ def test_without_what_even_a_probe_needs_the_cost_is_unknown(
         missing(config, run)
         yield from space.train(config, run)
 
-    said = shown(prepare=missing, train=train)
-    assert "cost unknown: (no such encoder)" in said
-    assert "data missing" not in said
+    text = dry_run(prepare=missing, train=train)
+    assert "cost unknown: (no such encoder)" in text
+    assert "data missing" not in text
 
 
-def test_of_a_single_report_there_is_nothing_to_compare_early(shown: Callable[..., str]) -> None:
-    assert "ASHA" not in shown(reports=1)
+def test_a_single_report_is_never_compared(dry_run: Callable[..., str]) -> None:
+    assert "ASHA" not in dry_run(reports=1)
 
 
-def test_likely_reports(space: SearchSpace[Any]) -> None:
-    assert expected_reports(space, 9, 9, "none") == 81
-    assert expected_reports(space, 9, 9, "asha") == 9 * 1 + 3 * 2 + 1 * 6
-    assert expected_reports(space, 9, 1, "asha") == 9
+def test_a_module_with_all_parameters_is_replaced_by_its_submodules() -> None:
+    inner = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    assert list_modules(nn.Sequential(inner)) == [("0.0", "Linear", 9), ("0.2", "Linear", 4)]
+    assert list_modules(nn.Sequential(inner, nn.Linear(1, 1))) == [
+        ("0", "Sequential", 13),
+        ("1", "Linear", 2),
+    ]
 
 
-def test_ranges_are_written_as_people_do() -> None:
-    assert describe_range(FloatDistribution(1e-4, 0.5, log=True)) == "0.0001 to 0.5, log scale"
-    assert describe_range(IntDistribution(32, 256, step=32)) == "32 to 256, step 32"
-    assert describe_range(IntDistribution(1, 4)) == "1 to 4"
-    assert describe_range(CategoricalDistribution(["sgd", None, True])) == "sgd, None, True"
+def test_a_teacher_that_is_trained_first_is_counted(
+    dry_run: Callable[..., str], space: SearchSpace[Any]
+) -> None:
+    def train(config: Any, run: Run) -> Loop:
+        run.facts["teacher_reports"] = 30.0
+        yield from space.train(config, run)
+
+    assert "plus 30 reports to train the teacher, once per machine" in dry_run(train=train)

@@ -1,3 +1,5 @@
+"""A running search is shown as a line per trial or, on a terminal, as a live table."""
+
 import io
 from collections.abc import Callable
 from typing import Any
@@ -7,89 +9,87 @@ from rich.console import Console
 
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
-from cluster.sampling.study import Study
+from cluster.ledger.trial_log import Failure
 from cluster.tuning import progress
-from cluster.tuning.progress import ProgressDisplay, format_number
+from cluster.tuning.progress import ProgressDisplay, describe_failure
 from searchspaces.space import SearchSpace
-
-
-def test_numbers() -> None:
-    assert [format_number(v) for v in (0.123456, 1e-5, 32, True, "sgd")] == [
-        "0.1235",
-        "1e-05",
-        "32",
-        "True",
-        "sgd",
-    ]
-
-
-@pytest.fixture
-def attempts(
-    begin: Callable[..., Ledger],
-    open_study: Callable[[Ledger, SearchSpace[Any]], Study],
-    space: SearchSpace[Any],
-) -> TrialQueue:
-    ledger = begin(trials=4)
-    return TrialQueue(ledger, open_study(ledger, space), 4)
-
+from tests.support.reports import make_result
 
 TRACEBACK = """Traceback (most recent call last):
   File "/somewhere/tests/spaces/trivial.py", line 5, in train
   File "/somewhere/tests/spaces/trivial.py", line 7, in inner
   File "/somewhere/torch/module.py", line 9, in forward
 RuntimeError: on purpose"""
+FAILURE = Failure("failed", "RuntimeError: on purpose", TRACEBACK)
 
 
-def hear(attempts: TrialQueue, trial: int, *losses: float) -> None:
-    history = [
-        {"report": n, "seconds": 61.0 * n, "metrics": {"loss": loss}}
-        for n, loss in enumerate(losses, 1)
-    ]
-    attempts.heard(trial, {"history": history, "facts": {}})
+def record(queue: TrialQueue, trial: int, *losses: float) -> None:
+    queue.record_result(trial, make_result(*losses, seconds=61.0))
 
 
-def test_without_a_terminal_every_trial_is_one_line_once(
-    attempts: TrialQueue, monkeypatch: pytest.MonkeyPatch
+def test_without_a_terminal_every_trial_is_one_line(
+    queue: TrialQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "REFRESH", 0.0)
     out = io.StringIO()
-    attempts.next()
-    hear(attempts, 0, 0.5)
-    attempts.ended(0, "complete")  # before this driver: not told again
-    with ProgressDisplay(attempts, ["width"], Console(file=out), lambda: "") as screen:
-        attempts.next()
-        attempts.next()
-        screen.update()
+    queue.next_attempt()
+    record(queue, 0, 0.5)
+    queue.record_end(0, "complete")  # before this driver: not printed again
+    with ProgressDisplay(queue, ["width"], Console(file=out), lambda: "") as display:
+        queue.next_attempt()
+        queue.next_attempt()
+        display.update()
         assert out.getvalue() == ""
-        hear(attempts, 1, 0.75, 0.25)
-        attempts.ended(1, None)
-        screen.update()
-        screen.update()
+        record(queue, 1, 0.75, 0.25)
+        queue.record_end(1, None)
+        display.update()
+        display.update()
         for _ in range(3):
-            attempts.failed(2, "failed", TRACEBACK)
+            queue.record_failure(2, FAILURE)
     lines = out.getvalue().splitlines()
-    width = attempts.ledger.trial_logs[1].config["width"]
+    width = queue.ledger.trial_logs[1].config["width"]
     assert lines[0] == f"trial 001 stopped  loss 0.25 after 2 reports, 2 min 02 s: width={width}"
     assert lines[1].startswith("trial 002 failed   no score after 0 reports")
     assert lines[2:] == ["  RuntimeError: on purpose (trivial.py:7)"]
 
 
-def test_on_a_terminal_a_table_shows_counts_best_speed_and_trouble(attempts: TrialQueue) -> None:
+def test_on_a_terminal_a_table_shows_counts_best_speed_and_delays(queue: TrialQueue) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120, color_system=None)
-    with ProgressDisplay(attempts, ["width", "momentum"], console, lambda: "no answer") as screen:
+    searched = ["width", "momentum"]
+    with ProgressDisplay(queue, searched, console, lambda: "no answer") as display:
         for _ in range(3):
-            attempts.next()
-        hear(attempts, 0, 0.5, 0.125)
-        attempts.ended(0, "complete")
-        hear(attempts, 1, 0.75)
-        attempts.ended(1, "diverged")
-        screen.update(now=True)
-    said = out.getvalue()
-    assert "2 of 4 ended, 1 running, 1 complete, 1 diverged" in said
-    assert "0.125 loss (trial 0)" in said
-    assert "width=2  momentum=False" in said
-    assert "reports per second" in said
-    assert " left" in said
-    assert "behind, will catch up: no answer" in said
-    assert screen.__getstate__() == {}
+            queue.next_attempt()
+        record(queue, 0, 0.5, 0.125)
+        queue.record_end(0, "complete")
+        record(queue, 1, 0.75)
+        queue.record_end(1, "diverged")
+        display.update(now=True)
+    text = out.getvalue()
+    assert "2 of 4 ended, 1 running, 1 complete, 1 diverged" in text
+    assert "0.125 loss (trial 0)" in text
+    assert "width=2  momentum=False" in text
+    assert "reports per second" in text
+    assert " left" in text
+    assert "delayed" in text
+    assert "will be written later: no answer" in text
+    assert display.__getstate__() == {}
+
+
+@pytest.mark.parametrize(
+    ("traceback", "expected"),
+    [
+        (TRACEBACK, "RuntimeError: on purpose (trivial.py:7)"),
+        ('File "C:/x/other_trivial.py", line 3, in f', "RuntimeError: on purpose"),
+        ('File "trivial.py", line 12, in f', "RuntimeError: on purpose (trivial.py:12)"),
+        ("", "RuntimeError: on purpose"),
+    ],
+)
+def test_a_failure_has_its_last_line_in_the_space_file(
+    begin: Callable[..., Ledger], space: SearchSpace[Any], traceback: str, expected: str
+) -> None:
+    ledger = begin()
+    ledger.add_trial(0, {}, {})
+    ledger.record_failure(0, Failure("failed", "MemoryError", ""))
+    ledger.record_failure(0, Failure("failed", "RuntimeError: on purpose", traceback))
+    assert describe_failure(ledger.trial_logs[0], space) == expected

@@ -1,0 +1,121 @@
+"""The options of a search: how values are read, and where defaults come from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.cli import build_parser
+from cluster.options import Options, gpu_fraction, positive, read_options, seconds
+from cluster.storage.location import Location
+from searchspaces.space import SearchSpace
+from trainables.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("90s", 90.0), ("90", 90.0), ("30m", 1800.0), ("2h", 7200.0), ("0.5h", 1800.0), (" 1s", 1.0)],
+)
+def test_a_duration_is_read_into_seconds(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["soon", "", "0s", "-1s", "1d", "1:30", "nan", "inf", "1 h"])
+def test_another_text_is_not_a_duration(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a duration such as 90s"):
+        seconds(text)
+
+
+def test_numbers_must_be_above_0() -> None:
+    assert positive(int)("3") == 3
+    assert positive(float)("0.25") == 0.25
+    for kind, text in ((int, "0"), (int, "-1"), (float, "0"), (float, "nan"), (float, "inf")):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"{text} is not a number above 0"):
+            positive(kind)(text)
+    with pytest.raises(ValueError, match="many"):
+        positive(int)("many")
+    assert positive(int).__name__ == "int"  # argparse names it: invalid int value: 'many'
+
+
+def test_a_fraction_of_a_gpu_may_be_auto() -> None:
+    assert gpu_fraction("auto") == "auto"
+    assert gpu_fraction("0.25") == 0.25
+    for text in ("0", "-1", "nan"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a number above 0"):
+            gpu_fraction(text)
+
+
+def read(space: SearchSpace[Any], *words: object) -> Options:
+    return read_options(build_parser().parse_args(["--space", "toy", *map(str, words)]), space)
+
+
+def test_without_options_the_space_or_an_earlier_search_decides(space: SearchSpace[Any]) -> None:
+    options = read(space)
+    assert options == Options(storage=options.storage)
+    assert options.storage.folder == Path("runs")
+
+
+def test_every_option_has_its_type(space: SearchSpace[Any], tmp_path: Path) -> None:
+    words = ["--trials", 9, "--reports", 3, "--seed", 7, "--sampler", "gp", "--scheduler", "none"]
+    words += ["--control", 2, "--time-budget", "2m", "--concurrency", 4]
+    words += ["--gpus-per-trial", "0.25", "--set", "width=3", "--set", "momentum=true"]
+    words += ["--storage", str(tmp_path), "--tracking-uri", "http://server:5000", "--fresh"]
+    options = read(space, *words)
+    assert (options.trials, options.reports, options.seed) == (9, 3, 7)
+    assert (options.sampler, options.scheduler, options.control) == ("gp", "none", 2)
+    assert (options.time_budget, options.concurrency, options.gpus_per_trial) == (120.0, 4, 0.25)
+    assert options.fixed == {"width": 3, "momentum": True, "seed": 7}
+    assert options.resume_mode == "fresh"
+    assert options.storage.folder == tmp_path
+    assert options.storage.given_tracking_uri == "http://server:5000"
+
+
+def test_storage_server_and_cluster_come_from_the_environment_too(
+    space: SearchSpace[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNERY_STORAGE", "s3://bucket/x")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    options = read(space)
+    assert options.storage.remote == Location("s3://bucket/x")
+    assert options.storage.tracking_uri == "http://server:5000"
+    assert options.address == "auto"
+    options = read(space, "--storage", "mine", "--tracking-uri", "http://b", "--address", "c:1")
+    assert (options.storage.folder, options.storage.remote) == (Path("mine"), None)
+    assert (options.storage.tracking_uri, options.address) == ("http://b", "c:1")
+
+
+def test_a_fixed_seed_wins_over_the_option(space: SearchSpace[Any]) -> None:
+    options = read(space, "--seed", 7, "--set", "seed=3")
+    assert (options.seed, options.fixed) == (7, {"seed": 3})
+    assert read(space, "--seed", 0).fixed == {"seed": 0}
+
+
+def test_repeating_seeds_needs_arms_or_a_confirmation(
+    change: Any, space: SearchSpace[Any]
+) -> None:
+    with pytest.raises(UserError, match=r"--seeds 3: trivial has no arms(.|\n)*--confirm K"):
+        read(space, "--seeds", 3)
+    assert read(space, "--seeds", 3, "--confirm", 2).seeds == 3
+    assert read(change(arms=({"momentum": True},)), "--seeds", 3).seeds == 3
+
+
+def test_a_teacher_brings_its_defaults(change: Any, space: SearchSpace[Any]) -> None:
+    with pytest.raises(UserError, match="uses no teacher: leave --teacher out"):
+        read(space, "--teacher", "runs:/abc")
+    taught = change(teacher_defaults={"width": 4, "momentum": True})
+    options = read(taught, "--teacher", "runs:/abc", "--set", "width=3")
+    assert options.fixed == {"width": 3, "momentum": True}
+    assert options.teacher == "runs:/abc"
+
+
+def test_resume_and_fresh_exclude_each_other(
+    space: SearchSpace[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read(space, "--resume").resume_mode == "resume"
+    with pytest.raises(SystemExit):
+        read(space, "--resume", "--fresh")
+    assert "not allowed with" in capsys.readouterr().err

@@ -1,0 +1,140 @@
+"""The settings of a new search, and what a resumed search may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.ledger.ledger import Ledger
+from cluster.ledger.settings import SearchSettings, read_settings, write_settings
+from cluster.options import Options
+from cluster.storage.storage import Storage
+from cluster.tuning.settings import decide_settings, merge_settings, resolve_settings
+from searchspaces.space import SearchSpace
+from trainables.errors import UserError
+
+Change = Callable[..., SearchSpace[Any]]
+SETTINGS = SearchSettings(
+    space="toy",
+    metric="loss",
+    mode="min",
+    trials=4,
+    reports=3,
+    fixed={"width": 2},
+)
+
+
+def test_a_new_search_starts_with_the_defaults_of_its_space(
+    space: SearchSpace[Any], tmp_path: Path
+) -> None:
+    settings = decide_settings(space, Options(storage=Storage(tmp_path)))
+    assert (settings.space, settings.metric, settings.mode) == ("trivial", "loss", "min")
+    assert (settings.trials, settings.reports, settings.seeds) == (4, 4, space.seeds)
+    assert (settings.sampler, settings.scheduler, settings.seed) == ("tpe", "asha", 0)
+    assert (settings.rungs, settings.enqueued, settings.control) == ((1, 3), 1, 0)
+    assert settings.parameters.keys() == {"learning_rate", "width", "momentum"}
+    assert settings.tracking_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert settings.artifacts == (tmp_path / "artifacts").as_uri()
+    assert (settings.teacher, settings.kind, settings.reruns) == ("", "trial", ())
+
+
+def test_what_the_user_asks_for_wins(space: SearchSpace[Any], tmp_path: Path) -> None:
+    storage = Storage(tmp_path, None, "http://me:planted@server:5000")
+    options = Options(
+        trials=9,
+        reports=2,
+        seed=7,
+        sampler="random",
+        scheduler="none",
+        control=2,
+        fixed={"width": 3},
+        teacher="runs:/abc/",
+        storage=storage,
+    )
+    settings = decide_settings(space, options)
+    assert (settings.trials, settings.reports, settings.seed) == (9, 2, 7)
+    assert (settings.sampler, settings.scheduler, settings.control) == ("random", "none", 2)
+    assert (settings.fixed, settings.rungs) == ({"width": 3}, ())
+    assert settings.parameters.keys() == {"learning_rate", "momentum"}
+    assert settings.teacher == "runs:/abc"
+    assert settings.tracking_uri == "http://***@server:5000"
+    assert settings.artifacts is None  # the server decides
+
+
+def test_the_number_of_trials_is_at_least_that_of_initial_trials(change: Change) -> None:
+    many = change(initial_configs=tuple({"width": 1, "nap": n} for n in range(6)))
+    assert decide_settings(many, Options()).trials == 7
+    arms = change(arms=({"momentum": False}, {"momentum": True}))
+    settings = decide_settings(arms, Options(seeds=2))
+    assert (settings.trials, settings.enqueued, settings.scheduler) == (4, 4, "none")
+    grid = decide_settings(change(), Options(sampler="grid", fixed={"learning_rate": 0.1}))
+    assert grid.trials == grid.enqueued == 8
+
+
+def test_the_first_rung_is_not_above_the_budget(change: Change) -> None:
+    space = change(reports=9, min_reports=5)
+    assert decide_settings(space, Options()).rungs == (5,)
+    assert decide_settings(space, Options(reports=3)).rungs == ()
+
+
+def test_settings_that_are_left_out_stay_and_more_trials_extend_the_search() -> None:
+    assert merge_settings(Path("x"), SETTINGS, {}) == SETTINGS
+    assert merge_settings(Path("x"), SETTINGS, {"trials": 9}) == replace(SETTINGS, trials=9)
+    same = {"trials": 4, "sampler": "tpe", "fixed": {"width": 2}}
+    assert merge_settings(Path("x"), SETTINGS, same) == SETTINGS
+
+
+def test_all_settings_that_differ_are_listed_at_once() -> None:
+    requested = {"trials": 3, "sampler": "gp", "fixed": {"width": 4}, "reports": 3}
+    with pytest.raises(UserError) as error:
+        merge_settings(Path("runs/toy"), SETTINGS, requested)
+    for line in ("runs/toy", "trials: 4 there, 3 now", "sampler: 'tpe' there, 'gp' now"):
+        assert line in str(error.value)
+    assert "fixed: {'width': 2} there, {'width': 4} now" in str(error.value)
+    assert "reports" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "trials"),
+    [({}, 4), ({"trials": 6}, 6), ({"seed": 0}, 4), ({"fixed": {"layers": (8, 8)}}, 4)],
+)
+def test_the_same_options_continue_a_search_that_was_written(
+    options: dict[str, Any],
+    trials: int,
+    begin: Callable[..., Ledger],
+    space: SearchSpace[Any],
+    tmp_path: Path,
+) -> None:
+    """Tuples become lists in `search.json`, and compare as equal."""
+    storage = Storage(tmp_path / "runs")
+    space = replace(space, suggest=lambda trial: {})
+    first = decide_settings(space, Options(storage=storage, fixed=options.get("fixed", {})))
+    ledger = begin(**{n: getattr(first, n) for n in ("fixed", "sampler", "tracking_uri")})
+    write_settings(ledger.folder, ledger.settings)
+    ledger.settings = read_settings(ledger.folder)
+    settings = resolve_settings(space, Options(storage=storage, **options), ledger)
+    assert settings == replace(ledger.settings, trials=trials)
+
+
+def test_another_seed_or_server_is_listed(
+    begin: Callable[..., Ledger], space: SearchSpace[Any], tmp_path: Path
+) -> None:
+    ledger = begin(seed=7, tracking_uri="http://***@server:5000")
+    same = Options(storage=Storage(tmp_path, None, "http://me:word@server:5000"))
+    assert resolve_settings(space, same, ledger) == ledger.settings
+    other = Options(seed=0, storage=Storage(tmp_path, None, "http://other:5000"))
+    with pytest.raises(UserError) as error:
+        resolve_settings(space, other, ledger)
+    assert "seed: 7 there, 0 now" in str(error.value)
+    assert "tracking_uri: 'http://***@server:5000' there, 'http://other:5000' now" in str(
+        error.value
+    )
+
+
+def test_a_new_search_has_no_ledger_to_compare_with(space: SearchSpace[Any]) -> None:
+    options = Options(trials=2, seed=3)
+    assert resolve_settings(space, options, None) == decide_settings(space, options)

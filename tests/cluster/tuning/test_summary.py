@@ -1,0 +1,171 @@
+"""The header and the summary of a search."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cluster.ledger.ledger import Ledger
+from cluster.ledger.trial_log import Failure
+from cluster.sampling.study import Study
+from cluster.storage.location import Location
+from cluster.storage.storage import Storage
+from cluster.tuning.summary import (
+    SHOWN,
+    list_next_commands,
+    make_best_trials_table,
+    print_failures,
+    print_header,
+    print_summary,
+)
+from searchspaces.space import SearchSpace
+from tests.support.reports import make_history
+
+RANGES = {"width": {}, "learning_rate.sgd": {}, "momentum": {}}
+
+
+@pytest.fixture
+def out() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def console(out: io.StringIO) -> Console:
+    return Console(file=out, width=200)
+
+
+@pytest.fixture
+def ledger(begin: Callable[..., Ledger]) -> Ledger:
+    """Return a ledger with seven complete trials, the last of which is the best."""
+    ledger = begin(parameters=RANGES, provenance={"source": "real"})
+    for trial in range(7):
+        config = {"width": 2, "learning_rate": 0.1 + trial, "momentum": trial % 2 == 0}
+        ledger.add_trial(trial, {}, config)
+        ledger.record_reports(trial, make_history([9.0 - trial], seconds=61.0), {})
+        ledger.record_outcome(trial, "complete")
+        ledger.prune(trial)
+    return ledger
+
+
+def test_a_new_search_prints_its_settings(
+    ledger: Ledger, space: SearchSpace[Any], console: Console, out: io.StringIO
+) -> None:
+    print_header(space, ledger.settings, None, console)
+    assert out.getvalue() == (
+        f"trivial: {space.question}\n"
+        "4 trials, 4 reports each, sampler random, scheduler none, seed 0\n"
+    )
+
+
+def test_a_resumed_search_prints_what_has_ended_before(
+    ledger: Ledger, space: SearchSpace[Any], console: Console, out: io.StringIO
+) -> None:
+    settings = replace(ledger.settings, trials=9, provenance={"source": "synthetic"})
+    print_header(space, settings, ledger, console)
+    text = out.getvalue()
+    assert text.startswith(f"resuming {ledger.folder}\n")
+    assert "SYNTHETIC DATA: no number below says anything about real data\n" in text
+    assert "9 trials, 7 of them ended before, 4 reports each" in text
+
+
+def test_the_table_has_the_best_trials_and_the_settings_in_which_they_differ(
+    ledger: Ledger, console: Console, out: io.StringIO
+) -> None:
+    console.print(make_best_trials_table(ledger))
+    lines = out.getvalue().splitlines()
+    assert lines[0].strip() == "best trials by loss"
+    assert len(lines) == 2 + SHOWN
+    first = lines[2].split()
+    assert first[:4] == ["006", "3", "complete", "1"]
+    assert "1 min 01 s" in lines[2]
+    assert lines[2].rstrip().endswith("learning_rate=6.1  momentum=True")
+    assert "width" not in out.getvalue()  # all have the same
+
+
+def test_without_a_score_there_is_no_table(begin: Callable[..., Ledger]) -> None:
+    assert make_best_trials_table(begin()) == "no trial has a score"
+
+
+def test_failures_are_counted_and_the_first_is_shown(
+    ledger: Ledger, space: SearchSpace[Any], console: Console, out: io.StringIO
+) -> None:
+    print_failures(space, ledger, console)
+    assert out.getvalue() == ""
+    for trial in (7, 8):
+        ledger.add_trial(trial, {}, {})
+        trace = f'File "{space.file}", line {trial}, in train'
+        ledger.record_failure(trial, Failure("failed", f"ValueError: [{trial}]", trace))
+        ledger.record_outcome(trial, "failed")
+    print_failures(space, ledger, console)
+    assert out.getvalue() == (
+        "2 failed; the first, trial 007: ValueError: [7] (trivial.py:7)\n"
+        f"its traceback is in {ledger.folder}/trials/007/reports.jsonl\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("storage", "tracking_uri", "expected"),
+    [
+        (Storage(Path("runs")), None, ["  mlflow ui --backend", "  python -m reports toy"]),
+        (
+            Storage(Path("my runs")),
+            None,
+            ["  mlflow ui --backend", "  python -m reports toy --storage 'my runs'"],
+        ),
+        (
+            Storage(Path("runs")),
+            "http://***@server:5000",
+            ["  python -m reports toy --tracking-uri http://***@server:5000"],
+        ),
+        (
+            Storage(Path("runs/s3-b"), Location("s3://b")),
+            None,
+            ["  mlflow ui --backend", "  python -m reports toy --storage s3://b"],
+        ),
+    ],
+)
+def test_the_next_commands_name_the_storage_and_the_server(
+    ledger: Ledger, storage: Storage, tracking_uri: str | None, expected: list[str]
+) -> None:
+    ledger.update_settings(tracking_uri=tracking_uri or storage.default_tracking_uri)
+    text = list_next_commands(ledger, storage)
+    assert f"ledger and checkpoints: {ledger.folder}\n" in text
+    assert f"MLflow database:        {ledger.settings.tracking_uri}\n" in text
+    commands = [line for line in text.splitlines() if line.startswith("  ")]
+    assert len(commands) == len(expected)
+    assert all(map(str.startswith, commands, expected))
+    assert commands[-1] == expected[-1]
+
+
+def test_the_summary_has_every_part(
+    ledger: Ledger, space: SearchSpace[Any], console: Console, out: io.StringIO
+) -> None:
+    print_summary(space, ledger, 3, Storage(Path("runs")), console)
+    text = out.getvalue()
+    assert "best trials by loss" in text
+    assert "3 infeasible configurations were rejected, at no cost" in text
+    assert "python -m reports toy" in text
+
+
+def test_the_summary_ranks_as_the_study_does(
+    begin: Callable[..., Ledger],
+    open_study: Callable[..., Study],
+    run_one: Callable[..., int],
+    space: SearchSpace[Any],
+    console: Console,
+    out: io.StringIO,
+) -> None:
+    ledger = begin()
+    study = open_study(ledger, space)
+    for losses in ([0.5], [0.2, 0.9], [0.3]):
+        run_one(ledger, study, losses)
+    console.print(make_best_trials_table(ledger))
+    rows = [line.split()[0] for line in out.getvalue().splitlines()[2:]]
+    assert rows == ["001", "002", "000"]
+    assert study.study.best_trial.number == 1
