@@ -1,4 +1,4 @@
-"""The command line: `python -m reports digits` reads a search and writes its report."""
+"""The command line `python -m reports digits`: read a search and write its report."""
 
 import argparse
 import importlib
@@ -21,11 +21,12 @@ from reports.write.style import save_figure
 from reports.write.tablefiles import write_tables
 from trainables.errors import UserError
 
-ACTIONS = ("ensemble", "export", "compare", "predict", "sample")  # modules with a main each
+ACTIONS = ("ensemble", "export", "compare", "predict", "sample")
+"""Modules of this package that have a `main` of their own."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 after a report, 2 after a message of what to mend."""
+    """Run the command line and return the exit code: 0, or 2 after an error message."""
     given = sys.argv[1:] if arguments is None else arguments
     if given and given[0] in ACTIONS:
         code: int = importlib.import_module(f"reports.{given[0]}").main(given[1:])
@@ -37,13 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
     search = read_search(tracker, name)
     out = Path(options.out or "report")
-    # Several reports never share a folder; one goes where --out says.
+    # Each of several reports has its own folder; a single one goes to --out itself.
     out = _writable(
         out / to_slug(search.name) if len(options.names) > 1 or not options.out else out
     )
-    more = _asked(tracker, search, options)
+    optional = _choose_optional_chapters(tracker, search, options)
     found = collect_findings(tracker, search, options.open_test_again, options.open_test)
-    _files(tracker, found, [(title, make(found)) for title, make in more], out, options)
+    _files(tracker, found, [(title, make(found)) for title, make in optional], out, options)
     if search.is_synthetic:
         print("SYNTHETIC DATA:")
     print(format_winner(found))
@@ -52,12 +53,13 @@ def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
         print(f"as one file: {out / 'report.html'}")
 
 
-def _asked(
+def _choose_optional_chapters(
     tracker: Tracker, search: Search, options: argparse.Namespace
 ) -> list[tuple[str, Callable[[Findings], Section]]]:
-    """Chapters that need the winner's weights and data, which are found before the test is opened.
+    """Return the chapters that need the winner's weights and data.
 
-    Only here a report needs torch, and seconds to import it.
+    Both are loaded before the test set is opened, so that an error wastes no opening. Only these
+    chapters need torch, whose import takes seconds.
     """
     if not (options.explain or options.robust):
         return []
@@ -65,14 +67,14 @@ def _asked(
     from reports.trained import winner_model
 
     winner = winner_model.restore_winner(tracker, search, options.space, options.data_dir)
-    asked: list[tuple[str, Callable[[Findings], Section]]] = []
+    chapters: list[tuple[str, Callable[[Findings], Section]]] = []
     if options.explain:
-        asked.append(
+        chapters.append(
             ("What the winner looks at", lambda f: explain.write_section(search, winner, f.test))
         )
     if options.robust:
-        asked.append(("Under attack", lambda f: robust.write_section(search, winner, f.test)))
-    return asked
+        chapters.append(("Under attack", lambda f: robust.write_section(search, winner, f.test)))
+    return chapters
 
 
 def _files(
@@ -98,14 +100,14 @@ def _files(
     drawn = [out / "figures" / f"{n}.{kind}" for n in report.figures for kind in ("png", "svg")]
     drawn += [out / "figures" / name for name in report.files]
     try:
-        # MLflow shows HTML as a page and markdown as text, so it gets the page in any case.
+        # MLflow renders HTML but shows markdown as text, so the page is logged in any case.
         log_report(tracker, found.search, out, [out / "report.md", *drawn, *tables], page)
     except UserError as error:
-        print_error(error)  # the report is written all the same
+        print_error(error)  # the report itself is written
 
 
 def _writable(folder: Path) -> Path:
-    # Tried before the test set is opened: an opening without a report would be a wasted one.
+    # Checked before the test set is opened: an opening without a report would be wasted.
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -113,7 +115,7 @@ def _writable(folder: Path) -> Path:
     except OSError as error:
         raise UserError(
             f"The folder {folder} cannot be written to: {error.strerror}\n"
-            "Name another one with --out DIR."
+            "Name another folder with --out DIR."
         ) from error
 
 
@@ -121,15 +123,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reports",
         description="Write the report of a search from MLflow.",
-        epilog="other actions, each with a --help of its own: "
+        epilog="other commands, each with its own --help: "
         + ", ".join(f"python -m reports {action}" for action in ACTIONS),
     )
     parser.add_argument(
         "names",
         nargs="+",
         metavar="NAME",
-        help="a space, by its name or the number of its MLflow experiment, for its newest search; "
-        "or a search, such as digits-2 or its id (tag `search`); or several of them",
+        help="a space (its name or the id of its MLflow experiment) for its newest search, or a "
+        "search (its name, such as digits-2, or its id, the tag `search`); several are possible",
     )
     add_server_arguments(parser)
     parser.add_argument(
@@ -137,37 +139,42 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where report.md goes (default: report/NAME; with several names DIR/NAME)",
     )
-    parser.add_argument("--html", action="store_true", help="also one self-contained HTML file")
     parser.add_argument(
-        "--ensemble", action="store_true", help="also ensembles of the best trials"
+        "--html", action="store_true", help="write one self-contained HTML file as well"
     )
     parser.add_argument(
-        "--explain", action="store_true", help="also what the winner looks at in images"
+        "--ensemble", action="store_true", help="add a chapter on ensembles of the best trials"
     )
     parser.add_argument(
-        "--robust", action="store_true", help="also the winner's accuracy under FGSM and PGD"
+        "--explain", action="store_true", help="add class activation maps of the winner"
+    )
+    parser.add_argument(
+        "--robust", action="store_true", help="add the winner's accuracy under FGSM and PGD"
     )
     parser.add_argument(
         "--data-dir",
         type=Path,
         metavar="DIR",
-        help="for --explain and --robust: the data of the search (default: TUNERY_DATA)",
+        help="for --explain and --robust: folder of the search's data (default: TUNERY_DATA)",
     )
     parser.add_argument(
-        "--space", metavar="FILE", help="for these: the space's file, where it is none of Tunery's"
+        "--space",
+        metavar="FILE",
+        help="for --explain and --robust: the file of a space that is not in searchspaces/",
     )
     parser.add_argument(
-        "--no-log", action="store_true", help="do not put the report into the tracking server"
+        "--no-log", action="store_true", help="do not log the report to the tracking server"
     )
     parser.add_argument(
         "--open-test",
         action="store_true",
-        help="open the test set though the search is unfinished; it is counted",
+        help="open the test set although the search is unfinished; this is recorded",
     )
     parser.add_argument(
         "--open-test-again",
         action="store_true",
-        help="open the test set for others than the first picked ones too; it is counted",
+        help="open the test set although it was opened before for another choice; this is "
+        "recorded",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""The model card of an export: what the model is, how good it is known to be, and its limits."""
+"""Write the model card of an export: what the model is, its scores, and its limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ def write_card(
     test: str,
     classes: Sequence[str],
 ) -> str:
-    """Write a model card in markdown; `test` is the sentence on the sealed test set."""
+    """Return a model card in markdown.
+
+    `members` are trials with their weights, `sizes` examples per split, `test` a sentence on the
+    test accuracy.
+    """
     tags = search.tags
     kind = "an average of" if len(members) > 1 else ""
     title = f"# {search.space}: {kind} {len(members)} trained model{'s' * (len(members) > 1)}"
@@ -32,37 +36,37 @@ def write_card(
             " ".join(title.split()),
             "",
             *(["**Trained on SYNTHETIC DATA.**", ""] if search.is_synthetic else []),
-            f"Made for the question: {tags.get('question') or 'not stated'}",
+            f"Question of the search: {tags.get('question') or 'not stated'}",
             "",
             f"| member | weight | {search.metric} | parameters |",
             "| :--- | ---: | ---: | ---: |",
             *rows,
             "",
-            f"Together {parameters:,.0f} parameters, {len(members)} forward passes per input.",
+            f"In total {parameters:,.0f} parameters, {len(members)} forward passes per input.",
             "",
-            "## How good it is",
+            "## Scores",
             "",
             test,
-            f"Validation scores ({search.metric}) chose it, and being the best of "
-            f"{len(search.trials)} they are flattered.",
+            f"It was chosen by validation scores ({search.metric}). As the best of "
+            f"{len(search.trials)} trials, these are optimistically biased.",
             "",
             "## Data",
             "",
-            f"Examples the search kept apart: {data or 'not stored'}. Fingerprint of the data: "
+            f"Held-out examples: {data or 'not stored'}. Fingerprint of the data: "
             f"`{tags.get('data_fingerprint', 'not known')}`.",
-            f"Classes: {', '.join(classes)}." if classes else "It answers with texts of its own.",
+            f"Classes: {', '.join(classes)}." if classes else "Its outputs are texts.",
             "",
             "## Limits",
             "",
-            "Nothing is known of inputs unlike these data: other sources, other preprocessing. "
+            "It was not evaluated on data from other sources or with other preprocessing. "
             + (
-                "It always answers with one of its classes. Its confidence is a probability only "
-                "as far as its calibration was measured."
+                "It always predicts one of its classes. Its confidence is a probability only as "
+                "far as its calibration was measured."
                 if classes
-                else "It always answers, and does not say how sure it is."
+                else "It always gives an answer, without a confidence."
             ),
             "",
-            "## To make it again",
+            "## How to reproduce it",
             "",
             "```sh",
             redact(tags.get("command", "not known")),

@@ -1,4 +1,4 @@
-"""What all commands of the reports share: the options of the storage, and how errors end."""
+"""Options and error handling that all commands of reports share."""
 
 import argparse
 import sys

@@ -1,7 +1,7 @@
-"""`python -m reports compare A B ...`: searches of one space side by side, and which to prefer.
+"""`python -m reports compare A B ...`: compare searches of one space by their best so far.
 
-Finished searches that differ in their seed alone are repeats of one another; only repeats can
-tell a better sampler from a lucky one.
+Finished searches that differ only in their seed are repeats of each other. Only repeats can
+distinguish a better sampler from a lucky one.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from reports.write.tables import Table, drop_empty_columns, join_words, to_markd
 from trainables.errors import UserError
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
-"""What two repeats of a search have in common, besides the hyperparameters that are fixed."""
+"""Tags that repeats of a search have in common, besides the hyperparameters that are fixed."""
 
 
 @dataclass(frozen=True)
 class BestSoFar:
-    """How a search got on: the best score after each trial, and the device seconds up to it."""
+    """The optimization history of a search: per trial the device seconds and the best score."""
 
     search: Search
     seconds: NDArray[np.float64]
@@ -38,36 +38,36 @@ class BestSoFar:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """Give what repeats of this search share."""
+        """Return the values that repeats of this search share."""
         tags = self.search.tags
         fixed = dict(sorted(_fixed(self.search).items()))
-        fixed.pop("seed", None)  # it is what repeats differ in
+        fixed.pop("seed", None)  # repeats differ in it
         return (*(tags.get(name, "") for name in SETTINGS), json.dumps(fixed))
 
     @property
     def seed(self) -> str:
-        """Give what repeats of this search differ in."""
+        """Return the seeds in which repeats of this search differ."""
         return f"{self.search.tags.get('seed', '')} {_fixed(self.search).get('seed', '')}".strip()
 
 
 def main(arguments: list[str]) -> int:
-    """0 after a comparison, 2 after a message of what to mend."""
+    """Run the command line and return the exit code: 0, or 2 after an error message."""
     options = _parser().parse_args(arguments)
 
     def compare(tracker: Tracker) -> None:
         searches = read_searches(tracker, options.names)
-        races = [trace_best(search) for search in searches if has_score(search)]
+        histories = [trace_best(search) for search in searches if has_score(search)]
         empty = [search.name for search in searches if not has_score(search)]
-        if not races:
+        if not histories:
             raise UserError(
                 f"No trial of {join_words(empty)} has a score: there is nothing to compare.\n"
-                "Let them run first: the same commands with --resume go on."
+                "Run them first: the same commands with --resume continue."
             )
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
-        (out / "compare.md").write_text(write_comparison(races, empty), encoding="utf-8")
-        save_figure(draw_best(races), out / "figures", "compare")
-        print(to_markdown(build_table(races)))
+        (out / "compare.md").write_text(write_comparison(histories, empty), encoding="utf-8")
+        save_figure(draw_best(histories), out / "figures", "compare")
+        print(to_markdown(build_table(histories)))
         if empty:
             print(f"\n{_left_out(empty)}")
         print(f"\ncomparison: {out / 'compare.md'}")
@@ -76,31 +76,31 @@ def main(arguments: list[str]) -> int:
 
 
 def read_searches(tracker: Tracker, names: Sequence[str]) -> list[Search]:
-    """Read the searches; raises UserError unless they ask one question of one set of data."""
+    """Return the searches; raise UserError unless space, metric and data are the same."""
     searches = [read_named_search(tracker, name) for name in dict.fromkeys(names)]
     if len(searches) < 2:
-        raise UserError("A comparison needs two searches or more: compare digits digits-2")
+        raise UserError("A comparison needs two or more searches: compare digits digits-2")
     for what, values in {
         "spaces": [search.space for search in searches],
         "metrics": [f"{search.metric} ({search.mode})" for search in searches],
         "data": [search.tags.get("data_fingerprint", "") for search in searches],
     }.items():
         if len(set(values)) > 1:
-            told = ", ".join(f"{s.name}: {v}" for s, v in zip(searches, values, strict=True))
-            raise UserError(f"These searches differ in their {what}, not to be compared: {told}")
+            listed = ", ".join(f"{s.name}: {v}" for s, v in zip(searches, values, strict=True))
+            raise UserError(f"Searches with different {what} cannot be compared: {listed}")
     return searches
 
 
 def has_score(search: Search) -> bool:
-    """Whether any of its trials has a score."""
+    """Return whether a search has a trial that may win."""
     return bool(find_candidates(search))
 
 
 def trace_best(search: Search) -> BestSoFar:
-    """Follow the best score so far over the trials, in the order of their numbers.
+    """Return the best score so far after each trial, in the order of their numbers.
 
-    A trial without a score costs its time and leaves the best as it was; before the first score
-    the best is nan.
+    Candidates for the winner alone count; any other trial adds its time. Before the first
+    candidate the best is nan.
     """
     better = np.fmax if search.mode == "max" else np.fmin
     candidates = set(find_candidates(search))
@@ -110,13 +110,13 @@ def trace_best(search: Search) -> BestSoFar:
     return BestSoFar(search, np.cumsum(seconds), best)
 
 
-def compute_area(race: BestSoFar, budget: float) -> float:
-    """Give the mean of the best so far over a budget of device seconds, from the first score on.
+def compute_area(history: BestSoFar, budget: float) -> float:
+    """Return the area under the best so far over a budget of device seconds.
 
-    The area under the curve divided by its width, so that it reads like a score.
+    It begins at the first score and is divided by its width, so that its unit is the score's.
     """
-    known = np.isfinite(race.best)
-    times, best = race.seconds[known], race.best[known]
+    known = np.isfinite(history.best)
+    times, best = history.seconds[known], history.best[known]
     if not len(times) or times[0] >= budget:
         return float(best[0]) if len(best) else float("nan")
     inside = times < budget
@@ -124,12 +124,12 @@ def compute_area(race: BestSoFar, budget: float) -> float:
     return float(np.average(best[inside], weights=ends - times[inside]))
 
 
-def build_table(races: Sequence[BestSoFar]) -> Table:
-    """One row per kind of search, its repeats together; best and area with 95 % intervals."""
-    metric = races[0].search.metric
-    budget = min(race.seconds[-1] if len(race.seconds) else 0.0 for race in races)
+def build_table(histories: Sequence[BestSoFar]) -> Table:
+    """Return a table with one row per group of repeats; scores have 95 % intervals."""
+    metric = histories[0].search.metric
+    budget = min(history.seconds[-1] if len(history.seconds) else 0.0 for history in histories)
     rows = []
-    for repeats, note in group_repeats(races):
+    for repeats, note in group_repeats(histories):
         first = repeats[0].search.tags
         finals = [entry.best[-1] if len(entry.best) else np.nan for entry in repeats]
         areas = [compute_area(entry, budget) for entry in repeats]
@@ -149,21 +149,23 @@ def build_table(races: Sequence[BestSoFar]) -> Table:
         )
     header = ("searches", "sampler", "scheduler", "trials x reports", "n")
     scores = (f"best {metric}", "area under best so far", "device-hours each")
-    return drop_empty_columns(Table((*header, *scores, "alone since"), tuple(rows), "lllrrrrrl"))
+    return drop_empty_columns(
+        Table((*header, *scores, "not pooled because"), tuple(rows), "lllrrrrrl")
+    )
 
 
-def group_repeats(races: Sequence[BestSoFar]) -> list[tuple[list[BestSoFar], str]]:
-    """Repeats together; a search that is none stands alone, with the reason."""
+def group_repeats(histories: Sequence[BestSoFar]) -> list[tuple[list[BestSoFar], str]]:
+    """Return groups of repeats; a search that is not a repeat is alone, with the reason."""
     rows: list[tuple[list[BestSoFar], str]] = []
     kinds: dict[tuple[str, ...], list[BestSoFar]] = {}
-    for entry in races:
+    for entry in histories:
         twins = kinds.get(entry.settings, [])
         twin = next((other for other in twins if other.seed == entry.seed), None)
         if entry.search.unfinished:
             trials = f"{_ended(entry.search)} of {entry.search.tags.get('trials', '?')} trials"
             rows.append(([entry], f"unfinished ({trials})"))
         elif twin is not None:
-            seed = entry.seed or "not on record"
+            seed = entry.seed or "not recorded"
             rows.append(([entry], f"same seed ({seed}) as {twin.search.name}"))
         elif twins:
             twins.append(entry)
@@ -173,31 +175,31 @@ def group_repeats(races: Sequence[BestSoFar]) -> list[tuple[list[BestSoFar], str
     return rows
 
 
-def write_comparison(races: Sequence[BestSoFar], empty: Sequence[str] = ()) -> str:
-    """Write the comparison in markdown; `empty` are the names of searches without a score."""
-    first = races[0].search
-    budget = min(race.seconds[-1] if len(race.seconds) else 0.0 for race in races)
-    rows = group_repeats(races)
+def write_comparison(histories: Sequence[BestSoFar], empty: Sequence[str] = ()) -> str:
+    """Return the comparison in markdown; `empty` are the names of searches without a score."""
+    first = histories[0].search
+    budget = min(history.seconds[-1] if len(history.seconds) else 0.0 for history in histories)
+    rows = group_repeats(histories)
     note = (
         "Intervals are over finished repeats of a search with other seeds (Student's t)."
         if any(len(repeats) > 1 for repeats, _ in rows)
-        else "No kind of search has two finished repeats with different seeds, so **no difference "
-        "here is more than an anecdote**: run each again with other seeds (`--fresh --seed 1`)."
+        else "No search has two finished repeats with different seeds, so **no difference here is "
+        "statistically significant**: run each again with other seeds (`--fresh --seed 1`)."
     )
     if empty:
         note += f" {_left_out(empty)}"
     synthetic = "**SYNTHETIC DATA.** " if first.is_synthetic else ""
     return "\n".join(
         [
-            f"# {first.space}: {len(races)} searches compared",
+            f"# {first.space}: {len(histories)} searches compared",
             "",
-            f"{synthetic}The scores are validation scores of the searches ({first.metric}, the "
-            f"best is the {first.mode}imum); no test score is read.",
+            f"{synthetic}All scores are validation scores ({first.metric}, the best is the "
+            f"{first.mode}imum); no test score is read.",
             "",
-            to_markdown(build_table(races)),
+            to_markdown(build_table(histories)),
             "",
             f"The area is the mean of the best so far over the first {budget:.0f} device-seconds, "
-            f"what the shortest of them took. {note}",
+            f"the duration of the shortest search. {note}",
             "",
             "![Best so far](figures/compare.png)",
             "",
@@ -205,25 +207,25 @@ def write_comparison(races: Sequence[BestSoFar], empty: Sequence[str] = ()) -> s
     )
 
 
-def draw_best(races: Sequence[BestSoFar]) -> Figure:
-    """Draw the best so far against device time, a step curve per search."""
-    drawn = create_figure(races[0].search, 6.5, 3.8)
+def draw_best(histories: Sequence[BestSoFar]) -> Figure:
+    """Return a figure of the best so far over device time, one step curve per search."""
+    drawn = create_figure(histories[0].search, 6.5, 3.8)
     axes = drawn.subplots()
     styles = ("-", "--", ":", "-.")
-    kinds = list(dict.fromkeys(race.settings for race in races))
-    colours = ("#0072b2", "#c1440e", "#009e73", "#cc79a7", "#e69f00", "0.3")
-    for entry in races:
+    kinds = list(dict.fromkeys(history.settings for history in histories))
+    colors = ("#0072b2", "#c1440e", "#009e73", "#cc79a7", "#e69f00", "0.3")
+    for entry in histories:
         kind = kinds.index(entry.settings)
         axes.step(
             entry.seconds,
             entry.best,
             where="post",
-            color=colours[kind % len(colours)],
+            color=colors[kind % len(colors)],
             linestyle=styles[kind % len(styles)],
             label=f"{entry.search.name} ({entry.settings[0]}, {entry.settings[1]})",
         )
     axes.set_xlabel("device time, s")
-    axes.set_ylabel(f"best {races[0].search.metric} so far")
+    axes.set_ylabel(f"best {histories[0].search.metric} so far")
     axes.legend()
     return drawn
 

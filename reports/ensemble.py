@@ -1,6 +1,6 @@
-"""`python -m reports ensemble NAME --members ID ID …`: members named by hand, judged.
+"""`python -m reports ensemble NAME --members ID ID …`: evaluate an ensemble of named members.
 
-Their average or vote stands beside their best member.
+Their average or majority vote is compared with their best member.
 """
 
 import argparse
@@ -27,14 +27,14 @@ from reports.records import Search, TrialRecord
 from reports.write.tables import format_count
 from trainables.errors import UserError
 
-PREFIX = 6  # letters of a run id that may stand for it
+PREFIX = 6  # letters of a run id that are enough to name it
 
 
 def main(arguments: list[str]) -> int:
-    """Judge members given by hand; 0 after a table, 2 after a message of what to mend."""
+    """Run the command line and return the exit code: 0, or 2 after an error message."""
     options = _parser().parse_args(arguments)
 
-    def judge(tracker: Tracker) -> None:
+    def evaluate(tracker: Tracker) -> None:
         search = read_search(tracker, options.name)
         print(
             evaluate_members(
@@ -42,24 +42,24 @@ def main(arguments: list[str]) -> int:
             )
         )
 
-    return run_action(options, judge)
+    return run_action(options, evaluate)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m reports ensemble", description="Judge an ensemble of trials given by hand."
+        prog="python -m reports ensemble", description="Evaluate an ensemble of the named trials."
     )
     parser.add_argument("name", help="the name of a space or of a search, such as digits-2")
     parser.add_argument(
         "--members", nargs="+", required=True, metavar="ID", help="trial numbers or run ids"
     )
     parser.add_argument(
-        "--split", default="validation", help="validation (default), test, or another one stored"
+        "--split", default="validation", help="validation (default), test, or another stored split"
     )
     parser.add_argument(
         "--open-test-again",
         action="store_true",
-        help="open the test set for these members; this is counted and reported",
+        help="open the test set for these members; this is recorded and reported",
     )
     add_server_arguments(parser)
     return parser
@@ -68,9 +68,10 @@ def _parser() -> argparse.ArgumentParser:
 def evaluate_members(
     tracker: Tracker, search: Search, ids: Sequence[str], split: str, again: bool = False
 ) -> str:
-    """The text for these members on a split; the test set needs `again`, unless on record.
+    """Return the evaluation of these members on a split, in markdown.
 
-    Raises UserError for unknown members, members without predictions, and a sealed test set.
+    The test set needs `again`, unless it was opened for them before. Raises UserError for unknown
+    members, members without predictions, and a sealed test set.
     """
     runs = find_members(search, ids)
     temperatures: list[float | None] = [None, None]
@@ -78,13 +79,13 @@ def evaluate_members(
         models = _read(tracker, search, runs, split)
     else:
         known = _read(tracker, search, runs, "validation")
-        temperatures = [fit_ensemble_temperature(judged) for judged in _judged(known)]
+        temperatures = [fit_ensemble_temperature(judged) for judged in _evaluate(known)]
         models = (
-            _open(tracker, search, _judged(known)[-1], again)
+            _open(tracker, search, _evaluate(known)[-1], again)
             if split == "test"
             else _read(tracker, search, runs, split)
         )
-    alone, ours = _judged(models)
+    alone, ours = _evaluate(models)
     parts = [
         f"{format_count(len(runs), 'member')} of {search.name} on {split}, "
         f"{format_count(len(models.targets), 'example')}, "
@@ -93,18 +94,18 @@ def evaluate_members(
     ]
     if split != "validation" and not models.has_answers:
         parts += [
-            "Before and after scaling by a temperature fitted on validation:",
+            "Before and after temperature scaling, fitted on validation:",
             write_quality_table([alone, ours], temperatures),
         ]
     return "\n\n".join([*parts, describe_gain(ours, alone)])
 
 
 def find_members(search: Search, ids: Sequence[str]) -> list[TrialRecord]:
-    """The runs meant by trial numbers or run ids, the best on validation first."""
-    found = [_member(search, name) for name in dict.fromkeys(ids)]
+    """Return the runs of trial numbers or run ids, the best on validation first."""
+    found = [_find_member(search, name) for name in dict.fromkeys(ids)]
     if len(set(found)) != len(found) or len(found) < 2:
         raise UserError(
-            f"{len(set(found))} member named by {' '.join(ids)}: an ensemble takes two or more "
+            f"{len(set(found))} member named by {' '.join(ids)}: an ensemble needs two or more "
             "different ones.\nName them with --members ID ID …"
         )
     ranked = rank_trials(search, found)
@@ -114,8 +115,8 @@ def find_members(search: Search, ids: Sequence[str]) -> list[TrialRecord]:
     return ranked
 
 
-def _member(search: Search, name: str) -> TrialRecord:
-    runs = [*search.trials, *search.reruns]  # where numbers meet, the trial is meant
+def _find_member(search: Search, name: str) -> TrialRecord:
+    runs = [*search.trials, *search.reruns]  # a number names a trial before a re-run
     for run in runs:
         if name in (str(run.number), run.run_id):
             return run
@@ -128,8 +129,8 @@ def _member(search: Search, name: str) -> TrialRecord:
     )
 
 
-def _judged(models: Library) -> tuple[EvaluatedEnsemble, EvaluatedEnsemble]:
-    blend, first = average_all(models.outputs, models.targets), models.part([0])
+def _evaluate(models: Library) -> tuple[EvaluatedEnsemble, EvaluatedEnsemble]:
+    blend, first = average_all(models.outputs, models.targets), models.select([0])
     alone = EvaluatedEnsemble(
         f"best member ({models.runs[0].label})", equal_weights(1), first, models.outputs[0]
     )
@@ -139,28 +140,28 @@ def _judged(models: Library) -> tuple[EvaluatedEnsemble, EvaluatedEnsemble]:
 def _read(tracker: Tracker, search: Search, runs: Sequence[TrialRecord], split: str) -> Library:
     examples = read_examples(tracker, search, split)
     if examples is None:
-        raise UserError(f"{search.name!r} has no examples of the split {split!r} on record.")
-    return _whole(runs, read_predictions(tracker, search, runs, examples), split)
+        raise UserError(f"{search.name!r} has no stored examples of the split {split!r}.")
+    return _require_all(runs, read_predictions(tracker, search, runs, examples), split)
 
 
-def _open(tracker: Tracker, search: Search, judged: EvaluatedEnsemble, again: bool) -> Library:
-    test, entry = OpenedTest(tracker, search), describe_opening(judged)
+def _open(tracker: Tracker, search: Search, ours: EvaluatedEnsemble, again: bool) -> Library:
+    test, entry = OpenedTest(tracker, search), describe_opening(ours)
     openings = test.read_openings()
     if not find_opening(openings, entry):
         if not again:
             raise UserError(
                 f"The test set of {search.name!r} is opened by its report, for what validation "
                 f"picked ({format_count(len(openings), 'opening')} on record).\nTo open it for "
-                "these members as well, which is counted and reported, add --open-test-again."
+                "these members as well, which is recorded and reported, add --open-test-again."
             )
         entry["again"] = True
-    found = test.open_predictions(judged.runs, entry)
-    return _whole(judged.runs, found, "test")
+    found = test.open_predictions(ours.runs, entry)
+    return _require_all(ours.runs, found, "test")
 
 
-def _whole(runs: Sequence[TrialRecord], found: Predictions | None, split: str) -> Library:
+def _require_all(runs: Sequence[TrialRecord], found: Predictions | None, split: str) -> Library:
     has = set(found.runs) if found else set()
     if found is None or len(has) < len(runs):
         without = ", ".join(run.name for run in runs if run not in has)
-        raise UserError(f"Not all have usable {split} predictions on record: {without}.")
+        raise UserError(f"Runs without usable stored {split} predictions: {without}.")
     return build_library(found)

@@ -1,4 +1,4 @@
-"""`python -m reports export NAME`: the winner, or an ensemble, as a registered MLflow model."""
+"""`python -m reports export NAME`: register the winner or an ensemble as an MLflow model."""
 
 from __future__ import annotations
 
@@ -34,29 +34,30 @@ from reports.trained import models
 from reports.trained.restoring import find_space
 from trainables.errors import UserError
 
-PORT = 5001  # of a served model: `mlflow ui` has 5000
+PORT = 5001
+"""Of a served model in the printed commands: `mlflow ui` uses 5000."""
 NEEDED = (
     *("torch", "safetensors", "pyarrow", "numpy", "pandas", "scipy", "filelock", "rich"),
     "pillow",
 )
-"""Packages that the code of any served model imports."""
+"""Packages that the code of every served model imports."""
 SOME_NEED = ("torchvision", "transformers", "tokenizers", "peft")
-"""Packages that are needed where restoring a model and asking it once has imported them."""
+"""Packages that are required where restoring a model and one prediction have imported them."""
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """What is exported: trials with their weights and temperatures, and one for the average."""
+    """Trials with their weights and temperatures, and the temperature of their average."""
 
     members: tuple[tuple[TrialRecord, float, float], ...]
     temperature: float = 1.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line and return the exit code: 0, or 2 after an error message."""
     options = build_parser().parse_args(arguments)
 
-    def work(tracker: Tracker) -> None:
+    def export(tracker: Tracker) -> None:
         search = read_search(tracker, options.name)
         what = (
             _ensemble(tracker, search)
@@ -76,23 +77,32 @@ def main(arguments: list[str]) -> int:
         print(f"inputs:     {describe_inputs(example)}")
         print(f"request:    {write_request(example)}")
 
-    return run_action(options, work)
+    return run_action(options, export)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Return the parser of the command line."""
     p = argparse.ArgumentParser(prog="python -m reports export", description=__doc__)
-    p.add_argument("name", help="the name of a space or of a search, such as digits-2")
-    p.add_argument("--ensemble", action="store_true", help="the ensemble best on validation")
-    p.add_argument("--members", nargs="+", type=int, help="trial numbers, averaged equally")
-    p.add_argument("--register", help="name of the registered model (default: the space's)")
-    p.add_argument("--space", help="the space's file, where it is none of Tunery's (code: run)")
+    p.add_argument("name", help="a space, or a search such as digits-2")
+    p.add_argument(
+        "--ensemble", action="store_true", help="export the ensemble that is best on validation"
+    )
+    p.add_argument(
+        "--members",
+        nargs="+",
+        type=int,
+        help="export the average of these trials, by their numbers",
+    )
+    p.add_argument("--register", help="name of the registered model (default: the space)")
+    p.add_argument(
+        "--space", help="file of a space that is not in searchspaces/; its code is executed"
+    )
     add_server_arguments(p)
     return p
 
 
 def select_members(search: Search, numbers: Sequence[int] | None) -> ExportedModel:
-    """Take the winner, or the trials named, with equal weights."""
+    """Return the winner, or the trials with these numbers with equal weights."""
     if numbers is None:
         choice = choose_winner(search)
         if choice is None:
@@ -106,13 +116,13 @@ def select_members(search: Search, numbers: Sequence[int] | None) -> ExportedMod
 
 
 def _ensemble(tracker: Tracker, search: Search) -> ExportedModel:
-    # Fitted to the trials whose weights are kept: the others could not be exported.
+    # Fitted to the trials whose weights are stored: others cannot be exported.
     choice = choose_winner(search)
     candidates = [choice.model, *choice.candidates[1:]] if choice else []
     runs = [t for t in candidates if t.tags.get("weights") == "yes"]
     judged = find_best_ensemble(tracker, search, runs)
     if judged is None:
-        raise UserError(f"{search.name} has no two trials with weights and stored predictions.")
+        raise UserError(f"{search.name} has fewer than two trials with weights and predictions.")
     pairs = zip(judged.runs, judged.blend.members, strict=True)
     members = [
         (run, float(judged.blend.weights[i]), float(judged.blend.temperatures[i]))
@@ -122,19 +132,19 @@ def _ensemble(tracker: Tracker, search: Search) -> ExportedModel:
 
 
 def describe_inputs(example: np.ndarray) -> str:
-    """Say what a model takes: dtype, shape, and the range of the values."""
+    """Return the dtype, shape and range of values of a model's inputs in words."""
     shape = ", ".join(["n", *map(str, example.shape[1:])])
     kind = "texts" if example.dtype == object else str(example.dtype)
     text = f"{kind} of shape ({shape}{',' if example.ndim == 1 else ''})"
     if example.dtype == np.uint8:
         return f"{text}, from 0 to 255"
     if example.dtype.kind in "iuf":
-        return f"{text}; in the stored example from {example.min():.4g} to {example.max():.4g}"
+        return f"{text}; the example has values from {example.min():.4g} to {example.max():.4g}"
     return text
 
 
 def write_request(example: np.ndarray) -> str:
-    """Give a command that asks a served model about one made-up input."""
+    """Return a command that requests a prediction for one placeholder input."""
     one = "['a text']"
     if example.dtype != object:
         one = f"np.zeros({(1, *example.shape[1:])}, '{example.dtype}').tolist()"
@@ -147,9 +157,9 @@ def write_request(example: np.ndarray) -> str:
 def register_export(
     tracker: Tracker, search: Search, what: ExportedModel, space: str, name: str
 ) -> tuple[str, np.ndarray]:
-    """Register the members as one model; gives its address, `models:/NAME/VERSION`, and an input.
+    """Register the members as one model; return its address `models:/NAME/VERSION` and an input.
 
-    Raises UserError where the weights of a member are gone, naming all such.
+    Raises UserError with the names of all members whose weights are not stored.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "members"
@@ -162,8 +172,8 @@ def register_export(
         ]
         if without:
             raise UserError(
-                f"No weights are stored of {', '.join(without)}: a search keeps those of its "
-                "best trials alone.\nLeave them out, or train them again with "
+                f"No weights are stored of {', '.join(without)}: a search stores those of its "
+                "best trials only.\nLeave them out, or train them again with "
                 "python -m trainables.train."
             )
         predictors = [
@@ -171,10 +181,10 @@ def register_export(
         ]
         if len(trials) > 1 and not predictors[0].classes:
             raise UserError(
-                f"The models of {search.name} answer with texts, and there is no average of these"
-                f".\nExport one of them: --members {trials[0].number}"
+                f"The outputs of the models of {search.name} are texts, which have no average.\n"
+                f"Export one of them: --members {trials[0].number}"
             )
-        _describe(folder, space, what, copy_files(predictors, folder))
+        _write_description(folder, space, what, copy_files(predictors, folder))
         text = write_card(
             search,
             [(trial, weight) for trial, weight, _ in what.members],
@@ -183,33 +193,34 @@ def register_export(
             predictors[0].classes,
         )
         (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
-        where = _register(tracker.tracking_uri, search, predictors[0], folder, name, text)
+        where = _log_model(tracker.tracking_uri, search, predictors[0], folder, name, text)
         return where, np.asarray(predictors[0].example)
 
 
 def _folder(trial: TrialRecord) -> str:
-    # Not its name: that is the server's, and might lead out of the folder.
+    # Not the run's name: it comes from the server and might contain a path.
     return f"{trial.number:03d}" if trial.of is None else f"rerun-{trial.number:03d}"
 
 
 def copy_files(predictors: Sequence[models.Predictor], folder: Path) -> list[dict[str, str]]:
-    """Copy what models need beside their checkpoints, such as a pretrained encoder, only once.
+    """Copy the files that models need besides their checkpoints, such as a pretrained encoder.
 
-    Gives for each of them the folders below `folder`, by the hyperparameters that name them.
+    Files that several models need are copied once. Returns per model the folders below `folder`,
+    by the hyperparameters that name them.
     """
-    places: dict[tuple[Path, ...], str] = {}
+    folders: dict[tuple[Path, ...], str] = {}
     for predictor in predictors:
         for name, files in predictor.files.items():
-            if files in places:
+            if files in folders:
                 continue
-            places[files] = f"{name}-{len(places)}"
-            (folder / places[files]).mkdir()
+            folders[files] = f"{name}-{len(folders)}"
+            (folder / folders[files]).mkdir()
             for file in files:
-                shutil.copyfile(file, folder / places[files] / file.name)
-    return [{name: places[files] for name, files in p.files.items()} for p in predictors]
+                shutil.copyfile(file, folder / folders[files] / file.name)
+    return [{name: folders[files] for name, files in p.files.items()} for p in predictors]
 
 
-def _describe(
+def _write_description(
     folder: Path, space: str, what: ExportedModel, files: Sequence[Mapping[str, str]]
 ) -> None:
     if space.endswith(".py"):
@@ -232,27 +243,27 @@ def _describe(
 
 
 def describe_test_result(tracker: Tracker, search: Search, trials: Sequence[TrialRecord]) -> str:
-    """Say what is known on the test set; it is opened for the winner alone."""
+    """Return one sentence on the test accuracy; the test set is opened for the winner alone."""
     if len(trials) > 1:
         return (
-            "What the average is worth on the test set is told by "
+            "For the test accuracy of an ensemble, see "
             f"`python -m reports {search.space} --ensemble`."
         )
     model, choice = trials[0], choose_winner(search)
     accuracy = find_recorded_accuracy(read_openings(tracker, search), model)
-    missing = "the test set was not opened for it, since validation did not pick it"
+    missing = "the test set was not opened for it, since validation did not choose it"
     if accuracy is None and choice is not None and model is choice.model:
         test = open_test(tracker, search, model)
         accuracy, missing = test.accuracy, test.missing
     if accuracy is None:
-        return f"Nothing is known of it on the test set: {missing}."
+        return f"Its test accuracy is not known: {missing}."
     return (
         f"Test accuracy {accuracy.value:.2%} (95 % interval {accuracy.low:.2%} to "
         f"{accuracy.high:.2%}, n = {accuracy.n})."
     )
 
 
-def _register(
+def _log_model(
     uri: str, search: Search, predictor: models.Predictor, folder: Path, name: str, text: str
 ) -> str:
     here = Path(__file__).parent
@@ -285,7 +296,7 @@ def _register(
 
 
 def list_requirements(predictor: models.Predictor) -> list[str]:
-    """List the packages that a restored model imports, at the versions that made it."""
+    """Return the packages that a restored model imports, with their installed versions."""
     predictor(predictor.example)
     imported = [package for package in SOME_NEED if package in sys.modules]
     return [f"{p}=={importlib.metadata.version(p)}" for p in (*NEEDED, *imported)]

@@ -1,4 +1,4 @@
-"""What a report knows of a search: plain records, free of the server they were read from."""
+"""A search and its trials as plain records, independent of the server they were read from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Curve = tuple[tuple[int, float], ...]  # (report, value), one per report, ascend
 
 @dataclass(frozen=True, eq=False)  # compared by identity: thousands of them are put in sets
 class TrialRecord:
-    """One child run: what was tried and what became of it; a trial, or a re-run of one."""
+    """One child run of a search: a trial, or a re-run of a trial's configuration."""
 
     run_id: str
     name: str
@@ -21,17 +21,19 @@ class TrialRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)  # the last value of each
     error: str | None = None
     reason: str | None = None
-    curves: Mapping[str, Curve] = field(default_factory=dict)  # only where asked for
+    curves: Mapping[str, Curve] = field(default_factory=dict)  # filled by `read_curves` alone
     tags: Mapping[str, str] = field(default_factory=dict)
-    reports: int = 0  # made so far
-    of: int | None = None  # a confirmation run: the trial whose configuration it repeats
+    reports: int = 0  # recorded so far
+    of: int | None = None  # of a re-run: the number of the trial that it repeats
 
     @property
     def label(self) -> str:
+        """Return `3`, or `re-run 14`."""
         return f"{self.number}" if self.of is None else f"re-run {self.number}"
 
     @property
     def title(self) -> str:
+        """Return `trial 3`, or `re-run 14 of trial 3`."""
         return f"trial {self.label}" if self.of is None else f"{self.label} of trial {self.of}"
 
 
@@ -50,22 +52,21 @@ class Search:
     compare: tuple[str, ...] = ()
     published: tuple[Mapping[str, Any], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    reruns: tuple[TrialRecord, ...] = ()  # confirmation: configurations again, on fresh seeds
-    is_finished: bool = (
-        True  # its driver had nothing left to do, be it that a finite space has no more
-    )
+    reruns: tuple[TrialRecord, ...] = ()  # of a confirmation, with fresh seeds
+    is_finished: bool = True  # also where a finite space has no more configurations
 
     @property
     def is_synthetic(self) -> bool:
+        """Return whether a program generated the data."""
         return self.tags.get("source") == "synthetic"
 
     @property
     def unfinished(self) -> str:
-        """What is missing and the way out, where the trials asked for have not all ended."""
-        asked = self.tags.get("trials", "")
-        wanted = int(asked) if asked.isdigit() and not self.is_finished else 0
-        going = sum(trial.outcome == "unfinished" for trial in self.trials)
-        if going or len(self.trials) < wanted:
-            ended, of = len(self.trials) - going, max(wanted, len(self.trials))
-            return f"{ended} of {of} trials have ended: the same command with `--resume` goes on"
+        """Return which trials are missing and how to run them; empty where all have ended."""
+        requested = self.tags.get("trials", "")
+        wanted = int(requested) if requested.isdigit() and not self.is_finished else 0
+        running = sum(trial.outcome == "unfinished" for trial in self.trials)
+        if running or len(self.trials) < wanted:
+            ended, of = len(self.trials) - running, max(wanted, len(self.trials))
+            return f"{ended} of {of} trials have ended: the same command with `--resume` continues"
         return ""

@@ -1,7 +1,7 @@
-"""`python -m reports sample NAME --prompt "Nel mezzo"`: text from a trained or pretrained model.
+"""`python -m reports sample NAME --prompt "Nel mezzo"`: generate text with a language model.
 
-NAME is a space of language models, or one of its searches, for its best trial; otherwise a
-pretrained causal language model, by its folder or its name on the Hugging Face hub.
+NAME is a space of language models, or one of its searches, whose winner generates the text;
+otherwise a pretrained causal language model, by its folder or its name on the Hugging Face Hub.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from trainables.errors import UserError
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line; gives the exit code."""
+    """Run the command line and return the exit code: 0, or 2 after an error message."""
     options = _parser().parse_args(arguments)
-    if _searched(options):
+    if _is_search(options):
         return run_action(options, lambda tracker: print(sample_trial(tracker, options)))
     try:
-        print(models.continue_pretrained(options.name, options.prompt, **_how(options)))
+        print(
+            models.continue_pretrained(options.name, options.prompt, **_sampling_options(options))
+        )
     except UserError as error:
         print_error(error)
         return 2
@@ -33,56 +35,73 @@ def main(arguments: list[str]) -> int:
 
 
 def sample_trial(tracker: Tracker, options: argparse.Namespace) -> str:
-    """Give what the best trial of the newest search writes, or the trial that was named."""
+    """Return the text that the winner generates, or the trial of --trial."""
     search = read_search(tracker, options.name)
     run, space = select_run(search, options.trial), find_space(search, options.space)
     predictor = restore_run(tracker, search, run, space)
-    return models.continue_text(predictor, options.prompt, **_how(options))
+    return models.continue_text(predictor, options.prompt, **_sampling_options(options))
 
 
-def _how(options: argparse.Namespace) -> dict[str, Any]:
+def _sampling_options(options: argparse.Namespace) -> dict[str, Any]:
     names = ("length", "temperature", "top_k", "seed")
     return {name: getattr(options, name) for name in names}
 
 
-def _searched(options: argparse.Namespace) -> bool:
-    """Whether a search is meant: by the name of a space, with a number behind it or without."""
+def _is_search(options: argparse.Namespace) -> bool:
+    """Return whether NAME is a search: the name of a space, possibly with `-` and a number."""
     if (Path(options.name) / "config.json").is_file():
         return False
     named = re.sub(r"-\d+$", "", options.name) in models.list_names()
     return named or options.trial is not None or options.space is not None
 
 
-def _number(text: str) -> int:
+def _positive(text: str) -> int:
     if (value := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value
 
 
-def _share(text: str) -> float:
+def _temperature(text: str) -> float:
     if not 0 <= (value := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is negative, or no number")
-    return value if value >= 1e-6 else 0.0  # by which a float32 could not be divided
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
+    return value if value >= 1e-6 else 0.0  # float32 cannot divide by less
 
 
 def _count(text: str) -> int:
     if not 0 <= (value := int(text)) < 2**63:
-        raise argparse.ArgumentTypeError(f"{text} is negative, or has over 63 bits")
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 2**63 - 1")
     return value
 
 
 def _parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m reports sample", description=__doc__)
-    p.add_argument("name", help="a space, a search such as dante_gpt-2, a folder, or a hub name")
-    p.add_argument("--prompt", default="", help="how the text begins")
-    p.add_argument("--length", type=_number, default=500, help="characters, or tokens (500)")
     p.add_argument(
-        "--temperature", type=_share, default=0.8, help="0: always the likeliest (default 0.8)"
+        "name", help="a space, a search such as dante_gpt-2, a folder, or a name on the Hub"
     )
-    p.add_argument("--top-k", type=_count, default=0, help="draw from so many only (0: from all)")
+    p.add_argument("--prompt", default="", help="the beginning of the text")
+    p.add_argument(
+        "--length",
+        type=_positive,
+        default=500,
+        help="characters or tokens to generate (default 500)",
+    )
+    p.add_argument(
+        "--temperature",
+        type=_temperature,
+        default=0.8,
+        help="0: always the most probable (default 0.8)",
+    )
+    p.add_argument(
+        "--top-k",
+        type=_count,
+        default=0,
+        help="sample from this many most probable ones (default 0: all)",
+    )
     p.add_argument("--seed", type=_count, default=0)
-    p.add_argument("--trial", type=int, metavar="N", help="default: the best on validation")
-    p.add_argument("--space", help="the space's file, where it is none of Tunery's (code: run)")
+    p.add_argument("--trial", type=int, metavar="N", help="default: the winner")
+    p.add_argument(
+        "--space", help="file of a space that is not in searchspaces/; its code is executed"
+    )
     add_server_arguments(p)
     return p
 

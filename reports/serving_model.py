@@ -1,7 +1,7 @@
-"""The model that an export registers: MLflow runs this file where the model is loaded.
+"""The code of an exported model: MLflow runs this file where the model is loaded.
 
-It holds no state of its own. Beside it lie the code of the spaces, `members.json`, a checkpoint
-per member and what pretrained encoders these need; nothing is unpickled.
+It has no pickled state. Stored with it are the code of the spaces, `members.json`, one checkpoint
+per member, and the files of the pretrained encoders that members need.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reports.numbers.calibration import apply_temperature
 
 
 class ServedModel(PythonModel):
-    """A weighted average of the probabilities of its members, sharpened by a temperature."""
+    """A weighted average of its members' probabilities, scaled by a temperature."""
 
     def load_context(self, context: Any) -> None:
         """Restore every member from its checkpoint."""
@@ -31,30 +31,30 @@ class ServedModel(PythonModel):
         space = str(own) if own.exists() else self.description["space"]
         self.members = []
         for member in self.description["members"]:
-            beside = {name: str(folder / place) for name, place in member["files"].items()}
-            params = {**member["params"], **beside}
+            files = {name: str(folder / place) for name, place in member["files"].items()}
+            params = {**member["params"], **files}
             self.members.append((member, restore_model(space, params, folder / member["folder"])))
 
     def predict(
         self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Give per input the label, its confidence and the probability of every class.
+        """Return per input the label, its confidence and the probability of every class.
 
-        A model that answers with texts gives these alone.
+        For a model that answers with texts, return the texts alone, as `label`.
         """
         example = self.members[0][1].example
         inputs = np.asarray(model_input).astype(example.dtype)
-        if not self.members[0][1].classes:  # answers: there is nothing to average
+        if not self.members[0][1].classes:  # texts cannot be averaged
             return pd.DataFrame({"label": self.members[0][1](inputs)})
         average = sum(
             member["weight"] * apply_temperature(predictor(inputs), member["temperature"])
             for member, predictor in self.members
         )
-        sharpened = apply_temperature(np.asarray(average), self.description["temperature"])
+        scaled_average = apply_temperature(np.asarray(average), self.description["temperature"])
         classes = self.members[0][1].classes
-        table = pd.DataFrame(sharpened, columns=[f"p_{name}" for name in classes])
-        table.insert(0, "label", [classes[i] for i in sharpened.argmax(1)])
-        table.insert(1, "confidence", sharpened.max(1))
+        table = pd.DataFrame(scaled_average, columns=[f"p_{name}" for name in classes])
+        table.insert(0, "label", [classes[i] for i in scaled_average.argmax(1)])
+        table.insert(1, "confidence", scaled_average.max(1))
         return table
 
 

@@ -1,4 +1,4 @@
-"""Puts a report where its search is: among the artifacts of the parent run, for MLflow's UI."""
+"""Log a report to its search: as artifacts of the parent run, which MLflow's UI shows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from trainables.errors import UserError
 def log_report(
     tracker: Tracker, search: Search, folder: Path, files: Sequence[Path], page: str
 ) -> None:
-    """Put a report's files and its HTML page beside the search, as artifacts under report/."""
+    """Log a report's files and its HTML page to the run of the search, below report/."""
     try:
         for path in files:
             place = Path("report") / path.relative_to(folder).parent
@@ -20,5 +20,5 @@ def log_report(
     except (TrackerError, OSError) as error:
         raise UserError(
             f"The report is written, but not logged to the tracking server: {error}\n"
-            "Mend the server and run this again, or leave that out with --no-log."
+            "Correct this and run the command again, or add --no-log."
         ) from error

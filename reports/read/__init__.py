@@ -1,1 +1,1 @@
-"""What a report reads from the tracking server, and the seal on the test set."""
+"""Read what reports need from the tracking server, and guard the sealed test set."""

@@ -1,4 +1,4 @@
-"""The models that an ensemble can be made of: their outputs on one split, best model first."""
+"""Read the models that an ensemble can consist of: their outputs on one split, best first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,16 @@ from reports.records import Search, TrialRecord
 Array = NDArray[Any]
 
 LARGEST = 1000  # models
-BYTES = 2**30  # of outputs; a selection needs about twice as much
+BYTES = 2**30  # of outputs; an ensemble selection needs about twice as much
 
 
 @dataclass(frozen=True)
 class Library:
-    """Outputs (models, n, classes) float32 and targets (n,) of the same examples.
+    """A library of models (Caruana et al., 2004): outputs (models, n, classes) and targets (n,).
 
-    Where models give answers (`votes`), the classes of an example are the answers given to it,
-    the best model's first, an output is 1 for its answer, and a target that nobody gives is -1.
+    Outputs are float32. Where models predict answers (`has_answers`), the classes of an example
+    are the answers that models predict for it, the best model's first. An output is then 1 for
+    the predicted answer, and a target that no model predicts is -1.
     """
 
     runs: tuple[TrialRecord, ...]
@@ -30,8 +31,8 @@ class Library:
     targets: NDArray[np.int64]
     has_answers: bool
 
-    def part(self, models: Sequence[int]) -> "Library":
-        """Some of the models."""
+    def select(self, models: Sequence[int]) -> "Library":
+        """Return the library of some of the models."""
         runs = tuple(self.runs[model] for model in models)
         return Library(runs, self.outputs[list(models)], self.targets, self.has_answers)
 
@@ -39,7 +40,7 @@ class Library:
 def read_library(
     tracker: Tracker, search: Search, runs: Sequence[TrialRecord], examples: Examples
 ) -> Library | None:
-    """The best of these runs, given best first, as many as memory allows; None without any."""
+    """Return the library of the first runs, as many as fit into memory; None without any."""
     runs = runs[:LARGEST]
     for start in range(len(runs)):
         first = read_predictions(tracker, search, runs[start : start + 1], examples)
@@ -51,7 +52,7 @@ def read_library(
 
 
 def build_library(predicted: Predictions) -> Library:
-    """What was read, as arrays; of answers so many of the best models as memory allows."""
+    """Return predictions as a library, of answers as many models as fit into memory."""
     targets = predicted.examples.targets
     if not predicted.has_answers:
         outputs = np.stack(predicted.outputs).astype(np.float32, copy=False)
@@ -69,7 +70,7 @@ def build_library(predicted: Predictions) -> Library:
 def _coded(
     answers: Sequence[Array], targets: Array
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    # Per example: 0 for the first model's answer, 1 for the next that differs, and so on.
+    # Per example: 0 for the first model's answer, 1 for the next different one, and so on.
     models, n = len(answers), len(targets)
     flat = np.concatenate([*answers, targets])
     words = np.unique(flat.astype(str) if flat.dtype == object else flat, return_inverse=True)[1]
@@ -80,7 +81,7 @@ def _coded(
     code = np.empty(len(first), dtype=np.int64)
     code[by_example] = np.arange(len(first)) - starts[(first % n)[by_example]]
     table = code[inverse].reshape(models + 1, n)
-    # The targets came last: what they alone say comes after all codes that models have.
-    unseen = first[inverse].reshape(models + 1, n)[-1] >= models * n
-    found = np.where(unseen, -1, table[-1])
-    return table[:-1], found, int(table[:-1].max()) + 1
+    # The targets are last: codes that only they have come after all codes of models.
+    unpredicted = first[inverse].reshape(models + 1, n)[-1] >= models * n
+    coded = np.where(unpredicted, -1, table[-1])
+    return table[:-1], coded, int(table[:-1].max()) + 1

@@ -1,4 +1,4 @@
-"""Stored predictions, joined by id to the right answers of their split.
+"""Read stored predictions, joined by id to the targets of their split.
 
 Test predictions are read through `opened_test.py` alone, which puts every opening on record.
 """
@@ -24,9 +24,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Examples:
-    """A split: ids (n,) ascending and their targets (n,), integers or answers of any kind.
+    """A split: ids (n,), ascending, and their targets (n,), integers or answers of any type.
 
-    `groups` (n,) names the part of the data that an example belongs to, where there are parts.
+    `groups` (n,) are the names of the parts of the data, where it has parts.
     """
 
     split: str
@@ -40,9 +40,9 @@ class Examples:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What runs said of the same examples: one array per run, all of one kind.
+    """Predictions of several runs for the same examples: one array per run.
 
-    Probabilities (n, classes) float32, or answers (n,).
+    All are probabilities (n, classes) float32, or all are answers (n,).
     """
 
     examples: Examples
@@ -51,11 +51,12 @@ class Predictions:
 
     @property
     def has_answers(self) -> bool:
+        """Return whether these are answers and not probabilities."""
         return bool(self.outputs) and self.outputs[0].ndim == 1
 
 
 def read_examples(tracker: Tracker, search: Search, split: str) -> Examples | None:
-    """The right answers of a split, or None where none are stored."""
+    """Return the examples of a split, or None where none are stored."""
     table = _table(tracker, search.run_id, f"data/{split}.parquet", search.name)
     if table is None or not {"id", "target"} <= set(table.column_names):
         return None
@@ -75,11 +76,11 @@ def count_examples(tracker: Tracker, search: Search) -> dict[str, int]:
 def read_predictions(
     tracker: Tracker, search: Search, runs: Sequence[TrialRecord], examples: Examples
 ) -> Predictions:
-    """What these runs predicted; those without usable predictions of the split are left out.
+    """Return the predictions of these runs, without runs that have no usable ones of the split.
 
-    Raises UserError where predictions and examples do not belong together.
+    Raises UserError where the ids of predictions and examples differ.
     """
-    kept: list[TrialRecord] = []
+    usable: list[TrialRecord] = []
     outputs: list[Array] = []
     artifact = f"predictions/{examples.split}.parquet"
     for run in runs:
@@ -94,21 +95,24 @@ def read_predictions(
         except (KeyError, ValueError) as error:
             raise UserError(
                 f"The {examples.split} predictions of run {run.name!r} ({run.run_id}) cannot be "
-                f"judged: {error}\nThey must hold the ids of data/{examples.split}.parquet of "
+                f"used: {error}\nThey must have the ids of data/{examples.split}.parquet of "
                 f"the search {search.name!r}."
             ) from error
         if outputs and values.shape[1:] != outputs[0].shape[1:]:
             raise UserError(
-                f"Run {run.name!r} predicts another number of classes than {kept[0].name!r}: "
+                f"Run {run.name!r} predicts another number of classes than {usable[0].name!r}: "
                 f"{values.shape[1:]} against {outputs[0].shape[1:]}."
             )
-        kept.append(run)
+        usable.append(run)
         outputs.append(values[rows])
-    return Predictions(examples, tuple(kept), tuple(outputs))
+    return Predictions(examples, tuple(usable), tuple(outputs))
 
 
 def find_correct(output: Array, targets: Array) -> NDArray[np.bool_]:
-    """Which examples a model gets right, (n,): by its most probable class, or by its answer."""
+    """Return which examples a model predicts correctly, (n,).
+
+    `output` are probabilities (n, classes) or answers (n,).
+    """
     guesses = output.argmax(axis=1) if output.ndim == 2 else output
     return np.asarray(guesses == targets)
 
@@ -132,7 +136,7 @@ def _table(tracker: Tracker, run_id: str, artifact: str, name: str) -> pa.Table 
             return pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
             raise UserError(
-                f"The artifact {artifact} of run {name!r} ({run_id}) is no readable Parquet file, "
-                "cut off or damaged.\nDelete it, and the report goes without what it would show; "
-                "or put a whole copy in its place."
+                f"The artifact {artifact} of run {name!r} ({run_id}) is not a readable Parquet "
+                "file.\nReplace it by an intact copy, or delete it: the report then leaves out "
+                "what depends on it."
             ) from error

@@ -17,23 +17,24 @@ from trainables.ranking import Mode
 
 Tracker = MlflowClient
 TrackerError = MlflowException
+"""Both for modules that do not import MLflow themselves."""
 
-PAGE = 1000  # runs per request; MLflow's own servers accept up to 50,000, but in one answer
+PAGE = 1000  # runs per request; MLflow's own servers accept up to 50,000
 KINDS = {"trial": ("trial",), "confirmation": ("trial", "of")}  # child runs, and their numbers
 
 
 def read_search(tracker: Tracker, name: str) -> Search:
-    """The newest search of a space, given by name or numeric id; else that of this name or id.
+    """Return the newest search of a space, or else the search with this name or id.
 
-    Curves are left out.
+    A space is named by its name or by the id of its MLflow experiment. Curves are not read.
     """
     existing = _pages(tracker.search_experiments)
     experiment = tracker.get_experiment_by_name(name)
     if experiment is None:
         experiment = next((e for e in existing if e.experiment_id == name), None)
-    if experiment is None and (own := _own_name(tracker, existing, name)):
+    if experiment is None and (own := _find_by_name(tracker, existing, name)):
         return own
-    experiment = _active(experiment, existing, name)
+    experiment = _require_active(experiment, existing, name)
     found = tracker.search_runs(
         [experiment.experiment_id],
         "tags.kind = 'search'",
@@ -42,29 +43,29 @@ def read_search(tracker: Tracker, name: str) -> Search:
     )
     if not found:
         raise UserError(
-            f"The experiment {experiment.name!r} holds no search.\n"
+            f"The experiment {experiment.name!r} contains no search.\n"
             f"Run one with: python -m trainables.tune --space {experiment.name}"
         )
     return _search(tracker, experiment.name, found[0])
 
 
 def read_named_search(tracker: Tracker, name: str) -> Search:
-    """A search by its own name, such as digits-2; else the newest of the space of that name."""
+    """Return the search with this name, such as digits-2, or else the newest of this space."""
     existing = _pages(tracker.search_experiments)
-    return _own_name(tracker, existing, name) or read_search(tracker, name)
+    return _find_by_name(tracker, existing, name) or read_search(tracker, name)
 
 
-def _own_name(tracker: Tracker, existing: Sequence[Experiment], name: str) -> Search | None:
+def _find_by_name(tracker: Tracker, existing: Sequence[Experiment], name: str) -> Search | None:
     spaces = {experiment.experiment_id: experiment.name for experiment in existing}
     quoted = name.replace("'", "")
     found: Sequence[Run] = ()
-    for own in ("attributes.run_name", "tags.search"):
-        query = f"tags.kind = 'search' and {own} = '{quoted}'"
+    for field in ("attributes.run_name", "tags.search"):
+        query = f"tags.kind = 'search' and {field} = '{quoted}'"
         found = found or tracker.search_runs(list(spaces), query, max_results=2)
     if len(found) > 1:
         raise UserError(
-            f"More than one search is called {name!r} on this server.\n"
-            "Name them by their ids: the tag `search` of their runs in the MLflow UI."
+            f"More than one search on this server has the name {name!r}.\n"
+            "Use their ids: the tag `search` of their runs in the MLflow UI."
         )
     return _search(tracker, spaces[found[0].info.experiment_id], found[0]) if found else None
 
@@ -76,7 +77,7 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
     if "metric" not in tags or mode is None:
         raise UserError(
             f"Run {run.info.run_name!r} ({run.info.run_id}) lacks the tags `metric` and `mode` "
-            f"(min or max; here {tags.get('mode')!r}).\nWas it written by another program?"
+            f"(min or max; here {tags.get('mode')!r}).\nAnother program has probably written it."
         )
     trials = _children(tracker, run)
     return Search(
@@ -96,13 +97,15 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
     )
 
 
-def _active(found: Experiment | None, existing: Sequence[Experiment], name: str) -> Experiment:
+def _require_active(
+    found: Experiment | None, existing: Sequence[Experiment], name: str
+) -> Experiment:
     if found is not None and found.lifecycle_stage == "active":
         return found
     if found is not None:
         raise UserError(
             f"The experiment {name!r} is deleted.\n"
-            f"Bring it back with: mlflow experiments restore -x {found.experiment_id}"
+            f"Restore it with: mlflow experiments restore -x {found.experiment_id}"
         )
     names = sorted(e.name for e in existing if e.name != "Default")
     near = get_close_matches(name, names, n=3)
@@ -144,20 +147,20 @@ def _trial(run: Run) -> TrialRecord:
         error=tags.get("error"),
         reason=tags.get("reason"),
         tags=tags,
-        reports=_reports_made(run),
+        reports=_count_reports(run),
         of=int(tags["of"]) if "of" in wanted else None,
     )
 
 
-def _reports_made(run: Run) -> int:
-    # The entity shows values only; its message to the server also has the step of the last one.
+def _count_reports(run: Run) -> int:
+    # The entity has values only; its protobuf message also has the step of the last one.
     return max((int(metric.step) for metric in run.data.to_proto().metrics), default=0)
 
 
 def read_curves(
     tracker: Tracker, trials: Iterable[TrialRecord], keys: Sequence[str]
 ) -> tuple[TrialRecord, ...]:
-    """The same trials with their curves of these metrics: one request per trial and metric."""
+    """Return the trials with their curves of these metrics: one request per trial and metric."""
     return tuple(
         replace(trial, curves={key: _curve(tracker, trial, key) for key in keys})
         for trial in trials
@@ -168,13 +171,13 @@ def _curve(tracker: Tracker, trial: TrialRecord, key: str) -> Curve:
     if key not in trial.metrics:
         return ()
     points = tracker.get_metric_history(trial.run_id, key)
-    # A report told twice after a resume counts once: the later one overwrites.
+    # A report that was logged again after a resume counts once: the later value is used.
     last = {p.step: p.value for p in sorted(points, key=lambda p: p.timestamp)}
     return tuple(sorted(last.items()))
 
 
 def download_artifact(tracker: Tracker, run_id: str, path: str, folder: Path) -> Path | None:
-    """A run's artifact as a file below `folder`, or None where the run has no such artifact."""
+    """Download a run's artifact below `folder`; return its path, or None where there is none."""
     target = folder / run_id
     target.mkdir(exist_ok=True)
     try:
@@ -182,12 +185,12 @@ def download_artifact(tracker: Tracker, run_id: str, path: str, folder: Path) ->
         if path not in {entry.path for entry in listed}:
             return None
         return Path(tracker.download_artifacts(run_id, path, str(target)))
-    except OSError as error:  # requests' errors are of this kind as well
+    except OSError as error:  # errors of requests are of this class, too
         raise UserError(f"{path} of run {run_id} cannot be read: {error}") from error
 
 
 def _json(tags: Mapping[str, str], key: str, otherwise: Any) -> Any:
-    # Servers cut long tags; a description that is cut is left out rather than fatal.
+    # Servers truncate long tags; a truncated one is left out and is no error.
     try:
         value = json.loads(tags[key])
     except (KeyError, ValueError):

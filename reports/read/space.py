@@ -1,4 +1,4 @@
-"""The searched hyperparameters with their ranges, as the search itself wrote them down."""
+"""Read the searched hyperparameters with their ranges from a search's `search.json`."""
 
 import json
 import math
@@ -11,12 +11,12 @@ from typing import Any
 from reports.read.records import Tracker, download_artifact
 from reports.records import Search, TrialRecord
 
-NOT_SEARCHED = ("seed",)  # repeats a trial; it has no better values
+NOT_SEARCHED = ("seed",)  # a seed has no better values
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A range that was searched: a Config field, or `field.branch` where the range depends."""
+    """A searched range of a Config field; `field.branch` is a conditional one."""
 
     name: str
     low: float = math.nan
@@ -24,21 +24,21 @@ class Parameter:
     log: bool = False
     whole: bool = False
     step: float | None = None
-    choices: tuple[str, ...] = ()  # not empty: a categorical one
-    declared: bool = True  # False: guessed from the values that were tried
+    choices: tuple[str, ...] = ()  # empty: not categorical
+    declared: bool = True  # False: inferred from the values of the trials
 
     @property
     def field(self) -> str:
-        """The Config field that it sets."""
+        """Return the Config field that it sets."""
         return self.name.partition(".")[0]
 
     @property
     def branch(self) -> str:
-        """The value of another hyperparameter under which it is searched; empty for always."""
+        """Return the value of another hyperparameter that it depends on; empty: always used."""
         return self.name.partition(".")[2]
 
     def find_position(self, value: float | str) -> float:
-        """Where a value lies between the ends of the range, 0 to 1, in log scale where it is."""
+        """Return where a value lies in the range, 0 to 1, in log scale for a log range."""
         if self.choices:
             return self.choices.index(str(value)) / max(1, len(self.choices) - 1)
         low, high, at = self.low, self.high, float(value)
@@ -48,15 +48,16 @@ class Parameter:
 
 
 def read_space(tracker: Tracker, search: Search) -> tuple[Parameter, ...]:
-    """What differed between trials, compared ones first; a range not on record is guessed."""
+    """Return the parameters that differ between trials, compared ones first.
+
+    Ranges that are not stored are inferred from the trials.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = download_artifact(tracker, search.run_id, "search.json", Path(folder))
         settings = json.loads(path.read_text(encoding="utf-8")) if path else {}
     declared = settings.get("parameters") if isinstance(settings, dict) else None
     found = (
-        [_declared(name, about) for name, about in declared.items()]
-        if declared
-        else _guessed(search)
+        [_parse(name, about) for name, about in declared.items()] if declared else _infer(search)
     )
     tried: dict[str, set[str]] = {}
     for trial in search.trials:
@@ -67,44 +68,44 @@ def read_space(tracker: Tracker, search: Search) -> tuple[Parameter, ...]:
 
 
 def find_value(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialRecord) -> Any:
-    """A trial's value, a float or a choice; None where it has none or one outside the range."""
+    """Return a trial's value, a float or a choice; None without one or outside the range."""
     text = trial.params.get(parameter.field)
-    if text is None or not _chosen(space, parameter, trial):
+    if text is None or not _is_active(space, parameter, trial):
         return None
     if parameter.choices:
         return text if text in parameter.choices else None
-    number = _number(text)
+    number = _parse_number(text)
     slack = 1e-9 * max(abs(parameter.low), abs(parameter.high))
     if number is None or not parameter.low - slack <= number <= parameter.high + slack:
-        return None  # set by hand, or of another branch
+        return None  # set with --set, or of another branch
     return min(max(number, parameter.low), parameter.high)
 
 
 def merge_branches(space: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """One entry per Config field, its range that of all its branches together."""
+    """Return one parameter per Config field, whose range covers those of all its branches."""
     fields: dict[str, Parameter] = {}
     for p in space:
         seen = fields.get(p.field)
         if seen is None:
-            fields[p.field] = _renamed(p, p.low, p.high, p.choices)
+            fields[p.field] = _with_range(p, p.low, p.high, p.choices)
         elif not seen.choices and not p.choices:
-            fields[p.field] = _renamed(
+            fields[p.field] = _with_range(
                 seen, min(seen.low, p.low), max(seen.high, p.high), (), seen.log and p.log
             )
         else:
             both = dict.fromkeys([*seen.choices, *p.choices])
-            fields[p.field] = _renamed(seen, math.nan, math.nan, tuple(both))
+            fields[p.field] = _with_range(seen, math.nan, math.nan, tuple(both))
     return tuple(fields.values())
 
 
-def _renamed(
+def _with_range(
     p: Parameter, low: float, high: float, choices: tuple[str, ...], log: bool | None = None
 ) -> Parameter:
     log = p.log if log is None else log
     return Parameter(p.field, low, high, log, p.whole, p.step, choices, p.declared)
 
 
-def _chosen(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialRecord) -> bool:
+def _is_active(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialRecord) -> bool:
     branch = parameter.branch
     if not branch:
         return True
@@ -112,7 +113,7 @@ def _chosen(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialReco
     return not deciding or any(trial.params.get(p.field) == branch for p in deciding)
 
 
-def _declared(name: str, about: Mapping[str, Any]) -> Parameter:
+def _parse(name: str, about: Mapping[str, Any]) -> Parameter:
     if about["type"] == "categorical":
         return Parameter(name, choices=tuple(str(choice) for choice in about["choices"]))
     return Parameter(
@@ -125,26 +126,26 @@ def _declared(name: str, about: Mapping[str, Any]) -> Parameter:
     )
 
 
-def _guessed(search: Search) -> list[Parameter]:
+def _infer(search: Search) -> list[Parameter]:
     texts: dict[str, list[str]] = {}
     for trial in search.trials:
         for name, text in trial.params.items():
             if name not in NOT_SEARCHED:
                 texts.setdefault(name, []).append(text)
-    guesses = []
+    inferred = []
     for name, seen in sorted(texts.items()):
-        numbers = [number for text in seen if (number := _number(text)) is not None]
+        numbers = [number for text in seen if (number := _parse_number(text)) is not None]
         if len(numbers) < len(seen):
-            guesses.append(Parameter(name, choices=tuple(sorted(set(seen))[:50]), declared=False))
+            inferred.append(Parameter(name, choices=tuple(sorted(set(seen))[:50]), declared=False))
             continue
         low, high = min(numbers), max(numbers)
         whole = all(number.is_integer() for number in numbers)
         wide = low > 0 and high / low >= 50
-        guesses.append(Parameter(name, low, high, wide, whole, declared=False))
-    return guesses
+        inferred.append(Parameter(name, low, high, wide, whole, declared=False))
+    return inferred
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         number = float(text)
     except ValueError:

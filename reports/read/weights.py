@@ -1,4 +1,4 @@
-"""The weights of a run, and what its task made of them: they lie together among its artifacts."""
+"""Download the weights of a run; exhibits that its task made with them are stored with them."""
 
 import re
 import shutil
@@ -8,14 +8,16 @@ from pathlib import Path
 from reports.read.records import Tracker
 from reports.records import TrialRecord
 
-PLACE = "checkpoint"  # among a run's artifacts
-EXHIBIT = re.compile(r"[\w-]+\.(md|png|gif)")  # a text or a picture for the report
+PLACE = "checkpoint"
+"""Folder of the weights among a run's artifacts."""
+EXHIBIT = re.compile(r"[\w-]+\.(md|png|gif)")
+"""Name of a text or picture that a report shows."""
 
 
 def download_weights(tracker: Tracker, run: TrialRecord, folder: Path) -> bool:
-    """Put a run's checkpoint, without what a report shows of it, where `folder` says.
+    """Download a run's checkpoint, without its exhibits, as `folder`.
 
-    False where the server has none.
+    Returns whether the server has one.
     """
     listed = {entry.path for entry in tracker.list_artifacts(run.run_id, PLACE)}
     if f"{PLACE}/manifest.json" not in listed:

@@ -1,1 +1,1 @@
-"""Trained models back at work: restored from their weights, asked, and looked into."""
+"""Restore trained models from their weights, predict with them and explain their predictions."""

@@ -1,4 +1,4 @@
-"""Pictures with what a model saw in them: the map over the picture, and its first classes."""
+"""Draw images with class activation maps over them, and their most probable classes."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,30 +8,30 @@ from PIL import Image
 from reports.trained.crops import Pixels
 from reports.write.style import BLUE
 
-TOP = 3  # classes drawn
+TOP = 3  # classes shown
 
 
-def draw_picture(axes: Axes, pixels: Pixels, found: NDArray[np.float32] | None = None) -> None:
-    """Draw (c, y, x) pixels, greyed under a map (y, x) of what spoke for the class."""
+def draw_picture(axes: Axes, pixels: Pixels, heatmap: NDArray[np.float32] | None = None) -> None:
+    """Draw (c, y, x) pixels, in grey under a class activation map (y, x) where there is one."""
     image = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    if found is None:
+    if heatmap is None:
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
         return
     grey = np.asarray(Image.fromarray(image).convert("L"))
     axes.imshow(grey, cmap="gray", vmin=-120, vmax=310)
-    axes.imshow(scale_map(found, grey.shape), cmap="inferno", vmin=0, vmax=1, alpha=0.55)
+    axes.imshow(scale_map(heatmap, grey.shape), cmap="inferno", vmin=0, vmax=1, alpha=0.55)
 
 
-def scale_map(found: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-    """A map as large as its picture, 0 for what does not speak for the class, at most 1."""
-    speaking = np.maximum(np.asarray(found, np.float32), 0)
-    highest = float(speaking.max())
-    scaled = Image.fromarray(speaking / highest if highest > 0 else speaking)
+def scale_map(heatmap: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return a map resized to an image, with evidence against the class as 0, at most 1."""
+    evidence = np.maximum(np.asarray(heatmap, np.float32), 0)
+    highest = float(evidence.max())
+    scaled = Image.fromarray(evidence / highest if highest > 0 else evidence)
     bigger = scaled.resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.clip(np.asarray(bigger, np.float32), 0, 1)
 
@@ -39,7 +39,7 @@ def scale_map(found: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.f
 def draw_top_classes(
     axes: Axes, probabilities: NDArray[np.float64], names: tuple[str, ...]
 ) -> None:
-    """The first classes with their probabilities, most probable on top."""
+    """Draw bars of the most probable classes, the first on top."""
     order = np.argsort(-probabilities, kind="stable")[:TOP]
     axes.barh(range(len(order)), probabilities[order], color=BLUE, height=0.34, align="edge")
     for row, label in enumerate(order):
@@ -51,6 +51,6 @@ def draw_top_classes(
 
 
 def list_top_classes(probabilities: NDArray[np.float64], names: tuple[str, ...]) -> str:
-    """The first classes with their probabilities, a line each."""
+    """Return the most probable classes with their probabilities, one per line."""
     order = np.argsort(-probabilities, kind="stable")[:TOP]
     return "\n".join(f"{names[c][:16]}: {probabilities[c] * 100:.0f} %" for c in order)

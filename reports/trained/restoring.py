@@ -1,4 +1,4 @@
-"""Trained models back from the tracking server: the run, its weights and the space they fit."""
+"""Restore a trained model from the tracking server: select a run, load its weights and space."""
 
 import shlex
 import tempfile
@@ -12,22 +12,23 @@ from reports.trained import models
 from trainables.errors import UserError
 
 
-def find_space(search: Search, given: str | None) -> str:
-    """Give the space that restores the models: the file the user names, or Tunery's own.
+def find_space(search: Search, named: str | None) -> str:
+    """Return the space that restores the models: the file of --space, or one of searchspaces/.
 
-    Raises UserError for any other: a server may name code, but does not have it run.
+    Raises UserError for any other: a file that only the server names is not executed.
     """
     file = search.tags.get("space_file")
-    if given or (not file and search.space in models.list_names()):
-        return given or search.space
+    if named or (not file and search.space in models.list_names()):
+        return named or search.space
+    named_file = shlex.quote(file) if file else "FILE.py"
     raise UserError(
-        f"The space {search.space!r} is none of Tunery's, and a file of code is run only where "
-        f"you name it.\nName it with --space {shlex.quote(file) if file else 'FILE.py'}"
+        f"The space {search.space!r} is not in searchspaces/, and the code of another file is "
+        f"executed only if you name it.\nName it with --space {named_file}"
     )
 
 
 def select_run(search: Search, number: int | None) -> TrialRecord:
-    """The winner's run, or that of the trial named; raises UserError where there is none."""
+    """Return the winner's run, or the trial with this number; raises UserError without one."""
     if number is None:
         choice = choose_winner(search)
         if choice is None:
@@ -36,21 +37,21 @@ def select_run(search: Search, number: int | None) -> TrialRecord:
     found = [trial for trial in search.trials if trial.number == number]
     if not found:
         last = max((trial.number for trial in search.trials), default=None)
-        there = "it has none" if last is None else f"it has 0 to {last}"
-        raise UserError(f"{search.name} has no trial {number}; {there}.")
+        existing = "it has none" if last is None else f"it has 0 to {last}"
+        raise UserError(f"{search.name} has no trial {number}; {existing}.")
     return found[0]
 
 
 def restore_run(
     tracker: Tracker, search: Search, run: TrialRecord, space: str
 ) -> models.Predictor:
-    """The trained model of a run; raises UserError where its weights are not kept."""
+    """Return the trained model of a run; raises UserError where its weights are not stored."""
     with tempfile.TemporaryDirectory() as folder:
         if not download_weights(tracker, run, Path(folder) / "weights"):
-            kept = sorted(t.number for t in search.trials if t.tags.get("weights") == "yes")
-            there = f"those of {', '.join(map(str, kept))} are" if kept else "none are"
+            stored = sorted(t.number for t in search.trials if t.tags.get("weights") == "yes")
+            others = f"those of {', '.join(map(str, stored))}" if stored else "none"
             raise UserError(
-                f"The weights of {run.title} of {search.name} are not stored: a search keeps "
-                f"those of its best trials alone, here {there}."
+                f"The weights of {run.title} of {search.name} are not stored: a search stores "
+                f"those of its best trials only, here {others}."
             )
         return models.restore_model(space, run.params, Path(folder) / "weights")

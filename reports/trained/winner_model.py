@@ -1,4 +1,4 @@
-"""The winner with its weights and its data at hand, for the chapters that run it again."""
+"""Restore the winner and load its data, for the chapters that predict with it again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from trainables.errors import UserError
 
 @dataclass(frozen=True)
 class WinnerModel:
-    """A restored model, and the images and answers of any split, in the order of their ids."""
+    """A restored model, and the images and targets of every split, in the order of their ids."""
 
     run: TrialRecord
     predictor: Any
@@ -30,10 +30,11 @@ class WinnerModel:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Return the names of the classes."""
         return tuple(self.predictor.classes)
 
     def sample(self, split: str, most: int) -> tuple[Pixels, NDArray[np.int64]]:
-        """At most so many examples of a split, evenly over it."""
+        """Return at most so many images of a split and their targets, evenly spaced."""
         targets = self.targets(split)
         rows = np.array(sample_evenly(range(len(targets)), most))
         return self.inputs(split)[rows], targets[rows]
@@ -42,33 +43,33 @@ class WinnerModel:
 def restore_winner(
     tracker: Tracker, search: Search, space: str | None, folder: Path | None
 ) -> WinnerModel:
-    """Restore the winner and find its data; raises UserError before anything is opened."""
+    """Restore the winner and load its data; raises UserError before the test set is opened."""
     run = select_run(search, None)
     where = find_space(search, space)
     predictor = restore_run(tracker, search, run, where)
     if not is_image_classifier(predictor) or predictor.network is None:
         raise UserError(
-            f"The models of {search.name} are no classifiers of images that can be looked into: "
-            "leave --explain and --robust out."
+            f"The models of {search.name} are not image classifiers with a network to explain: "
+            "leave out --explain and --robust."
         )
     data = models.load_data(where, run.params, search, folder)
     if data.inputs is None:
-        raise UserError(f"The space {search.space} does not give the inputs of its data.")
+        raise UserError(f"The `prepare` of the space {search.space} returns no inputs.")
     inputs = data.inputs
 
     def targets(split: str) -> NDArray[np.int64]:
-        mine = np.asarray(data.targets[split])
+        found = np.asarray(data.targets[split])
         examples = read_examples(tracker, search, split)
-        if examples is None or not np.array_equal(examples.targets, mine):
+        if examples is None or not np.array_equal(examples.targets, found):
             raise UserError(
-                f"The {split} answers of {search.name} are others than those of these data."
+                f"The {split} targets of these data differ from those of {search.name}."
             )
-        return mine
+        return found
 
     targets("validation")
     return WinnerModel(run, predictor, inputs, targets)
 
 
 def find_open_split(test: OpenedTest) -> str:
-    """The split to judge on: the test set where it was opened for the winner, else validation."""
+    """Return the split to evaluate on: test where it is open for the winner, else validation."""
     return "test" if test.accuracy is not None else "validation"

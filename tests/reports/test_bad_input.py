@@ -57,7 +57,7 @@ def test_experiments_without_a_search_or_deleted(
     storage: Path, client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     number = client.create_experiment("digits")
-    assert "holds no search" in refused(capsys, "digits", "--storage", str(storage))
+    assert "contains no search" in refused(capsys, "digits", "--storage", str(storage))
     client.delete_experiment(number)
     assert f"restore -x {number}" in refused(capsys, "digits", "--storage", str(storage))
 

@@ -46,7 +46,7 @@ def test_whatever_else_is_fixed_tells_searches_apart() -> None:
         trace_best(searched(0.9, seed=1, epochs=3)),
     ]
     assert [row[4] for row in build_table(races).rows] == ["1", "1"]
-    assert "no difference here is more than an anecdote" in write_comparison(races)
+    assert "no difference here is statistically significant" in write_comparison(races)
     same = [
         trace_best(searched(0.9, epochs=2, seed=0)),
         trace_best(searched(0.9, seed=1, epochs=2)),
@@ -82,7 +82,7 @@ def test_the_same_seed_and_an_unfinished_search_are_no_repeats() -> None:
         "unfinished (2 of 40 trials)",
     ]
     said = write_comparison([trace_best(whole), trace_best(cut)])
-    assert "no difference here is more than an anecdote" in said
+    assert "no difference here is statistically significant" in said
     assert "Student" not in said
     assert [row[4] for row in build_table([trace_best(first), trace_best(other)]).rows] == ["2"]
 

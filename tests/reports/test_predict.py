@@ -95,7 +95,7 @@ def test_a_net_without_feature_maps_still_names(
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "There is no picture"), (b"not one", "is not a picture")]
+    ("content", "message"), [(None, "There is no image file"), (b"not one", "is not a readable image")]
 )
 def test_what_is_no_picture_is_said(
     content: bytes | None,
@@ -125,7 +125,7 @@ def test_a_model_of_something_else_is_said(
 
     monkeypatch.setattr(predict, "restore_run", lambda *_: Reader())
     assert predict.main(words(storage, tmp_path, picture)) == 2
-    assert "read no pictures: they take int64 inputs of shape 80" in capsys.readouterr().err
+    assert "are not image classifiers: they take int64 inputs of shape 80" in capsys.readouterr().err
     assert predict.main(words(storage, tmp_path, picture, "--trial", 7)) == 2
     assert "digits has no trial 7; it has 0 to 0" in capsys.readouterr().err
 
@@ -226,7 +226,7 @@ def test_other_data_are_refused_before_the_test_set_is_opened(
     parent = client.get_run(looked).data.tags["mlflow.parentRunId"]
     client.set_tag(parent, "data_fingerprint", "other")
     assert main([*words(storage, tmp_path), option]) == 2
-    assert "not the data that digits was run on" in capsys.readouterr().err
+    assert "not the data of digits" in capsys.readouterr().err
     assert openings(client, parent) == []
 
 
@@ -242,5 +242,5 @@ def test_unreadable_sizes_are_no_traceback(
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     Image.new("L", (100, 100)).save(tmp_path / "huge.png")
-    with pytest.raises(UserError, match="not a picture that can be read"):
+    with pytest.raises(UserError, match="not a readable image"):
         read_picture(tmp_path / "huge.png")

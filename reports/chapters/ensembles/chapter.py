@@ -1,4 +1,4 @@
-"""Ensembles of trials from their stored predictions: picked on validation, tested once."""
+"""Ensembles of trials from their stored predictions: selected on validation, tested once."""
 
 from collections.abc import Sequence
 
@@ -32,17 +32,18 @@ from reports.records import Search, TrialRecord
 from reports.write.tables import format_count, join_words
 
 HOW = (
-    "Every ensemble was fitted on one half of the validation set and judged on the other, and the "
-    "other way round; the single model was picked likewise. Members and weights are those fitted "
-    "on the whole of it. In brackets 95 % intervals (Wilson); NLL is the negative log-likelihood "
-    "in nats, ECE the expected calibration error (15 bins)."
+    "Every ensemble was fitted on one half of the validation set and evaluated on the other, and "
+    "vice versa (two-fold cross-validation); the single model was selected in the same way. "
+    "Members and weights are those fitted on the whole validation set. In brackets 95 % intervals "
+    "(Wilson); NLL is the negative log-likelihood in nats, ECE the expected calibration error (15 "
+    "bins)."
 )
 
 
 def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | None:
-    """Ensembles of the trials, judged on validation, and the picked one on the test set.
+    """Return ensembles evaluated on validation, and the selected one on the test set.
 
-    None where no trial has a score. With `--open-test-again` all are opened.
+    None if there is no winner. With `--open-test-again` all ensembles are tested.
     """
     choice = choose_winner(search)
     if choice is None:
@@ -51,50 +52,50 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
     candidates = [choice.model, *choice.candidates[1:]]
     models = examples and read_library(tracker, search, candidates, examples)
     if examples is None or not models or len(models.runs) < 2 or len(examples) < 4:
-        found = len(models.runs) if models else 0
         return (
-            "There is nothing to make an ensemble of: that takes two trials with predictions of "
-            f"at least 4 validation examples on record, and here {found} have some."
+            "Not available: an ensemble needs at least 2 trials with stored predictions of at "
+            f"least 4 validation examples, and {len(models.runs) if models else 0} have some."
         )
     if models.runs[0] is not choice.model:
-        return f"No validation predictions are stored of the winner, {choice.model.title}."
-    ours = _ensembles(models) + _seeds(tracker, search, choice.winner.number, models)
+        return f"No validation predictions of the winner, {choice.model.title}, are stored."
+    ours = _evaluate_all(models) + _average_seeds(tracker, search, choice.winner.number, models)
     folds = split_halves(models.targets, stratified=not models.has_answers)
-    picked_alone = predict_out_of_fold(select_single, models.outputs, models.targets, folds)
-    # The score is that of what validation picks, which a confirmation may have passed over.
+    output = predict_out_of_fold(select_single, models.outputs, models.targets, folds)
+    # The best single model on validation, which is not always the winner of a confirmation.
     first = select_single(models.outputs, models.targets).members[0]
-    alone = EvaluatedEnsemble("single best", equal_weights(1), models.part([first]), picked_alone)
+    single = EvaluatedEnsemble("single best", equal_weights(1), models.select([first]), output)
     best = max(ours, key=score_ensemble)
-    several = [judged for judged in ours if len(judged.runs) > 1]
-    others = [judged for judged in several if judged is not best]
+    several = [ensemble for ensemble in ours if len(ensemble.runs) > 1]
+    rows = [single, *several]
     parts = [
-        f"Made of {format_count(len(models.runs), 'trial')} with stored predictions of "
+        f"Ensembles of {format_count(len(models.runs), 'trial')} with stored predictions of "
         f"{format_count(len(examples), 'validation example')}"
         f"{', by vote over their answers' if models.has_answers else ''}.",
-        write_cost_table([alone, *several], alone),
+        write_cost_table(rows, single),
         HOW,
-        "\n".join(f"- {judged.name}: {format_members(judged)}" for judged in (alone, *several)),
-        _of_one([judged for judged in ours if judged not in several]),
-        _pick(best, alone),
+        "\n".join(f"- {ensemble.name}: {format_members(ensemble)}" for ensemble in rows),
+        _list_single([ensemble for ensemble in ours if len(ensemble.runs) == 1]),
+        _describe_selection(best, single),
     ]
-    picked = [j for j in (best, *(o for o in others if test.again)) if j in several]
-    if picked:
-        parts += _on_test(models.part([0]), picked, test)
+    others = [ensemble for ensemble in several if ensemble is not best]
+    selected = [e for e in (best, *(others if test.again else ())) if len(e.runs) > 1]
+    if selected:
+        parts += _evaluate_on_test(models.select([0]), selected, test)
     return "\n\n".join(part for part in parts if part)
 
 
 def find_best_ensemble(
     tracker: Tracker, search: Search, runs: Sequence[TrialRecord]
 ) -> EvaluatedEnsemble | None:
-    """The ensemble of these runs, best first, that does best on validation; None of under two."""
+    """Return the best ensemble on validation of these runs, best first; None below two runs."""
     examples = read_examples(tracker, search, "validation")
     models = examples and read_library(tracker, search, runs, examples)
     if not models or models.has_answers or len(models.runs) < 2 or len(models.targets) < 4:
         return None
-    return max(_ensembles(models), key=score_ensemble)
+    return max(_evaluate_all(models), key=score_ensemble)
 
 
-def _ensembles(models: Library) -> list[EvaluatedEnsemble]:
+def _evaluate_all(models: Library) -> list[EvaluatedEnsemble]:
     recipes = VOTES if models.has_answers else AVERAGES
     outputs, targets = models.outputs, models.targets
     folds = split_halves(targets, stratified=not models.has_answers)
@@ -109,70 +110,68 @@ def _ensembles(models: Library) -> list[EvaluatedEnsemble]:
     ]
 
 
-def _seeds(
+def _average_seeds(
     tracker: Tracker, search: Search, winner: int, models: Library
 ) -> list[EvaluatedEnsemble]:
     examples = read_examples(tracker, search, "validation")
     runs = group_reruns(search).get(winner, ())
-    found = examples and read_library(tracker, search, runs, examples)
-    if not found or len(found.runs) < 2:
+    seeds = examples and read_library(tracker, search, runs, examples)
+    if not seeds or len(seeds.runs) < 2:
         return []
-    blend = average_all(found.outputs, found.targets)
-    name = f"{len(found.runs)} seeds of trial {winner}"
-    return [EvaluatedEnsemble(name, blend, found, apply_blend(blend, found.outputs))]
+    blend = average_all(seeds.outputs, seeds.targets)
+    name = f"{len(seeds.runs)} seeds of trial {winner}"
+    return [EvaluatedEnsemble(name, blend, seeds, apply_blend(blend, seeds.outputs))]
 
 
-def _of_one(left_out: Sequence[EvaluatedEnsemble]) -> str:
+def _list_single(left_out: Sequence[EvaluatedEnsemble]) -> str:
     if not left_out:
         return ""
-    names = join_words([f'"{judged.name}"' for judged in left_out])
-    return f"Left out, since one model alone is no ensemble: {names}, which took no second member."
+    names = join_words([f'"{ensemble.name}"' for ensemble in left_out])
+    return f"Not in the table, since they selected only one model: {names}."
 
 
-def _pick(best: EvaluatedEnsemble, alone: EvaluatedEnsemble) -> str:
+def _describe_selection(best: EvaluatedEnsemble, single: EvaluatedEnsemble) -> str:
     if len(best.runs) == 1:
         return (
-            f'Picked on validation: "{best.name}", which is **the single model alone**: no second '
-            "one made it better, and there is no ensemble to open the test set for."
+            f'Selected on validation: "{best.name}", which is **a single model**: no second one '
+            "improved it, so there is no ensemble to evaluate on the test set."
         )
-    text = f'Picked on validation: "{best.name}".'
-    if score_ensemble(best) <= score_ensemble(alone):
+    text = f'Selected on validation: "{best.name}".'
+    if score_ensemble(best) <= score_ensemble(single):
         text += " **On validation it is no better than the single model.**"
     return text
 
 
-def _on_test(winners: Library, picked: Sequence[EvaluatedEnsemble], test: OpenedTest) -> list[str]:
-    """Quality on the test set of the winner and of what was picked, opened on record."""
+def _evaluate_on_test(
+    winners: Library, selected: Sequence[EvaluatedEnsemble], test: OpenedTest
+) -> list[str]:
     winner = winners.runs[0]
-    alone = EvaluatedEnsemble(
-        f"the winner, {winner.title}", equal_weights(1), winners, winners.outputs[0]
-    )
-    found = test.read_winner_predictions()
-    if found is None:
-        return [f"No test of {winner.title}: {test.missing or 'nothing is stored'}."]
-    one = build_library(found)
-    tested, temperatures = (
-        [EvaluatedEnsemble(alone.name, equal_weights(1), one, one.outputs[0])],
-        [fit_ensemble_temperature(alone)],
-    )
+    name = f"the winner, {winner.title}"
+    predictions = test.read_winner_predictions()
+    if predictions is None:
+        return [f"No test results of {winner.title}: {test.missing or 'nothing is stored'}."]
+    on_validation = EvaluatedEnsemble(name, equal_weights(1), winners, winners.outputs[0])
+    one = build_library(predictions)
+    tested = [EvaluatedEnsemble(name, equal_weights(1), one, one.outputs[0])]
+    temperatures = [fit_ensemble_temperature(on_validation)]
     parts = []
-    for place, judged in enumerate(picked):
-        entry = test.mark(describe_opening(judged), picked=not place)
-        found = test.open_predictions(judged.runs, entry)
-        if found is None and test.is_closed(entry):
+    for place, ensemble in enumerate(selected):
+        entry = test.mark(describe_opening(ensemble), picked=not place)
+        predictions = test.open_predictions(ensemble.runs, entry)
+        if predictions is None and test.is_closed(entry):
             parts.append(
-                f'The test set is not opened for "{judged.name}": '
+                f'The test set is not opened for "{ensemble.name}": '
                 f"{test.describe_rejection(entry, 'that as well')}."
             )
             continue
-        if found is None:
-            parts.append(f'Not all members of "{judged.name}" have test predictions.')
+        if predictions is None:
+            parts.append(f'Not all members of "{ensemble.name}" have test predictions.')
             continue
-        tested.append(evaluate_on(judged, build_library(found)))
-        temperatures.append(fit_ensemble_temperature(judged))
+        tested.append(evaluate_on(ensemble, build_library(predictions)))
+        temperatures.append(fit_ensemble_temperature(ensemble))
     table = write_quality_table(tested, temperatures)
     lead = (
-        f"On {format_count(len(one.targets), 'test example')} that had no part in this, before and "
-        "after scaling by a temperature fitted on validation:"
+        f"On {format_count(len(one.targets), 'test example')} that were not used before, without "
+        "and with temperature scaling fitted on validation:"
     )
-    return [lead, table, *parts, *(describe_gain(judged, tested[0]) for judged in tested[1:])]
+    return [lead, table, *parts, *(describe_gain(other, tested[0]) for other in tested[1:])]

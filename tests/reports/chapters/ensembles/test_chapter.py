@@ -74,8 +74,8 @@ def test_the_chapter_of_a_report(
     parent = write_search(trials)
     text = section(client, read_search(client, "digits"))
     assert text is not None
-    assert "Made of 6 trials with stored predictions of 300 validation examples." in text
-    picked = re.search(r'Picked on validation: "(.*?)"\.$', text, re.MULTILINE)
+    assert "Ensembles of 6 trials with stored predictions of 300 validation examples." in text
+    picked = re.search(r'Selected on validation: "(.*?)"\.$', text, re.MULTILINE)
     assert picked
     for name in ("uniform top-k", "greedy by likelihood", "greedy by accuracy", "calibrated top"):
         cells = row(text, name)
@@ -108,9 +108,9 @@ def test_the_single_model_alone_is_no_ensemble_to_open(
     search = read_search(client, "digits")
     text = chapter.write_section(client, search, OpenedTest(client, search))
     assert text is not None
-    assert "is **the single model alone**" in text
+    assert "is **a single model**" in text
     assert openings(client, parent) == []
-    assert "Left out, since one model alone is no ensemble:" in text
+    assert "Not in the table, since they selected only one model:" in text
     others, found = re.subn(r"\| single best .*", "", text, count=1)
     assert found
     assert "| 1 × | 1 |" not in others
@@ -187,7 +187,7 @@ def test_seeds_of_the_best_configuration_are_an_ensemble_too(
     text = section(client, read_search(client, "digits"))
     assert text is not None
     assert row(text, "4 seeds of trial 2")[1:4] == ["4,000", "4 ×", "4"]
-    assert 'Picked on validation: "4 seeds of trial 2".' in text
+    assert 'Selected on validation: "4 seeds of trial 2".' in text
     told = openings(client, parent)
     assert told[0]["trial"] == 2  # the winner by its re-runs
     assert told[1]["members"] == {f"re-run {n}": 0.25 for n in range(10, 14)}
@@ -350,10 +350,10 @@ def test_too_few_for_an_ensemble(
     write_search(trials[:1])
     text = section(client, read_search(client, "digits"))
     assert text is not None
-    assert "nothing to make an ensemble of" in text
+    assert "an ensemble needs at least 2 trials" in text
     write_search([{"number": 0, "outcome": "failed"}])
     assert section(client, read_search(client, "digits")) is None
     write_search([{**trials[0], "outputs": {}, "score": 1.0}, *trials[1:3]])
     text = section(client, read_search(client, "digits"))
     assert text is not None
-    assert "No validation predictions are stored of the winner, trial 0" in text
+    assert "No validation predictions of the winner, trial 0" in text
