@@ -1,0 +1,76 @@
+"""The storage that the options or the environment name."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from cluster.storage.location import Location
+from cluster.storage.storage import (
+    Storage,
+    add_storage_arguments,
+    artifact_location,
+    open_storage,
+)
+from trainables.errors import UserError
+
+
+def test_the_default_is_a_folder_with_its_own_database() -> None:
+    storage = open_storage()
+    assert storage == Storage(Path("runs"), None, None)
+    assert storage.tracking_uri == f"sqlite:///{Path('runs').resolve() / 'mlflow.db'}"
+    assert str(storage) == "runs"
+
+
+def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNERY_STORAGE", "s3://bucket/x")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    storage = open_storage()
+    assert storage.remote == Location("s3://bucket/x")
+    assert storage.tracking_uri == storage.given_tracking_uri == "http://server:5000"
+    assert str(storage) == "s3://bucket/x"
+    assert open_storage("mine", "http://b") == Storage(Path("mine"), None, "http://b")
+
+
+def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNERY_STORAGE", "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert open_storage() == Storage(Path("runs"), None, None)
+
+
+@pytest.mark.parametrize("uri", ["s3://b/../../x", "s3://b/x?region=eu", "file:///", "gs://b"])
+def test_every_remote_storage_has_a_folder_of_its_own_below_runs(uri: str) -> None:
+    storage = open_storage(uri)
+    assert storage.folder.parent == Path("runs")
+    assert ".." not in storage.folder.name
+    assert storage.remote == Location(uri)
+    assert storage.folder != open_storage(uri + "y").folder
+    assert storage.folder == open_storage(uri).folder
+    assert open_storage("some/folder") == Storage(Path("some/folder"))
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://me:planted@b/x", "abfs://:planted@b/x", "s3://b/x?secret_key=planted"]
+)
+def test_credentials_in_the_uri_are_rejected_and_not_repeated(uri: str) -> None:
+    with pytest.raises(UserError, match="AWS_ACCESS_KEY_ID") as error:
+        open_storage(uri)
+    assert "planted" not in str(error.value)
+
+
+def test_the_arguments_are_those_of_open_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = argparse.ArgumentParser()
+    add_storage_arguments(parser)
+    arguments = parser.parse_args(["--storage", "mine", "--tracking-uri", "http://b"])
+    storage = open_storage(arguments.storage, arguments.tracking_uri)
+    assert storage == Storage(Path("mine"), None, "http://b")
+    assert vars(parser.parse_args([])) == {"storage": None, "tracking_uri": None}
+
+
+def test_artifacts_of_a_database_file_are_in_the_storage_and_a_servers_with_the_server(
+    tmp_path: Path,
+) -> None:
+    assert artifact_location("sqlite:////x.db", tmp_path) == (tmp_path / "artifacts").as_uri()
+    assert artifact_location("http://127.0.0.1:5000", tmp_path) is None
