@@ -1,4 +1,4 @@
-"""Puts a report together: chapters in order, each with its text and its figures."""
+"""Assemble a report: title, summary and chapters, with their figures and tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,38 +17,38 @@ from reports.write.safe import escape_markdown
 from reports.write.sections import Section
 from reports.write.tables import (
     Table,
-    duration_text,
     format_count,
     format_score,
     join_words,
     to_markdown,
 )
+from trainables.durations import format_duration
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the first page of a report is written from."""
+    """The results that the summary of a report describes."""
 
     search: Search
-    choice: Choice | None  # None: no trial may win
+    choice: Choice | None  # None: there is no winner
     test: OpenedTest
     sizes: Mapping[str, int]  # examples per split
 
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report: markdown for GitHub, and the figures that it shows by name."""
+    """A report: markdown for GitHub, and the figures that it refers to."""
 
     text: str
     figures: Mapping[str, Figure]
-    files: Mapping[str, bytes]  # pictures that are there already
-    tables: Mapping[str, Table]  # that are in no chapter
+    files: Mapping[str, bytes]  # existing pictures
+    tables: Mapping[str, Table]  # too long for the text
 
 
 def assemble_report(
     findings: Findings, chapters: Sequence[tuple[str, Section | str | None]]
 ) -> Report:
-    """Title, summary and the line to quote, then the chapters that have something to say."""
+    """Return title, summary, test accuracy and the chapters that are not empty."""
     parts = [write_title(findings), write_summary(findings)]
     if findings.test.accuracy is not None:
         parts.append(format_winner(findings))
@@ -67,13 +67,13 @@ def assemble_report(
 
 
 def format_winner(findings: Findings) -> str:
-    """The one number to quote, or why there is none."""
+    """Return the test accuracy of the winner in one line, or why there is none."""
     choice, accuracy = findings.choice, findings.test.accuracy
     if choice is None:
         return f"no winner: {explain_no_winner(findings.search)}"
     if accuracy is None:
         score = format_score(choice.model.metrics["score"], findings.search.metric)
-        why = findings.test.missing if "test" in findings.sizes else "no test set is kept"
+        why = findings.test.missing if "test" in findings.sizes else "this search has no test set"
         return f"winner: {choice.model.title}, {findings.search.metric} {score}; {why}"
     return (
         f"winner test accuracy: {accuracy.value * 100:.2f} % (95 % interval "
@@ -82,13 +82,14 @@ def format_winner(findings: Findings) -> str:
 
 
 def write_title(findings: Findings) -> str:
+    """Return the title, a warning if the data are synthetic, and the question."""
     search = findings.search
     name = search.space if search.name == search.space else f"{search.space} ({search.name})"
     parts = [f"# {'SYNTHETIC DATA: ' if search.is_synthetic else ''}{name}, report of a search"]
     if search.is_synthetic:
         parts.append(
-            "> [!WARNING]\n> **SYNTHETIC DATA.** A program drew the examples; no number here says "
-            "anything about real data or stands beside a published one."
+            "> [!WARNING]\n> **SYNTHETIC DATA.** A program generated the examples: the numbers "
+            "say nothing about real data and must not be compared with published ones."
         )
     if question := search.tags.get("question"):
         parts.append(f"**Question.** {escape_markdown(question)}")
@@ -96,12 +97,38 @@ def write_title(findings: Findings) -> str:
 
 
 def write_summary(findings: Findings) -> str:
-    """What was done and what was found, in one paragraph."""
+    """Return what was run and which trial is the winner, in one paragraph."""
     search, choice = findings.search, findings.choice
     if not search.trials:
-        return (
-            "**This search is empty**: it has no trial on record, so there is nothing to report."
+        return "**This search is empty**: no trial is recorded, so there is nothing to report."
+    sentences = [_describe_trials(search), describe_most_common(search)]
+    if search.unfinished:
+        sentences.append(f"**It is unfinished**: {search.unfinished}.")
+    if choice is None:
+        why = explain_no_winner(search)
+        sentences.append(
+            f"**{why.capitalize()}**: there is no winner, and the test set is not opened."
         )
+        return " ".join(filter(None, sentences))
+    sentences.append(_describe_winner(findings, choice))
+    if not choice.is_complete:
+        sentences.append(
+            "**No trial is complete**: the winner was chosen among trials stopped early."
+        )
+    if "test" not in findings.sizes:
+        sentences.append(
+            "This search has no test set: the score is optimistically biased, since the winner "
+            "was selected by it."
+        )
+    if (accuracy := findings.test.accuracy) is not None:
+        sentences.append(
+            f"Its predictions are correct for {accuracy.correct:,} of {accuracy.n:,} test "
+            "examples, which were not used to choose it."
+        )
+    return " ".join(filter(None, sentences))
+
+
+def _describe_trials(search: Search) -> str:
     tags = search.tags
     counts = [
         f"{n:,} {word}"
@@ -109,77 +136,60 @@ def write_summary(findings: Findings) -> str:
         if (n := sum(trial.outcome == word for trial in search.trials))
     ]
     wanted, full = tags.get("trials", ""), tags.get("reports", "")
-    asked = f" ({int(wanted):,} asked for)" if wanted.isdigit() else ""
+    requested = f" ({int(wanted):,} requested)" if wanted.isdigit() else ""
     length = f" of up to {format_count(int(full), 'report')}" if full.isdigit() else ""
-    how = ", ".join(
-        f"{what} {tags[key]}"
-        for what, key in (("sampler", "sampler"), ("scheduler", "scheduler"), ("seed", "seed"))
-        if key in tags
+    settings = ", ".join(
+        f"{key} {tags[key]}" for key in ("sampler", "scheduler", "seed") if key in tags
     )
     goal = "highest" if search.mode == "max" else "lowest"
-    text = (
-        f"This search has run {format_count(len(search.trials), 'trial')}{asked}{length}"
-        f"{f' ({how})' if how else ''}: {join_words(counts)}. They took "
-        f"{duration_text(sum_device_seconds(search.trials))}. "
-        f"It looked for the {goal} `{search.metric}`. "
+    return (
+        f"This search ran {format_count(len(search.trials), 'trial')}{requested}{length}"
+        f"{f' ({settings})' if settings else ''}: {join_words(counts)}. They took "
+        f"{format_duration(sum_device_seconds(search.trials))} of device time. "
+        f"The best trial is the one with the {goal} `{search.metric}`."
     )
-    if failed := describe_most_common(search):
-        text += f"{failed} "
-    if search.unfinished:
-        text += f"**It is unfinished**: {search.unfinished}. "
-    if choice is None:
-        why = explain_no_winner(search)
-        return text + f"**{why.capitalize()}**: there is no winner, and no test set was opened."
+
+
+def _describe_winner(findings: Findings, choice: Choice) -> str:
     winner, model = choice.winner, choice.model
-    at = model.metrics.get("best_report")
+    report = model.metrics.get("best_report")
     validation = findings.sizes.get("validation")
-    why = f"the best of {format_count(len(choice.candidates), 'candidate')}"
-    if choice.is_confirmed:
-        why = "chosen for its mean over fresh seeds"
     which = f"The winner is trial {winner.number} (`{model.name}`)"
     if model is not winner:
         which = (
-            f"The winner is trial {winner.number}, which was itself {winner.outcome}; its model "
+            f"The winner is trial {winner.number}, whose own run was {winner.outcome}; its model "
             f"is the best of its complete re-runs, {model.label} (`{model.name}`),"
         )
-    text += (
-        f"{which} with "
-        f"{format_score(model.metrics['score'], search.metric)}"
-        f"{f' at report {at:.0f}' if at is not None else ''}"
+    why = f"the best of {format_count(len(choice.candidates), 'candidate')}"
+    if choice.is_confirmed:
+        why = "chosen by its mean over new seeds"
+    return (
+        f"{which} with {format_score(model.metrics['score'], findings.search.metric)}"
+        f"{f' at report {report:.0f}' if report is not None else ''}"
         f"{f' on {validation:,} validation examples' if validation else ''}, {why}."
     )
-    if not choice.is_complete:
-        text += " **No trial is complete**: the winner was picked among those stopped early."
-    if "test" not in findings.sizes:
-        text += " No test set is kept: this score, by which it was chosen, flatters it."
-    if (accuracy := findings.test.accuracy) is not None:
-        text += (
-            f" On {accuracy.n:,} test examples that played no part in the choice it is right "
-            f"{accuracy.correct:,} times."
-        )
-    return text
 
 
 def describe_test_set(findings: Findings, openings: Sequence[Mapping[str, Any]]) -> str | None:
-    """When the test set was opened and for what; `openings` are all there are by now."""
+    """Return when the test set was opened and for what; `openings` are all on record."""
     if findings.choice is None or not ("test" in findings.sizes or openings):
         return None
     text = describe_openings(openings)
     if findings.test.missing:
         text = (
-            f"There is no test accuracy of {findings.choice.model.title}: "
+            f"There is no test accuracy for {findings.choice.model.title}: "
             f"{findings.test.missing}. {text}"
         )
     if has_winner_changed(openings):
         text += (
-            " The winner changed in between, so the number above is that of the last winner; "
-            "choosing between openings would make the test set a second validation set."
+            " The winner changed in between, and the test accuracy above is that of the last one. "
+            "Choosing a winner by these results would turn the test set into a validation set."
         )
     return text
 
 
 def write_provenance(findings: Findings) -> str:
-    """What someone needs to repeat the search."""
+    """Return what is needed to repeat the search: command, versions, data and settings."""
     search, tags = findings.search, findings.search.tags
     sizes = ", ".join(f"{n:,} {split}" for split, n in findings.sizes.items())
     data = [tags.get("source", ""), tags.get("data_fingerprint", ""), sizes]
@@ -193,6 +203,6 @@ def write_provenance(findings: Findings) -> str:
         ("seed", tags.get("seed", "")),
         ("MLflow run", f"{search.name} ({search.run_id})"),
     )
-    table = to_markdown(Table(("what", "value"), tuple(row for row in rows if row[1]), "ll"))
+    table = to_markdown(Table(("item", "value"), tuple(row for row in rows if row[1]), "ll"))
     command = " ".join(redact(tags.get("command", "")).split())
     return f"```sh\n{command}\n```\n\n{table}" if command else table

@@ -1,1 +1,1 @@
-"""One module per chapter of a report, with what chapters share; `order` lists them."""
+"""The chapters of a report, a module or a folder each; `reports.contents` lists them."""

@@ -1,4 +1,4 @@
-"""Was early stopping right? A few trials that it never stopped tell what it would have lost."""
+"""Check of early stopping with a control group: trials that were never stopped."""
 
 import math
 from collections.abc import Sequence
@@ -25,24 +25,24 @@ from reports.write.style import (
 )
 from reports.write.tables import Table, format_count, join_words, to_markdown
 
-COMPARED = 100  # other trials whose scores at the rungs are read: one request each
-FEWEST = 3  # control trials, below which a rank correlation is no number
+COMPARED = 100  # other trials whose scores at the rungs are read, one request each
+FEWEST = 3  # control trials for a rank correlation
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A rung seen by the control group: what each scored there, and who would have been cut."""
+    """A rung: the scores of the control trials there, and the cutoff of ASHA."""
 
     report: int
-    then: dict[int, float]  # trial: the metric at this report
-    cutoff: float  # ASHA keeps what is at least as good
+    scores: dict[int, float]  # trial: the metric at this report
+    cutoff: float  # ASHA continues trials that are at least as good
     correlation: float  # Spearman, with the final scores
     low: float
     high: float
 
 
 def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
-    """Correlations, late bloomers and figure; None where nothing was stopped early by ASHA."""
+    """Return correlations, late bloomers and figure; None without early stopping by ASHA."""
     at = read_rungs(search)
     if search.tags.get("scheduler") != "asha" or not at:
         return None
@@ -55,27 +55,27 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
     ]
     if len(control) < FEWEST:
         return Section(
-            f"Left out: {format_count(len(control), 'control trial')} ran to the end. Whether "
-            "stopping early lost good trials can only be told from at least "
-            f"{FEWEST} that are never stopped: `--control 4` makes such a group."
+            f"Not available: {format_count(len(control), 'control trial')} ran to the end. "
+            f"Whether early stopping lost good trials can be checked with at least {FEWEST} "
+            "trials that are never stopped: `--control 4` adds such a group."
         )
     others = [t for t in search.trials if t not in control and t.reports >= at[0]]
     sample = sample_evenly(others, COMPARED)
     compared = read_curves(tracker, sample, [search.metric])
-    seen = read_curves(tracker, control, [search.metric])
+    control_curves = read_curves(tracker, control, [search.metric])
     eta = at[1] / at[0] if len(at) > 1 else 3.0
-    found = [rung for r in at if (rung := audit_rung(search, seen, compared, r, eta))]
-    if not found:
+    rungs = [rung for r in at if (rung := audit_rung(search, control_curves, compared, r, eta))]
+    if not rungs:
         return None
     rows = tuple(
         (
             f"{rung.report}",
-            f"{len(rung.then)}",
+            f"{len(rung.scores)}",
             "unknown" if math.isnan(rung.correlation) else f"{rung.correlation:.2f}",
             "" if math.isnan(rung.low) else f"{rung.low:.2f} to {rung.high:.2f}",
             f"{len(find_stopped(search, rung))}",
         )
-        for rung in found
+        for rung in rungs
     )
     header = ("rung (report)", "control trials", "rank correlation", "95 % interval", "would stop")
     among = (
@@ -85,16 +85,17 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
         "evenly over the search)"
     )
     text = join_paragraphs(
-        f"{format_count(len(control), 'control trial')} ran to the end whatever their rungs said. "
-        "Spearman's rank correlation between a score at a rung and the final one says how far "
-        "the rung could be trusted (interval: Bonett and Wright, 2000); *would stop* are those "
-        f"below the best 1/{eta:g} of {among} seen at that rung, as ASHA counts.",
+        f"{format_count(len(control), 'control trial')} ran to the end regardless of their scores "
+        "at the rungs. Spearman's rank correlation between the score at a rung and the final "
+        "score shows how well the rung predicts it (interval: Bonett and Wright, 2000). *Would "
+        f"stop* counts control trials that are not among the best 1/{eta:g} of {among} with a "
+        "score at that rung, which is ASHA's rule.",
         to_markdown(Table(header, rows, "lrrrr")),
-        describe_late_bloomers(search, choice, control, found),
-        embed_figure("asha_audit", "Scores at the rungs against final scores"),
-        "Scores far off the others are drawn at the edge of their panel.",
+        describe_late_bloomers(search, choice, control, rungs),
+        embed_figure("asha_audit", "Final scores against scores at the rungs"),
+        "Outliers are drawn at the edge of their panel.",
     )
-    return Section(text, {"asha_audit": draw_audit(search, control, found)})
+    return Section(text, {"asha_audit": draw_audit(search, control, rungs)})
 
 
 def audit_rung(
@@ -104,22 +105,22 @@ def audit_rung(
     report: int,
     eta: float,
 ) -> Rung | None:
-    """One rung; None where fewer than three control trials have a score at that report."""
-    then = {
+    """Return a rung; None if fewer than FEWEST control trials have a score at that report."""
+    scores = {
         t.number: value for t in control if (value := _at(t, search.metric, report)) is not None
     }
-    if len(then) < FEWEST:
+    if len(scores) < FEWEST:
         return None
-    recorded = [*then.values()]
+    recorded = [*scores.values()]
     recorded += [v for t in others if (v := _at(t, search.metric, report)) is not None]
     share = 1 - 1 / eta if search.mode == "max" else 1 / eta
-    final = [t.metrics["score"] for t in control if t.number in then]
-    rho, low, high = rank_correlation(list(then.values()), final)
-    return Rung(report, then, float(np.quantile(recorded, share)), rho, low, high)
+    final = [t.metrics["score"] for t in control if t.number in scores]
+    rho, low, high = rank_correlation(list(scores.values()), final)
+    return Rung(report, scores, float(np.quantile(recorded, share)), rho, low, high)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
-    """Spearman's correlation and its 95 % interval by Bonett and Wright (2000); nan if unknown."""
+    """Return Spearman's correlation and its 95 % interval (Bonett and Wright, 2000) or nan."""
     if len(x) < FEWEST or len(set(x)) < 2 or len(set(y)) < 2:
         return math.nan, math.nan, math.nan
     rho = float(spearmanr(x, y).statistic)
@@ -131,74 +132,74 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, flo
 
 
 def find_stopped(search: Search, rung: Rung) -> list[int]:
-    """Control trials that ASHA would have stopped at this rung."""
+    """Return the control trials that ASHA would have stopped at this rung."""
     sign = 1 if search.mode == "max" else -1
-    return [n for n, value in rung.then.items() if sign * value < sign * rung.cutoff]
+    return [n for n, value in rung.scores.items() if sign * value < sign * rung.cutoff]
 
 
 def find_late_bloomers(
-    search: Search, control: Sequence[TrialRecord], found: Sequence[Rung]
+    search: Search, control: Sequence[TrialRecord], rungs: Sequence[Rung]
 ) -> tuple[list[TrialRecord], list[TrialRecord]]:
-    """Control trials ASHA would have stopped, and those of them that ended well.
+    """Return the control trials that ASHA would have stopped, and the late bloomers of these.
 
-    Well: at least as good as the median of the complete trials outside the control group.
+    A late bloomer ends at least as good as the median complete trial outside the control group.
     """
-    stopped = {n for rung in found for n in find_stopped(search, rung)}
-    would = [t for t in control if t.number in stopped]
+    stopped = {n for rung in rungs for n in find_stopped(search, rung)}
+    would_stop = [t for t in control if t.number in stopped]
     inside = set(control)
-    kept = [
+    others = [
         t.metrics["score"]
         for t in search.trials
         if t.outcome == "complete" and t not in inside and is_finite(t.metrics.get("score"))
     ]
-    if not kept:
-        return would, []
+    if not others:
+        return would_stop, []
     sign = 1 if search.mode == "max" else -1
-    bar = sign * float(np.median(kept))
-    return would, [t for t in would if sign * t.metrics["score"] >= bar]
+    bar = sign * float(np.median(others))
+    return would_stop, [t for t in would_stop if sign * t.metrics["score"] >= bar]
 
 
 def describe_late_bloomers(
-    search: Search, choice: Choice, control: Sequence[TrialRecord], found: Sequence[Rung]
+    search: Search, choice: Choice, control: Sequence[TrialRecord], rungs: Sequence[Rung]
 ) -> str:
-    would, late = find_late_bloomers(search, control, found)
-    if not would:
+    would_stop, late = find_late_bloomers(search, control, rungs)
+    if not would_stop:
         return "ASHA would have stopped none of them."
     text = (
-        f"ASHA would have stopped {len(would)} of the {len(control)}. **Late bloomers: "
+        f"ASHA would have stopped {len(would_stop)} of the {len(control)}. **Late bloomers: "
         f"{len(late)}**"
     )
     if not late:
         return (
-            f"{text}: none of these came to at least the median of the complete trials outside "
+            f"{text}: none of these ended at least as good as the median complete trial outside "
             "the control group."
         )
     names = join_words([f"{t.number}" for t in late])
     text += (
-        f" (trial {names}): at the end at least as good as the median of the complete trials "
-        "outside the control group."
+        f" (trial {names}): they ended at least as good as the median complete trial outside "
+        "the control group."
     )
     if choice.winner in late:
-        text += " The winner is one of them: without the control group it would have been lost."
+        text += " The winner is one of them: without the control group it would have been stopped."
     return text
 
 
-def draw_audit(search: Search, control: Sequence[TrialRecord], found: Sequence[Rung]) -> Figure:
-    """A panel per rung: score there against final score, with ASHA's cutoff."""
+def draw_audit(search: Search, control: Sequence[TrialRecord], rungs: Sequence[Rung]) -> Figure:
+    """Return a panel per rung: final score against the score there, with ASHA's cutoff."""
     final = {t.number: t.metrics["score"] for t in control}
     up = find_score_limits(list(final.values()), search.mode)
     with figure_style():
-        figure = create_figure(search, 2.5 * len(found) + 0.7, 2.7)
-        panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
-        for axes, rung in zip(panels, found, strict=True):
+        figure = create_figure(search, 2.5 * len(rungs) + 0.7, 2.7)
+        panels = figure.subplots(1, len(rungs), squeeze=False, sharey=True)[0]
+        for axes, rung in zip(panels, rungs, strict=True):
             stopped = set(find_stopped(search, rung))
-            across = find_score_limits([*rung.then.values(), rung.cutoff], search.mode)
+            across = find_score_limits([*rung.scores.values(), rung.cutoff], search.mode)
             for numbers, colour, mark, label in (
-                ([n for n in rung.then if n not in stopped], BLUE, "o", "kept"),
-                ([n for n in rung.then if n in stopped], RED, "X", "would stop"),
+                ([n for n in rung.scores if n not in stopped], BLUE, "o", "would continue"),
+                ([n for n in rung.scores if n in stopped], RED, "X", "would stop"),
             ):
                 axes.scatter(
-                    np.clip([rung.then[n] for n in numbers], *across),
+                    np.clip([rung.scores[n] for n in numbers], *across),
                     np.clip([final[n] for n in numbers], *up),
                     s=30,
                     c=colour,

@@ -1,4 +1,4 @@
-"""The best trials, and the default configuration beside the winner."""
+"""The best trials, and the winner compared with the default configuration."""
 
 from collections import defaultdict
 
@@ -15,12 +15,13 @@ from reports.write.tables import (
     join_words,
     to_markdown,
 )
+from trainables.durations import format_duration
 
 SHOWN = 10  # best trials in the table
 
 
 def find_varied(search: Search) -> list[str]:
-    """Hyperparameters that differ between trials: those the space compares first."""
+    """Return the hyperparameters that differ between trials, compared ones first."""
     values = defaultdict(set)
     for trial in search.trials:
         for key, value in trial.params.items():
@@ -32,9 +33,9 @@ def find_varied(search: Search) -> list[str]:
 
 
 def write_best_trials(search: Search, choice: Choice, validation: int | None = None) -> str:
-    """The best candidates, and the default configuration wherever it came.
+    """Return a table of the best candidates and the default configuration.
 
-    Scores that are shares of so many validation examples have an interval each.
+    A score that is a share of `validation` examples has an interval.
     """
     shown = list(choice.candidates[:SHOWN])
     shown += [t for t in search.trials if t.number == 0 and t not in shown]
@@ -45,13 +46,14 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
     if all(trial.outcome == "complete" for trial in shown):
         rows = tuple((row[0], "", *row[2:]) for row in rows)
     about = ("trial", "outcome", f"best {search.metric}", interval)
-    header = (*about, "at report", "parameters", "device s", *names)
+    header = (*about, "at report", "parameters", "device time", *names)
     table = Table(header, rows, "llrrrrr" + "r" * len(names))
     text = to_markdown(drop_empty_columns(table))
     if n:
         text += (
-            "\n\nAn interval (Wilson) is that of one score on these validation examples; that "
-            "the best of many are flattered by the choice is not in it."
+            "\n\nAn interval (Wilson) is that of a single score on these validation examples. It "
+            "does not contain the selection bias: the best of many scores is optimistically "
+            "biased."
         )
     candidates = set(choice.candidates)
     sign = 1 if search.mode == "max" else -1
@@ -68,8 +70,9 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
             [f"{t.number} ({format_score(t.metrics['score'], search.metric)})" for t in ahead[:5]]
         )
         text += (
-            f"\n\n{format_count(len(ahead), 'trial')} scored better without being complete and "
-            f"could not win: {shown_ahead}{' and others' if len(ahead) > 5 else ''}."
+            f"\n\n{format_count(len(ahead), 'trial')} with a better score "
+            f"{'is' if len(ahead) == 1 else 'are'} not complete and could not win: "
+            f"{shown_ahead}{' and others' if len(ahead) > 5 else ''}."
         )
     return text
 
@@ -90,55 +93,53 @@ def _trial_row(
         _interval(metrics.get("score"), n),
         f"{metrics['best_report']:.0f}" if "best_report" in metrics else "",
         f"{metrics['parameters']:,.0f}" if "parameters" in metrics else "",
-        _seconds(metrics.get("device_seconds")),
+        format_duration(metrics["device_seconds"]) if "device_seconds" in metrics else "",
         *(format_value(trial.params.get(name, "")) for name in names),
     )
-
-
-def _seconds(found: float | None) -> str:
-    return "" if found is None else f"{found:,.0f}" if found >= 100 else f"{found:.3g}"
 
 
 def _interval(score: float | None, n: int | None) -> str:
     if n is None or score is None or not 0 <= score <= 1:
         return ""
-    found = wilson_interval(round(score * n), n)
-    return f"{found.low * 100:.2f} to {found.high * 100:.2f} %"
+    interval = wilson_interval(round(score * n), n)
+    return f"{interval.low * 100:.2f} to {interval.high * 100:.2f} %"
 
 
 def compare_with_default(search: Search, choice: Choice, validation: int | None) -> str:
-    """Whether searching was worth it: the winner beside trial 0, score and settings."""
+    """Compare the winner with the default configuration (trial 0), in score and settings."""
     default = next((trial for trial in search.trials if trial.number == 0), None)
     if default is None:
-        return "There is no trial 0 on record, so the default configuration is unknown."
+        return "Trial 0, the default configuration, is not recorded."
     winner = choice.winner
     if default is winner and search.unfinished:
         return (
-            "So far the default configuration (trial 0) leads. The search is unfinished, so that "
-            "this is no result."
+            "So far the default configuration (trial 0) is the best. This is not a result yet: "
+            "the search is unfinished."
         )
     if default is winner:
-        better = "has a better mean over fresh seeds" if choice.is_confirmed else "scored better"
+        better = "has a better mean over new seeds" if choice.is_confirmed else "scored better"
         return f"**The default configuration won**: no other candidate {better} on validation."
     ours, theirs = winner.metrics["score"], default.metrics.get("score")
     if theirs is None or not is_finite(theirs):
         return f"The default configuration (trial 0) has no score: it is {default.outcome}."
     gain = (ours - theirs) * (1 if search.mode == "max" else -1)
     by = f"{abs(gain) * 100:.2f} points" if is_share(search.metric) else f"{abs(gain):.4g}"
-    verdict = "beats" if gain > 0 else "does not beat" if gain < 0 else "only equals"
+    verdict = (
+        "is better than" if gain > 0 else "is worse than" if gain < 0 else "is no better than"
+    )
     text = (
-        f"The winner **{verdict} the default** configuration (trial 0, {default.outcome}) by the "
-        f"metric of the search: {format_score(ours, search.metric)} against "
+        f"The winner **{verdict} the default** configuration (trial 0, {default.outcome}) in "
+        f"`{search.metric}`: {format_score(ours, search.metric)} against "
         f"{format_score(theirs, search.metric)}, a difference of {by}."
     )
     if choice.is_confirmed:
-        text += " It was chosen for its mean over fresh seeds, which counts for more."
+        text += " It was chosen by its mean over new seeds, which is more reliable."
     if is_share(search.metric) and validation and 0 <= ours <= 1:
         spread = wilson_interval(round(ours * validation), validation)
         text += (
-            f" A single score on n = {validation:,} examples is uncertain by about "
-            f"±{(spread.high - spread.low) * 50:.2f} points (95 %), and the winner's, being the "
-            "best of many, is flattered by the choice."
+            f" The 95 % interval of a single score on n = {validation:,} examples is about "
+            f"±{(spread.high - spread.low) * 50:.2f} points, and the score of the winner is "
+            "optimistically biased, since it is the best of many."
         )
     rows = tuple(
         (

@@ -1,6 +1,7 @@
-"""How good a search of k trials would have been: expected validation performance over budget.
+"""Expected best validation score of a search of k trials, as a function of k.
 
-Dodge et al. (2019) ask for it; the estimator without replacement is unbiased (Tang et al., 2020).
+Dodge et al. (2019) recommend it; the estimator without replacement is unbiased (Tang et al.,
+2020).
 """
 
 from collections.abc import Sequence
@@ -27,17 +28,17 @@ from reports.write.style import (
 )
 from reports.write.tables import format_count
 
-RANDOM = ("random", "qmc")  # samplers that draw every trial alike, whatever the others gave
-FEWEST = 8
-TRUSTED = 0.1  # of the trials: up to such budgets the interval was seen to cover 93 to 97 %
+RANDOM = ("random", "qmc")  # samplers that do not depend on the results of earlier trials
+FEWEST = 8  # random trials for the estimate
+TRUSTED = 0.1  # of the trials: for these budgets the coverage of the interval is 93 to 97 %
 
 Floats = NDArray[np.float64]
 
 
 def write_section(search: Search) -> Section | None:
-    """The curve for random trials, the best so far for others.
+    """Return the best score so far, and the expected best if the trials are random.
 
-    None with under two scores, or where all was planned and the order of trials says nothing.
+    None for fewer than two scores, or if all trials were enqueued: their order has no meaning.
     """
     if len(find_enqueued(search)) == len(search.trials):
         return None
@@ -56,29 +57,28 @@ def write_section(search: Search) -> Section | None:
             f" Curve: the expected best of k trials of this {sampler} search, by the unbiased "
             f"estimator over its {format_count(len(drawn), 'random trial')} (drawn without "
             f"replacement), with a 95 % interval (jackknife) for k up to {_trusted(len(drawn))}, "
-            "beyond which it would promise too much. Trials without a score count as the worst "
-            "one, and stopped ones with their best until then."
+            "beyond which its coverage is too low. Trials without a score count as the worst one, "
+            "stopped ones with their best score."
         )
     elif sampler in RANDOM:
         text += (
-            f" The expected best of k trials needs {FEWEST} random ones; there are {len(drawn)}."
+            f" The expected best of k trials needs {FEWEST} random trials; there are {len(drawn)}."
         )
     else:
         text += (
-            f" The expected best of k trials is left out: the sampler ({sampler}) learns from "
-            "earlier trials, so that these are no random sample, and the estimator holds for "
-            "random ones only."
+            f" The expected best of k trials is not shown: the estimator assumes random trials, "
+            f"and the sampler ({sampler}) depends on earlier ones."
         )
     return Section(text, {"budget": draw_budget(search, trials, drawn if expect else None)})
 
 
 def find_random_scores(search: Search) -> Floats:
-    """Scores of the trials that were drawn at random, the hopeless at the worst score.
+    """Return the scores of the random trials; trials without a score get the worst one.
 
-    Trial 0 is the default configuration, and trials that a space fixes are not drawn either.
+    Trial 0 (the default configuration) and the other enqueued trials are not random.
     """
-    given = int(search.tags["enqueued"]) if search.tags.get("enqueued", "").isdigit() else 1
-    trials = [t for t in search.trials if t.number >= given and t.outcome != "unfinished"]
+    enqueued = int(search.tags["enqueued"]) if search.tags.get("enqueued", "").isdigit() else 1
+    trials = [t for t in search.trials if t.number >= enqueued and t.outcome != "unfinished"]
     ranked = set(rank_trials(search, trials))
     scores = [t.metrics["score"] if t in ranked else np.nan for t in trials]
     values = np.array(scores, dtype=float)
@@ -89,9 +89,9 @@ def find_random_scores(search: Search) -> Floats:
 
 
 def expected_best(scores: Sequence[float] | Floats, budgets: Sequence[int]) -> Floats:
-    """Mean of the largest of k of the n scores over all subsets, for every k in budgets.
+    """Return the mean over all subsets of k of the n scores of their maximum, for k in budgets.
 
-    (budgets,); k in 1 .. n. sum_i C(i-1, k-1) / C(n, k) x_(i), Tang et al. (2020), eq. 4.
+    Returns (budgets,); k in 1 .. n. sum_i C(i-1, k-1) / C(n, k) x_(i), Tang et al. (2020), eq. 4.
     """
     x = np.sort(np.asarray(scores, dtype=float))
     return np.array([_weights(len(x), k) @ x for k in budgets])
@@ -100,16 +100,17 @@ def expected_best(scores: Sequence[float] | Floats, budgets: Sequence[int]) -> F
 def jackknife_interval(
     scores: Sequence[float] | Floats, budgets: Sequence[int], confidence: float = 0.95
 ) -> tuple[Floats, Floats]:
-    """Ends of the jackknife interval of `expected_best`, a U-statistic (Arvesen, 1969).
+    """Return the ends of the jackknife interval of `expected_best`, a U-statistic.
 
-    For k of up to TRUSTED of the n scores; the largest of many says nothing of its spread.
+    Arvesen (1969). It is valid for k up to TRUSTED of the n scores: the maximum of most of them
+    varies too little between subsets.
     """
     x = np.sort(np.asarray(scores, dtype=float))
     n = len(x)
     low, high = [], []
     for k in budgets:
         less = _weights(n - 1, k)
-        # Without the j-th smallest, the smaller ones keep their rank and the larger lose one.
+        # Without the j-th smallest, smaller scores keep their rank and larger ones lose one.
         below = np.concatenate([[0.0], np.cumsum(less * x[:-1])])
         above = np.concatenate([np.cumsum((less * x[1:])[::-1])[::-1], [0.0]])
         without = below + above
@@ -122,7 +123,7 @@ def jackknife_interval(
 
 
 def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | None) -> Figure:
-    """Best so far as steps and, where `drawn` is given, the expected best with its interval."""
+    """Return the best score so far and, for random scores `drawn`, the expected best."""
     sign = 1.0 if search.mode == "max" else -1.0
     ranked = set(rank_trials(search, trials))
     scores = np.array([sign * t.metrics["score"] if t in ranked else -np.inf for t in trials])
@@ -169,9 +170,9 @@ def _trusted(n: int) -> int:
 
 
 def _weights(n: int, k: int) -> Floats:
-    """Probability that the i-th smallest of n is the largest of k of them, (n,)."""
+    """Return the probability that the i-th smallest of n is the largest of k of them, (n,)."""
     if not 1 <= k <= n:
-        raise ValueError(f"a budget of {k} trials out of {n}: it must lie between 1 and {n}")
+        raise ValueError(f"a budget of {k} trials is not between 1 and {n}")
     ranks = np.arange(k, n + 1)
 
     weights = np.zeros(n)

@@ -1,4 +1,4 @@
-"""What the winner confuses with what: per-class figures and the confusion matrix."""
+"""Results of the winner per class, and its confusion matrix."""
 
 import json
 
@@ -16,9 +16,9 @@ from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import create_figure, figure_style
 from reports.write.tables import Table, to_markdown
 
-NUMBERED = 16  # classes whose matrix has numbers in its cells
-NAMED = 40  # classes whose names fit along the axes
-ALL_SHOWN = 24  # classes, beyond which the table has the worst and the best alone
+NUMBERED = 16  # at most so many classes: the matrix has numbers in its cells
+NAMED = 40  # at most so many classes: their names fit along the axes
+ALL_SHOWN = 24  # at most so many classes: the table has all, else the worst and the best
 SHOWN = 10  # of the worst, and of the best
 PAIRS_SHOWN = 10
 
@@ -26,7 +26,7 @@ PAIRS_SHOWN = 10
 def write_section(
     tracker: Tracker, search: Search, choice: Choice, test: OpenedTest
 ) -> Section | None:
-    """Tables and matrix of the winner; None where it has no predictions of classes."""
+    """Return tables and matrix of the winner; None without class predictions."""
     examples = read_examples(tracker, search, "validation")
     if examples is None:
         return None
@@ -49,8 +49,8 @@ def write_section(
     order, chosen = select_classes(rows), None
     if len(order) < k:
         chosen = (
-            f"The {SHOWN} classes of lowest and the {SHOWN} of highest F1 out of {k:,}; all are "
-            "in `tables/all_classes.csv`."
+            f"The {SHOWN} classes with the lowest and the {SHOWN} with the highest F1 of {k:,}; "
+            "all are in `tables/all_classes.csv`."
         )
     matrix = confusion_matrix(answers, guesses, labels=range(k))
     most = _confusions(matrix, names)
@@ -60,51 +60,51 @@ def write_section(
         to_markdown(Table(header, tuple(table.rows[c] for c in order), table.align)),
         chosen,
         embed_figure("confusion", "Confusion matrix of the winner on validation"),
-        "Validation; every row is a true class and adds up to 100 %.",
-        f"Most often confused: {most}." if most else "It confused nothing with anything.",
+        "On validation; a row is a true class and sums to 100 %.",
+        f"Most frequent errors: {most}." if most else "There are no errors on validation.",
     )
     figures = {"confusion": draw_confusion_matrix(search, matrix, names)}
     return Section(text, figures, tables={"all_classes": table} if chosen else {})
 
 
 def select_classes(rows: NDArray[np.float64]) -> list[int]:
-    """Classes to show: all of a few, else the worst by F1 and the best; (k, 4) of `per_class`."""
+    """Return the classes to show, by the (k, 4) scores of `score_classes`: all or the extremes."""
     k = len(rows)
     if k <= ALL_SHOWN:
         return list(range(k))
-    # Among equals those with more examples say more; a class of none says nothing.
+    # Ties: more examples first. A class without examples has no score.
     order = sorted((c for c in range(k) if rows[c][3]), key=lambda c: (rows[c][2], -rows[c][3]))
     return order if len(order) <= 2 * SHOWN else [*order[:SHOWN], *order[-SHOWN:]]
 
 
 def read_class_names(search: Search, k: int) -> list[str]:
-    """Names of the k classes, or their numbers where the names are not on record."""
+    """Return the names of the k classes, or their numbers if no names are recorded."""
     try:
-        found = json.loads(search.tags.get("classes", "[]"))
+        names = json.loads(search.tags.get("classes", "[]"))
     except ValueError:
-        found = []
-    if isinstance(found, list) and len(found) == k:
-        return [str(name) for name in found]
+        names = []
+    if isinstance(names, list) and len(names) == k:
+        return [str(name) for name in names]
     return [str(c) for c in range(k)]
 
 
 def score_classes(answers: Array, guesses: Array, k: int) -> NDArray[np.float64]:
-    """Precision, recall, F1 and number of examples of every class, (k, 4); nan for 0 of 0."""
-    found = precision_recall_fscore_support(
+    """Return precision, recall, F1 and number of examples per class, (k, 4); nan for 0 of 0."""
+    scores = precision_recall_fscore_support(
         answers, guesses, labels=range(k), zero_division=np.nan
     )
-    return np.column_stack([np.asarray(part, dtype=float) for part in found])
+    return np.column_stack([np.asarray(part, dtype=float) for part in scores])
 
 
 def draw_confusion_matrix(search: Search, matrix: NDArray[np.int64], names: list[str]) -> Figure:
-    """Rows normalised; white for never, with what is wrong as counts where they fit."""
+    """Return the confusion matrix with normalized rows, and counts if they fit."""
     k = len(names)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(7.0, max(3.0, 0.42 * k if k <= NUMBERED else 0.18 * k))
     with figure_style():
         figure = create_figure(search, side + 1.3, side + 0.3)
         axes = figure.subplots()
-        # Square root: errors of a percent must be seen beside a diagonal of 95.
+        # Square root: errors of 1 % must be visible next to a diagonal of 95 %.
         image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
         if k <= NUMBERED:
             for row, column in np.argwhere(matrix > 0):
@@ -145,7 +145,7 @@ def _confusions(matrix: NDArray[np.int64], names: list[str]) -> str:
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS_SHOWN]
     pairs = [np.unravel_index(flat, wrong.shape) for flat in order]
     return ", ".join(
-        f"{names[true]} taken for {names[taken]} ({wrong[true, taken]:,})"
-        for true, taken in pairs
-        if wrong[true, taken]
+        f"{names[true]} classified as {names[guess]} ({wrong[true, guess]:,})"
+        for true, guess in pairs
+        if wrong[true, guess]
     )

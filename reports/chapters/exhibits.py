@@ -1,4 +1,4 @@
-"""What the winner itself has to show: texts and pictures that its task made of its weights."""
+"""Texts and pictures that the task of the winner made with its weights."""
 
 import re
 import tempfile
@@ -11,11 +11,11 @@ from reports.write.sections import Section, join_paragraphs
 from reports.write.style import to_words
 
 LONGEST = 30_000  # characters of a text
-SEALED = "\n\nThe points of the test set are grey: its labels are sealed."
+SEALED = "\n\nPoints of the test set are grey, since its labels are sealed."
 
 
 def write_section(tracker: Tracker, choice: Choice) -> Section | None:
-    """Texts inline, pictures beside the report; None where the winner has none."""
+    """Return texts inline and pictures as files; None if the winner has none."""
     run = choice.model
     found = sorted(
         path
@@ -33,21 +33,21 @@ def write_section(tracker: Tracker, choice: Choice) -> Section | None:
                 text = file.read_text(encoding="utf-8", errors="replace")
                 parts.append(f"### {title}\n\n{lower_headings(text)}")
             else:
-                # Another name than a figure of the report can have.
+                # A name that no figure of the report has.
                 files[f"winner-{name}"] = file.read_bytes()
                 grey = SEALED if file.stem.startswith("map_") else ""
                 parts.append(f"### {title}\n\n![{title}](figures/winner-{name}){grey}")
     if not parts:
         return None
     return Section(
-        join_paragraphs(f"Written by {run.title} with its best weights.", *parts), files=files
+        join_paragraphs(f"Made by {run.title} with its best weights.", *parts), files=files
     )
 
 
 def lower_headings(text: str) -> str:
-    """A text without its title, its headings below those of a report; cut where it is long."""
+    """Return a text without its title, with headings below those of a report, cut if long."""
     text = re.sub(r"\A# .*\n*", "", text)
     text = re.sub(r"^#{1,3} ", "#### ", text, flags=re.MULTILINE).strip()
     if len(text) > LONGEST:
-        text = f"{text[:LONGEST].rpartition(chr(10))[0]}\n\n(The rest is left out.)"
+        text = f"{text[:LONGEST].rpartition(chr(10))[0]}\n\n(The rest is omitted.)"
     return text

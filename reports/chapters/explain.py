@@ -1,4 +1,4 @@
-"""What the winner looks at: class activation maps, and what it gains from five looks at each."""
+"""Class activation maps of the winner, and its gain from averaging over five crops."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,13 +17,13 @@ from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import create_figure, figure_style
 from reports.write.tables import Table, to_markdown
 
-SHOWN = 6  # pictures of a kind
-MOST = 2000  # examples that are judged from five crops
-MOST_LARGE = 300  # of photographs
+SHOWN = 6  # images per row
+MOST = 2000  # examples that are evaluated with five crops
+MOST_LARGE = 300  # for photographs
 
 
 def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Section:
-    """Maps over validation images, and five-crop averaging on validation and an opened test."""
+    """Return maps of validation images, and five-crop results on validation and an open test."""
     most = MOST if max(winner.predictor.example.shape[2:]) <= SMALL else MOST_LARGE
     pixels, targets = winner.sample("validation", most)
     once = np.asarray(winner.predictor(pixels), np.float64)
@@ -32,29 +32,28 @@ def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Sect
         images, answers = winner.sample("test", most)
         single = np.asarray(winner.predictor(images), np.float64)
         rows.append(_gain("test", single, predict_over_crops(winner.predictor, images), answers))
-    header = ("split", "examples", "whole picture", "five crops", "gain", "McNemar")
+    header = ("split", "examples", "whole image", "five crops", "gain", "McNemar")
     crops = join_paragraphs(
-        f"Five-crop averaging enlarges each image by {_room(winner)} and averages the model's "
-        "probabilities over the centre and the four corners, as `python -m reports predict` does "
-        "with a picture. In brackets 95 % intervals: Wilson, and of the gain by bootstrap over "
-        "the same examples.",
+        f"Five-crop averaging enlarges each image by a factor of {_scale(winner)} and averages "
+        "the probabilities of the centre crop and the four corner crops, as `python -m reports "
+        "predict` does. In brackets 95 % intervals: Wilson, and paired bootstrap for the gain.",
         to_markdown(Table(header, tuple(rows), "lrrrrl")),
     )
-    right, wrong = rank_by_confidence(once, targets)
-    kinds = [("right", right), ("wrong", wrong)]
-    kinds = [(name, found[:SHOWN]) for name, found in kinds if len(found)]
-    chosen = np.concatenate([found for _, found in kinds])
-    found = models.compute_maps(winner.predictor, pixels[chosen], once[chosen].argmax(axis=1))
-    if isinstance(found, str):
-        return Section(join_paragraphs(f"There are no maps: {found}.", crops))
-    maps = dict(zip(chosen.tolist(), found, strict=True))
-    figure = draw_maps(search, kinds, pixels, maps, once, targets, winner.names)
+    correct, wrong = rank_by_confidence(once, targets)
+    kinds = [("correct", correct[:SHOWN]), ("wrong", wrong[:SHOWN])]
+    kinds = [(name, rows) for name, rows in kinds if len(rows)]
+    chosen = np.concatenate([rows for _, rows in kinds])
+    maps = models.compute_maps(winner.predictor, pixels[chosen], once[chosen].argmax(axis=1))
+    if isinstance(maps, str):
+        return Section(join_paragraphs(f"There are no class activation maps: {maps}.", crops))
+    by_row = dict(zip(chosen.tolist(), maps, strict=True))
+    figure = draw_maps(search, kinds, pixels, by_row, once, targets, winner.names)
     text = join_paragraphs(
-        embed_figure("looked_at", "What spoke for the predicted class"),
-        "Validation images of which the winner was surest, right above and wrong below, each with "
-        "its class activation map (Zhou et al., 2016): the brighter, the more this place spoke "
-        "for the class that was predicted. Where the head has hidden layers the map is Grad-CAM "
-        "(Selvaraju et al., 2017).",
+        embed_figure("looked_at", "Class activation maps of validation images"),
+        "The validation images with the most confident predictions, correct ones above and wrong "
+        "ones below, each with its class activation map (Zhou et al., 2016): brighter places "
+        "contribute more to the predicted class. For a head with hidden layers the map is "
+        "Grad-CAM (Selvaraju et al., 2017).",
         crops,
     )
     return Section(text, {"looked_at": figure})
@@ -63,7 +62,7 @@ def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Sect
 def rank_by_confidence(
     probabilities: NDArray[np.float64], targets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows that are right, and those that are wrong, the most confident first."""
+    """Return the rows with correct and with wrong predictions, most confident first."""
     order = np.argsort(-probabilities.max(axis=1), kind="stable")
     hits = probabilities.argmax(axis=1)[order] == targets[order]
     return order[hits], order[~hits]
@@ -78,7 +77,7 @@ def draw_maps(
     targets: NDArray[np.int64],
     names: tuple[str, ...],
 ) -> Figure:
-    """Per kind a row of pictures and a row of maps."""
+    """Return per kind (correct, wrong) a row of images and a row of maps."""
     with figure_style():
         figure = create_figure(search, 1.35 * SHOWN, 3.3 * len(kinds))
         panels = figure.subplots(2 * len(kinds), SHOWN, squeeze=False)
@@ -92,7 +91,7 @@ def draw_maps(
                 draw_picture(above, pixels[row])
                 draw_picture(below, pixels[row], maps[row])
                 if name == "wrong":
-                    above.set_title(f"truth: {names[targets[row]][:16]}", fontsize=8)
+                    above.set_title(f"true: {names[targets[row]][:16]}", fontsize=8)
                 below.set_xlabel(list_top_classes(probabilities[row], names), fontsize=7)
             panels[2 * kind, 0].set_ylabel(name)
     return figure
@@ -116,10 +115,11 @@ def _gain(
     )
 
 
-def _room(winner: WinnerModel) -> str:
+def _scale(winner: WinnerModel) -> str:
     return "8/7" if max(winner.predictor.example.shape[2:]) > SMALL else "17/16"
 
 
-def format_proportion(found: Proportion) -> str:
-    """`97.12 % (96.80 to 97.44 %)`."""
-    return f"{found.value * 100:.2f} % ({found.low * 100:.2f} to {found.high * 100:.2f} %)"
+def format_proportion(proportion: Proportion) -> str:
+    """Return `97.12 % (96.80 to 97.44 %)`."""
+    low, high = proportion.low * 100, proportion.high * 100
+    return f"{proportion.value * 100:.2f} % ({low:.2f} to {high:.2f} %)"

@@ -1,4 +1,4 @@
-"""The winner on every part of the data apart: problem types, sources, whatever the space names."""
+"""Results of the winner per part of the data, such as problem types or sources."""
 
 import numpy as np
 
@@ -11,13 +11,13 @@ from reports.records import Search
 from reports.write.sections import join_paragraphs
 from reports.write.tables import Table, drop_empty_columns, to_markdown
 
-SHOWN = 60  # parts in the table, the worst beyond this
+SHOWN = 60  # parts in the table: the worst ones
 
 
 def write_section(
     tracker: Tracker, search: Search, choice: Choice, test: OpenedTest
 ) -> str | None:
-    """Right per part with intervals, the best first; None where the data name no parts."""
+    """Return the accuracy per part with intervals, best first; None if the data have no parts."""
     examples = read_examples(tracker, search, "validation")
     if examples is None or examples.groups is None:
         return None
@@ -37,15 +37,15 @@ def write_section(
     header = (*about, "test", "test 95 % interval", "test examples")
     left_out = len(order) - len(rows)
     return join_paragraphs(
-        f"The winner, {choice.model.title}: how much of every part of the data it gets right "
-        "(intervals by Wilson), in the order of validation, the worst last.",
+        f"Share of correct predictions of the winner, {choice.model.title}, per part of the data "
+        "(Wilson intervals), sorted by validation, worst last.",
         to_markdown(drop_empty_columns(Table(header, rows, "lrrrrrr"))),
-        f"{left_out} parts of which it gets more right are left out." if left_out > 0 else None,
+        f"{left_out} parts with a higher share are not shown." if left_out > 0 else None,
     )
 
 
 def score_parts(examples: Examples, output: Array) -> dict[str, Proportion]:
-    """How many of each part's examples are right."""
+    """Return the share of correct predictions per part."""
     if examples.groups is None:
         return {}
     hits = find_correct(output, examples.targets)

@@ -1,4 +1,4 @@
-"""How little it takes to fool the winner: accuracy under attacks that change pixels slightly."""
+"""Adversarial robustness of the winner: accuracy if an attack changes pixels slightly."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,11 @@ from reports.write.tables import Table, to_markdown
 
 EPSILONS = (1, 2, 4, 8)  # of 255
 MOST = 400  # examples
-MOST_LARGE = 100  # of photographs
+MOST_LARGE = 100  # for photographs
 
 
 def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Section:
-    """Table and figure, on test where it was opened for the winner, else on validation."""
+    """Return table and figure, on test if it was opened for the winner, else on validation."""
     split = find_open_split(test)
     most = MOST if max(winner.predictor.example.shape[2:]) <= SMALL else MOST_LARGE
     pixels, targets = winner.sample(split, most)
@@ -37,13 +37,13 @@ def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Sect
         for epsilon, a, b in zip((0, *EPSILONS), fgsm, pgd, strict=True)
     )
     text = join_paragraphs(
-        f"Accuracy of the winner, {winner.run.title}, on {n:,} {split} examples (evenly over the "
-        "split) of which an attacker who knows the network may change every pixel by at most "
-        "epsilon, with 95 % intervals (Wilson). FGSM is one step along the sign of the gradient "
+        f"Accuracy of the winner, {winner.run.title}, on {n:,} {split} examples (spread evenly "
+        "over the split) under white-box attacks that change every pixel by at most epsilon, "
+        "with 95 % intervals (Wilson). FGSM is one step along the sign of the gradient "
         "(Goodfellow et al., 2015), PGD ten steps from a random start (Madry et al., 2018).",
         to_markdown(Table(("epsilon", "FGSM", "PGD"), rows, "rrr")),
         embed_figure("robustness", "Accuracy under attack"),
-        "Stronger attacks exist, so these are upper bounds of what would be left.",
+        "Stronger attacks exist: these accuracies are upper bounds.",
     )
     return Section(text, {"robustness": draw_attacks(search, split, fgsm, pgd)})
 
@@ -51,7 +51,7 @@ def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Sect
 def draw_attacks(
     search: Search, split: str, fgsm: Sequence[Proportion], pgd: Sequence[Proportion]
 ) -> Figure:
-    """Accuracy over epsilon, with intervals."""
+    """Return accuracy over epsilon, with intervals."""
     with figure_style():
         figure = create_figure(search, 4.2, 2.8)
         axes = figure.subplots()

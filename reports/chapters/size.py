@@ -1,4 +1,4 @@
-"""Score against the number of parameters: what does a smaller network cost?"""
+"""Score against the number of parameters, and the Pareto front of both."""
 
 from collections.abc import Sequence
 
@@ -21,11 +21,11 @@ from reports.write.style import (
 )
 from reports.write.tables import Table, format_score, to_markdown
 
-FRONT_SHOWN = 12
+FRONT_SHOWN = 12  # trials of the front in the table: the largest
 
 
 def write_section(search: Search, choice: Choice) -> Section | None:
-    """Figure and Pareto front; None where all networks had the same size or none is known."""
+    """Return figure and Pareto front; None if all sizes are equal or unknown."""
     by = find_size_metric(choice.candidates)
     trials = [t for t in choice.candidates if t.metrics.get(by, 0) > 0]
     if len({t.metrics[by] for t in trials}) < 2:
@@ -44,24 +44,24 @@ def write_section(search: Search, choice: Choice) -> Section | None:
         embed_figure("parameters", f"Score against the number of {to_words(by)}"),
         "One dot per "
         f"{'complete ' if choice.is_complete else ''}trial. The line is the Pareto front: "
-        "trials that no trial of their size or smaller beats.",
+        "trials for which no trial of at most their size has a better score.",
         to_markdown(Table(("trial", to_words(by), search.metric), rows, "lrr"))
         if len(front) > 1
-        else f"Here it is a single one: trial {front[0].number}, the best of all, is also the "
+        else f"It is a single trial here: trial {front[0].number}, the best one, is also the "
         "smallest.",
-        f"{more} smaller ones of the front are left out." if more > 0 else None,
+        f"{more} smaller trials of the front are not shown." if more > 0 else None,
     )
     return Section(text, {"parameters": draw_sizes(search, choice, trials, front, by)})
 
 
 def find_size_metric(trials: Sequence[TrialRecord]) -> str:
-    """What is counted: the parameters that are trained, where a search tells them apart."""
+    """Return the metric of the size: the trainable parameters if they are recorded."""
     some = any("trainable_parameters" in trial.metrics for trial in trials)
     return "trainable_parameters" if some else "parameters"
 
 
 def find_pareto_front(trials: list[TrialRecord], mode: str, by: str) -> list[TrialRecord]:
-    """Trials that none of at most their size beats or equals, the smallest first."""
+    """Return the trials better than all of at most their size, smallest first."""
     sign = 1.0 if mode == "max" else -1.0
     by_size = sorted(trials, key=lambda t: (t.metrics[by], -sign * t.metrics["score"]))
     front: list[TrialRecord] = []
@@ -74,7 +74,7 @@ def find_pareto_front(trials: list[TrialRecord], mode: str, by: str) -> list[Tri
 def draw_sizes(
     search: Search, choice: Choice, trials: list[TrialRecord], front: list[TrialRecord], by: str
 ) -> Figure:
-    """Dots with a log axis of sizes."""
+    """Return the trials as dots over a log axis of sizes, with the Pareto front."""
     with figure_style():
         figure = create_figure(search, 5.2, 3.2)
         axes = figure.subplots()

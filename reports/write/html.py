@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML file: its pictures inside, readable offline and in print."""
+"""A report as one self-contained HTML file with its pictures, for offline use and print."""
 
 import base64
 import re
@@ -12,14 +12,14 @@ from reports.write.style import DPI
 
 SCREEN = 105  # pixels of a page per inch of a figure
 PICTURE = re.compile(r'(?:<a href="[^"]*">\s*)?<img src="([^"]+)" alt="([^"]*)"[^>]*>(?:\s*</a>)?')
-OURS = re.compile(r"figures/[\w-]+\.(png|gif)")
+FIGURE = re.compile(r"figures/[\w-]+\.(png|gif)")
 
 
 def render_html(text: str, folder: Path) -> str:
     """Return the markdown of a report as a whole page, with its pictures read from `folder`."""
-    # Raw HTML in a report can only come from a name or an error message: shown, never run.
+    # Raw HTML in a report can only come from a name or an error message: it is shown, not run.
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    # GitHub's mark of a warning is not markdown; the quotation around it is warning enough.
+    # GitHub's mark of a warning is not markdown; the block quote around it is kept.
     tokens = parser.parse(text.replace("> [!WARNING]\n", ""))
 
     def render(part: list[Token]) -> str:
@@ -46,13 +46,13 @@ def render_html(text: str, folder: Path) -> str:
 
 
 def _embed(source: str, alt: str, folder: Path) -> str:
-    # A text that a task wrote may name any file or address: only a report's own are shown.
-    if not OURS.fullmatch(source) or not (folder / source).is_file():
+    # The text of a task may name any file or address: only figures of the report are shown.
+    if not FIGURE.fullmatch(source) or not (folder / source).is_file():
         return f"<em>{alt}</em>"
     content = (folder / source).read_bytes()
     data = base64.b64encode(content).decode("ascii")
     if source.endswith(".gif"):
         return f'<img src="data:image/gif;base64,{data}" alt="{alt}">'
-    # A PNG says its width in its bytes 16 to 20; in inches all figures have letters of one size.
+    # Bytes 16 to 20 of a PNG are its width; scaled by it, all figures have the same font size.
     width = int.from_bytes(content[16:20], "big") * SCREEN // DPI
     return f'<img src="data:image/png;base64,{data}" alt="{alt}" width="{width}">'

@@ -1,4 +1,4 @@
-"""Numbers with their uncertainty, as people read them."""
+"""Numbers with their uncertainty as text."""
 
 import math
 
@@ -7,9 +7,9 @@ from reports.write.tables import format_score, is_share
 
 
 def format_interval(interval: Interval, metric: str) -> str:
-    """`97.12 % (96.80 to 97.44 %)`, or the value alone where its interval is unknown.
+    """Return `97.12 % (96.80 to 97.44 %)`, or only the value if its interval is unknown.
 
-    Ends of a share are cut at 0 and 1, which Student's t does not know of.
+    Ends of a share are clipped to 0 and 1, since Student's t may exceed them.
     """
     value = format_score(interval.value, metric)
     if not interval.known:
@@ -22,16 +22,16 @@ def format_interval(interval: Interval, metric: str) -> str:
 
 
 def format_probability(interval: Interval) -> str:
-    """`0.84 (0.51 to 0.97)`: a probability that is no share of examples."""
+    """Return a probability with its interval as `0.84 (0.51 to 0.97)`."""
     known = f" ({interval.low:.2f} to {interval.high:.2f})" if interval.known else ""
     return f"{interval.value:.2f}{known}"
 
 
 def format_difference(interval: Interval, metric: str) -> str:
-    """`+0.42 points (95 % interval -0.10 to +0.94)`; points are per cent of the examples."""
+    """Return `+0.42 points (95 % interval -0.10 to +0.94)`; points are percentage points."""
     share = is_share(metric)
     factor, unit, digits = (100, " points", ".2f") if share else (1, "", ".4g")
-    most = 1.0 if share else math.inf  # by which shares can differ
+    most = 1.0 if share else math.inf  # the largest difference of two shares
     ends = (max(-most, interval.low), min(most, interval.high))
     value, low, high = (format(x * factor, f"+{digits}") for x in (interval.value, *ends))
     known = f" (95 % interval {low} to {high})" if interval.known else ""
@@ -39,5 +39,5 @@ def format_difference(interval: Interval, metric: str) -> str:
 
 
 def format_p_value(p: float) -> str:
-    """`p = 0.032`, `p < 0.001`."""
+    """Return `p = 0.032` or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

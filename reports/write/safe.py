@@ -1,13 +1,16 @@
-"""Text from elsewhere, made safe: addresses to be printed, names to become folders."""
+"""Make text from users and error messages safe in file names and in markdown."""
 
 import re
 
 
 def to_slug(name: str) -> str:
-    """A name as one folder's: letters, digits, `.`, `_` and `-`, never hidden and never empty."""
+    """Return a name as a folder name of letters, digits, `.`, `_` and `-`.
+
+    It is never hidden or empty.
+    """
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".") or "search"
 
 
 def escape_markdown(text: str) -> str:
-    """Text of others as one line in which markdown reads neither pictures nor HTML."""
+    """Return text as one line that markdown renders without pictures or HTML."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.split())).replace("![", "!\\[")

@@ -1,4 +1,4 @@
-"""What a chapter of a report is: its text, and the figures that the text shows by name."""
+"""A chapter of a report: its text, and the figures that the text refers to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from reports.write.tables import Table
 
 @dataclass(frozen=True)
 class Section:
-    """Markdown, and figures to be saved beside it as `figures/NAME.png` and `.svg`.
+    """Markdown, and figures that are saved next to it as `figures/NAME.png` and `.svg`.
 
-    `files` are pictures that are there already, by the name they get beside the figures;
-    `tables` are those too long to be read, which are written as CSV and LaTeX alone.
+    `files` holds existing pictures by their name in `figures`. `tables` holds tables that are
+    too long for the text and are written as CSV and LaTeX only.
     """
 
     text: str
@@ -22,11 +22,11 @@ class Section:
     tables: Mapping[str, Table] = field(default_factory=dict)
 
 
-def embed_figure(name: str, shows: str) -> str:
-    """A figure in the text; a click leads to its SVG."""
-    return f"[![{shows}](figures/{name}.png)](figures/{name}.svg)"
+def embed_figure(name: str, alt: str) -> str:
+    """Return markdown that shows a figure as PNG, linked to its SVG."""
+    return f"[![{alt}](figures/{name}.png)](figures/{name}.svg)"
 
 
 def join_paragraphs(*parts: str | None) -> str:
-    """What there is to say, with blank lines between."""
+    """Return the parts that are not empty, separated by blank lines."""
     return "\n\n".join(part for part in parts if part)

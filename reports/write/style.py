@@ -1,5 +1,5 @@
-"""One style for every figure: thin grey frames, one font size, colours that a printer, a copier
-and a colour-blind reader can tell apart. Every figure is saved as PNG and as SVG.
+"""The style of all figures: thin grey frames, one font size, and colours that differ in print,
+in grey and for colour-blind readers. Every figure is saved as PNG and as SVG.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from reports.records import Search
 from reports.write.tables import is_share
 
-RED = "#c1440e"  # a red that differs from every viridis shade in lightness and hue
+RED = "#c1440e"  # differs from every viridis shade in lightness and hue
 BLUE = "#0072b2"  # Okabe and Ito's (2008) blue
 GREY = "0.6"
-OUTCOME_COLOURS = {  # after Okabe and Ito, of five lightnesses, so that they differ in grey too
+OUTCOME_COLOURS = {  # Okabe and Ito's, of five lightnesses, so that they also differ in grey
     "complete": BLUE,
     "stopped": "#bfe0f7",
     "diverged": "#e69f00",
@@ -29,15 +29,13 @@ OUTCOME_COLOURS = {  # after Okabe and Ito, of five lightnesses, so that they di
     "unfinished": "0.93",
 }
 DPI = 160
-RASTERIZE_FROM = (
-    1500  # points beyond which an SVG would be slow to open: they become an image inside it
-)
-SCALED_FROM = 0.4  # this share of the scores, the worst, gets one colour: the rest is of interest
+RASTERIZE_FROM = 1500  # points; a larger SVG is slow to open: they become an image in it
+SCALED_FROM = 0.4  # the worst scores, this share of them, have the same colour
 
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """The look of all figures, without machine-dependent bytes."""
+    """Set the style of all figures; files have no machine-dependent bytes."""
     settings: dict[Any, Any] = {
         "font.size": 9,
         "axes.titlesize": 9,
@@ -49,7 +47,7 @@ def figure_style() -> Iterator[None]:
         "axes.axisbelow": True,
         "legend.frameon": False,
         "legend.fontsize": 8,
-        "svg.hashsalt": "tunery",  # else matplotlib draws ids at random
+        "svg.hashsalt": "tunery",  # else ids are random
         "figure.dpi": DPI,
         "savefig.facecolor": "white",
     }
@@ -58,7 +56,7 @@ def figure_style() -> Iterator[None]:
 
 
 def create_figure(search: Search, width: float, height: float) -> Figure:
-    """A figure in inches that says so where the data are synthetic, since figures travel alone."""
+    """Return a figure of this size in inches; it is marked if the data are synthetic."""
     figure = Figure(figsize=(width, height), layout="constrained")
     if search.is_synthetic:
         figure.suptitle("SYNTHETIC DATA", color=RED)
@@ -66,7 +64,7 @@ def create_figure(search: Search, width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> None:
-    """Write `name`.png and `name`.svg into the folder."""
+    """Write `name`.png and `name`.svg to the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with figure_style():
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
@@ -74,8 +72,8 @@ def save_figure(figure: Figure, folder: Path, name: str) -> None:
 
 
 def choose_score_colours(scores: Sequence[float], mode: str) -> tuple[Colormap, Normalize]:
-    """Colours of scores, the better the darker."""
-    # viridis without its palest fifth, which is lost on paper.
+    """Return colours of scores, darker for better ones, and their scale."""
+    # viridis without its palest part, which is hard to see on paper.
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, 256))
     colours = ListedColormap(shades[::-1] if mode == "max" else shades)
     ends = (SCALED_FROM, 1) if mode == "max" else (0, 1 - SCALED_FROM)
@@ -84,7 +82,7 @@ def choose_score_colours(scores: Sequence[float], mode: str) -> tuple[Colormap, 
 
 
 def find_extend(scores: Sequence[float], norm: Normalize) -> str:
-    """Which ends of a colour bar stand for scores beyond them."""
+    """Return matplotlib's `extend` of a colour bar: the ends beyond which there are scores."""
     low, high = norm.vmin or 0.0, norm.vmax or 0.0
     below, above = min(scores) < low, max(scores) > high
     return {(True, True): "both", (True, False): "min", (False, True): "max"}.get(
@@ -95,7 +93,10 @@ def find_extend(scores: Sequence[float], norm: Normalize) -> str:
 def find_score_limits(
     scores: Sequence[float] | NDArray[np.float64], mode: str
 ) -> tuple[float, float]:
-    """Ends of an axis of scores: a few hopeless ones must not press the others into a band."""
+    """Return the limits of a score axis.
+
+    Few very poor scores lie outside, since they would leave the others too little space.
+    """
     values = np.asarray(scores, dtype=float)
     low, high = float(values.min()), float(values.max())
     poor = float(np.quantile(values, 0.2 if mode == "max" else 0.8))
@@ -108,13 +109,13 @@ def find_score_limits(
 
 
 def format_score_axis(axis: Any, metric: str) -> None:
-    """Accuracies are read in per cent."""
+    """Show accuracies in per cent."""
     if is_share(metric):
         axis.set_major_formatter(FuncFormatter(format_percent))
 
 
 def set_log_axis(axes: Axes, which: str) -> None:
-    """A log axis with ticks at 1, 2, 5 where it is short and no small numbers between them."""
+    """Set a log axis `which` (x or y), with ticks at 1, 2, 5 if it is short."""
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
     low, high = sorted(axis.get_view_interval())
@@ -127,10 +128,10 @@ def set_log_axis(axes: Axes, which: str) -> None:
 
 
 def to_words(key: str) -> str:
-    """A metric's name as people write it."""
+    """Return a metric's name with spaces instead of underscores."""
     return key.replace("_", " ")
 
 
 def format_percent(value: float, _: object = None) -> str:
-    """0.976 as `97.6 %`."""
+    """Return 0.976 as `97.6 %`."""
     return f"{value * 100:.4g} %"

@@ -1,4 +1,4 @@
-"""Tables as values: a header, rows of text and an alignment, written as markdown."""
+"""Tables as values (header, rows of text, alignment), and the format of their cells."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ RULES = {"l": ":---", "r": "---:", "c": ":---:"}
 
 @dataclass(frozen=True)
 class Table:
-    """Cells are plain text; `align` has one letter of l, r, c per column."""
+    """A table of plain text; `align` has one letter of l, r, c per column."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -20,13 +20,15 @@ class Table:
     def __post_init__(self) -> None:
         widths = {len(self.header), len(self.align), *(len(row) for row in self.rows)}
         if len(widths) != 1:
-            raise ValueError(f"columns differ in number: {sorted(widths)} in {self.header}")
+            raise ValueError(
+                f"header, rows, align have {sorted(widths)} columns: {self.header}"
+            )
         if set(self.align) - set(RULES):
-            raise ValueError(f"alignment {self.align!r} has letters other than l, r, c")
+            raise ValueError(f"alignment {self.align!r} has letters other than l, r and c")
 
 
 def to_markdown(table: Table) -> str:
-    """A table as GitHub reads it."""
+    """Return a table as GitHub's markdown."""
     lines = [table.header, tuple(RULES[letter] for letter in table.align), *table.rows]
     return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
 
@@ -36,7 +38,7 @@ def _cell(text: str) -> str:
 
 
 def drop_empty_columns(table: Table) -> Table:
-    """The table less the columns that have nothing to say in any row."""
+    """Return the table without the columns that are empty in every row."""
     keep = [i for i in range(len(table.header)) if any(row[i] for row in table.rows)]
     return Table(
         tuple(table.header[i] for i in keep),
@@ -46,9 +48,9 @@ def drop_empty_columns(table: Table) -> Table:
 
 
 def is_share(metric: str) -> bool:
-    """Whether a metric is a fraction of examples, which people read in per cent.
+    """Return whether a metric is a fraction of examples, which is shown in per cent.
 
-    Metrics of others may have their unit behind a comma: `test accuracy, %`.
+    Published metrics may have their unit behind a comma: `test accuracy, %`.
     """
     words = re.findall(r"[a-z]+", metric.lower())
     return words[-1:] in (["accuracy"], ["accuracies"], ["acc"]) or words[-2:] == [
@@ -58,22 +60,22 @@ def is_share(metric: str) -> bool:
 
 
 def format_score(value: float | None, metric: str) -> str:
-    """A score as people read it: accuracies in per cent, everything else in four digits."""
+    """Return a score as text: accuracies in per cent, other metrics in four digits."""
     if value is None:
         return ""
     if is_share(metric):
-        # Papers quote 97.6, programs 0.976; an accuracy of at most 1 % is not worth quoting.
+        # Papers quote 97.6, programs 0.976; no published accuracy is below 1 %.
         return f"{value * 100 if value <= 1 else value:.2f} %"
     return f"{value:.4g}"
 
 
 def to_fraction(value: float, metric: str) -> float:
-    """A score as a fraction where it is a share: 86.16 and 0.8616 are the same accuracy."""
+    """Return a share as a fraction: 86.16 and 0.8616 are the same accuracy."""
     return value / 100 if is_share(metric) and value > 1 else value
 
 
 def format_value(text: str) -> str:
-    """A hyperparameter as stored (text), floats cut to three digits, all else as it is."""
+    """Return a stored hyperparameter with floats in three digits, other text unchanged."""
     try:
         number = float(text)
     except ValueError:
@@ -84,19 +86,10 @@ def format_value(text: str) -> str:
 
 
 def format_count(n: int, noun: str) -> str:
-    """`1 trial`, `12 trials`, `5,000 trials`."""
+    """Return `1 trial`, `12 trials` or `5,000 trials`."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
-def duration_text(seconds: float) -> str:
-    """Device time in the unit that leaves a readable number."""
-    if seconds < 120:
-        return f"{seconds:.3g} device-seconds"
-    if seconds < 3600:
-        return f"{seconds / 60:.3g} device-minutes"
-    return f"{seconds / 3600:.3g} device-hours"
-
-
 def join_words(parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Return `a`, `a and b` or `a, b and c`."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)

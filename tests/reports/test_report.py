@@ -56,15 +56,15 @@ def test_the_winner_is_the_best_complete_trial(
     write_search(some_trials)
     text = read_report()
     assert "The winner is trial 3 (`digits-003`) with 97.00 %" in text
-    assert "1 trial scored better without being complete and could not win: 7 (99.00 %)" in text
-    assert "**beats the default**" in text
+    assert "1 trial with a better score is not complete and could not win: 7 (99.00 %)" in text
+    assert "**is better than the default**" in text
     assert "a difference of 4.00 points" in text
     winner = row(text, "3 (winner)")
     found = wilson_interval(291, 300)
     interval = f"{found.low * 100:.2f} to {found.high * 100:.2f} %"
     assert "| 95 % interval, n = 300 |" in text
     assert winner[:3] == ["3 (winner)", "97.00 %", interval]
-    assert winner[3:] == ["11", "10,003", "100", "adamw", "0.0167", "32"]
+    assert winner[3:] == ["11", "10,003", "1 min 40 s", "adamw", "0.0167", "32"]
     assert row(text, "0 (default)")[1] == "93.00 %"
     assert "batch_size" not in text  # it was the same in every trial
 
@@ -78,10 +78,10 @@ def test_outcomes_and_published_numbers(
     counts = {"complete": "7", "stopped": "2", "diverged": "1", "failed": "1", "unfinished": "1"}
     for outcome, count in (counts | {"infeasible": "3", "retried": "1"}).items():
         assert row(text, outcome)[1] == count
-    assert "Together 20 device-minutes." in text
+    assert "All trials together: 20 min 00 s of device time." in text
     assert row(text, "k nearest")[1:] == ["test accuracy", "98.00 %", "old"]
     assert row(text, "**this search, trial 3**")[2] == "94.25 %"
-    assert "ours on the data with the fingerprint `feed0001` and at the budget above" in text
+    assert "ours on the data with the fingerprint `feed0001` and with the budget above" in text
     assert "1 trial (10):\n\n```text" in text
     assert "ValueError: `odd` width" in text
 
@@ -115,10 +115,10 @@ def test_a_space_without_predictions(
     write_search(some_trials, {"metric": "validation_loss", "mode": "min"}, data=False)
     text = read_report()
     assert "The winner is trial 4 (`digits-004`) with 0.9 at" in text
-    assert "No test set is kept: this score, by which it was chosen, flatters it." in text
+    assert "This search has no test set: the score is optimistically biased" in text
     assert "## Use of the test set" not in text
     assert "winner test accuracy" not in text
-    assert row(text, "**this search, trial 4**")[3] == "flattered: it was chosen by this"
+    assert row(text, "**this search, trial 4**")[3] == "optimistically biased (selection)"
 
 
 def test_an_empty_search(write_search: Write, read_report: Read) -> None:
@@ -133,7 +133,9 @@ def test_one_trial_and_one_report(
     write_search(some_trials[:1])
     text = read_report()
     assert "**The default configuration won**" in text
-    assert not {"## Training curves", "## Hyperparameters", "## Importance"} & {*text.split("\n")}
+    assert not {"## Training curves", "## Hyperparameters", "## Hyperparameter importance"} & {
+        *text.split("\n")
+    }
     assert "winner test accuracy: 95.00 %" in text
 
 
@@ -144,7 +146,7 @@ def test_all_failed_and_no_metric(write_search: Write, read_report: Read) -> Non
     text = read_report()
     assert "**No trial has a score**" in text
     assert "3 trials (0, 7 and 14):" in text
-    assert "2 rarer kinds are left out." in text
+    assert "2 less common errors are not shown." in text
     assert "test set of this search" not in text
 
 
@@ -207,7 +209,7 @@ def test_no_complete_trial(write_search: Write, read_report: Read, some_trials: 
     text = read_report()
     assert "**No trial is complete**" in text
     assert "The winner is trial 7" in text
-    assert "There is no trial 0 on record" in text
+    assert "Trial 0, the default configuration, is not recorded" in text
 
 
 def test_a_crowded_figure_keeps_the_default(

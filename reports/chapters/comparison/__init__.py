@@ -1,1 +1,1 @@
-"""The comparison of the compared hyperparameters' values: table, figure and paired tests."""
+"""Comparison of the values of the compared hyperparameters: table, figure and tests."""

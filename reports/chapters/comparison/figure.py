@@ -1,4 +1,4 @@
-"""The compared settings as a picture: a mark per row with its interval, and every single run."""
+"""Figure of the comparison: a mark with its interval per group, and the single runs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,10 +26,10 @@ from reports.write.style import (
 )
 from reports.write.tables import format_value, is_share
 
-FEWEST = 3  # numbers that make an axis
-LOG_FROM = 8  # largest over smallest
-DOTS = 30  # single runs of a row
-ASIDE = 6.0  # points between the line of a row and its single runs
+FEWEST = 3  # different numbers for a numeric axis
+LOG_FROM = 8  # largest over smallest number for a log axis
+DOTS = 30  # at most so many single runs per group
+ASIDE = 6.0  # offset of single runs from the mark of their group, in points
 
 
 def draw_comparison(
@@ -39,13 +39,13 @@ def draw_comparison(
     theirs: Column | None,
     n: int | None,
 ) -> Figure:
-    """Along an axis of numbers where one number is compared, else a line per row.
+    """Return scores over a numeric axis if one number is compared, else a line per group.
 
-    `n` validation examples give rows of single runs their intervals.
+    `n` is the number of validation examples, for the intervals of single runs.
     """
     order = sort_by_values(found)
     if theirs is not None and is_share(theirs.metric) != is_share(search.metric):
-        theirs = None  # of another kind: no axis for both
+        theirs = None  # shares and other metrics have no common axis
     values = to_numbers([g.values[0] for g in order]) if len(search.compare) == 1 else None
     marks = [_mark(g, repeated, n) for g in order]
     with figure_style():
@@ -108,8 +108,8 @@ def _draw(
         aside: float = 0,
         **how: Any,
     ) -> None:
-        # So many points beside the place of the row, where other marks do not hide them.
-        if not scores:  # an empty collection would upset the layout
+        # Offset by `aside` points, so that other marks do not hide them.
+        if not scores:  # an empty collection breaks the layout
             return
         x, y = (0, -aside) if lying else (aside, 0)
         where = offset_copy(axes.transData, axes.get_figure(root=True), x, y, units="points")
@@ -117,7 +117,7 @@ def _draw(
 
     several = any(len(g.trials) > 1 for g in order)
     for place, group in zip(places, order, strict=True):
-        # Worst first, since the best are what the others must not hide.
+        # Worst first, so that the best ones are drawn on top.
         single = group.scores[: DOTS - 1] + group.scores[-1:] if several else []
         scatter([place] * len(single), single, ASIDE, s=14, c=GREY, lw=0, zorder=3)
     kind = axes.hlines if lying else axes.vlines
@@ -165,7 +165,7 @@ def _draw(
 def _ends(
     search: Search, order: Sequence[Group], marks: Sequence[Interval], published: Sequence[float]
 ) -> tuple[float, float]:
-    # All marks and dots are inside. Intervals of few seeds may be huge: they may leave the frame.
+    # All marks and dots are inside; intervals of few seeds may be very long and are cut.
     values = [
         *published,
         *(s for g in order for s in g.scores),

@@ -1,4 +1,4 @@
-"""The rows of a comparison: trials with the same values of the compared hyperparameters."""
+"""The groups of a comparison: trials with the same values of the compared hyperparameters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ class Group:
 
 
 def group_trials(search: Search) -> list[Group]:
-    """Trials by the compared values, in the order in which these were first tried.
+    """Return trials grouped by the compared values, in the order of the first trial of each.
 
-    Where arms are repeated over seeds these are the arms alone: trials that the sampler added
-    would mix another seed and other settings into their means.
+    If the enqueued trials repeat settings over seeds, only these are grouped: trials that the
+    sampler added would mix another seed and other hyperparameters into the means.
     """
     by_values: dict[tuple[str, ...], list[TrialRecord]] = {}
     planned = find_enqueued(search)
@@ -49,31 +49,31 @@ def group_trials(search: Search) -> list[Group]:
 
 
 def find_enqueued(search: Search) -> list[TrialRecord]:
-    """The trials that were planned before any sampling: arms, a grid, known configurations."""
+    """Return the trials that were enqueued before sampling: a grid or known configurations."""
     planned = search.tags.get("enqueued", "")
     return [t for t in search.trials if planned.isdigit() and t.number < int(planned)]
 
 
 def is_repeated(found: Sequence[Group]) -> bool:
-    """Whether rows are one setting each, run on several seeds; some may have lost all but one."""
+    """Return whether groups are settings repeated over seeds; some may have a single seed."""
     seeds = [[t.params.get("seed") for t in g.trials] for g in found]
     once = all(None not in row and len(set(row)) == len(row) for row in seeds)
     return once and any(len(row) > 1 for row in seeds)
 
 
 def find_nuisances(found: Sequence[Group], compare: Sequence[str]) -> list[str]:
-    """Hyperparameters other than the compared ones and the seed that differ inside a row."""
+    """Return the hyperparameters, except compared ones and seed, that vary within a group."""
     return sorted({name for g in found for name in find_differing(g.trials, compare)})
 
 
 def find_differing(trials: Sequence[TrialRecord], compare: Sequence[str]) -> list[str]:
-    """Hyperparameters other than the compared ones and the seed that differ between trials."""
+    """Return the hyperparameters, except compared ones and seed, that differ between trials."""
     names = {name for trial in trials for name in trial.params} - {"seed", *compare}
     return sorted(n for n in names if len({trial.params.get(n) for trial in trials}) > 1)
 
 
 def name_group(search: Search, group: Group) -> str:
-    """`64`, or `blocks=2, skip=True` where several hyperparameters are compared."""
+    """Return `64`, or `blocks=2, skip=True` if several hyperparameters are compared."""
     if len(group.values) == 1:
         return format_value(group.values[0])
     pairs = zip(search.compare, group.values, strict=True)
@@ -81,14 +81,14 @@ def name_group(search: Search, group: Group) -> str:
 
 
 def sort_by_values(found: Sequence[Group]) -> list[Group]:
-    """Groups in the order of their values: numbers ascending, all else as it was first tried."""
+    """Return groups sorted by value: numbers ascending, others in the order of first trials."""
     columns = list(zip(*(g.values for g in found), strict=True))
     places = [_places(column) for column in columns]
     return sorted(found, key=lambda g: [at[v] for at, v in zip(places, g.values, strict=True)])
 
 
 def to_numbers(values: Sequence[str]) -> list[float] | None:
-    """Values as numbers; None where one is none."""
+    """Return values as numbers; None if one is not a finite number."""
     try:
         found = [float(value) for value in values]
     except ValueError:
@@ -97,13 +97,13 @@ def to_numbers(values: Sequence[str]) -> list[float] | None:
 
 
 def is_match(group: Group, of: Mapping[str, Any], compare: Sequence[str]) -> bool:
-    """Whether a group was run with these values of hyperparameters, compared or not."""
+    """Return whether a group was run with these hyperparameters, compared or not."""
     known = {**group.tried[0].params, **dict(zip(compare, group.values, strict=True))}
     return all(name in known and is_same_value(known[name], value) for name, value in of.items())
 
 
 def is_same_value(text: str, value: Any) -> bool:
-    """Whether a parameter as MLflow has it is this value, however either is written."""
+    """Return whether a parameter as MLflow stores it (text) equals this value."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return text == str(value)
     if isinstance(value, int | float):

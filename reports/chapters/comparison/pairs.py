@@ -1,4 +1,4 @@
-"""Which rows of a comparison differ by more than chance: every pair, with an interval."""
+"""Pairwise tests of the groups of a comparison, with intervals of the differences."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,19 @@ from reports.records import Search
 from reports.write.intervals import format_difference, format_p_value
 from reports.write.tables import format_count, is_share, join_words
 
-LEVEL = 0.05  # of all pairs together
+LEVEL = 0.05  # familywise, over all pairs
 NAMED = 4  # pairs in a sentence
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows, the better one first, and how much better by the search's metric it is."""
+    """Two groups, the better one first, and their difference in the metric of the search."""
 
     first: Group
     second: Group
     gap: Interval
-    alone: float  # p-value of this test by itself
-    p: float = 1.0  # Holm-corrected for all pairs
+    uncorrected: float  # p-value of this test
+    p: float = 1.0  # Holm-corrected over all pairs
 
     @property
     def differs(self) -> bool:
@@ -35,17 +35,17 @@ class Pair:
 
 
 def compare_by_seeds(order: Sequence[Group], mode: str) -> list[Pair]:
-    """All pairs of rows that are repeated over seeds, by Welch's t-test; `order` best first.
+    """Compare all pairs of groups, best first, that are repeated over seeds by Welch's t-test.
 
-    A row of a single run is in none of them: nothing is known of its spread.
+    Groups of a single run are left out: their variance is unknown.
     """
     order = [g for g in order if len(g.trials) > 1]
     return _corrected([_welch(one, two, mode) for one, two in combinations(order, 2)])
 
 
 def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> list[Pair]:
-    """All pairs of rows by their best trials, right or wrong, (n,), on the same examples."""
-    # By these, and not by the score, which may have been taken in another precision.
+    """Compare all pairs of groups by the correct predictions, (n,), of their best trials."""
+    # Ranked by these predictions: the score may be of another floating-point precision.
     known = [g for g in order if g.best.number in hits]
     known.sort(key=lambda g: -float(hits[g.best.number].mean()))
     found = []
@@ -59,9 +59,9 @@ def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> li
 def _welch(one: Group, two: Group, mode: str) -> Pair:
     sign = 1 if mode == "max" else -1
     gap = sign * (one.mean - two.mean)
-    if np.ptp(one.scores) == 0 and np.ptp(two.scores) == 0:  # nothing varies
+    if np.ptp(one.scores) == 0 and np.ptp(two.scores) == 0:  # no variance
         return Pair(one, two, Interval(gap, gap, gap, 0), float(gap == 0))
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # one never varies
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # one has no variance
         test = ttest_ind(one.scores, two.scores, equal_var=False)
         ends = test.confidence_interval(0.95)
     low, high = sorted((sign * float(ends.low), sign * float(ends.high)))
@@ -70,18 +70,18 @@ def _welch(one: Group, two: Group, mode: str) -> Pair:
 
 
 def _corrected(found: list[Pair]) -> list[Pair]:
-    p_values = adjust_p_values([pair.alone for pair in found]) if found else []
+    p_values = adjust_p_values([pair.uncorrected for pair in found]) if found else []
     return [replace(pair, p=p) for pair, p in zip(found, p_values, strict=True)]
 
 
 def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
-    """One plain answer: no pair differs beyond chance, or which do; None without pairs."""
+    """Return which pairs differ significantly; None without pairs."""
     if not found:
         return None
     differ = sorted((pair for pair in found if pair.differs), key=lambda pair: pair.p)
     if len(found) == 1:
         pair = found[0]
-        verdict = "differ beyond chance" if differ else "do not differ beyond chance"
+        verdict = "differ significantly" if differ else "do not differ significantly"
         both = f"{name_group(search, pair.first)} and {name_group(search, pair.second)}"
         return f"**{both} {verdict}**: {_about(search, pair)}."
     corrected = f"Holm-corrected for {format_count(len(found), 'pair')}"
@@ -89,15 +89,15 @@ def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
     if not differ:
         widest = max(found, key=lambda pair: pair.gap.value)
         return (
-            f"**No pair of rows differs beyond chance** ({corrected}). The largest difference: "
+            f"**No pair of rows differs significantly** ({corrected}). The largest difference: "
             f"{_about(search, widest)}. {_resolution(search, found)}"
         )
     shown = "; ".join(_about(search, pair) for pair in differ[:NAMED])
     more = f"; and {len(differ) - NAMED} more" if len(differ) > NAMED else ""
     head = (
-        "**All pairs of rows differ beyond chance**"
+        "**All pairs of rows differ significantly**"
         if len(differ) == len(found)
-        else f"**{len(differ)} of {len(found)} pairs of rows differ beyond chance**"
+        else f"**{len(differ)} of {len(found)} pairs of rows differ significantly**"
     )
     rest = "" if len(differ) == len(found) else f" {_resolution(search, found)}"
     return f"{head} ({corrected}): {shown}{more}.{rest}"
@@ -107,8 +107,8 @@ def _resolution(search: Search, found: Sequence[Pair]) -> str:
     half = float(np.median([(pair.gap.high - pair.gap.low) / 2 for pair in found]))
     size = f"{half * 100:.2f} points" if is_share(search.metric) else f"{half:.3g}"
     return (
-        f"The interval of a difference is about ±{size} wide (median), before the correction: "
-        "smaller ones cannot be seen in this search, and may be there all the same."
+        f"The median half-width of the 95 % intervals is {size}, before the correction: this "
+        "search cannot detect smaller differences, which does not mean that there are none."
     )
 
 
@@ -120,7 +120,7 @@ def _about(search: Search, pair: Pair) -> str:
 
 
 def name_pairs(search: Search, found: Sequence[Pair]) -> str:
-    """`64 over 512 and 32 over 16`, the first few."""
+    """Return `64 over 512 and 32 over 16`, at most NAMED pairs."""
     shown = [
         f"{name_group(search, pair.first)} over {name_group(search, pair.second)}"
         for pair in found[:NAMED]

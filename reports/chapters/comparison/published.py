@@ -1,4 +1,4 @@
-"""Numbers that others published beside ours: in the rows that they belong to, or in a table."""
+"""Published results next to ours: in the rows that they belong to, or in a table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """Published numbers of one metric, by the place of their row among the groups."""
+    """Published results of one metric, by the values of the group that they belong to."""
 
     metric: str
     values: Mapping[tuple[str, ...], tuple[float, ...]]  # in the metric's unit, 0..1 for shares
@@ -36,7 +36,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        """The metric in words, without its unit, which every number has."""
+        """Return the metric in words, without its unit, which every number has."""
         return self.metric.partition(",")[0].replace("_", " ").strip()
 
     def text(self, group: Group) -> str:
@@ -45,9 +45,9 @@ class Column:
 
 
 def find_column(search: Search, found: Sequence[Group]) -> Column | None:
-    """The numbers that belong to rows, of the metric that most rows have; None where none do.
+    """Return the results that belong to groups, of the metric that most groups have, or None.
 
-    Of metrics that as many rows have, the one most like ours: validation before test.
+    Of equally common metrics the one most similar to ours is used: validation before test.
     """
     if search.is_synthetic:
         return None
@@ -78,31 +78,31 @@ def find_column(search: Search, found: Sequence[Group]) -> Column | None:
 
 
 def describe_ranking(search: Search, theirs: Column, found: Sequence[Pair]) -> str | None:
-    """How many pairs of published rows are ordered here as there, and what noise may have done.
+    """Return how many pairs have the same ranking here as in the published results.
 
-    None where fewer than two rows with different published numbers were compared.
+    None if fewer than two groups with different published results were compared.
     """
     both = [(pair, gap) for pair in found if (gap := _gap(search, theirs, pair))]
     if not both:
         return None
-    alike = [pair for pair, gap in both if gap * pair.gap.value > 0]
-    level = [pair for pair, gap in both if pair.gap.value == 0]
+    same = [pair for pair, gap in both if gap * pair.gap.value > 0]
+    equal = [pair for pair, gap in both if pair.gap.value == 0]
     turned = [pair for pair, gap in both if gap * pair.gap.value < 0]
-    proven = [pair for pair in alike if pair.differs]
-    beyond = [pair for pair in turned if pair.differs]
-    proven_text = f" ({len(proven)} of these beyond chance)" if alike else ""
+    significant = [pair for pair in same if pair.differs]
+    reversals = [pair for pair in turned if pair.differs]
+    of_these = f" ({len(significant)} of these significantly)" if same else ""
     of = "the one pair" if len(both) == 1 else f"{len(both)} pairs"
     text = (
-        f"**Against the published order**: of {of} of rows with different published numbers "
-        f"({theirs.name}), {len(alike)} {_are(alike)} ordered here as there"
-        f"{proven_text}, {len(turned)} {_are(turned)} reversed"
-        f"{f' and {len(level)} equal here' if level else ''}. "
+        f"**Published ranking**: of {of} of rows with different published results "
+        f"({theirs.name}), {len(same)} {_are(same)} in the same order here"
+        f"{of_these}, {len(turned)} {_are(turned)} reversed"
+        f"{f' and {len(equal)} equal here' if equal else ''}. "
     )
     if turned:
         text += (
-            f"Reversed beyond chance: {_listed(search, theirs, beyond)}."
-            if beyond
-            else f"No reversal is beyond chance (here {pairs.name_pairs(search, turned)})."
+            f"Significantly reversed: {_list_pairs(search, theirs, reversals)}."
+            if reversals
+            else f"No reversal is significant (here {pairs.name_pairs(search, turned)})."
         )
     text = text.strip()
     if is_share(search.metric) != is_share(theirs.metric):
@@ -110,16 +110,16 @@ def describe_ranking(search: Search, theirs: Column, found: Sequence[Pair]) -> s
     small = [pair for pair, gap in both if abs(gap) < (pair.gap.high - pair.gap.low) / 2]
     return text + (
         f" {format_count(len(small), 'published difference').capitalize()} of {len(both)} "
-        f"{'is' if len(small) == 1 else 'are'} within our noise, that is smaller than the "
-        "half-width of our 95 % interval for the same pair."
+        f"{'is' if len(small) == 1 else 'are'} below the resolution of this search, that is "
+        "smaller than the half-width of our 95 % interval for the same pair."
         if small
-        else " No published difference is within our noise: all are larger than the half-width "
-        "of our 95 % interval for the same pair."
+        else " No published difference is below the resolution of this search: all are larger "
+        "than the half-width of our 95 % interval for the same pair."
     )
 
 
 def _gap(search: Search, theirs: Column, pair: Pair) -> float:
-    # How much better the first row is there; 0 where that is unknown.
+    # How much better the first group is in the published results; 0 if unknown.
     one = theirs.values.get(pair.first.values)
     two = theirs.values.get(pair.second.values)
     if not one or not two:
@@ -128,13 +128,13 @@ def _gap(search: Search, theirs: Column, pair: Pair) -> float:
     return (one[0] - two[0]) * (1 if higher else -1)
 
 
-def _listed(search: Search, theirs: Column, found: Sequence[Pair]) -> str:
+def _list_pairs(search: Search, theirs: Column, found: Sequence[Pair]) -> str:
     parts = []
     for pair in found[: pairs.NAMED]:
         there = mean_interval([_gap(search, theirs, pair)])
         parts.append(
             f"{pairs.name_pairs(search, [pair])} by {format_difference(pair.gap, search.metric)}, "
-            f"there {format_difference(there, theirs.metric)}"
+            f"published {format_difference(there, theirs.metric)}"
         )
     more = f"; and {len(found) - pairs.NAMED} more" if len(found) > pairs.NAMED else ""
     return "; ".join(parts) + more
@@ -147,14 +147,14 @@ def _are(found: Sequence[Pair]) -> str:
 def write_section(
     search: Search, choice: Choice, test: OpenedTest, placed: Column | None
 ) -> str | None:
-    """Numbers of others that belong to no row, with ours in the same table.
+    """Return published results that belong to no group, with ours in the same table.
 
-    None where there are none, or all stand in the rows of the comparison.
+    None if there are none, or if all are in the rows of the comparison.
     """
     if not search.published:
         return None
     if search.is_synthetic:
-        return "Left out: numbers measured on synthetic data do not stand beside published ones."
+        return "Not available: results on synthetic data are not compared with published ones."
     left = [e for e in search.published if placed is None or e not in placed.entries]
     if not left:
         return None
@@ -175,13 +175,13 @@ def write_section(
     else:
         value = format_score(choice.model.metrics["score"], search.metric)
         metric = search.metric.replace("_", " ")
-        rows.append((name, metric, value, "flattered: it was chosen by this"))
+        rows.append((name, metric, value, "optimistically biased (selection)"))
     table = Table(("setting", "metric", "value", "note"), tuple(rows), "llrl")
     data = search.tags.get("data_fingerprint", "not recorded")
     return to_markdown(drop_empty_columns(table)) + (
-        "\n\nPublished numbers were measured by others, on their data and at their budget; ours "
-        f"on the data with the fingerprint `{data}` and at the budget above. They compare only "
-        "where these are the same."
+        "\n\nPublished results were measured on the data and with the budget of their authors, "
+        f"ours on the data with the fingerprint `{data}` and with the budget above. Absolute "
+        "values are comparable only if these are the same."
     )
 
 

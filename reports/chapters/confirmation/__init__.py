@@ -1,1 +1,1 @@
-"""The re-runs of the best configurations on new seeds."""
+"""Confirmation: re-runs of the best configurations with new seeds."""

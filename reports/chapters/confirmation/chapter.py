@@ -1,4 +1,4 @@
-"""What is left of the best scores on fresh seeds: the search flattered what it picked."""
+"""Confirmation of the best configurations with new seeds, without selection bias."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ from reports.write.tables import Table, drop_empty_columns, format_count, join_w
 
 
 def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | None:
-    """Configurations run again on fresh seeds, and which of them differ; None without re-runs.
+    """Return the results of the re-runs and which configurations differ; None without re-runs.
 
     Opens the test predictions of the winner's, the runner-up's and the default's re-runs as far
     as that is allowed; with `--open-test-again` those of all configurations.
@@ -30,18 +30,18 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
     opened = _open(search, ranking, test)
     parts = [_introduction(search, ranking), *_caveats(search)]
     entries = {of: _entry(of, groups[of]) for of in _picked(ranking)}
-    refused = [of for of, entry in entries.items() if of not in opened and test.is_closed(entry)]
-    if refused:
+    rejected = [of for of, entry in entries.items() if of not in opened and test.is_closed(entry)]
+    if rejected:
         parts.append(
-            f"**The test set is not opened for the re-runs of {_numbers(refused)}**: "
-            f"{test.describe_rejection(entries[refused[0]], 'these')}. All validation results "
-            "stand."
+            f"**The test set is not opened for the re-runs of {_numbers(rejected)}**: "
+            f"{test.describe_rejection(entries[rejected[0]], 'these')}. The validation results "
+            "are not affected."
         )
     if groups:
         parts.append(_table(search, ranking, groups, opened))
     if ranking:
         parts += [
-            _flattery(search, ranking, groups),
+            _describe_lost_lead(search, ranking, groups),
             *describe_tests(search, ranking, groups, opened),
         ]
     return "\n\n".join(part for part in parts if part)
@@ -56,7 +56,7 @@ def _entry(of: int, runs: Iterable[TrialRecord]) -> Opening:
 
 
 def _open(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Array]:
-    # Right or wrong, (seeds, n), per configuration whose re-runs all have test predictions.
+    # Correct predictions, (seeds, n), per configuration whose re-runs all have test predictions.
     groups, opened = group_reruns(search), {}
     picked = _picked(ranking)
     for of in ranking:
@@ -72,17 +72,17 @@ def _open(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Arr
 def _introduction(search: Search, ranking: list[int]) -> str:
     again = len({run.of for run in search.reruns})
     text = (
-        f"{format_count(again, 'configuration')} {'were' if again > 1 else 'was'} run again at full "
-        f"budget on fresh seeds, {format_count(len(search.reruns), 'run')} in all. "
+        f"{format_count(again, 'configuration')} {'were' if again > 1 else 'was'} re-run with "
+        f"new seeds at the full budget, {format_count(len(search.reruns), 'run')} in total. "
     )
     if not ranking:
         return text + (
-            f"**No configuration has {SEEDS} complete re-runs yet**, so the winner is still "
-            "picked by its search score, which is flattered by the choice."
+            f"**No configuration has {SEEDS} complete re-runs yet**: the winner is still chosen "
+            "by its search score, which is optimistically biased (selection)."
         )
     return text + (
-        f"The winner is trial {ranking[0]}, the best by its mean validation score over fresh "
-        "seeds; search scores had no say."
+        f"The winner is trial {ranking[0]}, which has the best mean validation score over new "
+        "seeds; search scores are not used."
     )
 
 
@@ -93,18 +93,18 @@ def _caveats(search: Search) -> list[str]:
         outcomes = Counter(run.outcome for run in lost)
         each = join_words([f"{n} {outcome}" for outcome, n in sorted(outcomes.items())])
         lines.append(
-            f"**Not all re-runs are complete**: {each} ({_trials(lost)}). They are left out, and "
-            "where runs failed or diverged the means below are too good."
+            f"**Not all re-runs are complete**: {each} ({_trials(lost)}). They are left out; "
+            "without failed or diverged runs the means below are optimistically biased."
         )
     groups = group_reruns(search)
     few = [run for run in search.reruns if len(groups.get(run.of or 0, ())) < SEEDS]
     if few:
         lines.append(
-            f"**Fewer than {SEEDS} seeds** of {_trials(few)}: no interval, no test, and no chance "
-            "to win."
+            f"**Fewer than {SEEDS} seeds** for {_trials(few)}: no interval and no test, and it "
+            "cannot win."
         )
     if 0 not in {run.of for run in search.reruns}:
-        lines.append("The default configuration (trial 0) was not run again.")
+        lines.append("The default configuration (trial 0) was not re-run.")
     return lines
 
 
@@ -162,20 +162,21 @@ def _table(
     )
     text = to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
     return text + (
-        "\n\nIn brackets 95 % intervals over seeds: what other seeds would change, on the same "
-        "examples (Student's t; P(better) by the noncentral t, runs taken as normal). The "
-        "winner's curse is the search score less the re-run mean"
-        f"{', with its sign turned' if search.mode == 'min' else ''}: positive where the search "
-        "flattered."
+        "\n\nIn brackets 95 % intervals over seeds on the same examples (Student's t; P(better) "
+        "by the noncentral t distribution, for normally distributed runs). The winner's curse is "
+        "the search score minus the mean of the re-runs"
+        f"{', with the opposite sign' if search.mode == 'min' else ''}: it is positive if the "
+        "search score is optimistically biased."
         + "".join(
-            f" Trial {of} has none: it was {cut[of]}, its search score is one at a smaller budget."
+            f" It is empty for trial {of}, which was {cut[of]}: its search score is at a smaller "
+            "budget."
             for of in groups
             if of in cut
         )
     )
 
 
-def _flattery(
+def _describe_lost_lead(
     search: Search, ranking: list[int], groups: Mapping[int, tuple[TrialRecord, ...]]
 ) -> str:
     best, cut = (max if search.mode == "max" else min), _cut_short(search)
@@ -186,8 +187,9 @@ def _flattery(
         return ""
     mean = float(np.mean(get_scores(groups[leader])))
     return (
-        f"The best of these by search score, trial {leader}, lost its lead on fresh seeds "
-        f"({format_gain(search, scores[leader] - mean)} of its search score did not come back)."
+        f"The best of these by search score, trial {leader}, is not the best with new seeds: its "
+        f"search score is {format_gain(search, scores[leader] - mean)} better than its mean over "
+        "new seeds."
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether the winner of a confirmation differs from the others, paired and corrected."""
+"""Significance tests of the confirmed winner against the others, paired and corrected."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,8 +13,8 @@ from reports.write.intervals import format_difference, format_p_value
 LEVEL = 0.05
 PAIRED = (
     "The runs are compared on the same test examples, with seeds and examples as crossed random "
-    "effects (Student's t): McNemar's test on pooled pairs would count every example once per "
-    "seed, and a bootstrap of so few seeds gives intervals that are too narrow."
+    "effects (Student's t). McNemar's test on pooled pairs would count every example once per "
+    "seed, and the bootstrap intervals of few seeds are too narrow."
 )
 UNPAIRED = "Without test predictions the validation scores are compared by Welch's t-test."
 
@@ -25,45 +25,47 @@ def describe_tests(
     groups: Mapping[int, Sequence[TrialRecord]],
     opened: Mapping[int, Array],
 ) -> list[str]:
-    """Paragraphs on the first of the ranking against the runner-up and whatever else is opened.
+    """Return paragraphs that compare the winner with the runner-up, the default and all opened.
 
-    `opened` holds right or wrong, (seeds, n), per configuration. p-values are Holm's.
+    `opened` holds correct predictions, (seeds, n), per configuration. p-values are
+    Holm-corrected.
     """
     winner = ranking[0]
     others = [of for of in ranking[1:] if of == ranking[1] or of == 0 or of in opened]
     if not others:
-        return ["There is no second configuration to compare the winner with."]
+        return ["There is no second configuration to compare with the winner."]
     paired = all(of in opened for of in (winner, *others))
     lines, p_values = [], []
     for of in others:
         if paired:
-            found = compare_over_seeds(opened[winner], opened[of])
-            lines.append(f"{format_difference(found.interval, 'test_accuracy')} on the test set")
-            p_values.append(found.p)
+            difference = compare_over_seeds(opened[winner], opened[of])
+            gain = format_difference(difference.interval, "test_accuracy")
+            lines.append(f"{gain} on the test set")
+            p_values.append(difference.p)
         else:
             gap, p = _on_validation(groups[winner], groups[of])
             lines.append(f"{format_gain(search, gap)} on validation")
             p_values.append(p)
     text = [
         f"- {_name(of, ranking)}: {line}, {format_p_value(p)}. **"
-        f"{'They differ' if p < LEVEL else 'They cannot be told apart'}.**"
+        f"{'Statistically significant' if p < LEVEL else 'Not statistically significant'}.**"
         for of, line, p in zip(others, lines, adjust_p_values(p_values), strict=True)
     ]
-    correction = f", corrected for {len(others)} comparisons (Holm)" if len(others) > 1 else ""
+    correction = f", Holm-corrected for {len(others)} comparisons" if len(others) > 1 else ""
     return [
-        f"The winner against the others{correction}:",
+        f"Difference of the winner to the others{correction}:",
         "\n".join(text),
         PAIRED if paired else UNPAIRED,
     ]
 
 
 def get_scores(runs: Iterable[TrialRecord]) -> list[float]:
-    """Their validation scores."""
+    """Return the validation scores of runs."""
     return [run.metrics["score"] for run in runs]
 
 
 def format_gain(search: Search, gain: float) -> str:
-    """A difference of scores, positive where the first is better in either mode."""
+    """Return a difference of scores as text, positive if the first is better in either mode."""
     return format_difference(
         mean_interval([gain if search.mode == "max" else -gain]), search.metric
     )
@@ -74,7 +76,7 @@ def _on_validation(
 ) -> tuple[float, float]:
     a, b = get_scores(ours), get_scores(theirs)
     gap = float(np.mean(a) - np.mean(b))
-    if np.ptp(a) == 0 and np.ptp(b) == 0:  # nothing varies: they differ for certain, or not
+    if np.ptp(a) == 0 and np.ptp(b) == 0:  # no variance: different or equal for certain
         return gap, float(gap == 0)
     return gap, float(ttest_ind(a, b, equal_var=False).pvalue)
 

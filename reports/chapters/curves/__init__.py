@@ -1,1 +1,1 @@
-"""Learning curves, of single trials and by arm."""
+"""Training curves of single trials, or of settings repeated over seeds."""

@@ -1,4 +1,4 @@
-"""Training curves of settings that are repeated over seeds: a colour per setting, seeds thin."""
+"""Training curves of settings repeated over seeds: one colour per setting."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,16 +29,16 @@ from reports.write.tables import (
     to_markdown,
 )
 
-MOST = 12  # settings that one figure can hold apart
+MOST = 12  # settings in one figure
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000", "#8c6d31")
-"""Okabe and Ito's (2008), for values that have no order, and a brown."""
+"""Those of Okabe and Ito (2008) and a brown, for values without an order."""
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
-WIDE = 30  # largest over smallest value that a linear axis shows
+WIDE = 30  # largest over smallest value of a linear axis
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How a setting is drawn."""
+    """Colour and dashes of a setting."""
 
     colour: Any
     dashes: Any = "-"
@@ -47,9 +47,9 @@ class LineStyle:
 def draw_arm_curves(
     search: Search, found: Sequence[Group], trials: Sequence[TrialRecord], keys: Sequence[str]
 ) -> Figure | None:
-    """Metrics over reports: every run thin, and the mean of each setting's complete runs.
+    """Return metrics over reports: every run, and the mean of the complete runs per setting.
 
-    `trials` have their curves. None where no run has two reports to join by a line.
+    `trials` have their curves. None if no run has two reports.
     """
     curves = {trial.number: trial.curves for trial in trials}
     keys = [
@@ -82,7 +82,7 @@ def draw_arm_curves(
 
 
 def average_curves(curves: Sequence[Curve]) -> Curve:
-    """The mean at every report that all of these curves have."""
+    """Return the mean at every report that all of these curves have."""
     values = [dict(curve) for curve in curves if curve]
     if not values:
         return ()
@@ -93,9 +93,9 @@ def average_curves(curves: Sequence[Curve]) -> Curve:
 def write_arm_table(
     search: Search, found: Sequence[Group], trials: Sequence[TrialRecord]
 ) -> str | None:
-    """How far every setting came: its mean curve at the first and the last of its reports.
+    """Return the mean of every setting at its first and its last report.
 
-    None where no mean has two reports.
+    None if no mean has two reports.
     """
     curves = {trial.number: trial.curves.get(search.metric, ()) for trial in trials}
     rows = []
@@ -129,7 +129,7 @@ def _draw(
             axes.plot(*zip(*curve, strict=True), color=look.colour, lw=0.6, alpha=0.35)
     whole = [_drawable(curves.get(t.number, {}).get(key, ())) for t in group.trials]
     mean = average_curves(whole)
-    # A setting without a mean has its place in the legend all the same.
+    # A setting without a mean is in the legend, too.
     steps, values = zip(*mean, strict=True) if mean else ((), ())
     drawn = _smooth(values, log) if values else np.array([])
     dot = "." if len(mean) == 1 else ""
@@ -140,15 +140,15 @@ def _draw(
 
 
 def _smooth(values: Sequence[float], log: bool) -> NDArray[np.float64]:
-    # In the scale that is drawn: a parabola through values near 0 would pass below it.
-    given = np.log(values) if log else np.asarray(values)
-    found = smooth(list(given))
-    found = given if found is None else found
-    return np.asarray(np.exp(found) if log else found)
+    # In the scale of the axis: a parabola through values near 0 would be negative.
+    raw = np.log(values) if log else np.asarray(values)
+    smoothed = smooth(list(raw))
+    result = raw if smoothed is None else smoothed
+    return np.asarray(np.exp(result) if log else result)
 
 
 def _looks(order: Sequence[Group]) -> list[LineStyle]:
-    """Colours by the hyperparameter with the most values; dashes by the other where it is one."""
+    """Return colours by the hyperparameter with the most values, dashes by a second one."""
     columns = list(zip(*(g.values for g in order), strict=True))
     kinds = [list(dict.fromkeys(column)) for column in columns]
     most = max(range(len(columns)), key=lambda i: len(kinds[i]))
@@ -158,8 +158,8 @@ def _looks(order: Sequence[Group]) -> list[LineStyle]:
         dashes = dict(zip(kinds[others[0]], DASHES, strict=False))
         return [LineStyle(colours[g.values[most]], dashes[g.values[others[0]]]) for g in order]
     if others:
-        found = _colours([str(g.values) for g in order])
-        return [LineStyle(colour) for colour in found.values()]
+        by_setting = _colours([str(g.values) for g in order])
+        return [LineStyle(colour) for colour in by_setting.values()]
     colours = _colours(kinds[most])
     return [LineStyle(colours[g.values[most]]) for g in order]
 

@@ -1,4 +1,4 @@
-"""Training curves: metrics over reports, as reported and smoothed, by score or by arm."""
+"""Training curves: metrics over reports, as reported and smoothed, per trial or setting."""
 
 from collections.abc import Sequence
 
@@ -28,13 +28,13 @@ from reports.write.style import (
 )
 from reports.write.tables import format_count, is_share
 
-DRAWN = 60  # trials in the figure: more only add ink, and each costs a request per metric
+DRAWN = 60  # trials in the figure; each needs a request per metric
 
 
 def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
-    """Curves of the best trials and of some of the others, or of arms repeated over seeds.
+    """Return curves of the best and some other trials, or of settings repeated over seeds.
 
-    None where no trial made two reports that could be joined by a line.
+    None if no trial has two reports.
     """
     arms = group_trials(search)
     if is_repeated(arms) and 1 < len(arms) <= MOST:
@@ -50,11 +50,11 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
         return None
     text = (
         f"{embed_figure('training_curves', 'Training curves of the trials')}\n\n"
-        "One line per trial, the darker the better; the winner in red, the default dashed. "
-        f"Curves of {SMOOTHED_FROM} reports or more are drawn thin as reported and thick as "
-        "smoothed (Savitzky-Golay, quadratic, over a quarter of the curve, at least five "
-        "reports). The worst two fifths of the scores share one colour, and trials far off the "
-        "others may leave the frame."
+        "One line per trial, darker for better scores; the winner is red, the default dashed. "
+        f"Curves of at least {SMOOTHED_FROM} reports are drawn thin as reported and thick as "
+        "smoothed (Savitzky-Golay filter, quadratic, over a quarter of the curve and at least "
+        "five reports). The worst two fifths of the scores have the same colour, and outliers may "
+        "be outside the axes."
     )
     left_out = len(search.trials) - sum(any(trial.curves.values()) for trial in trials)
     if left_out:
@@ -73,9 +73,10 @@ def _of_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section
         return None
     text = (
         f"{embed_figure('training_curves', 'Training curves of the compared settings')}\n\n"
-        "One colour per setting: thin every run as reported, thick the mean over the seeds of "
-        f"its complete runs, smoothed where it has {SMOOTHED_FROM} reports or more "
-        "(Savitzky-Golay, quadratic, over a quarter of the curve, at least five reports)."
+        "One colour per setting: thin lines are single runs as reported, thick lines the means of "
+        f"complete runs over seeds, smoothed if they have at least {SMOOTHED_FROM} reports "
+        "(Savitzky-Golay filter, quadratic, over a quarter of the curve and at least five "
+        "reports)."
     )
     left_out = len(search.trials) - len(kept)
     if left_out:
@@ -85,7 +86,7 @@ def _of_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section
 
 
 def find_curve_metrics(search: Search) -> tuple[str, ...]:
-    """The metrics worth a panel: the one searched for, and the loss that was minimised."""
+    """Return the metrics that have a panel: the metric of the search and the training loss."""
     logged = {key for trial in search.trials for key in trial.metrics}
     wanted = (search.metric, "train_loss")
     return tuple(key for key in dict.fromkeys(wanted) if key in logged)
@@ -94,9 +95,9 @@ def find_curve_metrics(search: Search) -> tuple[str, ...]:
 def draw_training_curves(
     search: Search, trials: Sequence[TrialRecord], winner: int, keys: Sequence[str]
 ) -> Figure | None:
-    """Metrics over reports, one line per trial, coloured by score; trial `winner` stands out.
+    """Return metrics over reports, one line per trial, coloured by score; `winner` is red.
 
-    None where no trial has two reports to join by a line.
+    None if no trial has two reports.
     """
     keys = [key for key in keys if any(len(_drawable(t, key)) > 1 for t in trials)]
     scores = [t.metrics["score"] for t in trials if is_finite(t.metrics.get("score"))]
@@ -158,7 +159,7 @@ def _frame(axes: Axes, curves: Sequence[Curve], key: str) -> None:
     values = np.array([value for curve in curves for _, value in curve])
     low, high = values.min(), values.max()
     if is_share(key):
-        # A few trials that learn nothing must not press all others into a band at the top.
+        # A few trials that learn nothing would leave the others too little space.
         low = max(low, 2 * np.quantile(values, 0.2) - high)
         format_score_axis(axes.yaxis, key)
     elif low > 0 and high / low > 30:

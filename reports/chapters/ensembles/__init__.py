@@ -1,1 +1,1 @@
-"""Ensembles of the top trials: selection on validation, evaluation on test."""
+"""Ensembles of the best trials: selection on validation, evaluation on test."""

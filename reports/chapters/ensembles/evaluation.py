@@ -1,4 +1,4 @@
-"""What an ensemble is worth and what it costs, as numbers and as rows of a table."""
+"""Quality and cost of an ensemble, as numbers and as table rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class EvaluatedEnsemble:
-    """A blend of models of a library, and an output (n, classes) by which it may be judged."""
+    """A blend of models of a library, and its output (n, classes) for the evaluation."""
 
     name: str
     blend: Blend
@@ -39,7 +39,7 @@ class EvaluatedEnsemble:
         return [self.library.runs[model] for model in self.blend.members]
 
     @property
-    def right(self) -> NDArray[np.bool_]:
+    def correct(self) -> NDArray[np.bool_]:
         return np.asarray(self.output.argmax(axis=1) == self.library.targets)
 
     @property
@@ -49,82 +49,86 @@ class EvaluatedEnsemble:
         return sum(known) if len(known) == len(counts) else None
 
 
-def evaluate_on(judged: EvaluatedEnsemble, members: Library) -> EvaluatedEnsemble:
-    """The same blend on another split, where `members` holds its members alone, in their order."""
-    blend = judged.blend.restrict_to(judged.blend.members)
-    return EvaluatedEnsemble(judged.name, blend, members, apply_blend(blend, members.outputs))
+def evaluate_on(ensemble: EvaluatedEnsemble, members: Library) -> EvaluatedEnsemble:
+    """Return the same blend on another split; `members` holds only its members, in order."""
+    blend = ensemble.blend.restrict_to(ensemble.blend.members)
+    return EvaluatedEnsemble(ensemble.name, blend, members, apply_blend(blend, members.outputs))
 
 
-def fit_ensemble_temperature(judged: EvaluatedEnsemble) -> float | None:
-    """The temperature that suits the blend as a whole on its library's split; votes have none."""
-    if judged.library.has_answers:
+def fit_ensemble_temperature(ensemble: EvaluatedEnsemble) -> float | None:
+    """Return the temperature of the whole ensemble, fitted on the split of its models.
+
+    None for votes.
+    """
+    if ensemble.library.has_answers:
         return None
     return fit_temperature(
-        apply_blend(judged.blend, judged.library.outputs), judged.library.targets
+        apply_blend(ensemble.blend, ensemble.library.outputs), ensemble.library.targets
     )
 
 
-def describe_opening(judged: EvaluatedEnsemble) -> dict[str, object]:
-    """How the opening of the test set for an ensemble is put on record."""
-    pairs = zip(judged.runs, judged.blend.members, strict=True)
-    weights = {run.label: round(float(judged.blend.weights[model]), 4) for run, model in pairs}
-    return {"ensemble": judged.name, "members": weights}
+def describe_opening(ensemble: EvaluatedEnsemble) -> dict[str, object]:
+    """Return the record of an opening of the test set for an ensemble."""
+    pairs = zip(ensemble.runs, ensemble.blend.members, strict=True)
+    weights = {run.label: round(float(ensemble.blend.weights[model]), 4) for run, model in pairs}
+    return {"ensemble": ensemble.name, "members": weights}
 
 
-def score_ensemble(judged: EvaluatedEnsemble) -> tuple[float, float]:
-    """The larger the better: accuracy, then likelihood."""
-    likelihood = 0.0 if judged.library.has_answers else -nll(judged.output, judged.library.targets)
-    return float(judged.right.mean()), likelihood
+def score_ensemble(ensemble: EvaluatedEnsemble) -> tuple[float, float]:
+    """Return accuracy and log-likelihood, by which ensembles are ranked."""
+    library = ensemble.library
+    likelihood = 0.0 if library.has_answers else -nll(ensemble.output, library.targets)
+    return float(ensemble.correct.mean()), likelihood
 
 
-def format_members(judged: EvaluatedEnsemble) -> str:
-    """`3 (0.50), 7 (0.33), re-run 14 (0.17)`: numbers of trials, with weights."""
-    pairs = zip(judged.runs, judged.blend.members, strict=True)
-    return ", ".join(f"{run.label} ({judged.blend.weights[model]:.3g})" for run, model in pairs)
+def format_members(ensemble: EvaluatedEnsemble) -> str:
+    """Return `3 (0.50), 7 (0.33), re-run 14 (0.17)`: numbers of trials with weights."""
+    pairs = zip(ensemble.runs, ensemble.blend.members, strict=True)
+    return ", ".join(f"{run.label} ({ensemble.blend.weights[model]:.3g})" for run, model in pairs)
 
 
-def write_cost_table(all_judged: Sequence[EvaluatedEnsemble], single: EvaluatedEnsemble) -> str:
-    """Each beside the single model: size, passes, and how well it does."""
+def write_cost_table(ensembles: Sequence[EvaluatedEnsemble], single: EvaluatedEnsemble) -> str:
+    """Return size, forward passes and quality of every ensemble next to the single model."""
     rows = []
-    for judged in all_judged:
-        size, alone, passes = judged.parameters, single.parameters, len(judged.runs)
+    for ensemble in ensembles:
+        size, alone, passes = ensemble.parameters, single.parameters, len(ensemble.runs)
         relative = f"{size / alone:.3g} ×" if size and alone else ""
         rows.append(
             (
-                judged.name,
+                ensemble.name,
                 f"{size:,.0f}" if size else "",
                 relative,
                 f"{passes}",
-                *_quality(judged.output, judged.library),
+                *_quality(ensemble.output, ensemble.library),
             )
         )
-    header = ("model", "parameters", "of the single one", "passes", "accuracy", "NLL", "ECE")
+    header = ("model", "parameters", "relative", "passes", "accuracy", "NLL", "ECE")
     return to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
 
 
 def write_quality_table(
-    all_judged: Sequence[EvaluatedEnsemble], temperatures: Sequence[float | None]
+    ensembles: Sequence[EvaluatedEnsemble], temperatures: Sequence[float | None]
 ) -> str:
-    """Accuracy, likelihood and calibration, before and after scaling by these temperatures."""
+    """Return accuracy, likelihood and calibration before and after temperature scaling."""
     rows = []
-    for judged, t in zip(all_judged, temperatures, strict=True):
+    for ensemble, t in zip(ensembles, temperatures, strict=True):
         after = ("", "", "")
-        if t is not None and not judged.library.has_answers:
-            cooled = apply_temperature(judged.output, t)
-            after = (f"{t:.3g}", *_quality(cooled, judged.library)[1:])
-        rows.append((judged.name, *_quality(judged.output, judged.library), *after))
+        if t is not None and not ensemble.library.has_answers:
+            cooled = apply_temperature(ensemble.output, t)
+            after = (f"{t:.3g}", *_quality(cooled, ensemble.library)[1:])
+        rows.append((ensemble.name, *_quality(ensemble.output, ensemble.library), *after))
     header = ("model", "accuracy", "NLL", "ECE", "temperature", "NLL after", "ECE after")
     return to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
 
 
 def describe_gain(ours: EvaluatedEnsemble, single: EvaluatedEnsemble) -> str:
-    """What an ensemble gains over one model, on the same examples, with paired intervals."""
-    right, alone = ours.right, single.right
-    accuracy = paired_bootstrap(right.astype(float) - alone)
+    """Return the gain of an ensemble over one model on the same examples, with intervals."""
+    correct, reference = ours.correct, single.correct
+    accuracy = paired_bootstrap(correct.astype(float) - reference)
     text = (
         f'The gain of "{ours.name}" over the single model is '
         f"{format_difference(accuracy, 'accuracy')} in accuracy, McNemar's mid-"
-        f"{format_p_value(mcnemar(right, alone))}"
+        f"{format_p_value(mcnemar(correct, reference))}"
     )
     if not ours.library.has_answers:
         gain = nll_per_example(single.output, single.library.targets) - nll_per_example(
@@ -132,7 +136,7 @@ def describe_gain(ours: EvaluatedEnsemble, single: EvaluatedEnsemble) -> str:
         )
         likelihood = format_difference(paired_bootstrap(gain), "nats")
         text += f", and {likelihood} nats per example in likelihood"
-    return f"{text}; paired bootstrap over {format_count(len(right), 'example')}."
+    return f"{text}; paired bootstrap over {format_count(len(correct), 'example')}."
 
 
 def _quality(output: Array, library: Library) -> tuple[str, str, str]:

@@ -1,1 +1,1 @@
-"""How the score depends on the hyperparameters."""
+"""How the score depends on the hyperparameters: ranges, importance, parallel coordinates."""

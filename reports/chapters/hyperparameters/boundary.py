@@ -1,4 +1,4 @@
-"""Do the best trials crowd at an end of a range? Then the best values may lie beyond it."""
+"""Warn if the best trials are near an end of a range: better values may be outside of it."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from reports.read.space import Parameter, find_value
 from reports.read.winner import Choice
 
 EDGE = 0.05  # of the range, in log scale where the range is
-BEST = 10  # trials that count as the best
-RARE = 0.05  # so improbable must it be that trials spread evenly crowd at an end so much
+BEST = 10  # trials that count as best
+RARE = 0.05  # largest p-value of so many of the best trials near an end
 
 
 @dataclass(frozen=True)
 class Edge:
-    """How many of the best trials lie near the ends of a range."""
+    """Number of the best trials near the ends of a range."""
 
-    of: int  # best trials looked at, of all hyperparameters
-    span: str  # from the lowest to the highest of their values
+    of: int  # best trials
+    span: str  # of their values
     at_low: int = 0
     at_high: int = 0
     low_warned: bool = False
@@ -29,10 +29,9 @@ class Edge:
 def count_near_edges(
     space: tuple[Parameter, ...], parameter: Parameter, choice: Choice, mode: str
 ) -> Edge:
-    """Count the best trials near both ends, and warn where the winner or many of them are there.
+    """Count the best trials near both ends; warn if the winner or many of them are there.
 
-    Many: more than even sampling of the range would bring there in one of twenty searches
-    (one-sided binomial test).
+    Many: significantly more than for uniform samples of the range (one-sided binomial test).
     """
     best = choice.candidates[:BEST]
     found = [v for trial in best if (v := find_value(space, parameter, trial)) is not None]
@@ -48,8 +47,8 @@ def count_near_edges(
     place = None if mine is None else parameter.find_position(mine)
     winner_low = place is not None and place <= EDGE
     winner_high = place is not None and place >= 1 - EDGE
-    low_warned = winner_low or _crowded(parameter, low, len(found))
-    high_warned = winner_high or _crowded(parameter, high, len(found))
+    low_warned = winner_low or _is_crowded(parameter, low, len(found))
+    high_warned = winner_high or _is_crowded(parameter, high, len(found))
     warnings = [
         _sentence(parameter, count, len(found), end, at, winner)
         for warned, count, end, at, winner in (
@@ -61,12 +60,12 @@ def count_near_edges(
     return Edge(len(best), span, low, high, low_warned, high_warned, " ".join(warnings))
 
 
-def _crowded(parameter: Parameter, count: int, of: int) -> bool:
+def _is_crowded(parameter: Parameter, count: int, of: int) -> bool:
     return count >= 2 and bool(binomtest(count, of, _expected(parameter), "greater").pvalue < RARE)
 
 
 def _expected(parameter: Parameter) -> float:
-    """Share of evenly drawn values within the edge: a whole number has few values to draw."""
+    """Return the share of uniform samples near an end: integers have few values."""
     step = parameter.step or (1.0 if parameter.whole else None)
     if step is None or parameter.log:
         return EDGE
@@ -79,7 +78,7 @@ def _sentence(parameter: Parameter, count: int, of: int, end: str, at: float, wi
     winners = " (the winner among them)" if winner and count > 1 else ""
     if winner and count == 1:
         who = "the winner"
-    verb = "lie" if count > 1 else "lies"
+    verb = "are" if count > 1 else "is"
     return f"`{parameter.name}`: {who}{winners} {verb} at the {end} end of the range, {at:g}."
 
 

@@ -1,4 +1,4 @@
-"""A score axis whose far-off scores share a narrow strip, so that they press nothing together."""
+"""A broken score axis: outliers are in a compressed part, so that the others keep their space."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-HEIGHT = 0.3  # of the strip, in heights of the frame
-TICKS = 5  # of the frame at most
+HEIGHT = 0.3  # of the compressed part, relative to the main part
+TICKS = 5  # at most, in the main part
 
 
 def set_broken_axis(
     axes: Axes, frame: tuple[float, float], scores: Sequence[float], mode: str
 ) -> bool:
-    """Give `frame` its height, and the scores on its poor side a strip beyond a dashed line.
+    """Set the limits of the y axis to `frame`, with a compressed part for worse scores.
 
-    Gives whether there is a strip. Axes that share this one get its scale too, and no line.
+    Returns whether there is such a part. Shared axes get the same scale.
     """
     low, high = frame
     edge = low if mode == "max" else high

@@ -1,7 +1,7 @@
-"""Every searched hyperparameter against the score: was the range right, and where is it good?
+"""Score against every searched hyperparameter: good values, and whether its range is right.
 
-A plain axis plot of all trials with the isolation plot drawn over it: the best score per value,
-whatever the other hyperparameters were (Tuning Playbook, Godbole et al., 2023).
+Axis plots of all trials with an isolation plot: the best score per value over all other
+hyperparameters (Tuning Playbook, Godbole et al., 2023).
 """
 
 from collections import Counter
@@ -32,19 +32,19 @@ from reports.write.style import (
 )
 from reports.write.tables import Table, to_markdown
 
-BINS = 8  # of a range, for the best of each
-FEWEST = 3  # complete trials in a bin: the best of fewer is an accident of what was drawn
+BINS = 8  # of a range, for the isolation plot
+FEWEST = 3  # complete trials in a bin; the best of fewer is too noisy
 LOST = ("diverged", "failed")
 COLUMNS = 3
 
 
 def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Section | None:
-    """Figure, table and warnings; None where nothing was searched."""
+    """Return figure, table and warnings; None if no hyperparameter was searched."""
     if not space:
         return None
     edges = {p.name: count_near_edges(space, p, choice, search.mode) for p in space}
     header: tuple[str, ...] = ("hyperparameter", "searched", "winner", "best trials")
-    header = (*header, "at the low end", "at the high end")
+    header = (*header, "near the lower end", "near the upper end")
     rows = tuple(_row(space, p, choice, edges[p.name]) for p in space)
     lost = [trial for trial in search.trials if trial.outcome in LOST]
     if lost:
@@ -53,32 +53,35 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
     best = next(iter(edges.values())).of
     warnings = [f"- {edge.warning}" for edge in edges.values() if edge and edge.warning]
     legend = (
-        "One mark per trial: full for complete ones, hollow for stopped ones (with their best "
-        "until then), crosses along the edge for those that diverged or failed, the star for the "
-        "winner. Beyond a dashed line the axis is compressed, to have room for scores far off. "
-        f"The black line is the isolation plot: the best complete trial in each of {BINS} parts "
-        f"of the range, or of each value, that has {FEWEST} or more, whatever else was set; there "
-        f"is none where fewer than {FEWEST} parts of a range have."
+        "One mark per trial: filled for complete trials, hollow for stopped ones (with their best "
+        "score), a cross at the edge for diverged or failed ones, a star for the winner. Beyond a "
+        "dashed line the score axis is compressed, to show outliers. The black line is the "
+        f"isolation plot: the best complete trial in each of {BINS} bins of the range, or for "
+        f"each value, over all other hyperparameters. Bins need {FEWEST} complete trials, and a "
+        f"range needs {FEWEST} such bins."
     )
     table_text = (
-        f"*Best trials*: the span of the {best} best; *ends*: how many of them lie within 5 % of "
-        "the range of an end, in log scale where the range is."
+        f"*Best trials*: the values of the {best} best trials. *Near an end*: how many of them "
+        "are within 5 % of the range (in log scale for log ranges)."
     )
     if lost:
-        table_text += " *Diverged or failed*: of the trials in each third, or with each value."
+        table_text += (
+            " *Diverged or failed*: share of the trials in each third of the range, or with each "
+            "value."
+        )
     guessed = [p for p in space if not p.declared]
     if guessed:
         table_text += (
-            " The ranges are not on record; they are guessed from the values that were tried, so "
-            "that nothing is said of their ends."
+            " The ranges are not recorded and are estimated from the trials, so their ends are "
+            "not checked."
         )
     warned = (
-        "**Boundary warnings**: the best values may lie outside what was searched.\n\n"
+        "**Boundary warnings**: the best values may be outside of the searched range.\n\n"
         + "\n".join(warnings)
         if warnings
         else None
         if guessed
-        else "No boundary warning: the best trials do not crowd at the end of any range."
+        else "No boundary warning: the best trials are not concentrated at the end of a range."
     )
     text = join_paragraphs(
         embed_figure("hyperparameters", "Score against every hyperparameter"),
@@ -93,9 +96,9 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
 def draw_axis_plots(
     search: Search, choice: Choice, space: tuple[Parameter, ...], edges: dict[str, Edge]
 ) -> Figure:
-    """One panel per hyperparameter, all with the same score axis."""
+    """Return one panel per hyperparameter, all with the same score axis."""
     scored = [t for t in search.trials if is_finite(t.metrics.get("score"))]
-    # Stopped trials lie far below the others, where no difference is left to be seen.
+    # The limits are those of complete trials: stopped ones have much worse scores.
     ended = [t for t in scored if t.outcome == "complete"] or scored
     frame = find_score_limits([t.metrics["score"] for t in ended], search.mode)
     columns = min(COLUMNS, len(space))
@@ -170,7 +173,7 @@ def _points(
 
 def _x(p: Parameter, values: Sequence[Any]) -> Any:
     if p.choices:
-        # A value's trials side by side, in an order that says nothing.
+        # Trials with the same value side by side, at random.
         spread = np.random.default_rng(0).uniform(-0.18, 0.18, len(values))
         return np.array([p.choices.index(v) for v in values], dtype=float) + spread
     return np.array(values, dtype=float)
@@ -178,7 +181,7 @@ def _x(p: Parameter, values: Sequence[Any]) -> Any:
 
 def _isolation(axes: Axes, search: Search, space: tuple[Parameter, ...], p: Parameter) -> None:
     trials = [t for t in search.trials if t.outcome == "complete"]
-    best: dict[int, tuple[float, float]] = {}  # bin: (where in the range, score)
+    best: dict[int, tuple[float, float]] = {}  # bin: (value, score)
     counts: Counter[int] = Counter()
     for trial in trials:
         v, score = find_value(space, p, trial), trial.metrics.get("score")
@@ -197,7 +200,7 @@ def _isolation(axes: Axes, search: Search, space: tuple[Parameter, ...], p: Para
         return
     if len(best) < FEWEST:
         return
-    # A part of the range with too few trials breaks the line.
+    # A bin with too few trials interrupts the line.
     line = [best.get(cell, (np.nan, np.nan)) for cell in range(BINS)]
     axes.plot(*zip(*line, strict=True), color="black", lw=1.2, alpha=0.85)
 

@@ -1,4 +1,4 @@
-"""Which hyperparameters mattered: Optuna's PED-ANOVA over trials of equal budget."""
+"""Importance of the hyperparameters: Optuna's PED-ANOVA over trials of equal budget."""
 
 import logging
 import warnings
@@ -23,15 +23,15 @@ from reports.write.sections import Section, embed_figure
 from reports.write.style import BLUE, create_figure, figure_style
 from reports.write.tables import format_count
 
-FEWEST = 10  # complete trials; below, the answer is noise
-GOOD = 0.1  # the best tenth is what importance explains, or the best five where that is more
+FEWEST = 10  # complete trials; fewer give only noise
+GOOD = 0.1  # the best share of the trials, at least five, whose values are explained
 HALVES = 20  # random halves of the trials, for the spread
-HALVED_FROM = 40  # trials, so that a half still has some good ones
-MOST = 300  # of them are looked at, the last ones; more change little but the time
+HALVED_FROM = 40  # trials, so that a half has enough good ones
+MOST = 300  # the last trials that are used; more cost time and change little
 
 
 def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | None:
-    """The bars; None with under two hyperparameters, or too few trials that ran to the end."""
+    """Return the bars; None for fewer than two hyperparameters or too few complete trials."""
     trials = select_equal_budget(search)
     if len(space) < 2 or len(trials) < FEWEST:
         return None
@@ -40,20 +40,20 @@ def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | Non
     spread = resample_importances(frozen, search.mode)
     text = (
         f"{embed_figure('importances', 'Importance of the hyperparameters')}\n\n"
-        f"PED-ANOVA (Watanabe et al., 2023) over the {format_count(len(frozen), 'trial')} that ran "
-        "to the end: how far the values of the best "
+        f"PED-ANOVA (Watanabe et al., 2023) over the {format_count(len(frozen), 'trial')} that "
+        "ran to the end: how far the values of the best "
         f"{max(GOOD, 5 / len(frozen)) * 100:.0f} % differ from those of all of them, as shares "
-        "of 100 %. Stopped trials are left out, since scores of different budgets do not compare."
+        "of 100 %. Stopped trials are left out, since their scores are at a smaller budget."
     )
     if spread:
-        text += f" The lines span nine tenths of {HALVES} random halves of the trials."
+        text += f" The lines are the 5 to 95 % range over {HALVES} random halves of the trials."
     elif len(frozen) < HALVED_FROM:
-        text += f" With fewer than {HALVED_FROM} trials, read no more than the order."
+        text += f" With fewer than {HALVED_FROM} trials, only the ranking is meaningful."
     return Section(text, {"importances": draw_importances(search, shares, spread)})
 
 
 def select_equal_budget(search: Search) -> list[TrialRecord]:
-    """Complete trials with a score that made all the reports there are."""
+    """Return the complete trials with a score and the full number of reports."""
     full = get_full_length(search)
     return [
         trial
@@ -65,13 +65,13 @@ def select_equal_budget(search: Search) -> list[TrialRecord]:
 
 
 def evaluate_importances(trials: list[FrozenTrial], mode: str) -> dict[str, float]:
-    """Shares that add up to 1, largest first; all equal where nothing mattered."""
+    """Return shares that sum to 1, largest first; equal ones if nothing has importance."""
     optuna.logging.set_verbosity(logging.ERROR)
     study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
     study.add_trials(trials)
     evaluator = PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(GOOD, 5 / len(trials))))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna calls the evaluator experimental at every use
+        warnings.simplefilter("ignore")  # the evaluator is experimental in Optuna
         found = evaluator.evaluate(study)
     total = sum(found.values())
     equal = 1 / max(1, len(found))
@@ -79,7 +79,7 @@ def evaluate_importances(trials: list[FrozenTrial], mode: str) -> dict[str, floa
 
 
 def resample_importances(trials: list[FrozenTrial], mode: str) -> dict[str, tuple[float, float]]:
-    """Between which shares nine tenths of random halves put each; empty with too few trials."""
+    """Return the 5 to 95 % range of shares over random halves; empty for too few trials."""
     if len(trials) < HALVED_FROM:
         return {}
     rng = np.random.default_rng(0)
@@ -97,7 +97,7 @@ def resample_importances(trials: list[FrozenTrial], mode: str) -> dict[str, tupl
 def draw_importances(
     search: Search, shares: dict[str, float], spread: dict[str, tuple[float, float]]
 ) -> Figure:
-    """Horizontal bars, the most important on top."""
+    """Return horizontal bars, the most important one on top."""
     names = list(shares)[::-1]
     with figure_style():
         figure = create_figure(search, 5.2, 0.55 + 0.26 * len(names))

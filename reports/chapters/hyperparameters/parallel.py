@@ -23,13 +23,13 @@ from reports.write.style import (
 )
 from reports.write.tables import format_count, is_share
 
-AXES = 9  # hyperparameters side by side that can still be read
+AXES = 9  # hyperparameters in one readable figure
 DRAWN = 1000
-ABSENT = -0.12  # where a line passes that has no value on an axis
+ABSENT = -0.12  # height of a line at an axis for which the trial has no value
 
 
 def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) -> Section | None:
-    """The figure; None with fewer than two hyperparameters or two scores."""
+    """Return the figure; None for fewer than two hyperparameters or two scores."""
     fields = merge_branches(space)
     trials = [t for t in search.trials if is_finite(t.metrics.get("score"))]
     if len(fields) < 2 or len(trials) < 2:
@@ -39,21 +39,24 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
     left_out = [f"`{p.field}`" for p in fields[AXES:]]
     text = (
         f"{embed_figure('parallel_coordinates', 'Hyperparameters of all trials as lines')}\n\n"
-        "One line per trial from axis to axis, the darker the better, the winner in red; thin "
-        "ones were not complete. A line that leaves the axes below has no value there."
+        "One line per trial from axis to axis, darker for better scores, the winner in red; thin "
+        "lines are trials that are not complete. Below an axis, a trial has no value for it."
     )
     low, high = _ends([t.metrics["score"] for t in trials], search.mode)
     beyond = sum(not low <= t.metrics["score"] <= high for t in trials)
     if beyond:
         way, mark = ("lower", "≤") if search.mode == "max" else ("higher", "≥")
         text += (
-            f" {format_count(beyond, 'trial')} scored {way} than the last axis reaches: drawn at "
-            f"its end, marked {mark}."
+            f" {format_count(beyond, 'trial')} with {way} scores than the range of the last axis: "
+            f"drawn at its end, marked {mark}."
         )
     if left_out:
-        text += f" Not drawn for want of space: {', '.join(left_out)}."
+        text += f" Not drawn, to keep the figure readable: {', '.join(left_out)}."
     if len(drawn) < len(trials):
-        text += f" {len(drawn):,} of {len(trials):,} trials are drawn, all of the best."
+        text += (
+            f" {len(drawn):,} of {len(trials):,} trials are drawn: half of them the best, the "
+            "others spread evenly."
+        )
     figure = draw_parallel_coordinates(search, choice, space, fields[:AXES], drawn)
     return Section(text, {"parallel_coordinates": figure})
 
@@ -65,7 +68,7 @@ def draw_parallel_coordinates(
     fields: tuple[Parameter, ...],
     best_first: list[TrialRecord],
 ) -> Figure:
-    """Lines through the positions of the values in their ranges, best on top."""
+    """Return lines through the positions of the values in their ranges, best on top."""
     scores = np.array([t.metrics["score"] for t in best_first])
     low, high = _ends(list(scores), search.mode)
     colours, norm = choose_score_colours(list(scores), search.mode)

@@ -1,1 +1,1 @@
-"""What became of every trial, when, and why some failed."""
+"""The outcome of every trial, when it ran, and why some failed."""

@@ -1,18 +1,19 @@
-"""What became of the trials, what they cost, and what stopping the poor ones early has saved."""
+"""Outcomes of the trials, their cost, and what early stopping saved."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from reports.records import Search, TrialRecord
-from reports.write.tables import Table, duration_text, format_count, to_markdown
+from reports.write.tables import Table, format_count, to_markdown
+from trainables.durations import format_duration
 
 OUTCOMES = ("complete", "stopped", "diverged", "failed", "unfinished")
-STOPS_SHOWN = 8  # reports at which trials were stopped, in rows of their own
+STOPS_SHOWN = 8  # at most so many reports at which trials were stopped have a row each
 
 
 def write_section(search: Search) -> str:
-    """The table of outcomes and cost, with its sentences."""
+    """Return the table of outcomes and cost, with a summary."""
     trials = search.trials
     known = [*OUTCOMES, *sorted({trial.outcome for trial in trials} - set(OUTCOMES))]
     rows = []
@@ -25,41 +26,41 @@ def write_section(search: Search) -> str:
             rows += _stops(search, same)
         if word == "failed" and any(t.reason == "out of memory" for t in same):
             rows.append(_row("– out of memory", [t for t in same if t.reason == "out of memory"]))
-    for word, what in (("infeasible", "never run"), ("retried", "counted above")):
+    for word, note in (("infeasible", "not run"), ("retried", "counted above")):
         if search.metrics.get(word):
-            rows.append((word, f"{search.metrics[word]:,.0f}", "", "", what))
+            rows.append((word, f"{search.metrics[word]:,.0f}", "", "", note))
     if not rows:
         return ""
     table = to_markdown(
-        Table(("outcome", "trials", "share", "reports", "cost"), tuple(rows), "lrrrr")
+        Table(("outcome", "trials", "share", "reports", "device time"), tuple(rows), "lrrrr")
     )
     return f"{table}\n\n{_cost(search)}{_saved(search)}"
 
 
 def sum_device_seconds(trials: Iterable[TrialRecord]) -> float:
-    """Seconds all these trials held their devices, as far as they said so."""
+    """Return the device time of these trials in seconds; unrecorded ones count as 0."""
     return sum(trial.metrics.get("device_seconds", 0.0) for trial in trials)
 
 
 def get_full_length(search: Search) -> int | None:
-    """How many reports a trial makes that nothing stops; None where it is not on record."""
-    asked = search.tags.get("reports", "")
-    return int(asked) if asked.isdigit() and int(asked) else None
+    """Return the number of reports of a trial that is not stopped; None if not recorded."""
+    reports = search.tags.get("reports", "")
+    return int(reports) if reports.isdigit() and int(reports) else None
 
 
 def read_rungs(search: Search) -> list[int]:
-    """The reports at which ASHA compares trials; empty where it does not."""
+    """Return the reports at which ASHA compares trials; empty without ASHA."""
     try:
-        found = json.loads(search.tags.get("rungs", "[]"))
+        rungs = json.loads(search.tags.get("rungs", "[]"))
     except ValueError:
         return []
-    return [r for r in found if isinstance(r, int)] if isinstance(found, list) else []
+    return [r for r in rungs if isinstance(r, int)] if isinstance(rungs, list) else []
 
 
 def _row(word: str, trials: Sequence[TrialRecord], of: int = 0) -> tuple[str, ...]:
     share = f"{len(trials) / of * 100:.1f} %" if of else ""
     reports = f"{sum(trial.reports for trial in trials):,}"
-    return word, f"{len(trials):,}", share, reports, duration_text(sum_device_seconds(trials))
+    return word, f"{len(trials):,}", share, reports, format_duration(sum_device_seconds(trials))
 
 
 def _stops(search: Search, stopped: Sequence[TrialRecord]) -> list[tuple[str, ...]]:
@@ -81,26 +82,25 @@ def _stops(search: Search, stopped: Sequence[TrialRecord]) -> list[tuple[str, ..
 def _cost(search: Search) -> str:
     total = sum_device_seconds(search.trials)
     unknown = sum("device_seconds" not in trial.metrics for trial in search.trials)
-    text = f"Together {duration_text(total)}."
+    text = f"All trials together: {format_duration(total)} of device time."
     try:
         gpus = float(json.loads(search.tags.get("resources", "{}")).get("gpu", 0))
     except (ValueError, AttributeError, TypeError):
         gpus = 0.0
     if gpus not in (0.0, 1.0):
         text += (
-            f" Each trial held {gpus:g} of a GPU, so these are "
-            f"{total * gpus / 3600:.3g} GPU-hours."
+            f" Each trial reserved {gpus:g} GPU, which makes {total * gpus / 3600:.3g} GPU-hours."
         )
     suggested = len(search.trials) + search.metrics.get("infeasible", 0)
     if search.metrics.get("infeasible"):
         share = search.metrics["infeasible"] / suggested * 100
         text += (
-            f" {share:.3g} % of the {suggested:,.0f} suggested configurations were infeasible: "
-            "they were refused before they cost anything."
+            f" {share:.3g} % of the {suggested:,.0f} suggested configurations were infeasible and "
+            "rejected before training."
         )
-    return text + (
-        f" {format_count(unknown, 'trial')} did not say what it cost." if unknown else ""
-    )
+    if unknown:
+        text += f" The device time of {format_count(unknown, 'trial')} is not recorded."
+    return text
 
 
 def _saved(search: Search) -> str:
@@ -119,7 +119,7 @@ def _saved(search: Search) -> str:
         for trial in stopped
     )
     return (
-        f" Stopping {format_count(len(stopped), 'trial')} early spared {missing:,} reports, about "
-        f"{duration_text(saved)} at each trial's own pace: the search made {made:,} reports, as "
-        f"many as {made / full:.3g} full trials."
+        f" Stopping {format_count(len(stopped), 'trial')} early saved {missing:,} reports, about "
+        f"{format_duration(saved)} at the speed of each trial: the search made {made:,} reports, "
+        f"as many as {made / full:.3g} complete trials."
     )

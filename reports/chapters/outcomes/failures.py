@@ -1,4 +1,4 @@
-"""Why trials failed: a sentence for the first page, and the appendix."""
+"""Why trials failed: a sentence for the summary, and the appendix."""
 
 import re
 from collections import defaultdict
@@ -8,14 +8,14 @@ from reports.records import Search, TrialRecord
 from reports.write.safe import escape_markdown
 from reports.write.tables import format_count, join_words
 
-ERRORS_SHOWN = 5  # kinds of failure in the appendix
+ERRORS_SHOWN = 5  # errors in the appendix
 ERROR_LINES = 12  # of a traceback
 LONGEST = 300  # characters of an error in a sentence
 FRAME = re.compile(r'\s*File "(.+)", line (\d+)')
 
 
 def describe_most_common(search: Search) -> str:
-    """What most of the failed trials died of and where, in a sentence; empty without any."""
+    """Return the most common error of the failed trials and its place, in one sentence."""
     kinds = _kinds(search)
     if not kinds:
         return ""
@@ -30,7 +30,7 @@ def describe_most_common(search: Search) -> str:
 
 
 def write_section(search: Search) -> str | None:
-    """Why trials failed: the commonest last lines, each with one traceback."""
+    """Return the most common errors, each with one traceback; None without failures."""
     kinds = _kinds(search)
     if not kinds:
         return None
@@ -45,17 +45,17 @@ def write_section(search: Search) -> str | None:
         fence = "`" * max(3, max(_ticks(line) for line in tail) + 1)
         parts.append("\n".join([f"{fence}text", *tail, fence]))
     if len(kinds) > ERRORS_SHOWN:
-        parts.append(f"{len(kinds) - ERRORS_SHOWN} rarer kinds are left out.")
+        parts.append(f"{len(kinds) - ERRORS_SHOWN} less common errors are not shown.")
     return "\n\n".join(parts)
 
 
 def _kinds(search: Search) -> list[tuple[tuple[str, str], list[TrialRecord]]]:
-    # By the last line of the error and the last place in its traceback, the commonest first.
+    # By the last line of the error and of its traceback, most common first.
     kinds: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
     for trial in search.trials:
         if trial.outcome == "failed":
             lines = (trial.error or trial.reason or "").strip().splitlines()
-            last = lines[-1].strip() if lines else "no reason on record"
+            last = lines[-1].strip() if lines else "no reason recorded"
             kinds[last, _place(lines)].append(trial)
     return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
 

@@ -1,4 +1,4 @@
-"""When which trial ran on which device: idle devices and stragglers show at a glance."""
+"""When each trial ran on which device, so that idle devices and long trials are visible."""
 
 import json
 from collections import defaultdict
@@ -13,19 +13,19 @@ from reports.write.sections import Section, embed_figure
 from reports.write.style import OUTCOME_COLOURS, RASTERIZE_FROM, create_figure, figure_style
 from reports.write.tables import format_count
 
-UNITS = (  # from so many seconds on, seconds of the unit, its name
+UNITS = (  # shortest span in seconds, seconds per unit, name
     (3 * 86400, 86400, "days"),
     (3 * 3600, 3600, "hours"),
     (180, 60, "minutes"),
     (0, 1, "seconds"),
 )
 LANES_SHOWN = 64
-LABELLED = 60  # spans; more numbers would cover each other
+LABELLED = 60  # at most so many spans have numbers, which else would overlap
 
 
 @dataclass(frozen=True)
 class Span:
-    """An attempt at a trial: seconds since 1970, and where."""
+    """An attempt of a trial: start and end in seconds since 1970, and its device."""
 
     start: float
     end: float
@@ -34,7 +34,7 @@ class Span:
 
 
 def write_section(search: Search) -> Section | None:
-    """The figure and how busy the devices were; None where no times are on record."""
+    """Return the figure and the utilization of the devices; None if no times are recorded."""
     spans = read_spans(search)
     if not spans:
         return None
@@ -46,17 +46,17 @@ def write_section(search: Search) -> Section | None:
     text = (
         f"{embed_figure('timeline', 'Trials on devices over time')}\n\n"
         f"One bar per attempt, {format_count(len(spans), 'attempt')} on "
-        f"{format_count(len(devices), 'device')}; a device that ran several trials at once has "
-        "several rows. From the first start to the last end the rows were busy "
+        f"{format_count(len(devices), 'device')}; a device that ran several trials at the same "
+        "time has several rows. Between the first start and the last end the rows were in use "
         f"{share * 100:.0f} % of the time."
     )
     if len(placed) > LANES_SHOWN:
-        text += f" {LANES_SHOWN} of {len(placed)} rows are drawn."
+        text += f" The first {LANES_SHOWN} of {len(placed)} rows are drawn."
     return Section(text, {"timeline": draw_timeline(search, placed, start, end)})
 
 
 def read_spans(search: Search) -> list[Span]:
-    """All attempts with a start and an end, by their start; damaged records are skipped."""
+    """Return all attempts in the order of their starts, without damaged records."""
     spans = []
     for trial in search.trials:
         try:
@@ -68,7 +68,7 @@ def read_spans(search: Search) -> list[Span]:
 
 
 def assign_rows(spans: list[Span]) -> dict[tuple[str, int], list[Span]]:
-    """Rows without overlap: {(device, row of the device): its attempts in order}."""
+    """Return rows without overlap: {(device, row of the device): attempts in order}."""
     by_device: dict[str, list[list[Span]]] = defaultdict(list)
     for span in spans:
         rows = by_device[span.device]
@@ -86,7 +86,7 @@ def assign_rows(spans: list[Span]) -> dict[tuple[str, int], list[Span]]:
 def draw_timeline(
     search: Search, placed: dict[tuple[str, int], list[Span]], start: float, end: float
 ) -> Figure:
-    """Bars coloured by what became of the trial."""
+    """Return bars coloured by the outcome of the trial."""
     rows = list(placed.items())[:LANES_SHOWN]
     unit, name = next((size, name) for at_least, size, name in UNITS if end - start >= at_least)
     drawn = [(y, span) for y, (_, spans) in enumerate(rows) for span in spans]
@@ -125,7 +125,7 @@ def draw_timeline(
             range(len(rows)), [device if k == 0 else "" for (device, k), _ in rows], fontsize=8
         )
         axes.grid(False, axis="y")
-        axes.set_xlabel(f"{name} since the first trial began")
+        axes.set_xlabel(f"{name} since the start of the first trial")
         there = {span.trial.outcome for _, span in drawn}
         handles = [Patch(color=c, label=o) for o, c in OUTCOME_COLOURS.items() if o in there]
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))

@@ -65,7 +65,7 @@ def test_rank_correlation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("most", "said"), [(100, "of all trials seen"), (2, "of the control trials and 2 of the 6")]
+    ("most", "said"), [(100, "of all trials with"), (2, "of the control trials and 2 of the 6")]
 )
 def test_it_says_whom_the_control_trials_were_compared_with(
     most: int, said: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch

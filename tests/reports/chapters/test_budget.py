@@ -50,7 +50,7 @@ def test_the_interval_covers_what_it_promises(k: int) -> None:
 
 @pytest.mark.parametrize("k", [0, 4])
 def test_a_budget_that_there_is_not(k: int) -> None:
-    with pytest.raises(ValueError, match=f"a budget of {k} trials out of 3"):
+    with pytest.raises(ValueError, match=f"a budget of {k} trials is not between 1 and 3"):
         expected_best([0.1, 0.2, 0.3], [k])
 
 
@@ -78,10 +78,10 @@ def test_what_is_said_of_samplers() -> None:
     }
     for sampler, text in said.items():
         assert text is not None
-        assert ("the estimator holds for random ones only" in text.text) == (sampler == "tpe")
+        assert ("the estimator assumes random trials" in text.text) == (sampler == "tpe")
         assert ("over its 11 random trials" in text.text) == (sampler != "tpe")
         assert set(text.figures) == {"budget"}
     few = write_section(search(*trials[:4], tags={"sampler": "random"}))
     assert few is not None
-    assert "needs 8 random ones; there are 3" in few.text
+    assert "needs 8 random trials; there are 3" in few.text
     assert write_section(search(trials[0])) is None

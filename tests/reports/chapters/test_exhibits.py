@@ -49,7 +49,7 @@ def test_the_winners_are_shown(
     shown = (tmp_path / "shown3" / "episode.gif").read_bytes()
     assert (tmp_path / "out/figures/winner-episode.gif").read_bytes() == shown
     assert "winner-confusion.png" in text
-    assert "winner-map_tsne.png)\n\nThe points of the test set are grey: its labels" in text
+    assert "winner-map_tsne.png)\n\nPoints of the test set are grey, since its labels" in text
     assert text.count("labels are sealed") == 1
     page = (tmp_path / "out/report.html").read_text()
     assert "data:image/gif;base64," in page
@@ -68,7 +68,7 @@ def test_nothing_to_show_is_no_chapter(
 
 def test_headings_stay_below_the_reports() -> None:
     assert lower_headings("# Title\n\ntext\n## One\n### Two\n") == "text\n#### One\n#### Two"
-    assert lower_headings("line\n" * 10_000).endswith("line\n\n(The rest is left out.)")
+    assert lower_headings("line\n" * 10_000).endswith("line\n\n(The rest is omitted.)")
 
 
 @pytest.mark.parametrize("source", ["../x.png", "/etc/hostname", "figures/../x.png", "http://x/y"])

@@ -1,4 +1,4 @@
-"""The page holds everything it shows, and shows what could be code."""
+"""The page is self-contained, and text that looks like code is shown, not run."""
 
 import re
 from pathlib import Path
@@ -11,18 +11,19 @@ from reports.write.style import save_figure
 from reports.write.tables import Table, to_markdown
 
 
-def page(folder: Path) -> str:
+def render_page(folder: Path) -> str:
     save_figure(Figure(figsize=(2, 1)), folder / "figures", "one")
     table = to_markdown(Table(("name", "value"), (("<script>alert(1)</script>", "a | b"),), "lr"))
+    figure = embed_figure("one", "A figure")
     text = (
-        f"# Title & more\n\n> [!WARNING]\n> Careful.\n\n## First\n\n{embed_figure('one', 'A figure')}\n"
+        f"# Title & more\n\n> [!WARNING]\n> Careful.\n\n## First\n\n{figure}\n"
         f"\n## Second\n\n{table}\n\n```text\n<img src=x onerror=alert(2)>\n```\n"
     )
     return render_html(text, folder)
 
 
-def test_nothing_is_outside_the_file(tmp_path: Path) -> None:
-    text = page(tmp_path)
+def test_the_page_is_self_contained(tmp_path: Path) -> None:
+    text = render_page(tmp_path)
     assert re.findall(r'src="([^"]{0,15})', text) == ["data:image/png;"]
     assert set(re.findall(r'href="([^"]*)"', text)) == {"#s1", "#s2"}
     assert 'alt="A figure"' in text
@@ -30,15 +31,15 @@ def test_nothing_is_outside_the_file(tmp_path: Path) -> None:
     assert "url(" not in text
 
 
-def test_what_could_be_code_is_shown(tmp_path: Path) -> None:
-    text = page(tmp_path)
+def test_code_is_shown_and_not_run(tmp_path: Path) -> None:
+    text = render_page(tmp_path)
     assert "<script" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert "&lt;img src=x onerror" in text
 
 
 def test_headings_tables_and_title(tmp_path: Path) -> None:
-    text = page(tmp_path)
+    text = render_page(tmp_path)
     assert "<title>Title &amp; more</title>" in text
     assert '<h2 id="s2">Second</h2>' in text
     assert '<td style="text-align:right">a | b</td>' in text

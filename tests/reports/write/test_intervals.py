@@ -1,4 +1,4 @@
-"""Numbers with intervals as text: no share lies beyond 0 and 100 %, none differ by more."""
+"""Numbers with intervals as text: shares stay in 0 to 100 %, differences in ±100 points."""
 
 from reports.numbers.statistics import Interval, mean_interval
 from reports.write.intervals import format_difference, format_interval

@@ -1,4 +1,4 @@
-"""Logins are not printed, and no name of the server's leads out of a folder."""
+"""Names become safe folders, text becomes safe markdown, and no password is printed."""
 
 import pytest
 from markdown_it import MarkdownIt
@@ -7,10 +7,10 @@ from reports.__main__ import main
 from reports.write.safe import escape_markdown, to_slug
 
 
-def test_text_of_others_stays_text() -> None:
+def test_pictures_and_html_are_escaped() -> None:
     text = "# a\n\n![x](http://h/x.png) <script>1</script> p < 0.001"
     body = MarkdownIt().render(f"So: {escape_markdown(text)}")
-    assert body.count("<") == 2  # of its own paragraph
+    assert body.count("<") == 2  # of the paragraph itself
     assert "&lt;script&gt;1&lt;/script&gt; p &lt; 0.001" in body
 
 
@@ -25,7 +25,7 @@ def test_text_of_others_stays_text() -> None:
         ("/abs", "-abs"),
     ],
 )
-def test_a_folder_of_any_name(name: str, folder: str) -> None:
+def test_any_name_becomes_a_folder(name: str, folder: str) -> None:
     assert to_slug(name) == folder
 
 
@@ -38,9 +38,9 @@ def test_a_folder_of_any_name(name: str, folder: str) -> None:
         ["compare", "digits", "digits-2"],
     ],
 )
-def test_no_command_tells_a_password(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_command_prints_a_password(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--tracking-uri", "nonsense://ada:secret@host", "--debug"]) == 2
-    said = capsys.readouterr().err
-    assert "nonsense://***@host" in said
-    assert "Traceback" in said
-    assert "secret" not in said
+    printed = capsys.readouterr().err
+    assert "nonsense://***@host" in printed
+    assert "Traceback" in printed
+    assert "secret" not in printed

@@ -1,4 +1,4 @@
-"""Ranges of score axes: hopeless scores must not press the others into a band."""
+"""Limits of score axes: few very poor scores lie outside, and the best never."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from reports.write.style import find_score_limits
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_outliers_leave_the_frame_and_the_best_never(mode: str) -> None:
+def test_outliers_are_outside_and_the_best_never(mode: str) -> None:
     sign = 1 if mode == "max" else -1
     scores = [sign * s for s in (0.1, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98)]
     low, high = find_score_limits(scores, mode)
@@ -16,6 +16,6 @@ def test_outliers_leave_the_frame_and_the_best_never(mode: str) -> None:
 
 
 @pytest.mark.parametrize("scores", [[0.5], [0.0, 0.0], [*[0.9] * 9, 0.2]])
-def test_scores_that_are_alike_have_a_frame(scores: list[float]) -> None:
+def test_equal_scores_have_limits(scores: list[float]) -> None:
     low, high = find_score_limits(scores, "max")
     assert low < min(scores) <= max(scores) < high

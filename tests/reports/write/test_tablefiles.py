@@ -1,4 +1,4 @@
-"""Tables as files: what a program and what LaTeX reads."""
+"""Tables as CSV and LaTeX files."""
 
 import csv
 import shutil

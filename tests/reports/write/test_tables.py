@@ -1,11 +1,10 @@
-"""Tables and numbers as people read them."""
+"""Tables and numbers as text."""
 
 import pytest
 
 from reports.write.tables import (
     Table,
     drop_empty_columns,
-    duration_text,
     format_score,
     format_value,
     is_share,
@@ -15,7 +14,7 @@ from reports.write.tables import (
 )
 
 
-def test_markdown_escapes_what_would_break_a_row() -> None:
+def test_markdown_escapes_bars_and_line_breaks() -> None:
     table = Table(("a", "b"), (("x | y", "two\nlines"),), "lr")
     assert to_markdown(table) == "| a | b |\n| :--- | ---: |\n| x \\| y | two lines |"
 
@@ -31,24 +30,24 @@ def test_markdown_escapes_what_would_break_a_row() -> None:
         ("match", False),
     ],
 )
-def test_shares_are_known_by_their_names(metric: str, expected: bool) -> None:
+def test_shares_are_recognized_by_their_names(metric: str, expected: bool) -> None:
     assert is_share(metric) is expected
 
 
-def test_papers_and_programs_write_the_same_accuracy() -> None:
+def test_an_accuracy_in_per_cent_is_the_same_as_a_fraction() -> None:
     assert to_fraction(86.16, "test accuracy, %") == pytest.approx(0.8616)
     assert to_fraction(0.8616, "test_accuracy") == 0.8616
     assert to_fraction(475.0, "mean_return") == 475
 
 
-def test_a_ragged_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="columns differ"):
+def test_a_ragged_table_is_rejected() -> None:
+    with pytest.raises(ValueError, match=r"have \[1, 2\] columns"):
         Table(("a", "b"), (("1",),), "lr")
     with pytest.raises(ValueError, match="'x'"):
         Table(("a",), (), "x")
 
 
-def test_columns_without_content_go() -> None:
+def test_empty_columns_are_dropped() -> None:
     table = Table(("a", "b", "c"), (("1", "", "2"), ("3", "", "")), "lcr")
     assert drop_empty_columns(table) == Table(("a", "c"), (("1", "2"), ("3", "")), "lr")
 
@@ -70,13 +69,11 @@ def test_hyperparameters(stored: str, shown: str) -> None:
     assert format_value(stored) == shown
 
 
-def test_scores_durations_and_lists() -> None:
+def test_scores_and_lists() -> None:
     assert format_score(0.97612, "validation_accuracy") == "97.61 %"
     assert format_score(97.6, "test_accuracy") == "97.60 %"
     assert format_score(0.123456, "validation_loss") == "0.1235"
     assert format_score(None, "validation_loss") == ""
-    assert duration_text(90) == "90 device-seconds"
-    assert duration_text(5400) == "1.5 device-hours"
     assert [join_words(list(parts)) for parts in ("", "a", "ab", "abc")] == [
         "",
         "a",

@@ -57,7 +57,7 @@ def test_the_best_of_each_value_on_the_same_examples(
     text = compared(client)
     assert rows(text) == [
         ["sgd", "2", "2", "1", "97.00 %", "best"],
-        ["adamw", "2", "1", "2", "96.00 %", "indistinguishable"],
+        ["adamw", "2", "1", "2", "96.00 %", "no significant difference"],
         ["lion", "1", "1", "4", "80.00 %", "worse"],
         ["never", "1", "0", "", "", ""],
     ]
@@ -80,12 +80,12 @@ def test_arms_repeated_over_seeds_are_compared_by_their_means(
     expected = mean_interval(scores["sgd"])
     low, high = f"{expected.low * 100:.2f}", f"{expected.high * 100:.2f}"
     assert found[0][4] == f"95.10 % ({low} to {high} %)"
-    assert "trial 4 with 99.00 %, is one of adamw, not of the row with the best mean" in text
+    assert "trial 4 with 99.00 %, belongs to adamw, not to the row with the best mean" in text
     p_values = adjust_p_values(
         [ttest_ind(scores["sgd"], scores[k], equal_var=False).pvalue for k in ("adamw", "lion")]
     )
     assert [p >= 0.05 for p in p_values] == [True, False]
-    assert [row[-1] for row in found] == ["best", "indistinguishable", "worse"]
+    assert [row[-1] for row in found] == ["best", "no significant difference", "worse"]
 
 
 def test_what_the_sampler_added_is_in_no_row(client: MlflowClient, write_search: Write) -> None:
@@ -96,8 +96,8 @@ def test_what_the_sampler_added_is_in_no_row(client: MlflowClient, write_search:
     text = compared(client)
     assert [row[0] for row in rows(text)] == ["sgd", "lion"]
     assert rows(text)[0][4].startswith("91.00 % (")
-    assert "2 further trials, which the sampler added to the planned ones, are in no row" in text
-    assert "differ in `width` too, as the sampler chose" in text
+    assert "2 further trials, added by the sampler, are in no row" in text
+    assert "The sampler also varied `width` between the runs of a row" in text
 
 
 def test_an_arm_that_lost_a_seed_leaves_the_others_means(
@@ -117,7 +117,7 @@ def test_without_predictions_or_seeds_nothing_is_claimed(
 ) -> None:
     write_search(some_trials)
     text = compared(client)
-    assert "cannot be said" in text
+    assert "Significance cannot be tested" in text
     assert [row[-1] for row in rows(text)] == ["best", "not tested"]
 
 

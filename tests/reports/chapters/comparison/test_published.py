@@ -52,7 +52,7 @@ def test_numbers_stand_in_their_rows() -> None:
         64: "87.56 %",
         512: "85.14 %",
     }
-    assert "hollow diamonds are published numbers" in found.text
+    assert "hollow diamonds are published results" in found.text
 
 
 def test_orders_are_compared() -> None:
@@ -63,10 +63,10 @@ def test_orders_are_compared() -> None:
     assert theirs is not None
     order = sorted(rows, key=lambda g: -g.mean)
     said = describe_ranking(search, theirs, pairs.compare_by_seeds(order, "max")) or ""
-    assert "of 6 pairs of rows with different published numbers" in said
-    assert "4 are ordered here as there (3 of these beyond chance), 2 are reversed" in said
-    assert "No reversal is beyond chance (here " in said
-    assert "3 published differences of 6 are within our noise" in said
+    assert "of 6 pairs of rows with different published results" in said
+    assert "4 are in the same order here (3 of these significantly), 2 are reversed" in said
+    assert "No reversal is significant (here " in said
+    assert "3 published differences of 6 are below the resolution" in said
 
 
 def test_a_reversal_beyond_chance_is_named() -> None:
@@ -76,9 +76,9 @@ def test_a_reversal_beyond_chance_is_named() -> None:
     assert theirs is not None
     said = describe_ranking(search, theirs, pairs.compare_by_seeds(rows, "max")) or ""
     assert "of the one pair" in said
-    assert "Reversed beyond chance: 16 over 512 by +36.50 points" in said
-    assert "there -10.00 points" in said
-    assert "No published difference is within our noise" in said
+    assert "Significantly reversed: 16 over 512 by +36.50 points" in said
+    assert "published -10.00 points" in said
+    assert "No published difference is below the resolution" in said
 
 
 def test_one_column_holds_one_metric() -> None:

@@ -74,9 +74,11 @@ def test_the_best_mean_over_fresh_seeds_wins(
     assert [trial.number for trial in choice.candidates[:3]] == [5, 3, 2]
     text = section(client, search)
     assert text is not None
-    assert "4 configurations were run again at full budget on fresh seeds, 12 runs" in text
+    assert "4 configurations were re-run with new seeds at the full budget, 12 runs" in text
     assert "The winner is trial 5" in text
-    assert "trial 3, lost its lead on fresh seeds (+3.50 points of its search score did" in text
+    assert (
+        "trial 3, is not the best with new seeds: its search score is +3.50 points better" in text
+    )
 
 
 def test_every_number_of_the_table(
@@ -117,10 +119,10 @@ def test_winner_runner_up_and_default_are_compared_and_corrected(
     assert corrected[0] < 0.001
     assert (
         f"- against trial 2, the runner-up: +4.50 points (95 % interval +{low:.2f} to "
-        f"+{high:.2f}) on the test set, p < 0.001. **They differ.**" in text
+        f"+{high:.2f}) on the test set, p < 0.001. **Statistically significant.**" in text
     )
     assert "- against trial 0, the default: +10.00 points" in text
-    assert "corrected for 2 comparisons (Holm)" in text
+    assert "Holm-corrected for 2 comparisons" in text
     assert "crossed random effects" in text
 
 
@@ -175,10 +177,10 @@ def test_a_loss_is_the_better_the_lower(
     text = section(client, read_search(client, "digits"))
     assert text is not None
     assert "The winner is trial 1" in text
-    assert row(text, "1 (winner)")[4] == "+0.05"  # 0.5 promised, 0.55 kept
+    assert row(text, "1 (winner)")[4] == "+0.05"  # 0.5 in the search, 0.55 in the re-runs
     assert row(text, "2 (runner-up)")[4] == "+0.45"
-    assert "with its sign turned" in text
-    assert "The default configuration (trial 0) was not run again." in text
+    assert "with the opposite sign" in text
+    assert "The default configuration (trial 0) was not re-run." in text
     assert "trial 2, the runner-up: +0.3 on validation" in text
 
 
@@ -198,7 +200,7 @@ def test_what_is_missing_is_said(
     text = section(client, search)
     assert text is not None
     assert "1 diverged and 1 unfinished (trial 0 and trial 5)" in text
-    assert "**Fewer than 2 seeds** of trial 0 and trial 5" in text
+    assert "**Fewer than 2 seeds** for trial 0 and trial 5" in text
     assert row(text, "3 (winner)")[1] == "2"
     assert row(text, "5")[3] == "99.00 %"
     assert "no second configuration" in text
@@ -225,7 +227,7 @@ def test_failed_re_runs_and_none_at_all(
     text = section(client, read_search(client, "digits"))
     assert text is not None
     assert "1 failed (trial 3)" in text
-    assert "1 configuration was run again" in text
+    assert "1 configuration was re-run" in text
     write_search(some_trials)
     assert section(client, read_search(client, "digits")) is None
 
@@ -247,15 +249,17 @@ def test_a_default_that_was_stopped_wins_by_its_re_runs(
     (told,) = openings(client, parent)
     assert (told["trial"], told["rerun"]) == (0, 1)
     text = write_report(client, found).text
-    assert "is trial 0, which was itself stopped; its model is the best" in " ".join(text.split())
+    assert "is trial 0, whose own run was stopped; its model is the best" in " ".join(text.split())
     assert "**this search, re-run 1 of trial 0** | test accuracy | 97.50 %" in text
     assert "The winner, re-run 1 of trial 0, on 300 validation examples and on test." in text
     confirmed = text[text.index("## Confirmation") :]
     cells = row(confirmed, "0 (winner, default)")
     assert cells[2] == "50.00 %"
-    assert cells[4] == ""  # no curse: a score at a smaller budget promised nothing
-    assert "Trial 0 has none: it was stopped" in text
-    assert "lost its lead" in text  # trial 3, the best of those with a full search score
+    assert cells[4] == ""  # its search score is at a smaller budget
+    assert "It is empty for trial 0, which was stopped" in text
+    assert (
+        "is not the best with new seeds" in text
+    )  # trial 3, the best of those with a full search score
 
 
 def test_a_complete_winner_is_its_own_model(

@@ -323,7 +323,7 @@ def test_members_by_hand_on_the_test_set_are_put_on_record(
     [
         (("--members", "0", "77"), "no trial and no run '77'"),
         (("--members", "0", "0"), "two or more"),
-        (("--members", "0", "8"), "usable validation predictions on record: digits-008"),
+        (("--members", "0", "8"), "usable stored validation predictions: digits-008"),
         (("--members", "0", "9"), "No usable validation score: digits-009 (failed)"),
         (("--members", "0", "1", "--split", "holdout"), "'holdout'"),
     ],

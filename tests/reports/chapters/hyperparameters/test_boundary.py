@@ -23,7 +23,7 @@ def looked(parameter: Parameter, values: list[float]) -> Edge:
 def test_a_winner_at_the_end_is_warned_of_in_log_scale() -> None:
     edge = looked(RATE, [1.5e-4, 0.01, 0.02, 0.01, 0.03])
     assert (edge.at_low, edge.at_high) == (1, 0)
-    assert edge.warning == "`rate`: the winner lies at the lower end of the range, 0.0001."
+    assert edge.warning == "`rate`: the winner is at the lower end of the range, 0.0001."
     # In linear scale all of these would lie within 5 % of the lower end.
     assert not looked(RATE, [0.01, 0.02, 0.01, 0.03, 0.004]).warning
 
@@ -31,7 +31,7 @@ def test_a_winner_at_the_end_is_warned_of_in_log_scale() -> None:
 def test_a_crowd_at_the_end_is_warned_of_without_the_winner() -> None:
     edge = looked(RATE, [0.01, 0.9, 0.95, 0.85, 0.02, 0.03])
     assert edge.high_warned
-    assert edge.warning.startswith("`rate`: 3 of the 6 best trials lie at the upper end")
+    assert edge.warning.startswith("`rate`: 3 of the 6 best trials are at the upper end")
     assert not looked(RATE, [0.01, 0.9, 0.02, 0.03, 0.01, 0.02]).warning  # one is no crowd
 
 

@@ -30,5 +30,8 @@ def test_a_score_beyond_the_axis_is_marked(mode: str) -> None:
     assert not any(label[0] in "≤≥" for label in labels)
     text, labels = drawn([*scores, 0.1])
     mark = "≤" if mode == "max" else "≥"
-    assert f"1 trial scored {'lower' if mode == 'max' else 'higher'} than the last axis" in text
+    assert (
+        f"1 trial with {'lower' if mode == 'max' else 'higher'} scores than the range of the last"
+        in text
+    )
     assert [label[0] for label in labels if label[0] in "≤≥"] == [mark]

@@ -38,19 +38,19 @@ def test_every_outcome_is_counted() -> None:
     assert row(text, "infeasible")[1] == "3"
     assert row(text, "retried")[1] == "1"
     assert "30 % of the 10 suggested configurations were infeasible" in text
-    assert "1 trial did not say what it cost" in text
+    assert "The device time of 1 trial is not recorded" in text
 
 
 def test_what_stopping_saved() -> None:
     # 8 reports of 100 s and twice 6 of 200 s; the trial stopped for time spared nothing.
     text = write_section(counted())
-    assert "Stopping 3 trials early spared 20 reports, about 53.3 device-minutes" in text
-    assert "23 reports, as many as 2.56 full trials" in text
+    assert "Stopping 3 trials early saved 20 reports, about 53 min 20 s" in text
+    assert "23 reports, as many as 2.56 complete trials" in text
 
 
 def test_shares_of_a_gpu() -> None:
     text = write_section(counted(resources='{"cpu": 1.0, "gpu": 0.25}'))
-    assert "Each trial held 0.25 of a GPU, so these are 0.84 GPU-hours" in text
+    assert "Each trial reserved 0.25 GPU, which makes 0.84 GPU-hours" in text
     assert "GPU" not in write_section(counted(resources='{"cpu": 1.0, "gpu": 0.0}'))
     assert "GPU" not in write_section(counted(resources="{dam"))
 

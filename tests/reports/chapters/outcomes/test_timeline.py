@@ -27,7 +27,7 @@ def test_trials_that_share_a_device_get_rows_of_their_own() -> None:
     assert found is not None
     assert "4 attempts on 2 devices" in found.text
     # 10 + 10 + 7 + 5 seconds of three rows of 30.
-    assert "busy 36 % of the time" in found.text
+    assert "in use 36 % of the time" in found.text
 
 
 def test_no_times_no_figure() -> None:
