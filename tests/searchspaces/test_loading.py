@@ -150,9 +150,9 @@ TYPES: SearchSpace[Any] = SearchSpace(
     ],
 )
 def test_a_value_is_parsed_by_the_type_of_its_field(text: str, value: Any) -> None:
-    (found,) = parse_overrides(TYPES, [text]).values()
-    assert found == value
-    assert type(found) is type(value)
+    (parsed,) = parse_overrides(TYPES, [text]).values()
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize(

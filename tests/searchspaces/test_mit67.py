@@ -52,9 +52,9 @@ def test_frozen_layers_keep_pretrained_weights_and_classes_are_the_folders(folde
     save_file(weights, folder / "shufflenet_v2_x0_5_imagenet.safetensors")
     assert _train(folder, "--weights-dir", str(folder)) == 0
 
-    found = checkpoint.read(folder / "out" / "best")
-    assert found is not None
-    state = {k.removeprefix("1.0."): v for k, v in found[1]["parts"]["model"].items()}
+    saved = checkpoint.read(folder / "out" / "best")
+    assert saved is not None
+    state = {k.removeprefix("1.0."): v for k, v in saved[1]["parts"]["model"].items()}
     assert state["0.mean"].tolist() == pytest.approx([0.485, 0.456, 0.406])
     for name, value in weights.items():
         if not name.startswith("fc."):
@@ -72,9 +72,9 @@ def test_missing_weights_are_reported_with_the_options(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert _train(folder, "--weights-dir", str(folder)) == 2
-    told = capfd.readouterr().err
-    assert "no weights of shufflenet_v2_x0_5 (imagenet)" in told
-    assert "--weights-dir FOLDER" in told and "--set origin=none" in told
+    output = capfd.readouterr().err
+    assert "no weights of shufflenet_v2_x0_5 (imagenet)" in output
+    assert "--weights-dir FOLDER" in output and "--set origin=none" in output
     assert not (folder / "out").exists()
     assert _train(folder, "--set", "origin=none") == 0
 
@@ -90,7 +90,7 @@ def test_training_starts_from_the_encoder_of_another_space(
     teacher, student = (checkpoint.read(folder / name / "best") for name in ("teacher", "out"))
     assert teacher is not None and student is not None
     name = "1.0.0.0.weight"  # of the first convolution
-    one, other = (found[1]["parts"]["model"][name] for found in (teacher, student))
+    one, other = (saved[1]["parts"]["model"][name] for saved in (teacher, student))
     assert torch.allclose(one, other, atol=1e-6)
     assert load_trained(folder / "out").classes == tuple(COLOURS)
     (folder / "teacher").rename(folder / "other")
@@ -119,7 +119,7 @@ def test_a_dry_run_reports_missing_weights(
     places = ["--data-dir", str(folder / "mine"), "--weights-dir", str(folder / "empty")]
     words = ["--space", "mit67_transfer", "--dry-run", "--storage", str(folder / "runs")]
     assert tune([*words, *places, *values]) == 0
-    said = capsys.readouterr().out
-    assert "cost: " in said
-    assert "a search that cannot fetch it is refused: " in said
-    assert str(folder / "empty") in said
+    output = capsys.readouterr().out
+    assert "cost: " in output
+    assert "a search that cannot fetch it is refused: " in output
+    assert str(folder / "empty") in output

@@ -1,4 +1,4 @@
-"""The contract that every search space keeps, small: two reports on made-up data."""
+"""The contract of every search space, tested with two short reports on placeholder data."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from cluster.sampling.parameters import config_field, run_suggest
 from searchspaces.loading import list_names, load_space
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
+from tests.support.paths import ROOT
 from trainables.errors import PreemptedError
 from trainables.ranking import is_finite
 from trainables.run import Run
 
-# What makes a space's trial quick; a space that is not named here runs with its defaults.
+# Values that make a space's trial short; a space that is missing here keeps its defaults.
 SMALL: dict[str, dict[str, Any]] = {
     "agnews_features": {"encoder": "tiny"},
     "cartpole_dqn": {
@@ -83,7 +84,7 @@ WHOLE = {
     *("agnews_features", "rotten_features", "cifar10_gradients"),
     *("cartpole_dqn", "cartpole_ppo", "lunarlander_dqn", "lunarlander_ppo"),
 }
-"""Spaces whose loops end behind a report, never in the middle of one."""
+"""Spaces whose loops end after a report, never within one."""
 
 
 @pytest.fixture(scope="module", params=list_names())
@@ -96,11 +97,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-Heard = list[dict[str, float]]
+Reports = list[dict[str, float]]
 
 
 class Trials:
-    """Runs small trials of a space, as `train` and `Trial` do."""
+    """Runs short trials of a space."""
 
     def __init__(self, space: SearchSpace[Any], cache: Path) -> None:
         self.space = space
@@ -120,14 +121,14 @@ class Trials:
             **chosen,
         )
 
-    def train(self, run: Run, most: int = 99, **values: Any) -> Heard:
+    def train(self, run: Run, most: int = 99, **values: Any) -> Reports:
         loop = self.space.train(self.config(**values), run)
-        heard = []
+        reports = []
         for _, metrics in zip(range(most), loop, strict=False):
             run.record(metrics)
-            heard.append(dict(metrics))
+            reports.append(dict(metrics))
         loop.close()
-        return heard
+        return reports
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +137,12 @@ def trials(space: SearchSpace[Any], cache: Path) -> Trials:
 
 
 @pytest.fixture(scope="module")
-def finished(trials: Trials, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Heard]:
-    """One trial run to its end, with its folder."""
+def finished(trials: Trials, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Reports]:
+    """A finished trial, with its reports."""
     run = trials.run(tmp_path_factory.mktemp("trial"))
-    heard = trials.train(run)
+    reports = trials.train(run)
     run.finish()
-    return run, heard
+    return run, reports
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
@@ -151,20 +152,20 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def _asked(space: SearchSpace[Any], values: dict[str, Any]) -> dict[str, BaseDistribution]:
-    """Give what `suggest` asks when it is answered with these values."""
-    asked: dict[str, BaseDistribution] = {}
+def _find_ranges(space: SearchSpace[Any], values: dict[str, Any]) -> dict[str, BaseDistribution]:
+    """Return the distributions that `suggest` uses if it gets these values."""
+    calls: dict[str, BaseDistribution] = {}
 
     def answer(name: str, distribution: BaseDistribution) -> Any:
-        asked[name] = distribution
+        calls[name] = distribution
         return values[config_field(name)]
 
     run_suggest(space, answer)
-    return asked
+    return calls
 
 
-def _other(distribution: BaseDistribution, value: Any) -> Any:
-    """Give another value of a range than this one."""
+def _change(distribution: BaseDistribution, value: Any) -> Any:
+    """Return another value of a range."""
     match distribution:
         case CategoricalDistribution(choices=choices):
             return next(choice for choice in choices if choice != value)
@@ -173,12 +174,19 @@ def _other(distribution: BaseDistribution, value: Any) -> Any:
     raise TypeError(f"no such distribution: {distribution}")
 
 
-def test_there_are_spaces_and_they_say_what_they_ask() -> None:
+def test_every_space_has_a_question() -> None:
     assert {"digits", "svhn_150k"} <= set(list_names())
     assert all(load_space(name).question.endswith("?") for name in list_names())
 
 
-def test_its_numbers_and_names_fit_together(space: SearchSpace[Any]) -> None:
+def test_a_space_gets_its_config_from_a_task(space: SearchSpace[Any]) -> None:
+    assert space.config.__module__.startswith("trainables.tasks.")
+    lines = (ROOT / "searchspaces" / f"{space.name}.py").read_text().splitlines()
+    assert len(lines) <= 90, "a question, ranges and published numbers"
+    assert not [line for line in lines if line.startswith("class ")]
+
+
+def test_numbers_and_names_are_consistent(space: SearchSpace[Any]) -> None:
     assert is_dataclass(space.config)
     assert space.config.__dataclass_params__.frozen
     known = {field.name for field in fields(space.config)}
@@ -189,13 +197,13 @@ def test_its_numbers_and_names_fit_together(space: SearchSpace[Any]) -> None:
         build_config(space, values)
 
 
-def test_the_default_and_known_starts_lie_inside(space: SearchSpace[Any]) -> None:
+def test_default_and_initial_configs_are_in_the_ranges(space: SearchSpace[Any]) -> None:
     default = asdict(space.config())
     for values in ({}, *space.initial_configs):
         point = {**default, **values}
         outside = {
             name: (point[config_field(name)], str(distribution))
-            for name, distribution in _asked(space, point).items()
+            for name, distribution in _find_ranges(space, point).items()
             if not _contains(distribution, point[config_field(name)])
         }
         assert not outside
@@ -207,7 +215,7 @@ def test_the_default_is_feasible(space: SearchSpace[Any]) -> None:
     assert space.feasible(space.config()) is None
 
 
-def test_suggestions_are_configurations(space: SearchSpace[Any]) -> None:
+def test_suggested_values_are_configurations(space: SearchSpace[Any]) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     known = {field.name for field in fields(space.config)}
@@ -226,88 +234,86 @@ def test_suggestions_are_configurations(space: SearchSpace[Any]) -> None:
     assert any(reason is None for _, reason in made)
 
 
-def test_every_hyperparameter_makes_a_difference(trials: Trials) -> None:
+def test_every_hyperparameter_changes_the_training(trials: Trials) -> None:
     point = asdict(trials.config())
     base = trials.train(trials.run(share=0.3))
     idle = []
-    for name, distribution in _asked(trials.space, point).items():
+    for name, distribution in _find_ranges(trials.space, point).items():
         field = config_field(name)
-        other = {field: _other(distribution, point[field])}
+        other = {field: _change(distribution, point[field])}
         if trials.train(trials.run(share=0.3), **other) == base:
             idle.append(name)
     assert not idle
 
 
-def test_the_same_seed_gives_the_same_numbers(trials: Trials, finished: tuple[Run, Heard]) -> None:
+def test_the_same_seed_gives_the_same_numbers(
+    trials: Trials, finished: tuple[Run, Reports]
+) -> None:
     assert trials.train(trials.run()) == finished[1]
     if "seed" in asdict(trials.config()):
         assert trials.train(trials.run(), seed=1) != finished[1]
 
 
-def test_it_reports_its_metric_and_finite_numbers(
-    trials: Trials, finished: tuple[Run, Heard]
+def test_reports_have_the_metric_and_finite_numbers(
+    trials: Trials, finished: tuple[Run, Reports]
 ) -> None:
-    run, heard = finished
-    assert len(heard) == run.done == REPORTS
-    assert all(is_finite(metrics) and trials.space.metric in metrics for metrics in heard)
-    assert len({frozenset(metrics) for metrics in heard}) == 1
-    assert not [name for name in heard[0] if "test" in name], "test stays sealed"
+    run, reports = finished
+    assert len(reports) == run.done == REPORTS
+    assert all(is_finite(metrics) and trials.space.metric in metrics for metrics in reports)
+    assert len({frozenset(metrics) for metrics in reports}) == 1
+    assert not [name for name in reports[0] if "test" in name], "no score on test"
     assert run.facts["parameters"] > 0
 
 
 @pytest.mark.parametrize("first", [1, 2])
-def test_interrupted_and_resumed_is_uninterrupted(
-    trials: Trials, tmp_path: Path, first: int
-) -> None:
+def test_resuming_changes_nothing(trials: Trials, tmp_path: Path, first: int) -> None:
     whole = trials.train(trials.run(reports=3))
     cut = trials.train(trials.run(tmp_path, reports=3), most=first)
     run = trials.run(tmp_path, reports=3)
     assert cut + trials.train(run) == whole
-    assert [told["metrics"] for told in run.history] == whole
+    assert [entry["metrics"] for entry in run.history] == whole
 
 
-def test_put_down_in_the_middle_of_a_report_it_goes_on_there(
-    trials: Trials, tmp_path: Path
-) -> None:
-    asked = [0]
+def test_a_preempted_trial_resumes_within_its_report(trials: Trials, tmp_path: Path) -> None:
+    calls = [0]
 
-    def leaving(when: int) -> bool:
-        asked[0] += 1
-        return asked[0] == when
+    def preempted_at(when: int) -> bool:
+        calls[0] += 1
+        return calls[0] == when
 
-    whole = trials.train(trials.run(preempted=lambda: leaving(0)))
-    batches, asked[0] = asked[0], 0
+    whole = trials.train(trials.run(preempted=lambda: preempted_at(0)))
+    batches, calls[0] = calls[0], 0
     assert bool(batches) == (trials.space.name not in WHOLE)
-    if not batches:  # Trial ends it behind a report
+    if not batches:  # the trainable ends it after a report
         return
-    cut = trials.run(tmp_path, preempted=lambda: leaving(batches - batches // 4))
+    cut = trials.run(tmp_path, preempted=lambda: preempted_at(batches - batches // 4))
     with pytest.raises(PreemptedError, match=f"in the middle of report {REPORTS}"):
         trials.train(cut)
-    again = trials.run(tmp_path, preempted=lambda: leaving(0))
+    again = trials.run(tmp_path, preempted=lambda: preempted_at(0))
     trials.train(again)
-    assert [told["metrics"] for told in again.history] == whole
-    assert asked[0] == batches + 1, "no batch is trained on twice"
+    assert [entry["metrics"] for entry in again.history] == whole
+    assert calls[0] == batches + 1, "no batch is trained on twice"
 
 
 def _predictions(run: Run) -> dict[str, np.ndarray]:
     assert run.folder is not None
-    found = {}
+    predictions = {}
     for path in (run.folder / "best").glob("*.parquet"):
         table = pq.read_table(path)
         assert table["id"].to_pylist() == list(range(len(table)))
         columns = [table[name].to_numpy() for name in table.column_names[1:]]
         answers = table.column_names[1:] == ["answer"]
-        found[path.stem] = columns[0] if answers else np.stack(columns, 1)
-    return found
+        predictions[path.stem] = columns[0] if answers else np.stack(columns, 1)
+    return predictions
 
 
-def test_predictions_belong_to_the_targets(trials: Trials, finished: tuple[Run, Heard]) -> None:
+def test_predictions_belong_to_the_targets(trials: Trials, finished: tuple[Run, Reports]) -> None:
     if trials.space.prepare is None:
         pytest.skip("no data, no targets")
     truth = trials.space.prepare(trials.config(), trials.run())
-    found = _predictions(finished[0])
-    assert found.keys() == truth.targets.keys()
-    for split, rows in found.items():
+    predictions = _predictions(finished[0])
+    assert predictions.keys() == truth.targets.keys()
+    for split, rows in predictions.items():
         assert len(rows) == len(truth.targets[split])
         if truth.classes:
             assert rows.shape[1] == len(truth.classes)
@@ -316,8 +322,8 @@ def test_predictions_belong_to_the_targets(trials: Trials, finished: tuple[Run, 
     assert truth.fingerprint
 
 
-def test_a_restored_model_predicts_what_was_stored(
-    trials: Trials, finished: tuple[Run, Heard]
+def test_a_restored_model_gives_the_stored_predictions(
+    trials: Trials, finished: tuple[Run, Reports]
 ) -> None:
     space = trials.space
     if space.restore is None:
@@ -330,9 +336,9 @@ def test_a_restored_model_predicts_what_was_stored(
     predict = space.restore(trials.config(), run.folder / "best")
     for split, stored in _predictions(run).items():
         raw = truth.inputs(split)
-        given = predict(raw)
+        predicted = predict(raw)
         same = np.array_equal if stored.ndim == 1 else partial(np.allclose, atol=1e-5)
-        assert same(given, stored)
+        assert same(predicted, stored)
         assert (predict.example.shape[1:], predict.example.dtype) == (raw.shape[1:], raw.dtype)
         assert predict.classes == truth.classes
     assert len(predict(predict.example)) == 1
@@ -350,8 +356,8 @@ def _open_files() -> set[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
-def test_closing_early_leaves_nothing_open(
-    trials: Trials, finished: tuple[Run, Heard], tmp_path: Path
+def test_closing_a_loop_early_leaves_no_file_or_thread_open(
+    trials: Trials, finished: tuple[Run, Reports], tmp_path: Path
 ) -> None:
     gc.collect()
     files, threads = _open_files(), set(threading.enumerate())
@@ -365,12 +371,12 @@ def test_closing_early_leaves_nothing_open(
     assert set(threading.enumerate()) <= threads
 
 
-def test_a_share_of_a_report_is_less_work(trials: Trials) -> None:
+def test_a_share_of_a_report_takes_fewer_steps(trials: Trials) -> None:
     ticks: dict[float, list[float]] = {1.0: [], 0.2: []}
-    for share, heard in ticks.items():
-        run = trials.run(reports=1, share=share, on_progress=heard.append)
+    for share, reports in ticks.items():
+        run = trials.run(reports=1, share=share, on_progress=reports.append)
         assert len(trials.train(run)) == 1
     assert len(ticks[0.2]) <= len(ticks[1.0])
-    for heard in filter(None, ticks.values()):
-        assert heard == sorted(heard)
-        assert heard[-1] == pytest.approx(1)
+    for reports in filter(None, ticks.values()):
+        assert reports == sorted(reports)
+        assert reports[-1] == pytest.approx(1)

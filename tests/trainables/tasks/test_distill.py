@@ -48,7 +48,7 @@ def given(classes: tuple[str, ...] = CIFAR10.classes, seed: int = 0) -> Predicto
     return Predictor(lambda pixels: pixels, example, classes, network=model)
 
 
-def test_parameters_are_the_published_ones() -> None:
+def test_models_have_the_published_number_of_parameters() -> None:
     def millions(model: torch.nn.Module) -> str:
         return f"{sum(weight.numel() for weight in model.parameters()) / 1e6:.2f}"
 
@@ -61,7 +61,7 @@ def test_the_loss_agrees_with_its_definition() -> None:
     torch.manual_seed(0)
     student, teacher = torch.randn(8, 10), 3 * torch.randn(8, 10)
     labels = torch.arange(8)
-    found = compute_distillation_loss(
+    loss = compute_distillation_loss(
         student, teacher, labels, temperature=4.0, soft_weight=0.9, hard_weight=0.1
     )
     p, q = (teacher / 4).softmax(1), (student / 4).softmax(1)
@@ -69,7 +69,7 @@ def test_the_loss_agrees_with_its_definition() -> None:
     library = F.kl_div(q.log(), p.log(), reduction="batchmean", log_target=True)
     torch.testing.assert_close(library, divergence)
     cross_entropy = -student.softmax(1).log()[torch.arange(8), labels].mean()
-    torch.testing.assert_close(found, 0.9 * 16 * divergence + 0.1 * cross_entropy)
+    torch.testing.assert_close(loss, 0.9 * 16 * divergence + 0.1 * cross_entropy)
 
 
 def test_gradients_have_the_same_size_at_every_temperature() -> None:
@@ -146,7 +146,7 @@ def test_an_unsuitable_teacher_is_rejected_before_training(
         distill.prepare(partial(get_teacher, teacher), Config(**config), run(tmp_path))
 
 
-def test_the_table_varies_the_teacher_alone() -> None:
+def test_arms_differ_in_the_teacher_only() -> None:
     space = load_space("cifar10_distill")
     others = [{k: v for k, v in arm.items() if k != "teacher"} for arm in space.arms]
     assert others[0] == others[1] == others[2]

@@ -1,4 +1,4 @@
-"""DQN's schedule, its two targets and that it learns."""
+"""DQN: epsilon, both kinds of targets, and learning CartPole."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from trainables.tasks.dqn import Config, compute_epsilon, compute_targets
 SHORT = Config(steps=512, warm_up=64, width=16, batch_size=16, episodes=4)
 
 
-def test_epsilon_falls_in_a_straight_line_and_stays() -> None:
+def test_epsilon_decreases_linearly_and_then_stays() -> None:
     chances = [compute_epsilon(progress, 0.5, 0.1) for progress in (0.0, 0.25, 0.5, 0.9)]
     assert chances == pytest.approx([1.0, 0.55, 0.1, 0.1])
 
 
-def heard(config: Config, run: Run) -> list[dict[str, float]]:
-    told = []
+def train(config: Config, run: Run) -> list[dict[str, float]]:
+    reports = []
     for metrics in cartpole_dqn.SPACE.train(config, run):
         run.record(metrics)
-        told.append(dict(metrics))
-    return told
+        reports.append(dict(metrics))
+    return reports
 
 
-def test_nothing_is_learnt_before_the_warm_up() -> None:
-    told = heard(replace(SHORT, warm_up=600), Run(reports=2))
-    assert [metrics["train_loss"] > 0 for metrics in told] == [False, True]
+def test_no_update_is_made_before_the_warm_up() -> None:
+    reports = train(replace(SHORT, warm_up=600), Run(reports=2))
+    assert [metrics["train_loss"] > 0 for metrics in reports] == [False, True]
 
 
-def test_targets_by_hand() -> None:
+def test_targets_agree_with_values_computed_by_hand() -> None:
     target, model = (torch.nn.Linear(1, 2, bias=False) for _ in range(2))
     target.weight.data = torch.tensor([[1.0], [3.0]])
     model.weight.data = torch.tensor([[5.0], [2.0]])
@@ -47,15 +47,15 @@ def test_targets_by_hand() -> None:
         next_obs=torch.tensor([[1.0], [-1.0], [1.0]]),
         discounts=torch.tensor([0.5, 0.5, 0.0]),
     )
-    # Of the values 1 and 3 (-1 and -3) the target takes the largest, the model would take the
-    # other; an episode that is over has nothing to come.
+    # Of the values 1 and 3 (-1 and -3) the target network selects the largest, the model the
+    # other; after the end of an episode there is no further value.
     assert compute_targets(batch, target, target).tolist() == [11.5, 19.5, 30.0]
     assert compute_targets(batch, target, model).tolist() == [10.5, 18.5, 30.0]
 
 
-def test_the_copy_is_saved_but_is_no_part_of_the_model(tmp_path: Path) -> None:
+def test_the_target_network_is_saved_but_not_as_a_part_of_the_model(tmp_path: Path) -> None:
     run = Run(reports=1, metric="mean_return", folder=tmp_path)
-    heard(replace(SHORT, target_every=10_000), run)
+    train(replace(SHORT, target_every=10_000), run)
     assert run.facts["parameters"] == 5 * 16 + 17 * 16 + 17 * 2
     last, best = (checkpoint.read(tmp_path / name) for name in ("last", "best"))
     assert last is not None and best is not None
@@ -65,10 +65,10 @@ def test_the_copy_is_saved_but_is_no_part_of_the_model(tmp_path: Path) -> None:
     assert set(best[1]["parts"]) == {"model"}
 
 
-def test_it_learns_to_balance() -> None:
+def test_cartpole_is_learned() -> None:
     config = Config(steps=1536, warm_up=256, target_every=32, width=64, n_step=3, episodes=4)
-    told = heard(config, Run(reports=2))
-    assert max(metrics["mean_return"] for metrics in told) > 40  # at random: 22
+    reports = train(config, Run(reports=2))
+    assert max(metrics["mean_return"] for metrics in reports) > 40  # at random: 22
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,6 @@ def test_it_learns_to_balance() -> None:
         ({"gamma": 1.5}, "gamma must be in"),
     ],
 )
-def test_what_can_never_be_is_refused(values: dict[str, float], message: str) -> None:
+def test_invalid_values_are_rejected(values: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(Config(), **values)

@@ -27,24 +27,24 @@ from trainables.text.encoders import Encoder
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("scaling", ["none", "standard"])
-def test_standardising_is_part_of_the_weights(classes: int, scaling: str) -> None:
+def test_standard_scaling_becomes_part_of_the_weights(classes: int, scaling: str) -> None:
     draw = np.random.default_rng(0)
     vectors = (draw.standard_normal((150, 6)) * [1, 2, 3, 4, 5, 0] + 2).astype(np.float32)
     labels = (vectors[:, :classes] / [1, 2, 3][:classes]).argmax(1)
     head = torch.nn.Linear(6, classes)
     fit_head(head, vectors, labels, Config(C=0.1, scaling=scaling), fit_linear_svc)
-    spread = np.where(vectors.std(0) > 0, vectors.std(0), 1)
-    seen = (vectors - vectors.mean(0)) / spread if scaling == "standard" else vectors
-    fitted = LinearSVC(C=0.1, dual=False, tol=1e-3).fit(seen, labels)
-    given = predict_probabilities(head, vectors)
-    assert np.allclose(given.sum(1), 1)
-    assert (given.argmax(1) == fitted.predict(seen)).mean() > 0.98
+    std = np.where(vectors.std(0) > 0, vectors.std(0), 1)
+    scaled = (vectors - vectors.mean(0)) / std if scaling == "standard" else vectors
+    fitted = LinearSVC(C=0.1, dual=False, tol=1e-3).fit(scaled, labels)
+    probabilities = predict_probabilities(head, vectors)
+    assert np.allclose(probabilities.sum(1), 1)
+    assert (probabilities.argmax(1) == fitted.predict(scaled)).mean() > 0.98
     if classes == 2:
-        odds = 1 / (1 + np.exp(-fitted.decision_function(seen)))
-        np.testing.assert_allclose(given[:, 1], odds, atol=1e-4)
+        odds = 1 / (1 + np.exp(-fitted.decision_function(scaled)))
+        np.testing.assert_allclose(probabilities[:, 1], odds, atol=1e-4)
 
 
-def test_what_is_not_at_hand_and_what_takes_long_is_told_first(
+def test_missing_encoders_and_long_steps_are_printed_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
@@ -54,23 +54,25 @@ def test_what_is_not_at_hand_and_what_takes_long_is_told_first(
     tiny = Encoder("tiny", None)
     count = sum(len(part) for part in data.splits.values())
     print_preparation(Run(reports=1, cache=tmp_path), data, tiny, ("tiny", "far"))
-    said = capsys.readouterr().err
-    assert "infeasible in a search: far\nuse a local copy with --set encoder=FOLDER\n" in said
-    assert f"embedding {count:,} texts with tiny, once per machine" in said
+    output = capsys.readouterr().err
+    assert "infeasible in a search: far\nuse a local copy with --set encoder=FOLDER\n" in output
+    assert f"embedding {count:,} texts with tiny, once per machine" in output
     print_preparation(Run(reports=1, cache=tmp_path, download=False), data, tiny, ("far",))
     embeddings_path(Run(reports=1, cache=tmp_path), data, tiny).mkdir(parents=True)
     print_preparation(Run(reports=1, cache=tmp_path), data, tiny, ("tiny",))
     assert capsys.readouterr().err == ""
 
 
-def test_a_map_is_drawn_once_and_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_projection_is_drawn_once_and_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(projections.importlib.util, "find_spec", lambda name: None)
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     draw = np.random.default_rng(0)
     vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.splits.items()}
-    drawn: list[str] = []
+    methods: list[str] = []
     monkeypatch.setattr(
-        projections, "draw_projection", _counted(projections.draw_projection, drawn)
+        projections, "draw_projection", _counted(projections.draw_projection, methods)
     )
     for number in range(2):
         run = Run(reports=1, cache=tmp_path, folder=tmp_path / f"trial-{number}")
@@ -78,21 +80,21 @@ def test_a_map_is_drawn_once_and_copied(tmp_path: Path, monkeypatch: pytest.Monk
         assert run.folder is not None
         for name, write in run._artifacts.items():
             write(tmp_path / name)
-    assert drawn == ["tsne"]
+    assert methods == ["tsne"]
     with Image.open(tmp_path / "map_tsne.png") as image:
         assert len(image.convert("RGB").getcolors(1 << 20) or []) > len(data.classes)
     assert "pip install '.[text]'" in (tmp_path / "map_umap.md").read_text()
 
 
-def _counted(draw: object, drawn: list[str]) -> object:
-    def counting(path: Path, method: str, *given: object) -> None:
-        drawn.append(method)
-        draw(path, method, *given)  # type: ignore[operator]
+def _counted(draw: object, methods: list[str]) -> object:
+    def counting(path: Path, method: str, *arguments: object) -> None:
+        methods.append(method)
+        draw(path, method, *arguments)  # type: ignore[operator]
 
     return counting
 
 
-def test_the_test_set_s_answers_are_not_drawn(tmp_path: Path) -> None:
+def test_labels_of_the_test_set_are_not_drawn(tmp_path: Path) -> None:
     data = load(AG_NEWS, folder=None, cache=tmp_path, kind="placeholder")
     draw = np.random.default_rng(0)
     vectors = {s: draw.standard_normal((len(part), 5)) for s, part in data.splits.items()}
@@ -103,7 +105,7 @@ def test_the_test_set_s_answers_are_not_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_umap_lays_out_clusters_apart() -> None:
+def test_umap_separates_clusters() -> None:
     pytest.importorskip("umap")
     draw = np.random.default_rng(0)
     vectors = np.concatenate([draw.normal(0, 1, (40, 5)), draw.normal(30, 1, (40, 5))])

@@ -1,4 +1,4 @@
-"""What is reported of the first batches agrees with a training written out by hand."""
+"""Reported gradients agree with a training that is written out."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def _network() -> nn.Sequential:
     return block_cnn(blocks=1, filters=4, skip=True, channels=1, classes=4)
 
 
-def _watched(data: ImageData, run: Run, most: int = 99) -> list[dict[str, float]]:
+def _measure(data: ImageData, run: Run, most: int = 99) -> list[dict[str, float]]:
     net = _network()
     head = net[-1]
     assert isinstance(head, nn.Linear)
     config = Config(seed=SEED, batches=BATCHES, batch_size=BATCH, learning_rate=RATE)
-    metrics_by_report = []
+    reports = []
     for _, metrics in zip(
         range(most),
         measure_gradient(config, run, net, head.weight, data),
         strict=False,
     ):
         run.record(metrics)
-        metrics_by_report.append(dict(metrics))
-    return metrics_by_report
+        reports.append(dict(metrics))
+    return reports
 
 
-def test_every_report_is_the_mean_over_its_batches(data: ImageData) -> None:
+def test_a_report_is_the_mean_over_its_batches(data: ImageData) -> None:
     net = _network().train()
     updates = torch.optim.Adam(net.parameters(), lr=RATE)
     train = data.train.pixels[data.train.rows].double() / 255
@@ -69,15 +69,15 @@ def test_every_report_is_the_mean_over_its_batches(data: ImageData) -> None:
         updates.step()
         right = (logits.argmax(1) == labels[chosen]).float().mean()
         expected.append([by_hand.item(), loss.item(), right.item()])
-    metrics_by_report = _watched(data, Run(reports=2))
+    reports = _measure(data, Run(reports=2))
     means = torch.tensor(expected).reshape(2, BATCHES, 3).mean(1)
     names = ("gradient", "train_loss", "train_accuracy")
-    told = torch.tensor([[metrics[name] for name in names] for metrics in metrics_by_report])
-    assert torch.allclose(told, means, rtol=1e-3, atol=1e-6)
-    assert told[0, 0] != told[1, 0]
+    values = torch.tensor([[metrics[name] for name in names] for metrics in reports])
+    assert torch.allclose(values, means, rtol=1e-3, atol=1e-6)
+    assert values[0, 0] != values[1, 0]
 
 
-def test_an_epoch_of_batches_shows_no_example_twice() -> None:
+def test_an_epoch_has_no_example_twice() -> None:
     whole = COUNT // BATCH
     first, second = (
         [draw_batch(COUNT, BATCH, epoch * whole + i, SEED) for i in range(whole)]
@@ -89,7 +89,7 @@ def test_an_epoch_of_batches_shows_no_example_twice() -> None:
     assert not torch.equal(first[0], draw_batch(COUNT, BATCH, 0, SEED + 1))
 
 
-def test_resumed_in_the_middle_of_an_epoch_is_undisturbed(data: ImageData, tmp_path: Path) -> None:
-    whole = _watched(data, Run(reports=4))
-    cut = _watched(data, Run(reports=4, folder=tmp_path), most=2)
-    assert cut + _watched(data, Run(reports=4, folder=tmp_path)) == whole
+def test_resuming_within_an_epoch_changes_nothing(data: ImageData, tmp_path: Path) -> None:
+    whole = _measure(data, Run(reports=4))
+    cut = _measure(data, Run(reports=4, folder=tmp_path), most=2)
+    assert cut + _measure(data, Run(reports=4, folder=tmp_path)) == whole

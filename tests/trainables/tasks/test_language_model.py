@@ -1,4 +1,4 @@
-"""A language model of characters: its loss, its windows, and what it writes."""
+"""A character-level language model: its loss, its windows, and the text that it writes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from trainables.data.dante import split_text
 from trainables.errors import UserError
 from trainables.predictor import GroundTruth
 from trainables.run import Run
 from trainables.tasks import language_model as task
-from trainables.text.character_gpt import compute_logits
 
 SMALL: dict[str, Any] = {
     **{"layers": 1, "heads": 2, "width": 16, "block": 16, "batch_size": 8, "steps": 40},
@@ -39,7 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, GroundTruth]
     return run, task.prepare(task.Config(**SMALL), run)
 
 
-def test_it_learns_more_than_how_common_the_characters_are(
+def test_the_model_is_better_than_character_frequencies(
     trained: tuple[Run, GroundTruth],
 ) -> None:
     run, truth = trained
@@ -49,20 +46,7 @@ def test_it_learns_more_than_how_common_the_characters_are(
     assert metrics["validation_bits"] == pytest.approx(metrics["validation_loss"] / math.log(2))
 
 
-def test_every_character_but_the_first_is_foretold_once_from_its_own_window() -> None:
-    torch.manual_seed(0)
-    text = split_text("".join(f"riga {n}\n" for n in range(40)))
-    model = task.build_model(task.Config(**SMALL), task.get_alphabet(text)).eval()
-    part = model.encode(text.full_text)[: 16 * 2 + 6]
-    found = compute_logits(model, part)
-    assert len(found) == len(part) - 1
-    for at in (0, 15, 16, 36):
-        begin = at // 16 * 16
-        alone = model(part[None, begin : at + 1])[0, -1]
-        assert torch.allclose(found[at], alone, atol=1e-5)
-
-
-def test_a_seed_decides_what_is_written(trained: tuple[Run, GroundTruth]) -> None:
+def test_the_seed_determines_the_written_text(trained: tuple[Run, GroundTruth]) -> None:
     assert trained[0].folder is not None
     write = task.restore(task.Config(**SMALL), trained[0].folder / "best").write
     assert write is not None
@@ -74,18 +58,18 @@ def test_a_seed_decides_what_is_written(trained: tuple[Run, GroundTruth]) -> Non
         write("zZ")
 
 
-def test_the_report_is_shown_samples(trained: tuple[Run, GroundTruth]) -> None:
+def test_samples_are_an_artifact(trained: tuple[Run, GroundTruth]) -> None:
     assert trained[0].folder is not None
-    shown = (trained[0].folder / "best" / "samples.md").read_text()
-    assert shown.count("```text") == 3
+    samples = (trained[0].folder / "best" / "samples.md").read_text()
+    assert samples.count("```text") == 3
 
 
-def test_a_block_longer_than_a_part_is_refused(tmp_path: Path) -> None:
+def test_a_block_longer_than_a_split_is_rejected(tmp_path: Path) -> None:
     run = Run(reports=1, source="placeholder", cache=tmp_path)
     with pytest.raises(UserError, match="block=900 is too long"):
         next(task.train(task.Config(**{**SMALL, "block": 900}), run))
 
 
-def test_heads_share_the_width() -> None:
+def test_a_width_that_is_not_a_multiple_of_the_heads_is_infeasible() -> None:
     assert task.feasible(task.Config(width=96, heads=6)) is None
     assert "96 is not a multiple of 5" in (task.feasible(task.Config(width=96, heads=5)) or "")

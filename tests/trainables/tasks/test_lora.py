@@ -1,4 +1,4 @@
-"""Fine-tuning: what it trains, what it leaves behind, and how it goes on."""
+"""Fine-tuning: what is trained, what is saved, and how it resumes."""
 
 from __future__ import annotations
 
@@ -34,34 +34,34 @@ def _run(tmp_path: Path, reports: int = 4) -> Run:
 
 
 def _train(config: Config, run: Run, most: int = 99) -> list[dict[str, float]]:
-    loop, heard = train(config, run), []
+    loop, history = train(config, run), []
     for _, metrics in zip(range(most), loop, strict=False):
         run.record(metrics)
-        heard.append(dict(metrics))
+        history.append(dict(metrics))
     loop.close()
-    return heard
+    return history
 
 
 @pytest.mark.parametrize("config", [LORA, replace(LORA, **FULL, learning_rate=1e-3)])
-def test_it_goes_on_within_an_epoch(tmp_path: Path, config: Config) -> None:
+def test_training_resumes_within_an_epoch(tmp_path: Path, config: Config) -> None:
     whole = _train(config, _run(tmp_path / "whole"))
     cut = _train(config, _run(tmp_path / "cut"), most=1)  # half an epoch
     assert cut + _train(config, _run(tmp_path / "cut")) == whole
 
 
-def test_adapters_leave_little_and_the_base_alone(tmp_path: Path) -> None:
+def test_only_adapters_and_head_are_trained_and_saved(tmp_path: Path) -> None:
     run = _run(tmp_path)
     _train(LORA, run)
-    found = checkpoint.read(tmp_path / "trial" / "best")
-    assert found is not None
-    model = found[1]["parts"]["model"]
+    saved = checkpoint.read(tmp_path / "trial" / "best")
+    assert saved is not None
+    model = saved[1]["parts"]["model"]
     assert all("lora_" in name or "classifier" in name for name in model)
     assert run.facts["trainable_parameters"] == sum(w.numel() for w in model.values())
     bare = encoders.load_classifier(Encoder("tiny", None), 2)[0]
     assert run.facts["parameters"] == sum(w.numel() for w in bare.parameters())
 
 
-def test_the_adapter_folder_predicts_what_was_stored(tmp_path: Path) -> None:
+def test_the_adapter_folder_gives_the_stored_predictions(tmp_path: Path) -> None:
     import peft  # after trainables: it imports torchvision
 
     run = _run(tmp_path)
@@ -75,21 +75,21 @@ def test_the_adapter_folder_predicts_what_was_stored(tmp_path: Path) -> None:
     tokenizer = encoders.load_tokenizer(Encoder("tiny", None))
     ids, mask = pad(tokenize(tokenizer, data.test.texts), tokenizer.pad_token_id)
     with torch.inference_mode():
-        given = model(input_ids=ids, attention_mask=mask).logits.softmax(1).numpy()
+        predicted = model(input_ids=ids, attention_mask=mask).logits.softmax(1).numpy()
     stored = pq.read_table(best / "test.parquet")["p1"].to_numpy()
-    np.testing.assert_allclose(given[:, 1], stored, atol=1e-5)
+    np.testing.assert_allclose(predicted[:, 1], stored, atol=1e-5)
 
 
-def test_a_trial_trains_its_epochs_however_often_it_reports(tmp_path: Path) -> None:
+def test_epochs_do_not_depend_on_the_number_of_reports(tmp_path: Path) -> None:
     ticks: dict[int, list[float]] = {}
     for reports in (2, 7):
         run = _run(tmp_path / str(reports), reports)
         run.folder, run.on_progress = None, ticks.setdefault(reports, []).append
         assert len(_train(LORA, run)) == reports
-    assert {reports: len(heard) for reports, heard in ticks.items()} == {2: 14, 7: 14}
+    assert {reports: len(calls) for reports, calls in ticks.items()} == {2: 14, 7: 14}
 
 
-def test_adapters_without_targets_are_refused() -> None:
+def test_adapters_without_targets_are_rejected() -> None:
     with pytest.raises(ValueError, match="targets"):
         Config(targets="none")
     Config(method="full")

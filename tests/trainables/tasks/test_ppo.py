@@ -1,4 +1,4 @@
-"""PPO's two formulas by hand, and that it learns."""
+"""PPO: advantages, the clipped objective, and learning CartPole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainables.tasks.ppo import Config, compute_advantages, compute_policy_loss
 HALF = 0.5
 
 
-def test_gae_by_hand() -> None:
+def test_gae_agrees_with_values_computed_by_hand() -> None:
     # Three steps of three environments: one goes on, one dies at its second step, the time of
     # one is up there. gamma = lambda = 1/2, so a surprise counts a quarter one step before.
     rewards = torch.tensor([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [4.0, 4.0, 4.0]])
@@ -23,7 +23,7 @@ def test_gae_by_hand() -> None:
     following = torch.tensor([[20.0, 20.0, 20.0], [30.0, 6.0, 6.0], [40.0, 40.0, 40.0]])
     terminated = torch.tensor([[False] * 3, [False, True, False], [False] * 3])
     ended = torch.tensor([[False] * 3, [False, True, True], [False] * 3])
-    found = compute_advantages(rewards, values, following, terminated, ended, HALF, HALF)
+    advantages = compute_advantages(rewards, values, following, terminated, ended, HALF, HALF)
     last = 4 + 20 - 30  # -6
     goes_on = 2 + 15 - 20 + last / 4  # -4.5
     dies = 2 - 20  # nothing follows
@@ -33,10 +33,10 @@ def test_gae_by_hand() -> None:
         [goes_on, dies, cut],
         [last, last, last],
     ]
-    assert found.tolist() == expected
+    assert advantages.tolist() == expected
 
 
-def test_whole_returns_and_one_step_surprises_are_its_ends() -> None:
+def test_lambda_0_gives_td_errors_and_lambda_1_full_returns() -> None:
     rewards, values, following = torch.randn(3, 6, 2)
     following[:-1] = values[1:]
     never = torch.zeros(6, 2, dtype=torch.bool)
@@ -60,24 +60,26 @@ def test_whole_returns_and_one_step_surprises_are_its_ends() -> None:
         (1.5, -2.0, -3.0, -2.0),
     ],
 )
-def test_the_clipped_objective(ratio: float, advantage: float, gain: float, slope: float) -> None:
-    given = torch.tensor([ratio], requires_grad=True)
-    loss = compute_policy_loss(given, torch.tensor([advantage]), 0.2)
+def test_the_clipped_objective_and_its_gradient(
+    ratio: float, advantage: float, gain: float, slope: float
+) -> None:
+    ratios = torch.tensor([ratio], requires_grad=True)
+    loss = compute_policy_loss(ratios, torch.tensor([advantage]), 0.2)
     loss.backward()
     assert math.isclose(-loss.item(), gain, rel_tol=1e-6)
-    assert given.grad is not None
-    assert math.isclose(-given.grad.item(), slope, abs_tol=1e-6)
+    assert ratios.grad is not None
+    assert math.isclose(-ratios.grad.item(), slope, abs_tol=1e-6)
 
 
-def test_it_learns_to_balance() -> None:
-    run, heard = Run(reports=2, metric="mean_return"), []
+def test_cartpole_is_learned() -> None:
+    run, returns = Run(reports=2, metric="mean_return"), []
     for metrics in cartpole_ppo.SPACE.train(Config(steps=2048, episodes=4), run):
         run.record(metrics)
-        heard.append(metrics["mean_return"])
-    assert max(heard) > 60  # at random: 22
+        returns.append(metrics["mean_return"])
+    assert max(returns) > 60  # at random: 22
 
 
-def test_a_diverged_policy_is_reported_not_raised() -> None:
+def test_a_diverged_policy_reports_nan_and_does_not_raise() -> None:
     config = Config(steps=256, rollout=16, learning_rate=1e30, schedule="constant", episodes=1)
     assert not all(
         is_finite(metrics) for metrics in cartpole_ppo.SPACE.train(config, Run(reports=2))

@@ -72,9 +72,9 @@ def test_only_the_unfrozen_layers_change(tmp_path: Path, source: Path, unfrozen:
     of = run(tmp_path, teacher=source, folder=tmp_path)
     finish(config, of)
     before, after = (
-        found[1]["parts"]["model"]
+        saved[1]["parts"]["model"]
         for folder in (source, tmp_path)
-        if (found := checkpoint.read(folder / "best"))
+        if (saved := checkpoint.read(folder / "best"))
     )
     layers = [name for name in after if name.endswith("weight")]
     same = [name for name in layers[:-1] if torch.equal(before[name], after[name])]

@@ -47,7 +47,7 @@ def _both() -> tuple[nn.Sequential, nn.Sequential]:
 
 def _pretrained(cache: Path, others: int = 0, **settings: float) -> dict[str, torch.Tensor]:
     seed_everything(1)
-    found = load_pretrained_encoder(
+    pretrained = load_pretrained_encoder(
         Run(1, cache=cache, **settings),  # type: ignore[arg-type]
         _both,
         _data(others),
@@ -57,7 +57,7 @@ def _pretrained(cache: Path, others: int = 0, **settings: float) -> dict[str, to
         learning_rate=1e-2,
         batch_size=10,
     )
-    return dict(found.state_dict())
+    return dict(pretrained.state_dict())
 
 
 def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -79,11 +79,11 @@ def test_validation_and_test_images_are_not_used(tmp_path: Path) -> None:
 
 
 def test_weights_are_copied_from_an_encoder_of_the_same_architecture() -> None:
-    given, _ = _both()
-    wanted, _ = _both()
-    network = nn.Sequential(nn.Identity(), build_classifier(given, [8], 2))
-    load_encoder(wanted, network, "--teacher x")
-    assert _same(dict(wanted.state_dict()), dict(given.state_dict()))
+    trained, _ = _both()
+    expected, _ = _both()
+    network = nn.Sequential(nn.Identity(), build_classifier(trained, [8], 2))
+    load_encoder(expected, network, "--teacher x")
+    assert _same(dict(expected.state_dict()), dict(trained.state_dict()))
     with pytest.raises(
         UserError,
         match="--teacher x has no encoder with the expected weights, which begin with 8x3x3x3",

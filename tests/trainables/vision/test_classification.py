@@ -1,4 +1,4 @@
-"""The classification task on a few drawn patterns."""
+"""Image classification on a few random patterns."""
 
 from __future__ import annotations
 
@@ -69,40 +69,38 @@ def _train(data: ImageData, run: Run, most: int = 99, **settings: Any) -> list[d
     chosen: dict[str, Any] = {"batch_size": 20, "learning_rate": 1e-2, **settings}
     recipe = Recipe(**chosen)
     seed_everything(recipe.seed)
-    heard = []
+    reports = []
     loop = train_classifier(recipe, run, _network(), data)
     for _, metrics in zip(range(most), loop, strict=False):
         run.record(metrics)
-        heard.append(dict(metrics))
+        reports.append(dict(metrics))
     loop.close()
-    return heard
+    return reports
 
 
 def _run(folder: Path | None = None, reports: int = 2, **settings: Any) -> Run:
     return Run(reports, metric="validation_accuracy", folder=folder, **settings)
 
 
-def test_it_learns_and_never_tells_a_test_score(data: ImageData) -> None:
-    heard = _train(data, _run(reports=6))
-    assert heard[-1]["validation_accuracy"] > 0.9 > heard[0]["train_accuracy"]
-    assert heard[-1]["train_loss"] < heard[0]["train_loss"]
-    assert heard[0].keys() == {
+def test_training_improves_and_reports_no_test_score(data: ImageData) -> None:
+    reports = _train(data, _run(reports=6))
+    assert reports[-1]["validation_accuracy"] > 0.9 > reports[0]["train_accuracy"]
+    assert reports[-1]["train_loss"] < reports[0]["train_loss"]
+    assert reports[0].keys() == {
         *("train_loss", "train_accuracy"),
         *("validation_loss", "validation_accuracy"),
     }
 
 
 @pytest.mark.parametrize("options", AUGMENTATIONS.values(), ids=AUGMENTATIONS.keys())
-def test_every_augmentation_changes_what_is_learnt_from(
-    data: ImageData, options: dict[str, Any]
-) -> None:
+def test_every_augmentation_changes_the_training(data: ImageData, options: dict[str, Any]) -> None:
     plain, augmented = _train(data, _run()), _train(data, _run(), **options)
     assert augmented == _train(data, _run(), **options)
     assert plain[0]["train_loss"] != augmented[0]["train_loss"]
     assert all(np.isfinite(list(metrics.values())).all() for metrics in augmented)
 
 
-def test_a_compiled_network_learns_the_same(
+def test_a_compiled_network_gives_the_same_numbers(
     data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = _train(data, _run())
@@ -118,8 +116,8 @@ def test_a_compiled_network_learns_the_same(
     assert restore_classifier(_network(), (2, SIDE, SIDE), data.classes, tmp_path / "best")
 
 
-def test_no_step_asks_the_device_for_a_number(data: ImageData) -> None:
-    class Asked(TorchDispatchMode):
+def test_no_step_synchronizes_with_the_device(data: ImageData) -> None:
+    class SyncCounter(TorchDispatchMode):
         count = 0
 
         def __torch_dispatch__(
@@ -129,17 +127,17 @@ def test_no_step_asks_the_device_for_a_number(data: ImageData) -> None:
             self.count += func.overloadpacket in scalars
             return func(*args, **kwargs or {})
 
-    heard: list[int] = []
-    with Asked() as asked:
-        run = _run(reports=1, on_progress=lambda _: heard.append(asked.count))
+    reports: list[int] = []
+    with SyncCounter() as counter:
+        run = _run(reports=1, on_progress=lambda _: reports.append(counter.count))
         # Adam's steps are counted on the host where it is not fused, as on a CPU.
         _train(data, run, **AUGMENTATIONS["all"], clip=1.0, optimizer="sgd")
         torch.ones(1).item()
-    assert len(heard) == TRAIN / 20
-    assert heard[0] == heard[-1] < asked.count
+    assert len(reports) == TRAIN / 20
+    assert reports[0] == reports[-1] < counter.count
 
 
-def test_the_images_themselves_are_left_alone(data: ImageData) -> None:
+def test_augmentation_does_not_change_the_images(data: ImageData) -> None:
     before = data.train.pixels.clone()
     _train(data, _run(), **AUGMENTATIONS["all"])
     assert torch.equal(data.train.pixels, before)
@@ -161,14 +159,14 @@ def test_the_images_themselves_are_left_alone(data: ImageData) -> None:
     ],
     ids=str,
 )
-def test_every_setting_makes_a_difference(data: ImageData, other: dict[str, Any]) -> None:
+def test_every_setting_changes_the_training(data: ImageData, other: dict[str, Any]) -> None:
     base = {"optimizer": "sgd"} if "momentum" in other else {}
     one = _train(data, _run(), **base)
     assert one == _train(data, _run(), **base)
     assert one[-1]["validation_loss"] != _train(data, _run(), **other)[-1]["validation_loss"]
 
 
-def test_interrupted_and_resumed_is_uninterrupted(data: ImageData, tmp_path: Path) -> None:
+def test_resuming_changes_nothing(data: ImageData, tmp_path: Path) -> None:
     options = AUGMENTATIONS["all"]
     whole = _train(data, _run(tmp_path / "whole", reports=4), **options)
     first = _train(data, _run(tmp_path / "cut", reports=4), most=2, **options)
@@ -176,7 +174,7 @@ def test_interrupted_and_resumed_is_uninterrupted(data: ImageData, tmp_path: Pat
     assert first + rest == whole
 
 
-def test_a_smaller_last_batch_waits_for_another_epoch(data: ImageData) -> None:
+def test_a_smaller_last_batch_is_dropped(data: ImageData) -> None:
     ticks: list[float] = []
     _train(data, _run(reports=1, on_progress=ticks.append), batch_size=50)
     assert ticks == [0.5, 1.0]
@@ -185,35 +183,35 @@ def test_a_smaller_last_batch_waits_for_another_epoch(data: ImageData) -> None:
     assert ticks == [1.0]
 
 
-def test_a_share_of_the_data_is_a_share_of_the_work(data: ImageData) -> None:
+def test_a_share_of_the_data_takes_a_share_of_the_steps(data: ImageData) -> None:
     ticks: list[float] = []
     _train(data, _run(reports=1, on_progress=ticks.append, share=0.5))
     assert len(ticks) == TRAIN / 20 / 2
 
 
-def test_predictions_are_probabilities_of_every_example(data: ImageData, tmp_path: Path) -> None:
+def test_predictions_are_probabilities_for_every_example(data: ImageData, tmp_path: Path) -> None:
     run = _run(tmp_path, reports=3)
-    heard = _train(data, run)
+    reports = _train(data, run)
     run.finish()
-    found = {}
+    stored = {}
     for split, count in (("validation", VALIDATION), ("test", TEST)):
         table = pq.read_table(tmp_path / "best" / f"{split}.parquet")
         assert table["id"].to_pylist() == list(range(count))
-        found[split] = np.stack([table[f"p{k}"].to_numpy() for k in range(CLASSES)], 1)
-        assert np.allclose(found[split].sum(1), 1, atol=1e-5)
+        stored[split] = np.stack([table[f"p{k}"].to_numpy() for k in range(CLASSES)], 1)
+        assert np.allclose(stored[split].sum(1), 1, atol=1e-5)
     targets = build_ground_truth(data).targets
-    accuracy = (found["validation"].argmax(1) == targets["validation"]).mean()
-    assert accuracy == pytest.approx(max(m["validation_accuracy"] for m in heard))
+    accuracy = (stored["validation"].argmax(1) == targets["validation"]).mean()
+    assert accuracy == pytest.approx(max(m["validation_accuracy"] for m in reports))
     assert len(targets["test"]) == TEST
 
     predictor = restore_classifier(_network(), (2, SIDE, SIDE), data.classes, tmp_path / "best")
     raw = data.test.pixels[data.test.rows].numpy()
-    assert np.allclose(predictor(raw), found["test"], atol=1e-6)
+    assert np.allclose(predictor(raw), stored["test"], atol=1e-6)
     assert predictor.classes == data.classes
     assert predictor(predictor.example).shape == (1, CLASSES)
 
 
-def test_statistics_come_from_train_alone(data: ImageData, monkeypatch: Any) -> None:
+def test_mean_and_std_are_those_of_train(data: ImageData, monkeypatch: Any) -> None:
     given = []
 
     class Listening(Normalize):
@@ -228,7 +226,7 @@ def test_statistics_come_from_train_alone(data: ImageData, monkeypatch: Any) -> 
     assert torch.allclose(given[0][1], seen.std((0, 2, 3), correction=0), atol=1e-5)
 
 
-def test_a_config_says_what_it_has_and_the_rest_stays() -> None:
+def test_missing_fields_of_a_config_keep_the_defaults_of_the_recipe() -> None:
     @dataclass
     class Config:
         learning_rate: float = 0.5
@@ -237,7 +235,7 @@ def test_a_config_says_what_it_has_and_the_rest_stays() -> None:
     assert read_recipe(Config()) == Recipe(learning_rate=0.5)
 
 
-def test_the_truth_is_in_the_order_of_the_predictions(data: ImageData) -> None:
-    told = build_ground_truth(data)
-    assert told.targets["validation"].tolist() == [i % CLASSES for i in range(VALIDATION)]
-    assert (told.fingerprint, told.source, told.classes) == ("drawn", "synthetic", data.classes)
+def test_ground_truth_has_the_order_of_the_predictions(data: ImageData) -> None:
+    truth = build_ground_truth(data)
+    assert truth.targets["validation"].tolist() == [i % CLASSES for i in range(VALIDATION)]
+    assert (truth.fingerprint, truth.source, truth.classes) == ("drawn", "synthetic", data.classes)
