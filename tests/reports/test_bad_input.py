@@ -1,4 +1,4 @@
-"""What can be asked wrongly: a short message with the way out, exit code 2, nothing created."""
+"""Wrong input: a short message that says what to do, exit code 2, and nothing is created."""
 
 import socket
 import time
@@ -16,10 +16,10 @@ from mlflow.tracking import MlflowClient
 import cluster.tracking.client
 import reports.__main__
 from reports.__main__ import main
-from tests.support.made_search import openings
+from tests.support.make_search import list_openings
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def run_with_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(list(arguments)) == 2
     message = capsys.readouterr().err
     assert "Traceback" not in message
@@ -27,39 +27,41 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return message
 
 
-def test_no_database_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    message = refused(capsys, "digits", "--storage", str(tmp_path / "none"))
+def test_a_missing_database_is_not_created(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = run_with_error(capsys, "digits", "--storage", str(tmp_path / "none"))
     assert "none/mlflow.db" in message
     assert "--storage" in message
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
-def test_a_file_that_is_no_database(
+def test_a_file_that_is_not_a_database_is_named_and_unchanged(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mlflow.db").write_bytes(content)
-    assert "not an MLflow database" in refused(capsys, "digits", "--storage", str(tmp_path))
+    assert "not an MLflow database" in run_with_error(capsys, "digits", "--storage", str(tmp_path))
     assert (tmp_path / "mlflow.db").read_bytes() == content
 
 
-def test_unknown_experiment_suggests_near_names(
+def test_an_unknown_experiment_suggests_similar_names(
     storage: Path, client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("digits", "svhn_150k"):
         client.create_experiment(name)
-    message = refused(capsys, "digit", "--storage", str(storage))
+    message = run_with_error(capsys, "digit", "--storage", str(storage))
     assert "'digit'. Did you mean digits?" in message
     assert "There are: digits, svhn_150k." in message
 
 
-def test_experiments_without_a_search_or_deleted(
+def test_an_experiment_without_a_search_and_a_deleted_one(
     storage: Path, client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     number = client.create_experiment("digits")
-    assert "contains no search" in refused(capsys, "digits", "--storage", str(storage))
+    assert "contains no search" in run_with_error(capsys, "digits", "--storage", str(storage))
     client.delete_experiment(number)
-    assert f"restore -x {number}" in refused(capsys, "digits", "--storage", str(storage))
+    assert f"restore -x {number}" in run_with_error(capsys, "digits", "--storage", str(storage))
 
 
 def test_a_server_that_never_answers(
@@ -71,14 +73,14 @@ def test_a_server_that_never_answers(
         server.listen()
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         start = time.monotonic()
-        message = refused(capsys, "digits", "--tracking-uri", uri)
+        message = run_with_error(capsys, "digits", "--tracking-uri", uri)
         assert time.monotonic() - start < 5
     assert uri in message
     assert "no answer" in message
 
 
-def test_a_tracking_uri_of_no_known_kind(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "nonsense://x" in refused(capsys, "digits", "--tracking-uri", "nonsense://x")
+def test_a_tracking_uri_with_an_unknown_scheme(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nonsense://x" in run_with_error(capsys, "digits", "--tracking-uri", "nonsense://x")
 
 
 def test_an_out_folder_that_cannot_be_written(
@@ -92,9 +94,9 @@ def test_an_out_folder_that_cannot_be_written(
     parent = write_search(some_trials[:1])
     (tmp_path / "taken").write_text("a file")
     out = str(tmp_path / "taken")
-    message = refused(capsys, "digits", "--storage", str(storage), "--out", out)
+    message = run_with_error(capsys, "digits", "--storage", str(storage), "--out", out)
     assert "taken cannot be written to" in message
-    assert openings(client, parent) == []
+    assert list_openings(client, parent) == []
 
 
 def test_predictions_of_other_examples_name_the_run(
@@ -110,20 +112,20 @@ def test_predictions_of_other_examples_name_the_run(
     pq.write_table(other, tmp_path / "test.parquet")
     client.log_artifact(parent, str(tmp_path / "test.parquet"), "data")
     arguments = ("digits", "--storage", str(storage), "--out", str(tmp_path / "out"))
-    message = refused(capsys, *arguments)
+    message = run_with_error(capsys, *arguments)
     assert "'digits-000'" in message
     assert "400 of 400 examples have no prediction" in message
-    assert openings(client, parent) == []
+    assert list_openings(client, parent) == []
     assert main([*arguments, "--debug"]) == 2
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_server_that_goes_away_midway(
+def test_a_server_that_fails_during_a_report(
     storage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def gone(*_: object) -> None:
         raise MlflowException("connection reset")
 
     monkeypatch.setattr(reports.__main__, "read_search", gone)
-    message = refused(capsys, "digits", "--storage", str(storage))
+    message = run_with_error(capsys, "digits", "--storage", str(storage))
     assert "could not answer: connection reset" in message

@@ -1,4 +1,4 @@
-"""Searches side by side: which are repeats of one another."""
+"""Compared searches: which are repeats, and the area under their best so far."""
 
 import json
 from collections.abc import Callable
@@ -18,13 +18,15 @@ from reports.compare import (
 )
 from reports.numbers.statistics import mean_interval
 from reports.records import Search
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 
 def searched(best: float, **fixed: object) -> Search:
     tags = {"sampler": "tpe", "scheduler": "asha", "trials": "2"}
-    trials = [trial(i, s, metrics={"device_seconds": 10.0}) for i, s in enumerate((0.5, best))]
-    return search(*trials, tags={**tags, **({"fixed": json.dumps(fixed)} if fixed else {})})
+    trials = [
+        make_trial(i, s, metrics={"device_seconds": 10.0}) for i, s in enumerate((0.5, best))
+    ]
+    return make_search(*trials, tags={**tags, **({"fixed": json.dumps(fixed)} if fixed else {})})
 
 
 def test_searches_that_differ_in_their_seed_alone_are_repeats() -> None:
@@ -35,12 +37,12 @@ def test_searches_that_differ_in_their_seed_alone_are_repeats() -> None:
     ]
     (row,) = build_table(races).rows
     assert row[4] == "3"
-    found = mean_interval([0.90, 0.94, 0.92])
-    assert row[5] == f"92.00 % ({found.low * 100:.2f} to {found.high * 100:.2f} %)"
+    table = mean_interval([0.90, 0.94, 0.92])
+    assert row[5] == f"92.00 % ({table.low * 100:.2f} to {table.high * 100:.2f} %)"
     assert "Student's t" in write_comparison(races)
 
 
-def test_whatever_else_is_fixed_tells_searches_apart() -> None:
+def test_searches_with_different_fixed_values_are_not_repeats() -> None:
     races = [
         trace_best(searched(0.9, epochs=2, seed=0)),
         trace_best(searched(0.9, seed=1, epochs=3)),
@@ -62,28 +64,28 @@ def test_the_area_is_the_mean_of_the_best_so_far_over_the_time() -> None:
 
 def test_the_best_so_far_is_that_of_trials_that_may_win() -> None:
     scores = ((0.5, "complete"), (0.99, "diverged"), (0.95, "stopped"), (0.9, "complete"))
-    trials = [trial(n, score, outcome=outcome) for n, (score, outcome) in enumerate(scores)]
-    assert list(trace_best(search(*trials)).best) == [0.5, 0.5, 0.5, 0.9]
-    assert list(trace_best(search(*trials[1:3])).best[1:]) == [0.95]
-    assert not has_score(search(trials[1]))
+    trials = [make_trial(n, score, outcome=outcome) for n, (score, outcome) in enumerate(scores)]
+    assert list(trace_best(make_search(*trials)).best) == [0.5, 0.5, 0.5, 0.9]
+    assert list(trace_best(make_search(*trials[1:3])).best[1:]) == [0.95]
+    assert not has_score(make_search(trials[1]))
 
 
-def test_the_same_seed_and_an_unfinished_search_are_no_repeats() -> None:
+def test_the_same_seed_and_an_unfinished_search_are_not_repeats() -> None:
     first, same, other = searched(0.90, seed=3), searched(0.94, seed=3), searched(0.92, seed=4)
     cut = replace(other, tags={**other.tags, "trials": "40"}, is_finished=False)
     whole = replace(first, tags={**first.tags, "trials": "40"})
-    found = build_table(
+    table = build_table(
         [trace_best(whole), trace_best(replace(same, tags=whole.tags)), trace_best(cut)]
     )
-    assert [row[4] for row in found.rows] == ["1", "1", "1"]
-    assert [row[-1] for row in found.rows] == [
+    assert [row[4] for row in table.rows] == ["1", "1", "1"]
+    assert [row[-1] for row in table.rows] == [
         "",
         "same seed (3) as made",
         "unfinished (2 of 40 trials)",
     ]
-    said = write_comparison([trace_best(whole), trace_best(cut)])
-    assert "no difference here is statistically significant" in said
-    assert "Student" not in said
+    text = write_comparison([trace_best(whole), trace_best(cut)])
+    assert "no difference here is statistically significant" in text
+    assert "Student" not in text
     assert [row[4] for row in build_table([trace_best(first), trace_best(other)]).rows] == ["2"]
 
 

@@ -1,4 +1,4 @@
-"""An export: what it says of the test set, whose code it runs, and where its files go."""
+"""An export: what it predictor of the test set, whose code it runs, and where its files go."""
 
 import json
 import shlex
@@ -29,7 +29,7 @@ from reports.serving_model import ServedModel
 from reports.trained import models
 from reports.trained.restoring import find_space
 from tests.reports.chapters.confirmation.test_chapter import rerun
-from tests.support.made_search import openings, search, trial
+from tests.support.make_search import list_openings, make_search, make_trial
 from trainables.errors import UserError
 from trainables.predictor import Predictor
 from trainables.run import Run
@@ -46,27 +46,27 @@ def test_the_test_set_is_opened_for_the_winner_alone(
 ) -> None:
     parent = write_search(some_trials)
     found = read_search(client, "digits")
-    said = describe_test_result(client, found, [found.trials[5]])
-    assert "was not opened for it, since validation did not choose it" in said
-    assert openings(client, parent) == []
-    said = describe_test_result(client, found, [found.trials[3]])
-    assert said.startswith("Test accuracy 94.25%")
-    assert [o["trial"] for o in openings(client, parent)] == [3]
+    text = describe_test_result(client, found, [found.trials[5]])
+    assert "was not opened for it, since validation did not choose it" in text
+    assert list_openings(client, parent) == []
+    text = describe_test_result(client, found, [found.trials[3]])
+    assert text.startswith("Test accuracy 94.25%")
+    assert [o["trial"] for o in list_openings(client, parent)] == [3]
 
 
-def test_what_is_on_record_is_shown_for_any_trial(
+def test_a_recorded_opening_is_shown_for_any_trial(
     client: MlflowClient, write_search: Write, some_trials: Trials
 ) -> None:
-    told = '{"trial": 5, "n": 400, "correct": 300, "time": "2026-01-02"}'
-    parent = write_search(some_trials, {"test_opening.1": told})
+    stored = '{"trial": 5, "n": 400, "correct": 300, "time": "2026-01-02"}'
+    parent = write_search(some_trials, {"test_opening.1": stored})
     found = read_search(client, "digits")
     assert "accuracy 75.00%" in describe_test_result(client, found, [found.trials[5]])
-    said = describe_test_result(client, found, [found.trials[3]])  # another winner than before
-    assert "opened before for trial 5 on 2026-01-02" in said
-    assert len(openings(client, parent)) == 1
+    text = describe_test_result(client, found, [found.trials[3]])  # another winner than before
+    assert "opened before for trial 5 on 2026-01-02" in text
+    assert len(list_openings(client, parent)) == 1
 
 
-def test_a_winner_that_was_stopped_is_exported_as_its_best_re_run(
+def test_a_stopped_winner_is_exported_as_its_best_rerun(
     client: MlflowClient, write_search: Write, some_trials: Trials
 ) -> None:
     some_trials[0]["outcome"] = "stopped"
@@ -75,29 +75,31 @@ def test_a_winner_that_was_stopped_is_exported_as_its_best_re_run(
     assert (member.of, member.number, weight) == (0, 1, 1.0)
 
 
-def test_code_is_run_only_where_the_user_names_it() -> None:
-    theirs = search(trial(0), tags={"space_file": "their folder/mine.py"})
+def test_code_is_executed_only_if_the_user_names_it() -> None:
+    other = make_search(make_trial(0), tags={"space_file": "their folder/mine.py"})
     with pytest.raises(UserError, match=r"--space 'their folder/mine\.py'"):
-        find_space(theirs, None)
-    assert find_space(theirs, "my.py") == "my.py"
+        find_space(other, None)
+    assert find_space(other, "my.py") == "my.py"
     with pytest.raises(UserError, match=r"--space FILE\.py"):
-        find_space(search(trial(0)), None)  # a space called `made`
+        find_space(make_search(make_trial(0)), None)  # a space called `made`
 
 
-def test_a_space_of_our_own_needs_no_file(client: MlflowClient, write_search: Write) -> None:
+def test_a_space_of_searchspaces_needs_no_file(client: MlflowClient, write_search: Write) -> None:
     write_search([])
     assert find_space(read_search(client, "digits"), None) == "digits"
 
 
-def test_no_name_of_the_servers_becomes_a_path(tmp_path: Path) -> None:
+def test_names_from_the_server_are_not_used_as_paths(tmp_path: Path) -> None:
     one = TrialRecord("id", "../../elsewhere", 7, "complete")
     again = TrialRecord("id2", "/absolute", 7, "complete", of=3)
-    _write_description(tmp_path, "digits", ExportedModel(((one, 0.5, 1.0), (again, 0.5, 1.0))), ({}, {}))
-    told = json.loads((tmp_path / "members.json").read_text())
-    assert [member["folder"] for member in told["members"]] == ["007", "rerun-007"]
+    _write_description(
+        tmp_path, "digits", ExportedModel(((one, 0.5, 1.0), (again, 0.5, 1.0))), ({}, {})
+    )
+    stored = json.loads((tmp_path / "members.json").read_text())
+    assert [member["folder"] for member in stored["members"]] == ["007", "rerun-007"]
 
 
-def test_an_encoder_goes_along_once_and_is_not_missed_where_it_came_from(tmp_path: Path) -> None:
+def test_an_encoder_is_copied_once_and_replaces_the_original(tmp_path: Path) -> None:
     tiny, place, members = Encoder("tiny", None), tmp_path / "encoder", tmp_path / "members"
     encoders.load_body(tiny).save_pretrained(place)  # type: ignore[operator]
     encoders.load_tokenizer(tiny).save_pretrained(place)
@@ -130,21 +132,21 @@ def test_an_encoder_goes_along_once_and_is_not_missed_where_it_came_from(tmp_pat
     np.testing.assert_allclose(table[["p_neg", "p_pos"]], expected, atol=1e-6)
 
 
-def test_answers_have_no_average(
+def test_models_with_text_outputs_cannot_be_averaged(
     client: MlflowClient, write_search: Write, some_trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_search(some_trials)
     found = read_search(client, "digits")
-    monkeypatch.setattr(export, "download_weights", lambda *given: True)
-    says = Predictor(lambda questions: questions, np.array(["1 + 1"], dtype=object))
-    monkeypatch.setattr(models, "restore_model", lambda *given: says)
+    monkeypatch.setattr(export, "download_weights", lambda *arguments: True)
+    predictor = Predictor(lambda questions: questions, np.array(["1 + 1"], dtype=object))
+    monkeypatch.setattr(models, "restore_model", lambda *arguments: predictor)
     with pytest.raises(UserError, match=r"have no average\.\nExport one.*--members 3"):
         export.register_export(
             client, found, select_members(found, [3, 5]), "mathematics_rnn", "name"
         )
 
 
-def test_how_to_ask_a_served_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inputs_and_request_of_a_served_model(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     answer = SimpleNamespace(text="")
     posted = SimpleNamespace(post=lambda url, json: asked.append(json) or answer)

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 import reports.chapters.curves.chapter
 from reports.numbers.statistics import wilson_interval
-from tests.support.made_search import openings
+from tests.support.make_search import list_openings
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -172,7 +172,7 @@ def test_an_unfinished_search_opens_no_test_set_and_has_no_result(
     assert f"**It is unfinished**: {told}" in text
     assert "**The default configuration won**" not in text
     assert "`--open-test` opens it for trial 0, and that is counted" in text
-    assert openings(client, parent) == []
+    assert list_openings(client, parent) == []
     assert "winner test accuracy: 95.00 %" in read_report("digits", "--open-test")
     assert "winner test accuracy: 95.00 %" in read_report()  # it is on record now
 

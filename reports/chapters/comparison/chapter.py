@@ -102,7 +102,7 @@ def _table(
         p = against.get(g.values)
         verdict = "not tested"
         if p is not None:
-            verdict = "worse" if p < LEVEL else "no significant difference"
+            verdict = "significantly worse" if p < LEVEL else "no significant difference"
         rows.append(
             (
                 *map(format_value, g.values),

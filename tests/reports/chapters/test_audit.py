@@ -10,13 +10,13 @@ from reports.chapters import audit
 from reports.chapters.audit import audit_rung, find_late_bloomers, find_stopped, rank_correlation
 from reports.read.winner import choose_winner
 from reports.records import TrialRecord
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 METRIC = "validation_accuracy"
 
 
 def curved(number: int, then: float, score: float, **about: object) -> TrialRecord:
-    return trial(number, score, curves={METRIC: ((1, then), (9, score))}, **about)
+    return make_trial(number, score, curves={METRIC: ((1, then), (9, score))}, **about)
 
 
 def test_late_bloomers_are_those_cut_that_ended_well() -> None:
@@ -28,7 +28,7 @@ def test_late_bloomers_are_those_cut_that_ended_well() -> None:
     ]
     others = [curved(i, 0.85, 0.92) for i in range(4, 7)]
     others += [curved(i, 0.3, 0.3, outcome="stopped", reports=1) for i in range(7, 13)]
-    made = search(*control, *others)
+    made = make_search(*control, *others)
     rung = audit_rung(made, control, others, 1, 3.0)
     assert rung is not None
     assert 0.3 <= rung.cutoff <= 0.85
@@ -40,7 +40,7 @@ def test_late_bloomers_are_those_cut_that_ended_well() -> None:
 
 def test_the_best_are_the_lowest_where_that_is_asked() -> None:
     control = [curved(i, then, then) for i, then in enumerate((0.1, 0.2, 0.9, 0.8))]
-    made = search(*control, mode="min")
+    made = make_search(*control, mode="min")
     rung = audit_rung(made, control, [], 1, 3.0)
     assert rung is not None
     assert find_stopped(made, rung) == [2, 3]
@@ -48,7 +48,7 @@ def test_the_best_are_the_lowest_where_that_is_asked() -> None:
 
 def test_a_rung_that_too_few_reached() -> None:
     control = [curved(i, 0.5, 0.6) for i in range(3)]
-    assert audit_rung(search(*control), control, [], 5, 3.0) is None
+    assert audit_rung(make_search(*control), control, [], 5, 3.0) is None
 
 
 def test_rank_correlation() -> None:
@@ -80,7 +80,7 @@ def test_it_says_whom_the_control_trials_were_compared_with(
     monkeypatch.setattr(audit, "read_curves", known)
     control = [curved(i, i / 10, i / 9, tags={"control": "yes"}) for i in range(4)]
     others = [curved(i, 0.5, 0.6) for i in range(4, 10)]
-    made = search(*control, *others, tags={"scheduler": "asha", "rungs": "[1, 3]"})
+    made = make_search(*control, *others, tags={"scheduler": "asha", "rungs": "[1, 3]"})
     choice = choose_winner(made)
     assert choice is not None
     found = audit.write_section(client, made, choice)

@@ -11,7 +11,7 @@ from reports.chapters.budget import (
     jackknife_interval,
     write_section,
 )
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 
 def test_it_is_the_mean_over_all_subsets() -> None:
@@ -55,25 +55,29 @@ def test_a_budget_that_there_is_not(k: int) -> None:
 
 
 def test_only_random_trials_count_and_the_hopeless_as_the_worst() -> None:
-    made = search(
-        trial(0, 0.99),  # the default configuration
-        trial(1, 0.5),
-        trial(2, None, outcome="diverged"),
-        trial(3, 0.7, outcome="stopped"),
-        trial(4, 0.8, outcome="unfinished"),
-        trial(5, 0.95, outcome="diverged"),  # which the search would not let win
+    made = make_search(
+        make_trial(0, 0.99),  # the default configuration
+        make_trial(1, 0.5),
+        make_trial(2, None, outcome="diverged"),
+        make_trial(3, 0.7, outcome="stopped"),
+        make_trial(4, 0.8, outcome="unfinished"),
+        make_trial(5, 0.95, outcome="diverged"),  # which the search would not let win
     )
     assert list(find_random_scores(made)) == [0.5, 0.5, 0.7, 0.5]
-    worst_high = search(
-        trial(0), trial(1, 0.5), trial(2, None, outcome="failed"), trial(3, 0.7), mode="min"
+    worst_high = make_search(
+        make_trial(0),
+        make_trial(1, 0.5),
+        make_trial(2, None, outcome="failed"),
+        make_trial(3, 0.7),
+        mode="min",
     )
     assert list(find_random_scores(worst_high)) == [0.5, 0.7, 0.7]
 
 
 def test_what_is_said_of_samplers() -> None:
-    trials = [trial(i, 0.5 + i / 100) for i in range(12)]
+    trials = [make_trial(i, 0.5 + i / 100) for i in range(12)]
     said = {
-        sampler: write_section(search(*trials, tags={"sampler": sampler}))
+        sampler: write_section(make_search(*trials, tags={"sampler": sampler}))
         for sampler in ("random", "qmc", "tpe")
     }
     for sampler, text in said.items():
@@ -81,7 +85,7 @@ def test_what_is_said_of_samplers() -> None:
         assert ("the estimator assumes random trials" in text.text) == (sampler == "tpe")
         assert ("over its 11 random trials" in text.text) == (sampler != "tpe")
         assert set(text.figures) == {"budget"}
-    few = write_section(search(*trials[:4], tags={"sampler": "random"}))
+    few = write_section(make_search(*trials[:4], tags={"sampler": "random"}))
     assert few is not None
     assert "needs 8 random trials; there are 3" in few.text
-    assert write_section(search(trials[0])) is None
+    assert write_section(make_search(trials[0])) is None

@@ -11,7 +11,7 @@ from reports.chapters.classes import (
     score_classes,
     select_classes,
 )
-from tests.support.made_search import search
+from tests.support.make_search import make_search
 
 
 def test_precision_recall_and_f1() -> None:
@@ -36,14 +36,14 @@ def test_of_many_classes_the_worst_and_the_best() -> None:
 
 
 def test_names() -> None:
-    assert read_class_names(search(tags={"classes": '["cat", "dog"]'}), 2) == ["cat", "dog"]
+    assert read_class_names(make_search(tags={"classes": '["cat", "dog"]'}), 2) == ["cat", "dog"]
     for damaged in ('["cat"]', "[dam", "{}"):
-        assert read_class_names(search(tags={"classes": damaged}), 2) == ["0", "1"]
+        assert read_class_names(make_search(tags={"classes": damaged}), 2) == ["0", "1"]
 
 
 @pytest.mark.parametrize(("k", "texts"), [(3, 4), (30, 0)])
 def test_counts_stand_where_they_fit(k: int, texts: int) -> None:
     matrix = np.eye(k, dtype=np.int64) * 5
     matrix[0, 1] = 2
-    figure = draw_confusion_matrix(search(), matrix, [f"class {c}" for c in range(k)])
+    figure = draw_confusion_matrix(make_search(), matrix, [f"class {c}" for c in range(k)])
     assert len(figure.axes[0].texts) == texts

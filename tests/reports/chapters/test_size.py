@@ -3,11 +3,11 @@
 from reports.chapters.size import find_pareto_front, write_section
 from reports.read.winner import choose_winner
 from reports.records import TrialRecord
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 
 def sized(number: int, size: float, score: float) -> TrialRecord:
-    return trial(number, score, metrics={"parameters": size})
+    return make_trial(number, score, metrics={"parameters": size})
 
 
 TRIALS = [sized(0, 100, 0.8), sized(1, 50, 0.7), sized(2, 70, 0.6), sized(3, 100, 0.9)]
@@ -19,7 +19,7 @@ def test_nothing_on_the_front_is_beaten_by_something_smaller() -> None:
 
 
 def test_the_table_is_the_front() -> None:
-    made = search(*TRIALS)
+    made = make_search(*TRIALS)
     choice = choose_winner(made)
     assert choice is not None
     found = write_section(made, choice)
@@ -28,7 +28,7 @@ def test_the_table_is_the_front() -> None:
 
 
 def test_networks_of_one_size_are_not_drawn() -> None:
-    made = search(sized(0, 100, 0.8), sized(1, 100, 0.9), trial(2))
+    made = make_search(sized(0, 100, 0.8), sized(1, 100, 0.9), make_trial(2))
     choice = choose_winner(made)
     assert choice is not None
     assert write_section(made, choice) is None
@@ -36,9 +36,9 @@ def test_networks_of_one_size_are_not_drawn() -> None:
 
 def test_what_is_trained_is_counted_where_it_is_known() -> None:
     sizes = [(0, 100.0, 0.9), (1, 5.0, 0.8)]
-    made = search(
+    made = make_search(
         *(
-            trial(n, score, metrics={"parameters": 100.0, "trainable_parameters": size})
+            make_trial(n, score, metrics={"parameters": 100.0, "trainable_parameters": size})
             for n, size, score in sizes
         )
     )

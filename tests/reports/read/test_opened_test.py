@@ -1,4 +1,4 @@
-"""The sealed test set: nothing is opened unasked, and whatever is opened is on record."""
+"""The sealed test set: what may be opened, and that every opening is on record."""
 
 import json
 from collections.abc import Callable
@@ -11,26 +11,30 @@ from reports.read.holdout_log import add_opening
 from reports.read.opened_test import OpenedTest, seal_test
 from reports.read.records import read_search
 from tests.reports.chapters.confirmation.test_chapter import rerun
-from tests.support.made_search import openings, trial
+from tests.support.make_search import list_openings, make_trial
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
 Read = Callable[..., str]
 
 
-def test_what_an_opening_closes(client: MlflowClient, write_search: Write) -> None:
+def test_an_opening_closes_the_test_set_for_others(
+    client: MlflowClient, write_search: Write
+) -> None:
     write_search([])
     search = read_search(client, "digits")
-    three, five = trial(3), trial(5)
+    three, five = make_trial(3), make_trial(5)
     add_opening(client, search, {"ensemble": "by hand", "members": {"1": 0.5, "2": 0.5}})
-    assert seal_test(client, search, three) == OpenedTest(client, search, three)  # no report's
+    assert seal_test(client, search, three) == OpenedTest(
+        client, search, three
+    )  # no report has chosen it
     add_opening(client, search, {"trial": 3})
     same, other = (seal_test(client, search, t) for t in (three, five))
     assert same.is_closed({"trial": 5})
     assert not same.is_closed({"ensemble": "greedy"})
     assert not same.is_closed({"reruns_of": 3})
     assert other.is_closed({"trial": 5})
-    assert other.is_closed({"ensemble": "greedy"})  # nothing beside a winner that is not opened
+    assert other.is_closed({"ensemble": "greedy"})  # nothing is opened where the winner is closed
     again = seal_test(client, search, five, again=True)
     assert not again.is_closed({"trial": 5})
     assert again.mark({"trial": 5}) == {"trial": 5, "again": True}
@@ -38,7 +42,7 @@ def test_what_an_opening_closes(client: MlflowClient, write_search: Write) -> No
     assert first.mark({"trial": 5}) == {"trial": 5}
 
 
-def test_a_confirmation_after_the_report_needs_the_flag_where_it_changes_the_winner(
+def test_a_later_confirmation_with_another_winner_needs_the_option(
     client: MlflowClient, write_search: Write, some_trials: Trials
 ) -> None:
     again = [rerun(0, 5, 0.96, 391), rerun(1, 5, 0.95, 390)]
@@ -52,14 +56,14 @@ def test_a_confirmation_after_the_report_needs_the_flag_where_it_changes_the_win
     assert "mean test accuracy" not in text
     assert "| 5 (winner) | 2 | 95.00 % | 95.50 %" in text
     assert "against trial 3, the runner-up: +5.00 points on validation" in text
-    assert len(openings(client, parent)) == 1
+    assert len(list_openings(client, parent)) == 1
     text = write_report(client, collect_findings(client, search, again=True)).text
     assert "mean test accuracy" in text
-    told = openings(client, parent)
-    assert [o.get("again", False) for o in told] == [False, True, True, True]
+    recorded = list_openings(client, parent)
+    assert [o.get("again", False) for o in recorded] == [False, True, True, True]
 
 
-def test_a_confirmation_after_the_report_is_part_of_the_first_look_for_the_same_winner(
+def test_a_later_confirmation_with_the_same_winner_opens_its_reruns_once(
     client: MlflowClient, write_search: Write, some_trials: Trials
 ) -> None:
     again = [rerun(0, 3, 0.96, 391), rerun(1, 3, 0.95, 390)]
@@ -67,11 +71,13 @@ def test_a_confirmation_after_the_report_is_part_of_the_first_look_for_the_same_
     parent = write_search([*some_trials, *again], {"test_opening.1": first})
     search = read_search(client, "digits")
     assert "mean test accuracy" in write_report(client, collect_findings(client, search)).text
-    told = {f"test_opening.{n}": json.dumps(o) for n, o in enumerate(openings(client, parent))}
-    parent = write_search([*some_trials, *again, rerun(2, 3, 0.97, 392)], told)
+    recorded = {
+        f"test_opening.{n}": json.dumps(o) for n, o in enumerate(list_openings(client, parent))
+    }
+    parent = write_search([*some_trials, *again, rerun(2, 3, 0.97, 392)], recorded)
     text = write_report(client, collect_findings(client, read_search(client, "digits"))).text
     assert "**The test set is not opened for the re-runs of trial 3**" in text
-    assert len(openings(client, parent)) == len(told)
+    assert len(list_openings(client, parent)) == len(recorded)
 
 
 def test_the_test_set_is_opened_once_per_winner(
@@ -79,15 +85,15 @@ def test_the_test_set_is_opened_once_per_winner(
 ) -> None:
     parent = write_search(some_trials)
     assert "was opened once: for trial 3" in read_report()
-    opening = openings(client, parent)
+    opening = list_openings(client, parent)
     assert [{k: v for k, v in o.items() if k != "time"} for o in opening] == [
         {"trial": 3, "accuracy": 0.9425, "n": 400, "correct": 377}
     ]
     assert "was opened once: for trial 3" in read_report()
-    assert openings(client, parent) == opening
+    assert list_openings(client, parent) == opening
 
 
-def test_a_recorded_opening_is_believed_and_a_new_winner_needs_the_flag(
+def test_a_recorded_opening_is_used_and_a_new_winner_needs_the_option(
     write_search: Write, read_report: Read, some_trials: Trials, client: MlflowClient
 ) -> None:
     recorded = {"time": "2026-01-02T03:04:05+00:00", "trial": 3, "accuracy": 0.9, "n": 400}
@@ -104,10 +110,10 @@ def test_a_recorded_opening_is_believed_and_a_new_winner_needs_the_flag(
         "and that is counted" in text
     )
     assert "| 5 (winner) | 98.50 %" in text  # validation results stand
-    assert len(openings(client, parent)) == 1
+    assert len(list_openings(client, parent)) == 1
     text = read_report("digits", "--open-test-again")
     assert "winner test accuracy: 93.75 %" in text
     assert "was opened twice: for trial 3 at 2026-01-02" in text
     assert "Of these, 1 by `--open-test-again`." in text
     assert "The winner changed in between" in text
-    assert len(openings(client, parent)) == 2
+    assert len(list_openings(client, parent)) == 2

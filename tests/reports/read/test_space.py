@@ -1,4 +1,4 @@
-"""Ranges as a search wrote them down, and what a trial's values are in them."""
+"""The stored ranges of a search, and the values of trials in them."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from reports.read.records import read_search
 from reports.read.space import Parameter, find_value, merge_branches, read_space
-from tests.support.made_search import trial
+from tests.support.make_search import make_trial
 
 RATES = {"type": "float", "log": True, "step": None}
 WRITTEN = {
@@ -35,7 +35,7 @@ def space(
     return read_space(client, read_search(client, "digits"))
 
 
-def test_what_is_compared_comes_first_and_what_cannot_vary_goes(
+def test_compared_parameters_are_first_and_constant_ones_left_out(
     space: tuple[Parameter, ...],
 ) -> None:
     names = ["optimizer", "learning_rate.adamw", "learning_rate.sgd", "width"]
@@ -44,13 +44,13 @@ def test_what_is_compared_comes_first_and_what_cannot_vary_goes(
     assert space[3] == Parameter("width", 32, 96, False, True, 32)
 
 
-def test_a_branch_counts_only_where_it_was_taken(space: tuple[Parameter, ...]) -> None:
+def test_a_conditional_value_counts_only_in_its_branch(space: tuple[Parameter, ...]) -> None:
     _, adamw, sgd, width = space
-    tried = trial(1, params={"optimizer": "sgd", "learning_rate": 0.05, "width": 64})
+    tried = make_trial(1, params={"optimizer": "sgd", "learning_rate": 0.05, "width": 64})
     assert find_value(space, adamw, tried) is None  # although 0.05 lies in its range
     assert find_value(space, sgd, tried) == 0.05
     assert find_value(space, width, tried) == 64
-    outside = trial(2, params={"optimizer": "sgd", "learning_rate": 5.0})
+    outside = make_trial(2, params={"optimizer": "sgd", "learning_rate": 5.0})
     assert find_value(space, sgd, outside) is None
     assert find_value(space, width, outside) is None
 
@@ -62,12 +62,12 @@ def test_positions_are_in_the_scale_of_the_range(space: tuple[Parameter, ...]) -
     assert optimizer.find_position("sgd") == 1
 
 
-def test_branches_are_one_field(space: tuple[Parameter, ...]) -> None:
+def test_branches_are_merged_per_field(space: tuple[Parameter, ...]) -> None:
     rate = merge_branches(space)[1]
     assert (rate.name, rate.low, rate.high, rate.log) == ("learning_rate", 1e-3, 1.0, True)
 
 
-def test_ranges_that_are_not_on_record_are_guessed(
+def test_ranges_that_are_not_stored_are_inferred(
     client: MlflowClient, write_search: Callable[..., str], some_trials: list[dict[str, Any]]
 ) -> None:
     write_search(some_trials)

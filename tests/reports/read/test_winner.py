@@ -15,7 +15,7 @@ from cluster.tracking.client import open_client
 from cluster.tracking.writer import MLflowWriter
 from reports.read.records import read_search
 from reports.read.winner import choose_winner, explain_no_winner, find_candidates, rank_trials
-from tests.support.made_search import openings, search, trial
+from tests.support.make_search import list_openings, make_search, make_trial
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -23,34 +23,34 @@ Read = Callable[..., str]
 
 
 def numbers(*trials: Any, mode: str = "max") -> list[int]:
-    found = search(*trials, mode=mode)
+    found = make_search(*trials, mode=mode)
     return [t.number for t in rank_trials(found, found.trials)]
 
 
 def test_complete_trials_come_before_stopped_ones_and_no_others_win() -> None:
     trials = [
-        trial(0, 0.5),
-        trial(1, 0.99, outcome="diverged"),
-        trial(2, 0.9, outcome="stopped"),
-        trial(3, 0.98, outcome="failed"),
-        trial(4, 0.97, outcome="unfinished"),
-        trial(5, 0.6),
-        trial(6, None),
-        trial(7, math.nan),
-        trial(8, math.inf),
-        trial(9, 1.7976931348623157e308),  # infinity, as a database stores it
+        make_trial(0, 0.5),
+        make_trial(1, 0.99, outcome="diverged"),
+        make_trial(2, 0.9, outcome="stopped"),
+        make_trial(3, 0.98, outcome="failed"),
+        make_trial(4, 0.97, outcome="unfinished"),
+        make_trial(5, 0.6),
+        make_trial(6, None),
+        make_trial(7, math.nan),
+        make_trial(8, math.inf),
+        make_trial(9, 1.7976931348623157e308),  # infinity, as a database stores it
     ]
     assert numbers(*trials) == [5, 0, 2]
     assert numbers(*trials, mode="min") == [0, 5, 2]
-    assert [t.number for t in find_candidates(search(*trials))] == [5, 0]
-    assert [t.number for t in find_candidates(search(*trials[1:5]))] == [2]
+    assert [t.number for t in find_candidates(make_search(*trials))] == [5, 0]
+    assert [t.number for t in find_candidates(make_search(*trials[1:5]))] == [2]
 
 
 def test_of_equal_scores_the_first_trial_wins_whatever_their_order() -> None:
-    trials = [trial(n, 0.9) for n in (3, 1, 2)]
+    trials = [make_trial(n, 0.9) for n in (3, 1, 2)]
     for mode in ("max", "min"):
         assert numbers(*trials, mode=mode) == [1, 2, 3]
-    choice = choose_winner(search(*trials))
+    choice = choose_winner(make_search(*trials))
     assert choice is not None
     assert choice.winner.number == 1
 
@@ -62,7 +62,7 @@ def test_a_diverged_trial_of_the_best_score_does_not_win_a_report(
     write_search(some_trials)
     text = read_report()
     assert "The winner is trial 3 (`digits-003`) with 97.00 %" in text
-    assert "2 trials scored better without being complete and could not win: 7" in text
+    assert "2 trials with a better score are not complete and could not win: 7" in text
     assert "9 (99.90 %)" in text
 
 
@@ -80,7 +80,7 @@ def test_where_only_diverged_and_failed_trials_have_scores_there_is_no_winner(
     why = f"no trial with a score is complete or stopped early, only {' or '.join(outcomes)}"
     assert f"**N{why[1:]}**" in read_report("digits", "--ensemble")
     assert explain_no_winner(read_search(client, "digits")) == why
-    assert openings(client, parent) == []
+    assert list_openings(client, parent) == []
 
 
 def test_a_diverged_trial_does_not_win_by_its_re_runs(

@@ -9,7 +9,7 @@ import pytest
 
 from reports.write.tablefiles import find_tables, to_latex, to_numbers, write_tables
 from reports.write.tables import Table, to_markdown
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 TABLE = Table(
     ("trial", "best_score", "n", "size", "mixed"),
@@ -61,9 +61,11 @@ def test_latex_compiles(tmp_path: Path) -> None:
 
 
 def test_all_trials_unrounded(tmp_path: Path) -> None:
-    made = search(
-        trial(0, 0.123456789, params={"rate": 1e-5}, metrics={"loss": 1.7976931348623157e308}),
-        trial(1, None, params={"kind": 'a, "b"'}, outcome="failed", reason="out of memory"),
+    made = make_search(
+        make_trial(
+            0, 0.123456789, params={"rate": 1e-5}, metrics={"loss": 1.7976931348623157e308}
+        ),
+        make_trial(1, None, params={"kind": 'a, "b"'}, outcome="failed", reason="out of memory"),
     )
     written = write_tables(TEXT, made, tmp_path / "tables")
     assert [path.name for path in written] == [

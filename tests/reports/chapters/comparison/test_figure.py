@@ -14,7 +14,7 @@ from reports.numbers.statistics import mean_interval
 from reports.write.style import BLUE
 from tests.reports.chapters.comparison.test_pairs import APART, repeated
 from tests.reports.chapters.comparison.test_published import BATCHES, beside, entries
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 
 def test_numbers_make_an_axis_in_their_own_scale() -> None:
@@ -46,8 +46,11 @@ def test_names_make_a_line_each() -> None:
 
 def test_a_row_without_a_complete_trial_keeps_its_published_number() -> None:
     runs = [(16, 0.80, "complete"), (64, 0.85, "complete"), (32, 0.1, "stopped")]
-    made = search(
-        *(trial(n, s, outcome=o, params={"batch_size": b}) for n, (b, s, o) in enumerate(runs)),
+    made = make_search(
+        *(
+            make_trial(n, s, outcome=o, params={"batch_size": b})
+            for n, (b, s, o) in enumerate(runs)
+        ),
         compare=("batch_size",),
     )
     made = replace(made, published=tuple(entries({16: 81.0, 32: 82.0})))
@@ -83,7 +86,7 @@ def test_the_mean_of_what_all_have() -> None:
 def test_one_colour_per_arm_and_a_line_per_seed() -> None:
     curve = tuple((i, 0.5 * 0.7**i) for i in range(1, 13))
     trials = [
-        trial(
+        make_trial(
             n,
             params={"blocks": blocks, "skip": skip, "seed": seed},
             metrics={"gradient": 0.1},
@@ -93,7 +96,7 @@ def test_one_colour_per_arm_and_a_line_per_seed() -> None:
             (b, s, r) for b in (2, 4, 6) for s in (False, True) for r in range(2)
         )
     ]
-    made = search(*trials, compare=("blocks", "skip"), metric="gradient", mode="min")
+    made = make_search(*trials, compare=("blocks", "skip"), metric="gradient", mode="min")
     drawn = draw_arm_curves(made, group_trials(made), trials, ("gradient",))
     assert drawn is not None
     axes = drawn.axes[0]

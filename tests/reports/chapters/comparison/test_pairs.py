@@ -14,16 +14,16 @@ from reports.chapters.comparison.groups import (
 )
 from reports.numbers.paired import adjust_p_values
 from reports.records import Search
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 
 def repeated(scores: dict[object, list[float]], mode: str = "max", **about: object) -> Search:
     runs = [(value, seed, s) for value, found in scores.items() for seed, s in enumerate(found)]
     trials = [
-        trial(i, s, params={"batch_size": value, "seed": seed})
+        make_trial(i, s, params={"batch_size": value, "seed": seed})
         for i, (value, seed, s) in enumerate(runs)
     ]
-    return search(*trials, mode=mode, compare=("batch_size",), **about)
+    return make_search(*trials, mode=mode, compare=("batch_size",), **about)
 
 
 ALIKE = {16: [0.86, 0.88, 0.87], 32: [0.87, 0.86, 0.885], 64: [0.88, 0.865, 0.872]}
@@ -73,8 +73,8 @@ def test_single_runs_are_paired_by_their_examples() -> None:
     right = np.arange(300)
     hits = {0: right > 8, 1: right > 12, 2: right > 60}
     kinds = ("a", "b", "c")
-    trials = [trial(i, params={"kind": kind}) for i, kind in enumerate(kinds)]
-    found = pairs.compare_by_examples(group_trials(search(*trials, compare=("kind",))), hits)
+    trials = [make_trial(i, params={"kind": kind}) for i, kind in enumerate(kinds)]
+    found = pairs.compare_by_examples(group_trials(make_search(*trials, compare=("kind",))), hits)
     assert [pair.differs for pair in found] == [False, True, True]
     assert found[1].gap.value == pytest.approx(52 / 300)
 
@@ -83,9 +83,9 @@ def test_rows_in_the_order_of_their_numbers() -> None:
     found = group_trials(repeated({64: [0.1], 8: [0.2], 512: [0.3]}))
     assert [g.values[0] for g in sort_by_values(found)] == ["8", "64", "512"]
     assert not is_repeated(found)
-    twice = search(
+    twice = make_search(
         *(
-            trial(i, params={"skip": skip, "blocks": blocks})
+            make_trial(i, params={"skip": skip, "blocks": blocks})
             for i, (skip, blocks) in enumerate([(True, 7), (False, 7), (True, 1)])
         ),
         compare=("blocks", "skip"),

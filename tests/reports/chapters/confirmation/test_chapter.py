@@ -17,7 +17,7 @@ from reports.read.opened_test import OpenedTest, open_test
 from reports.read.records import read_search
 from reports.read.winner import choose_winner
 from reports.records import Search
-from tests.support.made_search import openings
+from tests.support.make_search import list_openings
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -136,7 +136,7 @@ def test_openings_are_recorded_once_and_for_the_picked_alone(
     open_test(client, search, choice.winner)
     section(client, search)
     section(client, search)
-    told = openings(client, parent)
+    told = list_openings(client, parent)
     assert told[0]["trial"] == 5
     assert [(o["reruns_of"], o["runs"], o["n"]) for o in told[1:]] == [
         (5, [3, 4, 5], 400),
@@ -147,7 +147,7 @@ def test_openings_are_recorded_once_and_for_the_picked_alone(
     text = section(client, search, again=True)
     assert text is not None
     assert "corrected for 3 comparisons" in text
-    told = openings(client, parent)
+    told = list_openings(client, parent)
     assert [o.get("again", False) for o in told] == [False] * 4 + [True]
     said = describe_openings(told)
     assert "was opened 5 times" in said
@@ -164,7 +164,7 @@ def test_without_test_predictions_validation_is_compared(
     assert "Welch's t-test" in text
     assert "against trial 2, the runner-up: +0.87 points on validation, p = 0.01" in text
     assert "test accuracy" not in text
-    assert openings(client, parent) == []
+    assert list_openings(client, parent) == []
 
 
 def test_a_loss_is_the_better_the_lower(
@@ -246,7 +246,7 @@ def test_a_default_that_was_stopped_wins_by_its_re_runs(
     assert (found.choice.winner.number, found.choice.model.of) == (0, 0)
     assert found.choice.model.number == 1  # the best complete re-run on validation
     assert "97.50 %" in format_winner(found)  # 390 of 400
-    (told,) = openings(client, parent)
+    (told,) = list_openings(client, parent)
     assert (told["trial"], told["rerun"]) == (0, 1)
     text = write_report(client, found).text
     assert "is trial 0, whose own run was stopped; its model is the best" in " ".join(text.split())

@@ -22,7 +22,7 @@ from reports.read.predictions import Examples, Predictions
 from reports.read.records import read_search
 from reports.read.winner import choose_winner
 from reports.records import Search, TrialRecord
-from tests.support.made_search import openings
+from tests.support.make_search import list_openings
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -86,12 +86,12 @@ def test_the_chapter_of_a_report(
         assert sum(weights) == pytest.approx(1, abs=0.01)
         assert cells[1:3] == [f"{len(weights) * 1000:,}", f"{len(weights)} ×"]
     assert row(text, "single best")[1:4] == ["1,000", "1 ×", "1"]
-    told = openings(client, parent)
+    told = list_openings(client, parent)
     best = max(trials, key=lambda t: t["score"])["number"]
     assert [o.get("trial", o.get("ensemble")) for o in told] == [best, picked[1]]
     assert sum(told[1]["members"].values()) == pytest.approx(1, abs=1e-3)
     assert section(client, read_search(client, "digits")) == text
-    assert openings(client, parent) == told
+    assert list_openings(client, parent) == told
     tested = [line for line in text.splitlines() if line.startswith(f"| {picked[1]} |")]
     assert len(tested) == 2  # on validation and on the test set
 
@@ -109,7 +109,7 @@ def test_the_single_model_alone_is_no_ensemble_to_open(
     text = chapter.write_section(client, search, OpenedTest(client, search))
     assert text is not None
     assert "is **a single model**" in text
-    assert openings(client, parent) == []
+    assert list_openings(client, parent) == []
     assert "Not in the table, since they selected only one model:" in text
     others, found = re.subn(r"\| single best .*", "", text, count=1)
     assert found
@@ -143,7 +143,7 @@ def test_the_test_figures_are_those_of_the_predictions(
     parent = write_search(trials)
     text = section(client, read_search(client, "digits"))
     assert text is not None
-    told = openings(client, parent)[1]
+    told = list_openings(client, parent)[1]
     assert told["ensemble"] != "calibrated top-k", "the figures below are of a plain average"
     mix = {
         split: sum(w * probabilities(split, int(m)) for m, w in told["members"].items())
@@ -188,7 +188,7 @@ def test_seeds_of_the_best_configuration_are_an_ensemble_too(
     assert text is not None
     assert row(text, "4 seeds of trial 2")[1:4] == ["4,000", "4 ×", "4"]
     assert 'Selected on validation: "4 seeds of trial 2".' in text
-    told = openings(client, parent)
+    told = list_openings(client, parent)
     assert told[0]["trial"] == 2  # the winner by its re-runs
     assert told[1]["members"] == {f"re-run {n}": 0.25 for n in range(10, 14)}
 
@@ -201,7 +201,7 @@ def test_all_ensembles_are_opened_where_asked(
     section(client, search)
     text = section(client, search, again=True)
     assert text is not None
-    told = openings(client, parent)
+    told = list_openings(client, parent)
     assert len(told) == 5
     assert [o.get("again", False) for o in told] == [False, False, True, True, True]
     assert text.count("The gain of") == 4
@@ -238,7 +238,7 @@ def test_answers_are_voted_on(client: MlflowClient, voters: str) -> None:
         float(row(text, name)[4].split()[0]) for name in ("single best", "vote of the top k")
     )
     assert vote > alone + 5
-    assert len(openings(client, voters)) == 2
+    assert len(list_openings(client, voters)) == 2
 
 
 def test_a_vote_by_hand_is_a_plurality_that_the_best_breaks(
@@ -287,7 +287,7 @@ def test_members_by_hand_on_validation(
     best = max((1, 3, 5), key=lambda n: trials[n]["score"])
     assert f"| best member ({best}) |" in text
     assert "3 members of digits on validation, 300 examples, averaged:" in text
-    assert openings(client, parent) == []
+    assert list_openings(client, parent) == []
 
 
 def test_members_by_hand_on_the_test_set_are_put_on_record(
@@ -301,19 +301,19 @@ def test_members_by_hand_on_the_test_set_are_put_on_record(
     test = ("--split", "test")
     assert run(storage, "--members", "0", "1", *test) == 2  # even where nothing was opened yet
     assert "add --open-test-again" in capsys.readouterr().err
-    assert openings(client, parent) == []
+    assert list_openings(client, parent) == []
     assert run(storage, "--members", "0", "1", *test, "--open-test-again") == 0
     text = capsys.readouterr().out
     assert "NLL after" in text
     assert "on test, 400 examples" in text
     assert run(storage, "--members", "1", "0", *test) == 0  # the same once more is no news
-    assert len(openings(client, parent)) == 1
+    assert len(list_openings(client, parent)) == 1
     capsys.readouterr()
     assert run(storage, "--members", "1", "2", *test) == 2
     assert "add --open-test-again" in capsys.readouterr().err
-    assert len(openings(client, parent)) == 1
+    assert len(list_openings(client, parent)) == 1
     assert run(storage, "--members", "1", "2", *test, "--open-test-again") == 0
-    told = openings(client, parent)
+    told = list_openings(client, parent)
     assert told[1]["again"] is True
     assert set(told[1]["members"]) == {"1", "2"}
 

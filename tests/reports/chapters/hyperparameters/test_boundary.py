@@ -5,15 +5,15 @@ import pytest
 from reports.chapters.hyperparameters.boundary import Edge, count_near_edges
 from reports.read.space import Parameter
 from reports.read.winner import choose_winner
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 RATE = Parameter("rate", 1e-4, 1.0, log=True)
 
 
 def looked(parameter: Parameter, values: list[float]) -> Edge:
     """The edges seen by trials with these values, the best first."""
-    made = search(
-        *(trial(i, 1 - i / 100, params={parameter.name: v}) for i, v in enumerate(values))
+    made = make_search(
+        *(make_trial(i, 1 - i / 100, params={parameter.name: v}) for i, v in enumerate(values))
     )
     choice = choose_winner(made)
     assert choice is not None
@@ -51,6 +51,6 @@ def test_choices_and_guessed_ranges_have_no_ends() -> None:
 
 @pytest.mark.parametrize("missing", [{}, {"other": 1}])
 def test_trials_without_the_hyperparameter(missing: dict[str, int]) -> None:
-    choice = choose_winner(search(trial(0, params=missing)))
+    choice = choose_winner(make_search(make_trial(0, params=missing)))
     assert choice is not None
     assert count_near_edges((RATE,), RATE, choice, "max") == Edge(1, "")

@@ -8,7 +8,7 @@ from reports.chapters.hyperparameters.chapter import draw_axis_plots
 from reports.read.space import Parameter
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 RATE = Parameter("rate", low=0.0, high=8.0)
 
@@ -19,7 +19,7 @@ def panel(found: Search) -> Axes:
 
 
 def drawn(number: int, rate: float, score: float, outcome: str = "complete") -> TrialRecord:
-    return trial(number, score, outcome=outcome, params={"rate": rate})
+    return make_trial(number, score, outcome=outcome, params={"rate": rate})
 
 
 def lines(axes: Axes) -> list[np.ndarray]:
@@ -28,9 +28,9 @@ def lines(axes: Axes) -> list[np.ndarray]:
 
 def test_the_isolation_line_needs_three_trials_in_a_part() -> None:
     one_each = [drawn(n, n + 0.5, 0.9 + n / 100) for n in range(8)]
-    assert lines(panel(search(*one_each))) == []
+    assert lines(panel(make_search(*one_each))) == []
     more = [drawn(8 + 2 * n + i, n + 0.6, 0.8) for n in (0, 1, 4) for i in range(2)]
-    (line,) = lines(panel(search(*one_each, *more)))
+    (line,) = lines(panel(make_search(*one_each, *more)))
     assert [i for i, x in enumerate(line) if np.isfinite(x)] == [0, 1, 4]
 
 
@@ -42,7 +42,7 @@ def test_stopped_trials_are_drawn_at_their_scores() -> None:
             drawn(t.number, float(t.params["rate"]), sign * t.metrics["score"], t.outcome)
             for t in (*good, *stopped)
         ]
-        axes = panel(search(*turned, mode=mode))
+        axes = panel(make_search(*turned, mode=mode))
         points = np.concatenate([np.asarray(c.get_offsets()) for c in axes.collections])
         for t in turned:
             assert [float(t.params["rate"]), t.metrics["score"]] in points.tolist()

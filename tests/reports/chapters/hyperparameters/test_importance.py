@@ -5,7 +5,7 @@ import numpy as np
 from reports.chapters.hyperparameters.importance import select_equal_budget, write_section
 from reports.read.space import Parameter
 from reports.records import TrialRecord
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 SPACE = (
     Parameter("rate", 1e-4, 1.0, log=True),
@@ -25,12 +25,12 @@ def trials(count: int) -> list[TrialRecord]:
             "width": 8 * rng.integers(1, 9),
             "kind": rng.choice(["a", "b"]),
         }
-        made.append(trial(number, 1 - (at - 0.7) ** 2, params=params))
+        made.append(make_trial(number, 1 - (at - 0.7) ** 2, params=params))
     return made
 
 
 def test_what_decides_comes_first() -> None:
-    found = write_section(search(*trials(60)), SPACE)
+    found = write_section(make_search(*trials(60)), SPACE)
     assert found is not None
     (axes,) = found.figures["importances"].axes
     names = [label.get_text() for label in axes.get_yticklabels()]
@@ -43,17 +43,22 @@ def test_what_decides_comes_first() -> None:
 
 def test_stopped_trials_and_shorter_ones_do_not_count() -> None:
     made = trials(4)
-    made += [trial(4, outcome="stopped"), trial(5, reports=3), trial(6, None), trial(7)]
-    assert [t.number for t in select_equal_budget(search(*made))] == [0, 1, 2, 3, 7]
+    made += [
+        make_trial(4, outcome="stopped"),
+        make_trial(5, reports=3),
+        make_trial(6, None),
+        make_trial(7),
+    ]
+    assert [t.number for t in select_equal_budget(make_search(*made))] == [0, 1, 2, 3, 7]
 
 
 def test_of_too_few_trials_nothing_is_said() -> None:
-    assert write_section(search(*trials(9)), SPACE) is None
-    assert write_section(search(*trials(30)), SPACE[:1]) is None
+    assert write_section(make_search(*trials(9)), SPACE) is None
+    assert write_section(make_search(*trials(30)), SPACE[:1]) is None
 
 
 def test_the_best_are_the_lowest_where_that_is_asked() -> None:
-    made = [trial(t.number, -t.metrics["score"], params=dict(t.params)) for t in trials(60)]
-    found = write_section(search(*made, mode="min"), SPACE)
+    made = [make_trial(t.number, -t.metrics["score"], params=dict(t.params)) for t in trials(60)]
+    found = write_section(make_search(*made, mode="min"), SPACE)
     assert found is not None
     assert found.figures["importances"].axes[0].get_yticklabels()[-1].get_text() == "rate"

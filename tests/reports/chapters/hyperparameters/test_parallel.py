@@ -5,7 +5,7 @@ import pytest
 from reports.chapters.hyperparameters.parallel import write_section
 from reports.read.space import Parameter
 from reports.read.winner import Choice
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 SPACE = (Parameter("rate", low=0.0, high=9.0), Parameter("width", low=0.0, high=9.0))
 
@@ -17,10 +17,10 @@ def test_a_score_beyond_the_axis_is_marked(mode: str) -> None:
 
     def drawn(scores: list[float]) -> tuple[str, list[str]]:
         trials = [
-            trial(n, sign * s, params={"rate": n % 9, "width": n % 9})
+            make_trial(n, sign * s, params={"rate": n % 9, "width": n % 9})
             for n, s in enumerate(scores)
         ]
-        found = write_section(search(*trials, mode=mode), Choice((trials[8],), True), SPACE)
+        found = write_section(make_search(*trials, mode=mode), Choice((trials[8],), True), SPACE)
         assert found is not None
         (figure,) = found.figures.values()
         return found.text, [text.get_text() for text in figure.axes[0].texts]

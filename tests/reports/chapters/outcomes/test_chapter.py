@@ -2,7 +2,7 @@
 
 from reports.chapters.outcomes.chapter import write_section
 from reports.records import Search
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 
 def row(text: str, start: str) -> list[str]:
@@ -13,14 +13,14 @@ def row(text: str, start: str) -> list[str]:
 def counted(**tags: str) -> Search:
     cost = {"metrics": {"device_seconds": 3600.0}}
     stop = {"outcome": "stopped", "reason": "scheduler"}
-    return search(
-        trial(0, reports=9, **cost),
-        trial(1, reports=1, **stop, metrics={"device_seconds": 100.0}),
-        trial(2, reports=3, **stop, metrics={"device_seconds": 600.0}),
-        trial(3, reports=3, **stop, metrics={"device_seconds": 600.0}),
-        trial(4, reports=5, outcome="stopped", reason="time budget", **cost),
-        trial(5, None, reports=2, outcome="failed", reason="out of memory", **cost),
-        trial(6, None, reports=0, outcome="failed"),
+    return make_search(
+        make_trial(0, reports=9, **cost),
+        make_trial(1, reports=1, **stop, metrics={"device_seconds": 100.0}),
+        make_trial(2, reports=3, **stop, metrics={"device_seconds": 600.0}),
+        make_trial(3, reports=3, **stop, metrics={"device_seconds": 600.0}),
+        make_trial(4, reports=5, outcome="stopped", reason="time budget", **cost),
+        make_trial(5, None, reports=2, outcome="failed", reason="out of memory", **cost),
+        make_trial(6, None, reports=0, outcome="failed"),
         metrics={"infeasible": 3.0, "retried": 1.0},
         tags={"rungs": "[1, 3]", "scheduler": "asha", **tags},
     )
@@ -56,7 +56,7 @@ def test_shares_of_a_gpu() -> None:
 
 
 def test_a_scheduler_without_rungs_that_stops_anywhere() -> None:
-    trials = [trial(i, outcome="stopped", reports=i) for i in range(1, 20)]
-    text = write_section(search(*trials))
+    trials = [make_trial(i, outcome="stopped", reports=i) for i in range(1, 20)]
+    text = write_section(make_search(*trials))
     assert row(text, "stopped")[1] == "19"
     assert "– at" not in text

@@ -4,20 +4,20 @@ import json
 
 from reports.chapters.outcomes.timeline import assign_rows, read_spans, write_section
 from reports.records import TrialRecord
-from tests.support.made_search import search, trial
+from tests.support.make_search import make_search, make_trial
 
 
 def ran(number: int, *spans: tuple[float, float, str]) -> TrialRecord:
-    return trial(number, tags={"spans": json.dumps(spans)})
+    return make_trial(number, tags={"spans": json.dumps(spans)})
 
 
 def test_trials_that_share_a_device_get_rows_of_their_own() -> None:
-    made = search(
+    made = make_search(
         ran(0, (0, 10, "a/GPU 0"), (20, 30, "b/GPU 0")),  # two attempts
         ran(1, (5, 12, "a/GPU 0")),
         ran(2, (10, 15, "a/GPU 0")),
-        trial(3, tags={"spans": "[[1, 2"}),
-        trial(4),
+        make_trial(3, tags={"spans": "[[1, 2"}),
+        make_trial(4),
     )
     spans = read_spans(made)
     assert len(spans) == 4
@@ -31,6 +31,6 @@ def test_trials_that_share_a_device_get_rows_of_their_own() -> None:
 
 
 def test_no_times_no_figure() -> None:
-    assert write_section(search(trial(0))) is None
-    instant = write_section(search(ran(0, (5, 5, "a"))))
+    assert write_section(make_search(make_trial(0))) is None
+    instant = write_section(make_search(ran(0, (5, 5, "a"))))
     assert instant is not None

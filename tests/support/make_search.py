@@ -1,4 +1,4 @@
-"""Searches made up in memory, for whatever needs no server."""
+"""Synthetic searches in memory, for tests that need no tracking server."""
 
 import json
 from typing import Any
@@ -8,14 +8,14 @@ from mlflow.tracking import MlflowClient
 from reports.records import Search, TrialRecord
 
 
-def openings(client: MlflowClient, parent: str) -> list[dict[str, Any]]:
-    """What the run of a search says of openings of its test set."""
+def list_openings(client: MlflowClient, parent: str) -> list[dict[str, Any]]:
+    """Return the openings of the test set on record in the run of a search."""
     tags = client.get_run(parent).data.tags
     return [json.loads(tags[name]) for name in sorted(tags) if name.startswith("test_opening")]
 
 
-def trial(number: int, score: float | None = 0.9, **about: Any) -> TrialRecord:
-    """A trial, complete unless said otherwise; `params` may hold any values."""
+def make_trial(number: int, score: float | None = 0.9, **about: Any) -> TrialRecord:
+    """Return a trial, by default a complete one; `params` may hold any values."""
     metrics = {} if score is None else {"score": score}
     return TrialRecord(
         run_id=f"run{number}",
@@ -31,8 +31,8 @@ def trial(number: int, score: float | None = 0.9, **about: Any) -> TrialRecord:
     )
 
 
-def search(*trials: TrialRecord, mode: str = "max", **about: Any) -> Search:
-    """A search of accuracy with 9 reports per trial."""
+def make_search(*trials: TrialRecord, mode: str = "max", **about: Any) -> Search:
+    """Return a search for accuracy with 9 reports per trial."""
     return Search(
         run_id="parent",
         name="made",
