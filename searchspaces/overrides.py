@@ -55,7 +55,7 @@ def _parse(text: str, annotation: Any, name: str) -> Any:
         for choice in choices:
             if str(choice) == text:
                 return choice
-        raise UserError(f"{name}={text!r}: choose from {', '.join(map(str, choices))}")
+        raise UserError(f"{name}={text!r}: choose one of {', '.join(map(str, choices))}")
     if origin in (typing.Union, UnionType):
         if text.lower() == "none" and NoneType in choices:
             return None
@@ -83,4 +83,4 @@ def describe_unknown(what: str, name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     alternatives = " or ".join([", ".join(near[:-1]), near[-1]] if near[1:] else near)
     hint = f"did you mean {alternatives}?\n" if near else ""
-    return f"unknown {what} {name!r}: {hint}choose from: {', '.join(known)}"
+    return f"unknown {what} {name!r}: {hint}choose one of {', '.join(known)}"

@@ -88,9 +88,9 @@ def build_initial_body(
         return build_body(config)
     if config.start == "given":
         body = build_body(config)
-        if (given := load_teacher(run)) is None:
+        if (teacher := load_teacher(run)) is None:
             raise UserError("start=given needs a model with an encoder: --teacher")
-        load_encoder(body, given.network or nn.Identity(), f"--teacher {run.teacher}")
+        load_encoder(body, teacher.network or nn.Identity(), f"--teacher {run.teacher}")
         return body
 
     def build() -> tuple[nn.Sequential, nn.Sequential]:

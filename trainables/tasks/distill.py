@@ -113,12 +113,12 @@ def build_network(config: Config) -> nn.Module:
 
 def train(load_teacher: TeacherLoader, config: Config, run: Run) -> Loop:
     """Train a student, after its teacher if that is trained here and is not in the cache."""
-    given = load_teacher(run)
-    check_teacher(config, given)
+    predictor = load_teacher(run)
+    check_teacher(config, predictor)
     data = load_images(CIFAR10, run)
     loss = None
     if config.teacher != "none":
-        teacher = given.network if given else _train_teacher(config, run, data)
+        teacher = predictor.network if predictor else _train_teacher(config, run, data)
         assert teacher is not None
         loss = _make_loss(config, teacher.to(run.device).eval())
     seed_everything(config.seed)
@@ -148,26 +148,26 @@ def task(load_teacher: TeacherLoader) -> Task[Config]:
     )
 
 
-def check_teacher(config: Config, given: Predictor | None) -> None:
+def check_teacher(config: Config, predictor: Predictor | None) -> None:
     """Raise UserError for a teacher that is missing, not asked for, or of other data."""
-    if (config.teacher == "given") != (given is not None):
+    if (config.teacher == "given") != (predictor is not None):
         raise UserError(
             f"teacher={config.teacher} does not use the model of --teacher: set teacher=given"
-            if given
+            if predictor
             else "teacher=given needs a model: --teacher"
         )
-    if given is None:
+    if predictor is None:
         return
-    if given.network is None:
+    if predictor.network is None:
         raise UserError("the model of --teacher has no logits, which a teacher needs")
-    if given.classes != CIFAR10.classes:
+    if predictor.classes != CIFAR10.classes:
         raise UserError(
-            f"the model of --teacher has the classes {', '.join(given.classes)}\n"
+            f"the model of --teacher has the classes {', '.join(predictor.classes)}\n"
             f"a teacher must have {', '.join(CIFAR10.classes)}"
         )
-    if given.example.shape[1:] != CIFAR10.shape:
+    if predictor.example.shape[1:] != CIFAR10.shape:
         raise UserError(
-            f"the model of --teacher takes images of shape {given.example.shape[1:]}, "
+            f"the model of --teacher takes images of shape {predictor.example.shape[1:]}, "
             f"not {CIFAR10.shape}"
         )
 

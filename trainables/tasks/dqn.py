@@ -121,7 +121,7 @@ def train(environment: str, config: Config, run: Run) -> Loop:
 
     Always on the CPU: for so small a network a GPU is slower.
     """
-    draws = seed_everything(config.seed)
+    generator = seed_everything(config.seed)
     count = config.environments
     with closing(environments.make_vector_env(environment, count)) as envs:
         inputs, actions = environments.get_sizes(envs)
@@ -136,12 +136,12 @@ def train(environment: str, config: Config, run: Run) -> Loop:
             return best
 
         def select(obs: np.ndarray, epsilon: float) -> np.ndarray:
-            explores = torch.rand(count, generator=draws).numpy() < epsilon
-            random = torch.randint(actions, (count,), generator=draws).numpy()
+            explores = torch.rand(count, generator=generator).numpy() < epsilon
+            random = torch.randint(actions, (count,), generator=generator).numpy()
             return np.where(explores, random, select_greedy(obs))
 
         def update() -> Tensor:
-            batch = replay.sample(config.batch_size, config.n_step, config.gamma, draws)
+            batch = replay.sample(config.batch_size, config.n_step, config.gamma, generator)
             td_target = compute_targets(batch, target, model if config.double else target)
             value = model(batch.obs).gather(1, batch.actions[:, None])[:, 0]
             loss = F.smooth_l1_loss(value, td_target)
@@ -157,7 +157,7 @@ def train(environment: str, config: Config, run: Run) -> Loop:
             state_dict=target.state_dict, load_state_dict=target.load_state_dict
         )
         reports = run.resume(
-            model=model, target=target_state, optimizer=optimizer, replay=replay, draws=draws
+            model=model, target=target_state, optimizer=optimizer, replay=replay, draws=generator
         )
         per_report = max(1, config.steps // config.train_every)
         rounds = max(1, round(run.share * per_report))

@@ -111,9 +111,8 @@ def finetune(
     optimizer = build_optimizer(
         "adam", model, learning_rate=config.learning_rate, weight_decay=0.0, momentum=0.0
     )
-    remaining = run.resume(model=model, optimizer=optimizer)
+    reports = iter(run.resume(model=model, optimizer=optimizer))
     steps = max(1, round(config.every * run.share))
-    reports = iter(remaining)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         first = next(reports) * steps
@@ -161,11 +160,11 @@ def draw_batches(
     per_epoch = count // batch_size
     shuffled, current = torch.empty(0, dtype=torch.int64), -1
     for batch in range(first, first + number):
-        epoch, place = divmod(batch, per_epoch)
+        epoch, index = divmod(batch, per_epoch)
         if epoch != current:
             generator = np.random.default_rng([seed % 2**32, epoch])
             shuffled, current = torch.from_numpy(generator.permutation(count)), epoch
-        yield shuffled[place * batch_size : (place + 1) * batch_size]
+        yield shuffled[index * batch_size : (index + 1) * batch_size]
 
 
 def prepare(config: Config, run: Run) -> GroundTruth:

@@ -97,9 +97,9 @@ def draw_batch(count: int, batch_size: int, number: int, seed: int) -> Tensor:
     Every epoch has another order. The result depends on the arguments only, so a resumed training
     needs no state.
     """
-    epoch, place = divmod(number, count // batch_size)
+    epoch, index = divmod(number, count // batch_size)
     order = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    return torch.randperm(count, generator=order)[place * batch_size :][:batch_size]
+    return torch.randperm(count, generator=order)[index * batch_size :][:batch_size]
 
 
 def prepare(config: Config, run: Run) -> GroundTruth:

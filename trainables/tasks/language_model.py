@@ -120,15 +120,15 @@ def train(config: Config, run: Run) -> Loop:
         weight_decay=config.weight_decay,
         momentum=0.0,
     )
-    draws = torch.Generator().manual_seed(config.seed)
-    run.resume(model=model, optimizer=optimizer, draws=draws)
+    generator = torch.Generator().manual_seed(config.seed)
+    run.resume(model=model, optimizer=optimizer, draws=generator)
     steps = max(1, round(run.share * config.steps))
     window = torch.arange(config.block + 1, device=device)
 
     def batches() -> Iterator[Tensor]:
         for _ in range(steps):
             starts = torch.randint(
-                len(train) - config.block, (config.batch_size, 1), generator=draws
+                len(train) - config.block, (config.batch_size, 1), generator=generator
             )
             yield train[starts.to(device) + window]
 

@@ -109,7 +109,7 @@ def train(config: Config, run: Run) -> Loop:
         weight_decay=config.weight_decay,
         momentum=0.9,
     )
-    remaining = run.resume(model=model, optimizer=optimizer)
+    reports = iter(run.resume(model=model, optimizer=optimizer))
     run.facts["parameters"] = float(parameters)
     run.facts["trainable_parameters"] = float(lora_adapters.count_trainable(model))
 
@@ -117,7 +117,6 @@ def train(config: Config, run: Run) -> Loop:
     per_epoch = len(data.train) // batch_size
     per_report = max(1, config.epochs * per_epoch // run.reports)
     steps = max(1, round(run.share * per_report))
-    reports = iter(remaining)
 
     def batches() -> Iterator[Batch]:
         # The number of a report determines its batches, so there is no state to save.
@@ -136,18 +135,16 @@ def train(config: Config, run: Run) -> Loop:
         ids, mask, labels = batch
         with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
             logits = model(ids, mask).float()
-        return {
-            "loss": F.cross_entropy(logits, labels),
-            "accuracy": (logits.argmax(1) == labels).float().mean(),
-        }
+        accuracy = (logits.argmax(1) == labels).float().mean()
+        return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    def outputs(split: str, share: float = 1.0) -> Tensor:
+    def predict_logits(split: str, share: float = 1.0) -> Tensor:
         lengths = texts[split].lengths
         lengths = lengths[: max(1, round(share * len(lengths)))]
         return compute_logits(model, texts[split], lengths, int(padding), run.device)  # type: ignore[arg-type]
 
     def evaluate() -> Metrics:
-        logits = outputs("validation", run.share)
+        logits = predict_logits("validation", run.share)
         labels = torch.from_numpy(data.validation.labels[: len(logits)])
         return {
             "validation_loss": F.cross_entropy(logits, labels).item(),
@@ -155,8 +152,8 @@ def train(config: Config, run: Run) -> Loop:
         }
 
     run.keep_predictions(
-        validation=lambda: outputs("validation").softmax(1).numpy(),
-        test=lambda: outputs("test").softmax(1).numpy(),
+        validation=lambda: predict_logits("validation").softmax(1).numpy(),
+        test=lambda: predict_logits("test").softmax(1).numpy(),
     )
     if config.method == "lora":
         run.add_artifact("adapter.md", lambda path: write_adapters(model, path))

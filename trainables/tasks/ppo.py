@@ -118,7 +118,7 @@ def train(environment: str, config: Config, run: Run) -> Loop:
 
     Always on the CPU: for so small a network a GPU is slower.
     """
-    draws = seed_everything(config.seed)
+    generator = seed_everything(config.seed)
     count, length = config.environments, config.rollout
     with closing(environments.make_vector_env(environment, count)) as envs:
         inputs, n_actions = environments.get_sizes(envs)
@@ -133,7 +133,7 @@ def train(environment: str, config: Config, run: Run) -> Loop:
             return best
 
         environments.show_policy(run, environment, select_greedy)
-        reports = run.resume(model=model, optimizer=optimizer, draws=draws)
+        reports = run.resume(model=model, optimizer=optimizer, draws=generator)
         per_report = max(1, config.steps // (count * length))
         rounds = max(1, round(run.share * per_report))
         factor = get_schedule(config.schedule)
@@ -148,12 +148,12 @@ def train(environment: str, config: Config, run: Run) -> Loop:
                 set_learning_rate(optimizer, config.learning_rate * factor(progress))
                 for t in range(length):
                     rollout.obs[t] = torch.from_numpy(next_obs)
-                    actions = sample_actions(model, rollout.obs[t], draws)
+                    actions = sample_actions(model, rollout.obs[t], generator)
                     step = environments.step_envs(envs, actions.numpy())
                     rollout.add(t, actions, step)
                     returns.add(step)
                     next_obs = step.obs
-                measured += update(model, optimizer, rollout, config, draws)
+                measured += update(model, optimizer, rollout, config, generator)
                 if run.on_progress is not None:
                     run.on_progress((done + 1) / rounds)
             names = ("train_policy_loss", "train_value_loss", "entropy", "kl")
@@ -187,13 +187,13 @@ class Rollout:
 
 
 @torch.inference_mode()
-def sample_actions(model: ActorCritic, obs: Tensor, draws: torch.Generator) -> Tensor:
+def sample_actions(model: ActorCritic, obs: Tensor, generator: torch.Generator) -> Tensor:
     """Sample an action (n,) per observation, as torch.multinomial does.
 
     Exponential races do not raise on the NaN probabilities of a diverged policy.
     """
     probabilities = model.actor(obs).softmax(1)
-    races = torch.empty_like(probabilities).exponential_(generator=draws)
+    races = torch.empty_like(probabilities).exponential_(generator=generator)
     actions: Tensor = (probabilities / races).argmax(1)
     return actions
 
@@ -203,7 +203,7 @@ def update(
     optimizer: torch.optim.Optimizer,
     rollout: Rollout,
     config: Config,
-    draws: torch.Generator,
+    generator: torch.Generator,
 ) -> list[Tensor]:
     """Train on a rollout for `epochs`; returns policy and value loss, entropy and KL by batch."""
     obs, actions = rollout.obs.flatten(0, 1), rollout.actions.flatten()
@@ -223,7 +223,7 @@ def update(
     batch_size = min(config.batch_size, len(obs))
     measured = []
     for _ in range(config.epochs):
-        order = torch.randperm(len(obs), generator=draws)
+        order = torch.randperm(len(obs), generator=generator)
         for rows in order[: len(order) // batch_size * batch_size].split(batch_size):
             logits, value = model(obs[rows])
             logprobs = logits.log_softmax(1)

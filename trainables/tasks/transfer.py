@@ -113,13 +113,13 @@ def sample_images(split: Split, samples: int, digits: int) -> Split:
 
 def train(load_teacher: TeacherLoader, config: Config, run: Run) -> Loop:
     """Train one model, after its source model if that is trained here and is not in the cache."""
-    given = load_teacher(run)
+    predictor = load_teacher(run)
     data = load_digits(run, get_digits(config))
     if config.stage == "source":
         seed_everything(config.seed)
         yield from train_classifier(config, run, small_cnn(len(data.classes)), data)
         return
-    network, mean_std = _read_source(given) if given else _train_source(config, run)
+    network, mean_std = _read_source(predictor) if predictor else _train_source(config, run)
     seed_everything(config.seed)
     head = network[-1]
     assert isinstance(head, nn.Linear)
@@ -131,10 +131,10 @@ def train(load_teacher: TeacherLoader, config: Config, run: Run) -> Loop:
 
 def prepare(load_teacher: TeacherLoader, config: Config, run: Run) -> GroundTruth:
     """Load SVHN; raises UserError if the model of --teacher cannot be a source model."""
-    if given := load_teacher(run):
+    if predictor := load_teacher(run):
         if config.stage == "source":
             raise UserError("stage=source trains from scratch: leave --teacher out")
-        _read_source(given)
+        _read_source(predictor)
     return build_ground_truth(load_digits(run, get_digits(config)))
 
 
@@ -156,15 +156,15 @@ def task(load_teacher: TeacherLoader) -> Task[Config]:
     )
 
 
-def _read_source(given: Predictor) -> Source:
-    if seen := [digit for digit in TARGET_DIGITS if digit in given.classes]:
+def _read_source(predictor: Predictor) -> Source:
+    if seen := [digit for digit in TARGET_DIGITS if digit in predictor.classes]:
         raise UserError(
             f"the model of --teacher was trained on {' and '.join(seen)}, which its source "
-            f"must not be\nits classes are {', '.join(given.classes)}; {HOW_TO_TRAIN}"
+            f"must not be\nits classes are {', '.join(predictor.classes)}; {HOW_TO_TRAIN}"
         )
     try:
-        model = _build_source(len(given.classes))
-        model.load_state_dict(given.network.state_dict() if given.network else {})
+        model = _build_source(len(predictor.classes))
+        model.load_state_dict(predictor.network.state_dict() if predictor.network else {})
     except RuntimeError as error:
         raise UserError(
             f"the model of --teacher is not the small CNN of svhn_transfer\n{HOW_TO_TRAIN}"

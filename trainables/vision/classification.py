@@ -98,7 +98,7 @@ def train_classifier(
     train, validation = data.train.head(run.share), data.validation.head(run.share)
     model = nn.Sequential(Normalize(mean, std), network)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    updates = build_optimizer(
+    optimizer = build_optimizer(
         recipe.optimizer,
         model,
         learning_rate=recipe.learning_rate,
@@ -106,8 +106,8 @@ def train_classifier(
         momentum=recipe.momentum,
     )
     order = torch.Generator().manual_seed(recipe.seed)
-    draws = torch.Generator(device).manual_seed(recipe.seed + 1)
-    run.resume(model=model, optimizer=updates, order=order, draws=draws)
+    generator = torch.Generator(device).manual_seed(recipe.seed + 1)
+    run.resume(model=model, optimizer=optimizer, order=order, draws=generator)
     # Predictions do without it: their last batch has another size.
     forward = torch.compile(model) if recipe.compile else model
     batch_size = min(recipe.batch_size, len(train))
@@ -118,7 +118,7 @@ def train_classifier(
         # Dropped: a last, smaller batch would give its examples more weight.
         for rows in shuffled[: steps * batch_size].split(batch_size):
             pixels = train.pixels.index_select(0, rows)
-            yield augment_pixels(pixels, recipe, draws), train.labels[rows]
+            yield augment_pixels(pixels, recipe, generator), train.labels[rows]
 
     def cross_entropy(pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
@@ -141,7 +141,7 @@ def train_classifier(
     for metrics in fit(
         run,
         model,
-        updates,
+        optimizer,
         epochs=recipe.epochs,
         steps=steps,
         batches=batches,
@@ -156,16 +156,16 @@ def train_classifier(
             return
 
 
-def augment_pixels(pixels: Tensor, recipe: Recipe, draws: torch.Generator) -> Tensor:
+def augment_pixels(pixels: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     """Apply the augmentations of a Recipe to a batch of uint8 pixels."""
     if recipe.shift:
-        pixels = augment.random_shift(pixels, recipe.shift, draws)
+        pixels = augment.random_shift(pixels, recipe.shift, generator)
     if recipe.flip:
-        pixels = augment.random_flip(pixels, draws)
+        pixels = augment.random_flip(pixels, generator)
     if recipe.solarize:
-        pixels = augment.solarize(pixels, 0.5, recipe.solarize, draws)
+        pixels = augment.solarize(pixels, 0.5, recipe.solarize, generator)
     if recipe.rotation:
-        pixels = augment.random_rotation(pixels, recipe.rotation, draws)
+        pixels = augment.random_rotation(pixels, recipe.rotation, generator)
     return pixels
 
 
