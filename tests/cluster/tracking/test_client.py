@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 import cluster.tracking.client
-from cluster.tracking.client import open_client
+from cluster.storage.redaction import redact
+from cluster.tracking.client import find_experiment, open_client, search_all_runs
 from tests.support.paths import ROOT
 from trainables.errors import UserError
 
@@ -96,3 +98,50 @@ def test_importing_the_client_or_reports_imports_no_ray_and_silences_mlflow() ->
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.stdout.split() == ["False", "true", "false"], done.stderr
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_server_that_does_not_answer_is_named_without_its_password(silent: bool) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if silent:
+            listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(UserError) as error:
+            open_client(f"http://me:p@ssword@127.0.0.1:{port}")
+    assert f"http://***@127.0.0.1:{port} does not answer" in str(error.value)
+    assert "ssword" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["postgresql://***@host/mlflow", redact("postgresql://host/mlflow?password=planted")]
+)
+def test_credentials_that_are_not_stored_must_be_given_again(uri: str) -> None:
+    with pytest.raises(UserError, match="give --tracking-uri again"):
+        open_client(uri)
+
+
+def test_a_deleted_experiment_is_restored(empty_database: Path, tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+    database.write_bytes(empty_database.read_bytes())
+    client = open_client(f"sqlite:///{database}")
+    experiment = find_experiment(client, "toy", tmp_path.as_uri())
+    assert find_experiment(client, "toy", None) == experiment
+    client.delete_experiment(experiment)
+    assert find_experiment(client, "toy", None) == experiment
+    assert client.get_experiment(experiment).lifecycle_stage == "active"
+
+
+def test_runs_are_found_on_all_pages() -> None:
+    class Page(list[int]):
+        token: str | None = None
+
+    class Client:
+        def search_runs(self, *_: object, page_token: str | None, **__: object) -> Page:
+            page = Page([1, 2] if page_token is None else [3])
+            page.token = "next" if page_token is None else None
+            return page
+
+    client: Any = Client()
+    found: list[Any] = search_all_runs(client, "1", "")
+    assert found == [1, 2, 3]

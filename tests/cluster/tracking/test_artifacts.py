@@ -1,0 +1,41 @@
+"""The files of trials in MLflow: predictions of all, weights of the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from cluster.ledger import ledger as ledgers
+from cluster.ledger.ledger import Ledger
+from cluster.tracking.artifacts import upload_best, upload_predictions
+from cluster.tracking.client import find_experiment, open_client, search_all_runs
+
+
+def list_files(client: MlflowClient, run_id: str, folder: str) -> set[str]:
+    return {f.path.rpartition("/")[2] for f in client.list_artifacts(run_id, folder)}
+
+
+def test_only_the_best_trials_have_weights_and_all_have_predictions(
+    ledger: Ledger, end: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "KEPT_WEIGHTS", 1)
+    client = open_client(ledger.settings.tracking_uri)
+    experiment = find_experiment(client, "toy", ledger.settings.artifacts)
+    fetched: list[int] = []
+    ledger.fetch = fetched.append
+    runs: dict[int, str] = {}
+    for trial, loss in enumerate((0.5, 0.25)):
+        runs[trial] = client.create_run(experiment, tags={"trial": str(trial)}).info.run_id
+        end(trial, loss)
+        upload_predictions(client, ledger, trial, runs[trial])
+        marked = search_all_runs(client, experiment, "tags.weights = 'yes'")
+        upload_best(client, ledger, runs, marked)
+    assert fetched == [0, 0, 1, 1]
+    weights = {"manifest.json", "state-2.safetensors", "episode.gif"}
+    assert list_files(client, runs[0], "checkpoint") == set()
+    assert list_files(client, runs[1], "checkpoint") == weights
+    assert [client.get_run(runs[n]).data.tags["weights"] for n in (0, 1)] == ["no", "yes"]
+    for run_id in runs.values():
+        assert list_files(client, run_id, "predictions") == {"validation.parquet"}

@@ -1,0 +1,69 @@
+"""What a search was run with: command, commit, versions, machine and data."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from cluster.tracking import provenance
+from searchspaces.space import SearchSpace
+from trainables.predictor import GroundTruth
+
+
+def test_the_provenance_names_code_data_and_machine(space: SearchSpace[Any]) -> None:
+    truth = GroundTruth(source="synthetic", fingerprint="abc", classes=("a", "b"))
+    known = provenance.collect_provenance(space, truth)
+    assert known["question"] == space.question
+    assert known["space_file"] == space.file
+    assert (known["source"], known["data_fingerprint"]) == ("synthetic", "abc")
+    assert json.loads(known["classes"]) == ["a", "b"]
+    assert json.loads(known["versions"])["python"] == platform.python_version()
+    assert "CPU cores" in known["hardware"]
+    assert all(isinstance(value, str) and value for value in known.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("http://me:p@ss@host:1/a@b", "http://***@host:1/a@b"),
+        ("sqlite:////tmp/a@b.db", "sqlite:////tmp/a@b.db"),
+        ("http://host/a@b", "http://host/a@b"),
+        ("postgresql://h/d?password=x", "postgresql://h/d?password=***"),
+    ],
+)
+def test_the_command_is_written_without_credentials(
+    text: str, clean: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tune.py", "--tracking-uri", text])
+    command = provenance.describe_command()
+    assert clean in command
+    assert (text in command) == (text == clean)
+
+
+def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert provenance.find_commit() == ""
+
+
+@pytest.mark.parametrize(("status", "expected"), [("", "abc123"), (" M file.py", "abc123+")])
+def test_changed_files_mark_the_commit(
+    status: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {"rev-parse": "abc123", "ls-files": "provenance.py", "status": status}
+    monkeypatch.setattr(provenance, "_git", lambda folder, *words: answers[words[0]])
+    assert provenance.find_commit() == expected
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "PACKAGES", ("torch", "no-such-package"))
+    versions = provenance.list_versions()
+    assert versions["no-such-package"] == "not installed"
+    assert versions["torch"][0].isdigit()

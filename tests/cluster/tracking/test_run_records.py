@@ -1,0 +1,161 @@
+"""What MLflow gets of a trial and of a search, without MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from cluster.ledger.ledger import Ledger
+from cluster.ledger.settings import SearchSettings
+from cluster.ledger.trial_log import Failure, Report, TrialLog
+from cluster.tracking import run_records
+from cluster.tracking.run_records import DEVICE_SECONDS, MAX_LENGTH, LoggedRun
+
+REPORTS = [
+    Report(1, 10.0, 1.5, {"loss": 0.5}),
+    Report(2, 20.0, 3.0, {"loss": 0.25}),
+]
+
+
+def make_log(**changes: object) -> TrialLog:
+    log = TrialLog(0, {}, {"width": 3, "layers": [8, 8], "name": None}, 1.0, reports=REPORTS)
+    for name, value in changes.items():
+        setattr(log, name, value)
+    return log
+
+
+def make_logged(log: TrialLog, seconds: dict[int, float]) -> LoggedRun:
+    return LoggedRun("id", 1000, run_records.run_params(log), {}, seconds)
+
+
+def test_parameters_are_text_that_reads_back() -> None:
+    log = make_log()
+    assert run_records.run_params(log) == {"width": "3", "layers": "[8, 8]", "name": "None"}
+    log.config["text"] = "x" * (MAX_LENGTH + 1)
+    assert len(run_records.run_params(log)["text"]) == MAX_LENGTH
+
+
+def test_a_run_is_complete_when_it_has_the_end_and_the_parameters() -> None:
+    log = make_log(outcome="complete", ended=30.0)
+    params = run_records.run_params(log)
+    assert run_records.is_complete(log, 30_000, params)
+    assert not run_records.is_complete(log, None, params)
+    assert not run_records.is_complete(log, 29_000, params)
+    assert not run_records.is_complete(log, 30_000, {**params, "width": "4"})
+    assert not run_records.is_complete(make_log(), 30_000, params)
+    assert not run_records.is_complete(None, 30_000, params)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "running", "ended"),
+    [
+        ({}, False, False),
+        ({1: 1.5}, False, False),
+        ({1: 1.5, 2: 3.0}, False, False),
+        ({1: 1.6}, True, True),
+        ({1: 1.5, 3: 4.5}, False, True),  # a running trial will make report 3 again
+    ],
+)
+def test_reports_that_the_log_has_not_contradict_it(
+    seconds: dict[int, float], running: bool, ended: bool
+) -> None:
+    log = make_log()
+    logged = make_logged(log, seconds)
+    assert run_records.contradicts(logged, log, REPORTS, ended=False) == running
+    assert run_records.contradicts(logged, log, REPORTS, ended=True) == ended
+
+
+def test_another_start_or_configuration_contradicts_the_log() -> None:
+    log = make_log()
+    logged = make_logged(log, {})
+    assert run_records.contradicts(logged, make_log(started=2.0), REPORTS, ended=False)
+    assert run_records.contradicts(logged, make_log(config={"width": 4}), REPORTS, ended=False)
+
+
+def test_only_missing_reports_become_points_with_device_seconds_last() -> None:
+    logged = make_logged(make_log(), {1: 1.5})
+    assert run_records.report_points(logged, REPORTS) == [
+        ("loss", 0.25, 20_000, 2),
+        (DEVICE_SECONDS, 3.0, 20_000, 2),
+    ]
+
+
+def test_the_totals_of_an_ended_trial_are_written_once(begin: Callable[..., Ledger]) -> None:
+    log = make_log(outcome="complete", ended=30.0, facts={"parameters": 7.0})
+    logged = make_logged(log, {})
+    points = run_records.final_points(logged, begin(), log)
+    assert points == [
+        ("parameters", 7.0, 30_000, 0),
+        ("score", 0.25, 30_000, 0),
+        ("best_report", 2.0, 30_000, 0),
+    ]
+    logged.metrics = {name: value for name, value, _, _ in points}
+    assert run_records.final_points(logged, begin(), log) == []
+
+
+def test_a_failed_trial_has_its_traceback_and_failure_class() -> None:
+    log = make_log(attempts=2, spans=[(1.0, 2.0, "host/cpu")])
+    assert run_records.trial_tags(log, None) == {
+        "attempts": "2",
+        "spans": '[[1.0, 2.0, "host/cpu"]]',
+    }
+    log.failures.append(Failure("out_of_memory", "MemoryError", "x" * 5000 + "MemoryError"))
+    log.reason = "out of memory"
+    tags = run_records.trial_tags(log, "failed")
+    assert (tags["outcome"], tags["reason"]) == ("failed", "out of memory")
+    assert tags["failure_class"] == "out_of_memory"
+    assert tags["error"].endswith("MemoryError") and len(tags["error"]) == 4000
+
+
+def test_a_search_has_its_settings_and_provenance_as_tags() -> None:
+    settings = SearchSettings(
+        space="toy",
+        metric="loss",
+        mode="min",
+        trials=4,
+        reports=9,
+        fixed={"width": 2},
+        rungs=(1, 3),
+        id="toy-12",
+        provenance={"git_commit": "abc+", "source": "real"},
+    )
+    tags = run_records.search_tags(settings)
+    assert tags == {
+        "space": "toy",
+        "metric": "loss",
+        "mode": "min",
+        "reports": "9",
+        "trials": "4",
+        "sampler": "tpe",
+        "scheduler": "none",
+        "enqueued": "0",
+        "seed": "0",
+        "rungs": "[1, 3]",
+        "fixed": '{"width": 2}',
+        "kind": "search",
+        "search": "toy-12",
+        "git_commit": "abc+",
+        "source": "real",
+    }
+    assert json.loads(tags["rungs"]) == [1, 3]
+
+
+def test_outcomes_are_counted(begin: Callable[..., Ledger]) -> None:
+    ledger = begin()
+    for trial, outcome in enumerate(("complete", "complete", "failed", None)):
+        ledger.add_trial(trial, {}, {})
+        if trial in (1, 2):
+            ledger.record_failure(trial, Failure("failed", "", ""))
+        if outcome:
+            ledger.record_outcome(trial, outcome)  # type: ignore[arg-type]
+    counts = {name: value for name, value, _, _ in run_records.outcome_counts(ledger, 5)}
+    assert counts == {
+        "complete": 2,
+        "stopped": 0,
+        "diverged": 0,
+        "failed": 1,
+        "infeasible": 5,
+        "retried": 2,
+    }
