@@ -1,4 +1,4 @@
-"""Whole reports: a database in, report.md out."""
+"""Whole reports, from a database to report.md."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def row(text: str, start: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_it_says_what_was_done_and_found(
+def test_the_summary_describes_the_search_and_its_result(
     write_search: Write, read_report: Read, some_trials: Trials
 ) -> None:
     write_search(some_trials)
@@ -86,7 +86,7 @@ def test_outcomes_and_published_numbers(
     assert "ValueError: `odd` width" in text
 
 
-def test_figures_lie_beside_the_report(
+def test_figures_are_saved_next_to_the_report(
     write_search: Write, read_report: Read, some_trials: Trials, tmp_path: Path
 ) -> None:
     write_search(some_trials)
@@ -98,7 +98,7 @@ def test_figures_lie_beside_the_report(
     assert (tmp_path / "out/figures/training_curves.svg").read_bytes() == first
 
 
-def test_synthetic_data_is_said_loudly(
+def test_synthetic_data_are_marked(
     write_search: Write, read_report: Read, some_trials: Trials
 ) -> None:
     write_search(some_trials[:3], {"source": "synthetic"})
@@ -151,7 +151,7 @@ def test_all_failed_and_no_metric(write_search: Write, read_report: Read) -> Non
 
 
 @pytest.mark.parametrize(
-    ("last", "tags", "told"),
+    ("last", "tags", "recorded"),
     [
         ({"outcome": ""}, {}, "2 of 3 trials have ended: the same command with `--resume`"),
         ({}, {"trials": "5"}, "3 of 5 trials have ended: the same command with `--resume`"),
@@ -160,7 +160,7 @@ def test_all_failed_and_no_metric(write_search: Write, read_report: Read) -> Non
 def test_an_unfinished_search_opens_no_test_set_and_has_no_result(
     last: dict[str, Any],
     tags: dict[str, str],
-    told: str,
+    recorded: str,
     write_search: Write,
     read_report: Read,
     some_trials: Trials,
@@ -169,7 +169,7 @@ def test_an_unfinished_search_opens_no_test_set_and_has_no_result(
     trials = [some_trials[0], some_trials[1], some_trials[8] | last]
     parent = write_search(trials, tags)
     text = read_report("digits", "--ensemble")
-    assert f"**It is unfinished**: {told}" in text
+    assert f"**It is unfinished**: {recorded}" in text
     assert "**The default configuration won**" not in text
     assert "`--open-test` opens it for trial 0, and that is counted" in text
     assert list_openings(client, parent) == []
@@ -177,7 +177,7 @@ def test_an_unfinished_search_opens_no_test_set_and_has_no_result(
     assert "winner test accuracy: 95.00 %" in read_report()  # it is on record now
 
 
-def test_a_trial_that_the_time_budget_cut_has_ended(
+def test_a_trial_stopped_by_the_time_budget_has_ended(
     write_search: Write, read_report: Read, some_trials: Trials
 ) -> None:
     cut = some_trials[8] | {"outcome": "stopped", "reason": "time budget"}
@@ -185,16 +185,14 @@ def test_a_trial_that_the_time_budget_cut_has_ended(
     assert "winner test accuracy" in read_report()
 
 
-def test_a_search_of_all_that_a_finite_space_has_is_finished(
+def test_a_search_of_a_whole_finite_space_is_finished(
     write_search: Write, read_report: Read, some_trials: Trials, client: MlflowClient
 ) -> None:
     client.set_terminated(write_search(some_trials[:3], {"trials": "100"}))
     assert "winner test accuracy" in read_report()
 
 
-def test_the_first_page_says_why_trials_failed_and_where(
-    write_search: Write, read_report: Read
-) -> None:
+def test_the_summary_names_the_most_common_error(write_search: Write, read_report: Read) -> None:
     trace = 'Traceback:\n  File "/a/tune.py", line 3, in run\n  File "/a/net.py", line 41, in go\n'
     errors = [f"{trace}ValueError: width 7"] * 3 + ["OSError: full"]
     write_search([{"number": n, "outcome": "failed", "error": e} for n, e in enumerate(errors)])
@@ -212,7 +210,7 @@ def test_no_complete_trial(write_search: Write, read_report: Read, some_trials: 
     assert "Trial 0, the default configuration, is not recorded" in text
 
 
-def test_a_crowded_figure_keeps_the_default(
+def test_a_figure_of_few_trials_keeps_the_default(
     write_search: Write, read_report: Read, some_trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reports.chapters.curves.chapter, "DRAWN", 2)
@@ -259,7 +257,7 @@ def test_every_chapter_of_a_full_search(
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_scores_that_are_all_alike(
+def test_equal_scores(
     mode: str, write_search: Write, read_report: Read, some_trials: Trials
 ) -> None:
     for trial in some_trials:

@@ -1,4 +1,4 @@
-"""The audit of early stopping: who would have been cut, and who of these ended well."""
+"""Check of early stopping: which control trials would be stopped, and which end well."""
 
 import math
 
@@ -19,7 +19,7 @@ def curved(number: int, then: float, score: float, **about: object) -> TrialReco
     return make_trial(number, score, curves={METRIC: ((1, then), (9, score))}, **about)
 
 
-def test_late_bloomers_are_those_cut_that_ended_well() -> None:
+def test_late_bloomers_would_be_stopped_and_end_well() -> None:
     control = [
         curved(0, 0.9, 0.95),
         curved(1, 0.1, 0.96),  # a late bloomer
@@ -28,25 +28,25 @@ def test_late_bloomers_are_those_cut_that_ended_well() -> None:
     ]
     others = [curved(i, 0.85, 0.92) for i in range(4, 7)]
     others += [curved(i, 0.3, 0.3, outcome="stopped", reports=1) for i in range(7, 13)]
-    made = make_search(*control, *others)
-    rung = audit_rung(made, control, others, 1, 3.0)
+    search = make_search(*control, *others)
+    rung = audit_rung(search, control, others, 1, 3.0)
     assert rung is not None
     assert 0.3 <= rung.cutoff <= 0.85
-    assert find_stopped(made, rung) == [1, 2]
-    would, late = find_late_bloomers(made, control, [rung])
+    assert find_stopped(search, rung) == [1, 2]
+    would, late = find_late_bloomers(search, control, [rung])
     assert [t.number for t in would] == [1, 2]
     assert [t.number for t in late] == [1]
 
 
-def test_the_best_are_the_lowest_where_that_is_asked() -> None:
+def test_lower_is_better_in_min_mode() -> None:
     control = [curved(i, then, then) for i, then in enumerate((0.1, 0.2, 0.9, 0.8))]
-    made = make_search(*control, mode="min")
-    rung = audit_rung(made, control, [], 1, 3.0)
+    search = make_search(*control, mode="min")
+    rung = audit_rung(search, control, [], 1, 3.0)
     assert rung is not None
-    assert find_stopped(made, rung) == [2, 3]
+    assert find_stopped(search, rung) == [2, 3]
 
 
-def test_a_rung_that_too_few_reached() -> None:
+def test_a_rung_with_too_few_control_trials_is_left_out() -> None:
     control = [curved(i, 0.5, 0.6) for i in range(3)]
     assert audit_rung(make_search(*control), control, [], 5, 3.0) is None
 
@@ -67,7 +67,7 @@ def test_rank_correlation() -> None:
 @pytest.mark.parametrize(
     ("most", "said"), [(100, "of all trials with"), (2, "of the control trials and 2 of the 6")]
 )
-def test_it_says_whom_the_control_trials_were_compared_with(
+def test_the_text_names_the_trials_of_the_cutoff(
     most: int, said: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit, "COMPARED", most)
@@ -80,10 +80,10 @@ def test_it_says_whom_the_control_trials_were_compared_with(
     monkeypatch.setattr(audit, "read_curves", known)
     control = [curved(i, i / 10, i / 9, tags={"control": "yes"}) for i in range(4)]
     others = [curved(i, 0.5, 0.6) for i in range(4, 10)]
-    made = make_search(*control, *others, tags={"scheduler": "asha", "rungs": "[1, 3]"})
-    choice = choose_winner(made)
+    search = make_search(*control, *others, tags={"scheduler": "asha", "rungs": "[1, 3]"})
+    choice = choose_winner(search)
     assert choice is not None
-    found = audit.write_section(client, made, choice)
+    found = audit.write_section(client, search, choice)
     assert found is not None
     assert said in found.text
     assert read[:-4] == ([4, 9] if most == 2 else [4, 5, 6, 7, 8, 9])

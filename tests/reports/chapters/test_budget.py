@@ -38,7 +38,7 @@ def test_the_interval_is_the_jackknife() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 5, 10])
-def test_the_interval_covers_what_it_promises(k: int) -> None:
+def test_the_interval_has_its_coverage(k: int) -> None:
     rng = np.random.default_rng(k)
     truth = k / (k + 0.25)  # the largest of k values u^(1/4), u uniform
     covered = 0
@@ -49,12 +49,12 @@ def test_the_interval_covers_what_it_promises(k: int) -> None:
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_a_budget_that_there_is_not(k: int) -> None:
+def test_an_impossible_budget_is_rejected(k: int) -> None:
     with pytest.raises(ValueError, match=f"a budget of {k} trials is not between 1 and 3"):
         expected_best([0.1, 0.2, 0.3], [k])
 
 
-def test_only_random_trials_count_and_the_hopeless_as_the_worst() -> None:
+def test_only_random_trials_count_and_failed_ones_as_the_worst() -> None:
     made = make_search(
         make_trial(0, 0.99),  # the default configuration
         make_trial(1, 0.5),
@@ -74,7 +74,7 @@ def test_only_random_trials_count_and_the_hopeless_as_the_worst() -> None:
     assert list(find_random_scores(worst_high)) == [0.5, 0.7, 0.7]
 
 
-def test_what_is_said_of_samplers() -> None:
+def test_the_text_depends_on_the_sampler() -> None:
     trials = [make_trial(i, 0.5 + i / 100) for i in range(12)]
     said = {
         sampler: write_section(make_search(*trials, tags={"sampler": sampler}))

@@ -1,4 +1,4 @@
-"""Per-class figures by hand, and names of classes."""
+"""Results per class against hand-computed ones, and names of classes."""
 
 import math
 
@@ -26,7 +26,7 @@ def test_precision_recall_and_f1() -> None:
     assert found[3][3] == 0
 
 
-def test_of_many_classes_the_worst_and_the_best() -> None:
+def test_many_classes_show_the_worst_and_the_best() -> None:
     answers = np.repeat(np.arange(40), 40)
     places = np.tile(np.arange(40), 40)
     guesses = np.where(places < answers, answers, 41)  # class c is right c times of 40
@@ -42,7 +42,7 @@ def test_names() -> None:
 
 
 @pytest.mark.parametrize(("k", "texts"), [(3, 4), (30, 0)])
-def test_counts_stand_where_they_fit(k: int, texts: int) -> None:
+def test_counts_are_shown_if_they_fit(k: int, texts: int) -> None:
     matrix = np.eye(k, dtype=np.int64) * 5
     matrix[0, 1] = 2
     figure = draw_confusion_matrix(make_search(), matrix, [f"class {c}" for c in range(k)])

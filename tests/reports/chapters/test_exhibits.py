@@ -1,4 +1,4 @@
-"""What the winner shows: texts inline, pictures beside the report and inside the page."""
+"""Outputs of the winner: texts inline, pictures next to the report and in the page."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def show(client: MlflowClient, number: int, folder: Path) -> None:
     client.log_artifacts(run.info.run_id, str(folder), "checkpoint")
 
 
-def test_the_winners_are_shown(
+def test_outputs_of_the_winner_are_shown(
     client: MlflowClient,
     write_search: Write,
     read_report: Read,
@@ -59,20 +59,20 @@ def test_the_winners_are_shown(
     assert "report/figures/winner-episode.gif" in logged
 
 
-def test_nothing_to_show_is_no_chapter(
+def test_without_outputs_there_is_no_chapter(
     write_search: Write, read_report: Read, some_trials: list[dict[str, Any]]
 ) -> None:
     write_search(some_trials)
     assert "Outputs of the winner" not in read_report()
 
 
-def test_headings_stay_below_the_reports() -> None:
+def test_headings_are_below_those_of_the_report() -> None:
     assert lower_headings("# Title\n\ntext\n## One\n### Two\n") == "text\n#### One\n#### Two"
     assert lower_headings("line\n" * 10_000).endswith("line\n\n(The rest is omitted.)")
 
 
 @pytest.mark.parametrize("source", ["../x.png", "/etc/hostname", "figures/../x.png", "http://x/y"])
-def test_a_page_takes_in_pictures_of_the_report_alone(source: str, tmp_path: Path) -> None:
+def test_a_page_embeds_only_pictures_of_the_report(source: str, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"secret")
     page = render_html(f"# T\n\n![shown]({source})\n", tmp_path)
     assert "<img" not in page

@@ -1,4 +1,4 @@
-"""Parts of the data are scored apart, with intervals, and on test only where that was opened."""
+"""Results per part of the data, with intervals, and on test only if it is open."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ Read = Callable[..., str]
 PARTS = np.array(["gcd", "lcm", "place value"])
 
 
-def test_parts_are_scored_apart(
+def test_every_part_has_its_own_score(
     client: MlflowClient,
     write_search: Write,
     read_report: Read,

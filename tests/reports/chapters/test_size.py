@@ -13,7 +13,7 @@ def sized(number: int, size: float, score: float) -> TrialRecord:
 TRIALS = [sized(0, 100, 0.8), sized(1, 50, 0.7), sized(2, 70, 0.6), sized(3, 100, 0.9)]
 
 
-def test_nothing_on_the_front_is_beaten_by_something_smaller() -> None:
+def test_no_smaller_trial_is_better_than_one_on_the_front() -> None:
     assert [t.number for t in find_pareto_front(TRIALS, "max", "parameters")] == [1, 3]
     assert [t.number for t in find_pareto_front(TRIALS, "min", "parameters")] == [1, 2]
 
@@ -27,14 +27,14 @@ def test_the_table_is_the_front() -> None:
     assert "| 1 | 50 | 70.00 % |\n| 3 | 100 | 90.00 % |" in found.text
 
 
-def test_networks_of_one_size_are_not_drawn() -> None:
+def test_networks_of_equal_size_have_no_figure() -> None:
     made = make_search(sized(0, 100, 0.8), sized(1, 100, 0.9), make_trial(2))
     choice = choose_winner(made)
     assert choice is not None
     assert write_section(made, choice) is None
 
 
-def test_what_is_trained_is_counted_where_it_is_known() -> None:
+def test_trainable_parameters_are_preferred() -> None:
     sizes = [(0, 100.0, 0.9), (1, 5.0, 0.8)]
     made = make_search(
         *(

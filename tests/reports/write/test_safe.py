@@ -38,7 +38,7 @@ def test_any_name_becomes_a_folder(name: str, folder: str) -> None:
         ["compare", "digits", "digits-2"],
     ],
 )
-def test_no_command_prints_a_password(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_password_is_printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--tracking-uri", "nonsense://ada:secret@host", "--debug"]) == 2
     printed = capsys.readouterr().err
     assert "nonsense://***@host" in printed

@@ -1,4 +1,4 @@
-"""The compared hyperparameters: best over the others, and who cannot be told from the best."""
+"""The compared hyperparameters: best trials per value, and tests against the best one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,12 +29,12 @@ def wrong_at(places: range) -> np.ndarray:
     return np.eye(4)[guesses] * 0.8 + 0.05
 
 
-def made(number: int, kind: str, score: float, **about: Any) -> dict[str, Any]:
+def make_run(number: int, kind: str, score: float, **about: Any) -> dict[str, Any]:
     params = {"optimizer": kind, "width": 32 + number, "seed": 0, **about.pop("params", {})}
     return {"number": number, "outcome": "complete", "score": score, "params": params, **about}
 
 
-def compared(client: MlflowClient, **tags: str) -> str:
+def write_comparison(client: MlflowClient, **tags: str) -> str:
     found = write_section(client, read_search(client, "digits"), N)
     assert found is not None
     assert list(found.figures) == ["comparison"]
@@ -46,25 +46,25 @@ def test_the_best_of_each_value_on_the_same_examples(
 ) -> None:
     write_search(
         [
-            made(0, "sgd", 0.80),
-            made(1, "sgd", 0.97, outputs={"validation": wrong_at(range(9))}),
-            made(2, "adamw", 0.96, outputs={"validation": wrong_at(range(12))}),
-            made(3, "adamw", 0.99, outcome="stopped"),
-            made(4, "lion", 0.80, outputs={"validation": wrong_at(range(60))}),
-            made(5, "never", 0.0, outcome="failed"),
+            make_run(0, "sgd", 0.80),
+            make_run(1, "sgd", 0.97, outputs={"validation": wrong_at(range(9))}),
+            make_run(2, "adamw", 0.96, outputs={"validation": wrong_at(range(12))}),
+            make_run(3, "adamw", 0.99, outcome="stopped"),
+            make_run(4, "lion", 0.80, outputs={"validation": wrong_at(range(60))}),
+            make_run(5, "never", 0.0, outcome="failed"),
         ]
     )
-    text = compared(client)
+    text = write_comparison(client)
     assert rows(text) == [
         ["sgd", "2", "2", "1", "97.00 %", "best"],
         ["adamw", "2", "1", "2", "96.00 %", "no significant difference"],
-        ["lion", "1", "1", "4", "80.00 %", "worse"],
+        ["lion", "1", "1", "4", "80.00 %", "significantly worse"],
         ["never", "1", "0", "", "", ""],
     ]
     assert "McNemar, mid-p, Holm-corrected for 2 comparisons" in text
 
 
-def test_arms_repeated_over_seeds_are_compared_by_their_means(
+def test_settings_repeated_over_seeds_are_compared_by_their_means(
     client: MlflowClient, write_search: Write
 ) -> None:
     scores = {
@@ -73,8 +73,8 @@ def test_arms_repeated_over_seeds_are_compared_by_their_means(
         "lion": [0.80, 0.81, 0.805, 0.79],
     }
     runs = [(kind, seed, s) for kind, found in scores.items() for seed, s in enumerate(found)]
-    write_search([made(i, k, s, params={"seed": seed}) for i, (k, seed, s) in enumerate(runs)])
-    text = compared(client)
+    write_search([make_run(i, k, s, params={"seed": seed}) for i, (k, seed, s) in enumerate(runs)])
+    text = write_comparison(client)
     found = rows(text)
     assert [row[0] for row in found] == ["sgd", "adamw", "lion"]
     expected = mean_interval(scores["sgd"])
@@ -85,38 +85,41 @@ def test_arms_repeated_over_seeds_are_compared_by_their_means(
         [ttest_ind(scores["sgd"], scores[k], equal_var=False).pvalue for k in ("adamw", "lion")]
     )
     assert [p >= 0.05 for p in p_values] == [True, False]
-    assert [row[-1] for row in found] == ["best", "no significant difference", "worse"]
+    verdicts = [row[-1] for row in found]
+    assert verdicts == ["best", "no significant difference", "significantly worse"]
 
 
-def test_what_the_sampler_added_is_in_no_row(client: MlflowClient, write_search: Write) -> None:
+def test_trials_added_by_the_sampler_are_in_no_row(
+    client: MlflowClient, write_search: Write
+) -> None:
     runs = [("sgd", 0, 0.90), ("lion", 0, 0.80), ("sgd", 1, 0.92), ("lion", 1, 0.82)]
     more = [("sgd", 0, 0.10), ("adamw", 0, 0.99)]
-    trials = [made(i, k, s, params={"seed": n}) for i, (k, n, s) in enumerate([*runs, *more])]
+    trials = [make_run(i, k, s, params={"seed": n}) for i, (k, n, s) in enumerate([*runs, *more])]
     write_search(trials, {"enqueued": "4"})
-    text = compared(client)
+    text = write_comparison(client)
     assert [row[0] for row in rows(text)] == ["sgd", "lion"]
     assert rows(text)[0][4].startswith("91.00 % (")
     assert "2 further trials, added by the sampler, are in no row" in text
     assert "The sampler also varied `width` between the runs of a row" in text
 
 
-def test_an_arm_that_lost_a_seed_leaves_the_others_means(
+def test_a_setting_with_a_failed_seed_keeps_the_others_as_means(
     client: MlflowClient, write_search: Write
 ) -> None:
     runs = [("sgd", 0, 0.90), ("lion", 0, 0.80), ("sgd", 1, 0.92), ("lion", 1, 0.82)]
-    trials = [made(i, k, s, params={"seed": n}) for i, (k, n, s) in enumerate(runs)]
+    trials = [make_run(i, k, s, params={"seed": n}) for i, (k, n, s) in enumerate(runs)]
     trials[3]["outcome"] = "failed"
     write_search(trials, {"enqueued": "4"})
-    found = rows(compared(client))
+    found = rows(write_comparison(client))
     assert [row[5] for row in found] == ["91.00 % (78.29 to 100.00 %)", "80.00 %"]
     assert [row[-1] for row in found] == ["best", "not tested"]
 
 
-def test_without_predictions_or_seeds_nothing_is_claimed(
+def test_without_predictions_or_seeds_nothing_is_tested(
     client: MlflowClient, write_search: Write, some_trials: list[dict[str, Any]]
 ) -> None:
     write_search(some_trials)
-    text = compared(client)
+    text = write_comparison(client)
     assert "Significance cannot be tested" in text
     assert [row[-1] for row in rows(text)] == ["best", "not tested"]
 

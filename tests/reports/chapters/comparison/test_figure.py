@@ -1,4 +1,4 @@
-"""Figures of arms: what is on their axes, and what a curve of several seeds is."""
+"""Figures of compared settings: their axes, and curves over seeds."""
 
 from dataclasses import replace
 
@@ -13,14 +13,14 @@ from reports.chapters.curves.by_arm import average_curves, draw_arm_curves
 from reports.numbers.statistics import mean_interval
 from reports.write.style import BLUE
 from tests.reports.chapters.comparison.test_pairs import APART, repeated
-from tests.reports.chapters.comparison.test_published import BATCHES, beside, entries
+from tests.reports.chapters.comparison.test_published import BATCHES, entries, with_published
 from tests.support.make_search import make_search, make_trial
 
 
-def test_numbers_make_an_axis_in_their_own_scale() -> None:
-    made = beside(APART, entries(BATCHES))
-    rows = group_trials(made)
-    axes = draw_comparison(made, rows, True, find_column(made, rows), None).axes[0]
+def test_numbers_have_a_numeric_axis() -> None:
+    search = with_published(APART, entries(BATCHES))
+    rows = group_trials(search)
+    axes = draw_comparison(search, rows, True, find_column(search, rows), None).axes[0]
     assert axes.get_xscale() == "log"
     assert sorted(axes.get_xticks()) == [16, 32, 64, 512]
     marks = next(c for c in axes.collections if c.get_label() == "ours")
@@ -38,7 +38,7 @@ def test_numbers_make_an_axis_in_their_own_scale() -> None:
     assert matplotlib.colors.same_color(lines.get_color()[0], BLUE)
 
 
-def test_names_make_a_line_each() -> None:
+def test_names_have_a_line_each() -> None:
     named = repeated({"sgd": [0.9, 0.8], "adam": [0.7, 0.6]})
     axes = draw_comparison(named, group_trials(named), True, None, None).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["sgd", "adam"]
@@ -46,16 +46,16 @@ def test_names_make_a_line_each() -> None:
 
 def test_a_row_without_a_complete_trial_keeps_its_published_number() -> None:
     runs = [(16, 0.80, "complete"), (64, 0.85, "complete"), (32, 0.1, "stopped")]
-    made = make_search(
+    search = make_search(
         *(
             make_trial(n, s, outcome=o, params={"batch_size": b})
             for n, (b, s, o) in enumerate(runs)
         ),
         compare=("batch_size",),
     )
-    made = replace(made, published=tuple(entries({16: 81.0, 32: 82.0})))
-    rows = group_trials(made)
-    axes = draw_comparison(made, rows, False, find_column(made, rows), 100).axes[0]
+    search = replace(search, published=tuple(entries({16: 81.0, 32: 82.0})))
+    rows = group_trials(search)
+    axes = draw_comparison(search, rows, False, find_column(search, rows), 100).axes[0]
     assert sorted(axes.get_xticks()) == [16, 32, 64]
     hollow = next(c for c in axes.collections if str(c.get_label()).startswith("published"))
     assert [float(x) for x, _ in hollow.get_offsets()] == [16, 32]
@@ -63,7 +63,7 @@ def test_a_row_without_a_complete_trial_keeps_its_published_number() -> None:
     assert np.allclose(on_rows, axes.transData.transform(hollow.get_offsets()))
 
 
-def test_an_interval_that_leaves_the_frame_ends_in_an_arrow() -> None:
+def test_an_interval_outside_the_axis_ends_in_an_arrow() -> None:
     named = repeated({"sgd": [0.50, 0.90], "adam": [0.70, 0.71]})
     axes = draw_comparison(named, group_trials(named), True, None, None).axes[0]
     assert axes.get_ylabel() == "batch size"
@@ -77,7 +77,7 @@ def test_an_interval_that_leaves_the_frame_ends_in_an_arrow() -> None:
     assert ends == [(low, 0), (high, 0)]
 
 
-def test_the_mean_of_what_all_have() -> None:
+def test_the_mean_is_over_reports_of_all_curves() -> None:
     one, two = ((1, 1.0), (2, 2.0), (3, 9.0)), ((1, 3.0), (2, 4.0))
     assert average_curves([one, two, ()]) == ((1, 2.0), (2, 3.0))
     assert average_curves([]) == ()
@@ -96,8 +96,8 @@ def test_one_colour_per_arm_and_a_line_per_seed() -> None:
             (b, s, r) for b in (2, 4, 6) for s in (False, True) for r in range(2)
         )
     ]
-    made = make_search(*trials, compare=("blocks", "skip"), metric="gradient", mode="min")
-    drawn = draw_arm_curves(made, group_trials(made), trials, ("gradient",))
+    search = make_search(*trials, compare=("blocks", "skip"), metric="gradient", mode="min")
+    drawn = draw_arm_curves(search, group_trials(search), trials, ("gradient",))
     assert drawn is not None
     axes = drawn.axes[0]
     thick = [line for line in axes.lines if line.get_linewidth() > 1]

@@ -1,4 +1,4 @@
-"""Whether differences are noise: every pair of rows, with intervals and one plain answer."""
+"""Pairwise significance tests, with intervals and a summary."""
 
 import numpy as np
 import pytest
@@ -42,28 +42,28 @@ def test_every_pair_is_tested_and_corrected() -> None:
     assert one.gap.low < 0.365 < one.gap.high
 
 
-def test_the_answer_is_one_sentence() -> None:
+def test_the_text_names_significant_pairs() -> None:
     alike = repeated(ALIKE)
-    said = pairs.describe_pairs(alike, pairs.compare_by_seeds(group_trials(alike), "max")) or ""
-    assert said.startswith("**No pair of rows differs significantly** (Holm-corrected for 3 pairs")
-    assert "The median half-width of the 95 % intervals is " in said
+    text = pairs.describe_pairs(alike, pairs.compare_by_seeds(group_trials(alike), "max")) or ""
+    assert text.startswith("**No pair of rows differs significantly** (Holm-corrected for 3 pairs")
+    assert "The median half-width of the 95 % intervals is " in text
     apart = repeated(APART)
-    said = pairs.describe_pairs(apart, pairs.compare_by_seeds(group_trials(apart), "max")) or ""
-    assert said.startswith("**3 of 6 pairs of rows differ significantly**")
-    assert "16 over 512 by +36.50 points (95 % interval +" in said
+    text = pairs.describe_pairs(apart, pairs.compare_by_seeds(group_trials(apart), "max")) or ""
+    assert text.startswith("**3 of 6 pairs of rows differ significantly**")
+    assert "16 over 512 by +36.50 points (95 % interval +" in text
     two = repeated({k: APART[k] for k in (16, 512)})
-    said = pairs.describe_pairs(two, pairs.compare_by_seeds(group_trials(two), "max")) or ""
-    assert said.startswith("**16 and 512 differ significantly**: 16 over 512 by ")
+    text = pairs.describe_pairs(two, pairs.compare_by_seeds(group_trials(two), "max")) or ""
+    assert text.startswith("**16 and 512 differ significantly**: 16 over 512 by ")
 
 
-def test_where_less_is_better_the_lower_comes_first() -> None:
+def test_in_min_mode_the_lower_one_is_first() -> None:
     lower = repeated({16: [0.1, 0.2, 0.15], 32: [2.0, 2.1, 2.2]}, "min", metric="loss")
     (found,) = pairs.compare_by_seeds(group_trials(lower), "min")
     assert found.gap.value == pytest.approx(2.1 - 0.15)
     assert 0 < found.gap.low < found.gap.high
 
 
-def test_rows_that_never_vary() -> None:
+def test_rows_without_variance() -> None:
     still = repeated({16: [0.5, 0.5], 32: [0.5, 0.5], 64: [0.6, 0.6]})
     found = pairs.compare_by_seeds(group_trials(still), "max")
     assert [pair.p for pair in found] == [1.0, 0.0, 0.0]
@@ -79,7 +79,7 @@ def test_single_runs_are_paired_by_their_examples() -> None:
     assert found[1].gap.value == pytest.approx(52 / 300)
 
 
-def test_rows_in_the_order_of_their_numbers() -> None:
+def test_rows_are_sorted_by_their_numbers() -> None:
     found = group_trials(repeated({64: [0.1], 8: [0.2], 512: [0.3]}))
     assert [g.values[0] for g in sort_by_values(found)] == ["8", "64", "512"]
     assert not is_repeated(found)
@@ -109,5 +109,5 @@ def test_rows_in_the_order_of_their_numbers() -> None:
         ("abc", 3, False),
     ],
 )
-def test_a_parameter_is_a_value_however_written(text: str, value: object, expected: bool) -> None:
+def test_a_stored_parameter_is_compared_by_value(text: str, value: object, expected: bool) -> None:
     assert is_same_value(text, value) is expected

@@ -1,4 +1,4 @@
-"""Published numbers stand in the rows they belong to, in our unit, and orders are compared."""
+"""Published results are in their rows, in our unit, and rankings are compared."""
 
 import dataclasses
 from typing import Any
@@ -31,7 +31,7 @@ def entries(values: dict[int, float], metric: str = "test accuracy, %") -> tuple
     )
 
 
-def beside(scores: Any, published: tuple[Any, ...], **tags: str) -> Search:
+def with_published(scores: Any, published: tuple[Any, ...], **tags: str) -> Search:
     return dataclasses.replace(repeated(scores, tags=tags), published=published)
 
 
@@ -41,8 +41,8 @@ def cells(text: str) -> dict[str, list[str]]:
     return {row[0]: row for row in rows}
 
 
-def test_numbers_stand_in_their_rows() -> None:
-    found = write_section(None, beside(APART, entries(BATCHES)))  # type: ignore[arg-type]
+def test_results_are_in_their_rows() -> None:
+    found = write_section(None, with_published(APART, entries(BATCHES)))  # type: ignore[arg-type]
     assert found is not None
     table = cells(found.text)
     at = table["batch_size"].index("published (test accuracy)")
@@ -55,30 +55,30 @@ def test_numbers_stand_in_their_rows() -> None:
     assert "hollow diamonds are published results" in found.text
 
 
-def test_orders_are_compared() -> None:
+def test_rankings_are_compared() -> None:
     # Here: 64 > 32 > 16 by their means, all within chance, and 512 far below.
-    search = beside(APART, entries({**BATCHES, 16: 87.9, 512: 40.0}))
+    search = with_published(APART, entries({**BATCHES, 16: 87.9, 512: 40.0}))
     rows = group_trials(search)
     theirs = find_column(search, rows)
     assert theirs is not None
     order = sorted(rows, key=lambda g: -g.mean)
-    said = describe_ranking(search, theirs, pairs.compare_by_seeds(order, "max")) or ""
-    assert "of 6 pairs of rows with different published results" in said
-    assert "4 are in the same order here (3 of these significantly), 2 are reversed" in said
-    assert "No reversal is significant (here " in said
-    assert "3 published differences of 6 are below the resolution" in said
+    text = describe_ranking(search, theirs, pairs.compare_by_seeds(order, "max")) or ""
+    assert "of 6 pairs of rows with different published results" in text
+    assert "4 are in the same order here (3 of these significantly), 2 are reversed" in text
+    assert "No reversal is significant (here " in text
+    assert "3 published differences of 6 are below the resolution" in text
 
 
-def test_a_reversal_beyond_chance_is_named() -> None:
-    search = beside({k: APART[k] for k in (16, 512)}, entries({16: 80.0, 512: 90.0}))
+def test_a_significant_reversal_is_named() -> None:
+    search = with_published({k: APART[k] for k in (16, 512)}, entries({16: 80.0, 512: 90.0}))
     rows = group_trials(search)
     theirs = find_column(search, rows)
     assert theirs is not None
-    said = describe_ranking(search, theirs, pairs.compare_by_seeds(rows, "max")) or ""
-    assert "of the one pair" in said
-    assert "Significantly reversed: 16 over 512 by +36.50 points" in said
-    assert "published -10.00 points" in said
-    assert "No published difference is below the resolution" in said
+    text = describe_ranking(search, theirs, pairs.compare_by_seeds(rows, "max")) or ""
+    assert "of the one pair" in text
+    assert "Significantly reversed: 16 over 512 by +36.50 points" in text
+    assert "published -10.00 points" in text
+    assert "No published difference is below the resolution" in text
 
 
 def test_one_column_holds_one_metric() -> None:
@@ -86,7 +86,7 @@ def test_one_column_holds_one_metric() -> None:
         *entries({16: 0.99, 32: 0.98}, "train_accuracy"),
         *entries({16: 0.85, 32: 0.86}, "validation_accuracy"),
     )
-    search = beside(ALIKE, both)
+    search = with_published(ALIKE, both)
     theirs = find_column(search, group_trials(search))
     assert theirs is not None
     assert theirs.metric == "validation_accuracy"
@@ -98,8 +98,8 @@ def test_one_column_holds_one_metric() -> None:
     assert "85.00 %" not in rest
 
 
-def test_all_in_their_rows_leave_no_chapter() -> None:
-    search = beside(ALIKE, entries({16: 86.78, 32: 87.11}))
+def test_without_other_results_there_is_no_chapter() -> None:
+    search = with_published(ALIKE, entries({16: 86.78, 32: 87.11}))
     choice = choose_winner(search)
     assert choice is not None
     assert (
@@ -109,30 +109,30 @@ def test_all_in_their_rows_leave_no_chapter() -> None:
         is None
     )
     loose = ({"setting": "course", "value": 93.0, "metric": "test accuracy, %"},)
-    assert find_column(beside(ALIKE, loose), group_trials(search)) is None
-    text = left_over(beside(ALIKE, loose), choice, OpenedTest(None, search), None) or ""
+    assert find_column(with_published(ALIKE, loose), group_trials(search)) is None
+    text = left_over(with_published(ALIKE, loose), choice, OpenedTest(None, search), None) or ""
     assert cells(text)["course"] == ["course", "test accuracy", "93.00 %", ""]
 
 
 @pytest.mark.parametrize("value", [float("nan"), "high", None])
-def test_what_is_no_number_is_in_no_row(value: Any) -> None:
+def test_a_result_that_is_not_a_number_is_in_no_row(value: Any) -> None:
     entry = {"setting": "x", "value": value, "metric": "test accuracy, %", "note": ""}
-    search = beside(
+    search = with_published(
         ALIKE, ({**entry, "of": {"batch_size": 16}}, {**entry, "value": 1.0, "of": [1]})
     )
     assert find_column(search, group_trials(search)) is None
 
 
-def test_synthetic_data_never_stand_beside_published_numbers() -> None:
+def test_synthetic_data_are_not_compared_with_published_results() -> None:
     found = write_section(
         None,  # type: ignore[arg-type]
-        beside(ALIKE, entries(BATCHES), source="synthetic"),
+        with_published(ALIKE, entries(BATCHES), source="synthetic"),
     )
     assert found is not None
     assert "published" not in found.text
 
 
-def test_a_return_has_its_interquartile_mean() -> None:
+def test_a_return_has_an_interquartile_mean() -> None:
     scores: Any = {"dqn": [100.0, 480.0, 490.0, 500.0], "ppo": [450.0, 470.0, 480.0, 490.0]}
     search = dataclasses.replace(repeated(scores), metric="validation_return")
     found = write_section(None, search)  # type: ignore[arg-type]

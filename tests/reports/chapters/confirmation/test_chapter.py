@@ -1,4 +1,4 @@
-"""Configurations run again on fresh seeds: who wins then, and what it is worth on the test set."""
+"""Confirmation with new seeds: the winner, its significance and its test accuracy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -61,7 +61,7 @@ def row(text: str, start: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_the_best_mean_over_fresh_seeds_wins(
+def test_the_best_mean_over_new_seeds_wins(
     client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
 ) -> None:
     write_search([*some_trials, *reruns])
@@ -126,7 +126,7 @@ def test_winner_runner_up_and_default_are_compared_and_corrected(
     assert "crossed random effects" in text
 
 
-def test_openings_are_recorded_once_and_for_the_picked_alone(
+def test_openings_are_recorded_once_and_only_for_selected_ones(
     client: MlflowClient, write_search: Write, some_trials: Trials, reruns: Trials
 ) -> None:
     parent = write_search([*some_trials, *reruns])
@@ -136,20 +136,20 @@ def test_openings_are_recorded_once_and_for_the_picked_alone(
     open_test(client, search, choice.winner)
     section(client, search)
     section(client, search)
-    told = list_openings(client, parent)
-    assert told[0]["trial"] == 5
-    assert [(o["reruns_of"], o["runs"], o["n"]) for o in told[1:]] == [
+    recorded = list_openings(client, parent)
+    assert recorded[0]["trial"] == 5
+    assert [(o["reruns_of"], o["runs"], o["n"]) for o in recorded[1:]] == [
         (5, [3, 4, 5], 400),
         (2, [6, 7, 8], 400),
         (0, [9, 10, 11], 400),
     ]
-    assert not has_winner_changed(told)
+    assert not has_winner_changed(recorded)
     text = section(client, search, again=True)
     assert text is not None
     assert "corrected for 3 comparisons" in text
-    told = list_openings(client, parent)
-    assert [o.get("again", False) for o in told] == [False] * 4 + [True]
-    said = describe_openings(told)
+    recorded = list_openings(client, parent)
+    assert [o.get("again", False) for o in recorded] == [False] * 4 + [True]
+    said = describe_openings(recorded)
     assert "was opened 5 times" in said
     assert "for 3 re-runs of trial 3 at 20" in said
     assert "Of these, 1 by `--open-test-again`." in said
@@ -167,7 +167,7 @@ def test_without_test_predictions_validation_is_compared(
     assert list_openings(client, parent) == []
 
 
-def test_a_loss_is_the_better_the_lower(
+def test_a_lower_loss_is_better(
     client: MlflowClient, write_search: Write, some_trials: Trials
 ) -> None:
     again = [rerun(i, of, s) for i, (of, s) in enumerate([(1, 0.5), (1, 0.6), (2, 0.9), (2, 0.8)])]
@@ -184,7 +184,7 @@ def test_a_loss_is_the_better_the_lower(
     assert "trial 2, the runner-up: +0.3 on validation" in text
 
 
-def test_what_is_missing_is_said(
+def test_missing_re_runs_are_reported(
     client: MlflowClient, write_search: Write, some_trials: Trials
 ) -> None:
     again = [
@@ -232,7 +232,7 @@ def test_failed_re_runs_and_none_at_all(
     assert section(client, read_search(client, "digits")) is None
 
 
-def test_a_default_that_was_stopped_wins_by_its_re_runs(
+def test_a_stopped_default_wins_by_its_re_runs(
     client: MlflowClient, write_search: Write, some_trials: Trials
 ) -> None:
     some_trials[0] |= {"outcome": "stopped", "score": 0.5}
@@ -246,8 +246,8 @@ def test_a_default_that_was_stopped_wins_by_its_re_runs(
     assert (found.choice.winner.number, found.choice.model.of) == (0, 0)
     assert found.choice.model.number == 1  # the best complete re-run on validation
     assert "97.50 %" in format_winner(found)  # 390 of 400
-    (told,) = list_openings(client, parent)
-    assert (told["trial"], told["rerun"]) == (0, 1)
+    (recorded,) = list_openings(client, parent)
+    assert (recorded["trial"], recorded["rerun"]) == (0, 1)
     text = write_report(client, found).text
     assert "is trial 0, whose own run was stopped; its model is the best" in " ".join(text.split())
     assert "**this search, re-run 1 of trial 0** | test accuracy | 97.50 %" in text

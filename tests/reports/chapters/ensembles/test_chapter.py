@@ -86,17 +86,17 @@ def test_the_chapter_of_a_report(
         assert sum(weights) == pytest.approx(1, abs=0.01)
         assert cells[1:3] == [f"{len(weights) * 1000:,}", f"{len(weights)} ×"]
     assert row(text, "single best")[1:4] == ["1,000", "1 ×", "1"]
-    told = list_openings(client, parent)
+    recorded = list_openings(client, parent)
     best = max(trials, key=lambda t: t["score"])["number"]
-    assert [o.get("trial", o.get("ensemble")) for o in told] == [best, picked[1]]
-    assert sum(told[1]["members"].values()) == pytest.approx(1, abs=1e-3)
+    assert [o.get("trial", o.get("ensemble")) for o in recorded] == [best, picked[1]]
+    assert sum(recorded[1]["members"].values()) == pytest.approx(1, abs=1e-3)
     assert section(client, read_search(client, "digits")) == text
-    assert list_openings(client, parent) == told
+    assert list_openings(client, parent) == recorded
     tested = [line for line in text.splitlines() if line.startswith(f"| {picked[1]} |")]
     assert len(tested) == 2  # on validation and on the test set
 
 
-def test_the_single_model_alone_is_no_ensemble_to_open(
+def test_a_single_model_is_not_opened_as_an_ensemble(
     client: MlflowClient, write_search: Write
 ) -> None:
     certain = np.eye(4)[np.arange(300) % 4]
@@ -137,23 +137,25 @@ def test_the_single_best_has_the_parameters_of_the_model_that_was_scored(
     assert "- single best: 0 (1)" in text
 
 
-def test_the_test_figures_are_those_of_the_predictions(
+def test_test_results_are_those_of_the_predictions(
     client: MlflowClient, write_search: Write, trials: Trials
 ) -> None:
     parent = write_search(trials)
     text = section(client, read_search(client, "digits"))
     assert text is not None
-    told = list_openings(client, parent)[1]
-    assert told["ensemble"] != "calibrated top-k", "the figures below are of a plain average"
+    recorded = list_openings(client, parent)[1]
+    assert recorded["ensemble"] != "calibrated top-k", "the figures below are of a plain average"
     mix = {
-        split: sum(w * probabilities(split, int(m)) for m, w in told["members"].items())
+        split: sum(w * probabilities(split, int(m)) for m, w in recorded["members"].items())
         for split in N
     }
     best = max(trials, key=lambda t: t["score"])["number"]
     alone = probabilities("test", best)
     t = fit_temperature(mix["validation"], targets("validation"))
     after = apply_temperature(mix["test"], t)
-    cells = [line for line in text.splitlines() if line.startswith(f"| {told['ensemble']} |")][1]
+    cells = [line for line in text.splitlines() if line.startswith(f"| {recorded['ensemble']} |")][
+        1
+    ]
     right = mix["test"].argmax(1) == targets("test")
     values = [cell.strip() for cell in cells.strip("|").split("|")]
     assert values[1].startswith(f"{right.mean():.2%}".replace("%", " %"))
@@ -176,7 +178,7 @@ def test_the_test_figures_are_those_of_the_predictions(
     assert "McNemar's mid-p < 0.001" in text
 
 
-def test_seeds_of_the_best_configuration_are_an_ensemble_too(
+def test_seeds_of_the_best_configuration_are_an_ensemble(
     client: MlflowClient, write_search: Write, trials: Trials
 ) -> None:
     again = [
@@ -188,12 +190,12 @@ def test_seeds_of_the_best_configuration_are_an_ensemble_too(
     assert text is not None
     assert row(text, "4 seeds of trial 2")[1:4] == ["4,000", "4 ×", "4"]
     assert 'Selected on validation: "4 seeds of trial 2".' in text
-    told = list_openings(client, parent)
-    assert told[0]["trial"] == 2  # the winner by its re-runs
-    assert told[1]["members"] == {f"re-run {n}": 0.25 for n in range(10, 14)}
+    recorded = list_openings(client, parent)
+    assert recorded[0]["trial"] == 2  # the winner by its re-runs
+    assert recorded[1]["members"] == {f"re-run {n}": 0.25 for n in range(10, 14)}
 
 
-def test_all_ensembles_are_opened_where_asked(
+def test_all_ensembles_are_opened_on_request(
     client: MlflowClient, write_search: Write, trials: Trials
 ) -> None:
     parent = write_search(trials)
@@ -201,9 +203,9 @@ def test_all_ensembles_are_opened_where_asked(
     section(client, search)
     text = section(client, search, again=True)
     assert text is not None
-    told = list_openings(client, parent)
-    assert len(told) == 5
-    assert [o.get("again", False) for o in told] == [False, False, True, True, True]
+    recorded = list_openings(client, parent)
+    assert len(recorded) == 5
+    assert [o.get("again", False) for o in recorded] == [False, False, True, True, True]
     assert text.count("The gain of") == 4
 
 
@@ -241,7 +243,7 @@ def test_answers_are_voted_on(client: MlflowClient, voters: str) -> None:
     assert len(list_openings(client, voters)) == 2
 
 
-def test_a_vote_by_hand_is_a_plurality_that_the_best_breaks(
+def test_ties_of_a_vote_go_to_the_best_member(
     client: MlflowClient, voters: str, storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["digits", "--members", "0", "2", "4", "--storage", str(storage)]) == 0
@@ -258,9 +260,9 @@ def test_a_vote_by_hand_is_a_plurality_that_the_best_breaks(
 
 def test_answers_become_classes_in_the_order_of_the_models() -> None:
     runs = tuple(TrialRecord(str(i), str(i), i, "complete") for i in range(3))
-    told = (np.array(["7", "x", "1"]), np.array(["8", "x", "2"]), np.array(["8", "y", "1"]))
+    recorded = (np.array(["7", "x", "1"]), np.array(["8", "x", "2"]), np.array(["8", "y", "1"]))
     examples = Examples("test", np.arange(3), np.array(["8", "z", "1"]))
-    found = build_library(Predictions(examples, runs, told))
+    found = build_library(Predictions(examples, runs, recorded))
     assert found.outputs.argmax(axis=2).tolist() == [[0, 0, 0], [1, 0, 1], [1, 1, 0]]
     assert (found.outputs.sum(axis=2) == 1).all()
     assert found.targets.tolist() == [1, -1, 0]
@@ -290,7 +292,7 @@ def test_members_by_hand_on_validation(
     assert list_openings(client, parent) == []
 
 
-def test_members_by_hand_on_the_test_set_are_put_on_record(
+def test_members_by_hand_on_the_test_set_are_recorded(
     client: MlflowClient,
     write_search: Write,
     trials: Trials,
@@ -313,9 +315,9 @@ def test_members_by_hand_on_the_test_set_are_put_on_record(
     assert "add --open-test-again" in capsys.readouterr().err
     assert len(list_openings(client, parent)) == 1
     assert run(storage, "--members", "1", "2", *test, "--open-test-again") == 0
-    told = list_openings(client, parent)
-    assert told[1]["again"] is True
-    assert set(told[1]["members"]) == {"1", "2"}
+    recorded = list_openings(client, parent)
+    assert recorded[1]["again"] is True
+    assert set(recorded[1]["members"]) == {"1", "2"}
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_members_by_hand_on_the_test_set_are_put_on_record(
         (("--members", "0", "1", "--split", "holdout"), "'holdout'"),
     ],
 )
-def test_bad_members_are_named(
+def test_unusable_members_are_named(
     arguments: tuple[str, ...],
     named: str,
     write_search: Write,

@@ -1,4 +1,4 @@
-"""Panels of hyperparameters: what is drawn where, and what too few trials do not show."""
+"""Panels of hyperparameters: positions of marks, and no isolation plot of too few trials."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ def panel(found: Search) -> Axes:
     return draw_axis_plots(found, choice, (RATE,), {"rate": Edge(1, "")}).axes[0]
 
 
-def drawn(number: int, rate: float, score: float, outcome: str = "complete") -> TrialRecord:
+def make_point(number: int, rate: float, score: float, outcome: str = "complete") -> TrialRecord:
     return make_trial(number, score, outcome=outcome, params={"rate": rate})
 
 
@@ -26,20 +26,20 @@ def lines(axes: Axes) -> list[np.ndarray]:
     return [np.asarray(line.get_xdata()) for line in axes.lines if line.get_color() == "black"]
 
 
-def test_the_isolation_line_needs_three_trials_in_a_part() -> None:
-    one_each = [drawn(n, n + 0.5, 0.9 + n / 100) for n in range(8)]
+def test_the_isolation_plot_needs_three_trials_in_a_bin() -> None:
+    one_each = [make_point(n, n + 0.5, 0.9 + n / 100) for n in range(8)]
     assert lines(panel(make_search(*one_each))) == []
-    more = [drawn(8 + 2 * n + i, n + 0.6, 0.8) for n in (0, 1, 4) for i in range(2)]
+    more = [make_point(8 + 2 * n + i, n + 0.6, 0.8) for n in (0, 1, 4) for i in range(2)]
     (line,) = lines(panel(make_search(*one_each, *more)))
     assert [i for i, x in enumerate(line) if np.isfinite(x)] == [0, 1, 4]
 
 
 def test_stopped_trials_are_drawn_at_their_scores() -> None:
-    good = [drawn(n, n + 0.5, 0.9 + n / 1000) for n in range(8)]
-    stopped = [drawn(8 + n, n + 0.5, 0.1 + n / 10, "stopped") for n in range(4)]
+    good = [make_point(n, n + 0.5, 0.9 + n / 1000) for n in range(8)]
+    stopped = [make_point(8 + n, n + 0.5, 0.1 + n / 10, "stopped") for n in range(4)]
     for mode, sign in (("max", 1.0), ("min", -1.0)):
         turned = [
-            drawn(t.number, float(t.params["rate"]), sign * t.metrics["score"], t.outcome)
+            make_point(t.number, float(t.params["rate"]), sign * t.metrics["score"], t.outcome)
             for t in (*good, *stopped)
         ]
         axes = panel(make_search(*turned, mode=mode))

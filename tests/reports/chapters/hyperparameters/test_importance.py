@@ -1,4 +1,4 @@
-"""Importances: the right one comes out first, and only trials of equal budget count."""
+"""Importances: the true one is first, and only trials of equal budget count."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ SPACE = (
 def trials(count: int) -> list[TrialRecord]:
     """Trials of which the rate alone decides."""
     rng = np.random.default_rng(0)
-    made = []
+    some = []
     for number in range(count):
         at = rng.random()
         params = {
@@ -25,11 +25,11 @@ def trials(count: int) -> list[TrialRecord]:
             "width": 8 * rng.integers(1, 9),
             "kind": rng.choice(["a", "b"]),
         }
-        made.append(make_trial(number, 1 - (at - 0.7) ** 2, params=params))
-    return made
+        some.append(make_trial(number, 1 - (at - 0.7) ** 2, params=params))
+    return some
 
 
-def test_what_decides_comes_first() -> None:
+def test_the_most_important_hyperparameter_is_first() -> None:
     found = write_section(make_search(*trials(60)), SPACE)
     assert found is not None
     (axes,) = found.figures["importances"].axes
@@ -41,24 +41,24 @@ def test_what_decides_comes_first() -> None:
     assert "60 trials that ran to the end" in found.text
 
 
-def test_stopped_trials_and_shorter_ones_do_not_count() -> None:
-    made = trials(4)
-    made += [
+def test_only_trials_of_the_full_budget_count() -> None:
+    some = trials(4)
+    some += [
         make_trial(4, outcome="stopped"),
         make_trial(5, reports=3),
         make_trial(6, None),
         make_trial(7),
     ]
-    assert [t.number for t in select_equal_budget(make_search(*made))] == [0, 1, 2, 3, 7]
+    assert [t.number for t in select_equal_budget(make_search(*some))] == [0, 1, 2, 3, 7]
 
 
-def test_of_too_few_trials_nothing_is_said() -> None:
+def test_too_few_trials_have_no_importances() -> None:
     assert write_section(make_search(*trials(9)), SPACE) is None
     assert write_section(make_search(*trials(30)), SPACE[:1]) is None
 
 
-def test_the_best_are_the_lowest_where_that_is_asked() -> None:
-    made = [make_trial(t.number, -t.metrics["score"], params=dict(t.params)) for t in trials(60)]
-    found = write_section(make_search(*made, mode="min"), SPACE)
+def test_lower_is_better_in_min_mode() -> None:
+    some = [make_trial(t.number, -t.metrics["score"], params=dict(t.params)) for t in trials(60)]
+    found = write_section(make_search(*some, mode="min"), SPACE)
     assert found is not None
     assert found.figures["importances"].axes[0].get_yticklabels()[-1].get_text() == "rate"

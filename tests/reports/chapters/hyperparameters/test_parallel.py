@@ -1,4 +1,4 @@
-"""Parallel coordinates: a score beyond the end of its axis is said to be."""
+"""Parallel coordinates: scores outside their axis are marked."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_a_score_beyond_the_axis_is_marked(mode: str) -> None:
     sign = 1 if mode == "max" else -1
     scores = [0.9 + n / 100 for n in range(9)]
 
-    def drawn(scores: list[float]) -> tuple[str, list[str]]:
+    def draw(scores: list[float]) -> tuple[str, list[str]]:
         trials = [
             make_trial(n, sign * s, params={"rate": n % 9, "width": n % 9})
             for n, s in enumerate(scores)
@@ -25,10 +25,10 @@ def test_a_score_beyond_the_axis_is_marked(mode: str) -> None:
         (figure,) = found.figures.values()
         return found.text, [text.get_text() for text in figure.axes[0].texts]
 
-    text, labels = drawn(scores)
+    text, labels = draw(scores)
     assert "drawn at its end" not in text
     assert not any(label[0] in "≤≥" for label in labels)
-    text, labels = drawn([*scores, 0.1])
+    text, labels = draw([*scores, 0.1])
     mark = "≤" if mode == "max" else "≥"
     assert (
         f"1 trial with {'lower' if mode == 'max' else 'higher'} scores than the range of the last"

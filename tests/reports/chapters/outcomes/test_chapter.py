@@ -41,21 +41,21 @@ def test_every_outcome_is_counted() -> None:
     assert "The device time of 1 trial is not recorded" in text
 
 
-def test_what_stopping_saved() -> None:
+def test_savings_of_early_stopping() -> None:
     # 8 reports of 100 s and twice 6 of 200 s; the trial stopped for time spared nothing.
     text = write_section(counted())
     assert "Stopping 3 trials early saved 20 reports, about 53 min 20 s" in text
     assert "23 reports, as many as 2.56 complete trials" in text
 
 
-def test_shares_of_a_gpu() -> None:
+def test_fractions_of_a_gpu() -> None:
     text = write_section(counted(resources='{"cpu": 1.0, "gpu": 0.25}'))
     assert "Each trial reserved 0.25 GPU, which makes 0.84 GPU-hours" in text
     assert "GPU" not in write_section(counted(resources='{"cpu": 1.0, "gpu": 0.0}'))
     assert "GPU" not in write_section(counted(resources="{dam"))
 
 
-def test_a_scheduler_without_rungs_that_stops_anywhere() -> None:
+def test_a_scheduler_without_rungs_has_no_rows_per_report() -> None:
     trials = [make_trial(i, outcome="stopped", reports=i) for i in range(1, 20)]
     text = write_section(make_search(*trials))
     assert row(text, "stopped")[1] == "19"

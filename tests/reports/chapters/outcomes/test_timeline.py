@@ -11,7 +11,7 @@ def ran(number: int, *spans: tuple[float, float, str]) -> TrialRecord:
     return make_trial(number, tags={"spans": json.dumps(spans)})
 
 
-def test_trials_that_share_a_device_get_rows_of_their_own() -> None:
+def test_trials_that_share_a_device_have_separate_rows() -> None:
     made = make_search(
         ran(0, (0, 10, "a/GPU 0"), (20, 30, "b/GPU 0")),  # two attempts
         ran(1, (5, 12, "a/GPU 0")),
@@ -30,7 +30,7 @@ def test_trials_that_share_a_device_get_rows_of_their_own() -> None:
     assert "in use 36 % of the time" in found.text
 
 
-def test_no_times_no_figure() -> None:
+def test_without_times_there_is_no_figure() -> None:
     assert write_section(make_search(make_trial(0))) is None
     instant = write_section(make_search(ran(0, (5, 5, "a"))))
     assert instant is not None
