@@ -1,4 +1,4 @@
-"""Searches written into a real MLflow database, as the platform's own writer leaves them."""
+"""Write searches into a real MLflow database, in the format of cluster.tracking.writer."""
 
 import json
 import math
@@ -22,7 +22,7 @@ N = {"validation": 300, "test": 400}
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once: creating MLflow's tables takes seconds, copying the file none."""
+    """Return a database that is created once: MLflow's tables take seconds, a copy does not."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
@@ -45,7 +45,7 @@ def client(storage: Path) -> MlflowClient:
 def read_report(
     storage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """Run the command and give back report.md."""
+    """Run the command and return the text of report.md."""
 
     def run(name: str = "digits", *options: str) -> str:
         out = tmp_path / "out"
@@ -148,7 +148,7 @@ def _write_trial(
 
 
 def stored(outputs: np.ndarray) -> pa.Table:
-    """Probabilities (n, classes) or answers (n,), in the order of the examples."""
+    """Return a table of probabilities (n, classes) or answers (n,), in the examples' order."""
     ids = {"id": np.arange(len(outputs)) + 1000}
     if outputs.ndim == 1:
         return pa.table({**ids, "answer": outputs})
@@ -167,7 +167,7 @@ def _examples(n: int) -> pa.Table:
 
 
 def _predictions(n: int, correct: int) -> pa.Table:
-    """Class probabilities of which exactly so many are right, in another order than the data."""
+    """Return class probabilities, `correct` of them correct, in another order than the data."""
     targets = np.arange(n) % CLASSES
     guesses = np.where(np.arange(n) < correct, targets, (targets + 1) % CLASSES)
     shuffled = np.random.default_rng(0).permutation(n)
@@ -179,7 +179,7 @@ def _predictions(n: int, correct: int) -> pa.Table:
 
 @pytest.fixture
 def some_trials() -> list[dict[str, Any]]:
-    """Twelve trials: number 3 wins, three are stopped, one diverges, one fails."""
+    """Return twelve trials: number 3 wins, three are stopped, one diverges, one fails."""
     return [_trial(number) for number in range(12)]
 
 

@@ -1,4 +1,4 @@
-"""The command as it is used: which searches it reads, and where its report goes."""
+"""The command line: which searches it reads, and where it writes and logs the report."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def artifacts(client: MlflowClient, run: str, path: str = "report") -> set[str]:
     return found
 
 
-def test_the_report_is_put_beside_the_search(
+def test_the_report_is_logged_to_the_run_of_the_search(
     write_search: Write,
     read_report: Read,
     some_trials: Trials,
@@ -40,7 +40,7 @@ def test_the_report_is_put_beside_the_search(
     assert page.read_text().count("data:image/png") == text.count(".png)")
 
 
-def test_logging_can_be_left_out_and_is_not_fatal(
+def test_no_log_logs_nothing_and_a_logging_error_is_not_fatal(
     write_search: Write,
     read_report: Read,
     some_trials: Trials,
@@ -62,7 +62,7 @@ def test_logging_can_be_left_out_and_is_not_fatal(
     assert "No space left on device" in capsys.readouterr().err
 
 
-def test_several_names_at_once(
+def test_one_command_reports_on_several_searches(
     write_search: Write,
     some_trials: Trials,
     storage: Path,
@@ -88,13 +88,11 @@ def test_a_report_of_a_search_by_its_own_name(
     monkeypatch.chdir(tmp_path)
     assert main(["../digits-2", "--storage", str(storage), "--no-log"]) == 0
     (folder,) = (tmp_path / "report").iterdir()
-    assert "This search has run 2 trials" in (folder / "report.md").read_text()
+    assert "This search ran 2 trials" in (folder / "report.md").read_text()
 
 
 @pytest.mark.parametrize("action", ["ensemble", "export", "compare"])
-def test_other_actions_have_commands_of_their_own(
-    action: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_action_has_its_own_help(action: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([action, "--help"])
     assert left.value.code == 0
@@ -106,5 +104,5 @@ def test_the_newest_search_is_read(
 ) -> None:
     write_search(some_trials)
     write_search(some_trials[:2])
-    assert "This search has run 2 trials" in read_report()
-    assert "This search has run 2 trials" in read_report("1")  # the experiment's number
+    assert "This search ran 2 trials" in read_report()
+    assert "This search ran 2 trials" in read_report("1")  # the experiment's number

@@ -1,4 +1,4 @@
-"""An export: what it predictor of the test set, whose code it runs, and where its files go."""
+"""An export: its test result, the code that it executes, its files, and its model."""
 
 import json
 import shlex

@@ -48,17 +48,8 @@ def picture(tmp_path: Path) -> Path:
 
 
 def arguments(storage: Path, tmp_path: Path, *more: object) -> list[str]:
-    arguments = [
-        "digits",
-        *more,
-        "--storage",
-        storage,
-        "--out",
-        tmp_path / "out",
-        "--space",
-        LOOKER,
-    ]
-    return [str(word) for word in arguments]
+    options = ["--storage", storage, "--out", tmp_path / "out", "--space", LOOKER]
+    return [str(word) for word in ["digits", *more, *options]]
 
 
 def test_an_image_is_classified_and_drawn(

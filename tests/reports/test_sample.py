@@ -1,4 +1,4 @@
-"""Text on the command line: from the best trial of a search, or from a pretrained model."""
+"""`reports sample`: text of the winner of a search, and of a pretrained model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SMALL = {"layers": 1, "heads": 2, "width": 16, "block": 16, "batch_size": 4, "st
 
 
 @pytest.fixture
-def searched(client: MlflowClient, storage: Path, tmp_path: Path) -> Path:
-    """A search of dante_gpt whose second trial is the best and the only one with weights."""
+def storage_of_search(client: MlflowClient, storage: Path, tmp_path: Path) -> Path:
+    """Write a search of dante_gpt whose second trial is the best and the only one with weights."""
     run = Run(
         **{"reports": 1, "metric": "validation_loss", "mode": "min"},
         **{"source": "placeholder", "folder": tmp_path / "trial"},
@@ -30,8 +30,8 @@ def searched(client: MlflowClient, storage: Path, tmp_path: Path) -> Path:
     about = {"kind": "search", "metric": "validation_loss", "mode": "min"}
     parent = client.create_run(experiment, run_name="dante_gpt", tags=about).info.run_id
     for number, score in enumerate((2.5, 2.0)):
-        told = {"kind": "trial", "trial": str(number), "outcome": "complete"}
-        tags = {"mlflow.parentRunId": parent, **told, **({"weights": "yes"} if number else {})}
+        tags = {"kind": "trial", "trial": str(number), "outcome": "complete"}
+        tags |= {"mlflow.parentRunId": parent, **({"weights": "yes"} if number else {})}
         trial = client.create_run(experiment, run_name=f"trial-{number}", tags=tags).info.run_id
         client.log_metric(trial, "score", score)
         for name, value in SMALL.items():
@@ -41,9 +41,11 @@ def searched(client: MlflowClient, storage: Path, tmp_path: Path) -> Path:
     return storage
 
 
-def test_the_best_trial_writes(searched: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_winner_generates_text(
+    storage_of_search: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["sample", "dante_gpt", "--prompt", "bade ", "--length", "30"]
-    server = ["--storage", str(searched)]
+    server = ["--storage", str(storage_of_search)]
     texts = []
     for more in ([], ["--trial", "1"], ["--seed", "1"], ["--top-k", "1"]):
         assert main([*words, *more, *server]) == 0
@@ -53,8 +55,10 @@ def test_the_best_trial_writes(searched: Path, capsys: pytest.CaptureFixture[str
     assert len(set(texts)) == 3
 
 
-def test_what_it_cannot_write_is_told(searched: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    server = ["--storage", str(searched)]
+def test_unknown_characters_and_missing_weights_are_errors(
+    storage_of_search: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = ["--storage", str(storage_of_search)]
     assert main(["sample", "dante_gpt", "--prompt", "Kyoto", *server]) == 2
     assert "does not know 'K'" in capsys.readouterr().err
     assert main(["sample", "dante_gpt", "--trial", "0", *server]) == 2
@@ -63,7 +67,7 @@ def test_what_it_cannot_write_is_told(searched: Path, capsys: pytest.CaptureFixt
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny GPT-2 that knows 28 letters, as save_pretrained writes it."""
+    """Write a tiny GPT-2 with a vocabulary of 28 with save_pretrained."""
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -74,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pieces.decoder = decoders.Fuse()
     torch.manual_seed(0)
     size = {"vocab_size": 28, "n_positions": 64, "n_embd": 16, "n_layer": 1, "n_head": 2}
-    # No number stands for the end here, so that every text is as long as it was asked for.
+    # Without an end token, so that every text has the requested length.
     model = transformers.GPT2LMHeadModel(
         transformers.GPT2Config(**size, bos_token_id=None, eos_token_id=None)
     )
@@ -85,7 +89,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_a_pretrained_model_writes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pretrained_model_generates_text(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     texts = []
     for more in ([], ["--seed", "0"], ["--seed", "1"], ["--temperature", "0"], ["--top-k", "1"]):
         assert main(["sample", str(folder), "--prompt", "nel mezzo", "--length", "40", *more]) == 0
@@ -95,30 +101,30 @@ def test_a_pretrained_model_writes(folder: Path, capsys: pytest.CaptureFixture[s
     assert texts[3] == texts[4]
 
 
-def test_a_text_that_is_too_long_is_refused(
+def test_a_text_beyond_the_context_is_an_error(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sample", str(folder), "--prompt", "nel", "--length", "62"]) == 2
-    assert "64 tokens at most" in capsys.readouterr().err
+    assert "has a context of 64 tokens" in capsys.readouterr().err
 
 
-def test_a_model_without_words_is_refused(
+def test_a_model_without_a_tokenizer_is_an_error(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     assert main(["sample", str(tmp_path)]) == 2
-    assert "its tokenizer has no words" in capsys.readouterr().err
+    assert "the tokenizer has no vocabulary" in capsys.readouterr().err
 
 
-def test_numbers_beyond_the_machine_s_are_refused_or_taken_for_none(folder: Path) -> None:
+def test_tiny_temperatures_count_as_zero_and_huge_seeds_are_rejected(folder: Path) -> None:
     words = ["sample", str(folder), "--prompt", "nel", "--length", "4"]
     assert main([*words, "--temperature", "1e-320"]) == 0
     with pytest.raises(SystemExit):
         main([*words, "--seed", str(2**64)])
 
 
-def test_pickled_weights_are_not_read(
+def test_pickled_weights_are_not_loaded(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in folder.iterdir():
@@ -129,10 +135,10 @@ def test_pickled_weights_are_not_read(
     assert "model.safetensors" in capsys.readouterr().err
 
 
-def test_a_model_that_cannot_be_had_is_told(
+def test_a_model_that_is_not_available_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(causal_lm, "_find_hub_error", lambda name: "no route to the hub")
     assert main(["sample", "gpt2", "--prompt", "Once"]) == 2
-    told = capsys.readouterr().err
-    assert "'gpt2'" in told and "no route to the hub" in told and "options:" in told
+    error = capsys.readouterr().err
+    assert "'gpt2'" in error and "no route to the hub" in error and "options:" in error

@@ -65,7 +65,7 @@ def test_a_report_and_a_comparison_find_the_search(
     options = point(elsewhere, monkeypatch)
     out = tmp_path / "out"
     assert main(["digits", "--no-log", "--out", str(out), *options]) == 0
-    assert "This search has run 3 trials" in (out / "report.md").read_text()
+    assert "This search ran 3 trials" in (out / "report.md").read_text()
     assert main(["compare", "digits", "digits-2", "--out", str(out), *options]) == 0
     assert "2 searches compared" in (out / "compare.md").read_text()
 

@@ -1,4 +1,4 @@
-"""A search with one trained model in it, as the platform's own writer leaves it."""
+"""Write a search with one trained model, in the format of cluster.tracking.writer."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from trainables.run import Run
 
 
 def trained(folder: Path, space: str, **values: Any) -> Path:
-    """Train a configuration of a space for two reports; gives its checkpoint."""
+    """Train a configuration of a space for two reports and return its checkpoint."""
     found = load_space(space)
     run = Run(reports=2, metric=found.metric, mode=found.mode, folder=folder)
     for metrics in found.train(found.config(**values), run):
@@ -27,7 +27,7 @@ def trained(folder: Path, space: str, **values: Any) -> Path:
 def write_trained(
     client: MlflowClient, write: Callable[..., str], space: str, best: Path, scratch: Path
 ) -> str:
-    """Write a search of one trial, with its data, predictions and weights; gives the run's id."""
+    """Write a search of one trial, with its data, predictions and weights; return the run's id."""
     found = load_space(space)
     assert found.prepare is not None
     truth = found.prepare(found.config(), Run(reports=1))

@@ -1,4 +1,4 @@
-"""Reading MLflow: points written twice, tags cut short, many pages."""
+"""Reading MLflow: points that are logged twice, truncated tags, many pages."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,9 @@ Trials = list[dict[str, Any]]
 Write = Callable[..., str]
 
 
-def test_a_report_told_twice_counts_once(client: MlflowClient, write_search: Write) -> None:
+def test_a_report_that_is_logged_twice_counts_once(
+    client: MlflowClient, write_search: Write
+) -> None:
     points = [(1, 0.1), (2, 0.2), (3, 0.3), (2, 0.25), (3, 0.35), (4, 0.4)]
     write_search([{"number": 0, "curves": {"validation_accuracy": points}}])
     search = read_search(client, "digits")
@@ -25,7 +27,7 @@ def test_a_report_told_twice_counts_once(client: MlflowClient, write_search: Wri
     assert trial.outcome == "unfinished"
 
 
-def test_trials_over_several_pages_come_in_order(
+def test_trials_of_several_pages_are_in_order(
     client: MlflowClient,
     write_search: Write,
     some_trials: Trials,
@@ -36,20 +38,20 @@ def test_trials_over_several_pages_come_in_order(
     assert [trial.number for trial in read_search(client, "digits").trials] == list(range(12))
 
 
-def test_descriptions_that_are_cut_are_left_out(client: MlflowClient, write_search: Write) -> None:
+def test_truncated_tags_are_left_out(client: MlflowClient, write_search: Write) -> None:
     write_search([], {"versions": '{"python": "3.1', "published": "7"})
     search = read_search(client, "digits")
     assert search.versions == {}
     assert search.published == ()
 
 
-def test_damage_that_matters_is_refused(client: MlflowClient, write_search: Write) -> None:
+def test_a_missing_mode_is_an_error(client: MlflowClient, write_search: Write) -> None:
     write_search([], {"mode": "best"})
     with pytest.raises(UserError, match="'best'"):
         read_search(client, "digits")
 
 
-def test_a_space_means_its_newest_search_and_every_search_has_a_name(
+def test_a_space_names_its_newest_search_and_a_name_or_id_any_search(
     client: MlflowClient, write_search: Write
 ) -> None:
     first, second = write_search([]), write_search([], {"search_name": "digits-2"})
@@ -62,7 +64,7 @@ def test_a_space_means_its_newest_search_and_every_search_has_a_name(
         read_search(client, "digits-3")
 
 
-def test_an_absent_artifact_is_none(
+def test_a_missing_artifact_is_none(
     client: MlflowClient, write_search: Write, tmp_path: Path
 ) -> None:
     parent = write_search([])
@@ -73,7 +75,9 @@ def test_an_absent_artifact_is_none(
     assert found.is_file()
 
 
-def test_tags_that_hold_something_else(client: MlflowClient, write_search: Write) -> None:
+def test_tags_with_values_of_other_types_are_left_out(
+    client: MlflowClient, write_search: Write
+) -> None:
     write_search([], {"compare": '["a", 1, null]', "published": '[3, "x", {"setting": "y"}]'})
     found = read_search(client, "digits")
     assert found.compare == ("a",)
