@@ -3,6 +3,20 @@
 Each space is a file here, `searchspaces/NAME.py`, or a file of the user.
 """
 
-from searchspaces.space import Published, SearchSpace, Trial, Values, get_defaults
+from searchspaces.space import (
+    Published,
+    SearchSpace,
+    Trial,
+    Values,
+    get_defaults,
+    suggest_learning_rate,
+)
 
-__all__ = ["Published", "SearchSpace", "Trial", "Values", "get_defaults"]
+__all__ = [
+    "Published",
+    "SearchSpace",
+    "Trial",
+    "Values",
+    "get_defaults",
+    "suggest_learning_rate",
+]

@@ -5,17 +5,16 @@ search takes two minutes. Start here to write your own space: a file of yours ma
 this and what `trainables/tasks/digits.py` has.
 """
 
-from searchspaces import SearchSpace, Trial, Values
+from searchspaces import SearchSpace, Trial, Values, suggest_learning_rate
 from trainables.tasks import digits
+
+RATES = {"adamw": (3e-4, 3e-2), "sgd": (1e-2, 1.0)}
 
 
 def suggest(trial: Trial) -> Values:
     """Search architecture, regularization and optimization."""
-    optimizer = trial.suggest_categorical("optimizer", ["adamw", "sgd"])
-    rates = {"adamw": (3e-4, 3e-2), "sgd": (1e-2, 1.0)}[optimizer]
     return {
-        "optimizer": optimizer,
-        "learning_rate": trial.suggest_float(f"learning_rate.{optimizer}", *rates, log=True),
+        **suggest_learning_rate(trial, "optimizer", RATES),
         "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True),
         "batch_size": trial.suggest_categorical("batch_size", [16, 32, 64, 128]),
         "depth": trial.suggest_int("depth", 1, 4),

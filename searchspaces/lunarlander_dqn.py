@@ -38,7 +38,6 @@ SPACE = SearchSpace(
     min_reports=5,
     compare=("double",),
     arms=({**FIXED, "double": False}, {**FIXED, "double": True}),
-    seeds=3,
     published=(
         Published("counts as solved (Gymnasium)", 200.0, "mean return"),
         Published("DQN, RL Baselines3 Zoo", 154.4, "mean return", ZOO, {"double": False}),

@@ -36,7 +36,6 @@ SPACE = SearchSpace(
     min_reports=4,
     compare=("gamma",),
     arms=tuple({**FIXED, "gamma": value} for value in (0.999, 0.99)),
-    seeds=3,
     published=(
         Published("counts as solved (Gymnasium)", 200.0, "mean return"),
         Published("PPO, RL Baselines3 Zoo", 242.1, "mean return", ZOO, {"gamma": 0.999}),

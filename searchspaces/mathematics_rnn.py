@@ -35,7 +35,6 @@ SPACE = SearchSpace(
     suggest=suggest,
     reports=40,
     min_reports=4,
-    trials=20,
     compare=("cell",),
     published=(
         Published("100,000 questions", 78.97, "train exact match, %"),

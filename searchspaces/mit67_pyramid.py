@@ -6,18 +6,19 @@ beside the scores below: batch norm and augmentation helped; pretraining as an a
 `mit67_autoencoder`) and non-local blocks (Wang et al., 2018) did not.
 """
 
-from searchspaces import Published, SearchSpace, Trial, Values
+from searchspaces import Published, SearchSpace, Trial, Values, suggest_learning_rate
 from trainables.tasks import pyramid
+
+RATES = {"adam": (3e-5, 3e-3), "sgd": (3e-3, 0.3)}
 
 
 def suggest(trial: Trial) -> Values:
     """Search architecture, regularization and optimization."""
-    optimizer = trial.suggest_categorical("optimizer", ["adam", "sgd"])
-    rates = {"adam": (3e-5, 3e-3), "sgd": (3e-3, 0.3)}[optimizer]
+    values = suggest_learning_rate(trial, "optimizer", RATES)
+    sgd = values["optimizer"] == "sgd"
     return {
-        "optimizer": optimizer,
-        "learning_rate": trial.suggest_float(f"learning_rate.{optimizer}", *rates, log=True),
-        "momentum": trial.suggest_float("momentum", 0.8, 0.95) if optimizer == "sgd" else 0.9,
+        **values,
+        "momentum": trial.suggest_float("momentum", 0.8, 0.95) if sgd else 0.9,
         "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-2, log=True),
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
         "dropout": trial.suggest_float("dropout", 0.0, 0.5),

@@ -8,25 +8,23 @@ available as a package, without the hub. How many trials share a GPU depends on 
 `--gpus-per-trial auto` measures it.
 """
 
-from searchspaces import Published, SearchSpace, Trial, Values
+from searchspaces import Published, SearchSpace, Trial, Values, suggest_learning_rate
 from trainables.tasks import lora
 
+RATES = {"lora": (1e-4, 5e-3), "full": (1e-5, 5e-4)}
 FULL = {"method": "full", "targets": "none", "rank": 0}
 
 
 def suggest(trial: Trial) -> Values:
     """Search the method and the hyperparameters of each."""
-    method = trial.suggest_categorical("method", ["lora", "full"])
-    rates = {"lora": (1e-4, 5e-3), "full": (1e-5, 5e-4)}[method]
     shared = {
-        "method": method,
-        "learning_rate": trial.suggest_float(f"learning_rate.{method}", *rates, log=True),
+        **suggest_learning_rate(trial, "method", RATES),
         "weight_decay": trial.suggest_float("weight_decay", 1e-3, 0.1, log=True),
         "warmup": trial.suggest_float("warmup", 0.0, 0.3),
         "batch_size": trial.suggest_categorical("batch_size", [16, 32]),
         "epochs": trial.suggest_int("epochs", 1, 4),
     }
-    if method == "full":
+    if shared["method"] == "full":
         return {**shared, **FULL}
     return {
         **shared,

@@ -95,3 +95,17 @@ class SearchSpace(Generic[C]):
 def get_defaults(config: type[Any], *names: str) -> dict[str, Any]:
     """Return the default values of some fields of a Config: an arm fixes what it does not vary."""
     return {name: getattr(config(), name) for name in names}
+
+
+def suggest_learning_rate(
+    trial: Trial, name: str, rates: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
+    """Suggest a value of `name` and, log-uniformly, a learning rate from the range of that value.
+
+    Each value has its own distribution, `learning_rate.VALUE`: good rates of SGD are not good for
+    Adam.
+    """
+    value = trial.suggest_categorical(name, list(rates))
+    low, high = rates[value]
+    rate = trial.suggest_float(f"learning_rate.{value}", low, high, log=True)
+    return {name: value, "learning_rate": rate}

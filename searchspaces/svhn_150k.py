@@ -10,19 +10,22 @@ long: `--set extra=true` trains every configuration with them, on the same valid
 kernels.
 """
 
-from searchspaces import Published, SearchSpace, Trial, Values
+from searchspaces import Published, SearchSpace, Trial, Values, suggest_learning_rate
 from trainables.tasks import svhn_separable
+
+RATES = {"adamw": (1e-3, 2e-2), "sgd": (2e-2, 0.5)}
+DECAYS = {"adamw": (1e-3, 0.2), "sgd": (1e-5, 5e-3)}
 
 
 def suggest(trial: Trial) -> Values:
     """Search architecture, regularization and optimization."""
-    optimizer = trial.suggest_categorical("optimizer", ["adamw", "sgd"])
-    rates = {"adamw": (1e-3, 2e-2), "sgd": (2e-2, 0.5)}[optimizer]
-    decays = {"adamw": (1e-3, 0.2), "sgd": (1e-5, 5e-3)}[optimizer]
+    values = suggest_learning_rate(trial, "optimizer", RATES)
+    optimizer = values["optimizer"]
     return {
-        "optimizer": optimizer,
-        "learning_rate": trial.suggest_float(f"learning_rate.{optimizer}", *rates, log=True),
-        "weight_decay": trial.suggest_float(f"weight_decay.{optimizer}", *decays, log=True),
+        **values,
+        "weight_decay": trial.suggest_float(
+            f"weight_decay.{optimizer}", *DECAYS[optimizer], log=True
+        ),
         "momentum": trial.suggest_float("momentum", 0.8, 0.95) if optimizer == "sgd" else 0.9,
         "schedule": trial.suggest_categorical("schedule", ["one_cycle", "cosine", "linear"]),
         "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),

@@ -5,19 +5,20 @@ better depends on how well each is tuned, so learning rate and weight decay are 
 and momentum for SGD. Weight decay is a term of the gradient in both.
 """
 
-from searchspaces import Published, SearchSpace, Trial, Values
+from searchspaces import Published, SearchSpace, Trial, Values, suggest_learning_rate
 from trainables.tasks import svhn_baseline
+
+RATES = {"adam": (1e-4, 1e-2), "sgd": (3e-3, 3e-1)}
+DECAYS = [0.0, 1e-5, 1e-4, 1e-3]
 
 
 def suggest(trial: Trial) -> Values:
     """Search the optimizer and its hyperparameters."""
-    optimizer = trial.suggest_categorical("optimizer", ["adam", "sgd"])
-    rates = {"adam": (1e-4, 1e-2), "sgd": (3e-3, 3e-1)}[optimizer]
-    decays = [0.0, 1e-5, 1e-4, 1e-3]
+    values = suggest_learning_rate(trial, "optimizer", RATES)
+    optimizer = values["optimizer"]
     return {
-        "optimizer": optimizer,
-        "learning_rate": trial.suggest_float(f"learning_rate.{optimizer}", *rates, log=True),
-        "weight_decay": trial.suggest_categorical(f"weight_decay.{optimizer}", decays),
+        **values,
+        "weight_decay": trial.suggest_categorical(f"weight_decay.{optimizer}", DECAYS),
         "momentum": trial.suggest_float("momentum", 0.5, 0.98) if optimizer == "sgd" else 0.9,
     }
 

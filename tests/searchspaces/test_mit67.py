@@ -121,5 +121,5 @@ def test_a_dry_run_reports_missing_weights(
     assert tune([*words, *places, *values]) == 0
     output = capsys.readouterr().out
     assert "cost: " in output
-    assert "a search that cannot fetch it is refused: " in output
+    assert "a search that cannot download it is rejected: " in output
     assert str(folder / "empty") in output
