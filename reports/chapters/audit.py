@@ -107,12 +107,14 @@ def audit_rung(
 ) -> Rung | None:
     """Return a rung; None if fewer than FEWEST control trials have a score at that report."""
     scores = {
-        t.number: value for t in control if (value := _at(t, search.metric, report)) is not None
+        t.number: value
+        for t in control
+        if (value := _find_value(t, search.metric, report)) is not None
     }
     if len(scores) < FEWEST:
         return None
     recorded = [*scores.values()]
-    recorded += [v for t in others if (v := _at(t, search.metric, report)) is not None]
+    recorded += [v for t in others if (v := _find_value(t, search.metric, report)) is not None]
     share = 1 - 1 / eta if search.mode == "max" else 1 / eta
     final = [t.metrics["score"] for t in control if t.number in scores]
     rho, low, high = rank_correlation(list(scores.values()), final)
@@ -162,6 +164,7 @@ def find_late_bloomers(
 def describe_late_bloomers(
     search: Search, choice: Choice, control: Sequence[TrialRecord], rungs: Sequence[Rung]
 ) -> str:
+    """Return what ASHA would have stopped, and which of these trials ended well."""
     would_stop, late = find_late_bloomers(search, control, rungs)
     if not would_stop:
         return "ASHA would have stopped none of them."
@@ -220,6 +223,6 @@ def draw_audit(search: Search, control: Sequence[TrialRecord], rungs: Sequence[R
     return figure
 
 
-def _at(trial: TrialRecord, metric: str, report: int) -> float | None:
+def _find_value(trial: TrialRecord, metric: str, report: int) -> float | None:
     value = dict(trial.curves.get(metric, ())).get(report)
     return value if is_finite(value) else None

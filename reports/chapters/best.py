@@ -42,7 +42,7 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
     names = find_varied(search)
     n = validation if is_share(search.metric) else None
     interval = f"95 % interval, n = {n:,}" if n else ""
-    rows = tuple(_trial_row(search, choice, trial, names, n) for trial in shown)
+    rows = tuple(_format_trial(search, choice, trial, names, n) for trial in shown)
     if all(trial.outcome == "complete" for trial in shown):
         rows = tuple((row[0], "", *row[2:]) for row in rows)
     about = ("trial", "outcome", f"best {search.metric}", interval)
@@ -77,7 +77,7 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
     return text
 
 
-def _trial_row(
+def _format_trial(
     search: Search, choice: Choice, trial: TrialRecord, names: list[str], n: int | None
 ) -> tuple[str, ...]:
     marks = [
@@ -90,7 +90,7 @@ def _trial_row(
         f"{trial.number}" + (f" ({', '.join(marks)})" if marks else ""),
         trial.outcome,
         format_score(metrics.get("score"), search.metric),
-        _interval(metrics.get("score"), n),
+        _format_interval(metrics.get("score"), n),
         f"{metrics['best_report']:.0f}" if "best_report" in metrics else "",
         f"{metrics['parameters']:,.0f}" if "parameters" in metrics else "",
         format_duration(metrics["device_seconds"]) if "device_seconds" in metrics else "",
@@ -98,7 +98,7 @@ def _trial_row(
     )
 
 
-def _interval(score: float | None, n: int | None) -> str:
+def _format_interval(score: float | None, n: int | None) -> str:
     if n is None or score is None or not 0 <= score <= 1:
         return ""
     interval = wilson_interval(round(score * n), n)

@@ -56,9 +56,9 @@ def write_section(search: Search) -> Section | None:
         text += (
             f" Curve: the expected best of k trials of this {sampler} search, by the unbiased "
             f"estimator over its {format_count(len(drawn), 'random trial')} (drawn without "
-            f"replacement), with a 95 % interval (jackknife) for k up to {_trusted(len(drawn))}, "
-            "beyond which its coverage is too low. Trials without a score count as the worst one, "
-            "stopped ones with their best score."
+            "replacement), with a 95 % interval (jackknife) for k up to "
+            f"{_find_trusted(len(drawn))}, beyond which its coverage is too low. Trials without a "
+            "score count as the worst one, stopped ones with their best score."
         )
     elif sampler in RANDOM:
         text += (
@@ -94,7 +94,7 @@ def expected_best(scores: Sequence[float] | Floats, budgets: Sequence[int]) -> F
     Returns (budgets,); k in 1 .. n. sum_i C(i-1, k-1) / C(n, k) x_(i), Tang et al. (2020), eq. 4.
     """
     x = np.sort(np.asarray(scores, dtype=float))
-    return np.array([_weights(len(x), k) @ x for k in budgets])
+    return np.array([_find_weights(len(x), k) @ x for k in budgets])
 
 
 def jackknife_interval(
@@ -109,13 +109,13 @@ def jackknife_interval(
     n = len(x)
     low, high = [], []
     for k in budgets:
-        less = _weights(n - 1, k)
+        less = _find_weights(n - 1, k)
         # Without the j-th smallest, smaller scores keep their rank and larger ones lose one.
         below = np.concatenate([[0.0], np.cumsum(less * x[:-1])])
         above = np.concatenate([np.cumsum((less * x[1:])[::-1])[::-1], [0.0]])
         without = below + above
         error = np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
-        middle = float(_weights(n, k) @ x)
+        middle = float(_find_weights(n, k) @ x)
         half = float(student.ppf(0.5 + confidence / 2, n - 1)) * float(error)
         low.append(middle - half)
         high.append(middle + half)
@@ -141,7 +141,7 @@ def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | N
             budgets = sorted({int(k) for k in np.geomspace(1, n, 60).round()})
             mean = sign * expected_best(sign * drawn, budgets)
             axes.plot(budgets, mean, color=BLUE, lw=1.8, label="expected best of k random trials")
-            trusted = [k for k in budgets if k <= _trusted(n)]
+            trusted = [k for k in budgets if k <= _find_trusted(n)]
             low, high = jackknife_interval(sign * drawn, trusted)
             ends = (sign * low, sign * high)
             axes.fill_between(trusted, *ends, color=BLUE, alpha=0.2, lw=0, label="95 % interval")
@@ -165,21 +165,21 @@ def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | N
     return figure
 
 
-def _trusted(n: int) -> int:
+def _find_trusted(n: int) -> int:
     return max(1, int(TRUSTED * n))
 
 
-def _weights(n: int, k: int) -> Floats:
+def _find_weights(n: int, k: int) -> Floats:
     """Return the probability that the i-th smallest of n is the largest of k of them, (n,)."""
     if not 1 <= k <= n:
         raise ValueError(f"a budget of {k} trials is not between 1 and {n}")
     ranks = np.arange(k, n + 1)
 
     weights = np.zeros(n)
-    weights[k - 1 :] = np.exp(_log_choose(ranks - 1, k - 1) - _log_choose(np.array([n]), k))
+    weights[k - 1 :] = np.exp(_log_binomial(ranks - 1, k - 1) - _log_binomial(np.array([n]), k))
     return weights
 
 
-def _log_choose(n: NDArray[np.int64], k: int) -> Floats:
+def _log_binomial(n: NDArray[np.int64], k: int) -> Floats:
     result: Floats = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return result

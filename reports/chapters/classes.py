@@ -39,12 +39,12 @@ def write_section(
     rows = score_classes(answers, guesses, k)
     header: tuple[str, ...] = ("class", "precision", "recall", "F1", "examples")
     opened = test.read_winner_predictions()
-    cells = [[names[c], *_scores(rows[c])] for c in range(k)]
+    cells = [[names[c], *_format_scores(rows[c])] for c in range(k)]
     if opened is not None:
         on_test = score_classes(opened.examples.targets, opened.outputs[0].argmax(axis=1), k)
         header = (*header, "test precision", "test recall", "test F1", "test examples")
         for c in range(k):
-            cells[c] += _scores(on_test[c])
+            cells[c] += _format_scores(on_test[c])
     table = Table(header, tuple(map(tuple, cells)), "l" + "r" * (len(header) - 1))
     order, chosen = select_classes(rows), None
     if len(order) < k:
@@ -53,7 +53,7 @@ def write_section(
             "all are in `tables/all_classes.csv`."
         )
     matrix = confusion_matrix(answers, guesses, labels=range(k))
-    most = _confusions(matrix, names)
+    most = _describe_confusions(matrix, names)
     text = join_paragraphs(
         f"The winner, {choice.model.title}, on {len(answers):,} validation examples"
         + (" and on test." if opened is not None else "."),
@@ -134,12 +134,12 @@ def draw_confusion_matrix(search: Search, matrix: NDArray[np.int64], names: list
     return figure
 
 
-def _scores(row: NDArray[np.float64]) -> list[str]:
+def _format_scores(row: NDArray[np.float64]) -> list[str]:
     shares = ["–" if np.isnan(share) else f"{share * 100:.1f} %" for share in row[:3]]
     return [*shares, f"{row[3]:,.0f}"]
 
 
-def _confusions(matrix: NDArray[np.int64], names: list[str]) -> str:
+def _describe_confusions(matrix: NDArray[np.int64], names: list[str]) -> str:
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS_SHOWN]

@@ -27,16 +27,21 @@ def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Sect
     most = MOST if max(winner.predictor.example.shape[2:]) <= SMALL else MOST_LARGE
     pixels, targets = winner.sample("validation", most)
     once = np.asarray(winner.predictor(pixels), np.float64)
-    rows = [_gain("validation", once, predict_over_crops(winner.predictor, pixels), targets)]
+    rows = [
+        _evaluate_gain("validation", once, predict_over_crops(winner.predictor, pixels), targets)
+    ]
     if test.accuracy is not None:
         images, answers = winner.sample("test", most)
         single = np.asarray(winner.predictor(images), np.float64)
-        rows.append(_gain("test", single, predict_over_crops(winner.predictor, images), answers))
+        rows.append(
+            _evaluate_gain("test", single, predict_over_crops(winner.predictor, images), answers)
+        )
     header = ("split", "examples", "whole image", "five crops", "gain", "McNemar")
     crops = join_paragraphs(
-        f"Five-crop averaging enlarges each image by a factor of {_scale(winner)} and averages "
-        "the probabilities of the centre crop and the four corner crops, as `python -m reports "
-        "predict` does. In brackets 95 % intervals: Wilson, and paired bootstrap for the gain.",
+        f"Five-crop averaging enlarges each image by a factor of {_find_scale(winner)} and "
+        "averages the probabilities of the centre crop and the four corner crops, as `python -m "
+        "reports predict` does. In brackets 95 % intervals: Wilson, and paired bootstrap for the "
+        "gain.",
         to_markdown(Table(header, tuple(rows), "lrrrrl")),
     )
     correct, wrong = rank_by_confidence(once, targets)
@@ -97,7 +102,7 @@ def draw_maps(
     return figure
 
 
-def _gain(
+def _evaluate_gain(
     split: str,
     once: NDArray[np.float64],
     five: NDArray[np.float64],
@@ -115,7 +120,7 @@ def _gain(
     )
 
 
-def _scale(winner: WinnerModel) -> str:
+def _find_scale(winner: WinnerModel) -> str:
     return "8/7" if max(winner.predictor.example.shape[2:]) > SMALL else "17/16"
 
 

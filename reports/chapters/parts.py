@@ -30,7 +30,7 @@ def write_section(
     order = sorted(on_validation, key=lambda part: (-on_validation[part].value, part))
     order += sorted(set(on_test) - set(order))
     rows = tuple(
-        (part, *_cells(on_validation.get(part)), *_cells(on_test.get(part)))
+        (part, *_format_cells(on_validation.get(part)), *_format_cells(on_test.get(part)))
         for part in order[-SHOWN:]
     )
     about = ("part", "validation", "95 % interval", "examples")
@@ -55,7 +55,7 @@ def score_parts(examples: Examples, output: Array) -> dict[str, Proportion]:
     }
 
 
-def _cells(found: Proportion | None) -> tuple[str, str, str]:
+def _format_cells(found: Proportion | None) -> tuple[str, str, str]:
     if found is None:
         return "", "", ""
     interval = f"{found.low * 100:.1f} to {found.high * 100:.1f} %"

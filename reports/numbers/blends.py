@@ -26,7 +26,7 @@ class Blend:
 
     @property
     def members(self) -> list[int]:
-        """Models with a weight above 0, largest weight first; ties in the order of the models."""
+        """Return models with a weight above 0, largest first; ties in their order."""
         return [int(i) for i in np.argsort(-self.weights, kind="stable") if self.weights[i] > 0]
 
     def restrict_to(self, models: list[int]) -> "Blend":
@@ -39,23 +39,23 @@ Recipe = Callable[[Array, Array], Blend]  # outputs (models, n, classes), target
 
 def select_single(outputs: Array, targets: Array) -> Blend:
     """Return the model with the fewest errors, the first one of several."""
-    return _plain(select_greedily(outputs, targets, "accuracy", steps=1).weights)
+    return _weigh(select_greedily(outputs, targets, "accuracy", steps=1).weights)
 
 
 def fit_uniform(outputs: Array, targets: Array, criterion: str = "nll") -> Blend:
     """Return the average of the best k models, with the best k up to TOP."""
     top = min(TOP, len(outputs))
-    return _plain(select_greedily(outputs, targets, criterion, top, top).weights)
+    return _weigh(select_greedily(outputs, targets, criterion, top, top).weights)
 
 
 def select_by_likelihood(outputs: Array, targets: Array) -> Blend:
     """Select greedily with replacement, by the likelihood of the average."""
-    return _plain(select_greedily(outputs, targets, "nll").weights)
+    return _weigh(select_greedily(outputs, targets, "nll").weights)
 
 
 def select_by_accuracy(outputs: Array, targets: Array) -> Blend:
     """Select greedily with replacement, by the errors of the average or the vote."""
-    return _plain(select_greedily(outputs, targets, "accuracy").weights)
+    return _weigh(select_greedily(outputs, targets, "accuracy").weights)
 
 
 def fit_calibrated(outputs: Array, targets: Array) -> Blend:
@@ -80,7 +80,7 @@ def average_all(outputs: Array, targets: Array) -> Blend:
 
 def equal_weights(models: int) -> Blend:
     """Return a blend with equal weights."""
-    return _plain(np.full(models, 1 / models))
+    return _weigh(np.full(models, 1 / models))
 
 
 AVERAGES: Mapping[str, Recipe] = {
@@ -131,5 +131,5 @@ def predict_out_of_fold(
     return result
 
 
-def _plain(weights: Weights) -> Blend:
+def _weigh(weights: Weights) -> Blend:
     return Blend(weights, np.ones(len(weights)))

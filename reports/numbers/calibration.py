@@ -43,7 +43,7 @@ def ece(probabilities: Array, targets: Array, bins: int = BINS) -> float:
 
 def fit_temperature(probabilities: Array, targets: Array) -> float:
     """Return the temperature that minimizes the negative log-likelihood (Guo et al., 2017)."""
-    logits = _logits(probabilities)
+    logits = _to_logits(probabilities)
 
     def cost(log_temperature: float) -> float:
         return nll(softmax(logits / math.exp(log_temperature), axis=1), targets)
@@ -56,9 +56,9 @@ def fit_temperature(probabilities: Array, targets: Array) -> float:
 
 def apply_temperature(probabilities: Array, temperature: float) -> Array:
     """Return probabilities at a temperature: above 1 softer, below 1 sharper."""
-    return np.asarray(softmax(_logits(probabilities) / temperature, axis=1))
+    return np.asarray(softmax(_to_logits(probabilities) / temperature, axis=1))
 
 
-def _logits(probabilities: Array) -> Array:
+def _to_logits(probabilities: Array) -> Array:
     # Up to a constant per example, which a softmax ignores.
     return np.log(np.maximum(probabilities, SMALLEST))

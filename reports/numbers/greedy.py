@@ -28,6 +28,7 @@ class Selection:
 
     @property
     def weights(self) -> NDArray[np.float64]:
+        """Return the share of every model among the selected ones, (models,)."""
         return np.bincount(self.selected, minlength=self.models) / len(self.selected)
 
 
@@ -55,9 +56,9 @@ def select_greedily(
         # The likelihood depends on the probability of the target class only.
         outputs = outputs[:, np.arange(len(targets)), targets]
         blank = blank[:, 0]
-        costs = _likelihood(outputs)
+        costs = _cost_by_likelihood(outputs)
     else:
-        costs = _errors(outputs, targets)
+        costs = _cost_by_errors(outputs, targets)
     alone = costs(blank, 1)
     ranks = np.argsort(np.argsort(alone, kind="stable"), kind="stable")
     total, selected, prefixes = blank, list[int](), list[float]()
@@ -75,12 +76,12 @@ def select_greedily(
     return Selection(tuple(selected[:length]), tuple(prefixes), len(outputs))
 
 
-def _likelihood(likelihoods: Array) -> Costs:
+def _cost_by_likelihood(likelihoods: Array) -> Costs:
     # likelihoods (models, n): the probability of the target; cost in nats per example.
     def costs(total: Array, count: int) -> NDArray[np.float64]:
         result = np.empty(len(likelihoods))
         smallest = likelihoods.dtype.type(SMALLEST * count)
-        for part in _blocks(*likelihoods.shape):
+        for part in _split_blocks(*likelihoods.shape):
             block = likelihoods[part] + total
             np.log(np.maximum(block, smallest, out=block), out=block)
             result[part] = math.log(count) - block.mean(axis=1)
@@ -89,18 +90,18 @@ def _likelihood(likelihoods: Array) -> Costs:
     return costs
 
 
-def _errors(outputs: Array, targets: Array) -> Costs:
+def _cost_by_errors(outputs: Array, targets: Array) -> Costs:
     models, n, classes = outputs.shape
     # One more model changes the margin of the target by at most this.
     reach = float(outputs.max() - outputs.min()) * 1.001 + 1e-6
 
     def costs(total: Array, count: int) -> NDArray[np.float64]:
-        margin = _margin(total, targets)
+        margin = _find_margin(total, targets)
         open_rows = np.flatnonzero(np.abs(margin) <= reach)
         settled = int((margin < -reach).sum())
         right, here = targets[open_rows], total[open_rows]
         result = np.empty(models)
-        for part in _blocks(models, max(1, len(open_rows)) * classes):
+        for part in _split_blocks(models, max(1, len(open_rows)) * classes):
             block = outputs[part] if len(open_rows) == n else outputs[part][:, open_rows]
             wrong = (block + here).argmax(axis=2) != right
             result[part] = settled + wrong.sum(axis=1)
@@ -109,7 +110,7 @@ def _errors(outputs: Array, targets: Array) -> Costs:
     return costs
 
 
-def _margin(total: Array, targets: Array) -> Array:
+def _find_margin(total: Array, targets: Array) -> Array:
     # A target of -1 (an answer that no model gives) never wins.
     rows = np.arange(len(targets))
     others = total.copy()
@@ -118,6 +119,6 @@ def _margin(total: Array, targets: Array) -> Array:
     return np.where(targets < 0, -np.inf, margin)
 
 
-def _blocks(models: int, each: int) -> list[slice]:
+def _split_blocks(models: int, each: int) -> list[slice]:
     size = max(1, BLOCK // each)
     return [slice(start, start + size) for start in range(0, models, size)]

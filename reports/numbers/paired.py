@@ -81,7 +81,7 @@ def compare_over_seeds(ours: Array, theirs: Array, confidence: float = 0.95) -> 
     n = a.shape[1]
     differences = a.mean(axis=0) - b.mean(axis=0)
     parts = [(side.mean(axis=1).var(ddof=1) / len(side), len(side) - 1) for side in (a, b)]
-    of_examples = differences.var(ddof=1) / n - _residual(a) - _residual(b)
+    of_examples = differences.var(ddof=1) / n - _find_residual(a) - _find_residual(b)
     if of_examples > 0:
         parts.append((of_examples, n - 1))
     variance = sum(part for part, _ in parts)
@@ -94,7 +94,7 @@ def compare_over_seeds(ours: Array, theirs: Array, confidence: float = 0.95) -> 
     return Difference(Interval(mean, float(mean - half), float(mean + half), n), float(p))
 
 
-def _residual(side: Array) -> float:
+def _find_residual(side: Array) -> float:
     # Mean square of the residual of both effects, divided by the number of values in the mean.
     seeds, n = side.shape
     rest = side - side.mean(axis=1, keepdims=True) - side.mean(axis=0) + side.mean()

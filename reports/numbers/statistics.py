@@ -32,6 +32,7 @@ class Proportion:
 
     @property
     def value(self) -> float:
+        """Return the proportion itself."""
         return self.correct / self.n
 
 
@@ -54,7 +55,8 @@ class Interval:
     n: int
 
     @property
-    def known(self) -> bool:
+    def is_known(self) -> bool:
+        """Return whether the ends are known."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 

@@ -12,7 +12,7 @@ def format_interval(interval: Interval, metric: str) -> str:
     Ends of a share are clipped to 0 and 1, since Student's t may exceed them.
     """
     value = format_score(interval.value, metric)
-    if not interval.known:
+    if not interval.is_known:
         return value
     ends = (interval.low, interval.high)
     if is_share(metric) and 0 <= interval.value <= 1:
@@ -23,7 +23,7 @@ def format_interval(interval: Interval, metric: str) -> str:
 
 def format_probability(interval: Interval) -> str:
     """Return a probability with its interval as `0.84 (0.51 to 0.97)`."""
-    known = f" ({interval.low:.2f} to {interval.high:.2f})" if interval.known else ""
+    known = f" ({interval.low:.2f} to {interval.high:.2f})" if interval.is_known else ""
     return f"{interval.value:.2f}{known}"
 
 
@@ -34,7 +34,7 @@ def format_difference(interval: Interval, metric: str) -> str:
     most = 1.0 if share else math.inf  # the largest difference of two shares
     ends = (max(-most, interval.low), min(most, interval.high))
     value, low, high = (format(x * factor, f"+{digits}") for x in (interval.value, *ends))
-    known = f" (95 % interval {low} to {high})" if interval.known else ""
+    known = f" (95 % interval {low} to {high})" if interval.is_known else ""
     return f"{value}{unit}{known}"
 
 

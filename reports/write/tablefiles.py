@@ -43,7 +43,7 @@ def write_trials(search: Search, path: Path) -> None:
     about = [(t.number, t.outcome, t.reason, t.reports) for t in search.trials]
     params = DataFrame([t.params for t in search.trials]).sort_index(axis=1)
     metrics = DataFrame(
-        [{name: _number(value) for name, value in t.metrics.items()} for t in search.trials]
+        [{name: _format_number(value) for name, value in t.metrics.items()} for t in search.trials]
     )
     others = metrics.columns.difference(params.columns)
     columns = [DataFrame(about, columns=["trial", "outcome", "reason", "reports"]), params]
@@ -58,13 +58,13 @@ def find_tables(text: str) -> Iterator[tuple[str, str, Table]]:
     heading, seen = "report", Counter[str]()
     for i, token in enumerate(tokens):
         if token.type == "heading_open":
-            heading = _plain(tokens[i + 1])
+            heading = _to_text(tokens[i + 1])
         elif token.type == "table_open":
             end = next(j for j in range(i, len(tokens)) if tokens[j].type == "table_close")
-            slug = _slug(heading)
+            slug = _to_file_name(heading)
             seen[slug] += 1
             name = slug if seen[slug] == 1 else f"{slug}_{seen[slug]}"
-            yield name, heading, _table(tokens[i:end])
+            yield name, heading, _parse_table(tokens[i:end])
 
 
 def to_numbers(table: Table) -> DataFrame:
@@ -98,28 +98,28 @@ def _to_frame(table: Table) -> DataFrame:
     return DataFrame(list(table.rows), columns=list(table.header), dtype=str)
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     # MLflow stores infinity as the largest double, since SQL databases have none: 10 times it.
     return f"{value!r}" if is_finite(value) else f"{value * 10:g}"
 
 
-def _table(tokens: list[Token]) -> Table:
+def _parse_table(tokens: list[Token]) -> Table:
     rows: list[list[str]] = []
     align = ""
     for i, token in enumerate(tokens):
         if token.type == "tr_open":
             rows.append([])
         elif token.type in ("th_open", "td_open"):
-            rows[-1].append(_plain(tokens[i + 1]))
+            rows[-1].append(_to_text(tokens[i + 1]))
             if token.type == "th_open":
                 align += ALIGNED.get(str(token.attrGet("style")), "l")
     return Table(tuple(rows[0]), tuple(tuple(row) for row in rows[1:]), align)
 
 
-def _plain(token: Token) -> str:
+def _to_text(token: Token) -> str:
     return "".join(child.content for child in token.children or () if child.content).strip()
 
 
-def _slug(heading: str) -> str:
+def _to_file_name(heading: str) -> str:
     ascii_only = unicodedata.normalize("NFKD", heading).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "_", ascii_only.lower()).strip("_")[:60] or "table"

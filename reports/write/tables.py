@@ -20,9 +20,7 @@ class Table:
     def __post_init__(self) -> None:
         widths = {len(self.header), len(self.align), *(len(row) for row in self.rows)}
         if len(widths) != 1:
-            raise ValueError(
-                f"header, rows, align have {sorted(widths)} columns: {self.header}"
-            )
+            raise ValueError(f"header, rows, align have {sorted(widths)} columns: {self.header}")
         if set(self.align) - set(RULES):
             raise ValueError(f"alignment {self.align!r} has letters other than l, r and c")
 
@@ -30,10 +28,12 @@ class Table:
 def to_markdown(table: Table) -> str:
     """Return a table as GitHub's markdown."""
     lines = [table.header, tuple(RULES[letter] for letter in table.align), *table.rows]
-    return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(_escape_cell(text) for text in line) + " |" for line in lines
+    )
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return escape_markdown(text).replace("|", "\\|")
 
 

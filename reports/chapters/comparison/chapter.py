@@ -56,13 +56,13 @@ def write_section(
     order = rank_by([g for g in groups if g.trials], score, search.mode)
     if not order:
         return None
-    hits = {} if repeated else _hits(tracker, search, order)
+    hits = {} if repeated else _read_correct(tracker, search, order)
     every = (
         pairs.compare_by_seeds(order, search.mode)
         if repeated
         else pairs.compare_by_examples(order, hits)
     )
-    against = _against_best(order[0], every)
+    against = _test_against_best(order[0], every)
     theirs = find_column(search, groups)
     shown = order[:SHOWN] + [g for g in groups if not g.trials][:SHOWN]
     left_out = max(0, len(order) - SHOWN)
@@ -71,7 +71,7 @@ def write_section(
     drawn = [g for g in shown if g.trials or (theirs and theirs.text(g))][:DRAWN]
     incomplete = any(not g.trials for g in drawn)
     text = join_paragraphs(
-        _table(search, shown, order[0], against, theirs, repeated, interquartile),
+        _write_table(search, shown, order[0], against, theirs, repeated, interquartile),
         _describe_best_run(search, order) if repeated else None,
         pairs.describe_pairs(search, every),
         _describe_against_best(order[0], every, against),
@@ -80,13 +80,15 @@ def write_section(
         + (f" {left_out} further rows are not shown." if left_out else ""),
         _explain_published(search, theirs, validation) if theirs else None,
         embed_figure("comparison", "Scores of the compared settings"),
-        _legend(repeated, theirs, is_share(search.metric) and validation is not None, incomplete),
+        _write_legend(
+            repeated, theirs, is_share(search.metric) and validation is not None, incomplete
+        ),
     )
     n = validation if is_share(search.metric) else None
     return Section(text, {"comparison": draw_comparison(search, drawn, repeated, theirs, n)})
 
 
-def _table(
+def _write_table(
     search: Search,
     shown: Sequence[Group],
     best: Group,
@@ -135,7 +137,7 @@ def _table(
     return to_markdown(drop_empty_columns(Table(header, tuple(rows), align)))
 
 
-def _against_best(best: Group, every: Sequence[Pair]) -> dict[tuple[str, ...], float]:
+def _test_against_best(best: Group, every: Sequence[Pair]) -> dict[tuple[str, ...], float]:
     # Fewer tests than all pairs, so they have their own correction.
     p_values = {}
     for pair in every:
@@ -148,7 +150,7 @@ def _against_best(best: Group, every: Sequence[Pair]) -> dict[tuple[str, ...], f
 def _describe_against_best(
     best: Group, every: Sequence[Pair], against: Mapping[tuple[str, ...], float]
 ) -> str | None:
-    among_all = sum(pair.differs for pair in every if best in (pair.first, pair.second))
+    among_all = sum(pair.is_significant for pair in every if best in (pair.first, pair.second))
     worse = sum(p < LEVEL for p in against.values())
     if worse <= among_all:
         return None
@@ -159,7 +161,7 @@ def _describe_against_best(
     )
 
 
-def _hits(tracker: Tracker, search: Search, order: Sequence[Group]) -> dict[int, Array]:
+def _read_correct(tracker: Tracker, search: Search, order: Sequence[Group]) -> dict[int, Array]:
     """Return which validation examples the best trials of the first groups predict correctly."""
     examples = read_examples(tracker, search, "validation")
     if examples is None or not is_share(search.metric):
@@ -262,7 +264,7 @@ def _explain_published(search: Search, theirs: Column, validation: int | None) -
     )
 
 
-def _legend(repeated: bool, theirs: Column | None, interval: bool, incomplete: bool) -> str:
+def _write_legend(repeated: bool, theirs: Column | None, interval: bool, incomplete: bool) -> str:
     if repeated:
         text = "Blue marks are means over seeds with 95 % intervals (Student's t), dots the seeds"
     else:

@@ -47,17 +47,19 @@ def draw_comparison(
     if theirs is not None and is_share(theirs.metric) != is_share(search.metric):
         theirs = None  # shares and other metrics have no common axis
     values = to_numbers([g.values[0] for g in order]) if len(search.compare) == 1 else None
-    marks = [_mark(g, repeated, n) for g in order]
+    marks = [_find_mark(g, repeated, n) for g in order]
     with figure_style():
         if values is not None and len(set(values)) >= FEWEST:
             fig = create_figure(search, 5.4, 3.2)
             axes = fig.subplots()
-            _draw(axes, search, order, marks, theirs, _numeric(axes, search, values), False)
+            _draw_groups(
+                axes, search, order, marks, theirs, _set_numeric_axis(axes, search, values), False
+            )
         else:
             fig = create_figure(search, 5.8, 0.9 + 0.3 * len(order))
             axes = fig.subplots()
             places = np.arange(len(order), dtype=float)
-            _draw(axes, search, order, marks, theirs, places, True)
+            _draw_groups(axes, search, order, marks, theirs, places, True)
             axes.set_yticks(places, [name_group(search, g)[:48] for g in order])
             if len(search.compare) == 1:
                 axes.set_ylabel(to_words(search.compare[0]))
@@ -66,7 +68,7 @@ def draw_comparison(
     return fig
 
 
-def _mark(group: Group, repeated: bool, n: int | None) -> Interval:
+def _find_mark(group: Group, repeated: bool, n: int | None) -> Interval:
     if not group.trials:
         return Interval(np.nan, np.nan, np.nan, 0)
     if repeated:
@@ -78,7 +80,7 @@ def _mark(group: Group, repeated: bool, n: int | None) -> Interval:
     return Interval(score, found.low, found.high, n)
 
 
-def _numeric(axes: Axes, search: Search, values: Sequence[float]) -> NDArray[np.float64]:
+def _set_numeric_axis(axes: Axes, search: Search, values: Sequence[float]) -> NDArray[np.float64]:
     if min(values) > 0 and max(values) / min(values) >= LOG_FROM:
         axes.set_xscale("log")
         pad = (max(values) / min(values)) ** 0.06
@@ -93,7 +95,7 @@ def _numeric(axes: Axes, search: Search, values: Sequence[float]) -> NDArray[np.
     return np.asarray(values, dtype=float)
 
 
-def _draw(
+def _draw_groups(
     axes: Axes,
     search: Search,
     order: Sequence[Group],
@@ -121,7 +123,7 @@ def _draw(
         single = group.scores[: DOTS - 1] + group.scores[-1:] if several else []
         scatter([place] * len(single), single, ASIDE, s=14, c=GREY, lw=0, zorder=3)
     kind = axes.hlines if lying else axes.vlines
-    known = [i for i, mark in enumerate(marks) if mark.known]
+    known = [i for i, mark in enumerate(marks) if mark.is_known]
     kind(
         places[known],
         [marks[i].low for i in known],
@@ -148,7 +150,7 @@ def _draw(
         }
         scatter(at, values, s=30, zorder=5, label=f"published ({theirs.name})", **how)
         axes.figure.legend(loc="outside upper center", ncols=2)
-    ends = _ends(search, order, marks, [value for _, value in published])
+    ends = _find_ends(search, order, marks, [value for _, value in published])
     axis = axes.xaxis if lying else axes.yaxis
     (axes.set_xlim if lying else axes.set_ylim)(*ends)
     for end, beyond, sign in (
@@ -162,7 +164,7 @@ def _draw(
     format_score_axis(axis, search.metric)
 
 
-def _ends(
+def _find_ends(
     search: Search, order: Sequence[Group], marks: Sequence[Interval], published: Sequence[float]
 ) -> tuple[float, float]:
     # All marks and dots are inside; intervals of few seeds may be very long and are cut.
@@ -173,7 +175,7 @@ def _ends(
     ]
     low, high = min(values), max(values)
     reach = (high - low) / 2
-    inside = [v for m in marks if m.known for v in (m.low, m.high)]
+    inside = [v for m in marks if m.is_known for v in (m.low, m.high)]
     low = max(low - reach, min([low, *inside]))
     high = min(high + reach, max([high, *inside]))
     lowest = min(values)

@@ -21,14 +21,17 @@ class Group:
 
     @property
     def best(self) -> TrialRecord:
+        """Return the best complete trial."""
         return self.trials[0]
 
     @property
     def scores(self) -> list[float]:
+        """Return the scores of the complete trials, best first."""
         return [trial.metrics["score"] for trial in self.trials]
 
     @property
     def mean(self) -> float:
+        """Return the mean score of the complete trials."""
         return float(np.mean(self.scores))
 
 
@@ -45,7 +48,9 @@ def group_trials(search: Search) -> list[Group]:
         if any(name in trial.params for name in search.compare):
             key = tuple(trial.params.get(name, "") for name in search.compare)
             by_values.setdefault(key, []).append(trial)
-    return [Group(key, _scored(search, found), tuple(found)) for key, found in by_values.items()]
+    return [
+        Group(key, _rank_complete(search, found), tuple(found)) for key, found in by_values.items()
+    ]
 
 
 def find_enqueued(search: Search) -> list[TrialRecord]:
@@ -83,7 +88,7 @@ def name_group(search: Search, group: Group) -> str:
 def sort_by_values(found: Sequence[Group]) -> list[Group]:
     """Return groups sorted by value: numbers ascending, others in the order of first trials."""
     columns = list(zip(*(g.values for g in found), strict=True))
-    places = [_places(column) for column in columns]
+    places = [_find_places(column) for column in columns]
     return sorted(found, key=lambda g: [at[v] for at, v in zip(places, g.values, strict=True)])
 
 
@@ -112,10 +117,10 @@ def is_same_value(text: str, value: Any) -> bool:
     return "".join(text.split()) == "".join(str(value).replace("'", '"').split())
 
 
-def _scored(search: Search, trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+def _rank_complete(search: Search, trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
     return tuple(t for t in rank_trials(search, trials) if t.outcome == "complete")
 
 
-def _places(column: Sequence[str]) -> dict[str, float]:
+def _find_places(column: Sequence[str]) -> dict[str, float]:
     found = to_numbers(column)
     return dict(zip(column, found or map(column.index, column), strict=True))

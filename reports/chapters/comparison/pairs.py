@@ -30,7 +30,8 @@ class Pair:
     p: float = 1.0  # Holm-corrected over all pairs
 
     @property
-    def differs(self) -> bool:
+    def is_significant(self) -> bool:
+        """Return whether the difference is statistically significant."""
         return self.p < LEVEL
 
 
@@ -40,7 +41,7 @@ def compare_by_seeds(order: Sequence[Group], mode: str) -> list[Pair]:
     Groups of a single run are left out: their variance is unknown.
     """
     order = [g for g in order if len(g.trials) > 1]
-    return _corrected([_welch(one, two, mode) for one, two in combinations(order, 2)])
+    return _correct([_compare_means(one, two, mode) for one, two in combinations(order, 2)])
 
 
 def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> list[Pair]:
@@ -53,10 +54,10 @@ def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> li
         a, b = hits[one.best.number], hits[two.best.number]
         gap = paired_bootstrap(a.astype(np.float64) - b, resamples=1000)
         found.append(Pair(one, two, gap, mcnemar(a, b)))
-    return _corrected(found)
+    return _correct(found)
 
 
-def _welch(one: Group, two: Group, mode: str) -> Pair:
+def _compare_means(one: Group, two: Group, mode: str) -> Pair:
     sign = 1 if mode == "max" else -1
     gap = sign * (one.mean - two.mean)
     if np.ptp(one.scores) == 0 and np.ptp(two.scores) == 0:  # no variance
@@ -69,7 +70,7 @@ def _welch(one: Group, two: Group, mode: str) -> Pair:
     return Pair(one, two, Interval(gap, low, high, n), float(test.pvalue))
 
 
-def _corrected(found: list[Pair]) -> list[Pair]:
+def _correct(found: list[Pair]) -> list[Pair]:
     p_values = adjust_p_values([pair.uncorrected for pair in found]) if found else []
     return [replace(pair, p=p) for pair, p in zip(found, p_values, strict=True)]
 
@@ -78,32 +79,32 @@ def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
     """Return which pairs differ significantly; None without pairs."""
     if not found:
         return None
-    differ = sorted((pair for pair in found if pair.differs), key=lambda pair: pair.p)
+    differ = sorted((pair for pair in found if pair.is_significant), key=lambda pair: pair.p)
     if len(found) == 1:
         pair = found[0]
         verdict = "differ significantly" if differ else "do not differ significantly"
         both = f"{name_group(search, pair.first)} and {name_group(search, pair.second)}"
-        return f"**{both} {verdict}**: {_about(search, pair)}."
+        return f"**{both} {verdict}**: {_describe_pair(search, pair)}."
     corrected = f"Holm-corrected for {format_count(len(found), 'pair')}"
     corrected += "; lower is better" if search.mode == "min" else ""
     if not differ:
         widest = max(found, key=lambda pair: pair.gap.value)
         return (
             f"**No pair of rows differs significantly** ({corrected}). The largest difference: "
-            f"{_about(search, widest)}. {_resolution(search, found)}"
+            f"{_describe_pair(search, widest)}. {_describe_resolution(search, found)}"
         )
-    shown = "; ".join(_about(search, pair) for pair in differ[:NAMED])
+    shown = "; ".join(_describe_pair(search, pair) for pair in differ[:NAMED])
     more = f"; and {len(differ) - NAMED} more" if len(differ) > NAMED else ""
     head = (
         "**All pairs of rows differ significantly**"
         if len(differ) == len(found)
         else f"**{len(differ)} of {len(found)} pairs of rows differ significantly**"
     )
-    rest = "" if len(differ) == len(found) else f" {_resolution(search, found)}"
+    rest = "" if len(differ) == len(found) else f" {_describe_resolution(search, found)}"
     return f"{head} ({corrected}): {shown}{more}.{rest}"
 
 
-def _resolution(search: Search, found: Sequence[Pair]) -> str:
+def _describe_resolution(search: Search, found: Sequence[Pair]) -> str:
     half = float(np.median([(pair.gap.high - pair.gap.low) / 2 for pair in found]))
     size = f"{half * 100:.2f} points" if is_share(search.metric) else f"{half:.3g}"
     return (
@@ -112,7 +113,7 @@ def _resolution(search: Search, found: Sequence[Pair]) -> str:
     )
 
 
-def _about(search: Search, pair: Pair) -> str:
+def _describe_pair(search: Search, pair: Pair) -> str:
     return (
         f"{name_group(search, pair.first)} over {name_group(search, pair.second)} by "
         f"{format_difference(pair.gap, search.metric)}, {format_p_value(pair.p)}"

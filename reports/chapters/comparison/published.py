@@ -40,6 +40,7 @@ class Column:
         return self.metric.partition(",")[0].replace("_", " ").strip()
 
     def text(self, group: Group) -> str:
+        """Return the published results of a group as text."""
         found = self.values.get(group.values, ())
         return " / ".join(format_score(value, self.metric) for value in found)
 
@@ -63,14 +64,14 @@ def find_column(search: Search, found: Sequence[Group]) -> Column | None:
     ]
     if not placed:
         return None
-    counts = Counter({(_metric(entry), group.values): 1 for entry, group in placed})
+    counts = Counter({(_get_metric(entry), group.values): 1 for entry, group in placed})
     rows = Counter(metric for metric, _ in counts)
     split = search.metric.partition("_")[0]
     metric = max(rows, key=lambda m: (rows[m], m == search.metric, m.startswith(split)))
     values: dict[tuple[str, ...], tuple[float, ...]] = {}
     entries: list[Entry] = []
     for entry, group in placed:
-        if _metric(entry) == metric:
+        if _get_metric(entry) == metric:
             value = to_fraction(float(entry["value"]), metric)
             values[group.values] = (*values.get(group.values, ()), value)
             entries += [entry] if entry not in entries else []
@@ -82,20 +83,20 @@ def describe_ranking(search: Search, theirs: Column, found: Sequence[Pair]) -> s
 
     None if fewer than two groups with different published results were compared.
     """
-    both = [(pair, gap) for pair in found if (gap := _gap(search, theirs, pair))]
+    both = [(pair, gap) for pair in found if (gap := _find_gap(search, theirs, pair))]
     if not both:
         return None
     same = [pair for pair, gap in both if gap * pair.gap.value > 0]
     equal = [pair for pair, gap in both if pair.gap.value == 0]
     turned = [pair for pair, gap in both if gap * pair.gap.value < 0]
-    significant = [pair for pair in same if pair.differs]
-    reversals = [pair for pair in turned if pair.differs]
+    significant = [pair for pair in same if pair.is_significant]
+    reversals = [pair for pair in turned if pair.is_significant]
     of_these = f" ({len(significant)} of these significantly)" if same else ""
     of = "the one pair" if len(both) == 1 else f"{len(both)} pairs"
     text = (
         f"**Published ranking**: of {of} of rows with different published results "
-        f"({theirs.name}), {len(same)} {_are(same)} in the same order here"
-        f"{of_these}, {len(turned)} {_are(turned)} reversed"
+        f"({theirs.name}), {len(same)} {_is_or_are(same)} in the same order here"
+        f"{of_these}, {len(turned)} {_is_or_are(turned)} reversed"
         f"{f' and {len(equal)} equal here' if equal else ''}. "
     )
     if turned:
@@ -118,7 +119,7 @@ def describe_ranking(search: Search, theirs: Column, found: Sequence[Pair]) -> s
     )
 
 
-def _gap(search: Search, theirs: Column, pair: Pair) -> float:
+def _find_gap(search: Search, theirs: Column, pair: Pair) -> float:
     # How much better the first group is in the published results; 0 if unknown.
     one = theirs.values.get(pair.first.values)
     two = theirs.values.get(pair.second.values)
@@ -131,7 +132,7 @@ def _gap(search: Search, theirs: Column, pair: Pair) -> float:
 def _list_pairs(search: Search, theirs: Column, found: Sequence[Pair]) -> str:
     parts = []
     for pair in found[: pairs.NAMED]:
-        there = mean_interval([_gap(search, theirs, pair)])
+        there = mean_interval([_find_gap(search, theirs, pair)])
         parts.append(
             f"{pairs.name_pairs(search, [pair])} by {format_difference(pair.gap, search.metric)}, "
             f"published {format_difference(there, theirs.metric)}"
@@ -140,7 +141,7 @@ def _list_pairs(search: Search, theirs: Column, found: Sequence[Pair]) -> str:
     return "; ".join(parts) + more
 
 
-def _are(found: Sequence[Pair]) -> str:
+def _is_or_are(found: Sequence[Pair]) -> str:
     return "is" if len(found) == 1 else "are"
 
 
@@ -161,8 +162,8 @@ def write_section(
     rows = [
         (
             str(entry.get("setting", "")),
-            _metric(entry).partition(",")[0].replace("_", " "),
-            _value_text(entry.get("value"), _metric(entry) or search.metric),
+            _get_metric(entry).partition(",")[0].replace("_", " "),
+            _format_result(entry.get("value"), _get_metric(entry) or search.metric),
             str(entry.get("note", "")),
         )
         for entry in left
@@ -185,11 +186,11 @@ def write_section(
     )
 
 
-def _metric(entry: Entry) -> str:
+def _get_metric(entry: Entry) -> str:
     return str(entry.get("metric", ""))
 
 
-def _value_text(value: object, metric: str) -> str:
+def _format_result(value: object, metric: str) -> str:
     if isinstance(value, int | float) and is_finite(value):
         return format_score(value, metric)
     return str(value or "")

@@ -27,18 +27,18 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
     if not search.reruns:
         return None
     ranking, groups = rank_confirmed(search), group_reruns(search)
-    opened = _open(search, ranking, test)
-    parts = [_introduction(search, ranking), *_caveats(search)]
-    entries = {of: _entry(of, groups[of]) for of in _picked(ranking)}
+    opened = _open_reruns(search, ranking, test)
+    parts = [_introduce(search, ranking), *_list_caveats(search)]
+    entries = {of: _build_entry(of, groups[of]) for of in _select_tested(ranking)}
     rejected = [of for of, entry in entries.items() if of not in opened and test.is_closed(entry)]
     if rejected:
         parts.append(
-            f"**The test set is not opened for the re-runs of {_numbers(rejected)}**: "
+            f"**The test set is not opened for the re-runs of {_name_numbers(rejected)}**: "
             f"{test.describe_rejection(entries[rejected[0]], 'these')}. The validation results "
             "are not affected."
         )
     if groups:
-        parts.append(_table(search, ranking, groups, opened))
+        parts.append(_write_table(search, ranking, groups, opened))
     if ranking:
         parts += [
             _describe_lost_lead(search, ranking, groups),
@@ -47,21 +47,21 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
     return "\n\n".join(part for part in parts if part)
 
 
-def _picked(ranking: list[int]) -> list[int]:
+def _select_tested(ranking: list[int]) -> list[int]:
     return [of for place, of in enumerate(ranking) if place < 2 or of == 0]
 
 
-def _entry(of: int, runs: Iterable[TrialRecord]) -> Opening:
+def _build_entry(of: int, runs: Iterable[TrialRecord]) -> Opening:
     return {"reruns_of": of, "runs": [run.number for run in runs]}
 
 
-def _open(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Array]:
+def _open_reruns(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Array]:
     # Correct predictions, (seeds, n), per configuration whose re-runs all have test predictions.
     groups, opened = group_reruns(search), {}
-    picked = _picked(ranking)
+    picked = _select_tested(ranking)
     for of in ranking:
         if of in picked or test.again:
-            entry = test.mark(_entry(of, groups[of]), of in picked)
+            entry = test.mark(_build_entry(of, groups[of]), of in picked)
             found = test.open_predictions(groups[of], entry)
             if found is not None:
                 targets = found.examples.targets
@@ -69,7 +69,7 @@ def _open(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Arr
     return opened
 
 
-def _introduction(search: Search, ranking: list[int]) -> str:
+def _introduce(search: Search, ranking: list[int]) -> str:
     again = len({run.of for run in search.reruns})
     text = (
         f"{format_count(again, 'configuration')} {'were' if again > 1 else 'was'} re-run with "
@@ -86,44 +86,44 @@ def _introduction(search: Search, ranking: list[int]) -> str:
     )
 
 
-def _caveats(search: Search) -> list[str]:
+def _list_caveats(search: Search) -> list[str]:
     lines = []
     lost = [run for run in search.reruns if run.outcome != "complete"]
     if lost:
         outcomes = Counter(run.outcome for run in lost)
         each = join_words([f"{n} {outcome}" for outcome, n in sorted(outcomes.items())])
         lines.append(
-            f"**Not all re-runs are complete**: {each} ({_trials(lost)}). They are left out; "
+            f"**Not all re-runs are complete**: {each} ({_name_trials(lost)}). They are left out; "
             "without failed or diverged runs the means below are optimistically biased."
         )
     groups = group_reruns(search)
     few = [run for run in search.reruns if len(groups.get(run.of or 0, ())) < SEEDS]
     if few:
         lines.append(
-            f"**Fewer than {SEEDS} seeds** for {_trials(few)}: no interval and no test, and it "
-            "cannot win."
+            f"**Fewer than {SEEDS} seeds** for {_name_trials(few)}: no interval and no test, and "
+            f"{'it' if len({run.of for run in few}) == 1 else 'they'} cannot win."
         )
     if 0 not in {run.of for run in search.reruns}:
         lines.append("The default configuration (trial 0) was not re-run.")
     return lines
 
 
-def _trials(runs: Iterable[TrialRecord]) -> str:
-    return _numbers({run.of or 0 for run in runs})
+def _name_trials(runs: Iterable[TrialRecord]) -> str:
+    return _name_numbers({run.of or 0 for run in runs})
 
 
-def _numbers(trials: Iterable[int]) -> str:
+def _name_numbers(trials: Iterable[int]) -> str:
     return join_words([f"trial {of}" for of in sorted(trials)])
 
 
-def _table(
+def _write_table(
     search: Search,
     ranking: list[int],
     groups: Mapping[int, tuple[TrialRecord, ...]],
     opened: Mapping[int, Array],
 ) -> str:
     rows = []
-    cut = _cut_short(search)
+    cut = _find_stopped(search)
     default = get_scores(groups.get(0, ()))
     for of in [*ranking, *(of for of in groups if of not in ranking)]:
         scores = get_scores(groups[of])
@@ -136,7 +136,7 @@ def _table(
             )
             if holds
         ]
-        found = _search_score(search, of)
+        found = _find_search_score(search, of)
         mean = mean_interval(scores)
         better = probability_better(scores, default, search.mode) if of and default else None
         test = mean_interval(opened[of].mean(axis=1).tolist()) if of in opened else None
@@ -179,8 +179,8 @@ def _table(
 def _describe_lost_lead(
     search: Search, ranking: list[int], groups: Mapping[int, tuple[TrialRecord, ...]]
 ) -> str:
-    best, cut = (max if search.mode == "max" else min), _cut_short(search)
-    found = {of: _search_score(search, of) for of in ranking if of not in cut}
+    best, cut = (max if search.mode == "max" else min), _find_stopped(search)
+    found = {of: _find_search_score(search, of) for of in ranking if of not in cut}
     scores = {of: score for of, score in found.items() if score is not None}
     leader = best(scores, key=lambda of: scores[of], default=ranking[0])
     if leader == ranking[0]:
@@ -193,10 +193,10 @@ def _describe_lost_lead(
     )
 
 
-def _cut_short(search: Search) -> dict[int, str]:
+def _find_stopped(search: Search) -> dict[int, str]:
     return {t.number: t.outcome for t in search.trials if t.outcome != "complete"}
 
 
-def _search_score(search: Search, of: int) -> float | None:
+def _find_search_score(search: Search, of: int) -> float | None:
     score = next((t.metrics.get("score") for t in search.trials if t.number == of), None)
     return score if is_finite(score) else None

@@ -43,11 +43,11 @@ def describe_tests(
             lines.append(f"{gain} on the test set")
             p_values.append(difference.p)
         else:
-            gap, p = _on_validation(groups[winner], groups[of])
+            gap, p = _compare_on_validation(groups[winner], groups[of])
             lines.append(f"{format_gain(search, gap)} on validation")
             p_values.append(p)
     text = [
-        f"- {_name(of, ranking)}: {line}, {format_p_value(p)}. **"
+        f"- {_name_other(of, ranking)}: {line}, {format_p_value(p)}. **"
         f"{'Statistically significant' if p < LEVEL else 'Not statistically significant'}.**"
         for of, line, p in zip(others, lines, adjust_p_values(p_values), strict=True)
     ]
@@ -71,7 +71,7 @@ def format_gain(search: Search, gain: float) -> str:
     )
 
 
-def _on_validation(
+def _compare_on_validation(
     ours: Sequence[TrialRecord], theirs: Sequence[TrialRecord]
 ) -> tuple[float, float]:
     a, b = get_scores(ours), get_scores(theirs)
@@ -81,6 +81,6 @@ def _on_validation(
     return gap, float(ttest_ind(a, b, equal_var=False).pvalue)
 
 
-def _name(of: int, ranking: Sequence[int]) -> str:
+def _name_other(of: int, ranking: Sequence[int]) -> str:
     marks = (("the runner-up", of == ranking[1]), ("the default", of == 0))
     return ", ".join([f"against trial {of}", *(word for word, holds in marks if holds)])

@@ -53,21 +53,21 @@ def draw_arm_curves(
     """
     curves = {trial.number: trial.curves for trial in trials}
     keys = [
-        key for key in keys if any(len(_drawable(c.get(key, ()))) > 1 for c in curves.values())
+        key for key in keys if any(len(find_drawable(c.get(key, ()))) > 1 for c in curves.values())
     ]
     if not keys:
         return None
     order = sort_by_values(found)
-    looks = _looks(order)
+    looks = _choose_styles(order)
     with figure_style():
         figure = create_figure(search, 4.1 * len(keys) + 1.5, 3.3)
         panels = figure.subplots(1, len(keys), squeeze=False)[0]
         for axes, key in zip(panels, keys, strict=True):
-            every = [_drawable(of.get(key, ())) for of in curves.values()]
+            every = [find_drawable(of.get(key, ())) for of in curves.values()]
             values = np.array([value for curve in every for _, value in curve])
             log = not is_share(key) and values.min() > 0 and values.max() / values.min() > WIDE
             for group, look in zip(order, looks, strict=True):
-                _draw(axes, search, group, look, curves, key, log)
+                _draw_setting(axes, search, group, look, curves, key, log)
             if log:
                 set_log_axis(axes, "y")
             elif is_share(key):
@@ -100,7 +100,7 @@ def write_arm_table(
     curves = {trial.number: trial.curves.get(search.metric, ()) for trial in trials}
     rows = []
     for group in sort_by_values(found):
-        mean = average_curves([_drawable(curves.get(t.number, ())) for t in group.trials])
+        mean = average_curves([find_drawable(curves.get(t.number, ())) for t in group.trials])
         if len(mean) > 1:
             (_, first), (_, last) = mean[0], mean[-1]
             times = f"{last / first:.3g} ×" if first > 0 and last > 0 else ""
@@ -114,7 +114,7 @@ def write_arm_table(
     return f"Means of `{search.metric}` over seeds:\n\n{to_markdown(table)}"
 
 
-def _draw(
+def _draw_setting(
     axes: Axes,
     search: Search,
     group: Group,
@@ -124,14 +124,14 @@ def _draw(
     log: bool,
 ) -> None:
     for trial in group.tried:
-        curve = _drawable(curves.get(trial.number, {}).get(key, ()))
+        curve = find_drawable(curves.get(trial.number, {}).get(key, ()))
         if curve:
             axes.plot(*zip(*curve, strict=True), color=look.colour, lw=0.6, alpha=0.35)
-    whole = [_drawable(curves.get(t.number, {}).get(key, ())) for t in group.trials]
+    whole = [find_drawable(curves.get(t.number, {}).get(key, ())) for t in group.trials]
     mean = average_curves(whole)
     # A setting without a mean is in the legend, too.
     steps, values = zip(*mean, strict=True) if mean else ((), ())
-    drawn = _smooth(values, log) if values else np.array([])
+    drawn = _smooth_in_scale(values, log) if values else np.array([])
     dot = "." if len(mean) == 1 else ""
     name = name_group(search, group)
     axes.plot(
@@ -139,7 +139,7 @@ def _draw(
     )
 
 
-def _smooth(values: Sequence[float], log: bool) -> NDArray[np.float64]:
+def _smooth_in_scale(values: Sequence[float], log: bool) -> NDArray[np.float64]:
     # In the scale of the axis: a parabola through values near 0 would be negative.
     raw = np.log(values) if log else np.asarray(values)
     smoothed = smooth(list(raw))
@@ -147,29 +147,30 @@ def _smooth(values: Sequence[float], log: bool) -> NDArray[np.float64]:
     return np.asarray(np.exp(result) if log else result)
 
 
-def _looks(order: Sequence[Group]) -> list[LineStyle]:
+def _choose_styles(order: Sequence[Group]) -> list[LineStyle]:
     """Return colours by the hyperparameter with the most values, dashes by a second one."""
     columns = list(zip(*(g.values for g in order), strict=True))
     kinds = [list(dict.fromkeys(column)) for column in columns]
     most = max(range(len(columns)), key=lambda i: len(kinds[i]))
     others = [i for i in range(len(columns)) if i != most and len(kinds[i]) > 1]
     if len(others) == 1 and len(kinds[others[0]]) <= len(DASHES):
-        colours = _colours(kinds[most])
+        colours = _choose_colours(kinds[most])
         dashes = dict(zip(kinds[others[0]], DASHES, strict=False))
         return [LineStyle(colours[g.values[most]], dashes[g.values[others[0]]]) for g in order]
     if others:
-        by_setting = _colours([str(g.values) for g in order])
+        by_setting = _choose_colours([str(g.values) for g in order])
         return [LineStyle(colour) for colour in by_setting.values()]
-    colours = _colours(kinds[most])
+    colours = _choose_colours(kinds[most])
     return [LineStyle(colours[g.values[most]]) for g in order]
 
 
-def _colours(values: Sequence[str]) -> dict[str, Any]:
+def _choose_colours(values: Sequence[str]) -> dict[str, Any]:
     if to_numbers(values) is not None or len(values) > len(COLOURS):
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(values)))
         return dict(zip(values, shades, strict=True))
     return dict(zip(values, COLOURS, strict=False))
 
 
-def _drawable(curve: Curve) -> Curve:
+def find_drawable(curve: Curve) -> Curve:
+    """Return the points of a curve with finite values."""
     return tuple(point for point in curve if is_finite(point[1]))

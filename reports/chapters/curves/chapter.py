@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reports.chapters.comparison.groups import Group, group_trials, is_repeated
-from reports.chapters.curves.by_arm import MOST, draw_arm_curves, write_arm_table
+from reports.chapters.curves.by_arm import MOST, draw_arm_curves, find_drawable, write_arm_table
 from reports.numbers.statistics import SMOOTHED_FROM, is_finite, rank_by, smooth, thin_out
 from reports.read.records import Tracker, read_curves
 from reports.read.winner import Choice
@@ -38,7 +38,7 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
     """
     arms = group_trials(search)
     if is_repeated(arms) and 1 < len(arms) <= MOST:
-        return _of_arms(tracker, search, arms)
+        return _write_arms(tracker, search, arms)
     candidates = set(choice.candidates)
     others = [trial for trial in search.trials if trial not in candidates]
     keys = find_curve_metrics(search)
@@ -62,7 +62,7 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
     return Section(text, {"training_curves": figure})
 
 
-def _of_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section | None:
+def _write_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section | None:
     keys = find_curve_metrics(search)
     each = max(1, DRAWN // len(arms))
     every = [list(dict.fromkeys((*group.trials, *group.tried))) for group in arms]
@@ -99,7 +99,9 @@ def draw_training_curves(
 
     None if no trial has two reports.
     """
-    keys = [key for key in keys if any(len(_drawable(t, key)) > 1 for t in trials)]
+    keys = [
+        key for key in keys if any(len(find_drawable(t.curves.get(key, ()))) > 1 for t in trials)
+    ]
     scores = [t.metrics["score"] for t in trials if is_finite(t.metrics.get("score"))]
     if not keys or not scores:
         return None
@@ -108,8 +110,8 @@ def draw_training_curves(
         figure = create_figure(search, 4.1 * len(keys) + 0.9, 3.3)
         panels = figure.subplots(1, len(keys), squeeze=False)[0]
         for axes, key in zip(panels, keys, strict=True):
-            _lines(axes, search, trials, winner, key, colours, norm)
-            _frame(axes, [_drawable(trial, key) for trial in trials], key)
+            _draw_lines(axes, search, trials, winner, key, colours, norm)
+            _set_limits(axes, [find_drawable(trial.curves.get(key, ())) for trial in trials], key)
         if panels[0].get_legend_handles_labels()[0]:
             panels[0].legend(loc="best")
         bar = figure.colorbar(
@@ -123,7 +125,7 @@ def draw_training_curves(
     return figure
 
 
-def _lines(
+def _draw_lines(
     axes: Axes,
     search: Search,
     trials: Sequence[TrialRecord],
@@ -136,7 +138,7 @@ def _lines(
     worst_first = rank_by(scored, lambda t: t.metrics["score"], search.mode)[::-1]
     worst_first.sort(key=lambda t: t.number == 0)  # the default over the others, under the winner
     for trial in [*worst_first, *(t for t in trials if t.number == winner)]:
-        curve = _drawable(trial, key)
+        curve = find_drawable(trial.curves.get(key, ()))
         if not curve:
             continue
         best, default = trial.number == winner, trial.number == 0
@@ -155,7 +157,7 @@ def _lines(
         axes.plot(steps, smoothed, dashes, color=colour, lw=2.2 if best else 1.2, label=label)
 
 
-def _frame(axes: Axes, curves: Sequence[Curve], key: str) -> None:
+def _set_limits(axes: Axes, curves: Sequence[Curve], key: str) -> None:
     values = np.array([value for curve in curves for _, value in curve])
     low, high = values.min(), values.max()
     if is_share(key):
@@ -172,7 +174,3 @@ def _frame(axes: Axes, curves: Sequence[Curve], key: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("report")
     axes.set_ylabel(to_words(key))
-
-
-def _drawable(trial: TrialRecord, key: str) -> Curve:
-    return tuple(point for point in trial.curves.get(key, ()) if is_finite(point[1]))

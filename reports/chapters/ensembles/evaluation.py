@@ -36,14 +36,17 @@ class EvaluatedEnsemble:
 
     @property
     def runs(self) -> list[TrialRecord]:
+        """Return the members, largest weight first."""
         return [self.library.runs[model] for model in self.blend.members]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
+        """Return which predictions are correct, (n,)."""
         return np.asarray(self.output.argmax(axis=1) == self.library.targets)
 
     @property
     def parameters(self) -> float | None:
+        """Return the parameters of all members together; None if one is unknown."""
         counts = [run.metrics.get("parameters") for run in self.runs]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
@@ -99,7 +102,7 @@ def write_cost_table(ensembles: Sequence[EvaluatedEnsemble], single: EvaluatedEn
                 f"{size:,.0f}" if size else "",
                 relative,
                 f"{passes}",
-                *_quality(ensemble.output, ensemble.library),
+                *_format_quality(ensemble.output, ensemble.library),
             )
         )
     header = ("model", "parameters", "relative", "passes", "accuracy", "NLL", "ECE")
@@ -115,8 +118,8 @@ def write_quality_table(
         after = ("", "", "")
         if t is not None and not ensemble.library.has_answers:
             cooled = apply_temperature(ensemble.output, t)
-            after = (f"{t:.3g}", *_quality(cooled, ensemble.library)[1:])
-        rows.append((ensemble.name, *_quality(ensemble.output, ensemble.library), *after))
+            after = (f"{t:.3g}", *_format_quality(cooled, ensemble.library)[1:])
+        rows.append((ensemble.name, *_format_quality(ensemble.output, ensemble.library), *after))
     header = ("model", "accuracy", "NLL", "ECE", "temperature", "NLL after", "ECE after")
     return to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
 
@@ -139,7 +142,7 @@ def describe_gain(ours: EvaluatedEnsemble, single: EvaluatedEnsemble) -> str:
     return f"{text}; paired bootstrap over {format_count(len(correct), 'example')}."
 
 
-def _quality(output: Array, library: Library) -> tuple[str, str, str]:
+def _format_quality(output: Array, library: Library) -> tuple[str, str, str]:
     targets = library.targets
     found = wilson_interval(int((output.argmax(axis=1) == targets).sum()), len(targets))
     accuracy = format_interval(Interval(found.value, found.low, found.high, found.n), "accuracy")

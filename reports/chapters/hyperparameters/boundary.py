@@ -36,7 +36,7 @@ def count_near_edges(
     best = choice.candidates[:BEST]
     found = [v for trial in best if (v := find_value(space, parameter, trial)) is not None]
     if parameter.choices or not found:
-        return Edge(len(best), _tally(parameter, found))
+        return Edge(len(best), _count_choices(parameter, found))
     span = f"{min(found):.3g} to {max(found):.3g}"
     places = [parameter.find_position(v) for v in found]
     low = sum(place <= EDGE for place in places)
@@ -50,7 +50,7 @@ def count_near_edges(
     low_warned = winner_low or _is_crowded(parameter, low, len(found))
     high_warned = winner_high or _is_crowded(parameter, high, len(found))
     warnings = [
-        _sentence(parameter, count, len(found), end, at, winner)
+        _describe_edge(parameter, count, len(found), end, at, winner)
         for warned, count, end, at, winner in (
             (low_warned, low, "lower", parameter.low, winner_low),
             (high_warned, high, "upper", parameter.high, winner_high),
@@ -61,10 +61,12 @@ def count_near_edges(
 
 
 def _is_crowded(parameter: Parameter, count: int, of: int) -> bool:
-    return count >= 2 and bool(binomtest(count, of, _expected(parameter), "greater").pvalue < RARE)
+    return count >= 2 and bool(
+        binomtest(count, of, _expect_share(parameter), "greater").pvalue < RARE
+    )
 
 
-def _expected(parameter: Parameter) -> float:
+def _expect_share(parameter: Parameter) -> float:
     """Return the share of uniform samples near an end: integers have few values."""
     step = parameter.step or (1.0 if parameter.whole else None)
     if step is None or parameter.log:
@@ -73,7 +75,9 @@ def _expected(parameter: Parameter) -> float:
     return float(np.mean((levels - parameter.low) <= EDGE * (parameter.high - parameter.low)))
 
 
-def _sentence(parameter: Parameter, count: int, of: int, end: str, at: float, winner: bool) -> str:
+def _describe_edge(
+    parameter: Parameter, count: int, of: int, end: str, at: float, winner: bool
+) -> str:
     who = f"{count} of the {of} best trials" if of > 1 else "the only trial"
     winners = " (the winner among them)" if winner and count > 1 else ""
     if winner and count == 1:
@@ -82,6 +86,6 @@ def _sentence(parameter: Parameter, count: int, of: int, end: str, at: float, wi
     return f"`{parameter.name}`: {who}{winners} {verb} at the {end} end of the range, {at:g}."
 
 
-def _tally(parameter: Parameter, found: list[str]) -> str:
+def _count_choices(parameter: Parameter, found: list[str]) -> str:
     counts = [(found.count(choice), choice) for choice in parameter.choices if choice in found]
     return ", ".join(f"{choice}: {n}" for n, choice in sorted(counts, reverse=True))

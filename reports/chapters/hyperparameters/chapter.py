@@ -45,11 +45,13 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
     edges = {p.name: count_near_edges(space, p, choice, search.mode) for p in space}
     header: tuple[str, ...] = ("hyperparameter", "searched", "winner", "best trials")
     header = (*header, "near the lower end", "near the upper end")
-    rows = tuple(_row(space, p, choice, edges[p.name]) for p in space)
+    rows = tuple(_format_row(space, p, choice, edges[p.name]) for p in space)
     lost = [trial for trial in search.trials if trial.outcome in LOST]
     if lost:
         header = (*header, "diverged or failed")
-        rows = tuple((*row, _lost(space, p, search)) for row, p in zip(rows, space, strict=True))
+        rows = tuple(
+            (*row, _format_lost(space, p, search)) for row, p in zip(rows, space, strict=True)
+        )
     best = next(iter(edges.values())).of
     warnings = [f"- {edge.warning}" for edge in edges.values() if edge and edge.warning]
     legend = (
@@ -107,9 +109,11 @@ def draw_axis_plots(
         figure = create_figure(search, 2.65 * columns + 0.6, 2.3 * lines + 0.2)
         panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
         for axes, p in zip(panels.flat, space, strict=False):
-            _panel(axes, search, choice, space, p, frame, [t.metrics["score"] for t in scored])
+            _draw_panel(
+                axes, search, choice, space, p, frame, [t.metrics["score"] for t in scored]
+            )
             if edges[p.name].warning:
-                _shade(axes, p, edges[p.name])
+                _shade_edges(axes, p, edges[p.name])
         for axes in panels.flat[len(space) :]:
             axes.set_visible(False)
         for axes in panels[:, 0]:
@@ -118,7 +122,7 @@ def draw_axis_plots(
     return figure
 
 
-def _panel(
+def _draw_panel(
     axes: Axes,
     search: Search,
     choice: Choice,
@@ -134,23 +138,23 @@ def _panel(
     size = 13 if len(search.trials) < 300 else 5
     others = [t for t in search.trials if t is not choice.winner]
     for outcome in ("stopped", "unfinished", "complete"):
-        x, y = _points(space, p, [t for t in others if t.outcome == outcome])
+        x, y = _find_points(space, p, [t for t in others if t.outcome == outcome])
         hollow = outcome != "complete"
         face = "none" if hollow else OUTCOME_COLOURS[outcome]
         rim = "0.6" if hollow else "white"
         axes.scatter(x, y, s=size, facecolors=face, edgecolors=rim, linewidths=0.5, **many)
     gone = [find_value(space, p, t) for t in search.trials if t.outcome in LOST]
-    at_x = _x(p, [v for v in gone if v is not None])
+    at_x = _place(p, [v for v in gone if v is not None])
     bottom = axes.get_ylim()[0 if search.mode == "max" else 1]
     axes.scatter(
         at_x, np.full(len(at_x), bottom), s=14, c="0.15", marker="x", linewidths=0.8, **many
     )
-    _isolation(axes, search, space, p)
+    _draw_isolation(axes, search, space, p)
     best = find_value(space, p, choice.winner)
     if best is not None:
         score = choice.winner.metrics["score"]
         axes.scatter(
-            _x(p, [best]),
+            _place(p, [best]),
             [score],
             s=95,
             c=RED,
@@ -160,18 +164,18 @@ def _panel(
             zorder=5,
         )
     axes.set_title(p.name)
-    _x_axis(axes, p)
+    _set_x_axis(axes, p)
 
 
-def _points(
+def _find_points(
     space: tuple[Parameter, ...], p: Parameter, trials: Sequence[TrialRecord]
 ) -> tuple[Any, Any]:
     scored = [t for t in trials if is_finite(t.metrics.get("score"))]
     pairs = [(v, t.metrics["score"]) for t in scored if (v := find_value(space, p, t)) is not None]
-    return _x(p, [v for v, _ in pairs]), np.array([score for _, score in pairs], dtype=float)
+    return _place(p, [v for v, _ in pairs]), np.array([score for _, score in pairs], dtype=float)
 
 
-def _x(p: Parameter, values: Sequence[Any]) -> Any:
+def _place(p: Parameter, values: Sequence[Any]) -> Any:
     if p.choices:
         # Trials with the same value side by side, at random.
         spread = np.random.default_rng(0).uniform(-0.18, 0.18, len(values))
@@ -179,7 +183,9 @@ def _x(p: Parameter, values: Sequence[Any]) -> Any:
     return np.array(values, dtype=float)
 
 
-def _isolation(axes: Axes, search: Search, space: tuple[Parameter, ...], p: Parameter) -> None:
+def _draw_isolation(
+    axes: Axes, search: Search, space: tuple[Parameter, ...], p: Parameter
+) -> None:
     trials = [t for t in search.trials if t.outcome == "complete"]
     best: dict[int, tuple[float, float]] = {}  # bin: (value, score)
     counts: Counter[int] = Counter()
@@ -205,7 +211,7 @@ def _isolation(axes: Axes, search: Search, space: tuple[Parameter, ...], p: Para
     axes.plot(*zip(*line, strict=True), color="black", lw=1.2, alpha=0.85)
 
 
-def _x_axis(axes: Axes, p: Parameter) -> None:
+def _set_x_axis(axes: Axes, p: Parameter) -> None:
     if p.choices:
         long = max(len(choice) for choice in p.choices) * len(p.choices) > 28
         axes.set_xticks(
@@ -231,16 +237,16 @@ def _x_axis(axes: Axes, p: Parameter) -> None:
             axes.locator_params(axis="x", nbins=5)
 
 
-def _shade(axes: Axes, p: Parameter, edge: Edge) -> None:
+def _shade_edges(axes: Axes, p: Parameter, edge: Edge) -> None:
     left, right = axes.get_xlim()
-    inner = _inner(p)
+    inner = _find_inner(p)
     both = ((edge.low_warned, left, inner[0]), (edge.high_warned, inner[1], right))
     for warned, start, end in both:
         if warned:
             axes.axvspan(start, end, color="#e69f00", alpha=0.3, lw=0, zorder=0)
 
 
-def _inner(p: Parameter) -> tuple[float, float]:
+def _find_inner(p: Parameter) -> tuple[float, float]:
     if p.log:
         width = (p.high / p.low) ** 0.05
         return p.low * width, p.high / width
@@ -248,7 +254,7 @@ def _inner(p: Parameter) -> tuple[float, float]:
     return p.low + width, p.high - width
 
 
-def _row(
+def _format_row(
     space: tuple[Parameter, ...], p: Parameter, choice: Choice, edge: Edge
 ) -> tuple[str, ...]:
     best = find_value(space, p, choice.winner)
@@ -260,7 +266,7 @@ def _row(
     return p.name, f"{p.low:g} to {p.high:g}{scale}", winner, edge.span, *ends
 
 
-def _lost(space: tuple[Parameter, ...], p: Parameter, search: Search) -> str:
+def _format_lost(space: tuple[Parameter, ...], p: Parameter, search: Search) -> str:
     cells: dict[str, list[bool]] = {}
     thirds = ("low", "middle", "high")
     names = p.choices or thirds

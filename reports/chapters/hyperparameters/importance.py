@@ -35,7 +35,7 @@ def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | Non
     trials = select_equal_budget(search)
     if len(space) < 2 or len(trials) < FEWEST:
         return None
-    frozen = [_frozen(space, trial) for trial in trials[-MOST:]]
+    frozen = [_freeze(space, trial) for trial in trials[-MOST:]]
     shares = evaluate_importances(frozen, search.mode)
     spread = resample_importances(frozen, search.mode)
     text = (
@@ -112,7 +112,7 @@ def draw_importances(
     return figure
 
 
-def _frozen(space: tuple[Parameter, ...], trial: TrialRecord) -> FrozenTrial:
+def _freeze(space: tuple[Parameter, ...], trial: TrialRecord) -> FrozenTrial:
     values = {p: find_value(space, p, trial) for p in space}
     return create_trial(
         params={
@@ -120,12 +120,12 @@ def _frozen(space: tuple[Parameter, ...], trial: TrialRecord) -> FrozenTrial:
             for p, v in values.items()
             if v is not None
         },
-        distributions={p.name: _distribution(p) for p, v in values.items() if v is not None},
+        distributions={p.name: _to_distribution(p) for p, v in values.items() if v is not None},
         value=trial.metrics["score"],
     )
 
 
-def _distribution(p: Parameter) -> BaseDistribution:
+def _to_distribution(p: Parameter) -> BaseDistribution:
     if p.choices:
         return CategoricalDistribution(p.choices)
     if p.whole:

@@ -42,7 +42,7 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
         "One line per trial from axis to axis, darker for better scores, the winner in red; thin "
         "lines are trials that are not complete. Below an axis, a trial has no value for it."
     )
-    low, high = _ends([t.metrics["score"] for t in trials], search.mode)
+    low, high = _find_ends([t.metrics["score"] for t in trials], search.mode)
     beyond = sum(not low <= t.metrics["score"] <= high for t in trials)
     if beyond:
         way, mark = ("lower", "≤") if search.mode == "max" else ("higher", "≥")
@@ -70,11 +70,11 @@ def draw_parallel_coordinates(
 ) -> Figure:
     """Return lines through the positions of the values in their ranges, best on top."""
     scores = np.array([t.metrics["score"] for t in best_first])
-    low, high = _ends(list(scores), search.mode)
+    low, high = _find_ends(list(scores), search.mode)
     colours, norm = choose_score_colours(list(scores), search.mode)
     lines = []
     for trial, score in zip(best_first, scores, strict=True):
-        heights = [_height(space, p, trial) for p in fields]
+        heights = [_find_height(space, p, trial) for p in fields]
         heights.append(float(np.clip((score - low) / ((high - low) or 1.0), 0, 1)))
         lines.append(np.column_stack([np.arange(len(heights)), heights]))
     complete = np.array([t.outcome == "complete" for t in best_first])
@@ -94,11 +94,14 @@ def draw_parallel_coordinates(
         axes.plot(*lines[winner].T, color=RED, lw=2.2)
         for x, p in enumerate(fields):
             axes.axvline(x, 0, 1, color="0.35", lw=0.8)
-            _ticks(axes, x, _labels(p))
+            _draw_ticks(axes, x, _find_labels(p))
         axes.axvline(len(fields), 0, 1, color="0.35", lw=0.8)
         signs = ("≤ " if scores.min() < low else "", "≥ " if scores.max() > high else "")
-        ends = [f"{sign}{_score(at, search)}" for sign, at in zip(signs, (low, high), strict=True)]
-        _ticks(axes, len(fields), [(0, ends[0]), (1, ends[1])])
+        ends = [
+            f"{sign}{_format_score_end(at, search)}"
+            for sign, at in zip(signs, (low, high), strict=True)
+        ]
+        _draw_ticks(axes, len(fields), [(0, ends[0]), (1, ends[1])])
         names = [*(p.field for p in fields), to_words(search.metric)]
         broken = [name.replace("_", "\n").replace(" ", "\n") for name in names]
         axes.set_xticks(range(len(names)), broken)
@@ -111,25 +114,25 @@ def draw_parallel_coordinates(
     return figure
 
 
-def _ends(scores: Sequence[float], mode: str) -> tuple[float, float]:
+def _find_ends(scores: Sequence[float], mode: str) -> tuple[float, float]:
     low, high = find_score_limits(scores, mode)
     return max(low, min(scores)), min(high, max(scores))
 
 
-def _height(space: tuple[Parameter, ...], field: Parameter, trial: TrialRecord) -> float:
+def _find_height(space: tuple[Parameter, ...], field: Parameter, trial: TrialRecord) -> float:
     for p in space:
         if p.field == field.field and (found := find_value(space, p, trial)) is not None:
             return field.find_position(found)
     return ABSENT
 
 
-def _labels(p: Parameter) -> list[tuple[float, str]]:
+def _find_labels(p: Parameter) -> list[tuple[float, str]]:
     if p.choices:
         return [(p.find_position(choice), choice[:12]) for choice in p.choices]
     return [(0.0, f"{p.low:.3g}"), (1.0, f"{p.high:.3g}")]
 
 
-def _ticks(axes: object, x: int, labels: list[tuple[float, str]]) -> None:
+def _draw_ticks(axes: object, x: int, labels: list[tuple[float, str]]) -> None:
     for at, text in labels:
         axes.annotate(  # type: ignore[attr-defined]
             text,
@@ -142,5 +145,5 @@ def _ticks(axes: object, x: int, labels: list[tuple[float, str]]) -> None:
         )
 
 
-def _score(value: float, search: Search) -> str:
+def _format_score_end(value: float, search: Search) -> str:
     return format_percent(round(value, 4)) if is_share(search.metric) else f"{value:.3g}"

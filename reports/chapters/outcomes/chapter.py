@@ -21,11 +21,13 @@ def write_section(search: Search) -> str:
         same = [trial for trial in trials if trial.outcome == word]
         if not same:
             continue
-        rows.append(_row(word, same, len(trials)))
+        rows.append(_format_row(word, same, len(trials)))
         if word == "stopped":
-            rows += _stops(search, same)
+            rows += _list_stops(search, same)
         if word == "failed" and any(t.reason == "out of memory" for t in same):
-            rows.append(_row("– out of memory", [t for t in same if t.reason == "out of memory"]))
+            rows.append(
+                _format_row("– out of memory", [t for t in same if t.reason == "out of memory"])
+            )
     for word, note in (("infeasible", "not run"), ("retried", "counted above")):
         if search.metrics.get(word):
             rows.append((word, f"{search.metrics[word]:,.0f}", "", "", note))
@@ -34,7 +36,7 @@ def write_section(search: Search) -> str:
     table = to_markdown(
         Table(("outcome", "trials", "share", "reports", "device time"), tuple(rows), "lrrrr")
     )
-    return f"{table}\n\n{_cost(search)}{_saved(search)}"
+    return f"{table}\n\n{_describe_cost(search)}{_describe_savings(search)}"
 
 
 def sum_device_seconds(trials: Iterable[TrialRecord]) -> float:
@@ -57,13 +59,13 @@ def read_rungs(search: Search) -> list[int]:
     return [r for r in rungs if isinstance(r, int)] if isinstance(rungs, list) else []
 
 
-def _row(word: str, trials: Sequence[TrialRecord], of: int = 0) -> tuple[str, ...]:
+def _format_row(word: str, trials: Sequence[TrialRecord], of: int = 0) -> tuple[str, ...]:
     share = f"{len(trials) / of * 100:.1f} %" if of else ""
     reports = f"{sum(trial.reports for trial in trials):,}"
     return word, f"{len(trials):,}", share, reports, format_duration(sum_device_seconds(trials))
 
 
-def _stops(search: Search, stopped: Sequence[TrialRecord]) -> list[tuple[str, ...]]:
+def _list_stops(search: Search, stopped: Sequence[TrialRecord]) -> list[tuple[str, ...]]:
     by_time = [trial for trial in stopped if trial.reason == "time budget"]
     others = [trial for trial in stopped if trial not in by_time]
     counts = Counter(trial.reports for trial in others if trial.reports)
@@ -73,13 +75,13 @@ def _stops(search: Search, stopped: Sequence[TrialRecord]) -> list[tuple[str, ..
         for report in sorted(counts):
             where = f"rung {at_rungs.index(report) + 1}, " if report in at_rungs else ""
             same = [trial for trial in others if trial.reports == report]
-            rows.append(_row(f"– at {where}report {report}", same))
+            rows.append(_format_row(f"– at {where}report {report}", same))
     if by_time:
-        rows.append(_row("– by the time budget", by_time))
+        rows.append(_format_row("– by the time budget", by_time))
     return rows
 
 
-def _cost(search: Search) -> str:
+def _describe_cost(search: Search) -> str:
     total = sum_device_seconds(search.trials)
     unknown = sum("device_seconds" not in trial.metrics for trial in search.trials)
     text = f"All trials together: {format_duration(total)} of device time."
@@ -103,7 +105,7 @@ def _cost(search: Search) -> str:
     return text
 
 
-def _saved(search: Search) -> str:
+def _describe_savings(search: Search) -> str:
     full = get_full_length(search)
     stopped = [
         trial

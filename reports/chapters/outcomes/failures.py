@@ -16,7 +16,7 @@ FRAME = re.compile(r'\s*File "(.+)", line (\d+)')
 
 def describe_most_common(search: Search) -> str:
     """Return the most common error of the failed trials and its place, in one sentence."""
-    kinds = _kinds(search)
+    kinds = _group_failures(search)
     if not kinds:
         return ""
     (last, at), trials = kinds[0]
@@ -31,7 +31,7 @@ def describe_most_common(search: Search) -> str:
 
 def write_section(search: Search) -> str | None:
     """Return the most common errors, each with one traceback; None without failures."""
-    kinds = _kinds(search)
+    kinds = _group_failures(search)
     if not kinds:
         return None
     parts = []
@@ -42,28 +42,28 @@ def write_section(search: Search) -> str | None:
             f"{format_count(len(trials), 'trial')} ({numbers}{more}){f' at `{at}`' if at else ''}:"
         )
         tail = (trials[0].error or last).strip().splitlines()[-ERROR_LINES:]
-        fence = "`" * max(3, max(_ticks(line) for line in tail) + 1)
+        fence = "`" * max(3, max(_count_backticks(line) for line in tail) + 1)
         parts.append("\n".join([f"{fence}text", *tail, fence]))
     if len(kinds) > ERRORS_SHOWN:
         parts.append(f"{len(kinds) - ERRORS_SHOWN} less common errors are not shown.")
     return "\n\n".join(parts)
 
 
-def _kinds(search: Search) -> list[tuple[tuple[str, str], list[TrialRecord]]]:
+def _group_failures(search: Search) -> list[tuple[tuple[str, str], list[TrialRecord]]]:
     # By the last line of the error and of its traceback, most common first.
     kinds: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
     for trial in search.trials:
         if trial.outcome == "failed":
             lines = (trial.error or trial.reason or "").strip().splitlines()
             last = lines[-1].strip() if lines else "no reason recorded"
-            kinds[last, _place(lines)].append(trial)
+            kinds[last, _find_place(lines)].append(trial)
     return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
 
 
-def _place(lines: list[str]) -> str:
+def _find_place(lines: list[str]) -> str:
     found = [match for line in lines if (match := FRAME.match(line))]
     return f"{PurePath(found[-1][1]).name}:{found[-1][2]}" if found else ""
 
 
-def _ticks(line: str) -> int:
+def _count_backticks(line: str) -> int:
     return max(map(len, "".join(c if c == "`" else " " for c in line).split()), default=0)

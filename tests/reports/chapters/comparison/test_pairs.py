@@ -75,7 +75,7 @@ def test_single_runs_are_paired_by_their_examples() -> None:
     kinds = ("a", "b", "c")
     trials = [make_trial(i, params={"kind": kind}) for i, kind in enumerate(kinds)]
     found = pairs.compare_by_examples(group_trials(make_search(*trials, compare=("kind",))), hits)
-    assert [pair.differs for pair in found] == [False, True, True]
+    assert [pair.is_significant for pair in found] == [False, True, True]
     assert found[1].gap.value == pytest.approx(52 / 300)
 
 
