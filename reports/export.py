@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
 import shlex
-import shutil
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import mlflow
 import numpy as np
-from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
 
 from cluster.storage.redaction import redact
 from reports.card import write_card
 from reports.chapters.ensembles.chapter import find_best_ensemble
 from reports.chapters.ensembles.evaluation import fit_ensemble_temperature
 from reports.cli import add_server_arguments, run_action
+from reports.packaging import ExportedModel, copy_files, log_model, name_folder, write_description
 from reports.read.holdout_log import read_openings
 from reports.read.opened_test import find_recorded_accuracy, open_test
 from reports.read.predictions import count_examples
@@ -36,21 +29,6 @@ from trainables.errors import UserError
 
 PORT = 5001
 """Of a served model in the printed commands: `mlflow ui` uses 5000."""
-NEEDED = (
-    *("torch", "safetensors", "pyarrow", "numpy", "pandas", "scipy", "filelock", "rich"),
-    "pillow",
-)
-"""Packages that the code of every served model imports."""
-SOME_NEED = ("torchvision", "transformers", "tokenizers", "peft")
-"""Packages that are required where restoring a model and one prediction have imported them."""
-
-
-@dataclass(frozen=True)
-class ExportedModel:
-    """Trials with their weights and temperatures, and the temperature of their average."""
-
-    members: tuple[tuple[TrialRecord, float, float], ...]
-    temperature: float = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -168,7 +146,7 @@ def register_export(
         without = [
             trial.name
             for trial in trials
-            if not download_weights(tracker, trial, folder / _folder(trial))
+            if not download_weights(tracker, trial, folder / name_folder(trial))
         ]
         if without:
             raise UserError(
@@ -177,14 +155,15 @@ def register_export(
                 "python -m trainables.train."
             )
         predictors = [
-            models.restore_model(space, trial.params, folder / _folder(trial)) for trial in trials
+            models.restore_model(space, trial.params, folder / name_folder(trial))
+            for trial in trials
         ]
         if len(trials) > 1 and not predictors[0].classes:
             raise UserError(
                 f"The outputs of the models of {search.name} are texts, which have no average.\n"
                 f"Export one of them: --members {trials[0].number}"
             )
-        _write_description(folder, space, what, copy_files(predictors, folder))
+        write_description(folder, space, what, copy_files(predictors, folder))
         text = write_card(
             search,
             [(trial, weight) for trial, weight, _ in what.members],
@@ -193,53 +172,8 @@ def register_export(
             predictors[0].classes,
         )
         (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
-        where = _log_model(tracker.tracking_uri, search, predictors[0], folder, name, text)
+        where = log_model(tracker.tracking_uri, search, predictors[0], folder, name, text)
         return where, np.asarray(predictors[0].example)
-
-
-def _folder(trial: TrialRecord) -> str:
-    # Not the run's name: it comes from the server and might contain a path.
-    return f"{trial.number:03d}" if trial.of is None else f"rerun-{trial.number:03d}"
-
-
-def copy_files(predictors: Sequence[models.Predictor], folder: Path) -> list[dict[str, str]]:
-    """Copy the files that models need besides their checkpoints, such as a pretrained encoder.
-
-    Files that several models need are copied once. Returns per model the folders below `folder`,
-    by the hyperparameters that name them.
-    """
-    folders: dict[tuple[Path, ...], str] = {}
-    for predictor in predictors:
-        for name, files in predictor.files.items():
-            if files in folders:
-                continue
-            folders[files] = f"{name}-{len(folders)}"
-            (folder / folders[files]).mkdir()
-            for file in files:
-                shutil.copyfile(file, folder / folders[files] / file.name)
-    return [{name: folders[files] for name, files in p.files.items()} for p in predictors]
-
-
-def _write_description(
-    folder: Path, space: str, what: ExportedModel, files: Sequence[Mapping[str, str]]
-) -> None:
-    if space.endswith(".py"):
-        shutil.copy(space, folder / "space.py")
-    description = {
-        "space": space,
-        "temperature": what.temperature,
-        "members": [
-            {
-                "folder": _folder(trial),
-                "weight": weight,
-                "temperature": temperature,
-                "params": dict(trial.params),
-                "files": dict(beside),
-            }
-            for (trial, weight, temperature), beside in zip(what.members, files, strict=True)
-        ],
-    }
-    (folder / "members.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
 
 
 def describe_test_result(tracker: Tracker, search: Search, trials: Sequence[TrialRecord]) -> str:
@@ -261,42 +195,3 @@ def describe_test_result(tracker: Tracker, search: Search, trials: Sequence[Tria
         f"Test accuracy {accuracy.value:.2%} (95 % interval {accuracy.low:.2%} to "
         f"{accuracy.high:.2%}, n = {accuracy.n})."
     )
-
-
-def _log_model(
-    uri: str, search: Search, predictor: models.Predictor, folder: Path, name: str, text: str
-) -> str:
-    here = Path(__file__).parent
-    example = predictor.example
-    inputs = Schema([TensorSpec(np.dtype(example.dtype), (-1, *example.shape[1:]))])
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_experiment(search.space)
-    tags = {"kind": "export", "search": search.tags.get("search", "")}
-    parent = {"mlflow.parentRunId": search.run_id}
-    with mlflow.start_run(run_name=f"{search.name}-export", tags={**tags, **parent}):
-        logged = mlflow.pyfunc.log_model(
-            name=name,
-            python_model=str(here / "serving_model.py"),
-            artifacts={"members": str(folder)},
-            code_paths=[
-                str(here),
-                *(str(here.parent / p) for p in ("searchspaces", "trainables")),
-            ],
-            signature=ModelSignature(inputs=inputs),
-            input_example=example,
-            pip_requirements=list_requirements(predictor),
-            registered_model_name=name,
-            metadata={"space": search.space, "search": search.name},
-        )
-        mlflow.log_text(text, "MODEL_CARD.md")
-    version = str(logged.registered_model_version)
-    client = mlflow.MlflowClient()
-    client.update_model_version(name, version, description=text[:5000])
-    return f"models:/{name}/{version}"
-
-
-def list_requirements(predictor: models.Predictor) -> list[str]:
-    """Return the packages that a restored model imports, with their installed versions."""
-    predictor(predictor.example)
-    imported = [package for package in SOME_NEED if package in sys.modules]
-    return [f"{p}=={importlib.metadata.version(p)}" for p in (*NEEDED, *imported)]

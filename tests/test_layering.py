@@ -70,7 +70,7 @@ HOMES = {
     "ray": {"cluster.execution", "cluster.launch"},
     "mlflow": {
         *("cluster.tracking", "typing:cluster.tuning", "cluster.execution.teacher_source"),
-        *("reports.read.records", "reports.export", "reports.serving_model"),
+        *("reports.read.records", "reports.packaging", "reports.serving_model"),
     },
     "optuna": {
         *("cluster.sampling", "typing:searchspaces"),

@@ -15,13 +15,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from reports import export
-from reports.export import (
+from reports.export import describe_test_result, select_members
+from reports.packaging import (
+    SERVING_CODE,
     ExportedModel,
-    _write_description,
     copy_files,
-    describe_test_result,
     list_requirements,
-    select_members,
+    write_description,
 )
 from reports.read.records import read_search
 from reports.records import TrialRecord
@@ -92,7 +92,7 @@ def test_a_space_of_searchspaces_needs_no_file(client: MlflowClient, write_searc
 def test_names_from_the_server_are_not_used_as_paths(tmp_path: Path) -> None:
     one = TrialRecord("id", "../../elsewhere", 7, "complete")
     again = TrialRecord("id2", "/absolute", 7, "complete", of=3)
-    _write_description(
+    write_description(
         tmp_path, "digits", ExportedModel(((one, 0.5, 1.0), (again, 0.5, 1.0))), ({}, {})
     )
     stored = json.loads((tmp_path / "members.json").read_text())
@@ -115,7 +115,7 @@ def test_an_encoder_is_copied_once_and_replaces_the_original(tmp_path: Path) -> 
         shutil.copytree(tmp_path / "best", members / name)
     one, other = (models.restore_model("rotten_lora", params, tmp_path / "best") for _ in trials)
     what = ExportedModel(((trials[0], 0.5, 1.0), (trials[1], 0.5, 1.0)))
-    _write_description(members, "rotten_lora", what, copy_files([one, other], members))
+    write_description(members, "rotten_lora", what, copy_files([one, other], members))
     copied = {path.name for path in (members / "encoder-0").iterdir()}
     assert copied == {path.name for path in place.iterdir()} - {"pytorch_model.bin"}
     assert not (members / "encoder-1").exists()
@@ -144,6 +144,10 @@ def test_models_with_text_outputs_cannot_be_averaged(
         export.register_export(
             client, found, select_members(found, [3, 5]), "mathematics_rnn", "name"
         )
+
+
+def test_an_export_logs_the_code_of_the_serving_model() -> None:
+    assert Path(sys.modules[ServedModel.__module__].__file__ or "") == SERVING_CODE
 
 
 def test_inputs_and_request_of_a_served_model(monkeypatch: pytest.MonkeyPatch) -> None:
