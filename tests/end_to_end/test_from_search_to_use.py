@@ -32,8 +32,8 @@ def test_from_search_to_use(
         ("--confirm", 2, "--seeds", 2),
         ("--trials", 3, "--reports", 4, "--set", "epochs=2", "--fresh", "--seed", 1),
     ):
-        code, said = tune(*common, *words)
-        assert code == 0, said
+        code, output = tune(*common, *words)
+        assert code == 0, output
     first = Path(storage / "digits" / "confirm")
     assert len(list((first / "trials").iterdir())) in (4, 6)  # the default may be a best one
 
@@ -64,7 +64,7 @@ def test_from_search_to_use(
     kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
     assert not kinds & {".pkl", ".pickle", ".pt", ".pth"}
 
-    with served("models:/digits/2", uri) as address:
+    with serve("models:/digits/2", uri) as address:
         body = json.dumps({"instances": pixels[:3].tolist()}).encode()
         request = urllib.request.Request(
             f"{address}/invocations", body, {"Content-Type": "application/json"}
@@ -75,8 +75,8 @@ def test_from_search_to_use(
 
 
 @contextmanager
-def served(model: str, uri: str) -> Iterator[str]:
-    """Start `mlflow models serve` on a free port of loopback, and end it."""
+def serve(model: str, uri: str) -> Iterator[str]:
+    """Start `mlflow models serve` on a free port, yield its address, and stop it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What machines cannot do is refused before anything is begun, and what is over asks for none."""
+"""A machine that cannot run a search is named before the search has a folder or a run."""
 
 import socket
 from collections.abc import Callable
@@ -10,16 +10,10 @@ from mlflow.tracking import MlflowClient
 from cluster.cli import main
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger import ledger as ledgers
+from cluster.ledger.trial_log import Failure
 from trainables.errors import UserError
 
 SpaceFile = Callable[..., Path]
-
-
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be on a machine of two CPUs without Ray having to start."""
-    monkeypatch.setattr("cluster.execution.connect.connect", lambda _: None)
-    monkeypatch.setattr("ray.nodes", list)
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
 
 
 def assert_nothing_is_left(storage: Path) -> None:
@@ -27,57 +21,58 @@ def assert_nothing_is_left(storage: Path) -> None:
     assert MlflowClient(f"sqlite:///{storage / 'mlflow.db'}").search_runs(["0", "1"]) == []
 
 
-def test_what_the_machines_cannot_do_is_refused_before_anything_is_begun(
+@pytest.mark.usefixtures("two_cpus")
+def test_a_machine_that_cannot_run_a_search_leaves_nothing_behind(
     space_file: SpaceFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone(monkeypatch)
-    shut: list[None] = []
+    shut_down: list[None] = []
     monkeypatch.setattr("ray.is_initialized", lambda: True)
-    monkeypatch.setattr("ray.shutdown", lambda: shut.append(None))
+    monkeypatch.setattr("ray.shutdown", lambda: shut_down.append(None))
     words = ["--space", str(space_file()), "--storage", str(tmp_path / "runs")]
     for more in (["--gpus-per-trial", "0.5"], ["--gpus-per-trial", "auto"]):
         assert main([*words, *more]) == 2
-    assert len(shut) == 2
+    assert len(shut_down) == 2
     assert_nothing_is_left(tmp_path / "runs")
-    monkeypatch.setattr("cluster.execution.storage_check.check_nodes", lambda *_: blind())
+    monkeypatch.setattr("cluster.execution.prepare_cluster.check_nodes", fail)
     assert main(words) == 2
     assert_nothing_is_left(tmp_path / "runs")
 
 
-def blind() -> None:
-    raise UserError("a machine does not see the storage")
+def fail(*_: object) -> None:
+    raise UserError("a node does not see the storage")
 
 
-def test_a_search_of_which_every_trial_failed_fails_and_says_why(
+@pytest.mark.usefixtures("two_cpus")
+def test_a_search_whose_trials_all_failed_ends_with_the_first_error(
     space_file: SpaceFile,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(attempts: TrialQueue, *_: object) -> bool:
-        while not attempts.finished and (attempt := attempts.next()):
-            text = f'File "{path}", line 42, in train\nRuntimeError: on purpose'
-            attempts.failed(attempt.trial, "failed", text)
-        return attempts.ledger.finished
+    def fail_all(queue: TrialQueue, *_: object) -> bool:
+        while not queue.finished and (attempt := queue.next_attempt()):
+            trace = f'File "{path}", line 42, in train'
+            failure = Failure("failed", "RuntimeError: on purpose", trace)
+            queue.record_failure(attempt.trial, failure)
+        return queue.ledger.finished
 
-    alone(monkeypatch)
-    monkeypatch.setattr("cluster.execution.ray_tuner.run", fail)
+    monkeypatch.setattr("cluster.execution.ray_tuner.run", fail_all)
     path, storage = space_file("SPACE = replace(SPACE, trials=2)"), tmp_path / "runs"
     for name in ("toy", "toy-2"):
         words = ["--space", str(path), "--storage", str(storage), "--fresh"]
         assert main(words) == 1
-        said = capsys.readouterr().out
-        assert "2 failed; the first, trial 000: RuntimeError: on purpose (toy.py:42)" in said
-        assert f"its traceback is in {storage / name}/trials/000/reports.jsonl\n" in said
-        assert f"  python -m reports {name} --storage {storage}\n" in said
+        output = capsys.readouterr().out
+        assert "2 failed; the first, trial 000: RuntimeError: on purpose (toy.py:42)" in output
+        assert f"its traceback is in {storage / name}/trials/000/reports.jsonl\n" in output
+        assert f"  python -m reports {name} --storage {storage}\n" in output
     monkeypatch.setattr(
-        "cluster.execution.connect.connect", lambda _: pytest.fail("Ray was started")
+        "cluster.execution.prepare_cluster.connect", lambda _: pytest.fail("Ray was started")
     )
     assert main([*words[:-1], "--resume"]) == 1  # nothing left to do
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])
-def test_an_address_with_nothing_there_is_refused_at_once(
+def test_an_address_without_a_cluster_is_rejected_at_once(
     space_file: SpaceFile,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -86,42 +81,42 @@ def test_an_address_with_nothing_there_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
     words = ["--space", str(space_file()), "--storage", str(tmp_path / "runs")]
-    with socket.socket() as listener:  # bound, and not listened at
+    with socket.socket() as listener:  # bound, but not listening
         listener.bind(("127.0.0.1", 0))
-        given = address.format(port=listener.getsockname()[1])
-        assert main([*words, "--address", given]) == 2
-    assert f"--address {given}" in capsys.readouterr().err
+        unused = address.format(port=listener.getsockname()[1])
+        assert main([*words, "--address", unused]) == 2
+    assert f"--address {unused}" in capsys.readouterr().err
     assert_nothing_is_left(tmp_path / "runs")
 
 
-def test_a_confirmation_that_is_refused_is_not_written_down(
+@pytest.mark.usefixtures("two_cpus")
+def test_a_confirmation_that_is_rejected_is_not_written(
     space_file: SpaceFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its points would be run by the next confirmation, too."""
-    alone(monkeypatch)
+    """The next confirmation would run its re-runs, too."""
     path = str(space_file())
     monkeypatch.setattr("cluster.execution.ray_tuner.run", lambda *_: False)
     words = ["--space", path, "--storage", str(tmp_path / "runs")]
     main(words)
-    found = ledgers.reopen_ledger(tmp_path / "runs" / "toy")
-    found.add_trial(0, {}, {"seed": 0})
-    found.record_reports(0, [{"report": 1, "metrics": {"loss": 1.0}, "seconds": 1.0}], {})
-    found.record_outcome(0, "complete")
-    found.close()
+    search = ledgers.reopen_ledger(tmp_path / "runs" / "toy")
+    search.add_trial(0, {}, {"seed": 0})
+    search.record_reports(0, [{"report": 1, "metrics": {"loss": 1.0}, "seconds": 1.0}], {})
+    search.record_outcome(0, "complete")
+    search.close()
     words += ["--confirm", "1", "--seeds", "1"]
     assert main([*words, "--gpus-per-trial", "0.5"]) == 2
     assert not (tmp_path / "runs" / "toy" / "confirm").exists()
 
-    def complete(attempts: TrialQueue, *_: object) -> bool:
-        while not attempts.finished and (attempt := attempts.next()):
+    def complete(queue: TrialQueue, *_: object) -> bool:
+        while not queue.finished and (attempt := queue.next_attempt()):
             report = {"report": 1, "metrics": {"loss": 1.0}, "seconds": 1.0}
-            attempts.heard(attempt.trial, {"history": [report], "facts": {}})
-            attempts.ended(attempt.trial, "complete")
-        return attempts.ledger.finished
+            queue.record_result(attempt.trial, {"history": [report], "facts": {}})
+            queue.record_end(attempt.trial, "complete")
+        return queue.ledger.finished
 
     monkeypatch.setattr("cluster.execution.ray_tuner.run", complete)
     assert main(words) == 0
     monkeypatch.setattr(
-        "cluster.execution.connect.connect", lambda _: pytest.fail("Ray was started")
+        "cluster.execution.prepare_cluster.connect", lambda _: pytest.fail("Ray was started")
     )
     assert main(words) == 0  # nothing left to do

@@ -5,82 +5,25 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import optuna
 import pyarrow.parquet as pq
 import pytest
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 
-from cluster.ledger import ledger as ledgers
-from cluster.ledger.ledger import Ledger
-from cluster.sampling.study import JOURNAL
+from tests.support.searches import (
+    assert_mlflow_equals_ledger,
+    read_ledger,
+    read_runs,
+    read_study,
+)
 
 Tune = Callable[..., tuple[int, str]]
 SpaceFile = Callable[..., Path]
 
 
-def opened(folder: Path) -> Ledger:
-    """Read a search's folder, as the next driver would."""
-    ledger = ledgers.reopen_ledger(folder)
-    ledger.close()
-    return ledger
-
-
-def study(folder: Path) -> list[optuna.trial.FrozenTrial]:
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
-    storage = optuna.storages.JournalStorage(backend)
-    (name,) = optuna.get_all_study_names(storage)
-    return optuna.load_study(study_name=name, storage=storage).trials
-
-
-def runs(storage: Path, space: str = "toy") -> tuple[MlflowClient, list[Run], dict[int, Run]]:
-    """Give the parent runs, and the trials' runs by their number: one for each."""
-    client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(space)
-    assert experiment is not None
-    found = client.search_runs([experiment.experiment_id])
-    trials = [run for run in found if run.data.tags["kind"] == "trial"]
-    numbers = [int(run.data.tags["trial"]) for run in trials]
-    assert len(set(numbers)) == len(numbers)
-    parents = [run for run in found if run.data.tags["kind"] == "search"]
-    assert {run.data.tags["mlflow.parentRunId"] for run in trials} <= {
-        run.info.run_id for run in parents
-    }
-    return client, parents, dict(zip(numbers, trials, strict=True))
-
-
-def assert_mlflow_has_the_ledger(storage: Path, name: str = "toy") -> None:
-    """Every report of every trial is there once, and nothing else."""
-    ledger = opened(storage / name)
-    client, (parent,), trials = runs(storage, name)
-    assert trials.keys() == ledger.trial_logs.keys()
-    statuses = {
-        "complete": "FINISHED",
-        "stopped": "KILLED",
-        "diverged": "FAILED",
-        "failed": "FAILED",
-    }
-    for number, run in trials.items():
-        trial_log = ledger.trial_logs[number]
-        assert trial_log.outcome is not None
-        assert (run.info.status, run.data.tags["outcome"]) == (
-            statuses[trial_log.outcome],
-            trial_log.outcome,
-        )
-        assert run.data.params == {key: str(value) for key, value in trial_log.config.items()}
-        history = client.get_metric_history(run.info.run_id, "loss")
-        told = [(m.step, str(m.value), m.timestamp) for m in history]
-        assert sorted(told) == [
-            (r.report, str(r.metrics["loss"]), int(r.time * 1000)) for r in trial_log.reports
-        ]
-    assert parent.info.status == "FINISHED"
-
-
-BEHAVIOURS = ("raise", "nan", "early", "forget", "well", "well")
+BEHAVIOURS = ("raise", "nan", "early", "out_of_memory", "well", "well")
 
 
 @pytest.mark.timeout(300)
-def test_a_search_with_everything_that_can_befall_a_trial(
+def test_a_search_whose_trials_fail_diverge_and_end_early(
     tune: Tune, space_file: SpaceFile, tmp_path: Path
 ) -> None:
     path = space_file(
@@ -90,16 +33,16 @@ def feasible(config: Config) -> str | None:
 
 SPACE = replace(
     SPACE,
-    start=tuple(dict(behave=b, width=4 if b == "well" else 2) for b in {BEHAVIOURS}),
+    initial_configs=tuple(dict(behave=b, width=4 if b == "well" else 2) for b in {BEHAVIOURS}),
     feasible=feasible,
     trials=9,
 )"""
     )
     words = ("--space", path, "--scheduler", "none", "--sampler", "random", "--set", "nap=0.05")
-    code, said = tune(*words)
-    assert code == 0, said
+    code, output = tune(*words)
+    assert code == 0, output
     storage = tmp_path / "runs"
-    ledger = opened(storage / "toy")
+    ledger = read_ledger(storage / "toy")
     trial_logs = ledger.trial_logs
     outcomes = [trial_logs[n].outcome for n in range(7)]
     assert outcomes == ["complete", "failed", "diverged", *["complete"] * 4]
@@ -110,11 +53,11 @@ SPACE = replace(
     assert [f.failure_class for f in trial_logs[1].failures] == ["failed"] * 3
     assert trial_logs[1].failures[-1].message == "RuntimeError: the task broke on purpose"
     assert [f.failure_class for f in trial_logs[4].failures] == ["out_of_memory"]
-    begun, *_, ended = (r.time for r in trial_logs[4].reports[1:])
+    first, *_, last = (r.time for r in trial_logs[4].reports[1:])
     others = [r.time for n, s in trial_logs.items() if n != 4 for r in s.reports]
-    assert not [time for time in others if begun < time < ended]
+    assert not [time for time in others if first < time < last]
 
-    trials = study(storage / "toy")
+    trials = read_study(storage / "toy")
     infeasible = [t.number for t in trials if "infeasible" in t.user_attrs]
     assert {t.number for t in trials} - set(infeasible) == set(trial_logs)
     states = Counter(t.state.name for t in trials if t.number in trial_logs)
@@ -123,8 +66,8 @@ SPACE = replace(
     assert set(trials[2].intermediate_values) == {1, 2}
     assert all(trials[n].constraints == {"feasible": 1.0} for n in infeasible)
 
-    assert_mlflow_has_the_ledger(storage)
-    client, (parent,), children = runs(storage)
+    assert_mlflow_equals_ledger(storage)
+    client, (parent,), children = read_runs(storage)
     assert "the task broke on purpose" in children[1].data.tags["error"]
     assert parent.data.metrics["infeasible"] == len(infeasible)
     counts = {o: parent.data.metrics[o] for o in ("complete", "diverged", "failed", "retried")}
@@ -142,22 +85,22 @@ SPACE = replace(
     assert not list((storage / "toy").glob("trials/*/*/last"))
 
     for word in ("best trials by loss", "mlflow ui --backend-store-uri", "python -m reports toy"):
-        assert word in said
-    assert "the task broke on purpose" in said
-    assert "Traceback" not in said
+        assert word in output
+    assert "the task broke on purpose" in output
+    assert "Traceback" not in output
 
     before = {p: p.stat().st_mtime_ns for p in (storage / "toy").rglob("*.jsonl")}
-    code, said = tune(*words[:2], "--resume")
-    assert code == 0, said
+    code, output = tune(*words[:2], "--resume")
+    assert code == 0, output
     assert {p: p.stat().st_mtime_ns for p in (storage / "toy").rglob("*.jsonl")} == before
-    assert_mlflow_has_the_ledger(storage)
+    assert_mlflow_equals_ledger(storage)
 
 
 @pytest.mark.timeout(300)
-def test_early_stopping_arms_extension_and_a_config_without_a_seed(
+def test_early_stopping_and_extension_of_a_config_without_a_seed(
     tune: Tune, space_file: SpaceFile, tmp_path: Path
 ) -> None:
-    """ASHA on a space whose Config has no seed; more trials later; and a second search beside."""
+    """ASHA on a space whose Config has no seed, extended later by more trials."""
     path = space_file(
         """
 @dataclass(frozen=True)
@@ -171,29 +114,29 @@ def train_bare(config: Bare, run: Run) -> Loop:
 SPACE = replace(
     SPACE, config=Bare, train=train_bare, trials=5, reports=9,
     suggest=lambda trial: {"learning_rate": trial.suggest_float("learning_rate", 0.01, 0.4)},
-    start=({"learning_rate": 0.2}, {"learning_rate": 0.05}, {"learning_rate": 0.3}),
+    initial_configs=({"learning_rate": 0.2}, {"learning_rate": 0.05}, {"learning_rate": 0.3}),
 )"""
     )
     storage = tmp_path / "runs"
-    code, said = tune("--space", path, "--scheduler", "asha", "--concurrency", 1)
-    assert code == 0, said
-    outcomes = [opened(storage / "toy").trial_logs[n].outcome for n in range(4)]
+    code, output = tune("--space", path, "--scheduler", "asha", "--concurrency", 1)
+    assert code == 0, output
+    outcomes = [read_ledger(storage / "toy").trial_logs[n].outcome for n in range(4)]
     assert outcomes == ["complete", "stopped", "complete", "stopped"]
-    trials = study(storage / "toy")
+    trials = read_study(storage / "toy")
     assert [t.state.name for t in trials[:4]] == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED"]
     assert trials[1].intermediate_values == {1: 0.2}
-    assert_mlflow_has_the_ledger(storage)
-    first = {n: s.config for n, s in opened(storage / "toy").trial_logs.items()}
+    assert_mlflow_equals_ledger(storage)
+    first = {n: s.config for n, s in read_ledger(storage / "toy").trial_logs.items()}
 
-    code, said = tune("--space", path, "--resume", "--trials", 7)
-    assert code == 0, said
-    trial_logs = opened(storage / "toy").trial_logs
+    code, output = tune("--space", path, "--resume", "--trials", 7)
+    assert code == 0, output
+    trial_logs = read_ledger(storage / "toy").trial_logs
     assert len(trial_logs) == 7
     assert {n: trial_logs[n].config for n in first} == first
     assert len({json.dumps(s.config) for s in trial_logs.values()}) == 7
-    assert opened(storage / "toy").settings["scheduler"] == "asha"
-    assert_mlflow_has_the_ledger(storage)
-    _, (parent,), _ = runs(storage)
+    assert read_ledger(storage / "toy").settings.scheduler == "asha"
+    assert_mlflow_equals_ledger(storage)
+    _, (parent,), _ = read_runs(storage)
     assert parent.data.metrics["complete"] + parent.data.metrics["stopped"] == 7
 
 
@@ -208,22 +151,22 @@ def test_every_sampler_and_scheduler_reaches_the_number_of_trials(
 ) -> None:
     fixed = ("--set", "learning_rate=0.1") if sampler == "grid" else ()
     words = ("--space", space_file("SPACE = replace(SPACE, trials=8)"), *fixed)
-    code, said = tune(*words, "--sampler", sampler, "--scheduler", scheduler)
-    assert code == 0, said
-    trial_logs = opened(tmp_path / "runs" / "toy").trial_logs
+    code, output = tune(*words, "--sampler", sampler, "--scheduler", scheduler)
+    assert code == 0, output
+    trial_logs = read_ledger(tmp_path / "runs" / "toy").trial_logs
     assert len(trial_logs) == 8
     assert {s.outcome for s in trial_logs.values()} <= {"complete", "stopped"}
     assert len({json.dumps(s.config) for s in trial_logs.values()}) == 8
-    assert_mlflow_has_the_ledger(tmp_path / "runs")
+    assert_mlflow_equals_ledger(tmp_path / "runs")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_arms_times_seeds(tune: Tune, space_file: SpaceFile, tmp_path: Path) -> None:
+def test_every_arm_runs_on_every_seed(tune: Tune, space_file: SpaceFile, tmp_path: Path) -> None:
     path = space_file("SPACE = replace(SPACE, arms=({'momentum': False}, {'momentum': True}))")
-    code, said = tune("--space", path, "--seeds", 2)
-    assert code == 0, said
-    trial_logs = opened(tmp_path / "runs" / "toy").trial_logs
+    code, output = tune("--space", path, "--seeds", 2)
+    assert code == 0, output
+    trial_logs = read_ledger(tmp_path / "runs" / "toy").trial_logs
     ran = Counter((s.config["momentum"], s.config["seed"]) for s in trial_logs.values())
     assert ran == {(arm, seed): 1 for arm in (False, True) for seed in (0, 1)}
     assert {s.outcome for s in trial_logs.values()} == {"complete"}
@@ -231,12 +174,14 @@ def test_arms_times_seeds(tune: Tune, space_file: SpaceFile, tmp_path: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_report_without_the_metric_is_a_failed_trial_that_says_so(
+def test_a_report_without_the_metric_fails_the_trial_and_names_the_metric(
     tune: Tune, space_file: SpaceFile, tmp_path: Path
 ) -> None:
-    path = space_file("SPACE = replace(SPACE, start=({'behave': 'mute'},), trials=3)")
-    code, said = tune("--space", path)
-    assert code == 0, said
-    trial_log = opened(tmp_path / "runs" / "toy").trial_logs[1]
+    path = space_file(
+        "SPACE = replace(SPACE, initial_configs=({'behave': 'no_metric'},), trials=3)"
+    )
+    code, output = tune("--space", path)
+    assert code == 0, output
+    trial_log = read_ledger(tmp_path / "runs" / "toy").trial_logs[1]
     assert trial_log.outcome == "failed"
     assert "the report lacks the metric 'loss'; it has ['pid']" in trial_log.failures[-1].message

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.end_to_end.test_search import opened
 from tests.support.mlflow_server import Server
+from tests.support.searches import count_reports, read_ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
@@ -33,19 +33,14 @@ def assert_server_has_the_ledger(server: Server, folder: Path, trials: int) -> N
     assert {run.info.status for run in runs} == {"FINISHED"}
     children = {run.info.run_name: run for run in runs if run.data.tags["kind"] == "trial"}
     assert len(children) == len(runs) - 1 == trials
-    for trial_log in opened(folder).trial_logs.values():
+    for trial_log in read_ledger(folder).trial_logs.values():
         run = children[f"toy-{trial_log.trial:03d}"]
         history = client.get_metric_history(run.info.run_id, "loss")
-        told = [(m.step, m.value) for m in history]
-        assert sorted(told) == [(r.report, r.metrics["loss"]) for r in trial_log.reports]
+        logged = [(m.step, m.value) for m in history]
+        assert sorted(logged) == [(r.report, r.metrics["loss"]) for r in trial_log.reports]
         assert client.list_artifacts(run.info.run_id, "predictions")
         assert client.list_artifacts(run.info.run_id, "checkpoint")
     assert not any("secret" in str(run.data) for run in runs)
-
-
-def reports(folder: Path) -> int:
-    files = folder.glob("trials/*/reports.jsonl")
-    return sum(path.read_text().count('"report": ') for path in files)
 
 
 def begin(start: Start, server: Server, space: Path) -> Any:
@@ -55,36 +50,36 @@ def begin(start: Start, server: Server, space: Path) -> Any:
     )
 
 
-def test_a_server_that_comes_back_is_told_everything(
+def test_a_server_that_comes_back_gets_everything(
     start: Start, server: Server, space_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "runs" / "toy"
     search = begin(start, server, space_file("SPACE = replace(SPACE, trials=5)"))
-    search.until(lambda: reports(folder) >= 2, 120)
+    search.wait_until(lambda: count_reports(folder) >= 2, 120)
     server.kill()
-    search.until(lambda: reports(folder) >= 8, 120)
+    search.wait_until(lambda: count_reports(folder) >= 8, 120)
     server.start()
-    assert search.wait() == 0, search.said
+    assert search.wait() == 0, search.output
     assert_server_has_the_ledger(server, folder, 5)
-    assert "secret" not in search.said
+    assert "secret" not in search.output
     files = [path for path in folder.rglob("*") if path.suffix in (".json", ".jsonl")]
     assert files
     assert not any("secret" in path.read_text() for path in files)
 
 
-def test_a_server_that_stays_away_ends_in_code_3_and_a_command_that_writes_all_again(
+def test_a_server_that_stays_away_gives_code_3_and_the_command_that_writes_again(
     start: Start, server: Server, space_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "runs" / "toy"
     search = begin(start, server, space_file("SPACE = replace(SPACE, trials=2)"))
-    search.until(lambda: reports(folder) >= 2, 120)
+    search.wait_until(lambda: count_reports(folder) >= 2, 120)
     server.kill()
-    assert search.wait() == 3, search.said
-    assert "MLflow has not got everything" in search.said
-    assert f"python -m cluster.tracking rebuild {folder} --tracking-uri URI" in search.said
-    assert "Traceback" not in search.said
-    assert "secret" not in search.said
-    ledger = opened(folder)
+    assert search.wait() == 3, search.output
+    assert "MLflow is not complete" in search.output
+    assert f"python -m cluster.tracking rebuild {folder} --tracking-uri URI" in search.output
+    assert "Traceback" not in search.output
+    assert "secret" not in search.output
+    ledger = read_ledger(folder)
     assert ledger.finished
     assert [trial_log.done for trial_log in ledger.trial_logs.values()] == [4, 4]
     server.start()

@@ -1,4 +1,4 @@
-"""One search that suffers every fault once; `harness --faults 8 --seed N` does a seed's again."""
+"""One search with every fault once; `harness --faults 8 --seed N` repeats those of a seed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faults.harness import FAULTS, attack, may_mount
+from tests.support.faults.harness import FAULTS, attack, can_mount
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(400)]
 
 
-def test_a_search_that_suffers_everything(tmp_path: Path) -> None:
+def test_a_search_with_every_fault_loses_nothing(tmp_path: Path) -> None:
     seed = random.randrange(10_000)
     print(f"seed {seed}")
     dice = random.Random(seed)
     faults = dice.sample(sorted(FAULTS), len(FAULTS))
     assert attack(tmp_path, faults, dice)
-    if not may_mount():
-        pytest.skip("passed, but without a full disk: none may be mounted here")
+    if not can_mount():
+        pytest.skip("passed, but without a full disk: this machine does not allow a mount")

@@ -1,10 +1,13 @@
+"""Folders and devices of this machine."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
 
-from trainables.environment import default_cache
+from trainables.environment import default_cache, find_data_folder
+from trainables.errors import UserError
 
 
 def test_default_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -12,3 +15,19 @@ def test_default_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert default_cache() == tmp_path
     monkeypatch.delenv("TUNERY_CACHE")
     assert default_cache() == Path.home() / ".cache" / "tunery"
+
+
+def test_the_data_folder_comes_from_option_or_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TUNERY_DATA", raising=False)
+    assert find_data_folder(None) is None
+    monkeypatch.setenv("TUNERY_DATA", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    assert find_data_folder(None) == tmp_path
+    assert find_data_folder(tmp_path / "mine") == tmp_path / "mine"
+    with pytest.raises(UserError, match=r"--data-dir .*none"):
+        find_data_folder(tmp_path / "none")
+    monkeypatch.setenv("TUNERY_DATA", str(tmp_path / "gone"))
+    with pytest.raises(UserError, match=r"TUNERY_DATA .*gone"):
+        find_data_folder(None)

@@ -1,3 +1,5 @@
+"""Teachers are trained once per machine, whoever needs them first."""
+
 from __future__ import annotations
 
 import threading
@@ -8,12 +10,14 @@ import pytest
 import torch
 
 from trainables import checkpoint
-from trainables.pretraining import trained_once
+from trainables.pretraining import train_once
 from trainables.run import Loop, Run, seed_everything
 
 
-def lesson(log: list[int], scores: tuple[float, ...] = (0.2, 0.9, 0.4)) -> Callable[[Run], Loop]:
-    """A loop whose one weight is the number of its report."""
+def count_reports(
+    log: list[int], scores: tuple[float, ...] = (0.2, 0.9, 0.4)
+) -> Callable[[Run], Loop]:
+    """Return a training whose only weight is the number of the report."""
 
     def train(run: Run) -> Loop:
         log.append(run.reports)
@@ -32,10 +36,10 @@ def weight(folder: Path | None) -> float:
     return model.get_parameter("weight").item()
 
 
-def test_it_is_trained_once_and_its_best_weights_are_kept(tmp_path: Path) -> None:
+def test_a_teacher_is_trained_once_and_its_best_weights_are_saved(tmp_path: Path) -> None:
     log: list[int] = []
     for _ in range(2):
-        found = trained_once("t", {"seed": 0}, Run(1, cache=tmp_path), lesson(log), reports=3)
+        found = train_once("t", {"seed": 0}, Run(1, cache=tmp_path), count_reports(log), reports=3)
         assert weight(found) == 1.0
     assert log == [3]
     assert not list(tmp_path.rglob("last"))
@@ -50,11 +54,11 @@ def test_other_settings_data_or_length_are_another_teacher(tmp_path: Path) -> No
         ({"seed": 0}, "real", 2),
     ):
         run = Run(1, cache=tmp_path, source=source)  # type: ignore[arg-type]
-        trained_once("t", key, run, lesson(log), reports=reports)
+        train_once("t", key, run, count_reports(log), reports=reports)
     assert log == [3, 3, 3, 2]
 
 
-def test_of_trials_starting_at_once_one_trains(tmp_path: Path) -> None:
+def test_of_trials_that_start_at_once_one_trains(tmp_path: Path) -> None:
     log: list[int] = []
     found: list[Path | None] = []
     start = threading.Barrier(10)
@@ -62,7 +66,7 @@ def test_of_trials_starting_at_once_one_trains(tmp_path: Path) -> None:
     def trial() -> None:
         start.wait()
         run = Run(1, cache=tmp_path)
-        found.append(trained_once("t", {}, run, lesson(log), reports=3))
+        found.append(train_once("t", {}, run, count_reports(log), reports=3))
 
     trials = [threading.Thread(target=trial) for _ in range(10)]
     for thread in trials:
@@ -73,14 +77,14 @@ def test_of_trials_starting_at_once_one_trains(tmp_path: Path) -> None:
     assert len(found) == 10 and len(set(found)) == 1
 
 
-def test_a_probe_trains_none(tmp_path: Path) -> None:
+def test_a_timing_run_trains_no_teacher(tmp_path: Path) -> None:
     run = Run(1, cache=tmp_path, share=0.1)
-    assert trained_once("t", {}, run, lesson([]), reports=3) is None
+    assert train_once("t", {}, run, count_reports([]), reports=3) is None
     assert not list(tmp_path.iterdir())
     assert run.facts["teacher_reports"] == 3
 
 
-def test_a_diverged_or_killed_one_leaves_nothing(tmp_path: Path) -> None:
+def test_a_teacher_that_diverged_or_was_killed_leaves_nothing(tmp_path: Path) -> None:
     def killed(run: Run) -> Loop:
         model = torch.nn.Linear(1, 1)
         for _ in run.resume(model=model):
@@ -89,17 +93,17 @@ def test_a_diverged_or_killed_one_leaves_nothing(tmp_path: Path) -> None:
 
     run = Run(1, cache=tmp_path)
     with pytest.raises(ValueError, match="t diverged at report 2"):
-        trained_once("t", {}, run, lesson([], (0.1, float("nan"), 1.0)), reports=3)
+        train_once("t", {}, run, count_reports([], (0.1, float("nan"), 1.0)), reports=3)
     with pytest.raises(KeyboardInterrupt):
-        trained_once("t", {}, run, killed, reports=3)
+        train_once("t", {}, run, killed, reports=3)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
-    assert weight(trained_once("t", {}, run, lesson([]), reports=3)) == 1.0
+    assert weight(train_once("t", {}, run, count_reports([]), reports=3)) == 1.0
 
 
-def test_training_it_or_finding_it_leaves_random_numbers_alone(tmp_path: Path) -> None:
+def test_a_teacher_does_not_change_the_random_numbers_of_the_trial(tmp_path: Path) -> None:
     drawn = []
     for _ in range(2):
         seed_everything(0)
-        trained_once("t", {}, Run(1, cache=tmp_path), lesson([]), reports=3)
+        train_once("t", {}, Run(1, cache=tmp_path), count_reports([]), reports=3)
         drawn.append(torch.rand(()).item())
     assert drawn[0] == drawn[1]

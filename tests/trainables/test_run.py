@@ -1,8 +1,9 @@
-"""A trial's memory: what it counts, keeps, and takes up again."""
+"""A run counts its reports, saves them, and resumes."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,8 @@ import torch
 from torch import nn
 
 from trainables import checkpoint
-from trainables.environment import find_data_folder
 from trainables.errors import UserError
-from trainables.ranking import is_better, is_finite
-from trainables.run import Loop, Run, seed_everything
+from trainables.run import Loop, Run, build_run, seed_everything
 
 
 def _task(run: Run, scores: list[float]) -> Loop:
@@ -58,13 +57,15 @@ def test_a_run_without_a_folder_counts_and_writes_nothing(
     _drive(run, [0.1, 0.4, 0.3, 0.2])
     run.finish()
     assert (run.done, run.score, run.best_report) == (4, 0.4, 2)
-    assert [heard["report"] for heard in run.history] == [1, 2, 3, 4]
-    assert [heard["metrics"]["score"] for heard in run.history] == [0.1, 0.4, 0.3, 0.2]
+    assert [entry["report"] for entry in run.history] == [1, 2, 3, 4]
+    assert [entry["metrics"]["score"] for entry in run.history] == [0.1, 0.4, 0.3, 0.2]
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("mode", "best"), [("max", 2), ("min", 3)])
-def test_last_goes_on_and_best_is_the_best(tmp_path: Path, mode: Any, best: int) -> None:
+def test_last_has_the_newest_weights_and_best_the_best(
+    tmp_path: Path, mode: Any, best: int
+) -> None:
     run = _run(tmp_path, mode=mode)
     _drive(run, [0.2, 0.4, 0.1, 0.3])
     assert run.best_report == best
@@ -100,32 +101,32 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, first: int) -
     assert part + _drive(run, scores) == expected
     run.finish()
     assert (run.done, run.score, run.best_report) == (4, 0.4, 2)
-    assert [heard["metrics"] for heard in run.history] == [
-        heard["metrics"] for heard in whole.history
+    assert [entry["metrics"] for entry in run.history] == [
+        entry["metrics"] for entry in whole.history
     ]
     for name in ("last", "best"):
         assert _weight(tmp_path / "cut" / name) == _weight(tmp_path / "whole" / name)
     assert pq.read_table(tmp_path / "cut" / "best" / "test.parquet")["p0"].to_pylist() == [2.0]
 
 
-def test_a_longer_budget_goes_on_where_a_shorter_one_ended(tmp_path: Path) -> None:
+def test_a_longer_budget_continues_where_a_shorter_one_ended(tmp_path: Path) -> None:
     _drive(_run(tmp_path, reports=2), [0.1, 0.2])
     run = _run(tmp_path, reports=3)
     assert len(_drive(run, [0.1, 0.2, 0.3])) == 1
     assert _weight(tmp_path / "last") == 3
 
 
-def test_time_goes_on_counting(tmp_path: Path) -> None:
+def test_device_time_adds_up_over_attempts(tmp_path: Path) -> None:
     first = _run(tmp_path, reports=2)
     _drive(first, [0.1, 0.2])
     second = _run(tmp_path, reports=3)
     _drive(second, [0.1, 0.2, 0.3])
-    seconds = [heard["seconds"] for heard in second.history]
+    seconds = [entry["seconds"] for entry in second.history]
     assert seconds == sorted(seconds)
     assert second.seconds > first.seconds > 0
 
 
-def test_a_report_that_is_no_number_is_told_but_not_saved(tmp_path: Path) -> None:
+def test_a_report_with_nan_is_recorded_but_not_saved(tmp_path: Path) -> None:
     run = _run(tmp_path)
     _drive(run, [0.2, float("nan"), 0.3, 0.1], 2)
     assert len(run.history) == 2
@@ -133,7 +134,7 @@ def test_a_report_that_is_no_number_is_told_but_not_saved(tmp_path: Path) -> Non
     assert _weight(tmp_path / "last") == _weight(tmp_path / "best") == 1
 
 
-def test_parts_are_given_once() -> None:
+def test_parts_are_registered_once() -> None:
     run = Run(reports=1)
     run.resume(model=nn.Linear(1, 1))
     with pytest.raises(RuntimeError, match="twice"):
@@ -147,8 +148,8 @@ def test_parameters_are_counted() -> None:
     assert run.facts == {"parameters": 8.0}
 
 
-def test_a_trial_without_reports_is_refused() -> None:
-    with pytest.raises(UserError, match="not 0"):
+def test_a_budget_without_reports_is_rejected() -> None:
+    with pytest.raises(UserError, match="reports=0: a trial makes at least 1 report"):
         Run(reports=0)
 
 
@@ -171,33 +172,7 @@ def test_seeding_reaches_every_generator() -> None:
     assert all(one != two for one, two in zip(first, other, strict=True))
 
 
-def test_better_and_finite() -> None:
-    assert is_better(0.0, None, "max")
-    assert is_better(2, 1, "max") and not is_better(1, 1, "max") and not is_better(0, 1, "max")
-    assert is_better(1, 2, "min") and not is_better(2, 2, "min") and not is_better(3, 2, "min")
-    assert is_finite({"a": 1.0, "b": -1e30}) and is_finite({})
-    assert not is_finite({"a": 1.0, "b": float("inf")}) and not is_finite({"a": float("nan")})
-
-
-
-
-def test_the_data_folder_comes_from_option_or_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("TUNERY_DATA", raising=False)
-    assert find_data_folder(None) is None
-    monkeypatch.setenv("TUNERY_DATA", str(tmp_path))
-    (tmp_path / "mine").mkdir()
-    assert find_data_folder(None) == tmp_path
-    assert find_data_folder(tmp_path / "mine") == tmp_path / "mine"
-    with pytest.raises(UserError, match=r"--data-dir .*none"):
-        find_data_folder(tmp_path / "none")
-    monkeypatch.setenv("TUNERY_DATA", str(tmp_path / "gone"))
-    with pytest.raises(UserError, match=r"TUNERY_DATA .*gone"):
-        find_data_folder(None)
-
-
-def test_exhibits_are_made_of_the_best_weights(tmp_path: Path) -> None:
+def test_artifacts_are_written_from_the_best_weights(tmp_path: Path) -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
     model = torch.nn.ParameterList([weight])
     run = Run(reports=3, metric="score", folder=tmp_path)
@@ -207,3 +182,32 @@ def test_exhibits_are_made_of_the_best_weights(tmp_path: Path) -> None:
         run.record({"score": float(report == 1)})
     run.finish()
     assert (tmp_path / "best" / "weight.md").read_text() == "1"
+
+
+def test_a_new_run_with_the_same_settings_is_at_its_start(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    _drive(run, [0.2, 0.4, 0.1, 0.3])
+    again = replace(run, folder=None, reports=2)
+    assert (again.done, again.score, again.best_report) == (0, None, 0)
+    assert (again.history, again.facts, again.parts) == ([], {}, {})
+    assert (again.reports, again.metric, list(again.remaining)) == (2, "score", [0, 1])
+
+
+def test_out_of_patience_counts_reports_since_the_best(tmp_path: Path) -> None:
+    run = _run(None)
+    _drive(run, [0.4, 0.1, 0.3, 0.2])
+    assert run.best_report == 1
+    assert run.out_of_patience(3) and not run.out_of_patience(4)
+    assert not run.out_of_patience(0)
+
+
+def test_a_run_is_built_from_what_the_user_names_and_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNERY_DATA", str(tmp_path))
+    monkeypatch.setenv("TUNERY_CACHE", str(tmp_path / "cache"))
+    run = build_run(3, "loss", "min", device="cpu", source="synthetic")
+    assert (run.reports, run.metric, run.mode, run.source) == (3, "loss", "min", "synthetic")
+    assert (run.data, run.cache, run.device.type) == (tmp_path, tmp_path / "cache", "cpu")
+    with pytest.raises(UserError, match="--data-dir"):
+        build_run(3, "loss", "min", data_dir=tmp_path / "none")

@@ -1,4 +1,4 @@
-"""Whole clusters on this machine, started from the shipped files.
+"""Clusters of several hosts on this machine, started from the shipped files.
 
 What is changed in the files is what a user would change, and in `gpu.yaml` the minutes that an
 idle machine is kept; all of it stands in `LOCAL` and `CLOUD` below.
@@ -53,11 +53,11 @@ def edit(lab: Lab, name: str, changes: dict[str, str]) -> None:
     file.write_text(text)
 
 
-class Said:
-    """A command on the laptop, and what it says."""
+class Command:
+    """A command on the laptop, and its output."""
 
     def __init__(self, lab: Lab, command: str, name: str = "laptop") -> None:
-        self.log = lab.folder / f"said-{time.monotonic_ns()}.txt"
+        self.log = lab.folder / f"output-{time.monotonic_ns()}.txt"
         with self.log.open("w") as log:
             self.process = lab.on(
                 name, command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
@@ -71,14 +71,14 @@ class Said:
         assert self.process.wait() == 0, self.text
         return self.text
 
-    def until(self, true: Callable[[], object]) -> None:
-        while not true():
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        while not condition():
             assert self.process.poll() is None, self.text
             time.sleep(0.2)
 
 
-def said(lab: Lab, command: str, name: str = "laptop") -> str:
-    return Said(lab, command, name).done()
+def run(lab: Lab, command: str, name: str = "laptop") -> str:
+    return Command(lab, command, name).done()
 
 
 def trial_logs(lab: Lab) -> list[TrialLog]:
@@ -86,8 +86,8 @@ def trial_logs(lab: Lab) -> list[TrialLog]:
     return [trial_log for file in files if (trial_log := read_trial_log(file))]
 
 
-def check_secrets(lab: Lab, spoken: str) -> None:
-    """No token and no key stands in what was said, in the storage, or in Ray's own logs."""
+def check_secrets(lab: Lab, output: str) -> None:
+    """Check that no token and no key is in the output, the storage or Ray's own logs."""
     home = lab.folder / "machines" / "laptop" / "home"
     token = (home / ".ray" / "auth_token").read_text().strip()
     keys = [lab.folder / "key", *(home / ".ssh").glob("ray-autoscaler*.pem")]
@@ -100,48 +100,48 @@ def check_secrets(lab: Lab, spoken: str) -> None:
         files += logs
     for secret in (token, *lines):
         assert len(secret) > 20
-        assert secret not in spoken
+        assert secret not in output
         for file in files:
             assert secret.encode() not in file.read_bytes(), file
 
 
-def test_a_search_on_machines_of_ones_own(lab: Lab) -> None:
+def test_a_search_on_local_hosts(lab: Lab) -> None:
     for name, address in zip(
         ("laptop", "head", "w1", "w2"), (LAPTOP, HEAD, *WORKERS), strict=True
     ):
         lab.boot(name, address)
     edit(lab, "local.yaml", LOCAL)
-    spoken = said(lab, f"{SEARCH} --trials 6 --set nap=1 --cluster cluster/local.yaml")
-    assert "best trials by loss" in spoken
-    assert "ray down --yes cluster/local.yaml" in spoken
+    output = run(lab, f"{SEARCH} --trials 6 --set nap=1 --cluster cluster/local.yaml")
+    assert "best trials by loss" in output
+    assert "ray down --yes cluster/local.yaml" in output
     found = trial_logs(lab)
     assert [trial_log.outcome for trial_log in found] == ["complete"] * 6
     places = {place.partition("/")[0] for trial_log in found for _, _, place in trial_log.spans}
     assert places <= {"head", "w1", "w2"}
     assert len(places) >= 2, places
 
-    # Who has no token, or another one, is not let in; the dashboard is nobody's but the head's.
+    # Access needs the token; the dashboard answers only on the head.
     ask = "curl -s -o /dev/null -w '%{http_code}'"
     jobs = "http://127.0.0.1:8265/api/jobs/"
-    assert said(lab, f"{ask} {jobs}", "head").endswith("401")
-    assert said(lab, f"{ask} -H 'Authorization: Bearer wrong' {jobs}", "head").endswith("403")
-    away = Said(lab, f"{ask} -m 5 http://{HEAD}:8265/", "w1")
+    assert run(lab, f"{ask} {jobs}", "head").endswith("401")
+    assert run(lab, f"{ask} -H 'Authorization: Bearer wrong' {jobs}", "head").endswith("403")
+    away = Command(lab, f"{ask} -m 5 http://{HEAD}:8265/", "w1")
     assert away.process.wait() != 0, away.text
     stranger = "env -u RAY_AUTH_TOKEN HOME=/nowhere RAY_AUTH_MODE=disabled"
-    joined = Said(lab, f"{stranger} timeout 60 ray start --address={HEAD}:6379", "laptop")
+    joined = Command(lab, f"{stranger} timeout 60 ray start --address={HEAD}:6379", "laptop")
     assert joined.process.wait() != 0, joined.text
 
     # The same search with `ray submit`, which runs the file itself on the head.
     again = "--space toy --resume --trials 7 --address auto"
-    submitted = said(lab, f"ray submit cluster/local.yaml trainables/tune.py -- {again}")
+    submitted = run(lab, f"ray submit cluster/local.yaml trainables/tune.py -- {again}")
     assert "7 trials" in submitted
     assert [trial_log.outcome for trial_log in trial_logs(lab)] == ["complete"] * 7
-    spoken += submitted + said(lab, "ray down --yes cluster/local.yaml")
-    assert "No nodes remaining" in spoken
-    check_secrets(lab, spoken)
+    output += submitted + run(lab, "ray down --yes cluster/local.yaml")
+    assert "No nodes remaining" in output
+    check_secrets(lab, output)
 
 
-def test_a_search_on_rented_machines(lab: Lab) -> None:
+def test_a_search_on_cloud_instances(lab: Lab) -> None:
     from tests.support.lab.cloud import LINES, REGION, Cloud, ready
 
     with Cloud(lab, owner="laptop") as cloud:
@@ -149,21 +149,21 @@ def test_a_search_on_rented_machines(lab: Lab) -> None:
         edit(lab, "gpu.yaml", CLOUD)
         while not ready(lab.folder):
             time.sleep(0.2)
-        spoken = said(
+        output = run(
             lab, f"python -m cluster.aws --region {REGION} --bucket b --admit {LAPTOP}/32"
         )
         words = "--trials 4 --reports 12 --set nap=2 --gpus-per-trial 0.25"
-        search = Said(lab, f"{SEARCH} {words} --cluster cluster/gpu.yaml")
+        search = Command(lab, f"{SEARCH} {words} --cluster cluster/gpu.yaml")
 
         def reports() -> int:
             files = lab.shared.glob("toy/trials/*/reports.jsonl")
             return sum(file.read_text().count('"report": ') for file in files)
 
-        search.until(lambda: reports() >= 14)
+        search.wait_until(lambda: reports() >= 14)
         first = cloud.lives("spot")
-        assert len(first) == 1, cloud.story  # four quarters of a GPU are one machine
+        assert len(first) == 1, cloud.events  # four quarters of a GPU are one machine
         cloud.take(first[0])
-        spoken += search.done()
+        output += search.done()
 
         found = trial_logs(lab)
         assert [trial_log.outcome for trial_log in found] == ["complete"] * 4
@@ -172,22 +172,22 @@ def test_a_search_on_rented_machines(lab: Lab) -> None:
         for trial_log in found:
             assert [report.report for report in trial_log.reports] == list(range(1, 13))
             assert len({place for _, _, place in trial_log.spans}) == 2
-            # The second worker's own memory begins with the first one's reports.
+            # The second worker's history starts with the first one's reports.
             file = lab.shared / f"toy/trials/{trial_log.trial:03d}/attempt-2/best/manifest.json"
             history = json.loads(file.read_text())["history"]
-            heard = [report.seconds for report in trial_log.reports]
-            assert [report["seconds"] for report in history] == heard[: len(history)]
+            recorded = [report.seconds for report in trial_log.reports]
+            assert [report["seconds"] for report in history] == recorded[: len(history)]
             assert len(history) > 6
-        second = [name for name in cloud.story if "boot" in name and "spot" in name]
-        assert len(second) == 2, cloud.story
+        second = [name for name in cloud.events if "boot" in name and "spot" in name]
+        assert len(second) == 2, cloud.events
 
         deadline = time.monotonic() + 240
         while cloud.lives("spot"):
-            assert time.monotonic() < deadline, cloud.story
+            assert time.monotonic() < deadline, cloud.events
             time.sleep(0.5)
         assert len(cloud.running) == 1  # the head
-        spoken += said(lab, "ray down --yes cluster/gpu.yaml")
+        output += run(lab, "ray down --yes cluster/gpu.yaml")
         while cloud.running:
-            assert time.monotonic() < deadline, cloud.story
+            assert time.monotonic() < deadline, cloud.events
             time.sleep(0.5)
-        check_secrets(lab, spoken)
+        check_secrets(lab, output)

@@ -1,4 +1,4 @@
-"""Closes the account of a search: what was asked for is there once, and nothing else is."""
+"""Check that a search under faults is complete: every trial once, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
+from cluster.ledger.settings import SearchSettings
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.study import Study
 from searchspaces.loading import load_space
@@ -19,37 +20,47 @@ from trainables.run import Run
 Losses = dict[int, list[tuple[int, float]]]
 
 
-def losses(ledger: Ledger) -> Losses:
-    """Give report and loss of every trial, as the ledger has them."""
+def read_losses(ledger: Ledger) -> Losses:
+    """Return report and loss of every report, by trial."""
     return {
         trial: [(r.report, r.metrics["loss"]) for r in trial_log.reports]
         for trial, trial_log in ledger.trial_logs.items()
     }
 
 
-def undisturbed(space_file: Path, folder: Path, trials: int, fixed: dict[str, Any]) -> Losses:
-    """Ask a study of its own for the same trials, and train each in one go, without Ray."""
+def train_undisturbed(
+    space_file: Path, folder: Path, trials: int, fixed: dict[str, Any]
+) -> Losses:
+    """Train the same trials without Ray, each in one go, and return their losses."""
     space = load_space(str(space_file))
-    settings = {"metric": "loss", "mode": "min", "sampler": "random", "seed": 0, "fixed": fixed}
-    ledger = ledgers.create_ledger(folder, "toy", settings)
-    asking = Study(ledger, space, plan_initial_trials(space, fixed, "random", 3))
+    settings = SearchSettings(
+        space="toy",
+        metric="loss",
+        mode="min",
+        trials=trials,
+        reports=space.reports,
+        sampler="random",
+        fixed=fixed,
+    )
+    ledger = ledgers.create_ledger(folder, settings)
+    study = Study(ledger, space, plan_initial_trials(space, fixed, "random", 3))
     numbers = {}
     for _ in range(trials):
-        asked = asking.ask()
-        assert asked is not None
+        suggestion = study.ask()
+        assert suggestion is not None
         run = Run(
-            reports=space.reports, folder=folder / "toy" / f"{asked.trial:03d}" / "attempt-0"
+            reports=space.reports, folder=folder / "toy" / f"{suggestion.trial:03d}" / "attempt-0"
         )
-        loop = space.train(space.config(**{**asked.values, "nap": 0.0}), run)
-        numbers[asked.trial] = [(n, report["loss"]) for n, report in enumerate(loop, 1)]
+        loop = space.train(space.config(**{**suggestion.values, "nap": 0.0}), run)
+        numbers[suggestion.trial] = [(n, report["loss"]) for n, report in enumerate(loop, 1)]
     ledger.close()
     return numbers
 
 
-def close(
+def check_search(
     search: Path, uri: str, folder: Path, trials: int, reports: int, fixed: dict[str, Any]
 ) -> None:
-    """Check the whole account of a search that was disturbed; AssertionError says what is lost."""
+    """Check a search that suffered faults; raises AssertionError for what is lost."""
     assert [path.name for path in search.parent.glob("toy*")] == ["toy"]
     ledger = ledgers.reopen_ledger(search)
     ledger.close()
@@ -57,13 +68,15 @@ def close(
     outcomes = Counter(trial_log.outcome for trial_log in ledger.trial_logs.values())
     assert outcomes == {"complete": trials}, outcomes
     worked = (folder / "worked.txt").read_text().splitlines()
-    assert losses(ledger) == undisturbed(folder / "toy.py", folder / "quiet", trials, fixed)
-    _no_orphans(ledger)
-    _nothing_done_twice(ledger, worked, reports)
-    _mlflow_has_it(ledger, uri)
+    assert read_losses(ledger) == train_undisturbed(
+        folder / "toy.py", folder / "quiet", trials, fixed
+    )
+    _check_no_files_left(ledger)
+    _check_no_report_twice(ledger, worked, reports)
+    _check_mlflow(ledger, uri)
 
 
-def _no_orphans(ledger: Ledger) -> None:
+def _check_no_files_left(ledger: Ledger) -> None:
     weights = 0
     for trial in ledger.trial_logs:
         attempts = list((ledger.folder / "trials" / f"{trial:03d}").glob("attempt-*"))
@@ -74,33 +87,33 @@ def _no_orphans(ledger: Ledger) -> None:
     assert weights == min(KEPT_WEIGHTS, len(ledger.trial_logs))
 
 
-def _nothing_done_twice(ledger: Ledger, worked: list[str], reports: int) -> None:
-    """An attempt begins behind what the ledger had heard when it was handed out."""
-    begun: dict[tuple[int, int], int] = {}
+def _check_no_report_twice(ledger: Ledger, worked: list[str], reports: int) -> None:
+    """Check that an attempt starts after the reports that the ledger had when it started."""
+    first_reports: dict[tuple[int, int], int] = {}
     for line in worked:
         trial, attempt, report, _ = map(int, line.split())
-        begun.setdefault((trial, attempt), report)
-    heard = _heard(ledger)
-    for (trial, attempt), first in begun.items():
+        first_reports.setdefault((trial, attempt), report)
+    done = _reports_before_attempts(ledger)
+    for (trial, attempt), first in first_reports.items():
         assert 1 <= first <= reports
-        before = heard[trial][attempt]
+        before = done[trial][attempt]
         assert first > before, f"trial {trial}, attempt {attempt} did report {first} again"
 
 
-def _heard(ledger: Ledger) -> dict[int, dict[int, int]]:
-    """Give per trial and attempt how many reports were on record when it was handed out."""
+def _reports_before_attempts(ledger: Ledger) -> dict[int, dict[int, int]]:
+    """Return, per trial and attempt, the number of recorded reports when it started."""
     found: dict[int, dict[int, int]] = defaultdict(dict)
     for trial in ledger.trial_logs:
         done = 0
         path = ledger.folder / "trials" / f"{trial:03d}" / "reports.jsonl"
         for event in map(json.loads, path.read_text().splitlines()):
             done = max(done, event.get("report", 0))
-            if "attempt" in event and "error" not in event:
+            if "attempt" in event and "failure" not in event:
                 found[trial][event["attempt"]] = done
     return found
 
 
-def _mlflow_has_it(ledger: Ledger, uri: str) -> None:
+def _check_mlflow(ledger: Ledger, uri: str) -> None:
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("toy")
     assert experiment is not None
@@ -113,5 +126,5 @@ def _mlflow_has_it(ledger: Ledger, uri: str) -> None:
         trial_log = ledger.trial_logs[int(run.data.tags["trial"])]
         assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", trial_log.outcome)
         assert run.data.params == {key: str(value) for key, value in trial_log.config.items()}
-        told = [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "loss")]
-        assert sorted(told) == [(r.report, r.metrics["loss"]) for r in trial_log.reports]
+        logged = [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "loss")]
+        assert sorted(logged) == [(r.report, r.metrics["loss"]) for r in trial_log.reports]

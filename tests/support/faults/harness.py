@@ -1,10 +1,10 @@
-"""Does harm to real searches at random moments, and closes the account of every one.
+"""Inject faults into real searches at random moments, and check that nothing is lost.
 
     python -m tests.support.faults.harness --faults 50 --seed 1
 
 Each search has 24 short trials on a Ray cluster of two small nodes, and writes to a tracking
-server of its own and to a disk of 12 MB. It suffers every fault once, in an order and at moments
-drawn from the seed; whatever ends its driver is followed by `--resume`.
+server of its own and to a disk of 12 MB. Every fault is injected once, in an order and at moments
+drawn from the seed; a driver that has ended is followed by one with `--resume`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ AWAY = 30.0  # seconds without a tracking server
 PATIENCE = 150.0  # seconds in which a driver must have started
 SPACE = f'''
 def train_logged(config: Config, run: Run) -> Loop:
-    """Leave a line on another disk for every report that is worked out."""
+    """Write a line to another disk for every report that is computed."""
     for metrics in train(config, run):
         assert run.folder is not None
         trial, attempt = run.folder.parent.name, run.folder.name.removeprefix("attempt-")
@@ -53,7 +53,7 @@ class Nodes:
         self.workers = [self.cluster.add_node(num_cpus=1) for _ in range(2)]
 
     def lose(self, which: int) -> None:
-        """Kill a node's raylet, and bring another node up in its place."""
+        """Kill a node's raylet, and start another node in its place."""
         node = self.workers.pop(which)
         raylet = node.all_processes["raylet"][0].process
         raylet.kill()
@@ -67,7 +67,7 @@ class Nodes:
 
 @dataclass
 class Scene:
-    """A search under attack, with all that it stands on."""
+    """A search with its cluster, its tracking server and its disk."""
 
     folder: Path
     nodes: Nodes
@@ -90,7 +90,7 @@ class Scene:
         return self.folder / "worked.txt"
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """Start a driver; what it says goes into a file of its own."""
+        """Start a driver; its output goes into a file."""
         self.started += 1
         command = [
             *(sys.executable, "-m", "trainables.tune", "--space", str(self.folder / "toy.py")),
@@ -98,21 +98,21 @@ class Scene:
             *("--tracking-uri", f"http://{self.server.address}"),
             *("--sampler", "random", "--scheduler", "none", "--set", f"nap={NAP}", *words),
         ]
-        with (self.folder / f"said-{self.started}.txt").open("wb") as said:
+        with (self.folder / f"output-{self.started}.txt").open("wb") as out:
             return subprocess.Popen(
-                command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True
+                command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
             )
 
-    def said(self) -> str:
-        return (self.folder / f"said-{self.started}.txt").read_text(errors="replace")
+    def output(self) -> str:
+        return (self.folder / f"output-{self.started}.txt").read_text(errors="replace")
 
-    def go_on(self) -> None:
-        """Make sure that a driver runs, unless the last one ended well."""
+    def ensure_driver(self) -> None:
+        """Start a driver if none runs, unless the last one ended with success."""
         if self.search is None:
             self.search = self.start()
         elif (code := self.search.poll()) not in (None, 0):
-            if code > 0 and "Traceback" in self.said():
-                raise AssertionError(f"a driver ended in a traceback:\n{self.said()}")
+            if code > 0 and "Traceback" in self.output():
+                raise AssertionError(f"a driver ended in a traceback:\n{self.output()}")
             self.search = self.start("--resume")
 
     def kill(self) -> None:
@@ -121,7 +121,7 @@ class Scene:
         self.search.wait()
 
 
-Fault = Callable[[Scene], str | None]  # says what was done; None: there was nothing to harm
+Fault = Callable[[Scene], str | None]  # returns what was done; None: there was nothing to do
 
 
 def driver(scene: Scene) -> str:
@@ -132,17 +132,17 @@ def driver(scene: Scene) -> str:
 
 def worker(scene: Scene) -> str | None:
     """Kill a process that trains."""
-    pid = _end(scene, signal.SIGKILL)
+    pid = _signal_worker(scene, signal.SIGKILL)
     return f"the worker {pid} was killed" if pid else None
 
 
 def notice(scene: Scene) -> str | None:
-    """Tell a process that trains to end, as a cloud does before it takes a machine."""
-    pid = _end(scene, signal.SIGTERM)
-    return f"the worker {pid} was told to end" if pid else None
+    """Send SIGTERM to a process that trains, as a cloud does before it takes a machine."""
+    pid = _signal_worker(scene, signal.SIGTERM)
+    return f"the worker {pid} got SIGTERM" if pid else None
 
 
-def _end(scene: Scene, how: signal.Signals) -> int | None:
+def _signal_worker(scene: Scene, how: signal.Signals) -> int | None:
     """Send a signal to the process that trained last, once there is one."""
     assert scene.search is not None
     deadline = time.monotonic() + PATIENCE
@@ -174,7 +174,7 @@ def away(scene: Scene) -> str:
 
 
 def full(scene: Scene) -> str | None:
-    """Fill the disk until the search notices, then make room."""
+    """Fill the disk until the search notices, then free it."""
     filler = scene.storage / "filler"
     try:
         with filler.open("wb", buffering=0) as file:
@@ -201,18 +201,18 @@ def torn(scene: Scene) -> str:
 
 
 def twins(scene: Scene) -> str:
-    """Start a second driver on the same search; one of the two must be refused."""
+    """Start a second driver on the same search; one of the two must be rejected."""
     assert scene.search is not None
     first, second = scene.search, scene.start("--resume")
     deadline = time.monotonic() + PATIENCE
     while first.poll() is None and second.poll() is None:
-        assert time.monotonic() < deadline, f"two drivers run the same search\n{scene.said()}"
+        assert time.monotonic() < deadline, f"two drivers run the same search\n{scene.output()}"
         time.sleep(0.1)
     if second.poll() is None:
         scene.search = second
     else:
-        assert second.returncode in (0, 2), scene.said()
-    assert len(list(scene.storage.glob("toy*"))) < 2, "two drivers began a search each"
+        assert second.returncode in (0, 2), scene.output()
+    assert len(list(scene.storage.glob("toy*"))) < 2, "two drivers started a search each"
     return "a second driver was started"
 
 
@@ -222,8 +222,8 @@ FAULTS: dict[str, Fault] = {
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
-    """Mount a disk of 12 MB where that is allowed; tells whether it was."""
+def mount_small_disk(folder: Path) -> Iterator[bool]:
+    """Mount a disk of 12 MB where that is allowed; yield whether it was."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=12m", "none", str(folder)]
     mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
@@ -234,39 +234,42 @@ def small_disk(folder: Path) -> Iterator[bool]:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def may_mount() -> bool:
-    """Tell whether a disk may be mounted here."""
-    with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder) / "disk") as mounted:
+def can_mount() -> bool:
+    """Return whether a disk can be mounted here."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mount_small_disk(Path(folder) / "disk") as mounted,
+    ):
         return mounted
 
 
 def attack(folder: Path, faults: list[str], dice: random.Random) -> list[str]:
-    """Run one search under these faults, and close its account; gives what was done to it."""
+    """Run one search under these faults, check it, and return what was done to it."""
     trivial = TRIVIAL.read_text(encoding="utf-8")
     log = f"from dataclasses import replace\nLOG = {str(folder / 'worked.txt')!r}\n"
     (folder / "toy.py").write_text(f"{trivial}\n{log}{SPACE}", encoding="utf-8")
     server, nodes = Server(folder), Nodes()
     scene = Scene(folder, nodes, server, dice)
-    with small_disk(folder / "disk") as mounted:
+    with mount_small_disk(folder / "disk") as mounted:
         try:
             server.start()
             for name in faults if mounted else [name for name in faults if name != "full"]:
-                scene.go_on()
+                scene.ensure_driver()
                 time.sleep(dice.uniform(0.5, 8))
                 assert scene.search is not None
                 if scene.search.poll() == 0:
                     break
                 if done := FAULTS[name](scene):
                     scene.done.append(done)
-                print(f"  {done or f'{name}: nothing to harm'}", flush=True)
+                print(f"  {done or f'{name}: nothing to do'}", flush=True)
             for _ in range(5):
-                scene.go_on()
+                scene.ensure_driver()
                 assert scene.search is not None
                 if scene.search.wait() == 0:
                     break
             assert scene.search is not None
-            assert scene.search.returncode == 0, scene.said()
-            account.close(
+            assert scene.search.returncode == 0, scene.output()
+            account.check_search(
                 scene.ledger, f"http://{server.address}", folder, TRIALS, REPORTS, {"nap": NAP}
             )
             return scene.done
@@ -278,14 +281,14 @@ def attack(folder: Path, faults: list[str], dice: random.Random) -> list[str]:
 
 
 def main() -> None:
-    """Attack searches until enough was done to them; any loss is an AssertionError."""
+    """Run searches until enough faults were injected; raises AssertionError for any loss."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     options = parser.parse_args()
     print(f"seed {options.seed}")
-    if not may_mount():
-        print("no disk may be mounted here: `full` is left out")
+    if not can_mount():
+        print("no disk can be mounted here: `full` is left out")
     dice, done, searches = random.Random(options.seed), 0, 0
     while done < options.faults:
         names = dice.sample(sorted(FAULTS), min(len(FAULTS), options.faults - done))

@@ -1,7 +1,7 @@
-"""An AWS on one machine: moto answers for EC2 and IAM, and what it calls an instance is booted.
+"""An AWS on one machine: moto answers for EC2 and IAM, and its instances are started as hosts.
 
-moto keeps books and starts nothing. Here every instance that it says is running gets a machine
-on its addresses, and one that it says is terminated loses power.
+moto records instances and starts nothing. Here, every instance in the state running gets a host
+with its addresses, and the host of a terminated one is killed.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ NEW_NETWORK = 0x40000000  # CLONE_NEWNET of setns(2)
 
 
 class Cloud:
-    """The mock and the boy who runs between it and the machines; use it in a `with`."""
+    """The mock, and a thread that starts and kills hosts for it; use as a context."""
 
     def __init__(self, lab: Lab, owner: str) -> None:
         self.lab = lab
         self.owner = owner
         self.running: dict[str, str] = {}
-        self.story: list[str] = []
+        self.events: list[str] = []
         self._ask: list[Callable[[Any], object]] = []
         self._end = threading.Event()
         self.trouble: Exception | None = None
@@ -122,7 +122,7 @@ class Cloud:
         (self.lab.folder / "authorized_keys").write_text("".join(public))
 
     def _say(self, *words: str) -> None:
-        self.story.append(f"{time.strftime('%T')} {' '.join(words)}")
+        self.events.append(f"{time.strftime('%T')} {' '.join(words)}")
 
 
 def short(instance: str) -> str:

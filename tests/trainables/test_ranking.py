@@ -1,0 +1,50 @@
+"""Which score and which report is better, and which trial is best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainables.ranking import best_report, is_better, is_finite, rank_trials
+
+
+def test_a_better_score_is_larger_or_smaller_by_the_mode() -> None:
+    assert is_better(0.0, None, "max")
+    assert is_better(2, 1, "max") and not is_better(1, 1, "max") and not is_better(0, 1, "max")
+    assert is_better(1, 2, "min") and not is_better(2, 2, "min") and not is_better(3, 2, "min")
+
+
+def test_metrics_are_finite_when_all_are() -> None:
+    assert is_finite({"a": 1.0, "b": -1e30}) and is_finite({})
+    assert not is_finite({"a": 1.0, "b": float("inf")}) and not is_finite({"a": float("nan")})
+
+
+def test_the_best_report_is_the_first_of_equal_ones() -> None:
+    reports = [(1, {"a": 0.5}), (2, {"a": 0.7}), (3, {"a": 0.7}), (4, {"a": float("nan")})]
+    assert best_report(reports, "a", "max") == (0.7, 2)
+    assert best_report(reports, "a", "min") == (0.5, 1)
+    assert best_report(reports[3:], "a", "max") is None
+
+
+def test_complete_trials_come_before_stopped_ones() -> None:
+    trials = [
+        (0, "complete", 0.5),
+        (1, "stopped", 0.9),
+        (2, "complete", 0.7),
+        (3, "failed", 0.99),
+        (4, "complete", None),
+        (5, "complete", 0.7),
+        (6, "diverged", 0.99),
+    ]
+
+    def rank(mode: Any) -> list[int]:
+        ranked = rank_trials(
+            trials,
+            mode,
+            outcome=lambda t: t[1],
+            score=lambda t: t[2],
+            number=lambda t: t[0],
+        )
+        return [trial[0] for trial in ranked]
+
+    assert rank("max") == [2, 5, 0, 1]
+    assert rank("min") == [0, 2, 5, 1]
