@@ -61,7 +61,7 @@ class Search(subprocess.Popen[str]):
     def output(self) -> str:
         return self.log.read_text(encoding="utf-8")
 
-    def wait_until(self, condition: Callable[[], object], seconds: float = 55) -> None:
+    def wait_until(self, condition: Callable[[], object], seconds: float = 120) -> None:
         """Wait until a condition holds; fail where the process ends or the time is up before."""
         deadline = time.monotonic() + seconds
         while not condition():

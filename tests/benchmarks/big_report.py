@@ -49,7 +49,7 @@ class Made:
 
 
 def parameters() -> dict[str, dict[str, Any]]:
-    """Give the ranges: a branch of two learning rates, choices, whole numbers and floats."""
+    """Return the ranges: a branch of two learning rates, categories, integers and floats."""
     rates = {"type": "float", "log": True, "step": None}
     found: dict[str, dict[str, Any]] = {
         "optimizer": {"type": "categorical", "choices": ["adamw", "sgd"]},

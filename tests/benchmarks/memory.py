@@ -30,7 +30,7 @@ PAGE = 4096  # bytes; where pages are larger, some are touched twice
 
 
 def hold(private: bool) -> None:
-    """Load the data when told to, touch every page, say how large they are, and hold them."""
+    """Load the data at a signal, touch every page, print their size, and hold them."""
     torch.set_num_threads(1)
     folder = real_data("svhn")
     print("ready", flush=True)
@@ -44,7 +44,7 @@ def hold(private: bool) -> None:
 
 
 def pss(process: int) -> int:
-    """Give a process's proportional set size in bytes; raises OSError where it is not told."""
+    """Return a process's proportional set size in bytes; raises OSError where it is unknown."""
     folder = Path("/proc") / str(process)
     try:
         text = (folder / "smaps_rollup").read_text()
@@ -57,7 +57,7 @@ def pss(process: int) -> int:
 
 
 def weigh(count: int, private: bool, cache: str) -> tuple[int, int, int]:
-    """Give the summed PSS of so many processes before and after loading, and one copy's size."""
+    """Return the summed PSS of the processes before and after loading, and one copy's size."""
     environment = {**os.environ, "TUNERY_CACHE": cache, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.benchmarks.memory", "--hold"]
     holders = [

@@ -53,7 +53,7 @@ def measured(start: list[str], trials: int, reports: int, concurrency: int) -> t
 
 
 def recorded(database: Path, trials: int, reports: int) -> float:
-    """Give the seconds from the first report to the end of the last run; both sides alike.
+    """Return the seconds from the first report to the end of the last run; alike on both sides.
 
     Ends the benchmark where a report is missing: it would have been saved time.
     """

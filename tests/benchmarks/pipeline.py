@@ -27,6 +27,7 @@ from trainables.data import augment
 from trainables.data.images import Split
 from trainables.data.load import load_svhn
 from trainables.run import Run
+from trainables.vision import torchvision_operators  # noqa: F401 - must come before torchvision
 
 # isort: split
 from torchvision import transforms
@@ -37,7 +38,7 @@ Epoch = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 
 
 def resident(train: Split, batch_size: int) -> Epoch:
-    """Give epochs as `train_classifier` has them: pixels augmented, then normalised by the model."""
+    """Return epochs as `train_classifier` has them: augmented, then normalised by the model."""
     mean, std = augment.compute_mean_std(train.pixels, train.rows)
     order, draws = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
     whole = len(train) // batch_size * batch_size
@@ -76,7 +77,7 @@ class Decoded:
 
 
 def loader(decoded: Decoded, batch_size: int, workers: int) -> Epoch:
-    """Give epochs of a DataLoader."""
+    """Return epochs of a DataLoader."""
     batches: DataLoader[Any] = DataLoader(
         decoded,  # type: ignore[arg-type]
         batch_size,
@@ -89,7 +90,7 @@ def loader(decoded: Decoded, batch_size: int, workers: int) -> Epoch:
 
 
 def rate(epoch: Epoch, seconds: float) -> float:
-    """Give images per second over whole epochs that last at least so long."""
+    """Return images per second over whole epochs of at least this duration."""
     count, started = 0, time.perf_counter()
     while (took := time.perf_counter() - started) < seconds:
         for pixels, _ in epoch():

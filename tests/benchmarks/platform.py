@@ -68,7 +68,7 @@ def searched(reports: int, data: Path) -> History:
 
 
 def seconds(history: History) -> float:
-    """Give the seconds per report, from the first to the last."""
+    """Return the seconds per report, from the first to the last."""
     return float(history[-1]["seconds"] - history[0]["seconds"]) / (len(history) - 1)
 
 

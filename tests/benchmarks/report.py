@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.tracking.provenance import commit, hardware, versions
-from trainables.environment import data_folder
+from cluster.tracking.provenance import describe_hardware, find_commit, list_versions
+from trainables.environment import find_data_folder
 
 MET, MISSED, IMPOSSIBLE = 0, 1, 2
 """Exit codes: a benchmark that cannot be done has neither met nor missed anything."""
@@ -24,9 +24,11 @@ def heading(title: str) -> None:
     model = next((line.partition(":")[2] for line in lines if line.startswith("model name")), "")
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     print(title)
-    print(f"machine: {hardware()}{' of' + model if model else ''}{load}")
-    print("versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()))
-    print(f"commit: {commit() or 'unknown'}\n", flush=True)
+    print(f"machine: {describe_hardware()}{' of' + model if model else ''}{load}")
+    print(
+        "versions: " + ", ".join(f"{name} {version}" for name, version in list_versions().items())
+    )
+    print(f"commit: {find_commit() or 'unknown'}\n", flush=True)
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -47,8 +49,8 @@ def verdict(what: str, values: Sequence[float], *, least: float = 0, below: floa
 
 
 def real_data(name: str) -> Path:
-    """Give the folder of the data; ends the benchmark where there is none."""
-    folder = data_folder(None)
+    """Return the folder of the data; exits the benchmark where there is none."""
+    folder = find_data_folder(None)
     if folder is None:
         print(
             f"this needs real data: set TUNERY_DATA to a folder that holds {name}/ with "

@@ -9,7 +9,7 @@ Three questions, each one search of `trivial.py` from the command line, with led
 The first compares the first thousand trials with the last. The other two run on a Ray cluster on
 this machine that claims so many CPUs, and compare the time from the moment when every slot has
 made its first report until the last trial has ended with the ideal: trials / slots seconds.
-Sleeping takes no CPU, so slots may be more than cores; starting them all does, and is told apart.
+Sleeping takes no CPU, so slots may be more than cores; starting them does, and is measured separately.
 """
 
 from __future__ import annotations
@@ -55,20 +55,20 @@ def searched(storage: Path, trials: int, reports: int, words: list[str]) -> tupl
     command += ["--storage", str(storage), "--sampler", "random", "--scheduler", "none"]
     command += ["--trials", str(trials), "--reports", str(reports), *words]
     peak = 0
-    with (storage / "said.txt").open("w") as said:
-        driver = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+    with (storage / "output.txt").open("w") as out:
+        driver = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         while driver.poll() is None:
             peak = max(peak, resident(driver.pid))
             time.sleep(1)
     if driver.returncode:
-        raise SystemExit((storage / "said.txt").read_text()[-3000:])
+        raise SystemExit((storage / "output.txt").read_text()[-3000:])
     ledger = ledgers.reopen_ledger(storage / SPACE.stem)
     ledger.close()
     return ledger, peak / 1e6
 
 
 def resident(process: int) -> int:
-    """Give the most memory that a process ever had, in kB; 0 where it has ended."""
+    """Return the peak memory of a process, in kB; 0 where it has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
