@@ -2,9 +2,9 @@
 
 No training, only what feeds it: shuffle, gather a batch, shift by up to 2 pixels, normalise. Our
 side is what `train_classifier` does, in one thread. The rival is torchvision's: PIL images decoded
-in memory beforehand, `RandomCrop` with reflected padding (the same shifts), `ToTensor`, `Normalize`,
-in this process or in two worker processes beside it, which are kept and warmed up. Each takes its
-turn in every round, whole epochs at a time.
+in memory beforehand, `RandomCrop` with reflected padding (the same shifts), `ToTensor` and
+`Normalize`, in this process or in two worker processes beside it, which are kept and warmed up.
+Each takes its turn in every round, whole epochs at a time.
 
     TUNERY_DATA=... python -m tests.benchmarks.pipeline     (short: --rounds 1 --seconds 1)
 """

@@ -9,7 +9,7 @@ Three questions, each one search of `trivial.py` from the command line, with led
 The first compares the first thousand trials with the last. The other two run on a Ray cluster on
 this machine that claims so many CPUs, and compare the time from the moment when every slot has
 made its first report until the last trial has ended with the ideal: trials / slots seconds.
-Sleeping takes no CPU, so slots may be more than cores; starting them does, and is measured separately.
+Sleeping takes no CPU, so slots may be more than cores; starting them does, and is measured apart.
 """
 
 from __future__ import annotations

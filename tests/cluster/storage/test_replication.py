@@ -66,9 +66,7 @@ def test_a_partial_copy_is_ignored(broken: str, location: Location, tmp_path: Pa
     write(here, state_1="second")
     replication.upload(here, location, "me")
     for name, content in whole.items():
-        (object_folder(location) / name).write_bytes(
-            content
-        )  # before the deletion
+        (object_folder(location) / name).write_bytes(content)  # before the deletion
     match broken:
         case "manifest":
             manifest = object_folder(location) / "manifest-000002.json"
