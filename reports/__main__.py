@@ -27,11 +27,11 @@ ACTIONS = ("ensemble", "export", "compare", "predict", "sample")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, or 2 after an error message."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if given and given[0] in ACTIONS:
-        code: int = importlib.import_module(f"reports.{given[0]}").main(given[1:])
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in ACTIONS:
+        code: int = importlib.import_module(f"reports.{words[0]}").main(words[1:])
         return code
-    options = _parser().parse_args(given)
+    options = _parser().parse_args(words)
     return max([run_action(options, partial(_report, options, name)) for name in options.names])
 
 

@@ -79,7 +79,7 @@ def evaluate_members(
         models = _read(tracker, search, runs, split)
     else:
         known = _read(tracker, search, runs, "validation")
-        temperatures = [fit_ensemble_temperature(judged) for judged in _evaluate(known)]
+        temperatures = [fit_ensemble_temperature(ensemble) for ensemble in _evaluate(known)]
         models = (
             _open(tracker, search, _evaluate(known)[-1], again)
             if split == "test"

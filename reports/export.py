@@ -98,15 +98,15 @@ def _ensemble(tracker: Tracker, search: Search) -> ExportedModel:
     choice = choose_winner(search)
     candidates = [choice.model, *choice.candidates[1:]] if choice else []
     runs = [t for t in candidates if t.tags.get("weights") == "yes"]
-    judged = find_best_ensemble(tracker, search, runs)
-    if judged is None:
+    ensemble = find_best_ensemble(tracker, search, runs)
+    if ensemble is None:
         raise UserError(f"{search.name} has fewer than two trials with weights and predictions.")
-    pairs = zip(judged.runs, judged.blend.members, strict=True)
+    pairs = zip(ensemble.runs, ensemble.blend.members, strict=True)
     members = [
-        (run, float(judged.blend.weights[i]), float(judged.blend.temperatures[i]))
+        (run, float(ensemble.blend.weights[i]), float(ensemble.blend.temperatures[i]))
         for run, i in pairs
     ]
-    return ExportedModel(tuple(members), fit_ensemble_temperature(judged) or 1.0)
+    return ExportedModel(tuple(members), fit_ensemble_temperature(ensemble) or 1.0)
 
 
 def describe_inputs(example: np.ndarray) -> str:

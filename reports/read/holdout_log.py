@@ -102,8 +102,8 @@ def describe_openings(openings: Sequence[Opening]) -> str:
     times = {1: "once", 2: "twice"}.get(len(openings), f"{len(openings)} times")
     each = "; ".join(_describe_opening(opening) for opening in openings)
     again = sum(bool(opening.get("again")) for opening in openings)
-    asked = f" Of these, {again} by `--open-test-again`." if again else ""
-    return f"The test set of this search was opened {times}: {each}.{asked}"
+    by_option = f" Of these, {again} by `--open-test-again`." if again else ""
+    return f"The test set of this search was opened {times}: {each}.{by_option}"
 
 
 def has_winner_changed(openings: Sequence[Opening]) -> bool:

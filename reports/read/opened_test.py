@@ -57,8 +57,8 @@ class OpenedTest:
 
     def mark(self, entry: Opening, picked: bool = True) -> Opening:
         """Return the entry, marked where only `--open-test-again` opens it."""
-        asked = self.again and (find_kind(entry) in self.broken or not picked)
-        return {**entry, "again": True} if asked else entry
+        by_option = self.again and (find_kind(entry) in self.broken or not picked)
+        return {**entry, "again": True} if by_option else entry
 
     def read_openings(self) -> tuple[Opening, ...]:
         """Return all openings on record, as the server has them now."""

@@ -24,6 +24,7 @@ class Choice:
 
     @property
     def winner(self) -> TrialRecord:
+        """Return the trial that wins, whose configuration is the best."""
         return self.candidates[0]
 
     @property
