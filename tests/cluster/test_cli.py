@@ -57,7 +57,7 @@ def reject(
         (["--space", "digits", "--set", "learning_rate=nan"], ["'nan' is not a finite number"]),
         (["--space", "digits", "--set", "learning_rate=-1"], ["must be above 0, not -1"]),
         (["--space", "digits", "--set", "depth=1.5"], ["'1.5' is not of type int"]),
-        (["--space", "digits", "--set", "optimizer=adam"], ["choose from adamw, sgd"]),
+        (["--space", "digits", "--set", "optimizer=adam"], ["choose one of adamw, sgd"]),
         (["--space", "digits", "--seeds", "3"], ["--seeds 3: digits has no arms", "--confirm K"]),
         (["--space", "digits", "--sampler", "grid"], ["is continuous", "--set ", "--sampler qmc"]),
         (["--space", "digits", "--sampler", "magic"], ["'magic'", "tpe"]),
