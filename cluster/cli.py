@@ -12,16 +12,14 @@ from rich.console import Console
 
 from cluster.launch import launcher
 from cluster.options import Options, add_arguments, read_options
-from cluster.sampling.parameters import list_outside_ranges
+from cluster.storage.redaction import redact
 from cluster.tuning.confirm import confirm
 from cluster.tuning.dry_run import print_dry_run
 from cluster.tuning.run_search import run_search
 from searchspaces.loading import list_names, load_space
 from searchspaces.space import SearchSpace
-from trainables.errors import UserError
+from trainables.errors import BAD_INPUT, INTERRUPTED, UserError
 from trainables.run import Run, build_run
-
-INTERRUPTED, BAD_INPUT = 130, 2
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,7 +41,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list the spaces and exit")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and its cost")
     add_arguments(parser)
-    parser.add_argument("--cluster", type=Path, metavar="FILE", help="run on a `ray up` cluster")
+    parser.add_argument(
+        "--cluster",
+        type=Path,
+        metavar="FILE",
+        help="`ray up` file, such as cluster/gpu.yaml: start that cluster and run there",
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
@@ -59,7 +62,7 @@ def main(words: list[str] | None = None) -> int:
         if arguments.debug:
             raise
         Console(stderr=True, markup=False, highlight=False).print(
-            str(error), style="red", soft_wrap=True
+            redact(str(error)), style="red", soft_wrap=True
         )
         return BAD_INPUT
     except OSError as error:
@@ -71,7 +74,7 @@ def main(words: list[str] | None = None) -> int:
             if full
             else "fix that, or find where it was raised with --debug"
         )
-        print(f"the search cannot read or write: {error}\n{fix}", file=sys.stderr)
+        print(redact(f"the search cannot read or write: {error}\n{fix}"), file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("\ninterrupted; continue with the same command and --resume", file=sys.stderr)
@@ -90,7 +93,7 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
         return BAD_INPUT
     space = load_space(arguments.space)
     options = read_options(arguments, space)
-    for warning in list_outside_ranges(space, options.fixed):
+    for warning in options.warnings:
         console.print(f"note: {warning}", markup=False, soft_wrap=True)
     if arguments.cluster:
         if arguments.address:
@@ -112,10 +115,10 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
         source=arguments.data,
         weights=arguments.weights_dir,
     )
-    return start(space, run, options, arguments.dry_run, console)
+    return run_requested(space, run, options, arguments.dry_run, console)
 
 
-def start(
+def run_requested(
     space: SearchSpace[Any], run: Run, options: Options, dry_run: bool, console: Console
 ) -> int:
     """Run the search, its confirmation, or only the dry run."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster.sampling.parameters import list_outside_ranges
 from cluster.sampling.samplers import SAMPLERS
 from cluster.sampling.schedulers import SCHEDULERS
 from cluster.storage.storage import Storage, add_storage_arguments, open_storage
@@ -27,7 +28,8 @@ class Options:
     """What the user asked for; None where the space or an earlier search decides.
 
     `time_budget` is in seconds, `gpus_per_trial` a fraction of a GPU or "auto", `fixed` the
-    values of --set, `confirm` the number of configurations to run again.
+    values of --set, `confirm` the number of configurations to run again, `warnings`
+    texts to print.
     """
 
     trials: int | None = None
@@ -46,6 +48,7 @@ class Options:
     address: str | None = None
     storage: Storage = field(default_factory=lambda: Storage(Path("runs")))
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,19 +60,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=positive(int), help="runs of each arm or, with --confirm, trial")
     add("--seed", type=int, help="seed of sampler and training (default 0)")
     add("--sampler", choices=SAMPLERS, help="Optuna sampler (default tpe)")
-    add("--scheduler", choices=SCHEDULERS, help="early stopping (default asha)")
-    add("--control", type=positive(int), metavar="N", help="sampled trials never stopped early")
+    add(
+        "--scheduler",
+        choices=SCHEDULERS,
+        help="early stopping (default asha; none for a space with arms)",
+    )
+    add(
+        "--control",
+        type=positive(int),
+        metavar="N",
+        help="number of sampled trials that are never stopped early",
+    )
     add("--confirm", type=positive(int), metavar="K", help="run the best K trials on new seeds")
-    add("--time-budget", type=seconds, metavar="TIME", help="such as 90s, 30m, 2h")
+    add(
+        "--time-budget",
+        type=seconds,
+        metavar="TIME",
+        help="stop after this time, such as 90s, 30m, 2h",
+    )
     add("--concurrency", type=positive(int), help="concurrent trials (default: all that fit)")
     add(
         "--gpus-per-trial",
         type=gpu_fraction,
-        help="such as 0.25, or auto: measured on the first trial",
+        help="such as 0.25, or auto: measured with the default configuration",
     )
     add("--address", help="address of a running Ray cluster, or auto (default: RAY_ADDRESS)")
     add_storage_arguments(parser)
-    add("--data", choices=["real", "synthetic"], default="real", help="kind of data")
+    add(
+        "--data",
+        choices=["real", "synthetic"],
+        default="real",
+        help="real data, or synthetic data drawn by a program",
+    )
     add("--data-dir", type=Path, help="folder of data sets (default: TUNERY_DATA)")
     add("--weights-dir", type=Path, help="folder of pretrained weights")
     add("--teacher", help="model to learn from: runs:/RUN_ID, or a folder of train --out")
@@ -98,6 +120,7 @@ def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Opti
             "leave --seeds out, or repeat the best trials with --confirm K"
         )
     fixed = parse_overrides(space, arguments.set)
+    warnings = tuple(list_outside_ranges(space, fixed))
     if arguments.seed is not None and "seed" in vars(space.config()) and "seed" not in fixed:
         fixed["seed"] = arguments.seed
     if arguments.teacher:
@@ -108,6 +131,7 @@ def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Opti
         "address": arguments.address or os.environ.get("RAY_ADDRESS"),
         "storage": open_storage(arguments.storage, arguments.tracking_uri),
         "fixed": fixed,
+        "warnings": warnings,
     }
     return Options(**values)
 

@@ -27,7 +27,7 @@ def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -
             action(client)
         except TrackerError as error:
             message = f"the tracking server {uri} could not answer: {error}"
-            raise UserError(message[:600]) from error
+            raise UserError(redact(message)[:600]) from error
     except (UserError, OSError) as error:
         if options.debug:
             print_error(traceback.format_exc())

@@ -7,7 +7,6 @@ of train is used, stratified by topic and always the same.
 
 from searchspaces import SearchSpace, Trial, Values
 from trainables.data.ag_news import AG_NEWS
-from trainables.models.logistic import fit_one_vs_rest
 from trainables.tasks import features
 
 ENCODERS = ("all-MiniLM-L6-v2", "distilbert-base-uncased")
@@ -24,7 +23,7 @@ def suggest(trial: Trial) -> Values:
 
 
 SPACE = SearchSpace(
-    **features.task(AG_NEWS, fit_one_vs_rest, ENCODERS),
+    **features.task(AG_NEWS, features.fit_one_vs_rest, ENCODERS),
     suggest=suggest,
     reports=1,
     trials=80,

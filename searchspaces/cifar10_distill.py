@@ -43,7 +43,7 @@ SPACE = SearchSpace(
     min_reports=5,
     compare=("teacher",),
     arms=tuple({"teacher": name, **FIXED} for name in TEACHERS),
-    teacher_defaults={"teacher": "given"},
+    teacher_defaults={"teacher": "custom"},
     published=(
         publish("ResNet32, 0.47 M, a teacher", 0.842),
         publish("WideResNet14-2, 0.69 M, a teacher", 0.85),

@@ -25,5 +25,5 @@ SPACE = SearchSpace(
     min_reports=10,
     compare=("start",),
     arms=({"start": "scratch"}, {"start": "autoencoder"}),
-    teacher_defaults={"start": "given"},
+    teacher_defaults={"start": "custom"},
 )

@@ -78,6 +78,13 @@ def _parse(text: str, annotation: Any, name: str) -> Any:
         raise UserError(f"{name}={text!r} is not of type {expected}") from None
 
 
+def parse_params(space: SearchSpace[Any], params: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of a Config from a run's MLflow params; other params are left out."""
+    known = {field.name for field in dataclasses.fields(space.config)}
+    texts = [f"{name}={value}" for name, value in params.items() if name in known]
+    return parse_overrides(space, texts)
+
+
 def describe_unknown(what: str, name: str, known: list[str]) -> str:
     """Return an error message for an unknown name, with similar and all known ones."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

@@ -18,11 +18,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from searchspaces.loading import load_space
 from searchspaces.overrides import add_teacher_defaults, build_config, parse_overrides
 from searchspaces.space import SearchSpace
-from trainables.errors import UserError
+from trainables.errors import BAD_INPUT, UserError
 from trainables.ranking import is_finite
 from trainables.run import Run, build_run
 
-BAD_INPUT, DIVERGED = 2, 1
+DIVERGED = 1
 
 
 def build_parser() -> argparse.ArgumentParser:

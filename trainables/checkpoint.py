@@ -182,9 +182,7 @@ def _encode_tensor(
             name += "'"
         stored = tensor.cpu().contiguous()
         partial = stored.untyped_storage().nbytes() != stored.numel() * stored.element_size()
-        if (
-            partial or stored.data_ptr() in seen
-        ):  # a view of a larger tensor
+        if partial or stored.data_ptr() in seen:  # a view of a larger tensor
             stored = stored.clone()
         seen[key] = seen[stored.data_ptr()] = name
         tensors[name] = stored

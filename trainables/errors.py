@@ -1,4 +1,7 @@
-"""Exceptions that do not mean a bug: errors of the user, and preemption of a worker."""
+"""Exceptions that do not mean a bug, and the exit codes of commands."""
+
+BAD_INPUT, INTERRUPTED = 2, 130
+"""Exit codes after an error of the user, and after Ctrl-C or SIGTERM."""
 
 
 class UserError(Exception):

@@ -1,4 +1,4 @@
-"""Models that other models learn from: trained once per machine, by the first trial that needs one.
+"""Models that other models learn from: trained once per machine, by the first trial to need one.
 
 A teacher of distillation, the source model of a transfer, a pretrained encoder: each is a loop
 like any other, run to its end inside the cache.

@@ -85,7 +85,7 @@ def _no_answer(address: str | None, error: Exception) -> UserError:
 def warn_if_open(address: str) -> str:
     """Return a warning for a cluster without token authentication, else an empty text.
 
-    Its workers' environment tells, whatever this process has set.
+    The mode is read in a worker: this process may have another one set.
     """
     mode = ray.remote(num_cpus=0)(lambda: os.environ.get("RAY_AUTH_MODE", ""))
     if ray.get(mode.remote()) == "token":

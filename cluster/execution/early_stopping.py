@@ -59,11 +59,11 @@ class TrialId:
     trial_id: str
 
 
-class ByTrial(FIFOScheduler):
+class LedgerScheduler(FIFOScheduler):
     """Asks a Ray scheduler about our trials; `trial_of` maps Ray's trial ids to them.
 
     It starts by replaying the reports of the ledger, in the order in which they arrived. Trials
-    of the control group are judged like all others, and continue whatever the decision.
+    of the control group are evaluated like all others, and continue whatever the decision.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class ByTrial(FIFOScheduler):
         """
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Return the decision after all reports of the trial that are not yet judged."""
-        return self._judge(self.trial_of(trial.trial_id))
+        """Return the decision after all reports of the trial that were not yet evaluated."""
+        return self._evaluate(self.trial_of(trial.trial_id))
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Judge the last reports, for the trials to come; this one has ended."""
-        self._judge(self.trial_of(trial.trial_id))
+        """Pass the last reports to the scheduler: later trials are compared with them."""
+        self._evaluate(self.trial_of(trial.trial_id))
 
-    def _judge(self, trial: int) -> str:
+    def _evaluate(self, trial: int) -> str:
         trial_log = self.queue.ledger.trial_logs[trial]
         for report in trial_log.reports[self.replayed.get(trial, 0) :]:
             self._decide(trial, report)

@@ -2,7 +2,8 @@
 
 A worker turns what a task raises into an `AttemptError`, which any process can unpickle; what
 ended the worker itself is one of Ray's own errors. Neither is ever recognised by the text of a
-traceback, which shows code and may contain any word.
+traceback, which shows code and may contain any word. What follows from a class (a retry, the end
+of the search) is decided by `trial_queue` and `ray_tuner`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import ray
 import torch
 
 from cluster.ledger.trial_log import Failure, FailureClass
+from cluster.storage.redaction import redact
 from cluster.storage.replication import StorageTimeoutError
 from trainables.errors import PreemptedError
 
@@ -29,7 +31,7 @@ class StorageUnreachableError(Exception):
 
 
 class AttemptError(Exception):
-    """Carries a failure from a worker to the driver, whatever was raised there."""
+    """Carries a failure from a worker to the driver, for any error."""
 
     def __init__(self, failure: dict[str, Any]) -> None:
         super().__init__(failure)
@@ -41,15 +43,14 @@ class AttemptError(Exception):
 
 def describe_error(error: BaseException) -> AttemptError:
     """Return the error that carries `error` to the driver, classified by its type."""
-    lines = traceback.format_exception(error)
-    message = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    failure = Failure(classify(error), message[0], "".join(lines).strip())
-    return AttemptError(asdict(failure))
+    text = redact("".join(traceback.format_exception(error)).strip())
+    message = redact("".join(traceback.format_exception_only(error)).strip()).splitlines()
+    return AttemptError(asdict(Failure(classify(error), message[0], text)))
 
 
 def classify(error: BaseException) -> FailureClass:
     """Return the class of an error that was raised in a worker, by its type or its cause's."""
-    for cause in _causes(error):
+    for cause in _iterate_causes(error):
         if isinstance(cause, PreemptedError):
             return "preempted"
         if isinstance(cause, StorageUnreachableError):
@@ -67,43 +68,52 @@ def classify(error: BaseException) -> FailureClass:
     return "failed"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         yield cause
-        cause = cause.__cause__
+        # `raise ... from None` cuts the chain; a plain raise in an except block does not.
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
 def read_failure(error: BaseException) -> Failure:
-    """Return the failure behind the error that Ray gives for an attempt."""
-    if isinstance(error, ray.exceptions.RayTaskError):
-        cause = error.cause
-        if isinstance(cause, AttemptError):
-            return cause.failure
-        return Failure("failed", str(cause).partition("\n")[0], str(error))
-    text = str(error)
-    lines = [line for line in text.splitlines() if line.strip()]
-    message = next((line for line in reversed(lines) if not line.startswith("\t")), text)
-    return Failure(_classify_lost_worker(error), message, text)
+    """Return the failure behind the error that Ray raises for an attempt."""
+    if not isinstance(error, ray.exceptions.RayTaskError):
+        return Failure(_classify_lost_worker(error), _last_sentence(str(error)), str(error))
+    cause = error.cause
+    if isinstance(cause, AttemptError):
+        return cause.failure
+    return Failure("failed", str(cause).partition("\n")[0], str(error))
+
+
+def read_failure_text(text: str) -> Failure:
+    """Return the failure behind an error of Ray of which Tune keeps only the text.
+
+    Tune pickles the errors of tasks and actors. The others are Ray's own, such as that of its
+    memory monitor: no text of a task is among them.
+    """
+    return Failure(_classify_message(text), text.partition("\n")[0], text)
 
 
 def _classify_lost_worker(error: BaseException) -> FailureClass:
-    """Return why a worker process ended, by Ray's error and, where it has no field, its message.
-
-    The message is Ray's own: the constructor of the actor runs no code of a task.
-    """
-    if isinstance(error, ray.exceptions.ActorUnavailableError | ray.exceptions.NodeDiedError):
+    """Return why a worker ended, by Ray's error and, where it has no field, its message."""
+    if isinstance(error, ray.exceptions.ActorUnavailableError):
         return "lost"
-    if isinstance(error, ray.exceptions.OutOfMemoryError):
-        return "out_of_memory"
     if not isinstance(error, ray.exceptions.RayActorError) or error.actor_init_failed:
         return "failed"
-    if error.preempted:
-        return "preempted"
-    words = str(error)
-    if re.search(r"running low on memory", words):
+    return "preempted" if error.preempted else _classify_message(str(error))
+
+
+def _classify_message(message: str) -> FailureClass:
+    """Return why a worker process ended, by a message that Ray itself has written."""
+    if "running low on memory" in message:
         return "out_of_memory"
     lost = r"never ran|node (was|has|died)|receives a SIGTERM"
-    return "lost" if re.search(lost, words) else "failed"
+    return "lost" if re.search(lost, message) else "failed"
+
+
+def _last_sentence(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\t")]
+    return lines[-1] if lines else text

@@ -13,8 +13,8 @@ from typing import Any
 from ray import cloudpickle, tune
 from ray.tune.search import Searcher
 
-from cluster.execution.early_stopping import ByTrial, build_scheduler
-from cluster.execution.failures import read_failure
+from cluster.execution.early_stopping import LedgerScheduler, build_scheduler
+from cluster.execution.failures import read_failure, read_failure_text
 from cluster.execution.resources import Resources, bundle_resources, max_concurrency
 from cluster.execution.trainable import Trial, WorkerSettings
 from cluster.execution.trial_queue import TrialQueue
@@ -45,7 +45,7 @@ def run(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=ByTrial(inner, queue, searcher.trial_of),
+                scheduler=LedgerScheduler(inner, queue, searcher.trial_of),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
@@ -67,7 +67,7 @@ def run(
 
 
 class TrialSearcher(Searcher):
-    """Gives Tune an attempt whenever there is capacity for one."""
+    """Passes an attempt to Tune whenever there is capacity for one."""
 
     def __init__(self, queue: TrialQueue, max_concurrency: Callable[[], int]) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ def _read_failure(trial: Any) -> Failure:
     # Trial.get_pickled_error looks in the storage, which has the file after a snapshot only.
     if trial.pickled_error_file is None:
         _, _, text = Path(trial.error_file).read_text(encoding="utf-8").partition("\n")
-        return Failure("failed", text.strip().rpartition("\n")[2], text.strip())
+        return read_failure_text(text.strip())
     error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
     return read_failure(error)
 

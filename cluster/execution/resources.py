@@ -22,9 +22,9 @@ BOOTSTRAP_CONFIG = Path(
 def cluster_capacity(joined: bool) -> dict[str, float]:
     """Return Ray's resources or, on a joined cluster, the most that its autoscaler may reach.
 
-    Ray does not tell the limits of its autoscaler. On a head started by `ray up` its cluster file
-    has them; elsewhere the variable TUNERY_CAPACITY, such as CPU=32,GPU=8. A Ray that the search
-    started itself has no autoscaler. Raises UserError for a value that is not a number.
+    Ray does not report the limits of its autoscaler. On a head started by `ray up` they are in
+    its cluster file; elsewhere in the variable TUNERY_CAPACITY, such as CPU=32,GPU=8. A Ray that
+    the search started itself has no autoscaler. Raises UserError for a value that is no number.
     """
     have = {name: float(amount) for name, amount in ray.cluster_resources().items()}
     for name, amount in (

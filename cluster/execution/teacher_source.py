@@ -7,7 +7,6 @@ Either is copied to a folder of the cache, `config.json` beside `best/`, as `tra
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,7 +20,7 @@ from cluster.storage.location import Location
 from cluster.storage.redaction import first_line
 from cluster.tracking.client import open_client
 from searchspaces.loading import list_names, load_space
-from searchspaces.overrides import parse_overrides
+from searchspaces.overrides import parse_params
 from trainables import cache, checkpoint
 from trainables.errors import UserError
 
@@ -41,7 +40,6 @@ def fetch_teacher(name: str, uri: str, folder: Path) -> Path:
     """
     if not name.startswith(PREFIX):
         return _copy_folder(Path(name), folder)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     run_id = name.removeprefix(PREFIX)
     key = {"run": run_id}
     if (cached := cache.cache_path(folder, "teacher", key)).is_dir():
@@ -102,9 +100,7 @@ def _read_config(client: MlflowClient, run: Run, name: str) -> dict[str, object]
             "train it with python -m trainables.train --space FILE.py --out FOLDER, and give "
             "--teacher FOLDER"
         )
-    known = vars(load_space(space).config())
-    params = [f"{key}={value}" for key, value in run.data.params.items() if key in known]
-    return {"space": space, **parse_overrides(load_space(space), params)}
+    return {"space": space, **parse_params(load_space(space), run.data.params)}
 
 
 def _copy_folder(teacher: Path, folder: Path) -> Path:

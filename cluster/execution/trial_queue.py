@@ -20,7 +20,7 @@ from trainables.ranking import is_finite
 
 RETRIES = 2
 LOSSES = 20
-"""A trial fails when so many of its workers were lost: something ends them."""
+"""A trial fails after more than this number of lost or preempted attempts."""
 
 
 @dataclass(frozen=True)

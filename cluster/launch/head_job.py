@@ -1,6 +1,6 @@
-"""The part of `--cluster` that runs on the head: a search as a Ray job, which needs no watcher.
+"""The part of `--cluster` on the head: a search as a Ray job, which outlives the launcher.
 
-It speaks JSON, a line per event, so that the launcher never reads sentences:
+It prints one JSON object per line, so that the launcher parses no free text:
 `{"event": "submitted", "job": ID}` or `"attached"`, `{"event": "log", "text": LINES}`,
 `{"event": "note", "text": ...}` and at the end `{"event": "ended", "exit_code": N}`.
 """

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.storage.redaction import has_credentials, redact
-from trainables.errors import UserError
+from trainables.errors import INTERRUPTED, UserError
 
 CHECKOUT = "tunery"  # in the home folder of every node; the shipped cluster files mount it there
-LOST, INTERRUPTED = 1, 130
+LOST = 1
 
 
 def run_on_cluster(file: Path, words: Sequence[str], ask: Callable[[str], str] | None) -> int:
@@ -48,7 +48,7 @@ def run_on_cluster(file: Path, words: Sequence[str], ask: Callable[[str], str] |
 
 
 def check_cluster(file: Path, words: Sequence[str]) -> str:
-    """Check a cluster file and the words of a search for it; return what a dry run says of it."""
+    """Check a cluster file and the words of a search; return the note that a dry run prints."""
     config = read_cluster_file(file)
     translate_arguments(words, config, file)
     name = config.get("cluster_name", "")
@@ -153,8 +153,10 @@ def follow(file: Path, words: Sequence[str]) -> int:
 
 def read_event(line: str) -> dict[str, Any] | None:
     """Return an event of the head's job; None for any other line."""
+    # Ray's command line may print text without an end of line before an event.
+    _, start, rest = line.partition('{"event": ')
     try:
-        event = json.loads(line)
+        event = json.loads(start + rest)
     except ValueError:
         return None
     return event if isinstance(event, dict) and "event" in event else None

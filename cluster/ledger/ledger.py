@@ -1,7 +1,7 @@
 """The ledger: a search's folder, the one source of truth for what became of every trial.
 
 `search.json` holds the settings; `trials/NNN/reports.jsonl` the log of a trial, a line per event,
-appended by the driver before anything else sees it. Knows neither Ray, Optuna nor MLflow.
+appended by the driver before anything else sees it. Does not import Ray, Optuna or MLflow.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from typing import Any
 
 import filelock
 
-from cluster.ledger.settings import FILE, SearchSettings, read_settings, write_settings
+from cluster.ledger.settings import (
+    FILE,
+    SearchSettings,
+    read_settings,
+    read_space,
+    write_settings,
+)
 from cluster.ledger.trial_log import (
     Failure,
     Outcome,
@@ -69,7 +75,7 @@ class Ledger:
 
     @property
     def mode(self) -> Mode:
-        """Return whether the metric is minimised or maximised."""
+        """Return "min" or "max"."""
         return self.settings.mode
 
     @property
@@ -233,12 +239,12 @@ def reopen_ledger(folder: Path) -> Ledger:
 
 
 def find_newest(storage: Path, name: str) -> Path | None:
-    """Return the folder of the newest search of a space."""
+    """Return the folder of the newest search of a space; its settings may still be damaged."""
     # A space called digits-2 has folders that look like the second search of digits.
     searches = [
         (number, path)
         for number, path in _list_searches(storage, name)
-        if (path / FILE).exists() and read_settings(path).space == name
+        if (path / FILE).exists() and read_space(path) in (name, None)
     ]
     return max(searches)[1] if searches else None
 

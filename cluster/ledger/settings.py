@@ -61,6 +61,15 @@ def write_settings(folder: Path, settings: SearchSettings) -> None:
     part.replace(folder / FILE)
 
 
+def read_space(folder: Path) -> str | None:
+    """Return the space of a search, whatever version wrote it; None where it cannot be read."""
+    try:
+        space = json.loads((folder / FILE).read_text(encoding="utf-8"))["space"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(space)
+
+
 def read_settings(folder: Path) -> SearchSettings:
     """Read `search.json`; raises UserError where it is damaged or of another version."""
     path = folder / FILE

@@ -26,7 +26,7 @@ class InitialTrial:
 
 
 def plan_initial_trials(
-    space: SearchSpace[Any], fixed: Mapping[str, Any], kind: str, seeds: int
+    space: SearchSpace[Any], fixed: Mapping[str, Any], sampler: str, seeds: int
 ) -> list[InitialTrial]:
     """Return the trials that run before any sampling.
 
@@ -49,7 +49,7 @@ def plan_initial_trials(
         make_initial_trial(space, {**default, **config}, {})
         for config in ({}, *space.initial_configs)
     ]
-    if kind == "grid":
+    if sampler == "grid":
         first = known[0]
         default_parameters = {
             n: v for n, v in first.parameters.items() if config_field(n) not in fixed

@@ -57,7 +57,7 @@ class RecordingTrial:
 
 
 def run_suggest(space: SearchSpace[Any], answer: Answer) -> dict[str, Any]:
-    """Return what `suggest` returns, with a function that gives each parameter's value."""
+    """Return what `suggest` returns, with a function that returns each parameter's value."""
     return dict(space.suggest(cast(optuna.Trial, RecordingTrial(answer))))
 
 

@@ -14,23 +14,23 @@ from trainables.errors import UserError
 SAMPLERS = ("tpe", "random", "qmc", "grid", "gp", "cmaes")
 
 
-def build_sampler(kind: str, seed: int, number: int) -> BaseSampler:
+def build_sampler(name: str, seed: int, number: int) -> BaseSampler:
     """Return a sampler for one trial, from the search's seed and the trial's number."""
     trial_seed = (seed * 1_000_003 + number) % 2**32
-    match kind:
+    match name:
         case "tpe":
             return optuna.samplers.TPESampler(
                 seed=trial_seed, multivariate=True, group=True, constant_liar=True
             )
         case "random":
-            return ByName(trial_seed)
+            return IndependentRandomSampler(trial_seed)
         case "qmc":
             # One sequence for the whole search: Optuna counts its points in the study.
             return optuna.samplers.QMCSampler(
                 scramble=True,
                 seed=seed,
                 warn_independent_sampling=False,
-                independent_sampler=ByName(trial_seed),
+                independent_sampler=IndependentRandomSampler(trial_seed),
             )
         case "gp":
             return optuna.samplers.GPSampler(seed=trial_seed)
@@ -38,12 +38,12 @@ def build_sampler(kind: str, seed: int, number: int) -> BaseSampler:
             return optuna.samplers.CmaEsSampler(
                 seed=trial_seed,
                 warn_independent_sampling=False,
-                independent_sampler=ByName(trial_seed),
+                independent_sampler=IndependentRandomSampler(trial_seed),
             )
-    raise UserError(f"unknown sampler {kind!r}: choose one of {', '.join(SAMPLERS)}")
+    raise UserError(f"unknown sampler {name!r}: choose one of {', '.join(SAMPLERS)}")
 
 
-class ByName(optuna.samplers.RandomSampler):
+class IndependentRandomSampler(optuna.samplers.RandomSampler):
     """Draws every parameter with its own seed, whatever was drawn before it.
 
     A random trial that a crash interrupted during `suggest` then gets the same values again.

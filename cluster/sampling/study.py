@@ -1,4 +1,4 @@
-"""The Optuna study of a search: it suggests configurations and is told their results.
+"""The Optuna study of a search: it suggests configurations and records their results.
 
 It is kept in a journal file inside the search's folder, which one driver has locked.
 """
@@ -152,9 +152,9 @@ class Study:
         # Like Study.ask, which would search all trials for a waiting one.
         storage = self.study._storage
         self.study._thread_local.cached_all_trials = None
-        kind = "random" if at_random or self.sampler == "grid" else self.sampler
+        name = "random" if at_random or self.sampler == "grid" else self.sampler
         if self._interrupted:
-            number, kind = self._interrupted.pop(0), "random"
+            number, name = self._interrupted.pop(0), "random"
             trial_id = self._frozen(number)._trial_id
         elif self._waiting:
             number = self._waiting.pop(0)
@@ -165,7 +165,7 @@ class Study:
             trial_id = storage.create_new_trial(self.study._study_id)
         # Every trial has its own sampler, seeded by its number: a resumed driver does not repeat
         # the draws of the one that was killed.
-        self.study.sampler = build_sampler(kind, self.seed, number)
+        self.study.sampler = build_sampler(name, self.seed, number)
         with _quiet():
             return optuna.Trial(self.study, trial_id)
 

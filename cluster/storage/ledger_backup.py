@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import JOURNAL, Ledger
-from cluster.ledger.settings import read_settings, write_settings
+from cluster.ledger.settings import read_settings, read_space, write_settings
 from cluster.storage import replication
 from cluster.storage.lease import LeaseHolder, acquire_lease
 from cluster.storage.location import Location
@@ -225,7 +225,7 @@ def _is_of(space: str, location: Location) -> bool:
         exists = replication.download(
             location / "ledger", folder, None, lambda name: name == "search.json"
         )
-        return exists and read_settings(folder).space == space
+        return exists and read_space(folder) in (space, None)
 
 
 def _restore(storage: Storage, location: Location, here: Path, ours: bool) -> None:

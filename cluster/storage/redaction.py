@@ -26,4 +26,4 @@ def redact(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error, redacted, at most 300 characters."""
     text = str(error).strip() or type(error).__name__
-    return redact(text.splitlines()[0][:300])
+    return redact(text.splitlines()[0])[:300]

@@ -97,7 +97,7 @@ def upload(
     number = old.number + 1 if old else 1
     remote, path = open_for_writing(location)
 
-    def upload(
+    def upload_file(
         entry: tuple[int, tuple[str, FileStamp]],
     ) -> tuple[str, tuple[str, FileStamp]] | None:
         index, (name, stamp) = entry
@@ -115,7 +115,7 @@ def upload(
         return name, (target, FileStamp(size, stamp.time))
 
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-        copied = dict(filter(None, pool.map(upload, enumerate(files.items()))))
+        copied = dict(filter(None, pool.map(upload_file, enumerate(files.items()))))
         listed = {name: [target, s.size, s.time] for name, (target, s) in copied.items()}
         manifest = f"manifest-{number:06d}.json"
         text = json.dumps({"owner": owner, "number": number, "files": listed})
@@ -159,7 +159,7 @@ def download(
         if found is None or owner not in (None, found.owner):
             return False
 
-        def download(entry: tuple[str, tuple[str, FileStamp]]) -> None:
+        def download_file(entry: tuple[str, tuple[str, FileStamp]]) -> None:
             name, (source, stamp) = entry
             target = folder / name
             if not target.resolve().is_relative_to(folder.resolve()):
@@ -176,7 +176,9 @@ def download(
 
         try:
             with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-                list(pool.map(download, ((n, f) for n, f in found.files.items() if wanted(n))))
+                list(
+                    pool.map(download_file, ((n, f) for n, f in found.files.items() if wanted(n)))
+                )
         except FileNotFoundError:
             if attempt == TRIES - 1:
                 raise

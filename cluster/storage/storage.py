@@ -25,17 +25,17 @@ LOCAL_COPIES = Path("runs")
 class Storage:
     """A folder of searches; `remote` is the copy that survives this machine, if there is one.
 
-    `given_tracking_uri` is what the user named, which may contain credentials.
+    `user_tracking_uri` is what the user named, which may contain credentials.
     """
 
     folder: Path
     remote: Location | None = None
-    given_tracking_uri: str | None = None
+    user_tracking_uri: str | None = None
 
     @property
     def tracking_uri(self) -> str:
         """Return the address of the tracking server: the given one, else a SQLite file here."""
-        return self.given_tracking_uri or self.default_tracking_uri
+        return self.user_tracking_uri or self.default_tracking_uri
 
     @property
     def default_tracking_uri(self) -> str:

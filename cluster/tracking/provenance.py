@@ -42,14 +42,14 @@ def collect_provenance(space: SearchSpace[Any], truth: GroundTruth) -> dict[str,
 
 
 def describe_command() -> str:
-    """Give the command line, without the login of any address in it."""
+    """Return the command line, with credentials redacted."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     start = ["python", "-m", spec.name] if spec else ["python", *sys.argv[:1]]
     return shlex.join([*start, *map(redact, sys.argv[1:])])
 
 
 def find_commit() -> str:
-    """Give the git commit of the code, with a + where files were changed; else nothing."""
+    """Return the git commit of the code, with a + where files were changed; else an empty text."""
     here = Path(__file__).parent
     try:
         head = _git(here, "rev-parse", "--short=12", "HEAD")
@@ -61,7 +61,7 @@ def find_commit() -> str:
 
 
 def list_versions() -> dict[str, str]:
-    """Give the versions of Python and of the packages that make the numbers."""
+    """Return the versions of Python and of the packages that the numbers depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -72,7 +72,7 @@ def list_versions() -> dict[str, str]:
 
 
 def describe_hardware() -> str:
-    """Name the driver's machine in words."""
+    """Return a description of the driver's hardware."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return ", ".join([f"{platform.system()} {platform.machine()}, {cores} CPU cores", *gpus])

@@ -64,7 +64,7 @@ def is_complete(trial_log: TrialLog | None, ended: int | None, params: Mapping[s
 def contradicts(
     logged: LoggedRun, trial_log: TrialLog, reports: Iterable[Report], ended: bool
 ) -> bool:
-    """Return whether a run has what the trial log has not, as after the loss of a ledger.
+    """Return whether a run has reports or values that the trial log lacks, as after its loss.
 
     Reports that a trial which has not `ended` will make again do not count.
     """

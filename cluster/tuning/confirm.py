@@ -35,7 +35,7 @@ from cluster.tuning.open_search import (
     prepare_data,
     use_teacher,
 )
-from cluster.tuning.run_trials import Outcome, TrialsJob, run_trials
+from cluster.tuning.run_trials import TrialsJob, TrialsResult, run_trials
 from cluster.tuning.summary import list_next_commands, print_failures
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -59,12 +59,6 @@ def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Consol
     try:
         reruns = list(plan_reruns(search, space, options.confirm or 1, options.seeds or SEEDS))
         settings = _confirmation_settings(search, folder / FOLDER, reruns)
-        trials = sorted({rerun.tags["of"] for rerun in reruns}, key=int)
-        console.print(
-            f"[bold]{space.name}[/]: running trials {', '.join(trials)} again on new seeds, "
-            f"{len(reruns)} runs",
-            highlight=False,
-        )
         outcome = _run_reruns(space, run, options, console, search, settings)
         return outcome.exit_code(console)
     finally:
@@ -78,11 +72,17 @@ def _run_reruns(
     console: Console,
     search: Ledger,
     settings: SearchSettings,
-) -> Outcome:
+) -> TrialsResult:
     storage, folder = options.storage, search.folder / FOLDER
-    client = open_client(storage.given_tracking_uri or settings.tracking_uri)
+    client = open_client(storage.user_tracking_uri or settings.tracking_uri)
     settings, run = use_teacher(settings, replace(run, reports=settings.reports), options)
     check_same_data(search, prepare_data(space, settings.fixed, run))
+    trials = sorted({tags["of"] for _, tags in settings.reruns}, key=int)
+    console.print(
+        f"[bold]{space.name}[/]: running trials {', '.join(trials)} again on new seeds, "
+        f"{len(settings.reruns)} runs",
+        highlight=False,
+    )
     needed = not Ledger(folder, settings, search.lock).finished
     cluster = prepare_cluster(space, run, settings.fixed, options, console)
     ledger = None

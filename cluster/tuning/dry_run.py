@@ -29,12 +29,12 @@ from trainables.errors import UserError
 from trainables.run import Run, seed_everything
 
 SHARES = (0.02, 0.02, 0.1)
-"""Shares of an epoch that are timed: the first warms up, and the difference of the others is
-free of what is paid once per trial."""
+"""Fractions of an epoch that are timed: the first warms up, and the difference of the others
+excludes the fixed cost per trial."""
 
 
 def print_dry_run(space: SearchSpace[Any], run: Run, options: Options, console: Console) -> None:
-    """Print model, space, plan and cost; needs neither data nor weights nor network."""
+    """Print model, space, plan and cost; works without data, weights and network."""
     settings = decide_settings(space, options)
     _, run = use_teacher(settings, run, options)
     fixed, trials, scheduler = options.fixed, settings.trials, settings.scheduler

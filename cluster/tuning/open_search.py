@@ -67,7 +67,7 @@ def _check_search(
 ) -> OpenedSearch:
     settings = resolve_settings(space, options, ledger)
     run = replace(run, reports=settings.reports)
-    client = open_client(options.storage.given_tracking_uri or settings.tracking_uri)
+    client = open_client(options.storage.user_tracking_uri or settings.tracking_uri)
     settings, run = use_teacher(settings, run, options)
     truth = prepare_data(space, settings.fixed, run)
     if ledger is None:
@@ -126,7 +126,7 @@ def use_teacher(
     """
     if not settings.teacher:
         return settings, run
-    uri = options.storage.given_tracking_uri or settings.tracking_uri
+    uri = options.storage.user_tracking_uri or settings.tracking_uri
     folder = fetch_teacher(settings.teacher, uri, run.cache)
     if settings.teacher_copy not in ("", folder.name):
         raise UserError(

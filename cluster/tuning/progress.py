@@ -48,7 +48,7 @@ class ProgressDisplay:
         self.behind = behind
         self.started = time.monotonic()
         self.before = self._reports()
-        self.printed = {s.trial for s in queue.ledger.trial_logs.values() if s.outcome}
+        self.printed = {log.trial for log in queue.ledger.trial_logs.values() if log.outcome}
         self._next = 0.0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
@@ -76,7 +76,7 @@ class ProgressDisplay:
             return
         trial_logs = self.queue.ledger.trial_logs
         for trial_log in [
-            s for s in trial_logs.values() if s.outcome and s.trial not in self.printed
+            log for log in trial_logs.values() if log.outcome and log.trial not in self.printed
         ]:
             self.printed.add(trial_log.trial)
             self.console.print(
@@ -111,7 +111,7 @@ class ProgressDisplay:
             )
             table.add_row("", escape(self._settings(best[0])))
         table.add_row("speed", f"{made / max(elapsed, 1e-9):.2f} reports per second")
-        new = len([s for s in ledger.trial_logs.values() if s.outcome]) - len(self.printed)
+        new = sum(bool(log.outcome) for log in ledger.trial_logs.values()) - len(self.printed)
         left = queue.trials - ended
         ahead = f", about {format_duration(left * elapsed / new)} left" if new and left else ""
         table.add_row("time", format_duration(elapsed) + ahead)

@@ -24,11 +24,12 @@ from cluster.tracking import writer
 from cluster.tracking.writer import MLflowWriter
 from cluster.tuning.progress import ProgressDisplay
 from searchspaces.space import SearchSpace
+from trainables.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-NO_SCORE, BEHIND, INTERRUPTED = 1, 3, 130
+NO_SCORE, BEHIND = 1, 3
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class TrialsJob:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialsResult:
     """How the trials ended: `problem` says which writer is behind, if any."""
 
     finished: bool
@@ -79,7 +80,7 @@ class Outcome:
         return NO_SCORE if self.finished and not self.has_score else 0
 
 
-def run_trials(job: TrialsJob, console: Console) -> Outcome:
+def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
     """Run trials until each has its outcome, the time is up or the user interrupts."""
     ledger = job.ledger
     study = Study(ledger, job.space, list(job.initial_trials))
@@ -99,7 +100,7 @@ def run_trials(job: TrialsJob, console: Console) -> Outcome:
         # that another driver has taken over is no longer this driver's to write.
         patience = 0.0 if queue.storage_error else writer.PATIENCE
         problems = [tracker.close(finished, patience), backup.close() if backup else None]
-    return Outcome(
+    return TrialsResult(
         finished=finished,
         out_of_time=queue.out_of_time,
         has_score=bool(ledger.top_trials),
@@ -125,7 +126,7 @@ def _run_on_ray(
     remote = job.remote / "attempts" if job.remote else None
     worker = replace(job.cluster.worker, folder=folder, remote=remote)
     searched = list(dict.fromkeys(map(config_field, ledger.settings.parameters)))
-    behind = _list_delays(tracker, backup)
+    behind = _make_delay_description(tracker, backup)
     with ProgressDisplay(queue, searched, console, behind) as display:
 
         def on_step() -> None:
@@ -137,7 +138,9 @@ def _run_on_ray(
         return ray_tuner.run(queue, worker, resources, on_step)
 
 
-def _list_delays(tracker: MLflowWriter, backup: LedgerBackup | None) -> Callable[[], str]:
+def _make_delay_description(
+    tracker: MLflowWriter, backup: LedgerBackup | None
+) -> Callable[[], str]:
     def describe() -> str:
         writers = {"MLflow": tracker.behind, "copy": backup.behind if backup else ""}
         return "; ".join(f"{name}: {why}" for name, why in writers.items() if why)

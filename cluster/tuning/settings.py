@@ -73,7 +73,7 @@ def _requested_settings(options: Options, new: SearchSettings) -> dict[str, Any]
     named = {name: getattr(new, name) for name in names if getattr(options, name)}
     if options.seed is not None:
         named["seed"] = options.seed
-    if options.storage.given_tracking_uri:
+    if options.storage.user_tracking_uri:
         named["tracking_uri"] = new.tracking_uri
     return named
 

@@ -107,7 +107,7 @@ def list_next_commands(ledger: Ledger, storage: Storage) -> str:
     uri = ledger.settings.tracking_uri
     is_default = uri == storage.default_tracking_uri
     options = "" if str(storage) == "runs" else f" --storage {shlex.quote(str(storage))}"
-    options += "" if is_default else f" --tracking-uri {redact(uri)}"
+    options += "" if is_default else f" --tracking-uri {shlex.quote(redact(uri))}"
     lines = [
         f"\nledger and checkpoints: {ledger.folder}",
         f"MLflow database:        {redact(uri)}",

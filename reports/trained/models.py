@@ -6,7 +6,6 @@ Arguments and results are NumPy arrays: no other module of reports imports torch
 from __future__ import annotations
 
 import copy
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import torch
 from reports.records import Search
 from searchspaces.loading import list_names as list_names
 from searchspaces.loading import load_space
-from searchspaces.overrides import parse_overrides
+from searchspaces.overrides import parse_params
 from searchspaces.space import SearchSpace
 from trainables.environment import default_device, find_data_folder
 from trainables.errors import UserError
@@ -43,7 +42,7 @@ def restore_model(space: str, params: Mapping[str, str], checkpoint: Path) -> Pr
             "sampled or explained.\n"
             "Add a `restore` to its SPACE, such as the one in trainables/tasks/digits.py."
         )
-    return found.restore(_config(found, params), checkpoint)
+    return found.restore(_build_config(found, params), checkpoint)
 
 
 def load_data(
@@ -59,12 +58,14 @@ def load_data(
             raise UserError(f"The space {space} has no `prepare` that loads its data.")
         source: Any = search.tags.get("source", "real")
         run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
-        data = found.prepare(_config(found, params), run)
+        data = found.prepare(_build_config(found, params), run)
         fingerprint = data.fingerprint
         wanted = search.tags.get("data_fingerprint", "")
         if fingerprint != wanted and search.trials:
             # A hyperparameter may add training data; the stored value is the first trial's.
-            fingerprint = found.prepare(_config(found, search.trials[0].params), run).fingerprint
+            fingerprint = found.prepare(
+                _build_config(found, search.trials[0].params), run
+            ).fingerprint
     except UserError as error:
         raise UserError(f"The data of {search.name} are missing: {error}") from error
     if fingerprint != wanted:
@@ -126,10 +127,8 @@ def _batches(first: np.ndarray, second: np.ndarray) -> list[tuple[np.ndarray, np
     return [(first[i : i + BATCH], second[i : i + BATCH]) for i in starts]
 
 
-def _config(space: SearchSpace[Any], params: Mapping[str, str]) -> Any:
-    known = typing.get_type_hints(space.config)
-    assignments = [f"{name}={value}" for name, value in params.items() if name in known]
-    return space.config(**parse_overrides(space, assignments))
+def _build_config(space: SearchSpace[Any], params: Mapping[str, str]) -> Any:
+    return space.config(**parse_params(space, params))
 
 
 def continue_text(predictor: Predictor, prompt: str, **how: Any) -> str:

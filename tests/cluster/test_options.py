@@ -70,7 +70,7 @@ def test_every_option_has_its_type(space: SearchSpace[Any], tmp_path: Path) -> N
     assert options.fixed == {"width": 3, "momentum": True, "seed": 7}
     assert options.resume_mode == "fresh"
     assert options.storage.folder == tmp_path
-    assert options.storage.given_tracking_uri == "http://server:5000"
+    assert options.storage.user_tracking_uri == "http://server:5000"
 
 
 def test_storage_server_and_cluster_come_from_the_environment_too(

@@ -27,7 +27,7 @@ def test_a_folder_without_a_model_is_rejected_with_the_command_that_writes_one(
 
 def test_a_teacher_changes_the_default_values() -> None:
     assert add_teacher_defaults(load_space("cifar10_distill"), {"filters": 8}) == {
-        "teacher": "given",
+        "teacher": "custom",
         "filters": 8,
     }
     assert add_teacher_defaults(load_space("svhn_transfer"), {}) == {}

@@ -32,14 +32,14 @@ from trainables.vision.photo_classifier import restore_photo_classifier, train_p
 class Config:
     """Settings of one training; the defaults are the published ones, where there are any.
 
-    `start` is where the encoder's weights come from, `given` meaning the model of --teacher.
+    `start` is where the encoder's weights come from, `custom` meaning the model of --teacher.
     `size` is an image's side in pixels, `filters` the channels of the first block, `depth` the
     convolutions per block; `augment` turns on flips, shifts and rotations. `pretrain_epochs` and
     the fields after it are those of the autoencoder.
     """
 
     seed: int = 0
-    start: Literal["scratch", "autoencoder", "given"] = "scratch"
+    start: Literal["scratch", "autoencoder", "custom"] = "scratch"
     size: int = 256
     blocks: int = 5
     depth: int = 2
@@ -86,10 +86,10 @@ def build_initial_body(
     """Build the encoder with the weights that `start` names."""
     if config.start == "scratch":
         return build_body(config)
-    if config.start == "given":
+    if config.start == "custom":
         body = build_body(config)
         if (teacher := load_teacher(run)) is None:
-            raise UserError("start=given needs a model with an encoder: --teacher")
+            raise UserError("start=custom needs a model with an encoder: --teacher")
         load_encoder(body, teacher.network or nn.Identity(), f"--teacher {run.teacher}")
         return body
 
@@ -123,7 +123,7 @@ def train(load_teacher: TeacherLoader, config: Config, run: Run) -> Loop:
 def prepare(load_teacher: TeacherLoader, config: Config, run: Run) -> GroundTruth:
     """Load the photographs; raises UserError if the encoder of --teacher does not fit."""
     data = load_photos(MIT67, run, config.size)
-    if config.start == "given" and run.download:
+    if config.start == "custom" and run.download:
         build_initial_body(load_teacher, config, run, data)
     return build_ground_truth(data)
 
@@ -138,7 +138,7 @@ def restore(config: Config, folder: Path) -> Predictor:
 
 
 def task(load_teacher: TeacherLoader) -> Task[Config]:
-    """Return the task; `load_teacher` loads the model whose encoder `start=given` uses."""
+    """Return the task; `load_teacher` loads the model whose encoder `start=custom` uses."""
     return Task(
         config=Config,
         train=partial(train, load_teacher),

@@ -48,12 +48,12 @@ class Config:
     `soft_weight` weighs the divergence from the teacher, `hard_weight` the cross-entropy with the
     labels; without a teacher both have no effect, as has `temperature`. `filters` are the
     channels after the first convolution. Fields that begin with `teacher_` are those of a teacher
-    trained here; it has its own seed, so that all students have the same teacher. `given` is the
+    trained here; it has its own seed, so that all students have the same teacher. `custom` is the
     model of --teacher.
     """
 
     seed: int = 0
-    teacher: Literal["none", "resnet32", "wide_resnet14_2", "given"] = "resnet32"
+    teacher: Literal["none", "resnet32", "wide_resnet14_2", "custom"] = "resnet32"
     temperature: float = 4.0
     soft_weight: float = 0.9
     hard_weight: float = 0.1
@@ -150,11 +150,11 @@ def task(load_teacher: TeacherLoader) -> Task[Config]:
 
 def check_teacher(config: Config, predictor: Predictor | None) -> None:
     """Raise UserError for a teacher that is missing, not asked for, or of other data."""
-    if (config.teacher == "given") != (predictor is not None):
+    if (config.teacher == "custom") != (predictor is not None):
         raise UserError(
-            f"teacher={config.teacher} does not use the model of --teacher: set teacher=given"
+            f"teacher={config.teacher} does not use the model of --teacher: set teacher=custom"
             if predictor
-            else "teacher=given needs a model: --teacher"
+            else "teacher=custom needs a model: --teacher"
         )
     if predictor is None:
         return

@@ -65,6 +65,17 @@ def fit_linear_svc(vectors: np.ndarray, labels: np.ndarray, C: float) -> Solutio
     return fitted.coef_, fitted.intercept_
 
 
+def fit_one_vs_rest(vectors: np.ndarray, labels: np.ndarray, C: float) -> Solution:  # noqa: N803
+    """Fit a logistic regression per class, one versus the rest."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    fitted = OneVsRestClassifier(LogisticRegression(C=C, max_iter=1000)).fit(vectors, labels)
+    weights = np.concatenate([classifier.coef_ for classifier in fitted.estimators_])
+    intercepts = np.concatenate([classifier.intercept_ for classifier in fitted.estimators_])
+    return weights, intercepts
+
+
 def train(source: Source, solve: Solver, config: Config, run: Run) -> Loop:
     """Fit a classifier on the embeddings of an encoder; reports loss and accuracy.
 

@@ -41,8 +41,8 @@ def compute_class_maps(network: nn.Module, pixels: Tensor, classes: Tensor) -> T
             logits = network(pixels.float().requires_grad_() * 1)
             if not last_maps:
                 raise UserError(
-                    f"{type(network).__name__} has no feature maps (no module returns n x channels "
-                    "x height x width), and therefore no class activation maps"
+                    f"{type(network).__name__} has no feature maps (no module returns n x "
+                    "channels x height x width), and therefore no class activation maps"
                 )
             selected = logits.gather(1, classes[:, None]).sum()
             (gradient,) = torch.autograd.grad(selected, last_maps)

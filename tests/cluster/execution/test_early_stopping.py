@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from cluster.execution.early_stopping import ByTrial, build_scheduler
+from cluster.execution.early_stopping import LedgerScheduler, build_scheduler
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.schedulers import SCHEDULERS, rungs
@@ -31,18 +31,20 @@ def queue(
 
 
 @pytest.fixture
-def scheduler(queue: TrialQueue, space: SearchSpace[Any]) -> Callable[[str], ByTrial]:
+def scheduler(queue: TrialQueue, space: SearchSpace[Any]) -> Callable[[str], LedgerScheduler]:
     """Return a function that builds a scheduler over the queue, whose Ray ids are our numbers."""
 
-    def make(name: str) -> ByTrial:
+    def make(name: str) -> LedgerScheduler:
         inner = build_scheduler(name, space, reports=9)
         assert inner is not None
-        return ByTrial(inner, queue, int)
+        return LedgerScheduler(inner, queue, int)
 
     return make
 
 
-def report(scheduler: ByTrial, queue: TrialQueue, trial: int, losses: list[float]) -> list[str]:
+def report(
+    scheduler: LedgerScheduler, queue: TrialQueue, trial: int, losses: list[float]
+) -> list[str]:
     """Record reports of a trial, and return the decision after each."""
     while trial not in queue.ledger.trial_logs:
         queue.next_attempt()
@@ -57,7 +59,7 @@ def report(scheduler: ByTrial, queue: TrialQueue, trial: int, losses: list[float
 
 
 def test_asha_stops_the_worse_two_thirds_at_its_rungs(
-    scheduler: Callable[[str], ByTrial], queue: TrialQueue
+    scheduler: Callable[[str], LedgerScheduler], queue: TrialQueue
 ) -> None:
     asha = scheduler("asha")
     for trial in range(6):
@@ -69,7 +71,7 @@ def test_asha_stops_the_worse_two_thirds_at_its_rungs(
 
 
 def test_a_resumed_search_compares_with_the_reports_before_the_resume(
-    scheduler: Callable[[str], ByTrial], queue: TrialQueue
+    scheduler: Callable[[str], LedgerScheduler], queue: TrialQueue
 ) -> None:
     asha = scheduler("asha")
     for trial in range(6):
@@ -84,7 +86,7 @@ def test_a_resumed_search_compares_with_the_reports_before_the_resume(
 
 
 def test_the_median_rule_stops_trials_that_are_worse_than_half(
-    scheduler: Callable[[str], ByTrial], queue: TrialQueue
+    scheduler: Callable[[str], LedgerScheduler], queue: TrialQueue
 ) -> None:
     median = scheduler("median")
     for _ in range(3):  # in parallel: nothing to compare with at first
@@ -119,7 +121,7 @@ def test_the_control_group_is_sampled_judged_and_never_stopped(
     space = replace(space, reports=9, min_reports=1)
     ledger = begin(trials=8, control=2)
     queue = TrialQueue(ledger, open_study(ledger, space))
-    scheduler = ByTrial(build_scheduler("asha", space, 9), queue, int)
+    scheduler = LedgerScheduler(build_scheduler("asha", space, 9), queue, int)
     decisions = {}
     for trial in range(8):
         queue.next_attempt()

@@ -15,6 +15,7 @@ from cluster.execution.failures import (
     classify,
     describe_error,
     read_failure,
+    read_failure_text,
 )
 from cluster.storage.replication import StorageTimeoutError
 from trainables.errors import PreemptedError
@@ -129,3 +130,36 @@ def test_rays_typed_errors_are_classified_by_their_type() -> None:
     assert read_failure(gone).failure_class == "lost"
     preempted = ray.exceptions.RayActorError(error_msg=DIED, preempted=True)
     assert read_failure(preempted).failure_class == "preempted"
+
+
+def test_an_error_of_the_memory_monitor_of_ray_is_out_of_memory() -> None:
+    """Tune keeps only its text: Ray's OutOfMemoryError is neither of a task nor of an actor."""
+    text = (
+        "Task was killed due to the node running low on memory.\n"
+        "Memory on the node was 7.6GB / 8GB (0.95). Refer to the documentation on how to address "
+        "the out of memory issue. To adjust the threshold, set RAY_memory_usage_threshold."
+    )
+    failure = read_failure_text(str(ray.exceptions.OutOfMemoryError(text)))
+    assert failure.failure_class == "out_of_memory"
+    assert failure.message == "Task was killed due to the node running low on memory."
+    assert read_failure_text("TuneError: no such trial").failure_class == "failed"
+
+
+def test_an_error_raised_while_another_is_handled_has_its_class() -> None:
+    def fail(*, suppress: bool) -> None:
+        try:
+            raise MemoryError
+        except MemoryError:
+            if suppress:
+                raise RuntimeError("batch 7") from None
+            raise RuntimeError("batch 7")  # noqa: B904
+
+    for suppress, expected in ((False, "out_of_memory"), (True, "failed")):
+        with pytest.raises(RuntimeError) as caught:
+            fail(suppress=suppress)
+        assert classify(caught.value) == expected
+
+
+def test_credentials_in_an_error_are_redacted() -> None:
+    failure = describe_error(OSError("http://me:planted@host/x is away")).failure
+    assert "planted" not in failure.message + failure.traceback

@@ -182,3 +182,17 @@ def test_a_cluster_that_does_not_start_is_an_error(
     monkeypatch.setattr(launcher, "run_ray", lambda words, quiet=False: int(words[0] == "up"))
     with pytest.raises(UserError, match=r"did not start(.|\n)*ray up"):
         launcher.run_on_cluster(file, ["--space", "digits"], None)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"event": "ended", "exit_code": 0}\r\n', {"event": "ended", "exit_code": 0}),
+        ('warning: no tty {"event": "ended", "exit_code": 2}', {"event": "ended", "exit_code": 2}),
+        ("Shared connection closed", None),
+        ('{"event": "log", "text": "half', None),
+        ("7", None),
+    ],
+)
+def test_an_event_is_found_behind_other_text(line: str, expected: object) -> None:
+    assert launcher.read_event(line) == expected

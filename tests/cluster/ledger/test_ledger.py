@@ -174,3 +174,21 @@ def test_a_ledger_inside_a_search_has_its_own_settings(stopped: Ledger) -> None:
     inner.update_settings(name="toy-confirm")
     assert (inner.name, stopped.name) == ("toy-confirm", "toy")
     assert read_settings(stopped.folder).name == ""
+
+
+def test_an_older_search_of_another_version_hides_no_newer_one(
+    begin: Callable[..., Ledger], tmp_path: Path
+) -> None:
+    old = begin()
+    (old.folder / "search.json").write_text('{"space": "toy", "going": "fresh"}')
+    begin()
+    newest = ledgers.find_newest(tmp_path / "runs", "toy")
+    assert newest == tmp_path / "runs" / "toy-2"
+
+
+def test_a_search_of_another_version_is_rejected_by_name(begin: Callable[..., Ledger]) -> None:
+    old = begin()
+    old.close()
+    (old.folder / "search.json").write_text('{"space": "toy", "going": "fresh"}')
+    with pytest.raises(UserError, match=r"another version of Tunery \(going, metric"):
+        ledgers.reopen_ledger(old.folder)

@@ -45,3 +45,8 @@ def test_an_error_is_one_redacted_line() -> None:
     assert first_line(OSError("no http://me:p@host\nmore")) == "no http://***@host"
     assert first_line(ValueError()) == "ValueError"
     assert len(first_line(ValueError("x" * 999))) == 300
+
+
+def test_a_long_line_is_redacted_before_it_is_cut() -> None:
+    error = OSError("x" * 270 + " http://user:planted-password@host/path")
+    assert "planted" not in first_line(error)

@@ -29,7 +29,7 @@ def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
     storage = open_storage()
     assert storage.remote == Location("s3://bucket/x")
-    assert storage.tracking_uri == storage.given_tracking_uri == "http://server:5000"
+    assert storage.tracking_uri == storage.user_tracking_uri == "http://server:5000"
     assert str(storage) == "s3://bucket/x"
     assert open_storage("mine", "http://b") == Storage(Path("mine"), None, "http://b")
 

@@ -26,10 +26,10 @@ from cluster.storage.ledger_backup import LedgerBackup
 from cluster.storage.location import Location
 from cluster.tracking.client import open_client
 from cluster.tuning import run_trials
-from cluster.tuning.run_trials import BEHIND, INTERRUPTED, NO_SCORE, Outcome, TrialsJob
+from cluster.tuning.run_trials import BEHIND, NO_SCORE, TrialsJob, TrialsResult
 from searchspaces.space import SearchSpace
 from tests.support.reports import make_result
-from trainables.errors import UserError
+from trainables.errors import INTERRUPTED, UserError
 from trainables.run import Run
 
 
@@ -56,7 +56,7 @@ def test_the_exit_code_says_how_the_trials_ended(
     text: str,
 ) -> None:
     out = io.StringIO()
-    outcome = Outcome(finished, out_of_time, has_score, 0, problem)
+    outcome = TrialsResult(finished, out_of_time, has_score, 0, problem)
     assert outcome.exit_code(Console(file=out, width=200)) == code
     assert out.getvalue().startswith(text)
     assert bool(out.getvalue()) == bool(text)
@@ -64,7 +64,7 @@ def test_the_exit_code_says_how_the_trials_ended(
 
 def test_an_interrupted_fresh_search_names_the_option_to_replace() -> None:
     out = io.StringIO()
-    Outcome(False, False, False, 0, None, "fresh").exit_code(Console(file=out, width=200))
+    TrialsResult(False, False, False, 0, None, "fresh").exit_code(Console(file=out, width=200))
     assert "continue with the same command and --resume instead of --fresh" in out.getvalue()
 
 
@@ -106,7 +106,7 @@ def test_trials_run_until_each_has_its_outcome_here_and_in_mlflow(
     monkeypatch.setattr(ray_tuner, "run", run)
     ledger, client = begin(tracking_uri=database), open_client(database)
     outcome = run_trials.run_trials(make_job(ledger, space, client), Console(quiet=True))
-    assert outcome == Outcome(True, False, True, 0, None)
+    assert outcome == TrialsResult(True, False, True, 0, None)
     assert seen[0].folder == ledger.folder.resolve()
     assert seen[0].remote is None
     assert read_settings(ledger.folder).resources == {"cpu": 1.0, "gpu": 0.0}

@@ -123,7 +123,7 @@ def test_the_teacher_of_the_option_is_used_and_frozen(tmp_path: Path) -> None:
     for seed in (0, 1):
         teacher = given(seed=seed)
         before = {k: v.clone() for k, v in teacher.network.state_dict().items()}  # type: ignore[union-attr]
-        config = Config(teacher="given", **TINY)  # type: ignore[arg-type]
+        config = Config(teacher="custom", **TINY)  # type: ignore[arg-type]
         load = partial(get_teacher, teacher)
         reports.append(list(distill.train(load, config, run(tmp_path))))
         after = teacher.network.state_dict()  # type: ignore[union-attr]
@@ -134,9 +134,9 @@ def test_the_teacher_of_the_option_is_used_and_frozen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "teacher", "expected"),
     [
-        ({"teacher": "given"}, None, "teacher=given needs a model: --teacher"),
+        ({"teacher": "custom"}, None, "teacher=custom needs a model: --teacher"),
         ({"teacher": "resnet32"}, given(), "teacher=resnet32 does not use the model of --teacher"),
-        ({"teacher": "given"}, given(tuple("0123456789")), "must have airplane"),
+        ({"teacher": "custom"}, given(tuple("0123456789")), "must have airplane"),
     ],
 )
 def test_an_unsuitable_teacher_is_rejected_before_training(

@@ -13,6 +13,7 @@ from sklearn.svm import LinearSVC
 from trainables.data.ag_news import AG_NEWS
 from trainables.data.text import load
 from trainables.run import Run
+from trainables.tasks import features
 from trainables.tasks.features import (
     Config,
     fit_head,
@@ -113,3 +114,12 @@ def test_umap_separates_clusters() -> None:
     middles = flat[:40].mean(0), flat[40:].mean(0)
     apart = np.linalg.norm(middles[0] - middles[1])
     assert apart > 2 * max(np.linalg.norm(flat[:40] - middles[0], axis=1).mean(), 0.1)
+
+
+def test_one_vs_rest_separates_classes_by_one_weight_row_each() -> None:
+    draw = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    vectors = (np.eye(3)[labels] + 0.1 * draw.standard_normal((300, 3))).astype(np.float32)
+    weights, intercepts = features.fit_one_vs_rest(vectors, labels, 10.0)
+    assert (weights.shape, intercepts.shape) == ((3, 3), (3,))
+    assert ((vectors @ weights.T + intercepts).argmax(1) == labels).mean() == 1.0
