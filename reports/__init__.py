@@ -1,1 +1,1 @@
-"""Reads results from MLflow only, and writes reports one can believe."""
+"""Read the results of a search from MLflow and write its report."""

@@ -1,7 +1,7 @@
 """`python -m reports compare A B ...`: compare searches of one space by their best so far.
 
 Finished searches that differ only in their seed are repeats of each other. Only repeats can
-distinguish a better sampler from a lucky one.
+separate a better sampler from chance.
 """
 
 import argparse
@@ -252,7 +252,10 @@ def _with_interval(values: Sequence[float], metric: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m reports compare", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m reports compare",
+        description="Compare searches of one space by their best score over time.",
+    )
     parser.add_argument("names", nargs="+", help="names of searches, such as digits digits-2")
     parser.add_argument("--out", default="report/compare", help="default: report/compare")
     add_server_arguments(parser)

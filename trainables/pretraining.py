@@ -18,7 +18,7 @@ from trainables import cache, checkpoint
 from trainables.ranking import Mode, is_finite
 from trainables.run import Loop, Run
 
-VERSION = 1  # of how teachers are trained; a new number makes every machine train anew
+VERSION = 1  # of how teachers are trained; a new number makes every machine train again
 
 
 def train_once(

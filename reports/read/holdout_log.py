@@ -47,7 +47,7 @@ def find_opening(openings: Sequence[Opening], entry: Opening) -> Opening | None:
 
 
 def add_opening(tracker: Tracker, search: Search, entry: Opening) -> None:
-    """Put on record that the test set was opened. Raises UserError where that fails."""
+    """Record that the test set was opened; raises UserError where that fails."""
     now = datetime.now(UTC)
     known = {key: value for key, value in _shorten(entry).items() if value is not None}
     text = json.dumps({"time": now.isoformat(timespec="seconds"), **known})

@@ -1,1 +1,1 @@
-"""How a report says things: tables, intervals, figures, files; not whence its numbers."""
+"""Write the parts of a report: tables, intervals, figures and files."""

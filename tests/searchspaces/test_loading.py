@@ -60,7 +60,7 @@ def test_a_name_without_similar_ones_lists_all() -> None:
     assert all(name in message for name in list_names())
 
 
-def test_a_file_of_the_user_is_loaded_anew_when_it_changes(tmp_path: Path) -> None:
+def test_a_file_of_the_user_is_loaded_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(MINE)
     space = load_space(str(path))

@@ -78,7 +78,7 @@ def test_writing_again_changes_nothing(ledger: Ledger, end: Finish) -> None:
     tracker.close(finished=True)
     again = read_runs(ledger.settings.tracking_uri)
     for runs in (once, again):
-        runs["toy"].pop("metrics")  # counted anew, at a later time
+        runs["toy"].pop("metrics")  # counted again, at a later time
     assert again == once
 
 
