@@ -203,7 +203,10 @@ def test_a_driver_that_has_lost_its_search_ends_it(
 def test_what_is_behind_is_named_with_the_reason() -> None:
     tracker: Any = SimpleNamespace(behind="")
     backup: Any = SimpleNamespace(behind="it is slow")
-    assert run_trials._list_delays(tracker, None)() == ""
-    assert run_trials._list_delays(tracker, backup)() == "copy: it is slow"
+    assert run_trials._make_delay_description(tracker, None)() == ""
+    assert run_trials._make_delay_description(tracker, backup)() == "copy: it is slow"
     tracker.behind = "no answer"
-    assert run_trials._list_delays(tracker, backup)() == "MLflow: no answer; copy: it is slow"
+    assert (
+        run_trials._make_delay_description(tracker, backup)()
+        == "MLflow: no answer; copy: it is slow"
+    )
