@@ -23,8 +23,8 @@ START = [
     "ssm:GetParameters",  # EC2 looks up the image on behalf of the caller
 ]
 MANAGE = ["ec2:CreateTags", "ec2:TerminateInstances", "ec2:StopInstances", "ec2:StartInstances"]
-# Ray tags an instance when it starts it. A role that may tag any instance may terminate any, so tags
-# are allowed for new instances and for those that already have this one.
+# Ray tags an instance when it starts it. A role that may tag any instance may terminate any, so
+# tags are allowed for new instances and for those that already have this one.
 OURS = {"StringLike": {"aws:ResourceTag/ray-cluster-name": f"{NAME}*"}}
 NEW = {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
 SPOT = {"StringLike": {"iam:AWSServiceName": "spot.amazonaws.com"}}

@@ -76,10 +76,8 @@ def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
         name = other
     try:
         save_file(tensors, folder / f"{name}.part")
-    except SafetensorError as error:  # the OS error code is only in its text
-        if code := re.search(r"os error (\d+)", str(error)):
-            raise OSError(int(code[1]), os.strerror(int(code[1])), str(folder)) from error
-        raise
+    except SafetensorError as error:
+        raise find_os_error(error) or error from error
     (folder / f"{name}.part").replace(folder / name)
     text = json.dumps({**manifest, "file": name, "tree": encoded})
     (folder / "manifest.json.part").write_text(text, encoding="utf-8")
@@ -87,6 +85,13 @@ def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
     for old in folder.glob("state-*"):
         if old.name != name:
             old.unlink(missing_ok=True)
+
+
+def find_os_error(error: BaseException) -> OSError | None:
+    """Return the OSError behind an error of safetensors, which only its text tells."""
+    if isinstance(error, SafetensorError) and (code := re.search(r"os error (\d+)", str(error))):
+        return OSError(int(code[1]), os.strerror(int(code[1])))
+    return None
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Tree] | None:

@@ -21,8 +21,10 @@ import torch
 from cluster.ledger.trial_log import Failure, FailureClass
 from cluster.storage.redaction import redact
 from cluster.storage.replication import StorageTimeoutError
+from trainables.checkpoint import find_os_error
 from trainables.errors import PreemptedError
 
+MAX_MESSAGE, MAX_TRACEBACK = 1000, 20_000  # characters
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
@@ -44,8 +46,9 @@ class AttemptError(Exception):
 def describe_error(error: BaseException) -> AttemptError:
     """Return the error that carries `error` to the driver, classified by its type."""
     text = redact("".join(traceback.format_exception(error)).strip())
-    message = redact("".join(traceback.format_exception_only(error)).strip()).splitlines()
-    return AttemptError(asdict(Failure(classify(error), message[0], text)))
+    message = " ".join("".join(traceback.format_exception_only(error)).split())
+    failure = Failure(classify(error), redact(message)[:MAX_MESSAGE], text[-MAX_TRACEBACK:])
+    return AttemptError(asdict(failure))
 
 
 def classify(error: BaseException) -> FailureClass:
@@ -63,6 +66,7 @@ def classify(error: BaseException) -> FailureClass:
             cause, torch.AcceleratorError
         ):
             return "out_of_memory"
+        cause = find_os_error(cause) or cause
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return "storage_full"
     return "failed"
@@ -70,12 +74,18 @@ def classify(error: BaseException) -> FailureClass:
 
 def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
+    left = [error]
+    while left:
+        cause = left.pop()
+        if id(cause) in seen:
+            continue
         seen.add(id(cause))
         yield cause
+        if isinstance(cause, BaseExceptionGroup):
+            left += cause.exceptions
         # `raise ... from None` cuts the chain; a plain raise in an except block does not.
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+        context = None if cause.__suppress_context__ else cause.__context__
+        left += [linked for linked in (cause.__cause__, context) if linked is not None]
 
 
 def read_failure(error: BaseException) -> Failure:
@@ -94,7 +104,9 @@ def read_failure_text(text: str) -> Failure:
     Tune pickles the errors of tasks and actors. The others are Ray's own, such as that of its
     memory monitor: no text of a task is among them.
     """
-    return Failure(_classify_message(text), text.partition("\n")[0], text)
+    lines = text.splitlines() or [text]
+    message = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    return Failure(_classify_message(text), message, text)
 
 
 def _classify_lost_worker(error: BaseException) -> FailureClass:

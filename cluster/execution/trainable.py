@@ -81,7 +81,9 @@ class Trial(tune.Trainable):
         """Make one report; raises AttemptError, with the class of whatever failed."""
         try:
             return self._make_report()
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # such as a panic of an extension in Rust
             raise describe_error(error) from None
 
     def _make_report(self) -> dict[str, Any]:

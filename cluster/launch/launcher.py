@@ -21,6 +21,14 @@ from trainables.errors import INTERRUPTED, UserError
 
 CHECKOUT = "tunery"  # in the home folder of every node; the shipped cluster files mount it there
 LOST = 1
+EVENT_FIELDS = {
+    "log": "text",
+    "note": "text",
+    "submitted": "job",
+    "attached": "job",
+    "ended": "exit_code",
+}
+"""What each event of the head's job carries."""
 
 
 def run_on_cluster(file: Path, words: Sequence[str], ask: Callable[[str], str] | None) -> int:
@@ -157,9 +165,11 @@ def read_event(line: str) -> dict[str, Any] | None:
     _, start, rest = line.partition('{"event": ')
     try:
         event = json.loads(start + rest)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and "event" in event else None
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        return None
+    return event if event.get(EVENT_FIELDS.get(event["event"])) is not None else None
 
 
 def print_event_text(event: dict[str, Any]) -> None:

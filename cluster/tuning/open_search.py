@@ -87,7 +87,7 @@ def check_writable(folder: Path) -> None:
     except OSError as error:
         raise UserError(
             f"cannot write to the storage folder {folder}: {error.strerror}\n"
-            "free some space there, or choose another folder with --storage DIR"
+            "fix that, or choose another folder with --storage DIR"
         ) from error
     finally:
         with contextlib.suppress(OSError):

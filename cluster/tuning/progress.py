@@ -132,8 +132,10 @@ class ProgressDisplay:
         reports = f"{trial_log.done} report{'' if trial_log.done == 1 else 's'}"
         line = (
             f"trial {trial_log.trial:03d} {trial_log.outcome:8s} {score} after {reports}, "
-            f"{format_duration(trial_log.seconds)}: {self._settings(trial_log)}"
+            f"{format_duration(trial_log.seconds)}"
         )
+        if settings := self._settings(trial_log):
+            line += f": {settings}"
         if trial_log.outcome == "failed":
             line += f"\n  {describe_failure(trial_log, self.queue.study.space)}"
         return line

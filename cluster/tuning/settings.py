@@ -69,8 +69,8 @@ def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings
 
 def _requested_settings(options: Options, new: SearchSettings) -> dict[str, Any]:
     """Return the settings that the user named, as a new search would have them."""
-    names = {f.name for f in fields(SearchSettings)} & {f.name for f in fields(Options)}
-    named = {name: getattr(new, name) for name in names if getattr(options, name)}
+    names = [f.name for f in fields(SearchSettings)]
+    named = {name: getattr(new, name) for name in names if getattr(options, name, None)}
     if options.seed is not None:
         named["seed"] = options.seed
     if options.storage.user_tracking_uri:

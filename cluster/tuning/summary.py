@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
-from cluster.sampling.parameters import config_field, format_number
+from cluster.sampling.parameters import format_number
 from cluster.storage.redaction import redact
 from cluster.storage.storage import Storage
 from cluster.tuning.progress import describe_failure
@@ -80,8 +80,8 @@ def make_best_trials_table(ledger: Ledger) -> Table | str:
     best = ledger.rank_trials(ledger.trial_logs.values())[:SHOWN]
     if not best:
         return "no trial has a score"
-    searched = dict.fromkeys(map(config_field, ledger.settings.parameters))
-    varying = [name for name in searched if len({str(s.config.get(name)) for s in best}) > 1]
+    names = [name for name in best[0].config if name != "seed"]
+    varying = [name for name in names if len({str(log.config.get(name)) for log in best}) > 1]
     table = Table(title=f"best trials by {ledger.metric}", title_justify="left", box=None)
     for column in ("trial", "score", "outcome", "reports", "device time"):
         table.add_column(column, no_wrap=True, justify="left" if column == "outcome" else "right")

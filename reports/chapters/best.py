@@ -120,6 +120,8 @@ def compare_with_default(search: Search, choice: Choice, validation: int | None)
         better = "has a better mean over new seeds" if choice.is_confirmed else "scored better"
         return f"**The default configuration won**: no other candidate {better} on validation."
     ours, theirs = winner.metrics["score"], default.metrics.get("score")
+    if default.outcome in ("diverged", "failed"):
+        return f"The default configuration (trial 0) cannot be compared: it {default.outcome}."
     if theirs is None or not is_finite(theirs):
         return f"The default configuration (trial 0) has no score: it is {default.outcome}."
     gain = (ours - theirs) * (1 if search.mode == "max" else -1)

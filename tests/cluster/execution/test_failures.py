@@ -8,6 +8,7 @@ import pickle
 import pytest
 import ray
 import torch
+from safetensors import SafetensorError
 
 from cluster.execution.failures import (
     AttemptError,
@@ -49,6 +50,8 @@ def with_cause(error: Exception, cause: Exception) -> Exception:
         (StorageUnreachableError("node-7 does not see it"), "storage_unreachable"),
         (OSError(errno.ENOSPC, "No space left on device"), "storage_full"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "storage_full"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "storage_full"),
+        (ExceptionGroup("two", [ValueError("x"), MemoryError()]), "out_of_memory"),
     ],
 )
 def test_an_error_is_classified_by_its_type(error: Exception, expected: str) -> None:

@@ -192,6 +192,9 @@ def test_a_cluster_that_does_not_start_is_an_error(
         ("Shared connection closed", None),
         ('{"event": "log", "text": "half', None),
         ("7", None),
+        ("[" * 100_000, None),
+        ('{"event": "ended", "exit_code": null}', None),
+        ('{"event": 1}', None),
     ],
 )
 def test_an_event_is_found_behind_other_text(line: str, expected: object) -> None:

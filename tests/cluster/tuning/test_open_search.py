@@ -45,8 +45,10 @@ def test_a_fresh_search_starts_beside_one_of_another_version(
 ) -> None:
     (begin().folder / "search.json").write_text('{"space": "toy", "old": 1}')
     assert open_search.find_search(tmp_path / "runs", "toy", "fresh") is None
+    old = open_search.find_search(tmp_path / "runs", "toy", "resume")
+    assert old is not None
     with pytest.raises(UserError, match="another version"):
-        open_search.find_search(tmp_path / "runs", "toy", "resume")
+        read_settings(old)
 
 
 def test_of_two_drivers_that_start_at_once_one_is_rejected(tmp_path: Path) -> None:

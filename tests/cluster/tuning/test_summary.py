@@ -121,7 +121,7 @@ def test_failures_are_counted_and_the_first_is_shown(
         (
             Storage(Path("runs")),
             "http://***@server:5000",
-            ["  python -m reports toy --tracking-uri http://***@server:5000"],
+            ["  python -m reports toy --tracking-uri 'http://***@server:5000'"],
         ),
         (
             Storage(Path("runs/s3-b"), Location("s3://b")),
