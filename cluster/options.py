@@ -54,10 +54,24 @@ class Options:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a search to a command line."""
     add = parser.add_argument
-    add("--set", action="append", default=[], metavar="NAME=VALUE", help="fix a hyperparameter")
-    add("--trials", type=positive(int), help="number of configurations to try")
-    add("--reports", type=positive(int), help="reports of a full trial (unit of budget)")
-    add("--seeds", type=positive(int), help="runs of each arm or, with --confirm, trial")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="fix a hyperparameter; may be repeated",
+    )
+    add(
+        "--trials",
+        type=positive(int),
+        help="number of configurations to try (default: of the space)",
+    )
+    add(
+        "--reports",
+        type=positive(int),
+        help="reports of a full trial, the unit of budget (default: of the space)",
+    )
+    add("--seeds", type=positive(int), help="runs of each arm; with --confirm, of each trial")
     add("--seed", type=int, help="seed of sampler and training (default 0)")
     add("--sampler", choices=SAMPLERS, help="Optuna sampler (default tpe)")
     add(
@@ -76,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--time-budget",
         type=seconds,
         metavar="TIME",
-        help="stop after this time, such as 90s, 30m, 2h",
+        help="stop after this time: 90s, 30m, 2h, or seconds",
     )
     add("--concurrency", type=positive(int), help="concurrent trials (default: all that fit)")
     add(

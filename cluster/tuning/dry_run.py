@@ -133,7 +133,7 @@ def time_probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> t
 def print_cost(seconds: float, reports: int, trials: int, console: Console) -> None:
     """Print the cost of the expected reports."""
     console.print(
-        f"cost: {seconds:.2f} s per report here (probe of the default configuration), about "
+        f"cost: {seconds:.2f} s per report here (measured with the default configuration), about "
         f"{format_duration(seconds * reports)} of device time = {seconds * reports / 3600:.2f} "
         f"device-hours for {trials} trials",
         highlight=False,

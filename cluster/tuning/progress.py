@@ -126,12 +126,18 @@ class ProgressDisplay:
             if name in trial_log.config
         )
 
+    def _name(self, trial_log: TrialLog) -> str:
+        if self.queue.ledger.settings.kind == "trial":
+            return f"trial {trial_log.trial:03d}"
+        of, seed = trial_log.tags["of"], trial_log.config["seed"]
+        return f"re-run {trial_log.trial:03d} of trial {int(of):03d} (seed {seed})"
+
     def _line(self, trial_log: TrialLog) -> str:
         best = self.queue.ledger.best_report(trial_log)
         score = f"{self.queue.ledger.metric} {format_number(best[0])}" if best else "no score"
         reports = f"{trial_log.done} report{'' if trial_log.done == 1 else 's'}"
         line = (
-            f"trial {trial_log.trial:03d} {trial_log.outcome:8s} {score} after {reports}, "
+            f"{self._name(trial_log)} {trial_log.outcome:8s} {score} after {reports}, "
             f"{format_duration(trial_log.seconds)}"
         )
         if settings := self._settings(trial_log):

@@ -36,7 +36,8 @@ def print_header(
     already = f", {ended} of them ended before" if ended else ""
     console.print(
         f"[bold]{space.name}[/]: {space.question}\n"
-        f"{settings.trials} trials{already}, {settings.reports} reports each, sampler "
+        f"{settings.trials} trial{'' if settings.trials == 1 else 's'}{already}, "
+        f"{settings.reports} reports each, sampler "
         f"{settings.sampler}, scheduler {settings.scheduler}, seed {settings.seed}",
         highlight=False,
         soft_wrap=True,
@@ -105,14 +106,14 @@ def make_best_trials_table(ledger: Ledger) -> Table | str:
 def list_next_commands(ledger: Ledger, storage: Storage) -> str:
     """Return where everything is, and the exact commands that show it."""
     uri = ledger.settings.tracking_uri
-    is_default = uri == storage.default_tracking_uri
+    is_default, is_file = uri == storage.default_tracking_uri, uri.startswith("sqlite:")
     options = "" if str(storage) == "runs" else f" --storage {shlex.quote(str(storage))}"
     options += "" if is_default else f" --tracking-uri {shlex.quote(redact(uri))}"
     lines = [
         f"\nledger and checkpoints: {ledger.folder}",
         f"MLflow database:        {redact(uri)}",
         "next:",
-        *([f"  mlflow ui --backend-store-uri {shlex.quote(uri)}"] if is_default else []),
+        *([f"  mlflow ui --backend-store-uri {shlex.quote(uri)}"] if is_file else []),
         f"  python -m reports {ledger.folder.name}{options}",
     ]
     return "\n".join(lines)
