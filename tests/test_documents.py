@@ -16,8 +16,8 @@ import pytest
 from cluster.cli import build_parser as tune_parser
 from searchspaces.loading import list_names
 from searchspaces.train_one import build_parser as train_parser
+from tests.support.imports import IMPORTS, MODULES, within
 from tests.support.paths import ROOT
-from tests.test_layering import IMPORTS, MODULES, within
 from trainables.run import Run
 
 FOLDERS = ("cluster", "reports", "searchspaces", "tests", "trainables")

@@ -8,8 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -19,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.support.imports import IMPORTS, MODULES, PACKAGES, Import, imports_of, within
 from tests.support.paths import ROOT
 
-PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
 LONGEST = 300  # lines of a source file
 LONGEST_FUNCTION = 80  # lines
 PATHS = re.compile(r"\.\./shared|(?<![\w.])/(work|root)\b")
@@ -77,65 +75,6 @@ HOMES = {
         "reports.chapters.hyperparameters.importance",
     },
 }
-
-
-@dataclass(frozen=True)
-class Import:
-    """One module imports another, which is ours or a library's; `typing` if never at run time."""
-
-    by: str
-    what: str
-    typing: bool = False
-    lazy: bool = False
-
-
-def _modules() -> dict[str, Path]:
-    found = {}
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-MODULES = _modules()
-
-
-def imports_of(module: str, source: str, known: set[str]) -> list[Import]:
-    """List what a module imports, submodules of ours by their full names."""
-
-    def walk(node: ast.AST, typing: bool, lazy: bool) -> Iterator[Import]:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(module, alias.name, typing, lazy)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.module and not node.level, f"{module} has a relative import"
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                yield Import(module, full if full in known else node.module, typing, lazy)
-        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            for child in node.body:
-                yield from walk(child, True, lazy)
-            for child in node.orelse:
-                yield from walk(child, typing, lazy)
-        else:
-            inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            for child in ast.iter_child_nodes(node):
-                yield from walk(child, typing, inside)
-
-    return list(walk(ast.parse(source), False, False))
-
-
-IMPORTS = [
-    found
-    for module, path in MODULES.items()
-    for found in imports_of(module, path.read_text(), set(MODULES))
-]
-
-
-def within(module: str, package: str) -> bool:
-    """Return whether a module is a package or inside it."""
-    return module == package or module.startswith(f"{package}.")
 
 
 def layer(module: str) -> int:

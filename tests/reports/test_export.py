@@ -28,8 +28,7 @@ from reports.records import TrialRecord
 from reports.serving_model import ServedModel
 from reports.trained import models
 from reports.trained.restoring import find_space
-from tests.reports.chapters.confirmation.test_chapter import rerun
-from tests.support.make_search import list_openings, make_search, make_trial
+from tests.support.make_search import list_openings, make_search, make_trial, rerun
 from trainables.errors import UserError
 from trainables.predictor import Predictor
 from trainables.run import Run

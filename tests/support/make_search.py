@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import numpy as np
 from mlflow.tracking import MlflowClient
 
 from reports.records import Search, TrialRecord
+
+TARGETS = np.arange(400) % 4
 
 
 def list_openings(client: MlflowClient, parent: str) -> list[dict[str, Any]]:
@@ -44,3 +47,16 @@ def make_search(*trials: TrialRecord, mode: str = "max", **about: Any) -> Search
         trials=trials,
         compare=about.get("compare", ()),
     )
+
+
+def rerun(number: int, of: int, score: float, correct: int | None = None, **more: Any) -> Any:
+    predictions = {} if correct is None else {"outputs": {"test": outputs(correct, number)}}
+    params = {"seed": 1000 + number, "width": 32}
+    base = {"number": number, "of": of, "outcome": "complete", "params": params, "score": score}
+    return {**base, **predictions, **more}
+
+
+def outputs(correct: int, seed: int) -> np.ndarray:
+    """Return probabilities for 400 test examples, of which a random `correct` are right."""
+    right = np.random.default_rng(seed).permutation(400) < correct
+    return np.full((400, 4), 0.1) + 0.6 * np.eye(4)[np.where(right, TARGETS, (TARGETS + 1) % 4)]

@@ -10,8 +10,7 @@ from reports.contents import collect_findings, write_report
 from reports.read.holdout_log import add_opening
 from reports.read.opened_test import OpenedTest, seal_test
 from reports.read.records import read_search
-from tests.reports.chapters.confirmation.test_chapter import rerun
-from tests.support.make_search import list_openings, make_trial
+from tests.support.make_search import list_openings, make_trial, rerun
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]

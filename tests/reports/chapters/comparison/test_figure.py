@@ -12,8 +12,7 @@ from reports.chapters.comparison.published import find_column
 from reports.chapters.curves.by_arm import average_curves, draw_arm_curves
 from reports.numbers.statistics import mean_interval
 from reports.write.style import BLUE
-from tests.reports.chapters.comparison.test_pairs import APART, repeated
-from tests.reports.chapters.comparison.test_published import BATCHES, entries, with_published
+from tests.support.comparison import APART, BATCHES, entries, repeated, with_published
 from tests.support.make_search import make_search, make_trial
 
 

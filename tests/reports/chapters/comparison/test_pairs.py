@@ -13,21 +13,8 @@ from reports.chapters.comparison.groups import (
     sort_by_values,
 )
 from reports.numbers.paired import adjust_p_values
-from reports.records import Search
+from tests.support.comparison import ALIKE, APART, repeated
 from tests.support.make_search import make_search, make_trial
-
-
-def repeated(scores: dict[object, list[float]], mode: str = "max", **about: object) -> Search:
-    runs = [(value, seed, s) for value, found in scores.items() for seed, s in enumerate(found)]
-    trials = [
-        make_trial(i, s, params={"batch_size": value, "seed": seed})
-        for i, (value, seed, s) in enumerate(runs)
-    ]
-    return make_search(*trials, mode=mode, compare=("batch_size",), **about)
-
-
-ALIKE = {16: [0.86, 0.88, 0.87], 32: [0.87, 0.86, 0.885], 64: [0.88, 0.865, 0.872]}
-APART = {**ALIKE, 512: [0.50, 0.51, 0.505]}
 
 
 def test_every_pair_is_tested_and_corrected() -> None:

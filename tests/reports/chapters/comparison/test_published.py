@@ -12,27 +12,7 @@ from reports.chapters.comparison.published import describe_ranking, find_column
 from reports.chapters.comparison.published import write_section as left_over
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import choose_winner
-from reports.records import Search
-from tests.reports.chapters.comparison.test_pairs import ALIKE, APART, repeated
-
-BATCHES = {16: 86.78, 32: 87.11, 64: 87.56, 512: 85.14}
-
-
-def entries(values: dict[int, float], metric: str = "test accuracy, %") -> tuple[Any, ...]:
-    return tuple(
-        {
-            "setting": f"{size}",
-            "value": v,
-            "metric": metric,
-            "note": "",
-            "of": {"batch_size": size},
-        }
-        for size, v in values.items()
-    )
-
-
-def with_published(scores: Any, published: tuple[Any, ...], **tags: str) -> Search:
-    return dataclasses.replace(repeated(scores, tags=tags), published=published)
+from tests.support.comparison import ALIKE, APART, BATCHES, entries, repeated, with_published
 
 
 def cells(text: str) -> dict[str, list[str]]:

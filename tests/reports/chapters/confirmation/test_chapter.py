@@ -17,25 +17,10 @@ from reports.read.opened_test import OpenedTest, open_test
 from reports.read.records import read_search
 from reports.read.winner import choose_winner
 from reports.records import Search
-from tests.support.make_search import list_openings
+from tests.support.make_search import TARGETS, list_openings, outputs, rerun
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
-
-TARGETS = np.arange(400) % 4
-
-
-def outputs(correct: int, seed: int) -> np.ndarray:
-    """Probabilities for the test examples, so many right, which ones by lot."""
-    right = np.random.default_rng(seed).permutation(400) < correct
-    return np.full((400, 4), 0.1) + 0.6 * np.eye(4)[np.where(right, TARGETS, (TARGETS + 1) % 4)]
-
-
-def rerun(number: int, of: int, score: float, correct: int | None = None, **more: Any) -> Any:
-    predictions = {} if correct is None else {"outputs": {"test": outputs(correct, number)}}
-    params = {"seed": 1000 + number, "width": 32}
-    base = {"number": number, "of": of, "outcome": "complete", "params": params, "score": score}
-    return {**base, **predictions, **more}
 
 
 @pytest.fixture
