@@ -110,7 +110,7 @@ def test_a_search_that_runs_elsewhere_is_left_alone(
     before = read_copy(remote)
     clock.during = first._lease.renew
     other = tmp_path / "other"
-    with pytest.raises(UserError, match=r"process \d+ on .* is running .*/toy\n.* 120 s later"):
+    with pytest.raises(UserError, match=r"process \d+ on .* is running .*/toy.*\n.* 120 s later"):
         restore(other, remote)
     assert clock.now == 3.0
     assert not (other / "toy" / "search.json").exists()
