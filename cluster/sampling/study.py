@@ -126,7 +126,7 @@ class Study:
         )
 
     def tell(self, trial_log: TrialLog) -> None:
-        """Tell Optuna the result of an ended trial; telling it again changes nothing."""
+        """Record the result of an ended trial in the study; repeating it changes nothing."""
         frozen = self._frozen(trial_log.trial)
         if frozen.state.is_finished():
             return
