@@ -55,13 +55,13 @@ def main(words: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     words = sys.argv[1:] if words is None else words
     arguments = build_parser().parse_args(words)
-    console = Console(stderr=False)
+    console = Console(emoji=False)  # a name may contain `:rocket:`
     try:
         return run_command(arguments, words, console)
     except UserError as error:
         if arguments.debug:
             raise
-        Console(stderr=True, markup=False, highlight=False).print(
+        Console(stderr=True, markup=False, highlight=False, emoji=False).print(
             redact(str(error)), style="red", soft_wrap=True
         )
         return BAD_INPUT
@@ -86,7 +86,7 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
     if arguments.list or not arguments.space:
         for name in list_names():
             question = load_space(name).question
-            console.print(f"{name:22s} {question}", highlight=False, soft_wrap=True)
+            console.print(f"{name:22s} {question}", highlight=False, markup=False, soft_wrap=True)
         if arguments.list:
             return 0
         print("\nname one of these with --space, or your own file", file=sys.stderr)
@@ -102,7 +102,7 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
             ask = input if sys.stdin.isatty() else None
             return launcher.run_on_cluster(arguments.cluster, words, ask)
         note = launcher.check_cluster(arguments.cluster, words)
-        console.print(note, highlight=False, soft_wrap=True)
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     elif options.address:
         launcher.check_no_credentials(
             words, "put them into ~/.mlflow/credentials, or the address into MLFLOW_TRACKING_URI"

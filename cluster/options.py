@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster.ledger.names import check_name
 from cluster.sampling.parameters import list_outside_ranges
 from cluster.sampling.samplers import SAMPLERS
 from cluster.sampling.schedulers import SCHEDULERS
@@ -128,6 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Options:
     """Return the options of a command line for a space; raises UserError."""
+    check_name(space.name)
     if arguments.seeds and not space.arms and not arguments.confirm:
         raise UserError(
             f"--seeds {arguments.seeds}: {space.name} has no arms to repeat\n"

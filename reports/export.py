@@ -49,8 +49,8 @@ def main(arguments: list[str]) -> int:
         uri = redact(tracker.tracking_uri)
         print(f"registered: {where}")
         print(
-            f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve -m {where} "
-            f"--env-manager local --port {PORT}"
+            f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve "
+            f"-m {shlex.quote(where)} --env-manager local --port {PORT}"
         )
         print(f"inputs:     {describe_inputs(example)}")
         print(f"request:    {write_request(example)}")
@@ -181,7 +181,7 @@ def describe_test_result(tracker: Tracker, search: Search, trials: Sequence[Tria
     if len(trials) > 1:
         return (
             "For the test accuracy of an ensemble, see "
-            f"`python -m reports {search.space} --ensemble`."
+            f"`python -m reports {shlex.quote(search.space)} --ensemble`."
         )
     model, choice = trials[0], choose_winner(search)
     accuracy = find_recorded_accuracy(read_openings(tracker, search), model)

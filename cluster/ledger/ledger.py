@@ -251,7 +251,7 @@ def find_newest(storage: Path, name: str) -> Path | None:
 
 def parse_number(name: str, folder: str) -> int | None:
     """Return the number of a search, from 1, by its folder's name; None for another folder."""
-    match = re.fullmatch(re.escape(name) + r"(?:-(\d+))?", folder)
+    match = re.fullmatch(re.escape(name) + r"(?:-([1-9][0-9]*))?", folder)
     return int(match[1] or 1) if match else None
 
 
@@ -274,9 +274,10 @@ def acquire_lock(folder: Path) -> filelock.FileLock:
 
 
 def _list_searches(storage: Path, name: str) -> Iterator[tuple[int, Path]]:
-    for path in storage.glob(f"{name}*"):
+    # Not `glob`: a name may contain its special characters.
+    for path in storage.iterdir() if storage.is_dir() else ():
         number = parse_number(name, path.name)
-        if number is not None and path.is_dir():
+        if number is not None:
             yield number, path
 
 

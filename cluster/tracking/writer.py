@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -100,7 +101,8 @@ class MLflowWriter:
         elif self.kind != "trial":
             raise UserError(
                 f"the tracking server has no search {self.ledger.id}\n"
-                f"write it again: python -m cluster.tracking rebuild {self.ledger.folder.parent}"
+                "write it again: python -m cluster.tracking rebuild "
+                f"{shlex.quote(str(self.ledger.folder.parent))}"
             )
         else:
             started = to_milliseconds(settings.started)
@@ -159,7 +161,8 @@ class MLflowWriter:
         return (
             f"MLflow is not complete: {self.behind}\n"
             "nothing is lost; complete it when the server answers again:\n"
-            f"  python -m cluster.tracking rebuild {self.ledger.folder} --tracking-uri URI"
+            f"  python -m cluster.tracking rebuild {shlex.quote(str(self.ledger.folder))} "
+            "--tracking-uri URI"
         )
 
     def _finish(self, status: str) -> None:

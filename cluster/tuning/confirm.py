@@ -16,6 +16,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cluster.execution.prepare_cluster import prepare_cluster
@@ -79,7 +80,7 @@ def _run_reruns(
     check_same_data(search, prepare_data(space, settings.fixed, run))
     trials = sorted({tags["of"] for _, tags in settings.reruns}, key=int)
     console.print(
-        f"[bold]{space.name}[/]: running trials {', '.join(trials)} again on new seeds, "
+        f"[bold]{escape(space.name)}[/]: running trials {', '.join(trials)} again on new seeds, "
         f"{len(settings.reruns)} runs",
         highlight=False,
     )
@@ -103,7 +104,8 @@ def _run_reruns(
             outcome = run_trials(job, console)
         console.print(make_reruns_table(ledger, search))
         print_failures(space, ledger, console)
-        console.print(list_next_commands(search, storage), highlight=False, soft_wrap=True)
+        following = list_next_commands(search, storage)
+        console.print(following, highlight=False, markup=False, soft_wrap=True)
         return outcome
     finally:
         if ledger is not None:

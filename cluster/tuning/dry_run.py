@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cluster.options import Options
@@ -51,7 +52,8 @@ def print_dry_run(space: SearchSpace[Any], run: Run, options: Options, console: 
     print_plan(space, trials, run.reports, scheduler, console)
     if run.source == "placeholder":
         what = "data missing " if data else ""
-        console.print(f"cost unknown: {what}({lacking})", highlight=False, soft_wrap=True)
+        unknown = f"cost unknown: {what}({lacking})"
+        console.print(unknown, highlight=False, markup=False, soft_wrap=True)
     else:
         likely = expected_reports(trials, run.reports, space.min_reports, scheduler)
         print_cost(per_report, likely, trials, console)
@@ -59,6 +61,7 @@ def print_dry_run(space: SearchSpace[Any], run: Run, options: Options, console: 
             console.print(
                 f"missing here; a search that cannot download it is rejected: {lacking}",
                 highlight=False,
+                markup=False,
                 soft_wrap=True,
             )
     if reports := probed.facts.get("teacher_reports"):
@@ -89,10 +92,12 @@ def print_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Cons
         table.add_column(column)
     default = to_parameters(space, asdict(build_config(space, fixed)))
     for name, distribution in find_distributions(space, fixed).items():
-        table.add_row(name, describe_range(distribution), format_number(default.get(name, "")))
+        row = (name, describe_range(distribution), format_number(default.get(name, "")))
+        table.add_row(*map(escape, row))
     for name, value in fixed.items():
-        table.add_row(name, "fixed", format_number(value))
-    console.print(f"{space.name}: {space.question}", highlight=False, soft_wrap=True)
+        table.add_row(escape(name), "fixed", escape(format_number(value)))
+    heading = f"{space.name}: {space.question}"
+    console.print(heading, highlight=False, markup=False, soft_wrap=True)
     console.print(table)
 
 

@@ -34,7 +34,7 @@ def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Con
                 )
                 if options.resume_mode == "resume":
                     note = f"no search to resume: starting {ledger.folder}"
-                    console.print(note, highlight=False, soft_wrap=True)
+                    console.print(note, highlight=False, markup=False, soft_wrap=True)
             else:
                 write_settings(ledger.folder, ledger.settings)
             planned = plan_initial_trials(space, settings.fixed, settings.sampler, settings.seeds)

@@ -26,7 +26,8 @@ def print_header(
 ) -> None:
     """Print what is about to run: the settings, and how many trials have ended before."""
     if ledger is not None:
-        console.print(f"resuming {ledger.folder}", highlight=False, soft_wrap=True)
+        folder = escape(str(ledger.folder))
+        console.print(f"resuming {folder}", highlight=False, soft_wrap=True)
     if settings.provenance["source"] != "real":
         console.print(
             "SYNTHETIC DATA: no number below says anything about real data", style="bold"
@@ -35,7 +36,7 @@ def print_header(
     ended = sum(trial_log.outcome is not None for trial_log in trial_logs.values())
     already = f", {ended} of them ended before" if ended else ""
     console.print(
-        f"[bold]{space.name}[/]: {space.question}\n"
+        f"[bold]{escape(space.name)}[/]: {escape(space.question)}\n"
         f"{settings.trials} trial{'' if settings.trials == 1 else 's'}{already}, "
         f"{settings.reports} reports each, sampler "
         f"{settings.sampler}, scheduler {settings.scheduler}, seed {settings.seed}",
@@ -107,13 +108,20 @@ def list_next_commands(ledger: Ledger, storage: Storage) -> str:
     """Return where everything is, and the exact commands that show it."""
     uri = ledger.settings.tracking_uri
     is_default, is_file = uri == storage.default_tracking_uri, uri.startswith("sqlite:")
-    options = "" if str(storage) == "runs" else f" --storage {shlex.quote(str(storage))}"
-    options += "" if is_default else f" --tracking-uri {shlex.quote(redact(uri))}"
+    options = [] if str(storage) == "runs" else _option("--storage", str(storage))
+    options += [] if is_default else _option("--tracking-uri", redact(uri))
+    name = ledger.folder.name
+    # After `--` a name may begin with a dash, but options may not follow.
+    words = [*options, "--", name] if name.startswith("-") else [name, *options]
     lines = [
         f"\nledger and checkpoints: {ledger.folder}",
         f"MLflow database:        {redact(uri)}",
         "next:",
         *([f"  mlflow ui --backend-store-uri {shlex.quote(uri)}"] if is_file else []),
-        f"  python -m reports {ledger.folder.name}{options}",
+        f"  python -m reports {shlex.join(words)}",
     ]
     return "\n".join(lines)
+
+
+def _option(name: str, value: str) -> list[str]:
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]

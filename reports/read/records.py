@@ -1,6 +1,7 @@
 """Read a search and its trials from MLflow as plain records, whatever the server."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -44,7 +45,7 @@ def read_search(tracker: Tracker, name: str) -> Search:
     if not found:
         raise UserError(
             f"The experiment {experiment.name!r} contains no search.\n"
-            f"Run one with: python -m trainables.tune --space {experiment.name}"
+            f"Run one with: python -m trainables.tune --space {shlex.quote(experiment.name)}"
         )
     return _search(tracker, experiment.name, found[0])
 

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
-from cluster.ledger.settings import FILE, read_settings
+from cluster.ledger.settings import FILE, SearchSettings, read_settings, write_settings
 from tests.support.reports import make_history
 from trainables.errors import UserError
 
@@ -192,3 +192,24 @@ def test_a_search_of_another_version_is_rejected_by_name(begin: Callable[..., Le
     (old.folder / "search.json").write_text('{"space": "toy", "going": "fresh"}')
     with pytest.raises(UserError, match=r"another version of Tunery \(going, metric"):
         ledgers.reopen_ledger(old.folder)
+
+
+@pytest.mark.parametrize("name", ["net[v2]", "it's", "my space", "-x", "a*?b", "Default", "网络"])
+def test_a_search_is_found_whatever_characters_its_name_has(name: str, tmp_path: Path) -> None:
+    settings = SearchSettings(space=name, metric="loss", mode="min", trials=1, reports=1)
+    (tmp_path / f"{name}-x").mkdir()
+    for number in (1, 2):
+        ledger = ledgers.create_ledger(tmp_path, settings)
+        write_settings(ledger.folder, ledger.settings)
+        assert ledger.folder.name == (name if number == 1 else f"{name}-2")
+        assert ledgers.find_newest(tmp_path, name) == ledger.folder
+        ledger.close()
+    assert ledgers.reopen_ledger(tmp_path / f"{name}-2").settings.space == name
+
+
+def test_a_file_of_the_name_is_left_alone(tmp_path: Path) -> None:
+    settings = SearchSettings(space="toy", metric="loss", mode="min", trials=1, reports=1)
+    (tmp_path / "toy").touch()
+    assert ledgers.find_newest(tmp_path, "toy") is None
+    assert ledgers.create_ledger(tmp_path, settings).folder.name == "toy-2"
+    assert ledgers.parse_number("toy", "toy-٣") is None

@@ -143,6 +143,34 @@ def test_the_next_commands_name_the_storage_and_the_server(
     assert commands[-1] == expected[-1]
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("my space", "python -m reports 'my space' --storage /runs"),
+        ("it's", """python -m reports 'it'"'"'s' --storage /runs"""),
+        ("net[v2]", "python -m reports 'net[v2]' --storage /runs"),
+        ("-x", "python -m reports --storage /runs -- -x"),
+    ],
+)
+def test_the_next_command_can_be_copied_whatever_the_name(
+    ledger: Ledger, name: str, command: str
+) -> None:
+    storage = Storage(Path("/runs"))
+    ledger.update_settings(tracking_uri=storage.default_tracking_uri)
+    ledger.folder = ledger.folder.rename(ledger.folder.with_name(name))
+    assert list_next_commands(ledger, storage).splitlines()[-1] == f"  {command}"
+
+
+def test_a_name_with_brackets_is_printed_as_it_is(
+    ledger: Ledger, space: SearchSpace[Any], console: Console, out: io.StringIO
+) -> None:
+    ledger.update_settings(provenance={"source": "real"})
+    ledger.folder = ledger.folder.rename(ledger.folder.with_name("net[v2]"))
+    named = replace(space, name="net[v2]", question="Which [/red] is best?")
+    print_header(named, ledger.settings, ledger, console)
+    assert f"resuming {ledger.folder}\nnet[v2]: Which [/red] is best?\n" in out.getvalue()
+
+
 def test_the_summary_has_every_part(
     ledger: Ledger, space: SearchSpace[Any], console: Console, out: io.StringIO
 ) -> None:
