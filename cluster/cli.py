@@ -98,6 +98,8 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
     if arguments.cluster:
         if arguments.address:
             raise UserError("--cluster and --address exclude each other: give one of them")
+        if options.executor == "inline":
+            raise UserError("--cluster and --executor inline exclude each other: give one of them")
         if not arguments.dry_run:
             ask = input if sys.stdin.isatty() else None
             return launcher.run_on_cluster(arguments.cluster, words, ask)

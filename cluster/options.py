@@ -22,6 +22,7 @@ from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
 ResumeMode = Literal["resume", "fresh"] | None
+ExecutorName = Literal["ray", "inline"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Options:
     teacher: str | None = None
     resume_mode: ResumeMode = None
     time_budget: float | None = None
+    executor: ExecutorName = "ray"
     concurrency: int | None = None
     gpus_per_trial: float | Literal["auto"] | None = None
     address: str | None = None
@@ -93,7 +95,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="stop after this time: 90s, 30m, 2h, or seconds",
     )
-    add("--concurrency", type=positive(int), help="concurrent trials (default: all that fit)")
+    add(
+        "--executor",
+        choices=["ray", "inline"],
+        default="ray",
+        help="where trials run: on Ray (default), or one after the other in this process",
+    )
+    add(
+        "--concurrency",
+        type=positive(int),
+        help="concurrent trials (default: all that fit; 1 with --executor inline)",
+    )
     add(
         "--gpus-per-trial",
         type=gpu_fraction,
@@ -144,12 +156,33 @@ def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Opti
     names = {f.name for f in dataclasses.fields(Options)} & vars(arguments).keys()
     values = {name: getattr(arguments, name) for name in names}
     values |= {
-        "address": arguments.address or os.environ.get("RAY_ADDRESS"),
+        "address": arguments.address or _default_address(arguments.executor),
         "storage": open_storage(arguments.storage, arguments.tracking_uri),
         "fixed": fixed,
         "warnings": warnings,
     }
-    return Options(**values)
+    options = Options(**values)
+    if options.executor == "inline":
+        check_inline(options)
+    return options
+
+
+def _default_address(executor: ExecutorName) -> str | None:
+    return os.environ.get("RAY_ADDRESS") if executor == "ray" else None
+
+
+def check_inline(options: Options) -> None:
+    """Raise UserError for an option that needs Ray."""
+    needing = {
+        f"--address {options.address}": options.address,
+        f"--gpus-per-trial {options.gpus_per_trial}": options.gpus_per_trial,
+        f"--storage {options.storage.remote}": options.storage.remote,
+    }
+    if wrong := [option for option, value in needing.items() if value]:
+        raise UserError(
+            f"{wrong[0]} needs Ray, and --executor inline runs trials in this process\n"
+            "leave one of the two out"
+        )
 
 
 def positive(kind: type[Any]) -> Callable[[str], Any]:

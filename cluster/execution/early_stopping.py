@@ -1,117 +1,130 @@
-"""Early stopping: Ray's schedulers, asked about our trials instead of Ray's.
+"""Early stopping by the reports in the ledger, whichever executor made them.
 
-A trial of ours may be several Ray trials (attempts), and a resumed search starts with a new Tuner:
-decisions go by the reports in the ledger, whoever made them.
+A trial may take several attempts, and a resumed search starts with an empty scheduler: rungs and
+medians are rebuilt from the ledger, in the order in which its reports arrived. The rules decide
+as Ray's `AsyncHyperBandScheduler` and `MedianStoppingRule` do, which the tests compare them with.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections import defaultdict
+from statistics import median
+from typing import Any, Protocol
 
-from ray.tune.schedulers import (
-    AsyncHyperBandScheduler,
-    FIFOScheduler,
-    MedianStoppingRule,
-    TrialScheduler,
-)
+import numpy as np
 
-from cluster.execution.trial_queue import TrialQueue
+from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import Report
-from cluster.sampling.schedulers import REDUCTION, SCHEDULERS
+from cluster.sampling.schedulers import REDUCTION, SCHEDULERS, rungs
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
+from trainables.ranking import Mode
+
+MIN_SAMPLES = 3
+"""The median rule compares a trial with at least this number of others."""
 
 
-def build_scheduler(name: str, space: SearchSpace[Any], reports: int) -> TrialScheduler:
-    """Return Ray's scheduler of that name over the trial's own count of reports."""
+class Rule(Protocol):
+    """Decides from one report after the other; never asked again about a trial it stopped."""
+
+    def stops(self, trial: int, report: int, score: float) -> bool:
+        """Record a report of a trial, and return whether to stop the trial."""
+
+
+class AshaRule:
+    """Asynchronous successive halving (Li et al., 2020)."""
+
+    def __init__(self, mode: Mode, min_reports: int, reports: int) -> None:
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._rungs: list[tuple[int, dict[int, float]]] = [
+            (rung, {}) for rung in reversed(rungs(reports, min_reports))
+        ]
+
+    def stops(self, trial: int, report: int, score: float) -> bool:
+        """Return whether a trial that reaches a rung is not in its best third so far."""
+        reached = next((scores for rung, scores in self._rungs if report >= rung), None)
+        if reached is None or trial in reached:
+            return False
+        others = list(reached.values())
+        reached[trial] = self._sign * score
+        cutoff = np.percentile(others, (1 - 1 / REDUCTION) * 100) if others else -math.inf
+        return bool(reached[trial] < cutoff)
+
+
+class MedianRule:
+    """The median stopping rule (Golovin et al., 2017): best so far against running means."""
+
+    def __init__(self, mode: Mode, min_reports: int) -> None:
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._min_reports = min_reports
+        self._best: dict[int, float] = defaultdict(lambda: -math.inf)
+        self._sums: dict[int, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
+        self._last: dict[int, int] = defaultdict(int)
+        self._means: dict[int, dict[int, float]] = defaultdict(dict)
+        """The running mean of every trial that came so far, by report and trial."""
+
+    def stops(self, trial: int, report: int, score: float) -> bool:
+        """Return whether the trial's best score is below the median of the others' means."""
+        score *= self._sign
+        best = self._best[trial] = max(self._best[trial], score)
+        total, count = self._sums[trial]
+        if count:  # a report without the metric leaves the mean as it was
+            for missed in range(self._last[trial] + 1, report):
+                self._means[missed][trial] = total / count
+        self._last[trial] = report
+        if report < self._min_reports:
+            return False
+        self._sums[trial] = total + score, count + 1
+        means = self._means[report]
+        others = list(means.values())
+        means[trial] = (total + score) / (count + 1)
+        return len(others) >= MIN_SAMPLES and best < median(others)
+
+
+def build_rule(name: str, space: SearchSpace[Any], reports: int) -> Rule | None:
+    """Return the rule of that name, None where no trial is stopped; raises UserError."""
     min_reports = min(space.min_reports, reports)
     match name:
         case "asha":
-            return AsyncHyperBandScheduler(
-                time_attr="report",
-                metric=space.metric,
-                mode=space.mode,
-                max_t=reports,
-                grace_period=min_reports,
-                reduction_factor=REDUCTION,
-                stop_last_trials=False,
-            )
+            return AshaRule(space.mode, min_reports, reports)
         case "median":
-            return MedianStoppingRule(
-                time_attr="report",
-                metric=space.metric,
-                mode=space.mode,
-                grace_period=min_reports,
-                min_time_slice=math.inf,  # never pauses
-            )
+            return MedianRule(space.mode, min_reports)
         case "none":
-            return FIFOScheduler()
+            return None
     raise UserError(f"unknown scheduler {name!r}: choose one of {', '.join(SCHEDULERS)}")
 
 
-@dataclass(frozen=True)
-class TrialId:
-    """All that Ray's schedulers read of a trial."""
+class EarlyStopping:
+    """Asks a rule about the trials of a ledger, whose reports so far it replays first.
 
-    trial_id: str
-
-
-class LedgerScheduler(FIFOScheduler):
-    """Asks a Ray scheduler about our trials; `trial_of` maps Ray's trial ids to them.
-
-    It starts by replaying the reports of the ledger, in the order in which they arrived. Trials
-    of the control group are evaluated like all others, and continue whatever the decision.
+    Trials of the control group are evaluated like all others, and continue whatever the decision.
     """
 
-    def __init__(
-        self, inner: TrialScheduler, queue: TrialQueue, trial_of: Callable[[str], int]
-    ) -> None:
-        super().__init__()
-        self.inner = inner
-        self.queue = queue  # and not its ledger: Tune pickles its scheduler
-        self.trial_of = trial_of
-        self.replayed: dict[int, int] = {}
+    def __init__(self, rule: Rule | None, ledger: Ledger) -> None:
+        self.rule = rule
+        self.ledger = ledger
+        self.replayed: dict[int, int] = defaultdict(int)
         self.stopped: set[int] = set()
         arrived = [
             (report.time, trial, report)
-            for trial, trial_log in self.queue.ledger.trial_logs.items()
+            for trial, trial_log in ledger.trial_logs.items()
             for report in trial_log.reports
         ]
         for _, trial, report in sorted(arrived, key=lambda entry: entry[:2]):
             self._decide(trial, report)
 
-    def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """Leave the choice to Tune, which gives a free worker to a new trial.
-
-        FIFOScheduler gives it to the oldest waiting trial and kills the worker that starts for
-        that one; where trials are shorter than a worker's start, no worker ever came up.
-        """
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Return the decision after all reports of the trial that were not yet evaluated."""
-        return self._evaluate(self.trial_of(trial.trial_id))
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Pass the last reports to the scheduler: later trials are compared with them."""
-        self._evaluate(self.trial_of(trial.trial_id))
-
-    def _evaluate(self, trial: int) -> str:
-        trial_log = self.queue.ledger.trial_logs[trial]
-        for report in trial_log.reports[self.replayed.get(trial, 0) :]:
+    def stops(self, trial: int) -> bool:
+        """Return whether to stop a trial, after all its reports that were not yet evaluated."""
+        trial_log = self.ledger.trial_logs[trial]
+        for report in trial_log.reports[self.replayed[trial] :]:
             self._decide(trial, report)
-        stop = trial in self.stopped and "control" not in trial_log.tags
-        decision: str = TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
-        return decision
+        return trial in self.stopped and "control" not in trial_log.tags
 
     def _decide(self, trial: int, report: Report) -> None:
-        ray_trial = TrialId(f"{trial:05d}")
-        if trial not in self.replayed:
-            self.inner.on_trial_add(None, ray_trial)
-        self.replayed[trial] = self.replayed.get(trial, 0) + 1
-        if trial not in self.stopped:  # the median rule fails when asked again about one
-            result = {"report": report.report, **report.metrics}
-            if self.inner.on_trial_result(None, ray_trial, result) == TrialScheduler.STOP:
-                self.stopped.add(trial)
+        self.replayed[trial] += 1
+        score = report.metrics.get(self.ledger.metric, math.nan)
+        if self.rule is None or trial in self.stopped or not math.isfinite(score):
+            return
+        if self.rule.stops(trial, report.report, score):
+            self.stopped.add(trial)

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-import ray
 import torch
 
 from cluster.ledger.trial_log import Failure, FailureClass
@@ -90,6 +89,8 @@ def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
 
 def read_failure(error: BaseException) -> Failure:
     """Return the failure behind the error that Ray raises for an attempt."""
+    import ray  # a search without Ray starts without it
+
     if not isinstance(error, ray.exceptions.RayTaskError):
         return Failure(_classify_lost_worker(error), _last_sentence(str(error)), str(error))
     cause = error.cause
@@ -111,6 +112,8 @@ def read_failure_text(text: str) -> Failure:
 
 def _classify_lost_worker(error: BaseException) -> FailureClass:
     """Return why a worker ended, by Ray's error and, where it has no field, its message."""
+    import ray
+
     if isinstance(error, ray.exceptions.ActorUnavailableError):
         return "lost"
     if not isinstance(error, ray.exceptions.RayActorError) or error.actor_init_failed:

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 import torch
 
-from cluster.execution.trainable import WorkerSettings, build_worker_run
+from cluster.execution.attempt import WorkerSettings, build_worker_run
 from searchspaces.loading import load_space
 from trainables.errors import UserError
 from trainables.run import seed_everything

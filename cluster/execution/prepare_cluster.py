@@ -15,11 +15,11 @@ import ray
 from rich.console import Console
 
 from cluster.execution import gpu_sharing
+from cluster.execution.attempt import WorkerSettings
 from cluster.execution.connect import connect, warn_if_open
 from cluster.execution.resources import Resources, allocate, cluster_capacity
 from cluster.execution.storage_check import check_nodes
 from cluster.execution.teacher_source import upload_teacher
-from cluster.execution.trainable import WorkerSettings
 from cluster.options import Options
 from cluster.storage.location import Location
 from searchspaces.space import SearchSpace

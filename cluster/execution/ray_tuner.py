@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle, tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from cluster.execution.early_stopping import LedgerScheduler, build_scheduler
+from cluster.execution.attempt import WorkerSettings
+from cluster.execution.early_stopping import EarlyStopping, build_rule
 from cluster.execution.failures import read_failure, read_failure_text
 from cluster.execution.resources import Resources, bundle_resources, max_concurrency
-from cluster.execution.trainable import Trial, WorkerSettings
-from cluster.execution.trial_queue import TrialQueue
+from cluster.execution.trainable import Trial
+from cluster.execution.trial_queue import TrialQueue, recording
 from cluster.ledger.trial_log import Failure
-from trainables.errors import UserError
 
 CAPACITY_PERIOD = 5.0
 """Seconds between two looks at the size of the cluster."""
@@ -35,7 +35,8 @@ def run(
     """
     settings = queue.ledger.settings
     searcher = TrialSearcher(queue, lambda: max_concurrency(resources))
-    inner = build_scheduler(settings.scheduler, queue.study.space, settings.reports)
+    rule = build_rule(settings.scheduler, queue.study.space, settings.reports)
+    early_stopping = EarlyStopping(rule, queue.ledger)
     trainable = tune.with_resources(
         tune.with_parameters(Trial, settings=worker),
         lambda config: bundle_resources(resources, config["exclusive"]),
@@ -45,7 +46,7 @@ def run(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=LedgerScheduler(inner, queue, searcher.trial_of),
+                scheduler=LedgerScheduler(early_stopping, searcher.trial_of),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
@@ -92,30 +93,20 @@ class TrialSearcher(Searcher):
         running = self.queue.running
         if self.queue.finished:
             return None if running else Searcher.FINISHED
-        if len(running) >= self.concurrency or any(a.exclusive for a in running.values()):
+        if not self.queue.has_room(self.concurrency):
             return None
-        attempt = None
-        with _recording(self.queue):
-            try:
-                attempt = self.queue.next_attempt()
-            except UserError as error:
-                self.queue.stop_error = error
+        attempt = self.queue.start_attempt()
         if attempt is None:
             return None if running else Searcher.FINISHED
         self._trials[trial_id] = attempt.trial
-        return {
-            "values": dict(attempt.values),
-            "trial": attempt.trial,
-            "attempt": attempt.attempt,
-            "exclusive": attempt.exclusive,
-        }
+        return attempt.to_config()
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Record an outcome; errors go to ErrorCallback."""
         if not error and self.queue.storage_error is None:
-            with _recording(self.queue):
+            with recording(self.queue):
                 self.queue.record_end(self.trial_of(trial_id), (result or {}).get("outcome"))
 
     def save(self, checkpoint_path: str) -> None:
@@ -123,6 +114,36 @@ class TrialSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Restore nothing: the ledger is the state."""
+
+
+class LedgerScheduler(FIFOScheduler):
+    """Decides by the ledger; `trial_of` maps Ray's trial ids to our trials."""
+
+    def __init__(self, early_stopping: EarlyStopping, trial_of: Callable[[str], int]) -> None:
+        super().__init__()
+        self.early_stopping = early_stopping
+        self.trial_of = trial_of
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing to Tune, which pickles its scheduler: the ledger is the state."""
+        return {}
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """Leave the choice to Tune, which gives a free worker to a new trial.
+
+        FIFOScheduler gives it to the oldest waiting trial and kills the worker that starts for
+        that one; where trials are shorter than a worker's start, no worker ever came up.
+        """
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Return the decision after all reports of the trial that were not yet evaluated."""
+        stops = self.early_stopping.stops(self.trial_of(trial.trial_id))
+        decision: str = TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
+        return decision
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Evaluate the last reports: later trials are compared with them."""
+        self.early_stopping.stops(self.trial_of(trial.trial_id))
 
 
 class ResultRecorder(tune.Stopper):
@@ -135,7 +156,7 @@ class ResultRecorder(tune.Stopper):
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         stop = False
         if self.queue.storage_error is None:
-            with _recording(self.queue):
+            with recording(self.queue):
                 stop = self.queue.record_result(self.searcher.trial_of(trial_id), result)
         return stop
 
@@ -163,20 +184,12 @@ class ErrorCallback(tune.Callback):
         self.on_step()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Record a failed attempt, or end the search where its storage failed."""
+        """Record a failed attempt."""
         if self.queue.storage_error is not None:
             return
         number, failure = self.searcher.trial_of(trial.trial_id), _read_failure(trial)
-        with _recording(self.queue):
-            if failure.failure_class == "storage_full":
-                raise OSError(f"{failure.message} (trial {number})")
-            if failure.failure_class == "storage_unreachable":
-                self.queue.storage_error = UserError(
-                    f"{failure.message}\n"
-                    "fix that, then continue with the same command and --resume: nothing is lost"
-                )
-            else:
-                self.queue.record_failure(number, failure)
+        with recording(self.queue):
+            self.queue.record_failure(number, failure)
 
 
 def _read_failure(trial: Any) -> Failure:
@@ -186,14 +199,3 @@ def _read_failure(trial: Any) -> Failure:
         return read_failure_text(text.strip())
     error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
     return read_failure(error)
-
-
-@contextlib.contextmanager
-def _recording(queue: TrialQueue) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        queue.storage_error = UserError(
-            f"the search cannot write: {error}\n"
-            "free some space, then continue with the same command and --resume: nothing is lost"
-        )

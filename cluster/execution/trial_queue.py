@@ -1,4 +1,4 @@
-"""Which attempt runs next: a Ray trial is one attempt at one of our trials.
+"""Which attempt runs next, for every executor: a trial takes one attempt or several.
 
 Plain bookkeeping between ledger and study, without Ray. A failed attempt is retried; one that ran
 out of memory is retried with the whole device; a lost or preempted one does not count.
@@ -6,9 +6,10 @@ out of memory is retried with the whole device; a lost or preempted one does not
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,15 @@ class Attempt:
     attempt: int
     values: Mapping[str, Any]
     exclusive: bool = False
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what its runner gets."""
+        return {
+            "values": dict(self.values),
+            "trial": self.trial,
+            "attempt": self.attempt,
+            "exclusive": self.exclusive,
+        }
 
 
 class TrialQueue:
@@ -91,6 +101,20 @@ class TrialQueue:
             return True
         return not self._waiting and len(self.ledger.trial_logs) >= self.trials
 
+    def has_room(self, concurrency: int) -> bool:
+        """Return whether another attempt may start: none runs beside an exclusive one."""
+        exclusive = any(attempt.exclusive for attempt in self.running.values())
+        return not self.finished and not exclusive and len(self.running) < concurrency
+
+    def start_attempt(self) -> Attempt | None:
+        """Return the next attempt; None where there is none, or where an error ends the search."""
+        with recording(self):
+            try:
+                return self.next_attempt()
+            except UserError as error:
+                self.stop_error = error
+        return None
+
     def next_attempt(self) -> Attempt | None:
         """Return the next attempt: of an interrupted or failed trial, else of a new one.
 
@@ -133,7 +157,18 @@ class TrialQueue:
         self._close(trial, outcome, reason)
 
     def record_failure(self, trial: int, failure: Failure) -> None:
-        """Record a failed attempt, and queue the next one unless there were enough."""
+        """Record a failed attempt, and queue the next one unless there were enough.
+
+        Where the storage failed, the search ends instead, and the attempt is left for a resume.
+        """
+        if failure.failure_class == "storage_full":
+            raise OSError(f"{failure.message} (trial {trial})")
+        if failure.failure_class == "storage_unreachable":
+            self.storage_error = UserError(
+                f"{failure.message}\n"
+                "fix that, then continue with the same command and --resume: nothing is lost"
+            )
+            return
         self.running.pop(trial, None)
         self.ledger.record_failure(trial, failure)
         failures = self.ledger.trial_logs[trial].failures
@@ -153,3 +188,15 @@ class TrialQueue:
         self.study.tell(self.ledger.trial_logs[trial])
         self.ledger.prune(trial)
         self.on_change(trial)
+
+
+@contextlib.contextmanager
+def recording(queue: TrialQueue) -> Iterator[None]:
+    """End the search where the ledger cannot be written; used around what records."""
+    try:
+        yield
+    except OSError as error:
+        queue.storage_error = UserError(
+            f"the search cannot write: {error}\n"
+            "free some space, then continue with the same command and --resume: nothing is lost"
+        )

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cluster.execution.prepare_cluster import prepare_cluster
+from cluster.execution.executor import prepare_executor
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import FILE, SearchSettings, read_settings
@@ -28,7 +28,6 @@ from cluster.options import Options
 from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.parameters import format_number
 from cluster.storage.ledger_backup import restore_ledger
-from cluster.storage.location import Location
 from cluster.tracking.client import open_client
 from cluster.tuning.open_search import (
     check_same_data,
@@ -85,22 +84,13 @@ def _run_reruns(
         highlight=False,
     )
     needed = not Ledger(folder, settings, search.lock).finished
-    cluster = prepare_cluster(space, run, settings.fixed, options, console)
+    executor = prepare_executor(space, run, settings.fixed, options, console)
     ledger = None
     try:
-        with cluster if needed else contextlib.nullcontext() as prepared:
+        with executor if needed else contextlib.nullcontext() as prepared:
             ledger = ledgers.attach_ledger(folder, settings)
-            job = TrialsJob(
-                space=space,
-                ledger=ledger,
-                client=client,
-                initial_trials=[InitialTrial({}, *rerun) for rerun in settings.reruns],
-                cluster=prepared,
-                cache=run.cache,
-                remote=_remote_folder(storage.remote, search.folder),
-                time_budget=options.time_budget,
-                resume_mode=options.resume_mode,
-            )
+            planned = [InitialTrial({}, *rerun) for rerun in settings.reruns]
+            job = TrialsJob(space, run, options, ledger, client, planned, prepared)
             outcome = run_trials(job, console)
         console.print(make_reruns_table(ledger, search))
         print_failures(space, ledger, console)
@@ -110,10 +100,6 @@ def _run_reruns(
     finally:
         if ledger is not None:
             ledger.close()
-
-
-def _remote_folder(remote: Location | None, folder: Path) -> Location | None:
-    return remote / folder.name / FOLDER if remote else None
 
 
 def plan_reruns(

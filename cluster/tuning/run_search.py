@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cluster.execution.prepare_cluster import prepare_cluster
+from cluster.execution.executor import prepare_executor
 from cluster.ledger.settings import write_settings
 from cluster.options import Options
 from cluster.sampling.initial_trials import plan_initial_trials
@@ -25,9 +25,9 @@ def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Con
     print_header(space, settings, ledger, console)
     # A machine that cannot run the search is found out before the search has a folder.
     needed = ledger is None or not ledger.finished
-    cluster = prepare_cluster(space, search.run, settings.fixed, options, console)
+    executor = prepare_executor(space, search.run, settings.fixed, options, console)
     try:
-        with cluster if needed else contextlib.nullcontext() as prepared:
+        with executor if needed else contextlib.nullcontext() as prepared:
             if ledger is None:
                 ledger = create_search(
                     options.storage.folder, settings, search.truth, options.resume_mode
@@ -38,18 +38,7 @@ def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Con
             else:
                 write_settings(ledger.folder, ledger.settings)
             planned = plan_initial_trials(space, settings.fixed, settings.sampler, settings.seeds)
-            remote = options.storage.remote
-            job = TrialsJob(
-                space=space,
-                ledger=ledger,
-                client=search.client,
-                initial_trials=planned,
-                cluster=prepared,
-                cache=run.cache,
-                remote=remote / ledger.folder.name if remote else None,
-                time_budget=options.time_budget,
-                resume_mode=options.resume_mode,
-            )
+            job = TrialsJob(space, search.run, options, ledger, search.client, planned, prepared)
             outcome = run_trials(job, console)
         print_summary(space, ledger, outcome.infeasible, options.storage, console)
         return outcome.exit_code(console)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from cluster.execution import ray_tuner
-from cluster.execution.prepare_cluster import PreparedCluster
+from cluster.execution.executor import Executor
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
-from cluster.options import ResumeMode
+from cluster.options import Options, ResumeMode
 from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.parameters import config_field
 from cluster.sampling.study import Study
@@ -25,6 +23,7 @@ from cluster.tracking.writer import MLflowWriter
 from cluster.tuning.progress import ProgressDisplay
 from searchspaces.space import SearchSpace
 from trainables.errors import INTERRUPTED
+from trainables.run import Run
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -36,19 +35,24 @@ NO_SCORE, BEHIND = 1, 3
 class TrialsJob:
     """Trials to run, and what they are run with.
 
-    `cluster` is needed where trials are left to run. `remote` is the location of the ledger's
-    backup, `time_budget` in seconds.
+    `executor` is needed where trials are left to run.
     """
 
     space: SearchSpace[Any]
+    run: Run
+    options: Options
     ledger: Ledger
     client: MlflowClient
     initial_trials: Sequence[InitialTrial]
-    cluster: PreparedCluster | None
-    cache: Path
-    remote: Location | None = None
-    time_budget: float | None = None
-    resume_mode: ResumeMode = None
+    executor: Executor | None
+
+    @property
+    def remote(self) -> Location | None:
+        """Return the location of the ledger's backup, below the remote storage as below ours."""
+        storage = self.options.storage
+        if storage.remote is None:
+            return None
+        return storage.remote / self.ledger.folder.relative_to(storage.folder).as_posix()
 
 
 @dataclass(frozen=True)
@@ -84,17 +88,18 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
     """Run trials until each has its outcome, the time is up or the user interrupts."""
     ledger = job.ledger
     study = Study(ledger, job.space, list(job.initial_trials))
-    deadline = time.time() + job.time_budget if job.time_budget else None
+    budget, remote = job.options.time_budget, job.remote
+    deadline = time.time() + budget if budget else None
     tracker = MLflowWriter(job.client, ledger, ledger.settings.artifacts, lambda: study.infeasible)
     queue = TrialQueue(ledger, study, deadline, tracker.touch)
-    backup = LedgerBackup(ledger, job.remote) if job.remote else None
+    backup = LedgerBackup(ledger, remote) if remote else None
     if backup:
         backup.start()
     tracker.start()
     finished = ledger.finished
     try:
         if not finished:
-            finished = _run_on_ray(job, queue, tracker, backup, console)
+            finished = _run_on_executor(job, queue, tracker, backup, console)
     finally:
         # On a full disk MLflow has no space either, and waiting does not change that; a search
         # that another driver has taken over is no longer this driver's to write.
@@ -106,25 +111,25 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
         has_score=bool(ledger.top_trials),
         infeasible=study.infeasible,
         problem="\n".join(filter(None, problems)) or None,
-        resume_mode=job.resume_mode,
+        resume_mode=job.options.resume_mode,
     )
 
 
-def _run_on_ray(
+def _run_on_executor(
     job: TrialsJob,
     queue: TrialQueue,
     tracker: MLflowWriter,
     backup: LedgerBackup | None,
     console: Console,
 ) -> bool:
-    assert job.cluster is not None
-    ledger, resources = job.ledger, job.cluster.resources
-    ledger.update_settings(resources={"cpu": resources.cpus, "gpu": resources.gpus})
+    assert job.executor is not None
+    ledger, executor, remote = job.ledger, job.executor, job.remote
+    ledger.update_settings(resources=dict(executor.resources))
     folder = ledger.folder.resolve()
-    if job.remote:  # on a worker's own disk; the worker uploads what it saves there
-        folder = job.cache.resolve() / "attempts" / ledger.id / folder.name
-    remote = job.remote / "attempts" if job.remote else None
-    worker = replace(job.cluster.worker, folder=folder, remote=remote)
+    if remote:  # on a worker's own disk; the worker uploads what it saves there
+        folder = job.run.cache.resolve() / "attempts" / ledger.id / folder.name
+    attempts = remote / "attempts" if remote else None
+    worker = replace(executor.worker, folder=folder, remote=attempts)
     searched = list(dict.fromkeys(map(config_field, ledger.settings.parameters)))
     behind = _make_delay_description(tracker, backup)
     with ProgressDisplay(queue, searched, console, behind) as display:
@@ -135,7 +140,7 @@ def _run_on_ray(
                 backup.step()
                 queue.storage_error = queue.storage_error or backup.lost
 
-        return ray_tuner.run(queue, worker, resources, on_step)
+        return executor.run(queue, worker, on_step)
 
 
 def _make_delay_description(

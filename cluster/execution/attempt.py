@@ -1,0 +1,167 @@
+"""An attempt at a trial, wherever it runs: a step is one report of the task's generator.
+
+It returns numbers and text for the driver. Checkpoints and predictions it writes itself into the
+folder of the attempt, where the next attempt finds them, and uploads them to remote storage,
+where there is one, before the driver sees the result. Does not import Ray.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cluster.execution.attempt_files import (
+    check_storage,
+    copy_earlier_attempt,
+    download_earlier_attempt,
+    download_teacher,
+    upload_attempt,
+)
+from cluster.execution.failures import describe_error
+from cluster.ledger.ledger import attempt_folder
+from cluster.storage.location import Location
+from searchspaces.loading import load_space
+from searchspaces.space import SearchSpace
+from trainables.errors import PreemptedError
+from trainables.ranking import is_finite
+from trainables.run import Loop, Run
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What all trials of a search share.
+
+    `folder` is the search's folder, `run` what every trial sees of the outside, `threads` a
+    trial's CPUs. With `remote`, `folder` is on the worker's own disk, and `remote/NNN/K` has what
+    attempt K at trial NNN saved. `teachers` has a copy of the teacher for machines that do not
+    see the driver's cache.
+    """
+
+    space: str
+    folder: Path
+    run: Run
+    teachers: Location | None = None
+    threads: int = 1
+    remote: Location | None = None
+
+
+class AttemptRunner:
+    """Runs attempts at trials, one after the other in the same process.
+
+    `gpus` are the ids of the GPUs that it may use, `preempted` returns whether the process must
+    exit soon.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        gpus: Sequence[int] = (),
+        preempted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.settings = settings
+        self.gpus = gpus
+        self.preempted = preempted
+        self.config: Mapping[str, Any] = {}
+        self.space: SearchSpace[Any] | None = None
+        self.loop: Loop | None = None
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Prepare for an attempt; what can fail waits for the first step."""
+        self.close()
+        self.config = config
+
+    def step(self) -> dict[str, Any]:
+        """Make one report; raises AttemptError, with the class of whatever failed.
+
+        Returns `report`, `history` (the reports of this attempt that the driver may not have),
+        `facts` and `place`, and when the trial has ended by itself, `outcome`.
+        """
+        try:
+            return self._make_report()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # such as a panic of an extension in Rust
+            raise describe_error(error) from None
+
+    def close(self) -> None:
+        """Close the generator and free what it held."""
+        if self.loop is not None:
+            loop, self.loop = self.loop, None
+            loop.close()
+            if self.settings.remote and self.run.folder:
+                shutil.rmtree(self.run.folder.parent, ignore_errors=True)
+            del self.run
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _make_report(self) -> dict[str, Any]:
+        first = self.loop is None
+        if self.preempted():
+            when = "before its first report" if first else f"after report {self.run.done}"
+            raise PreemptedError(f"received SIGTERM and exited {when}")
+        loop, run = self._start() if self.loop is None else (self.loop, self.run)
+        sent = 0 if first else run.done
+        try:
+            metrics = {name: float(value) for name, value in next(loop).items()}
+        except StopIteration:
+            return self._end("complete", sent)
+        except PreemptedError as error:
+            self._upload()
+            raise PreemptedError(f"received SIGTERM: {error}") from None
+        run.record(metrics)
+        if not is_finite(metrics):
+            return self._end("diverged", sent)
+        if run.done >= run.reports:
+            return self._end("complete", sent)
+        return self._result(sent)
+
+    def _start(self) -> tuple[Loop, Run]:
+        settings, config = self.settings, self.config
+        if self.space is None:
+            check_storage(settings.folder, settings.remote)
+            self.space = load_space(settings.space)
+            torch.set_num_threads(settings.threads)
+        folder = attempt_folder(settings.folder, config["trial"], config["attempt"])
+        if settings.remote:
+            download_earlier_attempt(folder, settings.remote, config)
+        else:
+            copy_earlier_attempt(folder, config["attempt"])
+        device = torch.device("cuda" if self.gpus else "cpu")
+        run = build_worker_run(settings, device)
+        self.run = replace(run, folder=folder, preempted=self.preempted)
+        self.loop = self.space.train(self.space.config(**config["values"]), self.run)
+        return self.loop, self.run
+
+    def _end(self, outcome: str, sent: int) -> dict[str, Any]:
+        if outcome == "complete":
+            if not self.run.done:
+                raise ValueError("the task ended without a single report")
+            self.run.finish()
+        return {**self._result(sent), "outcome": outcome}
+
+    def _result(self, sent: int) -> dict[str, Any]:
+        run = self.run
+        self._upload()
+        return {
+            "report": run.done,
+            "history": run.history[sent:],
+            "facts": dict(run.facts),
+            "place": f"{platform.node()}/{run.device.type}{','.join(map(str, self.gpus))}",
+        }
+
+    def _upload(self) -> None:
+        if self.run.folder and self.settings.remote:
+            upload_attempt(self.run.folder, self.settings.remote, self.config)
+
+
+def build_worker_run(settings: WorkerSettings, device: torch.device) -> Run:
+    """Return what a task sees of the outside on this machine, without a folder of its own."""
+    run = settings.run
+    teacher = download_teacher(run.teacher, settings.teachers, run.cache)
+    return replace(run, device=device, teacher=teacher)

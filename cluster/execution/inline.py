@@ -1,0 +1,204 @@
+"""Run a search in this process, without Ray: for small searches, debugging and tests.
+
+The trials have the numbers that they have in a Ray worker: a trial's own global random state is
+in place while it runs, and the driver's otherwise. With several concurrent trials, each makes one
+report in turn.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from cluster.execution.attempt import AttemptRunner, WorkerSettings
+from cluster.execution.early_stopping import EarlyStopping, build_rule
+from cluster.execution.failures import AttemptError, describe_error
+from cluster.execution.trial_queue import Attempt, TrialQueue, recording
+from searchspaces.space import SearchSpace
+from trainables import checkpoint
+from trainables.run import Run
+
+INSIST = 1.0
+"""Seconds after which a second SIGINT ends the search wherever it is."""
+
+
+class Interruption:
+    """Turns SIGINT into KeyboardInterrupt while a task runs, and only remembers it otherwise.
+
+    So an event of the ledger is never interrupted. A batch system may send a signal twice.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._first = math.inf
+        self._in_task = False
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle SIGINT in this context."""
+        before = signal.signal(signal.SIGINT, self._on_sigint)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    @contextmanager
+    def in_task(self) -> Iterator[None]:
+        """Let SIGINT raise KeyboardInterrupt in this context."""
+        self._in_task = True
+        try:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._in_task = False
+
+    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
+        self.interrupted = True
+        self._first = min(self._first, time.monotonic())
+        if self._in_task or time.monotonic() > self._first + INSIST:
+            raise KeyboardInterrupt
+
+
+class Slot:
+    """Runs one attempt at a time, with a global random state of its own."""
+
+    def __init__(self, worker: WorkerSettings) -> None:
+        gpus = [0] if torch.cuda.is_available() else []
+        self.runner = AttemptRunner(worker, gpus)
+        self.attempt: Attempt | None = None
+        self._random = checkpoint.capture({})
+
+    def begin(self, attempt: Attempt) -> None:
+        """Start an attempt; its first report comes with the first step."""
+        self.attempt = attempt
+        self.runner.begin(attempt.to_config())
+
+    def step(self, interruption: Interruption) -> dict[str, Any]:
+        """Make one report; raises AttemptError for any failure, `sys.exit()` included."""
+        with self._own_random_state():
+            try:
+                with interruption.in_task():
+                    return self.runner.step()
+            except SystemExit as error:
+                raise describe_error(error) from None
+
+    def close(self) -> None:
+        """End the attempt; an error while a generator closes changes nothing any more."""
+        self.attempt = None
+        with self._own_random_state(), suppress(Exception):
+            self.runner.close()
+
+    @contextmanager
+    def _own_random_state(self) -> Iterator[None]:
+        outside = checkpoint.capture({})
+        checkpoint.restore(self._random, {})
+        try:
+            yield
+        finally:
+            self._random = checkpoint.capture({})
+            checkpoint.restore(outside, {})
+
+
+@contextmanager
+def prepare_worker(space: SearchSpace[Any], folder: Path, run: Run) -> Iterator[WorkerSettings]:
+    """Yield the settings of the trials; in this context, SIGTERM interrupts as SIGINT does."""
+    process = os.getpid()
+
+    def on_sigterm(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            signal.raise_signal(signal.SIGINT)
+        else:  # a process that a task has forked
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, on_sigterm)
+    try:
+        yield WorkerSettings(
+            space=space.file or space.name,
+            folder=folder,
+            run=run,
+            threads=max(1, int(space.resources.get("cpu", 1))),
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run(
+    queue: TrialQueue, worker: WorkerSettings, concurrency: int, on_step: Callable[[], None]
+) -> bool:
+    """Run attempts until none is left; return whether every trial has its outcome.
+
+    SIGINT ends the search in the middle of a report; a resumed search continues after the last
+    recorded one. Raises UserError where the storage fails or the space has no feasible
+    configuration.
+    """
+    settings = queue.ledger.settings
+    rule = build_rule(settings.scheduler, queue.study.space, settings.reports)
+    early_stopping = EarlyStopping(rule, queue.ledger)
+    interruption, slots = Interruption(), [Slot(worker) for _ in range(concurrency)]
+    threads = torch.get_num_threads()
+    with ExitStack() as stack:
+        stack.enter_context(interruption.installed())
+        stack.callback(torch.set_num_threads, threads)
+        for slot in slots:
+            stack.callback(slot.close)
+        while not (interruption.interrupted or queue.must_end):
+            _start_attempts(queue, slots, concurrency)
+            if not queue.running:
+                break
+            for slot in _list_active(slots):
+                _make_report(queue, slot, early_stopping, interruption)
+                on_step()
+                if interruption.interrupted or queue.must_end:
+                    break
+    if error := queue.storage_error or queue.stop_error:
+        raise error
+    return queue.ledger.finished
+
+
+def _start_attempts(queue: TrialQueue, slots: list[Slot], concurrency: int) -> None:
+    for slot in slots:
+        if slot.attempt is None and queue.has_room(concurrency):
+            attempt = queue.start_attempt()
+            if attempt is not None:
+                slot.begin(attempt)
+
+
+def _list_active(slots: list[Slot]) -> list[Slot]:
+    """Return the slots whose attempts run now; an exclusive one waits for the others to end."""
+    busy = [slot for slot in slots if slot.attempt is not None]
+    shared = [slot for slot in busy if slot.attempt and not slot.attempt.exclusive]
+    return shared or busy
+
+
+def _make_report(
+    queue: TrialQueue, slot: Slot, early_stopping: EarlyStopping, interruption: Interruption
+) -> None:
+    assert slot.attempt is not None
+    trial = slot.attempt.trial
+    try:
+        result = slot.step(interruption)
+    except KeyboardInterrupt:
+        interruption.interrupted = True
+        return
+    except AttemptError as error:
+        slot.close()
+        with recording(queue):
+            queue.record_failure(trial, error.failure)
+        return
+    with recording(queue):
+        stops = queue.record_result(trial, result)
+        stops = early_stopping.stops(trial) or stops
+        if "outcome" in result or stops:
+            slot.close()
+            queue.record_end(trial, result.get("outcome"))
