@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
-import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from searchspaces.overrides import build_config, describe_unknown
 from searchspaces.space import SearchSpace
+from searchspaces.user_code import describe, find_line
 from trainables.errors import UserError
+from trainables.integrity import decode_json
 from trainables.predictor import Predictor
 from trainables.run import Run
+
+_BESIDE: dict[str, ModuleType] = {}
+"""Modules that space files of the user have imported from beside them, by name."""
 
 
 def list_names() -> list[str]:
@@ -47,7 +52,7 @@ def load_trained(folder: Path) -> Predictor:
     """
     path = folder / "config.json"
     try:
-        values = dict(json.loads(path.read_text(encoding="utf-8")))
+        values = decode_json(path.read_bytes())
         space = load_space(str(values.pop("space")))
         values.pop("--teacher", None)  # needed for training only
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -59,7 +64,6 @@ def load_trained(folder: Path) -> Predictor:
         raise UserError(
             f"the space {space.name} has no function restore, which loads the model in {folder}"
         )
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
     return space.restore(build_config(space, values), folder / "best")
 
 
@@ -80,16 +84,44 @@ def _from_name(name: str) -> ModuleType:
 def _from_path(path: Path) -> ModuleType:
     if not path.is_file():
         raise UserError(f"the space file {path} does not exist")
+    path = path.resolve()
     module = ModuleType(f"space_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses look up their module by name
-
-    def execute() -> ModuleType:
+    with _import_beside(path):
         # Not imported: if a file changes within a second, Python runs the old bytecode.
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-        return module
+        return _load(lambda: _execute(path, module), str(path))
 
-    return _load(execute, str(path))
+
+def _execute(path: Path, module: ModuleType) -> ModuleType:
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    return module
+
+
+@contextlib.contextmanager
+def _import_beside(path: Path) -> Iterator[None]:
+    """Let a file import the modules beside it, first as in a script, later after all others.
+
+    Modules of another folder that such a file has imported before do not get in its way.
+    """
+    folder = str(path.parent)
+    for name, module in list(sys.modules.items()):
+        beside = _BESIDE.get(name)
+        if beside is not None and module is beside:
+            del sys.modules[name], _BESIDE[name]
+    before = set(sys.modules)
+    sys.path.insert(0, folder)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)  # for imports in functions
+        for name in sys.modules.keys() - before:
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            if Path(file).is_relative_to(path.parent):
+                _BESIDE[name] = sys.modules[name]
 
 
 def _load(execute: Callable[[], ModuleType], name: str) -> ModuleType:
@@ -102,11 +134,13 @@ def _load(execute: Callable[[], ModuleType], name: str) -> ModuleType:
             f"\n    {line}"
         ) from error
     except ModuleNotFoundError as error:
-        raise UserError(f"the space {name} needs the package {error.name!r}: {error}") from error
-    except UserError:
-        raise
-    except Exception as error:
         raise UserError(
-            f"the space {name} failed to load: {type(error).__name__}: {error}"
+            f"the space {name} needs the package {error.name!r}: {error}{find_line(error, name)}"
+        ) from error
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # an exit, too
+        raise UserError(
+            f"the space {name} failed to load: {describe(error)}{find_line(error, name)}"
             "\n--debug shows the traceback"
         ) from error

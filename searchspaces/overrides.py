@@ -4,27 +4,68 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import math
 import typing
 from collections.abc import Mapping
-from types import NoneType, UnionType
-from typing import Any, Literal
+from typing import Any
 
+from searchspaces.codec import (
+    Json,
+    decode_config,
+    encode_config,
+    encode_values,
+    from_text,
+    parse,
+)
 from searchspaces.space import C, SearchSpace
+from searchspaces.user_code import describe, find_line
 from trainables.errors import UserError
 
 
+class InvalidConfigError(UserError):
+    """The Config of a space does not accept some values."""
+
+
 def build_config(space: SearchSpace[C], values: Mapping[str, Any]) -> C:
-    """Build a Config; raises UserError for an unknown name or an invalid value."""
-    known = {f.name for f in dataclasses.fields(space.config)}  # type: ignore[arg-type]
+    """Build a Config from values, or from their JSON.
+
+    What a trial gets now and after a resume is the same: all values go through JSON. Raises
+    UserError for an unknown name, InvalidConfigError for a value that the Config does not accept.
+    """
+    known = list_fields(space)
     for name in values:
         if name not in known:
-            raise UserError(describe_unknown("hyperparameter", name, sorted(known)))
+            raise UserError(
+                describe_unknown("hyperparameter", name, known)
+                + f"\nthese are the fields of {space.config.__name__} in {space.source_file}"
+            )
     try:
-        return space.config(**values)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{space.name} does not accept {dict(values)}: {error}") from error
+        return decode_config(space.config, encode_values(values))
+    except InvalidConfigError:
+        raise
+    except Exception as error:  # the Config is code of the user
+        shown = ", ".join(f"{name}={value!r:.80}" for name, value in values.items())
+        raise InvalidConfigError(
+            f"{space.name} does not accept {shown or 'its defaults'}: "
+            f"{describe_rejection(error, space)}"
+        ) from error
+
+
+def describe_rejection(error: Exception, space: SearchSpace[Any]) -> str:
+    """Return why a Config rejects its values: a ValueError is its author's own message."""
+    if isinstance(error, ValueError | UserError):
+        return " ".join(str(error).split()) or describe(error)
+    return describe(error) + find_line(error, space.source_file)
+
+
+def encode_defaults(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> dict[str, Json]:
+    """Return the default configuration as JSON, with some values fixed."""
+    return encode_config(build_config(space, fixed))
+
+
+def list_fields(space: SearchSpace[Any]) -> list[str]:
+    """Return the names of the Config's fields."""
+    return sorted(field.name for field in dataclasses.fields(space.config) if field.init)
 
 
 def add_teacher_defaults(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,52 +78,50 @@ def add_teacher_defaults(space: SearchSpace[Any], values: Mapping[str, Any]) -> 
 def parse_overrides(space: SearchSpace[Any], assignments: list[str]) -> dict[str, Any]:
     """Parse `name=value` texts by the types of the Config's fields; check them together."""
     types = typing.get_type_hints(space.config)
+    known = list_fields(space)
     values: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment!r} is not of the form name=value")
-        if name not in types:
-            raise UserError(describe_unknown("hyperparameter", name, sorted(types)))
+        if name not in known:
+            raise UserError(describe_unknown("hyperparameter", name, known))
         values[name] = _parse(text, types[name], name)
     build_config(space, values)
     return values
 
 
 def _parse(text: str, annotation: Any, name: str) -> Any:
-    origin, choices = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Literal:
-        for choice in choices:
-            if str(choice) == text:
-                return choice
-        raise UserError(f"{name}={text!r}: choose one of {', '.join(map(str, choices))}")
-    if origin in (typing.Union, UnionType):
-        if text.lower() == "none" and NoneType in choices:
-            return None
-        return _parse(text, next(choice for choice in choices if choice is not NoneType), name)
-    if annotation is str:
-        return text
     try:
-        if annotation is bool:
-            return {"true": True, "false": False}[text.lower()]
-        if annotation is int:
-            return int(text)
-        if annotation is float:
-            if not math.isfinite(float(text)):
-                raise UserError(f"{name}={text!r} is not a finite number")
-            return float(text)
-        value = json.loads(text)
-        return tuple(value) if origin is tuple else value
-    except (KeyError, TypeError, ValueError):
-        expected = getattr(annotation, "__name__", str(annotation))
-        raise UserError(f"{name}={text!r} is not of type {expected}") from None
+        value = parse(text, annotation)
+    except (ValueError, TypeError) as error:
+        expected = getattr(annotation, "__name__", str(annotation)).replace("typing.", "")
+        if typing.get_origin(annotation) is typing.Literal:
+            choices = ", ".join(map(str, typing.get_args(annotation)))
+            raise UserError(f"{name}={text!r}: choose one of {choices}") from error
+        raise UserError(f"{name}={text!r} is not of type {expected}") from error
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{name}={text!r} is not a finite number")
+    return value
 
 
 def parse_params(space: SearchSpace[Any], params: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of a Config from a run's MLflow params; other params are left out."""
-    known = {field.name for field in dataclasses.fields(space.config)}
-    texts = [f"{name}={value}" for name, value in params.items() if name in known]
-    return parse_overrides(space, texts)
+    """Return the values of a Config from a run's MLflow params; other params are left out.
+
+    Raises UserError for a value that the field cannot have.
+    """
+    types = typing.get_type_hints(space.config)
+    values = {}
+    for name in list_fields(space):
+        if name in params:
+            try:
+                values[name] = from_text(params[name], types[name])
+            except ValueError as error:
+                raise UserError(
+                    f"{name}={params[name]!r:.80} is no value of {space.name}: {error}\n"
+                    f"the Config in {space.source_file} is not the one that the run was made with"
+                ) from error
+    return values
 
 
 def describe_unknown(what: str, name: str, known: list[str]) -> str:

@@ -91,6 +91,11 @@ class SearchSpace(Generic[C]):
     file: str = ""
     question: str = ""
 
+    @property
+    def source_file(self) -> str:
+        """Return the path of the file that defines the space."""
+        return self.file or str(Path(__file__).with_name(f"{self.name}.py"))
+
 
 def get_defaults(config: type[Any], *names: str) -> dict[str, Any]:
     """Return the default values of some fields of a Config: an arm fixes what it does not vary."""

@@ -24,7 +24,9 @@ class SearchSettings:
     which ASHA compares, `enqueued` the number of initial trials, `control` the number of trials
     that are never stopped early. `reruns` of a confirmation are pairs of fixed values and tags.
     `teacher_copy` names the folder of the teacher in the cache. `resources` are what each trial
-    got. `provenance` is text about code, data and machine, which MLflow shows as tags.
+    got. `fields` are those of the Config with their types, `code` the digests of the space's
+    source files, which are copied to the folder `code`. `provenance` is text about code, data and
+    machine, which MLflow shows as tags.
     """
 
     space: str
@@ -41,6 +43,8 @@ class SearchSettings:
     rungs: tuple[int, ...] = ()
     enqueued: int = 0
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
     teacher: str = ""
     teacher_copy: str = ""
     tracking_uri: str = ""
@@ -52,6 +56,12 @@ class SearchSettings:
     id: str = ""
     name: str = ""
     started: float = 0.0
+
+    @property
+    def searched(self) -> list[str]:
+        """Return the searched hyperparameters: Config fields, and parameters that are none."""
+        names = [entry.get("field") or name for name, entry in self.parameters.items()]
+        return list(dict.fromkeys(names))
 
 
 def write_settings(folder: Path, settings: SearchSettings) -> None:

@@ -1,22 +1,38 @@
-"""The trials that run before any sampling: the default, known configurations, a grid or arms."""
+"""The trials that run before any sampling: the default, known configurations, or arms."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.sampling.parameters import config_field, iterate_grid, to_parameters
+from optuna.distributions import BaseDistribution
+
+from searchspaces.codec import Json, encode_values
+from searchspaces.overrides import encode_defaults
+from searchspaces.parameters import (
+    Parameter,
+    config_field,
+    find_parameters,
+    is_in_range,
+    with_fixed,
+)
 from searchspaces.space import SearchSpace
+from searchspaces.suggestion import encode_choice, first_value, run_suggest
 
 
 @dataclass(frozen=True)
 class InitialTrial:
-    """A configuration to enqueue: parameters for the study, fixed values, and tags."""
+    """A configuration to enqueue.
+
+    `parameters` are known to the sampler, `fixed` are values of the Config as JSON. With `whole`,
+    `fixed` is the whole configuration, which runs as it is, and the sampler learns nothing of it.
+    """
 
     parameters: Mapping[str, Any]
-    fixed: Mapping[str, Any]
+    fixed: Mapping[str, Json]
+    whole: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -26,44 +42,81 @@ class InitialTrial:
 
 
 def plan_initial_trials(
-    space: SearchSpace[Any], fixed: Mapping[str, Any], sampler: str, seeds: int
+    space: SearchSpace[Any], fixed: Mapping[str, Json], seeds: int
 ) -> list[InitialTrial]:
-    """Return the trials that run before any sampling.
+    """Return the trials that run before any sampling: the default and known ones, or the arms.
 
-    These are the default and the known configurations, a whole grid, or the arms. Every arm runs
-    once before one runs twice; parameters that an arm leaves open are sampled, except in trial 0,
-    which takes the default's. Arms that the fixed values make equal are one.
+    Every arm runs once before one runs twice; parameters that an arm leaves open are sampled,
+    except in trial 0, which takes the default's. Arms that the fixed values make equal are one.
     """
-    default = {**asdict(space.config()), **fixed}
-    if space.arms:
-        repeats = range(seeds if "seed" in default else 1)
-        fixed_arms = [{**arm, **fixed} for arm in space.arms]
-        distinct = [n for n, arm in enumerate(fixed_arms) if arm not in fixed_arms[:n]]
-        arms = [{name: fixed_arms[n][name] for name in space.arms[n]} for n in distinct]
-        turns = [(arm, seed) for seed in repeats for arm in arms]
-        hidden = [{"seed": seed} if "seed" in default else {} for _, seed in turns]
-        first = make_initial_trial(space, {**default, **arms[0], **hidden[0]}, {})
-        rest = zip(turns[1:], hidden[1:], strict=True)
-        return [first, *(make_initial_trial(space, arm, seed) for (arm, _), seed in rest)]
-    known = [
-        make_initial_trial(space, {**default, **config}, {})
-        for config in ({}, *space.initial_configs)
-    ]
-    if sampler == "grid":
-        first = known[0]
-        default_parameters = {
-            n: v for n, v in first.parameters.items() if config_field(n) not in fixed
-        }
-        others = (values for values in iterate_grid(space, fixed) if values != default_parameters)
-        return [first, *(InitialTrial(values, {}) for values in others)]
-    return known
+    parameters = find_parameters(space)
+    default = encode_defaults(space, fixed)
+    if not space.arms:
+        known = [default]
+        for values in space.initial_configs:
+            config = {**default, **encode_values(values), **fixed}
+            known += [config] if config not in known else []
+        return [make_known_trial(space, config, fixed, parameters) for config in known]
+    fixed_arms = [{**encode_values(arm), **fixed} for arm in space.arms]
+    distinct = [n for n, arm in enumerate(fixed_arms) if arm not in fixed_arms[:n]]
+    arms = [{name: fixed_arms[n][name] for name in space.arms[n]} for n in distinct]
+    planned: list[InitialTrial] = []
+    for seed in range(seeds if "seed" in default else 1):
+        hidden = {"seed": seed} if "seed" in default else {}
+        for arm in arms:
+            if planned:
+                named, others, _ = to_parameters(space, arm, fixed, parameters)
+                planned.append(InitialTrial(named, {**others, **hidden}))
+            else:
+                whole = {**default, **arm, **hidden}
+                planned.append(make_known_trial(space, whole, fixed, parameters))
+    return planned
 
 
-def make_initial_trial(
-    space: SearchSpace[Any], values: Mapping[str, Any], hidden: Mapping[str, Any]
+def make_known_trial(
+    space: SearchSpace[Any],
+    config: Mapping[str, Json],
+    fixed: Mapping[str, Json],
+    parameters: Mapping[str, Parameter],
 ) -> InitialTrial:
-    """Return the trial of these Config values; samplers never see the `hidden` ones (seeds)."""
-    parameters = to_parameters(space, values)
-    fields = {config_field(name) for name in parameters}
-    others = {name: value for name, value in values.items() if name not in fields}
-    return InitialTrial(parameters, {**others, **hidden})
+    """Return the trial of a whole configuration.
+
+    Its parameters are enqueued where asking for them gives it, else it runs as it is.
+    """
+    named, others, is_exact = to_parameters(space, config, fixed, parameters)
+    return InitialTrial(named, others) if is_exact else InitialTrial({}, dict(config), whole=True)
+
+
+def to_parameters(
+    space: SearchSpace[Any],
+    values: Mapping[str, Json],
+    fixed: Mapping[str, Json],
+    parameters: Mapping[str, Parameter],
+) -> tuple[dict[str, Any], dict[str, Json], bool]:
+    """Return Config values as the parameters that `suggest` asks for, and the values it does not.
+
+    Fixed values are in neither. The third says whether nothing else is asked for: neither a
+    derived parameter, whose value is not known, nor one whose range lacks the value. What `values`
+    lacks takes the default's.
+    """
+    default = encode_defaults(space, {**fixed, **values})
+    named: dict[str, Any] = {}
+    unknown: set[str] = set()
+
+    def answer(name: str, distribution: BaseDistribution) -> Any:
+        parameter = parameters.get(name)
+        own = parameter.field if parameter else config_field(name)
+        if own is None or own not in default:
+            unknown.add(name)
+            return first_value(distribution)
+        stored = encode_choice(default[own])
+        if own in values and is_in_range(distribution, stored):
+            named[name] = stored
+        else:
+            unknown.add(name)
+        return stored
+
+    run_suggest(space, with_fixed(answer, fixed, parameters))
+    known = {config_field(name) for name in named} | fixed.keys()
+    others = {name: value for name, value in values.items() if name not in known}
+    return named, others, not unknown

@@ -6,9 +6,16 @@ import zlib
 from typing import Any
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from searchspaces.suggestion import Answer
 from trainables.errors import UserError
 
 SAMPLERS = ("tpe", "random", "qmc", "grid", "gp", "cmaes")
@@ -63,3 +70,19 @@ class IndependentRandomSampler(optuna.samplers.RandomSampler):
         """Draw one parameter."""
         drawn = optuna.samplers.RandomSampler(zlib.crc32(f"{self.seed} {param_name}".encode()))
         return drawn.sample_independent(study, trial, param_name, param_distribution)
+
+
+def ask_optuna(trial: optuna.Trial) -> Answer:
+    """Return an answer to `suggest` that asks the sampler of a trial."""
+
+    def answer(name: str, distribution: BaseDistribution) -> Any:
+        match distribution:
+            case FloatDistribution(low=low, high=high, log=log, step=step):
+                return trial.suggest_float(name, low, high, log=log, step=step)
+            case IntDistribution(low=low, high=high, log=log, step=step):
+                return trial.suggest_int(name, low, high, log=log, step=step)
+            case CategoricalDistribution(choices=choices):
+                return trial.suggest_categorical(name, choices)
+        raise TypeError(f"{name}: no such distribution: {distribution}")
+
+    return answer

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import bisect
 import collections
-import contextlib
 import json
-import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -20,29 +17,34 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cluster.ledger.ledger import JOURNAL, Ledger
 from cluster.ledger.trial_log import TrialLog
+from cluster.sampling.grid import ContinuousError, iterate_grid
 from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.journal_backend import Journal
-from cluster.sampling.parameters import answer_with_fixed, run_suggest
-from cluster.sampling.samplers import build_sampler
-from searchspaces.overrides import build_config
+from cluster.sampling.samplers import ask_optuna, build_sampler
+from cluster.sampling.study_file import FIX, open_study, quiet
+from cluster.sampling.widening import widen_choices
+from searchspaces.check import find_infeasible
+from searchspaces.codec import Json, decode_fields, encode_config, to_json
+from searchspaces.overrides import InvalidConfigError, build_config, encode_defaults
+from searchspaces.parameters import find_parameters, with_fixed
 from searchspaces.space import SearchSpace
+from searchspaces.suggestion import run_suggest
 from trainables.errors import UserError
 
 INFEASIBLE_BEFORE_RANDOM = 20
-INFEASIBLE_BEFORE_STOP = 1000
-FIX = "restore the file, or start a new search with --fresh"
-
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+DUPLICATES_BEFORE_RANDOM = 10
+DUPLICATES_BEFORE_GRID = 30
+DRAWS_BEFORE_STOP = 1000
+"""Draws in a row that are infeasible or were tried, before another way of drawing, or the end."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A configuration to try: `values` are the sampled and fixed values, `config` all of them."""
+    """A configuration to try, as JSON: `parameters` are what the sampler has drawn."""
 
     trial: int
-    values: Mapping[str, Any]
-    config: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    config: Mapping[str, Json]
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -56,13 +58,20 @@ class Study:
         self.space = space
         self.sampler: str = ledger.settings.sampler
         self.seed: int = ledger.settings.seed
-        self.fixed: Mapping[str, Any] = ledger.settings.fixed
+        self.fixed: Mapping[str, Json] = ledger.settings.fixed
+        self.parameters = find_parameters(space)
+        self.exhausted = False
+        """Whether every configuration of the space has been tried."""
+        widen_choices(ledger.folder / JOURNAL, space, self.parameters)
         self.journal = Journal(ledger.folder / JOURNAL)
         self.study = open_study(self.journal, space)
         self.infeasible_reasons: collections.Counter[str] = collections.Counter()
         self._interrupted: list[int] = []
         self._waiting: list[int] = []
         self._scores: list[float] = []
+        self._tried = {_to_key(log.config) for log in ledger.trial_logs.values()}
+        self._grid: Iterator[Any] | None = iterate_grid(space, self.fixed, self.parameters)
+        self._defaults = encode_defaults(space, {})
         self._control = ledger.settings.control
         self._control -= sum(
             "control" in trial_log.tags for trial_log in ledger.trial_logs.values()
@@ -88,8 +97,12 @@ class Study:
         )
         for initial in initial_trials:
             if initial.key not in enqueued:
-                attributes = {"initial": initial.key, "fixed": json.dumps(dict(initial.fixed))}
-                self._enqueue(initial.parameters, {**attributes, "tags": dict(initial.tags)})
+                attributes: dict[str, Any] = {
+                    "initial": initial.key,
+                    "fixed": json.dumps(dict(initial.fixed)),
+                }
+                attributes |= {"whole": initial.whole, "tags": dict(initial.tags)}
+                self._enqueue(initial.parameters, attributes)
 
     @property
     def infeasible(self) -> int:
@@ -97,33 +110,86 @@ class Study:
         return sum(self.infeasible_reasons.values())
 
     def ask(self) -> Suggestion | None:
-        """Return the next feasible configuration; None where a grid or a list is exhausted.
+        """Return the next feasible configuration that was not tried; None where there is none.
 
-        Raises UserError where no feasible one is found.
+        Raises UserError where only infeasible ones are drawn, or where code of the space fails.
         """
-        for rejected in range(INFEASIBLE_BEFORE_STOP):
-            if self.sampler == "grid" and not self._interrupted and not self._waiting:
-                return None
-            trial = self._next_trial(at_random=rejected >= INFEASIBLE_BEFORE_RANDOM)
-            own = json.loads(trial.user_attrs.get("fixed", "{}"))
-            fixed = {**self.fixed, **own}
-            values = {**run_suggest(self.space, answer_with_fixed(trial, fixed)), **fixed}
-            config = build_config(self.space, values)
-            reason = self.space.feasible(config) if self.space.feasible else None
-            if self.space.feasible is not None:
-                with _quiet():  # an interrupted trial may have it already
+        infeasible = duplicates = 0
+        while infeasible + duplicates < DRAWS_BEFORE_STOP:
+            if not self._interrupted and not self._waiting:
+                if self.ledger.settings.kind == "confirmation":
+                    return None  # a list, and nothing beyond it
+                by_grid = self.sampler == "grid" or duplicates >= DUPLICATES_BEFORE_GRID
+                if by_grid and not self._enqueue_untried():
+                    self.exhausted = True
+                    return None
+            trial = self._next_trial(
+                at_random=infeasible >= INFEASIBLE_BEFORE_RANDOM
+                or duplicates >= DUPLICATES_BEFORE_RANDOM
+            )
+            values = self._draw(trial)
+            key = _to_key(self._complete(values))
+            if key in self._tried and "initial" not in trial.user_attrs:
+                with quiet():
+                    self.study.tell(trial, state=TrialState.FAIL)
+                duplicates += 1
+                continue
+            try:
+                config = build_config(self.space, values)
+                reason = find_infeasible(self.space, config)
+            except InvalidConfigError as error:
+                reason = " ".join(str(error).split())
+            with quiet():  # an interrupted trial may have it already
+                if reason is not None or self.space.feasible is not None:
                     trial.set_constraint("feasible", -1.0 if reason is None else 1.0)
+            self._tried.add(key)
             if reason is None:
                 # Before the ledger has it: its number must never be given to another trial.
                 self.journal.sync()
-                return Suggestion(trial.number, values, asdict(config), self._tags(trial))
+                encoded = encode_config(config)
+                return Suggestion(trial.number, dict(trial.params), encoded, self._tags(trial))
             self._reject(trial, reason)
+            infeasible += 1
+        if not infeasible:
+            self.exhausted = True
+            return None
         reason, count = self.infeasible_reasons.most_common(1)[0]
         raise UserError(
-            f"{INFEASIBLE_BEFORE_STOP} configurations in a row were infeasible; the most "
-            f"frequent reason ({count} times): {reason}\n"
+            f"{DRAWS_BEFORE_STOP} configurations in a row were infeasible or tried before; the "
+            f"most frequent reason ({count} times): {reason}\n"
             f"relax the limit, or narrow the ranges of the space {self.space.name}"
         )
+
+    def _draw(self, trial: optuna.Trial) -> dict[str, Json]:
+        """Return the values of a trial: what `suggest` returns, and what is fixed."""
+        attributes = trial.user_attrs
+        fixed = {**self.fixed, **json.loads(attributes.get("fixed", "{}"))}
+        if attributes.get("whole"):
+            return fixed
+        ask = with_fixed(ask_optuna(trial), fixed, self.parameters)
+        return {**run_suggest(self.space, ask, trial.number), **fixed}
+
+    def _complete(self, values: Mapping[str, Json]) -> dict[str, Json]:
+        """Return the whole configuration of some values, as the ledger would have it."""
+        try:
+            decoded = decode_fields(self.space.config, values)
+        except ValueError:  # the Config rejects it
+            return {**self._defaults, **values}
+        return {**self._defaults, **{name: to_json(value) for name, value in decoded.items()}}
+
+    def _enqueue_untried(self) -> bool:
+        """Enqueue the next configuration of a finite space that was not tried, if there is one."""
+        try:
+            for parameters, values in self._grid or ():
+                if _to_key(self._complete(values)) not in self._tried:
+                    self._enqueue(parameters, {})
+                    return True
+        except ContinuousError:
+            if self.sampler == "grid":
+                raise
+            self._grid = None
+            return True  # draw at random until one is new
+        return self._grid is None
 
     def tell(self, trial_log: TrialLog) -> None:
         """Record the result of an ended trial in the study; repeating it changes nothing."""
@@ -140,8 +206,9 @@ class Study:
                 storage.set_trial_intermediate_value(
                     frozen._trial_id, report.report, report.metrics[metric]
                 )
-        with _quiet():
-            if trial_log.outcome == "failed":
+        with quiet():
+            # Without parameters it would leave the samplers no parameter that all trials have.
+            if trial_log.outcome == "failed" or not frozen.params:
                 self.study.tell(trial_log.trial, state=TrialState.FAIL)
             elif trial_log.outcome == "complete" and best is not None:
                 self.study.tell(trial_log.trial, best[0])
@@ -166,7 +233,7 @@ class Study:
         # Every trial has its own sampler, seeded by its number: a resumed driver does not repeat
         # the draws of the one that was killed.
         self.study.sampler = build_sampler(name, self.seed, number)
-        with _quiet():
+        with quiet():
             return optuna.Trial(self.study, trial_id)
 
     def _enqueue(self, parameters: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
@@ -179,7 +246,7 @@ class Study:
         # known scores, so that it teaches them nothing; no report reads it.
         trial.set_user_attr("infeasible", reason)
         middle = self._scores[len(self._scores) // 2] if self._scores else 0.0
-        with _quiet():  # CMA-ES warns that it ignores constraints
+        with quiet():  # CMA-ES warns that it ignores constraints
             self.study.tell(trial, middle)
         self.infeasible_reasons[reason] += 1
         frozen = self._frozen(trial.number)
@@ -211,30 +278,8 @@ class Study:
             self.tell(trial_log)  # killed between ledger and tell
 
 
-def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
-    """Open or create the study in a journal; the caller holds the search's lock."""
-    with _quiet():
-        return optuna.create_study(
-            storage=_storage(journal),
-            study_name=space.name,
-            direction="maximize" if space.mode == "max" else "minimize",
-            load_if_exists=True,
-        )
-
-
-def count_infeasible(folder: Path) -> int:
-    """Return the number of infeasible configurations of a search, by its folder."""
-    storage = _storage(Journal(folder / JOURNAL))
-    (study,) = optuna.get_all_study_names(storage)
-    trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
-    return sum("infeasible" in trial.user_attrs for trial in trials)
-
-
-def _storage(journal: Journal) -> optuna.storages.JournalStorage:
-    try:
-        return optuna.storages.JournalStorage(journal)
-    except Exception as error:  # Optuna has no error class for a journal that it cannot replay
-        raise UserError(f"{journal.path} is damaged: {error!r}\n{FIX}") from error
+def _to_key(config: Mapping[str, Json]) -> str:
+    return json.dumps(config, sort_keys=True)
 
 
 def _can_be_redrawn(trial: FrozenTrial) -> bool:
@@ -245,10 +290,3 @@ def _can_be_redrawn(trial: FrozenTrial) -> bool:
     rejected = "infeasible" in trial.user_attrs and trial.state.is_finished()
     enqueued = trial.system_attrs.get("fixed_params", {})
     return rejected and "initial" in trial.user_attrs and set(trial.params) > set(enqueued)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

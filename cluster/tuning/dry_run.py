@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,16 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from cluster.options import Options
-from cluster.sampling.parameters import (
-    describe_range,
-    find_distributions,
-    format_number,
-    to_parameters,
-)
+from cluster.sampling.ranges import describe_range, format_number
 from cluster.sampling.schedulers import REDUCTION, expected_reports, rungs
 from cluster.tuning.open_search import use_teacher
 from cluster.tuning.settings import decide_settings
-from searchspaces.overrides import build_config
+from searchspaces.codec import encode_values
+from searchspaces.overrides import build_config, encode_defaults
+from searchspaces.parameters import find_parameters
 from searchspaces.space import SearchSpace
 from trainables.data.source import DataMissingError
 from trainables.durations import format_duration
@@ -90,9 +87,10 @@ def print_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Cons
     table = Table(box=None)
     for column in ("hyperparameter", "searched over", "default"):
         table.add_column(column)
-    default = to_parameters(space, asdict(build_config(space, fixed)))
-    for name, distribution in find_distributions(space, fixed).items():
-        row = (name, describe_range(distribution), format_number(default.get(name, "")))
+    default = encode_defaults(space, fixed)
+    for name, parameter in find_parameters(space, encode_values(fixed)).items():
+        value = default.get(parameter.field or name, "")
+        row = (name, describe_range(parameter.distribution), format_number(value))
         table.add_row(*map(escape, row))
     for name, value in fixed.items():
         table.add_row(escape(name), "fixed", escape(format_number(value)))

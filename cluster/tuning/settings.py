@@ -12,13 +12,20 @@ from cluster.execution.teacher_source import resolve_name
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.options import Options
+from cluster.sampling.grid import iterate_grid
 from cluster.sampling.initial_trials import plan_initial_trials
-from cluster.sampling.parameters import distribution_to_json, find_distributions
 from cluster.sampling.schedulers import rungs
 from cluster.storage.redaction import redact
 from cluster.storage.storage import artifact_location
+from cluster.tuning.same_space import check_same_space, record_space
+from searchspaces.codec import Json, encode_values
+from searchspaces.overrides import encode_defaults
+from searchspaces.parameters import find_parameters
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
+
+MAX_GRID = 10_000
+"""Configurations of a grid that are tried without --trials."""
 
 
 def resolve_settings(
@@ -31,7 +38,8 @@ def resolve_settings(
     new = decide_settings(space, options)
     if ledger is None:
         return new
-    return merge_settings(ledger.folder, ledger.settings, _requested_settings(options, new))
+    old = check_same_space(ledger.folder, ledger.settings, space, options.changed_code)
+    return merge_settings(ledger.folder, old, _requested_settings(options, new))
 
 
 def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings:
@@ -40,31 +48,44 @@ def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings
     sampler = options.sampler or "tpe"
     reports = options.reports or space.reports
     scheduler = options.scheduler or ("none" if space.arms else "asha")
-    enqueued = len(plan_initial_trials(space, options.fixed, sampler, seeds))
+    fixed = encode_values(options.fixed)
+    enqueued = len(plan_initial_trials(space, fixed, seeds))
+    if sampler == "grid" and not space.arms:
+        enqueued = options.trials or _count_grid(space, fixed)
     trials = enqueued if space.arms or sampler == "grid" else max(space.trials, enqueued)
     first = min(space.min_reports, reports)
     return SearchSettings(
         space=space.name,
-        metric=space.metric,
-        mode=space.mode,
         trials=options.trials or trials,
         reports=reports,
         seeds=seeds,
         seed=options.seed or 0,
         sampler=sampler,
         scheduler=scheduler,
-        fixed=dict(options.fixed),
+        fixed=fixed,
         control=options.control or 0,
         rungs=tuple(rungs(reports, first)) if scheduler == "asha" else (),
         enqueued=enqueued,
-        parameters={
-            name: distribution_to_json(distribution)
-            for name, distribution in find_distributions(space, options.fixed).items()
-        },
+        **record_space(space, fixed),
         teacher=resolve_name(options.teacher) if options.teacher else "",
         tracking_uri=redact(options.storage.tracking_uri),
         artifacts=artifact_location(options.storage.tracking_uri, options.storage.folder),
     )
+
+
+def _count_grid(space: SearchSpace[Any], fixed: Mapping[str, Json]) -> int:
+    """Return the number of configurations of a grid, with the default, which may lie outside."""
+    grid = iterate_grid(space, fixed, find_parameters(space))
+    default = encode_defaults(space, fixed)
+    count = 1
+    for _, values in grid:
+        count += {**default, **values} != default
+        if count > MAX_GRID:
+            raise UserError(
+                f"--sampler grid: {space.name} has more than {MAX_GRID:,} configurations\n"
+                "say how many to try with --trials N, or fix some values with --set"
+            )
+    return count
 
 
 def _requested_settings(options: Options, new: SearchSettings) -> dict[str, Any]:

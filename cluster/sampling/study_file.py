@@ -1,0 +1,56 @@
+"""Open the Optuna study in the journal of a search."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from cluster.ledger.ledger import JOURNAL
+from cluster.sampling.journal_backend import Journal
+from searchspaces.space import SearchSpace
+from trainables.errors import UserError
+
+FIX = "restore the file, or start a new search with --fresh"
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
+    """Open or create the study in a journal; the caller holds the search's lock."""
+    with quiet():
+        return optuna.create_study(
+            storage=open_storage(journal),
+            study_name=space.name,
+            direction="maximize" if space.mode == "max" else "minimize",
+            load_if_exists=True,
+        )
+
+
+def count_infeasible(folder: Path) -> int:
+    """Return the number of infeasible configurations of a search, by its folder."""
+    storage = open_storage(Journal(folder / JOURNAL))
+    (study,) = optuna.get_all_study_names(storage)
+    trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
+    return sum("infeasible" in trial.user_attrs for trial in trials)
+
+
+def open_storage(journal: Journal) -> optuna.storages.JournalStorage:
+    """Return the storage of a journal; raises UserError for a damaged one."""
+    try:
+        return optuna.storages.JournalStorage(journal)
+    except Exception as error:  # Optuna has no error class for a journal that it cannot replay
+        raise UserError(f"{journal.path} is damaged: {error!r}\n{FIX}") from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Ignore Optuna's warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

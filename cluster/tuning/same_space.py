@@ -1,0 +1,118 @@
+"""Check that a search is continued with the space that it was started with."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cluster.ledger.settings import SearchSettings
+from cluster.sampling.ranges import parameter_to_json
+from searchspaces.codec import Json
+from searchspaces.overrides import list_fields
+from searchspaces.parameters import find_parameters
+from searchspaces.source import hash_sources
+from searchspaces.space import SearchSpace
+from trainables.errors import UserError
+
+FRESH = "restore the space, or start another search with --fresh"
+
+
+def describe_fields(space: SearchSpace[Any]) -> dict[str, str]:
+    """Return the fields of a space's Config with their types, as text."""
+    types = typing.get_type_hints(space.config)
+    return {
+        name: getattr(types[name], "__name__", "")
+        if isinstance(types[name], type) and not typing.get_args(types[name])
+        else str(types[name])
+        for name in list_fields(space)
+    }
+
+
+def record_space(space: SearchSpace[Any], fixed: Mapping[str, Json]) -> dict[str, Any]:
+    """Return the settings of a search that describe its space."""
+    parameters = find_parameters(space, fixed)
+    return {
+        "metric": space.metric,
+        "mode": space.mode,
+        "fields": describe_fields(space),
+        "code": hash_sources(space),
+        "parameters": {name: parameter_to_json(entry) for name, entry in parameters.items()},
+    }
+
+
+def check_same_space(
+    folder: Path, before: SearchSettings, space: SearchSpace[Any], changed_code: bool
+) -> SearchSettings:
+    """Return the settings of a search with the code and the ranges that it continues with.
+
+    Raises UserError for another metric, mode or Config, whose results do not compare with those
+    that the search has, and for changed code unless `changed_code`.
+    """
+    recorded = json.loads(json.dumps(record_space(space, before.fixed)))
+    now = replace(before, **recorded)
+    for name in ("metric", "mode"):
+        was, is_now = getattr(before, name), getattr(now, name)
+        if was != is_now:
+            raise UserError(
+                f"the search in {folder} has {name} {was!r}, its space now has {is_now!r}\n{FRESH}"
+            )
+    if differing := _list_differing_fields(before, now):
+        raise UserError(
+            f"the search in {folder} was started with another Config:\n"
+            + "\n".join(differing)
+            + f"\n{FRESH}"
+        )
+    changed = _list_changed_code(before, now)
+    if not changed:
+        return before
+    if not changed_code:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(before.started))
+        raise UserError(
+            f"the code has changed since the search in {folder} was started ({since}):\n"
+            + "\n".join([*changed, *_list_changed_ranges(before, now)])
+            + "\nto continue it with the code of now, add --changed-code; new trials may then not "
+            "compare with old ones\n"
+            "to start another search with it: --fresh"
+        )
+    return now
+
+
+def _list_differing_fields(before: SearchSettings, now: SearchSettings) -> list[str]:
+    names = sorted(before.fields.keys() | now.fields.keys())
+    return [
+        f"  {name}: {before.fields.get(name, 'no field')} there, "
+        f"{now.fields.get(name, 'no field')} now"
+        for name in names
+        if before.fields.get(name) != now.fields.get(name)
+    ]
+
+
+def _list_changed_code(before: SearchSettings, now: SearchSettings) -> list[str]:
+    names = sorted(before.code.keys() | now.code.keys())
+    return [
+        f"  {name}: "
+        + (
+            "is imported now"
+            if name not in before.code
+            else "is missing now"
+            if name not in now.code
+            else "has changed"
+        )
+        for name in names
+        if before.code.get(name) != now.code.get(name)
+    ]
+
+
+def _list_changed_ranges(before: SearchSettings, now: SearchSettings) -> list[str]:
+    names = sorted(before.parameters.keys() | now.parameters.keys())
+    return [
+        f"  parameter {name}: {before.parameters.get(name, 'none')} there, "
+        f"{now.parameters.get(name, 'none')} now"
+        for name in names
+        if before.parameters.get(name) != now.parameters.get(name)
+    ]

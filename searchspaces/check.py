@@ -1,0 +1,199 @@
+"""Check a space before anything starts: its fields, its Config, and its code.
+
+Every command uses `check_space`. Each problem is one message with the value, the file and the
+line, so that nothing of it is found out by a trial.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import math
+import random
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from searchspaces.codec import encode_values, from_json, to_json
+from searchspaces.overrides import (
+    InvalidConfigError,
+    build_config,
+    describe_unknown,
+    list_fields,
+)
+from searchspaces.space import Published, SearchSpace
+from searchspaces.user_code import user_code
+from trainables.errors import UserError
+
+DRAWS = 16
+"""Random configurations that are tried."""
+
+
+def check_space(space: SearchSpace[Any], fixed: Mapping[str, Any] | None = None) -> None:
+    """Raise UserError for the first thing that is wrong with a space and these fixed values.
+
+    Where Optuna is not installed, as where a single configuration trains, `suggest` is not run.
+    """
+    fixed = fixed or {}
+    _check_numbers(space)
+    _check_config(space)
+    _check_values(space)
+    _check_feasible(space, fixed)
+    if importlib.util.find_spec("optuna"):
+        _check_suggest(space, fixed)
+
+
+def _check_numbers(space: SearchSpace[Any]) -> None:
+    for name in ("train", "suggest"):
+        _require(space, name, callable(getattr(space, name)), "a function")
+    for name in ("feasible", "prepare", "restore"):
+        value = getattr(space, name)
+        _require(space, name, value is None or callable(value), "a function, or None")
+    _require(
+        space,
+        "metric",
+        isinstance(space.metric, str) and bool(space.metric.strip()),
+        "the name of a metric that `train` reports",
+    )
+    _require(space, "mode", space.mode in ("min", "max"), '"min" or "max"')
+    for name in ("reports", "min_reports", "trials", "seeds"):
+        value = getattr(space, name)
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        _require(space, name, is_count and 0 < value < 2**31, "a whole number above 0")
+    for name, amount in _require_mapping(space, "resources", space.resources).items():
+        is_amount = isinstance(amount, int | float) and not isinstance(amount, bool)
+        right = name in ("cpu", "gpu") and is_amount and 0 <= amount < math.inf
+        _require(space, "resources", right, 'numbers for "cpu" and "gpu", not below 0')
+
+
+def _check_config(space: SearchSpace[Any]) -> None:
+    config = space.config
+    is_class = isinstance(config, type) and dataclasses.is_dataclass(config)
+    _require(space, "config", is_class, "a class with @dataclass(frozen=True)")
+    with user_code(f"{config.__name__}(), the default configuration,", space.source_file):
+        default = config()
+    with user_code(f"an annotation of {config.__name__}", space.source_file):
+        types = typing.get_type_hints(config)
+    for name in list_fields(space):
+        value, annotation = getattr(default, name), types[name]
+        shown = getattr(annotation, "__name__", str(annotation)).replace("typing.", "")
+        try:
+            again = from_json(to_json(value), annotation)
+            problem = "" if again == value or again != again else f"it is read back as {again!r}"
+        except (TypeError, ValueError) as error:
+            problem = str(error)
+        if problem:
+            raise UserError(
+                f"{config.__name__}.{name} in {space.source_file}: its default {value!r:.80} "
+                f"cannot be stored as {shown}: {problem}\n"
+                "annotate the field with the type of its values, such as int | None or "
+                "tuple[int, ...]"
+            )
+
+
+def _check_values(space: SearchSpace[Any]) -> None:
+    """Check the values that a space names: their names are fields, and a Config accepts them."""
+    known = list_fields(space)
+    names = _require_tuple(space, "compare", space.compare, str)
+    arms = _require_tuple(space, "arms", space.arms, Mapping)
+    initial = _require_tuple(space, "initial_configs", space.initial_configs, Mapping)
+    published = _require_tuple(space, "published", space.published, Published)
+    teacher = space.teacher_defaults
+    if teacher is not None:
+        _require_mapping(space, "teacher_defaults", teacher)
+    named = [("compare", name) for name in names]
+    named += [("arms", name) for arm in arms for name in arm]
+    named += [("initial_configs", name) for config in initial for name in config]
+    named += [("published", name) for number in published for name in number.of]
+    named += [("teacher_defaults", name) for name in teacher or ()]
+    for field, name in named:
+        if name not in known:
+            raise UserError(
+                f"{field} of {space.name} in {space.source_file}: "
+                + describe_unknown("hyperparameter", str(name), known)
+            )
+    for field, configs in (("arms", arms), ("initial_configs", initial)):
+        for values in configs:
+            _try_config(space, f"{field} of {space.name}", values)
+    _require(space, "arms", all(arms), "values that differ, none of them empty")
+    if teacher is not None:
+        _try_config(space, f"teacher_defaults of {space.name}", teacher)
+
+
+def _check_feasible(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> None:
+    default = build_config(space, fixed)
+    find_infeasible(space, default)
+
+
+def find_infeasible(space: SearchSpace[Any], config: Any) -> str | None:
+    """Return why a configuration is infeasible, else None; raises UserError if that fails."""
+    if space.feasible is None:
+        return None
+    with user_code(f"feasible of {space.name}", space.source_file):
+        reason = space.feasible(config)
+        if reason is not None and not isinstance(reason, str):
+            raise TypeError(f"it returns {reason!r:.80}, not a reason as text, or None")
+        return reason
+
+
+def _check_suggest(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> None:
+    # Imported here: one configuration trains without Optuna.
+    from searchspaces.parameters import find_parameters, with_fixed
+    from searchspaces.suggestion import draw_value, run_suggest
+
+    encoded = encode_values(fixed)
+    parameters = find_parameters(space)
+    draw = random.Random(0)
+    for number in range(DRAWS):
+        ask = with_fixed(lambda _, range_: draw_value(draw, range_), encoded, parameters)
+        values = {**run_suggest(space, ask, number), **encoded}
+        try:
+            config = build_config(space, values)
+        except InvalidConfigError as error:
+            _check_types(space, values, error)
+            continue  # the Config rejects this draw: it will be infeasible
+        find_infeasible(space, config)
+
+
+def _check_types(
+    space: SearchSpace[Any], values: Mapping[str, Any], error: InvalidConfigError
+) -> None:
+    """Raise UserError where `suggest` gives a field a value of another type."""
+    types = typing.get_type_hints(space.config)
+    for name, value in values.items():
+        try:
+            from_json(value, types[name])
+        except ValueError as problem:
+            raise UserError(
+                f"suggest of {space.name} returns {name}={value!r:.80}, which "
+                f"{space.config.__name__} in {space.source_file} cannot have: {problem}\n"
+                "annotate the field with the type of all its values"
+            ) from error
+
+
+def _try_config(space: SearchSpace[Any], what: str, values: Mapping[str, Any]) -> None:
+    try:
+        build_config(space, values)
+    except InvalidConfigError as error:
+        raise UserError(f"{what} in {space.source_file}: {error}") from error
+
+
+def _require(space: SearchSpace[Any], field: str, is_right: bool, expected: str) -> None:
+    if not is_right:
+        raise UserError(
+            f"{field}={getattr(space, field)!r:.80} of the space {space.name} in "
+            f"{space.source_file} is not {expected}"
+        )
+
+
+def _require_mapping(space: SearchSpace[Any], field: str, value: Any) -> Mapping[str, Any]:
+    right = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+    _require(space, field, right, "a dict of values by their names")
+    return typing.cast("Mapping[str, Any]", value)
+
+
+def _require_tuple(space: SearchSpace[Any], field: str, value: Any, kind: Any) -> tuple[Any, ...]:
+    right = isinstance(value, tuple | list) and all(isinstance(entry, kind) for entry in value)
+    wanted = {str: '("a", "b")', Mapping: '({"a": 1}, {"a": 2})'}.get(kind, "(Published(...),)")
+    _require(space, field, right, f"a tuple such as {wanted}")
+    return tuple(value)

@@ -1,0 +1,262 @@
+"""Write the values of a Config as JSON and as text, and read them back by their annotations.
+
+The ledger, the journal of the study and checkpoints keep JSON; MLflow's params keep text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence, Set
+from pathlib import PurePath
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+Json = Any
+"""None, a bool, a number, a string, a list of these, or a dict of these by strings."""
+SCALARS = (bool, int, float, str, types.NoneType)
+
+
+def to_json(value: Any) -> Json:
+    """Return a value as JSON; raises TypeError for a value that cannot be written.
+
+    An enum is its name, a path its text, a NumPy scalar a Python number, a dataclass a dict of its
+    fields, any sequence or set a list.
+    """
+    if isinstance(value, enum.Enum):
+        return value.name
+    if type(value) in SCALARS:
+        return value
+    if isinstance(value, np.generic) and not isinstance(value, np.void):
+        return to_json(value.item())
+    if isinstance(value, PurePath):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return encode_config(value)
+    if isinstance(value, Mapping):
+        return {_key_to_text(key): to_json(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(entry) for entry in value]
+    if isinstance(value, Set):
+        return sorted((to_json(entry) for entry in value), key=json.dumps)
+    for scalar in (str, int, float):  # a class derived from one, such as numpy.str_
+        if isinstance(value, scalar):
+            return scalar(value)
+    raise TypeError(
+        f"{value!r:.80} is a {type(value).__name__}, which cannot be written to a file: use a "
+        "number, a string, a bool, None, an enum, a path, a dataclass, or a tuple or dict of these"
+    )
+
+
+def from_json(data: Json, annotation: Any) -> Any:
+    """Return the value of an annotation that JSON stands for; raises ValueError where none is."""
+    annotation = getattr(annotation, "__supertype__", annotation)  # a NewType
+    annotation = getattr(annotation, "__value__", annotation)  # a type alias
+    if annotation in (Any, object) or isinstance(annotation, TypeVar):
+        return data
+    if annotation in (None, types.NoneType):
+        return _require(data, data is None, annotation)
+    origin, parts = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return from_json(data, parts[0])
+    if origin is Literal:
+        for choice in parts:
+            written = to_json(choice)
+            if type(written) is type(data) and written == data:
+                return choice
+        raise ValueError(f"{data!r} is not one of {', '.join(map(str, parts))}")
+    if origin in (typing.Union, types.UnionType):
+        return _from_union(data, parts)
+    if not isinstance(origin, type):
+        raise ValueError(f"values of {annotation} cannot be read from a file")
+    if origin is int and type(data) is float and data.is_integer():
+        return int(data)
+    if origin in (bool, int, str):
+        return _require(data, type(data) is origin, origin)
+    if origin is float:
+        return float(_require(data, type(data) in (int, float), origin))
+    if issubclass(origin, enum.Enum):
+        return _require_name(data, origin)
+    if issubclass(origin, PurePath):
+        return origin(_require(data, type(data) is str, origin))
+    if issubclass(origin, np.generic):
+        return origin(_require(data, type(data) in (bool, int, float, str), origin))
+    if dataclasses.is_dataclass(origin):
+        return decode_config(origin, _require(data, isinstance(data, dict), origin))
+    if issubclass(origin, Mapping):
+        key, entry = parts or (str, Any)
+        data = _require(data, isinstance(data, dict), origin)
+        return {_key_from_text(k, key): from_json(v, entry) for k, v in data.items()}
+    if issubclass(origin, Sequence | Set):
+        return _from_list(_require(data, isinstance(data, list), origin), origin, parts)
+    raise ValueError(f"values of type {origin.__name__} cannot be read from a file")
+
+
+def encode_config(config: Any) -> dict[str, Json]:
+    """Return the fields of a dataclass as JSON; raises TypeError, naming the field."""
+    fields = dataclasses.fields(config)
+    return encode_values({f.name: getattr(config, f.name) for f in fields if f.init})
+
+
+def encode_values(values: Mapping[str, Any]) -> dict[str, Json]:
+    """Return values by name as JSON; raises TypeError, naming the one that cannot be written."""
+    encoded = {}
+    for name, value in values.items():
+        try:
+            encoded[name] = to_json(value)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}") from None
+    return encoded
+
+
+def decode_config(config: type[T], encoded: Mapping[str, Json]) -> T:
+    """Build a dataclass from its fields as JSON; raises ValueError, naming the field."""
+    return config(**decode_fields(config, encoded))
+
+
+def decode_fields(config: type[Any], encoded: Mapping[str, Json]) -> dict[str, Any]:
+    """Return the values of some fields from JSON; raises ValueError, naming the field."""
+    annotations = typing.get_type_hints(config)
+    values = {}
+    for name, data in encoded.items():
+        if name not in annotations:
+            raise ValueError(f"{config.__name__} has no field {name!r}")
+        try:
+            values[name] = from_json(data, annotations[name])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return values
+
+
+def to_text(data: Json) -> str:
+    """Return JSON as text that people read: a string as it is, unless it looks like a value."""
+    if isinstance(data, str):
+        is_plain = _read_text(data) == data and "\0" not in data and _is_unicode(data)
+        return data if is_plain else json.dumps(data)
+    if data is None or isinstance(data, bool):
+        return str(data)
+    return json.dumps(data, ensure_ascii=not _is_unicode(str(data)))
+
+
+def from_text(text: str, annotation: Any) -> Any:
+    """Return the value of an annotation from the text that `to_text` has written.
+
+    Raises ValueError where the text is not of that type.
+    """
+    try:
+        return from_json(_read_text(text), annotation)
+    except ValueError:
+        return from_json(text, annotation)
+
+
+def parse(text: str, annotation: Any) -> Any:
+    """Return the value of an annotation that a person means by a text; raises ValueError.
+
+    A string needs no quotes; `none`, `true` and `false` may have capitals.
+    """
+    if annotation is str:
+        return text
+    parts = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (Literal, typing.Union, types.UnionType):
+        if typing.get_origin(annotation) is Literal:
+            for choice in parts:
+                if str(choice) == text:
+                    return choice
+        elif types.NoneType in parts and text.lower() == "none":
+            return None
+    lower = text.strip().lower()
+    known = {"true": True, "false": False, "none": None}
+    try:
+        return from_json(known[lower] if lower in known else _read_number(text), annotation)
+    except ValueError:
+        return from_text(text, annotation)
+
+
+def _read_number(text: str) -> Json:
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return _read_text(text)
+
+
+def _read_text(text: str) -> Json:
+    known = {"None": None, "True": True, "False": False}
+    if text in known:
+        return known[text]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _from_union(data: Json, parts: tuple[Any, ...]) -> Any:
+    # The first type that gives the same JSON again: 3 is an int in `float | int`.
+    readable = []
+    for part in parts:
+        try:
+            value = from_json(data, part)
+        except ValueError:
+            continue
+        if json.dumps(to_json(value)) == json.dumps(data):
+            return value
+        readable.append(value)
+    if readable:
+        return readable[0]
+    raise ValueError(f"{data!r} is not of type {' | '.join(map(_describe, parts))}")
+
+
+def _from_list(data: list[Json], origin: type[Any], parts: tuple[Any, ...]) -> Any:
+    if issubclass(origin, tuple) and hasattr(origin, "_fields"):  # a NamedTuple
+        return origin(
+            *decode_fields(origin, dict(zip(origin._fields, data, strict=True))).values()
+        )
+    if issubclass(origin, tuple) and parts and parts[-1] is not Ellipsis:
+        if len(parts) != len(data):
+            raise ValueError(f"{data!r} has {len(data)} values, not {len(parts)}")
+        return tuple(from_json(entry, part) for entry, part in zip(data, parts, strict=True))
+    values = [from_json(entry, parts[0] if parts else Any) for entry in data]
+    if not parts:
+        values = [tuple(entry) if isinstance(entry, list) else entry for entry in values]
+    if issubclass(origin, list):
+        return values
+    if issubclass(origin, Set):
+        return frozenset(values) if origin is not set else set(values)
+    return tuple(values)
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text can be stored as UTF-8: half of a surrogate pair cannot."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _require(data: Json, is_right: bool, kind: Any) -> Json:
+    if not is_right:
+        raise ValueError(f"{data!r} is not of type {_describe(kind)}")
+    return data
+
+
+def _require_name(data: Json, kind: type[enum.Enum]) -> enum.Enum:
+    if isinstance(data, str) and data in kind.__members__:
+        return kind[data]
+    raise ValueError(f"{data!r} is not one of {', '.join(kind.__members__)}")
+
+
+def _key_to_text(key: Any) -> str:
+    return key if isinstance(key, str) else to_text(to_json(key))
+
+
+def _key_from_text(text: str, annotation: Any) -> Any:
+    return text if annotation in (str, Any) else from_text(text, annotation)
+
+
+def _describe(annotation: Any) -> str:
+    if annotation in (None, types.NoneType):
+        return "None"
+    return getattr(annotation, "__name__", str(annotation))

@@ -1,0 +1,118 @@
+"""Run a space's `suggest` with a replacement of Optuna's trial that asks a function instead."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from searchspaces.codec import Json, encode_values, to_json
+from searchspaces.space import SearchSpace
+from searchspaces.user_code import user_code
+
+Answer = Callable[[str, BaseDistribution], Any]
+"""Returns the value of a parameter, as Optuna stores it."""
+
+
+class RecordingTrial:
+    """Replaces Optuna's trial in `suggest`, and passes every parameter to a function."""
+
+    def __init__(self, answer: Answer, number: int = 0) -> None:
+        self.answer = answer
+        self.number = number
+        self.params: dict[str, Any] = {}
+
+    def suggest_float(
+        self,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        step: float | None = None,
+        log: bool = False,
+    ) -> float:
+        value = self._ask(name, lambda: FloatDistribution(low, high, log, step))
+        return float(value) if isinstance(value, int | float) else value
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        value = self._ask(name, lambda: IntDistribution(low, high, log, step))
+        return int(value) if isinstance(value, int | float) else value
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        by_stored: dict[Any, Any] = {}
+
+        def build() -> CategoricalDistribution:
+            for choice in choices:
+                stored = encode_choice(choice)
+                if stored in by_stored:
+                    raise ValueError(f"the choices {by_stored[stored]!r} and {choice!r} are equal")
+                by_stored[stored] = choice
+            return CategoricalDistribution(tuple(by_stored))
+
+        stored = self._ask(name, build)
+        self.params[name] = by_stored.get(stored, stored)
+        return self.params[name]
+
+    def _ask(self, name: str, build: Callable[[], BaseDistribution]) -> Any:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{name!r} is not the name of a parameter")
+        try:
+            self.params[name] = self.answer(name, build())
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"parameter {name!r}: {error}") from error
+        return self.params[name]
+
+
+def encode_choice(choice: Any) -> bool | int | float | str | None:
+    """Return a choice as Optuna can store it, containers as JSON text; raises TypeError."""
+    data = to_json(choice)
+    return json.dumps(data) if isinstance(data, list | dict) else cast("str | None", data)
+
+
+def run_suggest(space: SearchSpace[Any], answer: Answer, number: int = 0) -> dict[str, Json]:
+    """Return what `suggest` returns, as JSON; `answer` returns the value of each parameter.
+
+    Raises UserError for whatever `suggest` raises, and for a result that is not a dict by names.
+    """
+    with user_code(f"suggest of {space.name}", space.source_file):
+        suggested = space.suggest(cast(optuna.Trial, RecordingTrial(answer, number)))
+        if not isinstance(suggested, Mapping):
+            raise TypeError(f"it returns {suggested!r:.80}, not a dict of values by their names")
+        return encode_values({str(name): value for name, value in suggested.items()})
+
+
+def draw_value(draw: random.Random, distribution: BaseDistribution) -> Any:
+    """Draw a value uniformly from a distribution."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return draw.choice(choices)
+        case IntDistribution(low=low, high=high, step=step):
+            return low + step * draw.randint(0, (high - low) // step)
+        case FloatDistribution(low=low, high=high, step=None):
+            return draw.uniform(low, high)
+        case FloatDistribution(low=low, high=high, step=float(step)):
+            return low + step * draw.randint(0, round((high - low) / step))
+    raise TypeError(f"no such distribution: {distribution}")
+
+
+def first_value(distribution: BaseDistribution) -> Any:
+    """Return the value with which `suggest` is likely to ask for the most parameters."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return choices[0]
+        case IntDistribution(high=high):
+            return high  # a count of layers, say
+        case FloatDistribution(low=low):
+            return low
+    raise TypeError(f"no such distribution: {distribution}")

@@ -1,0 +1,38 @@
+"""Call code of the user, and turn what it raises into one message with its file and line."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+
+from trainables.errors import UserError
+
+
+@contextlib.contextmanager
+def user_code(what: str, file: str) -> Iterator[None]:
+    """Raise UserError for whatever code raises in this context, with `what` was called.
+
+    The line is the last one that was reached in `file`, a space file, or else the last of all.
+    """
+    try:
+        yield
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # an exit, too, and a panic of an extension in Rust
+        raise UserError(f"{what} raised {describe(error)}{find_line(error, file)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """Return an error in one line: its type and message, at most 500 characters."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
+
+
+def find_line(error: BaseException, file: str) -> str:
+    """Return `(file, line N)`, the last line of a file that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == file]
+    # Without a line in the file, the error is in something that the file calls.
+    frame = (own or frames[1:] or frames)[-1]
+    return f" ({frame.filename}, line {frame.lineno})"
