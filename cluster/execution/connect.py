@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._private import ray_constants, utils
 
 from trainables.errors import UserError
 
@@ -37,17 +40,19 @@ def connect(address: str | None) -> None:
         _check_address(address)
     os.environ.update(QUIET)
     workers = {**QUIET, "OMP_WAIT_POLICY": "PASSIVE"}
-    local: dict[str, Any] = {} if address else {"include_dashboard": False}
-    if address:  # pending trials are what an autoscaler scales by
-        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")
+    common: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": workers},
+    }
     try:
-        ray.init(
-            address=address or "local",  # without it Ray joins any cluster on this machine
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": workers},
-            **local,
-        )
+        if address:  # pending trials are what an autoscaler scales by
+            os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")
+            ray.init(address=address, **common)
+        else:
+            with _on_loopback(), _in_own_sessions():
+                # Without an address Ray joins any cluster on this machine.
+                ray.init(address="local", include_dashboard=False, **common)
     except ConnectionError as error:
         if "InvalidAuthToken" in str(error.__cause__):
             raise UserError(
@@ -56,6 +61,44 @@ def connect(address: str | None) -> None:
             ) from error
         raise _no_answer(address, error) from error
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that starts in this context listen on the loopback interface alone.
+
+    Its processes listen on all interfaces unless the address of the node is 127.0.0.1. `ray.init`
+    replaces that address by another one of the machine, except where Ray allows no clusters,
+    which is its default on macOS and Windows.
+    """
+    allowed = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = allowed
+
+
+@contextmanager
+def _in_own_sessions() -> Iterator[None]:
+    """Start the processes of Ray in sessions of their own, out of reach of a group's signals.
+
+    `timeout`, batch systems and a terminal that closes send SIGTERM or SIGHUP to the process group
+    of the driver. Ray's processes would end at once, and the driver would wait a minute for them.
+    They still end with the driver: Linux kills them when it dies. Elsewhere Ray watches them in
+    another way, which needs them in the group, and never calls this function.
+    """
+    share_fate = utils.set_kill_on_parent_death_linux
+
+    def leave_group_and_share_fate() -> None:
+        os.setsid()
+        share_fate()
+
+    utils.set_kill_on_parent_death_linux = leave_group_and_share_fate
+    try:
+        yield
+    finally:
+        utils.set_kill_on_parent_death_linux = share_fate
 
 
 def _check_address(address: str) -> None:
