@@ -6,20 +6,21 @@ Needs torch and the data, but not Ray, Optuna, MLflow or `datasets`.
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from searchspaces.check import check_space, find_infeasible
+from searchspaces.codec import encode_config
 from searchspaces.loading import load_space
 from searchspaces.overrides import add_teacher_defaults, build_config, parse_overrides
 from searchspaces.space import SearchSpace
-from trainables.errors import BAD_INPUT, UserError
-from trainables.ranking import is_finite
+from trainables.errors import BAD_INPUT, DamagedFileError, UserError
+from trainables.integrity import decode_json, encode_json
+from trainables.metrics import check_loop
 from trainables.run import Run, build_run
 
 DIVERGED = 1
@@ -48,15 +49,15 @@ def build_parser() -> argparse.ArgumentParser:
 def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Console) -> int:
     """Train with a progress bar and a line per report; return the exit code."""
     config = build_config(space, values)
-    if space.feasible and (reason := space.feasible(config)):
+    if reason := find_infeasible(space, config):
         raise UserError(f"the configuration is infeasible: {reason}")
     if space.prepare:
         space.prepare(config, run)
     if run.folder is not None:
-        write_config(run.folder, space, config, run.teacher)
+        run.notes += write_config(run.folder, space, config, run.teacher)
     console.print(
         f"{space.name} on {run.device}: "
-        + "  ".join(f"{name}={value}" for name, value in asdict(config).items()),
+        + "  ".join(f"{name}={value}" for name, value in encode_config(config).items()),
         highlight=False,
         soft_wrap=True,
     )
@@ -67,18 +68,22 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     ) as progress:
         task = progress.add_task("training", total=run.reports)
         run.on_progress = lambda share: progress.update(task, completed=run.done + share)
-        for metrics in space.train(config, run):
-            run.record(metrics)
+        loop = check_loop(space.train(config, run))
+        for report in loop:
+            metrics = run.record(report, loop)
             progress.update(task, completed=run.done)
+            print_notes(run, progress.console)
             shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
             progress.console.print(
-                f"report {run.done:3d}  {shown}", highlight=False, soft_wrap=True
+                f"report {run.done:3d}  {shown}", highlight=False, markup=False, soft_wrap=True
             )
-            if not is_finite(metrics):
-                console.print("diverged: a metric is not a finite number", style="red")
+            if run.diverged:
+                text = f"diverged: {run.diverged}"
+                console.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
                 return DIVERGED
             if run.done >= run.reports:
                 break
+    print_notes(run, console)
     run.finish()
     score = "none (no report was left)" if run.score is None else f"{run.score:.4f}"
     console.print(
@@ -92,23 +97,45 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     return 0
 
 
-def write_config(out: Path, space: SearchSpace[Any], config: Any, teacher: Path | None) -> None:
-    """Write config.json beside the checkpoints; raises UserError if they are of another one."""
-    path = out / "config.json"
-    content = {"space": space.file or space.name, **asdict(config)}
+def print_notes(run: Run, console: Console) -> None:
+    """Print the notes of a run about damaged files, once."""
+    for note in run.notes:
+        console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    run.notes.clear()
+
+
+def write_config(
+    out: Path, space: SearchSpace[Any], config: Any, teacher: Path | None
+) -> list[str]:
+    """Write config.json beside the checkpoints, and return notes about it for the user.
+
+    Raises UserError where it is of another training, or damaged.
+    """
+    path, part = out / "config.json", out / "config.json.part"
+    content = {"space": space.file or space.name, **encode_config(config)}
     if teacher is not None:
         content["--teacher"] = str(teacher.resolve())
-    text = json.dumps(content, indent=2)
+    notes = []
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.read_text(encoding="utf-8") != text:
-            raise UserError(
-                f"{out} contains a training with another configuration or teacher: {path}\n"
-                "choose another folder with --out"
-            )
-        path.write_text(text, encoding="utf-8")
+        if path.exists():
+            if decode_json(path.read_bytes()) != content:
+                raise UserError(
+                    f"{out} contains a training with another configuration or teacher: {path}\n"
+                    "choose another folder with --out"
+                )
+        elif (out / "last").exists():
+            notes.append(f"{path} was missing; it is written again with this configuration")
+        part.write_text(encode_json(content, indent=2), encoding="utf-8")
+        part.replace(path)
+    except ValueError as error:
+        raise DamagedFileError(
+            f"{path} is damaged: {error}\nrestore it, choose another folder with --out, or delete "
+            "it if this is the configuration of the checkpoints beside it"
+        ) from error
     except OSError as error:
         raise UserError(f"--out {out} is not writable: {error.strerror}") from error
+    return notes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -117,6 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     try:
         space = load_space(options.space)
+        check_space(space)
         values = parse_overrides(space, options.set)
         if options.teacher:
             values = add_teacher_defaults(space, values)

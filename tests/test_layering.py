@@ -37,13 +37,16 @@ LAYERS = (
     ("cluster.ledger",),
     ("searchspaces.train_one",),
     ("searchspaces",),  # the spaces, one file each
-    ("searchspaces.loading",),
-    ("searchspaces.overrides",),
-    ("searchspaces.space",),
+    ("searchspaces.check",),
+    ("searchspaces.loading", "searchspaces.parameters", "searchspaces.source"),
+    ("searchspaces.overrides", "searchspaces.suggestion"),
+    ("searchspaces.space", "searchspaces.codec", "searchspaces.user_code"),
     ("trainables.tasks",),
     ("trainables",),  # fit, optim, cache, data, models and whatever is not named here
     ("trainables.run",),
+    ("trainables.saved_run",),
     ("trainables.predictor", "trainables.environment", "trainables.checkpoint"),
+    ("trainables.history", "trainables.integrity", "trainables.metrics"),
     ("trainables.errors", "trainables.ranking", "trainables.durations"),
     # reports/ stands apart, and has an order of its own:
     ("reports",),  # the commands, and what they write
@@ -55,7 +58,13 @@ LAYERS = (
     ("reports.numbers",),
 )
 APART = ("trainables.tasks", "searchspaces")  # the modules of these never import each other
-MACHINERY = {f"searchspaces.{name}" for name in ("space", "loading", "overrides", "train_one")}
+MACHINERY = {
+    f"searchspaces.{name}"
+    for name in (
+        *("check", "codec", "loading", "overrides", "parameters", "source", "space"),
+        *("suggestion", "train_one", "user_code"),
+    )
+}
 
 # What reports share with a search: they read the same storage and rank the same way.
 SHARED = ("cluster.storage", "cluster.tracking.client")
@@ -71,7 +80,8 @@ HOMES = {
         *("reports.read.records", "reports.packaging", "reports.serving_model"),
     },
     "optuna": {
-        *("cluster.sampling", "typing:searchspaces"),
+        *("cluster.sampling", "searchspaces.parameters", "searchspaces.suggestion"),
+        "typing:searchspaces",
         "reports.chapters.hyperparameters.importance",
     },
 }
@@ -142,7 +152,7 @@ def test_every_import_keeps_the_rules() -> None:
         ("cluster.execution.ray_tuner", "from cluster.tuning import progress"),
         ("cluster.ledger.ledger", "from cluster.sampling.study import Study"),
         ("cluster.storage.location", "from cluster.tracking import client"),
-        ("cluster.sampling.parameters", "from trainables.tune import main"),
+        ("searchspaces.parameters", "from trainables.tune import main"),
         ("cluster.execution.ray_tuner", "from reports.read.records import read_search"),
         ("searchspaces.digits", "import optuna"),
         ("searchspaces.digits", "from searchspaces import svhn_150k"),

@@ -51,7 +51,6 @@ COVERED_BY = {
     "reports/write/sections.py": "tests/reports/write/test_html.py",
     "searchspaces/overrides.py": "tests/searchspaces/test_loading.py",
     "searchspaces/space.py": SPACES,
-    "searchspaces/train_one.py": SPACES,
     "trainables/data/ag_news.py": "tests/trainables/tasks/test_features.py",
     "trainables/data/arrow.py": "tests/trainables/data/test_images.py",
     "trainables/data/cifar10.py": "tests/trainables/data/test_sources.py",

@@ -1,7 +1,8 @@
 """Checkpoints without pickle: tensors as safetensors, everything else as JSON.
 
 A checkpoint is a folder with `manifest.json` and the tensor file that it names. The manifest is
-replaced atomically and last, so a reader sees either the old state or the new one.
+replaced atomically and last, so a reader sees either the old state or the new one. It has a
+checksum of itself and of the tensor file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from trainables.errors import UserError
+from trainables.errors import DamagedFileError, TaskError, UserError
+from trainables.integrity import decode_json, encode_json, sum_file
 
 Tree = Any
 """Nested dicts, lists and tuples of tensors and JSON scalars, as `state_dict` returns them."""
@@ -47,12 +49,13 @@ def restore(tree: Mapping[str, Tree], parts: Mapping[str, Any], strict: bool = T
     """Load captured state into the parts and the global random number generators.
 
     With `strict` False, parts that the tree lacks are left unchanged. Random states are restored
-    last, because loading a part may draw random numbers. Raises ValueError for other parts.
+    last, because loading a part may draw random numbers. Raises TaskError for other parts.
     """
     states = tree["parts"]
     if strict and states.keys() != parts.keys():
-        raise ValueError(
-            f"the checkpoint has the parts {sorted(states)}, the task has {sorted(parts)}"
+        raise TaskError(
+            f"the checkpoint has the parts {sorted(states)}, Run.resume got {sorted(parts)}: the "
+            "code of the task has changed\nrestore it, or start another training"
         )
     for name, state in states.items():
         part = parts[name]
@@ -79,7 +82,8 @@ def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
     except SafetensorError as error:
         raise find_os_error(error) or error from error
     (folder / f"{name}.part").replace(folder / name)
-    text = json.dumps({**manifest, "file": name, "tree": encoded})
+    checksum = sum_file(folder / name)
+    text = encode_json({**manifest, "file": name, "checksum": checksum, "tree": encoded})
     (folder / "manifest.json.part").write_text(text, encoding="utf-8")
     (folder / "manifest.json.part").replace(folder / "manifest.json")
     for old in folder.glob("state-*"):
@@ -95,31 +99,45 @@ def find_os_error(error: BaseException) -> OSError | None:
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Tree] | None:
-    """Read a checkpoint's manifest and state onto the CPU; None if there is no complete one."""
+    """Read a checkpoint's manifest and state onto the CPU; None where there is none.
+
+    Raises DamagedFileError for one that is incomplete or has changed.
+    """
+    path = folder / "manifest.json"
+    failure: Exception | None = None
     for _ in range(3):  # a writer may replace the files between the two reads
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            tensors = load_file(folder / manifest["file"])
-        except FileNotFoundError:
-            if not (folder / "manifest.json").exists():
+            manifest = decode_json(path.read_bytes())
+            file = folder / str(manifest["file"])
+            checksum = manifest.pop("checksum", None)
+            if checksum is not None and sum_file(file) != checksum:
+                raise ValueError(f"{file.name} does not match its checksum")
+            return manifest, _decode(manifest.pop("tree"), load_file(file))
+        except FileNotFoundError as error:
+            if not path.exists():
                 return None
-            continue
-        except (SafetensorError, ValueError):  # a power loss may leave a truncated file
-            return None
-        return manifest, _decode(manifest.pop("tree"), tensors)
-    return None
+            failure = error
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            if (os_error := find_os_error(error)) is not None:
+                raise os_error from error
+            failure = error
+    why = f"it lacks {failure}" if isinstance(failure, KeyError) else str(failure)
+    raise DamagedFileError(f"the checkpoint {folder} is damaged: {why}") from failure
 
 
 def _read_file_name(folder: Path) -> str | None:
     try:
-        name = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["file"]
+        name = json.loads((folder / "manifest.json").read_bytes())["file"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return str(name)
 
 
 def copy(source: Path, target: Path) -> bool:
-    """Copy a checkpoint, even while it is being written; False if there is no complete one."""
+    """Copy a checkpoint, even while it is being written; False if there is none.
+
+    Raises DamagedFileError.
+    """
     content = read(source)
     if content is None:
         return False
@@ -147,29 +165,45 @@ def write_predictions(path: Path, predictions: np.ndarray) -> None:
     else:
         columns["answer"] = predictions
     part = path.with_name(path.name + ".part")
-    pq.write_table(pa.table(columns), part, compression="zstd")
+    pq.write_table(pa.table(columns), part, compression="zstd", write_page_checksum=True)
     part.replace(path)
 
 
 def _encode(node: Tree, path: str, tensors: dict[str, torch.Tensor], seen: dict[Any, str]) -> Tree:
     if isinstance(node, torch.Tensor):
         return _encode_tensor(node, path, tensors, seen)
-    if isinstance(node, np.ndarray):
+    if isinstance(node, np.ndarray) and node.dtype.kind in "biufc":
         return {
             "numpy": _encode_tensor(torch.from_numpy(node.copy()), path, tensors, seen)["tensor"]
         }
     if isinstance(node, Mapping):
-        return {"dict": [[k, _encode(v, f"{path}.{k}", tensors, seen)] for k, v in node.items()]}
+        return {
+            "dict": [
+                [_encode_key(k, path), _encode(v, f"{path}.{k}", tensors, seen)]
+                for k, v in node.items()
+            ]
+        }
     if isinstance(node, list | tuple):
         container = "list" if isinstance(node, list) else "tuple"
         return {container: [_encode(v, f"{path}.{i}", tensors, seen) for i, v in enumerate(node)]}
-    if isinstance(node, np.generic):
-        return node.item()
+    if isinstance(node, np.generic) and not isinstance(value := node.item(), np.generic):
+        return _encode(value, path, tensors, seen)
     if node is None or isinstance(node, bool | int | float | str):
         return node
-    raise TypeError(
+    raise TaskError(
         f"cannot save {path.strip('.')} in a checkpoint: {type(node).__name__} is not a tensor, "
-        "an array, a number, a string, a list, a tuple or a dict"
+        "an array, a number, a string, a list, a tuple or a dict\n"
+        "return only these from state_dict"
+    )
+
+
+def _encode_key(key: object, path: str) -> Tree:
+    key = key.item() if isinstance(key, np.generic) else key
+    if key is None or isinstance(key, bool | int | float | str):
+        return key
+    raise TaskError(
+        f"cannot save {path.strip('.')} in a checkpoint: its key {key!r:.80} is not a number or a "
+        "string\nreturn only these as keys from state_dict"
     )
 
 

@@ -8,5 +8,16 @@ class UserError(Exception):
     """An error of the user: printed without a traceback, and the command exits with code 2."""
 
 
+class TaskError(UserError):
+    """A task breaks its contract, such as a report without the searched metric.
+
+    A trial that raises it fails without a retry, which would fail, too.
+    """
+
+
+class DamagedFileError(UserError):
+    """A file that Tunery has written is missing, truncated, or has other content than before."""
+
+
 class PreemptedError(Exception):
     """A worker stopped because its machine is preempted; the trial continues on another one."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.optim import Schedule, set_learning_rate
-from trainables.ranking import Metrics
+from trainables.ranking import Metrics, mark_divergence
 from trainables.run import Loop, Run
 
 Batch = TypeVar("Batch")
@@ -36,7 +36,8 @@ def fit(
     """Train for the remaining reports of a run, each of `epochs` epochs of `steps` batches.
 
     `measure` returns the means of one batch, `loss` among them. A report holds their averages
-    with the prefix `train_`, and the metrics that `evaluate` returns. `clip` is the largest norm
+    with the prefix `train_`, and the metrics that `evaluate` returns; where one of them is not
+    finite, the searched metric is NaN, so that the trial has diverged. `clip` is the largest norm
     of the gradient (0: no clipping). The host waits for the device once per report.
 
     A preempted run is saved between two batches and continues there. For this, `batches` must
@@ -77,7 +78,7 @@ def fit(
         evaluation = evaluate()
         averages = torch.stack(list(sums.values())).div(max(step, 1)).tolist()
         training = {f"train_{name}": value for name, value in zip(sums, averages, strict=True)}
-        yield {**training, **evaluation}
+        yield mark_divergence({**training, **evaluation}, run.metric)
 
 
 def predict(

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainables import cache, checkpoint
-from trainables.ranking import Mode, is_finite
+from trainables.ranking import Mode
 from trainables.run import Loop, Run
 
 VERSION = 1  # of how teachers are trained; a new number makes every machine train again
@@ -65,9 +65,9 @@ def train_once(
         )
         with closing(train(training)) as loop:
             for metrics in loop:
-                training.record(metrics)
-                if not is_finite(metrics):
-                    raise ValueError(f"{name} diverged at report {training.done}: {dict(metrics)}")
+                training.record(metrics, loop)
+                if training.diverged:
+                    raise ValueError(f"{name} diverged: {training.diverged}")
                 if training.done >= reports:
                     break
         shutil.rmtree(draft / "last")

@@ -18,9 +18,28 @@ def is_better(score: float, than: float | None, mode: Mode) -> bool:
     return score > than if mode == "max" else score < than
 
 
+def describe_divergence(metrics: Metrics, metric: str, report: int) -> str:
+    """Return why a trial diverged at a report, "" where it did not.
+
+    The searched metric alone decides; any other may be undefined.
+    """
+    value = metrics.get(metric, 0.0)
+    return "" if math.isfinite(value) else f"{metric} is {value} at report {report}"
+
+
 def is_finite(metrics: Metrics) -> bool:
     """Return whether every metric is a finite number."""
-    return all(math.isfinite(value) for value in metrics.values())
+    return all(map(math.isfinite, metrics.values()))
+
+
+def mark_divergence(metrics: Metrics, metric: str) -> dict[str, float]:
+    """Return the metrics of a report, the searched one NaN where any of them is not finite.
+
+    For tasks in which a training loss that is not finite means that the model is of no use,
+    whatever its score is.
+    """
+    keep = is_finite(metrics) or not metric
+    return dict(metrics) if keep else {**metrics, metric: math.nan}
 
 
 def best_report(
@@ -28,15 +47,14 @@ def best_report(
 ) -> tuple[float, int] | None:
     """Return the best score of a trial and the number of the first report that has it.
 
-    Reports without the metric, or with any metric that is not finite, do not count. None where
-    no report counts.
+    Reports in which the metric is missing or not finite do not count. None where no report
+    counts.
     """
     best: tuple[float, int] | None = None
     for number, metrics in reports:
-        if metric not in metrics or not is_finite(metrics):
-            continue
-        if is_better(metrics[metric], best[0] if best else None, mode):
-            best = (metrics[metric], number)
+        score = metrics.get(metric, math.nan)
+        if math.isfinite(score) and is_better(score, best[0] if best else None, mode):
+            best = (score, number)
     return best
 
 

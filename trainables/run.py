@@ -20,9 +20,19 @@ import torch
 
 from trainables import checkpoint
 from trainables.environment import default_cache, default_device, find_data_folder
-from trainables.errors import PreemptedError, UserError
+from trainables.errors import DamagedFileError, PreemptedError, TaskError, UserError
+from trainables.history import Extent
+from trainables.metrics import read_metrics, read_numbers
 from trainables.predictor import DataKind, Predictions
-from trainables.ranking import Metrics, Mode, best_report, is_finite
+from trainables.ranking import Metrics, Mode, describe_divergence, is_better
+from trainables.saved_run import (
+    Progress,
+    append_to_history,
+    check_parts,
+    continue_history,
+    read_saved_run,
+    write_last,
+)
 
 Loop = Generator[Metrics, None, None]
 
@@ -51,8 +61,9 @@ class Run:
     time a configuration without training it. `on_progress` is called with the fraction of the
     current report that is done. `preempted` returns whether the process must exit soon.
 
-    State: `done` reports, `seconds` of device time, the best `score` and its `best_report`, the
-    `history` of reports, `facts` such as the number of parameters, and the `parts` to save.
+    State: `done` reports, `seconds` of device time, the best `score` and its `best_report`, why
+    it `diverged`, if it did, the `history` of reports, `facts` such as the number of parameters,
+    the `parts` to save, and `notes` about damaged files for the user.
     """
 
     reports: int
@@ -73,12 +84,15 @@ class Run:
     seconds: float = field(default=0.0, init=False)
     score: float | None = field(default=None, init=False)
     best_report: int = field(default=0, init=False)
+    diverged: str = field(default="", init=False)
+    notes: list[str] = field(default_factory=list, init=False)
     history: list[dict[str, Any]] = field(default_factory=list, init=False)
     facts: dict[str, float] = field(default_factory=dict, init=False)
     parts: dict[str, Any] = field(default_factory=dict, init=False)
     _predictions: dict[str, Predictions] = field(default_factory=dict, init=False)
     _artifacts: dict[str, Callable[[Path], None]] = field(default_factory=dict, init=False)
     _partial: checkpoint.Tree = field(default=None, init=False)
+    _extent: Extent = field(default_factory=Extent, init=False)
     _started: float = field(default_factory=time.monotonic, init=False)
 
     def __post_init__(self) -> None:
@@ -94,10 +108,13 @@ class Run:
         """Register what changes while training, restore it, and return the remaining reports.
 
         A part has `state_dict` and `load_state_dict`, or is a `torch.Generator`. Called once,
-        before the loop. The range counts reports from 0.
+        before the loop. The range counts reports from 0. What is saved and damaged is not used:
+        `notes` says so, and the run starts at its first report. Raises TaskError for a part that
+        cannot be saved.
         """
         if self.parts:
-            raise RuntimeError("Run.resume was called twice; give it all parts in one call")
+            raise TaskError("Run.resume was called twice\ngive it all parts in one call")
+        check_parts(parts)
         self.parts = parts
         self.facts["parameters"] = float(
             sum(
@@ -107,15 +124,26 @@ class Run:
                 for weight in part.parameters()
             )
         )
-        if self.folder is not None and (found := checkpoint.read(self.folder / "last")):
-            manifest, tree = found
-            self.done, self.seconds = manifest["report"], manifest["seconds"]
-            self.score, self.best_report = manifest["score"], manifest["best_report"]
-            self.history = manifest["history"]
-            checkpoint.restore(tree, parts)
-            self._partial = tree.get("partial")
+        if self.folder is not None:
+            self._restore(self.folder)
         self._started = time.monotonic()
         return self.remaining
+
+    def _restore(self, folder: Path) -> None:
+        try:
+            saved = read_saved_run(folder)
+        except DamagedFileError as error:
+            self.notes.append(f"{error}; the training starts again from its first report")
+            return
+        if saved is None:
+            return
+        progress = saved.progress
+        self.done, self.seconds = progress.report, progress.seconds
+        self.score, self.best_report = progress.score, progress.best_report
+        self.history = saved.history
+        self._extent = continue_history(folder, saved)
+        checkpoint.restore(saved.tree, self.parts)
+        self._partial = saved.tree.get("partial")
 
     def keep_predictions(self, **predictions: Predictions) -> None:
         """Register functions that predict a split, by the split's name.
@@ -138,42 +166,38 @@ class Run:
         """Return whether the score has not improved for `patience` reports (0: never)."""
         return 0 < patience <= self.done - self.best_report
 
-    def record(self, metrics: Metrics) -> None:
-        """Record one report, and save `last/` and, if it is the best so far, `best/`.
+    def record(self, metrics: Mapping[str, Any], loop: Any = None) -> dict[str, float]:
+        """Record one report, save `last/` and, if it is the best so far, `best/`.
 
-        The history of reports is saved too: after a resume the driver gets those that it missed.
-        Raises ValueError where the searched metric is missing.
+        Returns its metrics as floats. A report whose searched metric is not finite sets
+        `diverged`, and is not saved. `loop` is the generator that yielded it. Raises TaskError
+        for what is no report.
         """
-        if self.metric and self.metric not in metrics:
-            raise ValueError(
-                f"the report lacks the metric {self.metric!r}; it has {sorted(metrics)}"
-            )
+        numbers = read_metrics(metrics, self.metric, loop)
+        self.facts = read_numbers(self.facts, "the entry of run.facts")
         self.done += 1
         now = time.monotonic()
         self.seconds += now - self._started
         self._started = now
-        self.history.append(
-            {"report": self.done, "seconds": self.seconds, "metrics": dict(metrics)}
-        )
-        if not is_finite(metrics):
-            return
-        if self.metric:
-            counted = ((entry["report"], entry["metrics"]) for entry in self.history)
-            best = best_report(counted, self.metric, self.mode)
-        else:
-            best = (0.0, 1)
-        assert best is not None
-        self.score, self.best_report = best
-        is_best = self.best_report == self.done
-        if self.folder is None or not self.parts:
-            return
+        self.history.append({"report": self.done, "seconds": self.seconds, "metrics": numbers})
+        self.diverged = describe_divergence(numbers, self.metric, self.done)
+        if self.diverged:
+            return numbers
+        score = numbers[self.metric] if self.metric else 0.0  # the first is best without a metric
+        if is_best := is_better(score, self.score, self.mode):
+            self.score, self.best_report = score, self.done
+        if self.folder is not None and self.parts:
+            self._save(self.folder, is_best)
+        return numbers
+
+    def _save(self, folder: Path, is_best: bool) -> None:
         tree = checkpoint.capture(self.parts)
-        manifest = self._manifest()
+        self._extent = append_to_history(folder, self.history[-1], self._extent)
         if is_best:
-            checkpoint.write(
-                self.folder / "best", manifest, checkpoint.select_inference_state(tree, self.parts)
-            )
-        checkpoint.write(self.folder / "last", manifest, tree)
+            manifest = {"report": self.done, "score": self.score}
+            weights = checkpoint.select_inference_state(tree, self.parts)
+            checkpoint.write(folder / "best", manifest, weights)
+        write_last(folder, self._progress(), tree)
 
     def save_and_preempt(
         self,
@@ -189,7 +213,7 @@ class Run:
         if self.folder is not None:
             tree = {**checkpoint.capture(self.parts), "partial": partial}
             tree["parts"].update(generator_states or {})
-            checkpoint.write(self.folder / "last", self._manifest(), tree)
+            write_last(self.folder, self._progress(), tree)
         raise PreemptedError(f"saved in the middle of report {self.done + 1}")
 
     def pop_partial(self) -> dict[str, Any]:
@@ -203,27 +227,40 @@ class Run:
         return {name: p.get_state() for name, p in parts if isinstance(p, torch.Generator)}
 
     def finish(self) -> None:
-        """Write the predictions and artifacts of the best report, beside its weights."""
+        """Write the predictions and artifacts of the best report, beside its weights.
+
+        Raises TaskError for a run without a report.
+        """
+        if not self.done:
+            raise TaskError(
+                "the task ended without a single report\nyield the metrics at least once"
+            )
         if self.folder is None or not self.best_report:
             return
-        best = self.folder / "best"
         if not (self._predictions or self._artifacts):
             return
-        if self.best_report != self.done and (found := checkpoint.read(best)):
-            checkpoint.restore(found[1], self.parts, strict=False)
+        best = self.folder / "best"
+        if self.best_report != self.done:
+            self._restore_best(best)
+        best.mkdir(parents=True, exist_ok=True)
         for split, predict in self._predictions.items():
             checkpoint.write_predictions(best / f"{split}.parquet", predict())
         for name, write in self._artifacts.items():
             write(best / name)
 
-    def _manifest(self) -> dict[str, Any]:
-        return {
-            "report": self.done,
-            "score": self.score,
-            "best_report": self.best_report,
-            "seconds": self.seconds,
-            "history": self.history,
-        }
+    def _restore_best(self, best: Path) -> None:
+        if not self.parts:
+            raise TaskError(
+                f"the best report is {self.best_report} of {self.done}, and its weights were not "
+                "saved: Run.resume got no parts\ngive it the model, as run.resume(model=model)"
+            )
+        found = checkpoint.read(best)
+        if found is None:
+            raise DamagedFileError(f"the checkpoint {best} is missing")
+        checkpoint.restore(found[1], self.parts, strict=False)
+
+    def _progress(self) -> Progress:
+        return Progress(self.done, self.seconds, self.score, self.best_report, self._extent)
 
 
 def build_run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from trainables import checkpoint
-from trainables.errors import UserError
+from trainables.errors import DamagedFileError, TaskError, UserError
 
 
 def _there_and_back(folder: Path, tree: Any) -> Any:
@@ -65,8 +66,13 @@ def test_similar_names_do_not_collide(tmp_path: Path) -> None:
 
 
 def test_unsupported_types_are_rejected_by_name(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"parts\.model in a checkpoint: object"):
+    with pytest.raises(TaskError, match=r"parts\.model in a checkpoint: object"):
         checkpoint.write(tmp_path, {"report": 1}, {"parts": {"model": object()}})
+    for array in (np.array([object()]), np.array(["a"]), np.datetime64("2026-01-01")):
+        with pytest.raises(TaskError, match=r"cannot save parts\.model"):
+            checkpoint.write(tmp_path, {"report": 1}, {"parts": {"model": array}})
+    with pytest.raises(TaskError, match=r"parts\.model .* its key \(1, 2\) is not"):
+        checkpoint.write(tmp_path, {"report": 1}, {"parts": {"model": {(1, 2): 3}}})
     assert checkpoint.read(tmp_path) is None
 
 
@@ -186,7 +192,7 @@ def test_random_states_are_restored_last(tmp_path: Path) -> None:
 
 def test_other_parts_than_saved_are_rejected() -> None:
     tree = checkpoint.capture({"model": nn.Linear(1, 1), "order": torch.Generator()})
-    with pytest.raises(ValueError, match=r"\['model', 'order'\], the task has \['model'\]"):
+    with pytest.raises(TaskError, match=r"\['model', 'order'\], Run.resume got \['model'\]"):
         checkpoint.restore(tree, {"model": nn.Linear(1, 1)})
 
 
@@ -290,7 +296,7 @@ def test_a_kill_while_writing_tensors_keeps_the_old_state(
 
 @pytest.mark.parametrize("name", ["state-1.safetensors", "manifest.json"])
 @pytest.mark.parametrize("share", [None, 0.0, 0.1, 0.9])
-def test_a_damaged_checkpoint_reads_as_none(
+def test_a_truncated_checkpoint_is_named_and_can_be_written_again(
     tmp_path: Path, name: str, share: float | None
 ) -> None:
     _write(tmp_path, 1)
@@ -299,11 +305,63 @@ def test_a_damaged_checkpoint_reads_as_none(
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    assert checkpoint.read(tmp_path) is None
-    assert not checkpoint.copy(tmp_path, tmp_path / "copy")
+    if (share, name) == (None, "manifest.json"):  # there is no checkpoint
+        assert checkpoint.read(tmp_path) is None
+        assert not checkpoint.copy(tmp_path, tmp_path / "copy")
+    else:
+        for read in (checkpoint.read, lambda path: checkpoint.copy(path, path / "copy")):
+            with pytest.raises(DamagedFileError, match=re.escape(f"{tmp_path} is damaged: ")):
+                read(tmp_path)
     assert not (tmp_path / "copy").exists()
     _write(tmp_path, 2)
     assert _report(tmp_path) == 2
+
+
+@pytest.mark.parametrize("name", ["state-1.safetensors", "manifest.json"])
+def test_any_flipped_bit_of_a_checkpoint_is_noticed(tmp_path: Path, name: str) -> None:
+    _write(tmp_path, 1)
+    path = tmp_path / name
+    content = path.read_bytes()
+    assert len(content) > 100
+    for place in range(0, len(content), 3):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        try:
+            found = checkpoint.read(tmp_path)
+        except DamagedFileError:
+            continue
+        # A flip in the name of a checksum hides the checksum, and changes nothing else.
+        assert found is not None
+        assert found[0]["report"] == 1 and torch.equal(found[1]["weight"], torch.full((50,), 1.0))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "why"),
+    [
+        ("{}", "it lacks 'file'"),
+        ("[1]", "list instead of a JSON object"),
+        ('{"file": "state-1.safetensors"}', "it lacks 'tree'"),
+        ('{"file": "state-1.safetensors", "tree": {"dict": 3}}', "not iterable"),
+        ('{"file": "state-1.safetensors", "tree": {"tensor": "other"}}', "it lacks 'other'"),
+        ('{"file": 3, "tree": {}}', "No such file"),
+    ],
+)
+def test_a_manifest_of_other_content_is_damaged(tmp_path: Path, manifest: str, why: str) -> None:
+    _write(tmp_path, 1)
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(DamagedFileError, match=f"is damaged: .*{why}"):
+        checkpoint.read(tmp_path)
+
+
+def test_a_checkpoint_of_an_older_version_has_no_checksums(tmp_path: Path) -> None:
+    _write(tmp_path, 1)
+    path = tmp_path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert {"checksum", "#crc32"} <= manifest.keys()
+    del manifest["checksum"], manifest["#crc32"]
+    path.write_text(json.dumps(manifest))
+    assert _report(tmp_path) == 1
 
 
 def test_a_reader_finds_the_new_state_when_the_old_one_is_deleted(

@@ -92,7 +92,7 @@ def test_a_teacher_that_diverged_or_was_killed_leaves_nothing(tmp_path: Path) ->
             raise KeyboardInterrupt
 
     run = Run(1, cache=tmp_path)
-    with pytest.raises(ValueError, match="t diverged at report 2"):
+    with pytest.raises(ValueError, match="t diverged: validation_accuracy is nan at report 2"):
         train_once("t", {}, run, count_reports([], (0.1, float("nan"), 1.0)), reports=3)
     with pytest.raises(KeyboardInterrupt):
         train_once("t", {}, run, killed, reports=3)

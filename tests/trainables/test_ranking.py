@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from trainables.ranking import best_report, is_better, is_finite, rank_trials
+from trainables.ranking import (
+    best_report,
+    describe_divergence,
+    is_better,
+    is_finite,
+    mark_divergence,
+    rank_trials,
+)
 
 
 def test_a_better_score_is_larger_or_smaller_by_the_mode() -> None:
@@ -23,6 +31,21 @@ def test_the_best_report_is_the_first_of_equal_ones() -> None:
     assert best_report(reports, "a", "max") == (0.7, 2)
     assert best_report(reports, "a", "min") == (0.5, 1)
     assert best_report(reports[3:], "a", "max") is None
+    others = [(1, {"a": 0.5, "b": math.nan}), (2, {"b": 1.0}), (3, {"a": math.inf})]
+    assert best_report(others, "a", "max") == (0.5, 1)
+
+
+def test_the_searched_metric_alone_decides_that_a_trial_diverged() -> None:
+    assert describe_divergence({"a": math.nan, "b": 1.0}, "a", 3) == "a is nan at report 3"
+    assert describe_divergence({"a": -math.inf}, "a", 1) == "a is -inf at report 1"
+    assert not describe_divergence({"a": 1.0, "b": math.nan}, "a", 3)
+
+
+def test_a_task_may_pass_the_divergence_of_another_metric_on() -> None:
+    assert mark_divergence({"a": 0.5, "b": 1.0}, "a") == {"a": 0.5, "b": 1.0}
+    marked = mark_divergence({"a": 0.5, "b": math.inf}, "a")
+    assert math.isnan(marked["a"]) and marked["b"] == math.inf
+    assert mark_divergence({"b": math.inf}, "") == {"b": math.inf}
 
 
 def test_complete_trials_come_before_stopped_ones() -> None:

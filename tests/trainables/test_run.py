@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from trainables import checkpoint
-from trainables.errors import UserError
+from trainables.errors import DamagedFileError, TaskError, UserError
 from trainables.run import Loop, Run, build_run, seed_everything
 
 
@@ -47,6 +47,12 @@ def _weight(folder: Path) -> float:
     found = checkpoint.read(folder)
     assert found is not None
     return float(found[1]["parts"]["model"]["weight"])
+
+
+def _report(folder: Path) -> int:
+    found = checkpoint.read(folder)
+    assert found is not None
+    return int(found[0]["report"])
 
 
 def test_a_run_without_a_folder_counts_and_writes_nothing(
@@ -126,18 +132,108 @@ def test_device_time_adds_up_over_attempts(tmp_path: Path) -> None:
     assert second.seconds > first.seconds > 0
 
 
-def test_a_report_with_nan_is_recorded_but_not_saved(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_report_whose_score_is_not_finite_is_recorded_but_not_saved(
+    tmp_path: Path, bad: float
+) -> None:
     run = _run(tmp_path)
-    _drive(run, [0.2, float("nan"), 0.3, 0.1], 2)
+    _drive(run, [0.2, bad, 0.3, 0.1], 2)
     assert len(run.history) == 2
+    assert run.diverged == f"score is {bad} at report 2"
     assert (run.score, run.best_report) == (0.2, 1)
     assert _weight(tmp_path / "last") == _weight(tmp_path / "best") == 1
+
+
+def test_other_metrics_may_be_undefined_or_missing(tmp_path: Path) -> None:
+    run = Run(4, metric="loss", mode="min", folder=tmp_path)
+    reports = [{"f1": float("nan")}, {}, {"f1": float("inf")}, {"f1": 1.0}]
+    for report in run.resume(model=nn.Linear(1, 1)):
+        run.record({"loss": 1.0 - 0.1 * report, **reports[report]})
+        assert not run.diverged
+    assert (run.best_report, _report(tmp_path / "best"), _report(tmp_path / "last")) == (4, 4, 4)
+    assert [set(entry["metrics"]) for entry in run.history][1] == {"loss"}
+
+
+def test_what_is_recorded_are_floats() -> None:
+    run = Run(1, metric="loss")
+    run.facts["rows"] = np.int64(3)
+    given = {"loss": torch.tensor(0.5), "n": np.float32(2), "ok": True}
+    assert run.record(given) == run.history[0]["metrics"] == {"loss": 0.5, "n": 2.0, "ok": 1.0}
+    assert run.facts == {"rows": 3.0}
+    with pytest.raises(TaskError, match="a report lacks the searched metric 'loss'; it has 'n'"):
+        run.record({"n": 1})
+    run.facts["name"] = "x"  # type: ignore[assignment]
+    with pytest.raises(TaskError, match=r"run.facts 'name' is 'x' \(str\), not a number"):
+        run.record({"loss": 1})
+
+
+def test_a_run_without_a_report_or_without_its_best_weights_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="without a single report"):
+        Run(1).finish()
+    run = Run(2, metric="score", folder=tmp_path)
+    run.keep_predictions(test=lambda: np.zeros((2, 2)))
+    run.record({"score": 1.0})
+    run.finish()  # the best report is the last: its state is there
+    assert (tmp_path / "best" / "test.parquet").exists()
+    run.record({"score": 0.0})
+    with pytest.raises(TaskError, match="the best report is 1 of 2, and its weights were not"):
+        run.finish()
+    _drive(run := _run(tmp_path), [0.4, 0.1, 0.3, 0.2])
+    (tmp_path / "best" / "manifest.json").unlink()
+    with pytest.raises(DamagedFileError, match="best is missing"):
+        run.finish()
+
+
+@pytest.mark.parametrize("folder", [None, "out"])
+def test_a_part_that_cannot_be_saved_is_rejected_at_once(
+    tmp_path: Path, folder: str | None
+) -> None:
+    class Half:
+        def state_dict(self) -> dict[str, int]:
+            return {}
+
+    run = Run(1, folder=tmp_path / folder if folder else None)
+    for part in ([1.0], Half(), nn.Linear, None):
+        with pytest.raises(TaskError, match=r"Run\.resume cannot save the part 'best'"):
+            run.resume(model=nn.Linear(1, 1), best=part)
+    run.resume(model=nn.Linear(1, 1), order=torch.Generator())
+
+
+@pytest.mark.parametrize(
+    "damaged", ["last/state-2.safetensors", "last/manifest.json", "best/manifest.json", "history"]
+)
+def test_a_run_with_a_damaged_file_starts_again_and_says_so(tmp_path: Path, damaged: str) -> None:
+    torch.manual_seed(7)
+    scores = [0.2, 0.4, 0.1, 0.3]
+    expected = _drive(_run(tmp_path / "whole"), scores)
+    _drive(_run(tmp_path / "cut"), scores, 2)
+    path = tmp_path / "cut" / damaged.replace("history", "last/history-00000.jsonl")
+    content = bytearray(path.read_bytes())
+    content[30] ^= 4
+    path.write_bytes(content)
+    torch.manual_seed(7)
+    run = _run(tmp_path / "cut")
+    assert _drive(run, scores) == expected
+    (note,) = run.notes
+    assert "is damaged: " in note and str(path.parent) in note
+    assert note.endswith("the training starts again from its first report")
+    assert [entry["report"] for entry in run.history] == [1, 2, 3, 4]
+    again = _run(tmp_path / "cut")
+    assert not _drive(again, scores)
+    assert (again.history, again.notes) == (run.history, [])
+
+
+def test_a_run_without_damage_has_no_notes(tmp_path: Path) -> None:
+    _drive(_run(tmp_path), [0.1, 0.2, 0.3, 0.4], 2)
+    run = _run(tmp_path)
+    run.resume(model=nn.Linear(1, 1, bias=False), order=torch.Generator())
+    assert (run.notes, run.done) == ([], 2)
 
 
 def test_parts_are_registered_once() -> None:
     run = Run(reports=1)
     run.resume(model=nn.Linear(1, 1))
-    with pytest.raises(RuntimeError, match="twice"):
+    with pytest.raises(TaskError, match="twice"):
         run.resume(model=nn.Linear(1, 1))
 
 
@@ -158,7 +254,7 @@ def test_only_tables_json_and_safetensors_are_written(tmp_path: Path) -> None:
     _drive(run, [0.2, 0.4, 0.1, 0.3])
     run.finish()
     written = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
-    assert written == {".json", ".safetensors", ".parquet"}
+    assert written == {".json", ".jsonl", ".safetensors", ".parquet"}
 
 
 def test_seeding_reaches_every_generator() -> None:

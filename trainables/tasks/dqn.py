@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from trainables.checks import check_at_least, check_between, check_positive
 from trainables.models.policies import q_network
 from trainables.predictor import GroundTruth
+from trainables.ranking import mark_divergence
 from trainables.rl import environments
 from trainables.rl.replay import Batch, ReplayBuffer
 from trainables.run import Loop, Run, seed_everything
@@ -186,13 +187,14 @@ def train(environment: str, config: Config, run: Run) -> Loop:
             replay.mark_reset()
             loss, value = torch.stack(measured[1:] or measured).mean(0).tolist()
             episodes = max(1, round(run.share * config.episodes))
-            yield {
+            metrics = {
                 **environments.evaluate_policy(environment, select_greedy, episodes),
                 "train_return": returns.mean(),
                 "train_loss": loss,
                 "mean_value": value,
                 "epsilon": epsilon,
             }
+            yield mark_divergence(metrics, run.metric)
 
 
 def task(environment: str, config: type[Config] = Config) -> Task[Config]:

@@ -20,7 +20,7 @@ from trainables.data.source import Source
 from trainables.data.text import TextData, build_ground_truth
 from trainables.errors import UserError
 from trainables.predictor import GroundTruth, Predictor
-from trainables.ranking import Metrics
+from trainables.ranking import Metrics, mark_divergence
 from trainables.run import Loop, Run
 from trainables.task import Task
 from trainables.text import encoders
@@ -103,11 +103,12 @@ def train(source: Source, solve: Solver, config: Config, run: Run) -> Loop:
         show_projections(run, data, key, embeddings)
     for _ in remaining:
         fit_head(head, vectors["train"], labels["train"], config, solve)
-        yield {
+        metrics = {
             name: value
             for split in ("train", "validation")
             for name, value in evaluate(split, head, vectors[split], labels[split]).items()
         }
+        yield mark_divergence(metrics, run.metric)
 
 
 def find_encoder(config: Config, run: Run) -> Encoder:

@@ -16,6 +16,7 @@ from trainables.data.load import load_images
 from trainables.models.residual import block_cnn
 from trainables.optim import build_optimizer
 from trainables.predictor import GroundTruth
+from trainables.ranking import mark_divergence
 from trainables.run import Loop, Run, seed_everything
 from trainables.task import Task
 from trainables.vision.classification import Normalize
@@ -88,7 +89,8 @@ def measure_gradient(
             if run.on_progress is not None:
                 run.on_progress((index + 1) / config.batches)
         values = sums.div(config.batches).tolist()
-        yield dict(zip(("gradient", "train_loss", "train_accuracy"), values, strict=True))
+        metrics = dict(zip(("gradient", "train_loss", "train_accuracy"), values, strict=True))
+        yield mark_divergence(metrics, run.metric)
 
 
 def draw_batch(count: int, batch_size: int, number: int, seed: int) -> Tensor:

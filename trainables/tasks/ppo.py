@@ -20,6 +20,7 @@ from trainables.checks import (
 from trainables.models.policies import ActorCritic
 from trainables.optim import get_schedule, set_learning_rate
 from trainables.predictor import GroundTruth
+from trainables.ranking import mark_divergence
 from trainables.rl import environments
 from trainables.rl.environments import Step
 from trainables.run import Loop, Run, seed_everything
@@ -159,11 +160,12 @@ def train(environment: str, config: Config, run: Run) -> Loop:
             names = ("train_policy_loss", "train_value_loss", "entropy", "kl")
             averages = torch.stack(measured).mean(0).tolist()
             episodes = max(1, round(run.share * config.episodes))
-            yield {
+            metrics = {
                 **environments.evaluate_policy(environment, select_greedy, episodes),
                 "train_return": returns.mean(),
                 **dict(zip(names, averages, strict=True)),
             }
+            yield mark_divergence(metrics, run.metric)
 
 
 class Rollout:

@@ -1,0 +1,90 @@
+"""What a task yields, checked where it comes in: metrics are numbers by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator, Mapping
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+from trainables.errors import TaskError
+
+
+def check_loop(loop: Any) -> Generator[Any, None, None]:
+    """Return what `train` has returned if it is a generator; raises TaskError for anything else.
+
+    Another iterator could neither be resumed nor closed.
+    """
+    if not isinstance(loop, Generator):
+        raise TaskError(
+            f"train returned {_describe(loop)}, not a generator\n"
+            "write it as a function that yields a dict of metrics after every report"
+        )
+    return loop
+
+
+def read_metrics(report: Any, metric: str = "", loop: Any = None) -> dict[str, float]:
+    """Return the metrics of one report as floats.
+
+    A number is one of Python or NumPy, or a tensor or an array without dimensions; it may be NaN
+    or infinite. `loop` is the generator that yielded the report. Raises TaskError for any other
+    value, for a name that is not a text, and where `metric` is missing.
+    """
+    where = find_yield(loop)
+    if not isinstance(report, Mapping):
+        raise TaskError(
+            f"a report is {_describe(report)}, not a mapping of names to numbers{where}\n"
+            "yield a dict such as {'loss': 0.1}"
+        )
+    numbers = read_numbers(report, "the metric", where)
+    if metric and metric not in numbers:
+        names = ", ".join(map(repr, numbers)) or "nothing"
+        raise TaskError(
+            f"a report lacks the searched metric {metric!r}; it has {names}{where}\n"
+            "yield it with every report; other metrics may come less often"
+        )
+    return numbers
+
+
+def read_numbers(values: Mapping[Any, Any], what: str, where: str = "") -> dict[str, float]:
+    """Return the values as floats; raises TaskError, which says `what` a value is, and `where`."""
+    numbers = {}
+    for name, value in values.items():
+        if not isinstance(name, str) or not name.strip():
+            raise TaskError(
+                f"the name of {what} is {_describe(name)}, not a text{where}\n"
+                "name it by a string that is not empty"
+            )
+        numbers[str.__str__(name)] = _to_float(value, f"{what} {name!r}", where)
+    return numbers
+
+
+def find_yield(loop: Any) -> str:
+    """Return ` (FILE, line N)` where a generator is suspended, "" where that is unknown."""
+    while inspect.isgenerator(inner := getattr(loop, "gi_yieldfrom", None)):
+        loop = inner
+    frame = getattr(loop, "gi_frame", None)
+    return f" ({frame.f_code.co_filename}, line {frame.f_lineno})" if frame else ""
+
+
+def _to_float(value: Any, what: str, where: str) -> float:
+    given = value
+    if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):
+        value = value.item()  # of NumPy, PyTorch or JAX
+    if not isinstance(value, Real | Decimal):
+        shape = getattr(value, "shape", None)
+        of = f" of shape {tuple(shape)}" if isinstance(shape, tuple) else ""
+        raise TaskError(
+            f"{what} is {_describe(given)}{of}, not a number{where}\n"
+            "yield a single number, float('nan') where it is undefined, or leave it out"
+        )
+    try:
+        return float(value)
+    except (OverflowError, ValueError) as error:
+        raise TaskError(f"{what} is {_describe(given)}, not a float: {error}{where}") from error
+
+
+def _describe(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return f"{text[:80]}{'...' if text[80:] else ''} ({type(value).__name__})"
