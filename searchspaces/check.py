@@ -131,9 +131,12 @@ def find_infeasible(space: SearchSpace[Any], config: Any) -> str | None:
         return None
     with user_code(f"feasible of {space.name}", space.source_file):
         reason = space.feasible(config)
-        if reason is not None and not isinstance(reason, str):
-            raise TypeError(f"it returns {reason!r:.80}, not a reason as text, or None")
-        return reason
+    if reason is not None and not isinstance(reason, str):
+        raise UserError(
+            f"feasible of {space.name} in {space.source_file} returns {reason!r:.80}, not a "
+            "reason as text, or None"
+        )
+    return reason
 
 
 def _check_suggest(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> None:

@@ -29,7 +29,7 @@ from searchspaces.suggestion import (
     run_suggest,
 )
 
-MAX_ASKED = 20_000
+MAX_ASKED = 5_000
 """Parameters that `suggest` is asked for, in all, before the search for more branches ends."""
 RANDOM_DRAWS = 16
 

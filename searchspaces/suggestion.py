@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -18,6 +19,7 @@ from optuna.distributions import (
 from searchspaces.codec import Json, encode_values, to_json
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
+from trainables.errors import UserError
 
 Answer = Callable[[str, BaseDistribution], Any]
 """Returns the value of a parameter, as Optuna stores it."""
@@ -30,6 +32,7 @@ class RecordingTrial:
         self.answer = answer
         self.number = number
         self.params: dict[str, Any] = {}
+        self._answers: dict[str, tuple[Any, type[BaseDistribution]]] = {}
 
     def suggest_float(
         self,
@@ -40,7 +43,12 @@ class RecordingTrial:
         step: float | None = None,
         log: bool = False,
     ) -> float:
-        value = self._ask(name, lambda: FloatDistribution(low, high, log, step))
+        def build() -> FloatDistribution:
+            if not (math.isfinite(low) and math.isfinite(high)):
+                raise ValueError(f"its range from {low} to {high} is not finite")
+            return FloatDistribution(low, high, log, step)
+
+        value = self._ask(name, build)
         return float(value) if isinstance(value, int | float) else value
 
     def suggest_int(
@@ -68,10 +76,17 @@ class RecordingTrial:
         if not isinstance(name, str) or not name:
             raise ValueError(f"{name!r} is not the name of a parameter")
         try:
-            self.params[name] = self.answer(name, build())
+            distribution = build()
+            if name not in self._answers:
+                answer = self.answer(name, distribution)
+                self._answers[name] = (answer, type(distribution))
+                self.params[name] = answer
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"parameter {name!r}: {error}") from error
-        return self.params[name]
+        answer, kind = self._answers[name]
+        if not isinstance(distribution, kind):
+            raise ValueError(f"parameter {name!r} is asked for as two kinds")
+        return answer
 
 
 def encode_choice(choice: Any) -> bool | int | float | str | None:
@@ -87,9 +102,17 @@ def run_suggest(space: SearchSpace[Any], answer: Answer, number: int = 0) -> dic
     """
     with user_code(f"suggest of {space.name}", space.source_file):
         suggested = space.suggest(cast(optuna.Trial, RecordingTrial(answer, number)))
-        if not isinstance(suggested, Mapping):
-            raise TypeError(f"it returns {suggested!r:.80}, not a dict of values by their names")
+    if not isinstance(suggested, Mapping):
+        raise UserError(
+            f"suggest of {space.name} in {space.source_file} returns {suggested!r:.80}, not a "
+            "dict of values by their names"
+        )
+    try:
         return encode_values({str(name): value for name, value in suggested.items()})
+    except TypeError as error:
+        raise UserError(
+            f"suggest of {space.name} in {space.source_file} returns {error}"
+        ) from error
 
 
 def draw_value(draw: random.Random, distribution: BaseDistribution) -> Any:

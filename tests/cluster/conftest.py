@@ -112,7 +112,7 @@ def open_study() -> Callable[[Ledger, SearchSpace[Any]], Study]:
 
     def make(ledger: Ledger, space: SearchSpace[Any]) -> Study:
         new = ledger.settings
-        return Study(ledger, space, plan_initial_trials(space, new.fixed, new.sampler, new.seeds))
+        return Study(ledger, space, plan_initial_trials(space, new.fixed, new.seeds))
 
     return make
 
@@ -153,7 +153,7 @@ def run_one() -> Callable[..., int]:
         suggestion = study.ask()
         assert suggestion is not None
         trial = suggestion.trial
-        ledger.add_trial(trial, suggestion.values, suggestion.config)
+        ledger.add_trial(trial, suggestion.parameters, suggestion.config)
         ledger.add_attempt(trial)
         ledger.record_reports(trial, make_history(losses), {"parameters": 3.0})
         ledger.record_outcome(trial, outcome)

@@ -171,7 +171,7 @@ def test_a_value_is_parsed_by_the_type_of_its_field(text: str, value: Any) -> No
         ("limit=some", ["limit='some'", "int"]),
         ("sizes=3,5", ["sizes='3,5'", "tuple"]),
         ("sizes=3", ["sizes='3'", "tuple"]),
-        ("rate=-1", ["types", "'rate': -1.0", "above 0"]),
+        ("rate=-1", ["types", "rate=-1.0", "above 0"]),
         ("rats=1", ["unknown hyperparameter 'rats'", "did you mean rate?"]),
         ("depth", ["'depth'", "name=value"]),
         ("=3", ["unknown hyperparameter ''"]),

@@ -7,8 +7,8 @@ from dataclasses import asdict
 import pytest
 
 from cluster.sampling.initial_trials import plan_initial_trials
-from cluster.sampling.parameters import find_distributions
 from searchspaces.loading import load_space
+from searchspaces.parameters import find_parameters
 
 
 @pytest.mark.parametrize(
@@ -16,10 +16,10 @@ from searchspaces.loading import load_space
 )
 def test_an_arm_has_one_setting_and_several_seeds(name: str) -> None:
     space = load_space(name)
-    planned = plan_initial_trials(space, {}, "tpe", space.seeds)
+    planned = plan_initial_trials(space, {}, space.seeds)
     settings: dict[str, list[int]] = {}
     for point in planned:
-        assert point.parameters.keys() == find_distributions(space, {}).keys()
+        assert point.parameters.keys() == find_parameters(space).keys()
         setting = str(sorted(point.parameters.items()))
         settings.setdefault(setting, []).append(point.fixed["seed"])
     assert len(settings) == len(space.arms) > 1

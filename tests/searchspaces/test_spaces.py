@@ -20,10 +20,11 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from cluster.sampling.parameters import config_field, run_suggest
 from searchspaces.loading import list_names, load_space
 from searchspaces.overrides import build_config
+from searchspaces.parameters import config_field
 from searchspaces.space import SearchSpace
+from searchspaces.suggestion import run_suggest
 from tests.support.paths import ROOT
 from trainables.errors import PreemptedError
 from trainables.ranking import is_finite

@@ -5,6 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from optuna.trial import TrialState
 from cluster.ledger.ledger import JOURNAL, Ledger
 from cluster.sampling.journal_backend import Journal
 from cluster.sampling.samplers import SAMPLERS
-from cluster.sampling.study import INFEASIBLE_BEFORE_STOP, Study, count_infeasible
+from cluster.sampling.study import DRAWS_BEFORE_STOP, Study
+from cluster.sampling.study_file import count_infeasible
 from searchspaces.space import SearchSpace
 from tests.support.finite_space import suggest_finite
 from trainables.errors import UserError
@@ -56,7 +58,9 @@ def test_a_study_continues_wherever_its_driver_was_killed(
         ledger, study, [0.5, 0.2], "complete", tell=False
     )  # killed before Optuna had the outcome
     running = study.ask()
-    ledger.add_trial(running.trial, running.values, running.config)  # killed while the trial ran
+    ledger.add_trial(
+        running.trial, running.parameters, running.config
+    )  # killed while the trial ran
     unrecorded = study.ask()  # killed before the ledger had the trial
     ledger = reopen(ledger)
     study = open_study(ledger, space)
@@ -125,17 +129,17 @@ def test_a_suggestion_interrupted_by_a_crash_is_made_again(
     def killed(trial: optuna.Trial) -> Mapping[str, Any]:
         trial.suggest_float("learning_rate", 1e-3, 0.4, log=True)
         trial.suggest_int("width", 1, 4)
-        raise SystemError("kill -9")
+        raise KeyboardInterrupt
 
     ledger = begin(sampler=sampler)
     study = open_study(ledger, space)
     first = [study.ask(), study.ask()]
     study.space = change(suggest=killed)
-    with pytest.raises(SystemError):
+    with pytest.raises(KeyboardInterrupt):
         study.ask()
     ledger = reopen(ledger)
     for suggestion in first:
-        ledger.add_trial(suggestion.trial, suggestion.values, suggestion.config)
+        ledger.add_trial(suggestion.trial, suggestion.parameters, suggestion.config)
     again = open_study(ledger, space).ask()
     assert again.trial == 2
     if sampler == "random":
@@ -166,7 +170,7 @@ def test_arms_and_seeds_run_once_each_also_after_a_resume(
     ledger = begin(seeds=2, trials=4)
     study = open_study(ledger, space)
     first = study.ask()
-    ledger.add_trial(first.trial, first.values, first.config)
+    ledger.add_trial(first.trial, first.parameters, first.config)
     ledger = reopen(ledger)
     study = open_study(ledger, space)
     configs = [first.config, *configurations(study, 3)]
@@ -196,7 +200,7 @@ def test_an_arm_is_not_lost_when_its_sampled_values_are_infeasible(
             study = open_study(ledger, space)
         suggestion = study.ask()
         assert suggestion is not None
-        ledger.add_trial(suggestion.trial, suggestion.values, suggestion.config)
+        ledger.add_trial(suggestion.trial, suggestion.parameters, suggestion.config)
         asked.append((suggestion.config["momentum"], suggestion.config["seed"]))
     assert study.infeasible > 0
     assert sorted(asked) == [(momentum, seed) for momentum in (False, True) for seed in range(4)]
@@ -229,7 +233,9 @@ def test_an_arm_whose_rejection_was_interrupted_runs_once(
                     while len(asked) < 8:
                         suggestion = study.ask()
                         assert suggestion is not None
-                        ledger.add_trial(suggestion.trial, suggestion.values, suggestion.config)
+                        ledger.add_trial(
+                            suggestion.trial, suggestion.parameters, suggestion.config
+                        )
                         asked.append((suggestion.config["momentum"], suggestion.config["seed"]))
             killed = True
             ledger = reopen(ledger)
@@ -254,7 +260,7 @@ def test_a_journal_that_lost_its_end_uses_no_number_twice(
     for _ in range(3):
         run_one(ledger, study, [0.5, 0.2], "complete")
     running = study.ask()
-    ledger.add_trial(running.trial, running.values, running.config)
+    ledger.add_trial(running.trial, running.parameters, running.config)
     ledger.record_outcome(running.trial, "failed")
     study.tell(ledger.trial_logs[running.trial])
     os.truncate(ledger.folder / JOURNAL, safe[0])  # the machine lost power
@@ -358,11 +364,112 @@ def test_a_space_without_a_feasible_configuration_stops_with_the_reason(
     def never(config: Any) -> str:
         return "momentum is banned" if config.momentum or config.width > 1 else "too narrow"
 
-    assert INFEASIBLE_BEFORE_STOP == 1000
-    monkeypatch.setattr("cluster.sampling.study.INFEASIBLE_BEFORE_STOP", 60)
+    assert DRAWS_BEFORE_STOP == 1000
+    monkeypatch.setattr("cluster.sampling.study.DRAWS_BEFORE_STOP", 60)
     with pytest.raises(UserError, match=r"60 configurations(.|\n)*: momentum is banned") as error:
         open_study(begin(), change(feasible=never)).ask()
     assert "relax the limit, or narrow the ranges" in str(error.value)
+
+
+def test_a_finite_space_is_sampled_without_repetition_and_ends(
+    begin: Begin, reopen: Reopen, open_study: Open, run_one: RunOne, change: Change
+) -> None:
+    space = change(suggest=suggest_finite)
+    for sampler in ("random", "tpe", "grid"):
+        ledger = begin(sampler=sampler)
+        study = open_study(ledger, space)
+        run_one(ledger, study, [0.5])
+        run_one(ledger, study, [0.4])
+        ledger = reopen(ledger)
+        study = open_study(ledger, space)
+        run_one(ledger, study, [0.3])
+        run_one(ledger, study, [0.2])
+        assert study.ask() is None
+        assert study.exhausted
+        configs = [json.dumps(trial_log.config) for trial_log in ledger.trial_logs.values()]
+        assert len(set(configs)) == 4
+        assert json.loads(configs[0]) == vars(space.config())
+
+
+def test_a_space_whose_values_are_rounded_ends_when_nothing_new_is_drawn(
+    begin: Begin, open_study: Open, change: Change
+) -> None:
+    def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
+        return {"width": round(trial.suggest_float("scale", 1.0, 2.9))}
+
+    study = open_study(begin(), change(suggest=suggest))
+    widths = [suggestion.config["width"] for suggestion in iter(study.ask, None)]
+    assert sorted(widths) == [1, 2, 3]
+
+
+def test_a_grid_too_large_for_memory_is_enumerated_as_it_runs(
+    begin: Begin, open_study: Open, change: Change
+) -> None:
+    def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
+        digits = [trial.suggest_int(f"digit.{place}", 0, 99) for place in range(5)]
+        return {"width": sum(digit * 100**place for place, digit in enumerate(digits))}
+
+    study = open_study(begin(sampler="grid"), change(suggest=suggest))
+    assert len({suggestion.config["width"] for suggestion in (study.ask(), study.ask())}) == 2
+
+
+def test_a_draw_that_the_config_rejects_is_infeasible(
+    begin: Begin, open_study: Open, change: Change, space: SearchSpace[Any]
+) -> None:
+    @dataclass(frozen=True)
+    class Strict(space.config):  # type: ignore[name-defined,misc]
+        def __post_init__(self) -> None:
+            if self.width > 2:
+                raise ValueError(f"width={self.width} is too wide")
+            _ = 1 / (self.width - 1)
+
+    study = open_study(begin(), change(config=Strict))
+    configs = configurations(study, 6)
+    assert {config["width"] for config in configs} == {2}
+    reasons = "\n".join(study.infeasible_reasons)
+    assert "width=3 is too wide" in reasons or "width=4 is too wide" in reasons
+    assert "ZeroDivisionError: division by zero (" in reasons
+    rejected = [t for t in study.study.trials if "infeasible" in t.user_attrs]
+    assert all(t.constraints == {"feasible": 1.0} for t in rejected)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc", "cmaes"])
+def test_a_trial_that_runs_as_it_is_teaches_the_sampler_nothing(
+    begin: Begin, open_study: Open, run_one: RunOne, change: Change, sampler: str
+) -> None:
+    def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
+        return {"learning_rate": 10 ** trial.suggest_float("exponent", -3, -0.5)}
+
+    ledger = begin(sampler=sampler)
+    study = open_study(ledger, change(suggest=suggest))
+    for _ in range(4):
+        run_one(ledger, study, [0.5])
+    states = [trial.state for trial in study.study.trials]
+    assert states == [TrialState.FAIL, *[TrialState.COMPLETE] * 3]
+
+
+def test_tuples_are_choices_also_after_a_resume(
+    begin: Begin, reopen: Reopen, open_study: Open, run_one: RunOne, change: Change
+) -> None:
+    @dataclass(frozen=True)
+    class Config:
+        layers: tuple[int, ...] = (8, 8)
+        rate: float = 0.1
+
+    def suggest(trial: optuna.Trial) -> Mapping[str, Any]:
+        layers = trial.suggest_categorical("layers", [(8, 8), (16,), (4, 4, 4)])
+        assert isinstance(layers, tuple)
+        return {"layers": layers, "rate": trial.suggest_float("rate", 0.01, 1.0)}
+
+    space = change(config=Config, suggest=suggest)
+    ledger = begin(sampler="tpe")
+    study = open_study(ledger, space)
+    for _ in range(3):
+        run_one(ledger, study, [0.5])
+    ledger = reopen(ledger)
+    study = open_study(ledger, space)
+    assert study.ask().config["layers"] in ([8, 8], [16], [4, 4, 4])
+    assert ledger.trial_logs[0].parameters == {"layers": "[8, 8]", "rate": 0.1}
 
 
 def test_a_journal_whose_last_line_is_partial_continues(

@@ -43,7 +43,7 @@ def train_undisturbed(
         fixed=fixed,
     )
     ledger = ledgers.create_ledger(folder, settings)
-    study = Study(ledger, space, plan_initial_trials(space, fixed, "random", 3))
+    study = Study(ledger, space, plan_initial_trials(space, fixed, 3))
     numbers = {}
     for _ in range(trials):
         suggestion = study.ask()
@@ -51,7 +51,7 @@ def train_undisturbed(
         run = Run(
             reports=space.reports, folder=folder / "toy" / f"{suggestion.trial:03d}" / "attempt-0"
         )
-        loop = space.train(space.config(**{**suggestion.values, "nap": 0.0}), run)
+        loop = space.train(space.config(**{**suggestion.config, "nap": 0.0}), run)
         numbers[suggestion.trial] = [(n, report["loss"]) for n, report in enumerate(loop, 1)]
     ledger.close()
     return numbers
