@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster.ledger.names import check_name
-from cluster.sampling.parameters import list_outside_ranges
+from cluster.sampling.ranges import list_outside_ranges
 from cluster.sampling.samplers import SAMPLERS
 from cluster.sampling.schedulers import SCHEDULERS
 from cluster.storage.storage import Storage, add_storage_arguments, open_storage
+from searchspaces.check import check_space
 from searchspaces.overrides import add_teacher_defaults, parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -44,6 +45,7 @@ class Options:
     confirm: int | None = None
     teacher: str | None = None
     resume_mode: ResumeMode = None
+    changed_code: bool = False
     time_budget: float | None = None
     executor: ExecutorName = "ray"
     concurrency: int | None = None
@@ -122,6 +124,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", type=Path, help="folder of data sets (default: TUNERY_DATA)")
     add("--weights-dir", type=Path, help="folder of pretrained weights")
     add("--teacher", help="model to learn from: runs:/RUN_ID, or a folder of train --out")
+    _add_resume_arguments(parser)
+
+
+def _add_resume_arguments(parser: argparse.ArgumentParser) -> None:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument(
         "--resume",
@@ -137,17 +143,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const="fresh",
         help="start another search beside it",
     )
+    parser.add_argument(
+        "--changed-code",
+        action="store_true",
+        help="continue a search although the code of its space has changed",
+    )
 
 
 def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Options:
     """Return the options of a command line for a space; raises UserError."""
     check_name(space.name)
+    check_space(space)
     if arguments.seeds and not space.arms and not arguments.confirm:
         raise UserError(
             f"--seeds {arguments.seeds}: {space.name} has no arms to repeat\n"
             "leave --seeds out, or repeat the best trials with --confirm K"
         )
     fixed = parse_overrides(space, arguments.set)
+    if fixed:
+        check_space(space, fixed)
     warnings = tuple(list_outside_ranges(space, fixed))
     if arguments.seed is not None and "seed" in vars(space.config()) and "seed" not in fixed:
         fixed["seed"] = arguments.seed

@@ -26,6 +26,7 @@ from cluster.execution.attempt_files import (
 from cluster.execution.failures import describe_error
 from cluster.ledger.ledger import attempt_folder
 from cluster.storage.location import Location
+from searchspaces.codec import decode_config
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from trainables.errors import PreemptedError
@@ -135,7 +136,7 @@ class AttemptRunner:
         device = torch.device("cuda" if self.gpus else "cpu")
         run = build_worker_run(settings, device)
         self.run = replace(run, folder=folder, preempted=self.preempted)
-        self.loop = self.space.train(self.space.config(**config["values"]), self.run)
+        self.loop = self.space.train(decode_config(self.space.config, config["config"]), self.run)
         return self.loop, self.run
 
     def _end(self, outcome: str, sent: int) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def _download_earlier(folder: Path, remote: Location, config: Mapping[str, Any])
     for old in folder.parent.glob("attempt-*"):
         shutil.rmtree(old)
     replication.delete(_location(remote, trial, attempt))
-    owner = trial_owner(config["values"])
+    owner = trial_owner(config["config"])
     for earlier in range(attempt - 1, 0, -1):
         if replication.download(_location(remote, trial, earlier), folder, owner):
             return
@@ -87,7 +87,7 @@ def _download_earlier(folder: Path, remote: Location, config: Mapping[str, Any])
 def upload_attempt(folder: Path, remote: Location, config: Mapping[str, Any]) -> None:
     """Upload the files of an attempt that have changed."""
     location = _location(remote, config["trial"], config["attempt"])
-    owner = trial_owner(config["values"])
+    owner = trial_owner(config["config"])
     retry_until_reachable(lambda: replication.upload(folder, location, owner))
 
 

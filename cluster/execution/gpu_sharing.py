@@ -14,6 +14,7 @@ import torch
 
 from cluster.execution.attempt import WorkerSettings, build_worker_run
 from searchspaces.loading import load_space
+from searchspaces.overrides import build_config
 from trainables.errors import UserError
 from trainables.run import seed_everything
 
@@ -99,7 +100,7 @@ def measure_load(settings: WorkerSettings, values: Mapping[str, Any]) -> Load:
     seed_everything(0)
     torch.cuda.init()
     free, _ = torch.cuda.mem_get_info()
-    loop = space.train(space.config(**values), run)
+    loop = space.train(build_config(space, values), run)
     for _ in itertools.islice(loop, 1):  # loads kernels, fills caches
         torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CUDA]) as seen:

@@ -92,7 +92,7 @@ class Ledger:
     def add_trial(
         self,
         trial: int,
-        values: Mapping[str, Any],
+        parameters: Mapping[str, Any],
         config: Mapping[str, Any],
         tags: Mapping[str, str] | None = None,
     ) -> TrialLog:
@@ -100,7 +100,7 @@ class Ledger:
         if trial in self.trial_logs:
             raise ValueError(f"trial {trial} of {self.folder} already exists")
         self._file(trial).parent.mkdir(parents=True, exist_ok=True)
-        event = {"trial": trial, "values": dict(values), "config": dict(config)}
+        event = {"trial": trial, "parameters": dict(parameters), "config": dict(config)}
         return self._append(trial, {**event, **({"tags": dict(tags)} if tags else {})})
 
     def add_attempt(self, trial: int) -> int:

@@ -49,12 +49,13 @@ class Report:
 class TrialLog:
     """Everything that is known of one trial.
 
-    `values` are the sampled and fixed values, `config` the whole configuration. `tags` become tags
-    of the MLflow run. `spans` has the start, the last event and the place of every attempt.
+    `parameters` are what the sampler has drawn, `config` is the whole configuration, both as JSON.
+    `tags` become tags of the MLflow run. `spans` has the start, the last event and the place of
+    every attempt.
     """
 
     trial: int
-    values: dict[str, Any]
+    parameters: dict[str, Any]
     config: dict[str, Any]
     started: float
     tags: dict[str, str] = field(default_factory=dict)
@@ -90,7 +91,7 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
             raise ValueError(f"trial {trial_log.trial} starts a second time")
         return TrialLog(
             event["trial"],
-            dict(event["values"]),
+            dict(event["parameters"]),
             dict(event["config"]),
             event["time"],
             dict(event.get("tags", {})),

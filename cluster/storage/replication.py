@@ -255,6 +255,6 @@ def _read(text: bytes, objects: tuple[str, ...]) -> CopyIndex | None:
         return None
 
 
-def trial_owner(values: Mapping[str, Any]) -> str:
-    """Return the owner of a trial's copies: a lost trial's number may get other values later."""
-    return json.dumps(dict(values), sort_keys=True)
+def trial_owner(config: Mapping[str, Any]) -> str:
+    """Return the owner of a trial's copies: a lost trial's number may get another one later."""
+    return json.dumps(dict(config), sort_keys=True)

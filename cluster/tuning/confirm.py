@@ -26,7 +26,7 @@ from cluster.ledger.settings import FILE, SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog
 from cluster.options import Options
 from cluster.sampling.initial_trials import InitialTrial
-from cluster.sampling.parameters import format_number
+from cluster.sampling.ranges import format_number
 from cluster.storage.ledger_backup import restore_ledger
 from cluster.tracking.client import open_client
 from cluster.tuning.open_search import (
@@ -36,6 +36,7 @@ from cluster.tuning.open_search import (
     use_teacher,
 )
 from cluster.tuning.run_trials import TrialsJob, TrialsResult, run_trials
+from cluster.tuning.same_space import check_same_space
 from cluster.tuning.summary import list_next_commands, print_failures
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -57,6 +58,7 @@ def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Consol
         raise UserError(f"there is no search of {space.name} in {storage.folder} to confirm")
     search = ledgers.reopen_ledger(folder)
     try:
+        search.settings = check_same_space(folder, search.settings, space, options.changed_code)
         reruns = list(plan_reruns(search, space, options.confirm or 1, options.seeds or SEEDS))
         settings = _confirmation_settings(search, folder / FOLDER, reruns)
         outcome = _run_reruns(space, run, options, console, search, settings)
@@ -89,7 +91,9 @@ def _run_reruns(
     try:
         with executor if needed else contextlib.nullcontext() as prepared:
             ledger = ledgers.attach_ledger(folder, settings)
-            planned = [InitialTrial({}, *rerun) for rerun in settings.reruns]
+            planned = [
+                InitialTrial({}, config, whole=True, tags=tags) for config, tags in settings.reruns
+            ]
             job = TrialsJob(space, run, options, ledger, client, planned, prepared)
             outcome = run_trials(job, console)
         console.print(make_reruns_table(ledger, search))
@@ -128,7 +132,8 @@ def plan_reruns(
     new = (seed for seed in itertools.count(FIRST_SEED) if seed not in used)
     for seed in itertools.islice(new, seeds):
         for trial, trial_log in chosen.items():
-            yield InitialTrial({}, {**trial_log.config, "seed": seed}, {"of": str(trial)})
+            config = {**trial_log.config, "seed": seed}
+            yield InitialTrial({}, config, whole=True, tags={"of": str(trial)})
 
 
 def make_reruns_table(ledger: Ledger, search: Ledger) -> Table:

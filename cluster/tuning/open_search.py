@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,6 +153,7 @@ def create_search(
     settings: SearchSettings,
     truth: GroundTruth,
     resume_mode: ResumeMode = None,
+    sources: Mapping[str, Path] | None = None,
 ) -> Ledger:
     """Create the folder of a new search with the targets of its data; settings come last.
 
@@ -174,5 +176,14 @@ def create_search(
             if split in truth.groups:
                 columns["group"] = [str(group) for group in truth.groups[split]]
             pq.write_table(pa.table(columns), folder / f"{split}.parquet")
+        copy_sources(sources or {}, ledger.folder)
         write_settings(ledger.folder, ledger.settings)
         return ledger
+
+
+def copy_sources(sources: Mapping[str, Path], folder: Path) -> None:
+    """Copy the source files of a space to the folder `code` of its search."""
+    for name, source in sources.items():
+        target = folder / "code" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import TrialLog
-from cluster.sampling.parameters import format_number
+from cluster.sampling.ranges import format_number
 from searchspaces.space import SearchSpace
 from trainables.durations import format_duration
 
@@ -120,10 +120,9 @@ class ProgressDisplay:
         return table
 
     def _settings(self, trial_log: TrialLog) -> str:
+        values = {**trial_log.parameters, **trial_log.config}
         return "  ".join(
-            f"{name}={format_number(trial_log.config[name])}"
-            for name in self.searched
-            if name in trial_log.config
+            f"{name}={format_number(values[name])}" for name in self.searched if name in values
         )
 
     def _name(self, trial_log: TrialLog) -> str:

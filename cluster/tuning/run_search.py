@@ -14,6 +14,7 @@ from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.tuning.open_search import create_search, open_search
 from cluster.tuning.run_trials import TrialsJob, run_trials
 from cluster.tuning.summary import print_header, print_summary
+from searchspaces.source import find_sources
 from searchspaces.space import SearchSpace
 from trainables.run import Run
 
@@ -30,14 +31,18 @@ def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Con
         with executor if needed else contextlib.nullcontext() as prepared:
             if ledger is None:
                 ledger = create_search(
-                    options.storage.folder, settings, search.truth, options.resume_mode
+                    options.storage.folder,
+                    settings,
+                    search.truth,
+                    options.resume_mode,
+                    find_sources(space),
                 )
                 if options.resume_mode == "resume":
                     note = f"no search to resume: starting {ledger.folder}"
                     console.print(note, highlight=False, markup=False, soft_wrap=True)
             else:
                 write_settings(ledger.folder, ledger.settings)
-            planned = plan_initial_trials(space, settings.fixed, settings.sampler, settings.seeds)
+            planned = plan_initial_trials(space, settings.fixed, settings.seeds)
             job = TrialsJob(space, search.run, options, ledger, search.client, planned, prepared)
             outcome = run_trials(job, console)
         print_summary(space, ledger, outcome.infeasible, options.storage, console)

@@ -14,7 +14,6 @@ from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.options import Options, ResumeMode
 from cluster.sampling.initial_trials import InitialTrial
-from cluster.sampling.parameters import config_field
 from cluster.sampling.study import Study
 from cluster.storage.ledger_backup import LedgerBackup
 from cluster.storage.location import Location
@@ -130,7 +129,7 @@ def _run_on_executor(
         folder = job.run.cache.resolve() / "attempts" / ledger.id / folder.name
     attempts = remote / "attempts" if remote else None
     worker = replace(executor.worker, folder=folder, remote=attempts)
-    searched = list(dict.fromkeys(map(config_field, ledger.settings.parameters)))
+    searched = ledger.settings.searched
     behind = _make_delay_description(tracker, backup)
     with ProgressDisplay(queue, searched, console, behind) as display:
 

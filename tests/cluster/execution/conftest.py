@@ -34,7 +34,7 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...
             def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]
                 super().setup(config, settings)
 
-        made.append(RemoteTrial({"trial": 0, "attempt": attempt, "values": values}))
+        made.append(RemoteTrial({"trial": 0, "attempt": attempt, "config": values}))
         return made[-1]
 
     handler = signal.getsignal(signal.SIGTERM)

@@ -99,7 +99,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
             super().setup(config, settings)
 
     def make(trial: int = 0, attempt: int = 1, **values: Any) -> Trial:
-        made.append(LocalTrial({"trial": trial, "attempt": attempt, "values": values}))
+        made.append(LocalTrial({"trial": trial, "attempt": attempt, "config": values}))
         return made[-1]
 
     handler = signal.getsignal(signal.SIGTERM)
@@ -250,7 +250,7 @@ def test_a_reused_actor_closes_one_trial_before_the_next(make: Make, tmp_path: P
     trial = make(trial=0, note=str(note))
     trial.step()
     assert not note.exists()
-    assert trial.reset_config({"trial": 1, "attempt": 1, "values": {"seed": 3}})
+    assert trial.reset_config({"trial": 1, "attempt": 1, "config": {"seed": 3}})
     assert note.exists()
     assert _scores([trial.step() for _ in range(3)]) == _scores(expected)
 

@@ -188,7 +188,7 @@ def test_a_finite_space_ends_when_its_feasible_configurations_are_used_up(
     started = []
     while not queue.finished:
         if (attempt := queue.next_attempt()) is not None:
-            started.append(attempt.values)
+            started.append(attempt.config)
             queue.record_end(attempt.trial, "complete")
     assert len(started) == 3
     assert queue.study.infeasible == 1

@@ -60,11 +60,11 @@ def test_memory_is_freed_between_trials(
             super().setup(config, settings)
 
     small = {"epochs": 1, "batch_size": 128}
-    worker = LocalTrial({"trial": 0, "attempt": 1, "values": small})
+    worker = LocalTrial({"trial": 0, "attempt": 1, "config": small})
     after = []
     for number in range(TRIALS):
         values = {**small, "seed": number, "width": 32 + number % 5}
-        worker.reset_config({"trial": number, "attempt": 1, "values": values})
+        worker.reset_config({"trial": number, "attempt": 1, "config": values})
         assert worker.step()["done"]
         worker.cleanup()
         if number in (WARM_UP, TRIALS - 1):

@@ -36,7 +36,7 @@ def test_a_log_is_read_as_it_was_written(stopped: Ledger) -> None:
     before = stopped.trial_logs[0]
     after = read_trial_log(log_file(stopped))
     assert after is not None
-    assert (after.values, after.config) == (before.values, before.config)
+    assert (after.parameters, after.config) == (before.parameters, before.config)
     assert after.facts == {"parameters": 7.0}
     assert [r.report for r in after.reports] == [1, 2, 3]
     assert math.isnan(after.reports[1].metrics["loss"])
@@ -74,7 +74,7 @@ def test_a_trial_whose_first_line_is_truncated_does_not_exist(
     again = reopen(ledger)
     assert again.trial_logs == {}
     again.add_trial(0, {"width": 1}, {})
-    assert reopen(again).trial_logs[0].values == {"width": 1}
+    assert reopen(again).trial_logs[0].parameters == {"width": 1}
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe\x00", b'{"report": 1', b"17", b'{"report": 1}'])
