@@ -13,7 +13,7 @@ from reports.read.holdout_log import describe_openings, has_winner_changed
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import Choice, explain_no_winner
 from reports.records import Search
-from reports.write.safe import escape_markdown
+from reports.write.safe import escape_markdown, format_block, format_code
 from reports.write.sections import Section
 from reports.write.tables import (
     Table,
@@ -73,8 +73,9 @@ def format_winner(findings: Findings) -> str:
         return f"no winner: {explain_no_winner(findings.search)}"
     if accuracy is None:
         score = format_score(choice.model.metrics["score"], findings.search.metric)
+        metric = escape_markdown(findings.search.metric)
         why = findings.test.missing if "test" in findings.sizes else "this search has no test set"
-        return f"winner: {choice.model.title}, {findings.search.metric} {score}; {why}"
+        return f"winner: {choice.model.title}, {metric} {score}; {why}"
     return (
         f"winner test accuracy: {accuracy.value * 100:.2f} % (95 % interval "
         f"{accuracy.low * 100:.2f} to {accuracy.high * 100:.2f} %, n = {accuracy.n})"
@@ -85,7 +86,8 @@ def write_title(findings: Findings) -> str:
     """Return the title, a warning if the data are synthetic, and the question."""
     search = findings.search
     name = search.space if search.name == search.space else f"{search.space} ({search.name})"
-    parts = [f"# {'SYNTHETIC DATA: ' if search.is_synthetic else ''}{name}, report of a search"]
+    mark = "SYNTHETIC DATA: " if search.is_synthetic else ""
+    parts = [f"# {mark}{escape_markdown(name)}, report of a search"]
     if search.is_synthetic:
         parts.append(
             "> [!WARNING]\n> **SYNTHETIC DATA.** A program generated the examples: the numbers "
@@ -146,7 +148,7 @@ def _describe_trials(search: Search) -> str:
         f"This search ran {format_count(len(search.trials), 'trial')}{requested}{length}"
         f"{f' ({settings})' if settings else ''}: {join_words(counts)}. They took "
         f"{format_duration(sum_device_seconds(search.trials))} of device time. "
-        f"The best trial is the one with the {goal} `{search.metric}`."
+        f"The best trial is the one with the {goal} {format_code(search.metric)}."
     )
 
 
@@ -154,11 +156,11 @@ def _describe_winner(findings: Findings, choice: Choice) -> str:
     winner, model = choice.winner, choice.model
     report = model.metrics.get("best_report")
     validation = findings.sizes.get("validation")
-    which = f"The winner is trial {winner.number} (`{model.name}`)"
+    which = f"The winner is trial {winner.number} ({format_code(model.name)})"
     if model is not winner:
         which = (
             f"The winner is trial {winner.number}, whose own run was {winner.outcome}; its model "
-            f"is the best of its complete re-runs, {model.label} (`{model.name}`),"
+            f"is the best of its complete re-runs, {model.label} ({format_code(model.name)}),"
         )
     why = f"the best of {format_count(len(choice.candidates), 'candidate')}"
     if choice.is_confirmed:
@@ -205,4 +207,4 @@ def write_provenance(findings: Findings) -> str:
     )
     table = to_markdown(Table(("item", "value"), tuple(row for row in rows if row[1]), "ll"))
     command = " ".join(redact(tags.get("command", "")).split())
-    return f"```sh\n{command}\n```\n\n{table}" if command else table
+    return f"{format_block(command, 'sh')}\n\n{table}" if command else table

@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from cluster.storage.redaction import redact
+from cluster.storage.redaction import redact, redact_address
 from cluster.storage.storage import add_storage_arguments, open_storage
 from cluster.tracking.client import open_client
 from reports.read.records import Tracker, TrackerError
@@ -26,7 +26,7 @@ def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -
         try:
             action(client)
         except TrackerError as error:
-            message = f"the tracking server {uri} could not answer: {error}"
+            message = f"the tracking server {redact_address(uri)} could not answer: {error}"
             raise UserError(redact(message)[:600]) from error
     except (UserError, OSError) as error:
         if options.debug:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.storage.redaction import redact
+from cluster.storage.redaction import redact_address
 from reports.card import write_card
 from reports.chapters.ensembles.chapter import find_best_ensemble
 from reports.chapters.ensembles.evaluation import fit_ensemble_temperature
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         where, example = register_export(
             tracker, search, what, space, options.register or search.space
         )
-        uri = redact(tracker.tracking_uri)
+        uri = redact_address(tracker.tracking_uri)
         print(f"registered: {where}")
         print(
             f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve "

@@ -21,7 +21,7 @@ from reports.write.style import (
     figure_style,
     find_score_limits,
     format_score_axis,
-    to_words,
+    label_axis,
 )
 from reports.write.tables import Table, format_count, join_words, to_markdown
 
@@ -212,11 +212,11 @@ def draw_audit(search: Search, control: Sequence[TrialRecord], rungs: Sequence[R
                     label=label,
                 )
             axes.axvline(rung.cutoff, color="0.35", lw=1, ls="--", label="ASHA's cutoff")
-            axes.set_xlabel(f"{to_words(search.metric)}\nat report {rung.report}")
+            axes.set_xlabel(f"{label_axis(search.metric)}\nat report {rung.report}")
             axes.locator_params(axis="x", nbins=4)
             format_score_axis(axes.xaxis, search.metric)
             axes.margins(0.08)
-        panels[0].set_ylabel(f"final {to_words(search.metric)}")
+        panels[0].set_ylabel(label_axis(search.metric, "final "))
         format_score_axis(panels[0].yaxis, search.metric)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from reports.numbers.statistics import is_finite, wilson_interval
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
+from reports.write.safe import format_code
 from reports.write.tables import (
     Table,
     drop_empty_columns,
@@ -131,7 +132,7 @@ def compare_with_default(search: Search, choice: Choice, validation: int | None)
     )
     text = (
         f"The winner **{verdict} the default** configuration (trial 0, {default.outcome}) in "
-        f"`{search.metric}`: {format_score(ours, search.metric)} against "
+        f"{format_code(search.metric)}: {format_score(ours, search.metric)} against "
         f"{format_score(theirs, search.metric)}, a difference of {by}."
     )
     if choice.is_confirmed:

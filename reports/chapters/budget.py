@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 from scipy.special import gammaln
 from scipy.stats import t as student
@@ -24,7 +25,7 @@ from reports.write.style import (
     figure_style,
     find_score_limits,
     format_score_axis,
-    to_words,
+    label_axis,
 )
 from reports.write.tables import format_count
 
@@ -158,8 +159,9 @@ def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | N
         if len(trials) > 20:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("trials")
-        axes.set_ylabel(f"best {to_words(search.metric)}")
+        axes.set_ylabel(label_axis(search.metric, "best "))
         format_score_axis(axes.yaxis, search.metric)
         axes.legend(loc="best")
     return figure

@@ -12,9 +12,11 @@ from reports.read.predictions import Array, read_examples, read_predictions
 from reports.read.records import Tracker
 from reports.read.winner import Choice
 from reports.records import Search
+from reports.write.labels import to_label
+from reports.write.safe import escape_markdown, shorten
 from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import create_figure, figure_style
-from reports.write.tables import Table, to_markdown
+from reports.write.tables import NAME, Table, to_markdown
 
 NUMBERED = 16  # at most so many classes: the matrix has numbers in its cells
 NAMED = 40  # at most so many classes: their names fit along the axes
@@ -119,8 +121,8 @@ def draw_confusion_matrix(search: Search, matrix: NDArray[np.int64], names: list
                     color="white" if dark else "black",
                 )
         if k <= NAMED:
-            long = max(len(name) for name in names) > 3
-            shown = [name[:20] for name in names]
+            shown = [to_label(name, 20, f"class {c}") for c, name in enumerate(names)]
+            long = max(len(name) for name in shown) > 3
             size = 8 if k <= NUMBERED else 6
             axes.set_xticks(range(k), shown, rotation=90 if long else 0, fontsize=size)
             axes.set_yticks(range(k), shown, fontsize=size)
@@ -139,13 +141,17 @@ def _format_scores(row: NDArray[np.float64]) -> list[str]:
     return [*shares, f"{row[3]:,.0f}"]
 
 
+def _escape(name: str) -> str:
+    return escape_markdown(shorten(name, NAME))
+
+
 def _describe_confusions(matrix: NDArray[np.int64], names: list[str]) -> str:
     wrong = matrix.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS_SHOWN]
     pairs = [np.unravel_index(flat, wrong.shape) for flat in order]
     return ", ".join(
-        f"{names[true]} classified as {names[guess]} ({wrong[true, guess]:,})"
+        f"{_escape(names[true])} classified as {_escape(names[guess])} ({wrong[true, guess]:,})"
         for true, guess in pairs
         if wrong[true, guess]
     )

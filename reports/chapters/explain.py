@@ -13,6 +13,7 @@ from reports.trained.crops import SMALL, Pixels, predict_over_crops
 from reports.trained.overlay import draw_picture, list_top_classes
 from reports.trained.winner_model import WinnerModel
 from reports.write.intervals import format_difference, format_p_value
+from reports.write.labels import to_label
 from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import create_figure, figure_style
 from reports.write.tables import Table, to_markdown
@@ -96,7 +97,8 @@ def draw_maps(
                 draw_picture(above, pixels[row])
                 draw_picture(below, pixels[row], maps[row])
                 if name == "wrong":
-                    above.set_title(f"true: {names[targets[row]][:16]}", fontsize=8)
+                    true = to_label(names[targets[row]], 16, f"class {targets[row]}")
+                    above.set_title(f"true: {true}", fontsize=8)
                 below.set_xlabel(list_top_classes(probabilities[row], names), fontsize=7)
             panels[2 * kind, 0].set_ylabel(name)
     return figure

@@ -16,6 +16,7 @@ from reports.write.style import (
     figure_style,
     find_score_limits,
     format_score_axis,
+    label_axis,
     set_log_axis,
     to_words,
 )
@@ -116,8 +117,8 @@ def draw_sizes(
         pad = (sizes.max() / sizes.min()) ** 0.05
         axes.set_xlim(sizes.min() / pad, sizes.max() * pad)
         set_log_axis(axes, "x")
-        axes.set_xlabel(to_words(by))
-        axes.set_ylabel(to_words(search.metric))
+        axes.set_xlabel(label_axis(by))
+        axes.set_ylabel(label_axis(search.metric))
         format_score_axis(axes.yaxis, search.metric)
         axes.legend(loc="lower right" if search.mode == "max" else "upper right")
     return figure

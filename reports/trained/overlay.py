@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reports.trained.crops import Pixels
+from reports.write.labels import to_label
 from reports.write.style import BLUE
 
 TOP = 3  # classes shown
@@ -43,7 +44,9 @@ def draw_top_classes(
     order = np.argsort(-probabilities, kind="stable")[:TOP]
     axes.barh(range(len(order)), probabilities[order], color=BLUE, height=0.34, align="edge")
     for row, label in enumerate(order):
-        text = f"{names[label][:28]}: {probabilities[label] * 100:.1f} %"
+        text = (
+            f"{to_label(names[label], 28, f'class {label}')}: {probabilities[label] * 100:.1f} %"
+        )
         axes.text(0, row - 0.06, text, va="bottom", fontsize=9)
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.set_xlim(0, 1)
@@ -53,4 +56,6 @@ def draw_top_classes(
 def list_top_classes(probabilities: NDArray[np.float64], names: tuple[str, ...]) -> str:
     """Return the most probable classes with their probabilities, one per line."""
     order = np.argsort(-probabilities, kind="stable")[:TOP]
-    return "\n".join(f"{names[c][:16]}: {probabilities[c] * 100:.0f} %" for c in order)
+    return "\n".join(
+        f"{to_label(names[c], 16, f'class {c}')}: {probabilities[c] * 100:.0f} %" for c in order
+    )

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from numpy.typing import NDArray
 
 from reports.records import Search
+from reports.write.labels import list_chosen_fonts, to_label
 from reports.write.tables import is_share
 
 RED = "#c1440e"  # differs from every viridis shade in lightness and hue
@@ -37,6 +38,8 @@ SCALED_FROM = 0.4  # the worst scores, this share of them, have the same colour
 def figure_style() -> Iterator[None]:
     """Set the style of all figures; files have no machine-dependent bytes."""
     settings: dict[Any, Any] = {
+        "font.family": list(list_chosen_fonts()),
+        "text.parse_math": False,  # a name may contain dollar signs
         "font.size": 9,
         "axes.titlesize": 9,
         "axes.spines.top": False,
@@ -129,7 +132,12 @@ def set_log_axis(axes: Axes, which: str) -> None:
 
 def to_words(key: str) -> str:
     """Return a metric's name with spaces instead of underscores."""
-    return key.replace("_", " ")
+    return key.replace("_", " ").strip() or key
+
+
+def label_axis(key: str, before: str = "") -> str:
+    """Return the name of a metric or a hyperparameter as the label of an axis."""
+    return before + to_label(to_words(key))
 
 
 def format_percent(value: float, _: object = None) -> str:

@@ -4,9 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.write.safe import escape_markdown
+from reports.numbers.statistics import is_finite
+from reports.write.safe import escape_markdown, shorten
 
 RULES = {"l": ":---", "r": "---:", "c": ":---:"}
+LONGEST = 400  # characters of a cell
+NAME = 60  # characters of a name or a value in a cell or a sentence
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,14 @@ class Table:
 
 def to_markdown(table: Table) -> str:
     """Return a table as GitHub's markdown."""
-    lines = [table.header, tuple(RULES[letter] for letter in table.align), *table.rows]
     return "\n".join(
-        "| " + " | ".join(_escape_cell(text) for text in line) + " |" for line in lines
+        "| " + " | ".join(line) + " |"
+        for line in (
+            [escape_markdown(shorten(text, LONGEST)) for text in table.header],
+            [RULES[letter] for letter in table.align],
+            *([escape_markdown(shorten(text, LONGEST)) for text in row] for row in table.rows),
+        )
     )
-
-
-def _escape_cell(text: str) -> str:
-    return escape_markdown(text).replace("|", "\\|")
 
 
 def drop_empty_columns(table: Table) -> Table:
@@ -63,6 +66,8 @@ def format_score(value: float | None, metric: str) -> str:
     """Return a score as text: accuracies in per cent, other metrics in four digits."""
     if value is None:
         return ""
+    if not is_finite(value):
+        return "not reported"
     if is_share(metric):
         # Papers quote 97.6, programs 0.976; no published accuracy is below 1 %.
         return f"{value * 100 if value <= 1 else value:.2f} %"
@@ -75,13 +80,13 @@ def to_fraction(value: float, metric: str) -> float:
 
 
 def format_value(text: str) -> str:
-    """Return a stored hyperparameter with floats in three digits, other text unchanged."""
+    """Return a stored hyperparameter with floats in three digits; long text is cut."""
     try:
         number = float(text)
     except ValueError:
-        return text
-    if text.strip().lstrip("+-").isdigit():
-        return text
+        return shorten(text, NAME)
+    if text.strip().lstrip("+-").isdigit() or "_" in text:
+        return shorten(text, NAME)
     return f"{number:.3g}"
 
 

@@ -80,7 +80,7 @@ def test_outcomes_and_published_numbers(
         assert row(text, outcome)[1] == count
     assert "All trials together: 20 min 00 s of device time." in text
     assert row(text, "k nearest")[1:] == ["test accuracy", "98.00 %", "old"]
-    assert row(text, "**this search, trial 3**")[2] == "94.25 %"
+    assert row(text, "this search, trial 3")[2] == "94.25 %"
     assert "ours on the data with the fingerprint `feed0001` and with the budget above" in text
     assert "1 trial (10):\n\n```text" in text
     assert "ValueError: `odd` width" in text
@@ -118,7 +118,7 @@ def test_a_space_without_predictions(
     assert "This search has no test set: the score is optimistically biased" in text
     assert "## Use of the test set" not in text
     assert "winner test accuracy" not in text
-    assert row(text, "**this search, trial 4**")[3] == "optimistically biased (selection)"
+    assert row(text, "this search, trial 4")[3] == "optimistically biased (selection)"
 
 
 def test_an_empty_search(write_search: Write, read_report: Read) -> None:

@@ -21,6 +21,7 @@ from reports.read.predictions import find_correct, read_examples, read_predictio
 from reports.read.records import Tracker
 from reports.records import Search
 from reports.write.intervals import format_interval
+from reports.write.safe import escape_markdown, format_code
 from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import to_words
 from reports.write.tables import (
@@ -37,6 +38,7 @@ from reports.write.tables import (
 TESTED = 20  # groups compared by their predictions, which are one file each
 SHOWN = 40  # groups in the table
 DRAWN = 40  # groups in the figure
+NAMED = 12  # hyperparameters in a sentence
 SEEDS = 3  # per row for interquartile means
 
 
@@ -180,15 +182,20 @@ def _describe_best_run(search: Search, order: Sequence[Group]) -> str | None:
     score = format_score(best.best.metrics["score"], search.metric)
     return (
         f"The best single run, trial {best.best.number} with {score}, belongs to "
-        f"{name_group(search, best)}, not to the row with the best mean. Rows are compared by "
-        "their means, since the best of several seeds is optimistically biased."
+        f"{escape_markdown(name_group(search, best))}, not to the row with the best mean. Rows "
+        "are compared by their means, since the best of several seeds is optimistically biased."
     )
+
+
+def _list_names(names: Sequence[str]) -> list[str]:
+    more = len(names) - NAMED
+    return [*map(format_code, names[:NAMED]), *([f"{more} more"] if more > 0 else [])]
 
 
 def _explain(
     search: Search, groups: Sequence[Group], repeated: bool, interquartile: bool, tests: int
 ) -> str:
-    names = ", ".join(f"`{name}`" for name in search.compare)
+    names = ", ".join(map(format_code, search.compare))
     where = " on validation" if search.metric.startswith("validation") else ""
     text = f"One row per value of {names}; scores{where} of complete trials. "
     if repeated:
@@ -199,7 +206,7 @@ def _explain(
                 f"{'is' if more == 1 else 'are'} in no row. "
             )
         if inside := find_nuisances(groups, search.compare):
-            listed = join_words([f"`{name}`" for name in inside])
+            listed = join_words(_list_names(inside))
             text += (
                 f"The sampler also varied {listed} between the runs of a row, so a mean is over "
                 "these, too. "
@@ -220,7 +227,7 @@ def _explain(
         )
         drawn = find_differing([g.best for g in groups if g.trials], search.compare)
         if drawn and any(len(g.trials) == 1 for g in groups):
-            listed = join_words([f"`{name}`" for name in drawn])
+            listed = join_words(_list_names(drawn))
             text += (
                 f"A row of one trial has one sample of {listed}, so a difference may be caused by "
                 "these. "
@@ -250,15 +257,15 @@ def _explain_published(search: Search, theirs: Column, validation: int | None) -
     examples = f" of {format_count(validation, 'example')}" if validation else ""
     reports = search.tags.get("reports", "")
     length = f" of at most {format_count(int(reports), 'report')}" if reports.isdigit() else ""
-    ours = to_words(search.metric)
+    ours, published = escape_markdown(to_words(search.metric)), escape_markdown(theirs.name)
     other = (
-        f" **A published {theirs.name} is compared with a {ours}**: the test set is not opened "
+        f" **A published {published} is compared with a {ours}**: the test set is not opened "
         "for the rows."
-        if theirs.name != ours
+        if published != ours
         else ""
     )
     return (
-        f"*Published* is the {theirs.name} on the data and with the budget of its authors. Ours "
+        f"*Published* is the {published} on the data and with the budget of its authors. Ours "
         f"is the {ours}{examples}, of trials{length}, each at its best report and therefore "
         f"optimistically biased.{other} Absolute values are not comparable, rankings are."
     )
@@ -272,7 +279,8 @@ def _write_legend(repeated: bool, theirs: Column | None, interval: bool, incompl
         text += " with 95 % intervals (Wilson)" if interval else ""
         text += ", dots the other trials"
     if theirs:
-        text += f"; hollow diamonds are published results ({theirs.name}), ours are on validation"
+        name = escape_markdown(theirs.name)
+        text += f"; hollow diamonds are published results ({name}), ours are on validation"
     if incomplete:
         text += "; a row with a diamond only has no complete trial"
     return text + ". An arrow marks an interval that ends outside the axis."

@@ -14,6 +14,7 @@ from reports.chapters.comparison.groups import Group, name_group, sort_by_values
 from reports.chapters.comparison.published import Column
 from reports.numbers.statistics import Interval, mean_interval, wilson_interval
 from reports.records import Search
+from reports.write.labels import to_label
 from reports.write.style import (
     BLUE,
     GREY,
@@ -21,8 +22,8 @@ from reports.write.style import (
     create_figure,
     figure_style,
     format_score_axis,
+    label_axis,
     set_log_axis,
-    to_words,
 )
 from reports.write.tables import format_value, is_share
 
@@ -60,9 +61,9 @@ def draw_comparison(
             axes = fig.subplots()
             places = np.arange(len(order), dtype=float)
             _draw_groups(axes, search, order, marks, theirs, places, True)
-            axes.set_yticks(places, [name_group(search, g)[:48] for g in order])
+            axes.set_yticks(places, [to_label(name_group(search, g), 48) for g in order])
             if len(search.compare) == 1:
-                axes.set_ylabel(to_words(search.compare[0]))
+                axes.set_ylabel(label_axis(search.compare[0]))
             axes.set_ylim(len(order) - 0.5, -0.5)
             axes.grid(False, axis="y")
     return fig
@@ -91,7 +92,7 @@ def _set_numeric_axis(axes: Axes, search: Search, values: Sequence[float]) -> ND
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_value(f"{value:.10g}")))
-    axes.set_xlabel(to_words(search.compare[0]))
+    axes.set_xlabel(label_axis(search.compare[0]))
     return np.asarray(values, dtype=float)
 
 
@@ -148,7 +149,9 @@ def _draw_groups(
             "linewidths": 1.3,
             "marker": "D",
         }
-        scatter(at, values, s=30, zorder=5, label=f"published ({theirs.name})", **how)
+        scatter(
+            at, values, s=30, zorder=5, label=to_label(f"published ({theirs.name})", 60), **how
+        )
         axes.figure.legend(loc="outside upper center", ncols=2)
     ends = _find_ends(search, order, marks, [value for _, value in published])
     axis = axes.xaxis if lying else axes.yaxis
@@ -160,7 +163,7 @@ def _draw_groups(
         scatter(places[beyond], [end] * len(beyond), s=26, c=BLUE, marker=sign, clip_on=False)
     if not is_share(search.metric) and ends[0] > 0 and ends[1] / ends[0] > 30:
         set_log_axis(axes, "x" if lying else "y")
-    (axes.set_xlabel if lying else axes.set_ylabel)(to_words(search.metric))
+    (axes.set_xlabel if lying else axes.set_ylabel)(label_axis(search.metric))
     format_score_axis(axis, search.metric)
 
 

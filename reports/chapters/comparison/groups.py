@@ -78,7 +78,10 @@ def find_differing(trials: Sequence[TrialRecord], compare: Sequence[str]) -> lis
 
 
 def name_group(search: Search, group: Group) -> str:
-    """Return `64`, or `blocks=2, skip=True` if several hyperparameters are compared."""
+    """Return `64`, or `blocks=2, skip=True` if several hyperparameters are compared.
+
+    It is text of the user, to be escaped in sentences and figures.
+    """
     if len(group.values) == 1:
         return format_value(group.values[0])
     pairs = zip(search.compare, group.values, strict=True)

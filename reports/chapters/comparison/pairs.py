@@ -13,6 +13,7 @@ from reports.numbers.paired import Array, adjust_p_values, mcnemar, paired_boots
 from reports.numbers.statistics import Interval
 from reports.records import Search
 from reports.write.intervals import format_difference, format_p_value
+from reports.write.safe import escape_markdown
 from reports.write.tables import format_count, is_share, join_words
 
 LEVEL = 0.05  # familywise, over all pairs
@@ -83,7 +84,7 @@ def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
     if len(found) == 1:
         pair = found[0]
         verdict = "differ significantly" if differ else "do not differ significantly"
-        both = f"{name_group(search, pair.first)} and {name_group(search, pair.second)}"
+        both = f"{_name(search, pair.first)} and {_name(search, pair.second)}"
         return f"**{both} {verdict}**: {_describe_pair(search, pair)}."
     corrected = f"Holm-corrected for {format_count(len(found), 'pair')}"
     corrected += "; lower is better" if search.mode == "min" else ""
@@ -113,9 +114,13 @@ def _describe_resolution(search: Search, found: Sequence[Pair]) -> str:
     )
 
 
+def _name(search: Search, group: Group) -> str:
+    return escape_markdown(name_group(search, group))
+
+
 def _describe_pair(search: Search, pair: Pair) -> str:
     return (
-        f"{name_group(search, pair.first)} over {name_group(search, pair.second)} by "
+        f"{_name(search, pair.first)} over {_name(search, pair.second)} by "
         f"{format_difference(pair.gap, search.metric)}, {format_p_value(pair.p)}"
     )
 
@@ -123,8 +128,7 @@ def _describe_pair(search: Search, pair: Pair) -> str:
 def name_pairs(search: Search, found: Sequence[Pair]) -> str:
     """Return `64 over 512 and 32 over 16`, at most NAMED pairs."""
     shown = [
-        f"{name_group(search, pair.first)} over {name_group(search, pair.second)}"
-        for pair in found[:NAMED]
+        f"{_name(search, pair.first)} over {_name(search, pair.second)}" for pair in found[:NAMED]
     ]
     more = [f"{len(found) - NAMED} more"] if len(found) > NAMED else []
     return join_words([*shown, *more])

@@ -13,6 +13,7 @@ from reports.read.opened_test import OpenedTest
 from reports.read.winner import Choice
 from reports.records import Search
 from reports.write.intervals import format_difference
+from reports.write.safe import escape_markdown, format_code
 from reports.write.tables import (
     Table,
     drop_empty_columns,
@@ -95,7 +96,7 @@ def describe_ranking(search: Search, theirs: Column, found: Sequence[Pair]) -> s
     of = "the one pair" if len(both) == 1 else f"{len(both)} pairs"
     text = (
         f"**Published ranking**: of {of} of rows with different published results "
-        f"({theirs.name}), {len(same)} {_is_or_are(same)} in the same order here"
+        f"({escape_markdown(theirs.name)}), {len(same)} {_is_or_are(same)} in the same order here"
         f"{of_these}, {len(turned)} {_is_or_are(turned)} reversed"
         f"{f' and {len(equal)} equal here' if equal else ''}. "
     )
@@ -168,7 +169,7 @@ def write_section(
         )
         for entry in left
     ]
-    name = f"**this search, {choice.model.title}**"
+    name = f"this search, {choice.model.title}"
     if test.accuracy is not None:
         a = test.accuracy
         note = f"95 % interval {a.low * 100:.2f} to {a.high * 100:.2f} %, n = {a.n:,}"
@@ -181,8 +182,8 @@ def write_section(
     data = search.tags.get("data_fingerprint", "not recorded")
     return to_markdown(drop_empty_columns(table)) + (
         "\n\nPublished results were measured on the data and with the budget of their authors, "
-        f"ours on the data with the fingerprint `{data}` and with the budget above. Absolute "
-        "values are comparable only if these are the same."
+        f"ours on the data with the fingerprint {format_code(data)} and with the budget above. "
+        "Absolute values are comparable only if these are the same."
     )
 
 

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from reports.chapters.comparison.groups import Group, name_group, sort_by_values, to_numbers
 from reports.numbers.statistics import is_finite, smooth
 from reports.records import Curve, Search, TrialRecord
+from reports.write.labels import to_label
+from reports.write.safe import format_code
 from reports.write.style import (
     create_figure,
     figure_style,
     format_score_axis,
+    label_axis,
     set_log_axis,
-    to_words,
 )
 from reports.write.tables import (
     Table,
@@ -74,9 +76,9 @@ def draw_arm_curves(
                 format_score_axis(axes.yaxis, key)
             axes.locator_params(axis="x", integer=True)
             axes.set_xlabel("report")
-            axes.set_ylabel(to_words(key))
+            axes.set_ylabel(label_axis(key))
         handles, labels = panels[0].get_legend_handles_labels()
-        title = to_words(search.compare[0]) if len(search.compare) == 1 else None
+        title = label_axis(search.compare[0]) if len(search.compare) == 1 else None
         figure.legend(handles, labels, loc="outside right upper", title=title, handlelength=2.6)
     return figure
 
@@ -111,7 +113,7 @@ def write_arm_table(
     about = ("at the first report", "at the last", "last over first")
     align = "l" * len(search.compare) + "rrr"
     table = drop_empty_columns(Table((*search.compare, *about), tuple(rows), align))
-    return f"Means of `{search.metric}` over seeds:\n\n{to_markdown(table)}"
+    return f"Means of {format_code(search.metric)} over seeds:\n\n{to_markdown(table)}"
 
 
 def _draw_setting(
@@ -133,7 +135,7 @@ def _draw_setting(
     steps, values = zip(*mean, strict=True) if mean else ((), ())
     drawn = _smooth_in_scale(values, log) if values else np.array([])
     dot = "." if len(mean) == 1 else ""
-    name = name_group(search, group)
+    name = to_label(name_group(search, group))
     axes.plot(
         steps, drawn, color=look.colour, ls=look.dashes, lw=1.9, marker=dot, label=name, zorder=3
     )

@@ -23,8 +23,8 @@ from reports.write.style import (
     figure_style,
     find_extend,
     format_score_axis,
+    label_axis,
     set_log_axis,
-    to_words,
 )
 from reports.write.tables import format_count, is_share
 
@@ -117,7 +117,7 @@ def draw_training_curves(
         bar = figure.colorbar(
             ScalarMappable(norm, colours),
             ax=list(panels),
-            label=f"best {to_words(search.metric)} of the trial",
+            label=f"{label_axis(search.metric, 'best ')} of the trial",
             extend=find_extend(scores, norm),
             pad=0.02,
         )
@@ -173,4 +173,4 @@ def _set_limits(axes: Axes, curves: Sequence[Curve], key: str) -> None:
         axes.set_ylim(low - margin, high + margin)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("report")
-    axes.set_ylabel(to_words(key))
+    axes.set_ylabel(label_axis(key))

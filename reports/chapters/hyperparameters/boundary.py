@@ -7,6 +7,7 @@ from scipy.stats import binomtest
 
 from reports.read.space import Parameter, find_value
 from reports.read.winner import Choice
+from reports.write.safe import format_code
 
 EDGE = 0.05  # of the range, in log scale where the range is
 BEST = 10  # trials that count as best
@@ -83,7 +84,8 @@ def _describe_edge(
     if winner and count == 1:
         who = "the winner"
     verb = "are" if count > 1 else "is"
-    return f"`{parameter.name}`: {who}{winners} {verb} at the {end} end of the range, {at:g}."
+    name = format_code(parameter.name)
+    return f"{name}: {who}{winners} {verb} at the {end} end of the range, {at:g}."
 
 
 def _count_choices(parameter: Parameter, found: list[str]) -> str:

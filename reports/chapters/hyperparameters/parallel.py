@@ -6,10 +6,12 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from reports.numbers.statistics import is_finite, rank_by, thin_out
+from reports.numbers.statistics import is_finite, rank_by, sample_evenly, thin_out
 from reports.read.space import Parameter, find_value, merge_branches
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
+from reports.write.labels import to_label
+from reports.write.safe import format_code
 from reports.write.sections import Section, embed_figure
 from reports.write.style import (
     RASTERIZE_FROM,
@@ -21,9 +23,11 @@ from reports.write.style import (
     format_percent,
     to_words,
 )
-from reports.write.tables import format_count, is_share
+from reports.write.tables import format_count, is_share, join_words
 
 AXES = 9  # hyperparameters in one readable figure
+TICKS = 20  # choices of one hyperparameter
+NAMED = 12  # of the others
 DRAWN = 1000
 ABSENT = -0.12  # height of a line at an axis for which the trial has no value
 
@@ -36,7 +40,8 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
         return None
     best_first = rank_by(trials, lambda trial: trial.metrics["score"], search.mode)
     drawn = thin_out(best_first, DRAWN)
-    left_out = [f"`{p.field}`" for p in fields[AXES:]]
+    left_out = [format_code(p.field) for p in fields[AXES:][:NAMED]]
+    left_out += [f"{len(fields) - AXES - NAMED} more"] if len(fields) > AXES + NAMED else []
     text = (
         f"{embed_figure('parallel_coordinates', 'Hyperparameters of all trials as lines')}\n\n"
         "One line per trial from axis to axis, darker for better scores, the winner in red; thin "
@@ -51,7 +56,7 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
             f"drawn at its end, marked {mark}."
         )
     if left_out:
-        text += f" Not drawn, to keep the figure readable: {', '.join(left_out)}."
+        text += f" Not drawn, to keep the figure readable: {join_words(left_out)}."
     if len(drawn) < len(trials):
         text += (
             f" {len(drawn):,} of {len(trials):,} trials are drawn: half of them the best, the "
@@ -102,8 +107,8 @@ def draw_parallel_coordinates(
             for sign, at in zip(signs, (low, high), strict=True)
         ]
         _draw_ticks(axes, len(fields), [(0, ends[0]), (1, ends[1])])
-        names = [*(p.field for p in fields), to_words(search.metric)]
-        broken = [name.replace("_", "\n").replace(" ", "\n") for name in names]
+        names = [*(p.field for p in fields), search.metric]
+        broken = [to_label(to_words(name), 48).replace(" ", "\n") for name in names]
         axes.set_xticks(range(len(names)), broken)
         axes.set_xlim(-0.25, len(fields) + 0.45)
         axes.set_ylim(-0.17, 1.06)
@@ -128,7 +133,8 @@ def _find_height(space: tuple[Parameter, ...], field: Parameter, trial: TrialRec
 
 def _find_labels(p: Parameter) -> list[tuple[float, str]]:
     if p.choices:
-        return [(p.find_position(choice), choice[:12]) for choice in p.choices]
+        shown = sample_evenly(p.choices, TICKS)
+        return [(p.find_position(choice), to_label(choice, 12)) for choice in shown]
     return [(0.0, f"{p.low:.3g}"), (1.0, f"{p.high:.3g}")]
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import PurePath
 
 from reports.records import Search, TrialRecord
-from reports.write.safe import escape_markdown
+from reports.write.safe import escape_markdown, format_block, format_code
 from reports.write.tables import format_count, join_words
 
 ERRORS_SHOWN = 5  # errors in the appendix
@@ -25,7 +25,7 @@ def describe_most_common(search: Search) -> str:
     others = f", {len(trials)} of them" if len(trials) < failed else ""
     return (
         f"**{who} {'trial' if failed == 1 else 'trials'} failed**{others} with "
-        f"{escape_markdown(last[:LONGEST])}{f' (at `{at}`)' if at else ''}."
+        f"{escape_markdown(last[:LONGEST])}{f' (at {format_code(at)})' if at else ''}."
     )
 
 
@@ -38,12 +38,10 @@ def write_section(search: Search) -> str | None:
     for (last, at), trials in kinds[:ERRORS_SHOWN]:
         numbers = join_words([str(trial.number) for trial in trials[:10]])
         more = f" and {len(trials) - 10} more" if len(trials) > 10 else ""
-        parts.append(
-            f"{format_count(len(trials), 'trial')} ({numbers}{more}){f' at `{at}`' if at else ''}:"
-        )
+        place = f" at {format_code(at)}" if at else ""
+        parts.append(f"{format_count(len(trials), 'trial')} ({numbers}{more}){place}:")
         tail = (trials[0].error or last).strip().splitlines()[-ERROR_LINES:]
-        fence = "`" * max(3, max(_count_backticks(line) for line in tail) + 1)
-        parts.append("\n".join([f"{fence}text", *tail, fence]))
+        parts.append(format_block("\n".join(tail), "text"))
     if len(kinds) > ERRORS_SHOWN:
         parts.append(f"{len(kinds) - ERRORS_SHOWN} less common errors are not shown.")
     return "\n\n".join(parts)
@@ -63,7 +61,3 @@ def _group_failures(search: Search) -> list[tuple[tuple[str, str], list[TrialRec
 def _find_place(lines: list[str]) -> str:
     found = [match for line in lines if (match := FRAME.match(line))]
     return f"{PurePath(found[-1][1]).name}:{found[-1][2]}" if found else ""
-
-
-def _count_backticks(line: str) -> int:
-    return max(map(len, "".join(c if c == "`" else " " for c in line).split()), default=0)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from reports.records import Search, TrialRecord
+from reports.write.labels import to_label
 from reports.write.sections import Section, embed_figure
 from reports.write.style import OUTCOME_COLOURS, RASTERIZE_FROM, create_figure, figure_style
 from reports.write.tables import format_count
@@ -122,7 +123,9 @@ def draw_timeline(
         axes.set_xlim(0, total)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_yticks(
-            range(len(rows)), [device if k == 0 else "" for (device, k), _ in rows], fontsize=8
+            range(len(rows)),
+            [to_label(device) if k == 0 else "" for (device, k), _ in rows],
+            fontsize=8,
         )
         axes.grid(False, axis="y")
         axes.set_xlabel(f"{name} since the start of the first trial")

@@ -1,17 +1,60 @@
 """Names become safe folders, text becomes safe markdown, and no password is printed."""
 
+import html
+import re
+
 import pytest
 from markdown_it import MarkdownIt
 
 from reports.__main__ import main
-from reports.write.safe import escape_markdown, to_slug
+from reports.write.safe import (
+    escape_markdown,
+    format_block,
+    format_code,
+    shorten,
+    to_one_line,
+    to_slug,
+)
+
+HOSTILE = (
+    *("$10_to_$20", "under $5", "a^{b$ and $c", "cats|dogs", "<b>x", "<script>1</script>", "[/x]"),
+    *("`a`", "``", "*x*", "**x**", "_x_ a_b", "__x__", "___", "a\nb", "# h", "1. x", "1.5", "12)"),
+    *("> q", "- x", "-0.5", "---", "===", "+ x", "日本 #1", "\ud800", "\u202eabc", "x\\", "\\$"),
+    *("&amp; &x; &#36;", "~~s~~", "[a](b)", "![a](http://b)", "<http://x>", "\x1b[31m", "👩‍💻"),
+    *("```", "|", "a\u2028b", "!", "p < 0.001", "<", "x" * 500),
+)
+PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def test_pictures_and_html_are_escaped() -> None:
-    text = "# a\n\n![x](http://h/x.png) <script>1</script> p < 0.001"
-    body = MarkdownIt().render(f"So: {escape_markdown(text)}")
-    assert body.count("<") == 2  # of the paragraph itself
-    assert "&lt;script&gt;1&lt;/script&gt; p &lt; 0.001" in body
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_shows_any_text_as_it_is(text: str) -> None:
+    shown = to_one_line(text)
+    for written, before, after in (
+        (escape_markdown(text), "<p>", "</p>"),
+        (format_code(text), "<p><code>", "</code></p>"),
+    ):
+        body = PARSER.render(written).strip()
+        assert body.startswith(before)
+        assert html.unescape(body.removeprefix(before).removesuffix(after)) == shown
+        written.encode()  # nothing that UTF-8 has not
+    body = PARSER.render(f"| a | b |\n| - | - |\n| {escape_markdown(text)} | z |")
+    cells = re.findall(r"<td>(.*?)</td>", body)
+    assert [html.unescape(cell) for cell in cells] == [shown, "z"]
+    (block,) = [t for t in PARSER.parse(format_block(text, "text")) if t.type == "fence"]
+    assert "".join(block.content.split()) == "".join(shown.split())
+
+
+def test_words_of_programs_stay_readable() -> None:
+    assert escape_markdown("learning_rate 1.5 -0.5 a.b #3 100 %") == (
+        "learning_rate 1.5 -0.5 a.b #3 100 %"
+    )
+    assert format_code("validation_accuracy") == "`validation_accuracy`"
+
+
+def test_long_text_keeps_both_ends() -> None:
+    assert shorten("abcdefghij", 10) == "abcdefghij"
+    assert shorten("abcdefghijk", 10) == "abcdef…ijk"
+    assert all(len(shorten("x" * 50, most)) == most for most in range(3, 50))
 
 
 @pytest.mark.parametrize(
@@ -23,6 +66,9 @@ def test_pictures_and_html_are_escaped() -> None:
         ("", "search"),
         (".hidden", "hidden"),
         ("/abs", "-abs"),
+        ("net[v2]", "net-v2-"),
+        ("日本", "日本"),
+        ("x" * 300, "x" * 100),
     ],
 )
 def test_any_name_becomes_a_folder(name: str, folder: str) -> None:
@@ -39,7 +85,7 @@ def test_any_name_becomes_a_folder(name: str, folder: str) -> None:
     ],
 )
 def test_no_password_is_printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*words, "--tracking-uri", "nonsense://ada:secret@host", "--debug"]) == 2
+    assert main([*words, "--tracking-uri", "nonsense://ada:secret@host", "--debug"]) >= 2
     printed = capsys.readouterr().err
     assert "nonsense://***@host" in printed
     assert "Traceback" in printed

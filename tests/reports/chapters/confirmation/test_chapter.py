@@ -235,7 +235,7 @@ def test_a_stopped_default_wins_by_its_re_runs(
     assert (recorded["trial"], recorded["rerun"]) == (0, 1)
     text = write_report(client, found).text
     assert "is trial 0, whose own run was stopped; its model is the best" in " ".join(text.split())
-    assert "**this search, re-run 1 of trial 0** | test accuracy | 97.50 %" in text
+    assert "| this search, re-run 1 of trial 0 | test accuracy | 97.50 %" in text
     assert "The winner, re-run 1 of trial 0, on 300 validation examples and on test." in text
     confirmed = text[text.index("## Confirmation") :]
     cells = row(confirmed, "0 (winner, default)")
