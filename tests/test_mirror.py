@@ -59,6 +59,7 @@ COVERED_BY = {
     "trainables/data/mit67.py": "tests/trainables/data/test_sources.py",
     "trainables/data/mnist.py": "tests/trainables/data/test_sources.py",
     "trainables/data/parquet.py": "tests/trainables/data/test_images.py",
+    "trainables/data/photo_list.py": "tests/trainables/data/test_photos.py",
     "trainables/data/questions.py": "tests/trainables/data/test_mathematics.py",
     "trainables/data/rotten_tomatoes.py": "tests/trainables/text/test_embeddings.py",
     "trainables/data/source.py": "tests/trainables/data/test_sources.py",

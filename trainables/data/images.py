@@ -21,11 +21,11 @@ from trainables import cache as caches
 from trainables.data import parquet
 from trainables.data.parquet import Shard
 from trainables.data.source import Arrays, Source, check_downloaded
+from trainables.data.splitting import TEST, split_stratified
 from trainables.errors import UserError
 from trainables.predictor import DataKind
 
-LAYOUT = 1  # version of the decoded files; a new number makes every machine decode again
-TEST = 0.1  # fraction of data without a test set
+LAYOUT = 2  # version of the decoded files; a new number makes every machine decode again
 
 
 @dataclass(frozen=True)
@@ -111,45 +111,40 @@ def load(
 
 
 def make_splits(
-    arrays: Mapping[str, Arrays], validation: float, seed: int
+    arrays: Mapping[str, Arrays],
+    validation: float,
+    seed: int,
+    groups: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Split, Split, Split]:
-    """Return train, validation and test; splits that the files do not have are drawn.
+    """Return train, validation and test; splits that the files do not have are drawn from train.
 
-    From files without splits (one array `all`), a tenth is drawn as the test set, the same for
-    every seed. `validation` is then a fraction of all examples.
+    A tenth is drawn as the test set, the same for every seed. `validation` is a fraction of
+    train with the test set that is drawn. `groups`, if given, has the group of every example of
+    each split: see `trainables.data.splitting`.
     """
-    splits = {
-        name: Split(torch.from_numpy(images), torch.from_numpy(labels), torch.arange(len(labels)))
-        for name, (images, labels) in arrays.items()
-    }
-    if "all" in splits:
-        splits["train"], splits["test"] = _draw_split(splits["all"], TEST, 0)
+    splits = {}
+    for name, (images, labels) in arrays.items():
+        rows = np.flatnonzero(groups[name] >= 0) if groups else np.arange(len(labels))
+        splits[name] = Split(*map(torch.from_numpy, (images, labels, rows)))
+    train_groups = groups["train"] if groups else None
+    if "test" not in splits:
+        splits["train"], splits["test"] = _draw_split(splits["train"], TEST, 0, train_groups)
         validation = validation / (1 - TEST)
     if "validation" not in splits:
-        splits["train"], splits["validation"] = _draw_split(splits["train"], validation, seed)
+        splits["train"], splits["validation"] = _draw_split(
+            splits["train"], validation, seed, train_groups
+        )
     return splits["train"], splits["validation"], splits["test"]
 
 
-def _draw_split(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    rest, drawn = split_stratified(split.labels[split.rows].numpy(), fraction, seed)
+def _draw_split(
+    split: Split, fraction: float, seed: int, groups: np.ndarray | None
+) -> tuple[Split, Split]:
+    rows = split.rows.numpy()
+    labels = split.labels[split.rows].numpy()
+    own = None if groups is None else groups[rows]
+    rest, drawn = split_stratified(labels, fraction, seed, own)
     return replace(split, rows=split.rows[rest]), replace(split, rows=split.rows[drawn])
-
-
-def split_stratified(
-    labels: np.ndarray, fraction: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a fraction of every class; return the other rows and the drawn rows, ascending.
-
-    A class of two or more rows is in both results, a class of one row in the first only.
-    """
-    if not 0 < fraction < 1:
-        raise UserError(f"the validation fraction is {fraction}; it must lie between 0 and 1")
-    generator = np.random.default_rng(seed)
-    drawn = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        rows = generator.permutation(np.flatnonzero(labels == label))
-        drawn[rows[: min(max(1, round(fraction * len(rows))), len(rows) - 1)]] = True
-    return np.flatnonzero(~drawn), np.flatnonzero(drawn)
 
 
 def _draw_noise(source: Source, count: int, seed: int) -> Arrays:
@@ -173,7 +168,7 @@ def _build_synthetic(source: Source, cache: Path, size: int) -> Path:
         assert source.synthetic is not None
         counts = {"train": size, "test": max(1, size // 5)}
         chunks = {s: [source.synthetic(counts[s], seed)] for seed, s in enumerate(counts)}
-        write_splits(draft, source, chunks, sum(counts.values()))
+        write_facts(draft, write_splits(draft, source, chunks, sum(counts.values())))
 
     return caches.get_or_build(cache, f"{source.name}-synthetic", key, build)
 
@@ -214,7 +209,7 @@ def _decode(source: Source, shards: Mapping[str, Sequence[Shard]], draft: Path) 
             progress.advance(task, rows)
 
         chunks = {s: parquet.decode_images(source, shards[s], advance) for s in shards}
-        write_splits(draft, source, chunks, total)
+        write_facts(draft, write_splits(draft, source, chunks, total))
 
 
 def write_splits(
@@ -222,12 +217,12 @@ def write_splits(
     source: Source,
     splits: Mapping[str, Iterable[Arrays]],
     total: int,
-    **more: object,
-) -> None:
-    """Write the chunks of every split as .npy files, and `facts.json` about them."""
+) -> dict[str, object]:
+    """Write the chunks of every split as .npy files; return facts about them."""
     checksum = hashlib.sha256()
     count = 0
     for split, chunks in splits.items():
+        checksum.update(split.encode())
         labels = []
         # Written as a stream: writing to a memory map on a full disk kills the process.
         with (draft / f"pixels-{split}.npy").open("wb") as file:
@@ -243,8 +238,12 @@ def write_splits(
             _write_header(file, len(all_labels), source.shape)
         np.save(draft / f"labels-{split}.npy", all_labels)
         count += len(all_labels)
-    facts = {"fingerprint": checksum.hexdigest()[:16], "skipped": total - count, **more}
-    (draft / "facts.json").write_text(json.dumps(facts))
+    return {"fingerprint": checksum.hexdigest()[:16], "skipped": total - count}
+
+
+def write_facts(draft: Path, facts: Mapping[str, object]) -> None:
+    """Write facts beside the arrays of `write_splits`."""
+    (draft / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _write_header(file: BinaryIO, count: int, shape: tuple[int, ...]) -> None:
@@ -256,14 +255,14 @@ def _write_header(file: BinaryIO, count: int, shape: tuple[int, ...]) -> None:
 def open_splits(folder: Path) -> tuple[dict[str, Any], dict[str, Arrays]]:
     """Memory-map what `write_splits` wrote; raises UserError if it is damaged."""
     try:
-        facts = json.loads((folder / "facts.json").read_text())
+        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         arrays = {}
         for path in sorted(folder.glob("pixels-*.npy")):
             split = path.stem.removeprefix("pixels-")
             # Copy on write: torch needs writable memory, and the pages stay shared.
             images = np.load(path, mmap_mode="c")
             arrays[split] = (images, np.load(folder / f"labels-{split}.npy"))
-        if "all" not in arrays and not {"train", "test"} <= arrays.keys():
+        if "train" not in arrays:
             raise FileNotFoundError(folder / "pixels-*.npy")
     except (OSError, ValueError) as error:
         raise UserError(

@@ -9,6 +9,7 @@ import torch
 
 from trainables.data import images, photos, text
 from trainables.data.images import ImageData
+from trainables.data.losses import ACCEPTED
 from trainables.data.source import Source
 from trainables.data.svhn import SVHN
 from trainables.data.text import TextData
@@ -20,9 +21,12 @@ def load_images(source: Source, run: Run) -> ImageData:
     return images.load(source, **_settings(run))
 
 
-def load_photos(source: Source, run: Run, size: int) -> ImageData:
-    """Load photographs as size x size images; raises DataMissingError as `load_images` does."""
-    return photos.load(source, size=size, **_settings(run))
+def load_photos(source: Source, run: Run, size: int, accept_losses: float = ACCEPTED) -> ImageData:
+    """Load photographs as size x size images; raises DataMissingError as `load_images` does.
+
+    Raises UserError if a larger fraction than `accept_losses` cannot be used.
+    """
+    return photos.load(source, size=size, accept_losses=accept_losses, **_settings(run))
 
 
 def load_texts(source: Source, run: Run) -> TextData:

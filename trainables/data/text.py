@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from trainables import cache as caches
 from trainables.data import arrow, parquet
-from trainables.data.images import split_stratified
 from trainables.data.parquet import Shard
 from trainables.data.source import Source, check_downloaded
+from trainables.data.splitting import split_stratified
 from trainables.errors import UserError
 from trainables.predictor import DataKind, GroundTruth
 

@@ -11,12 +11,14 @@ from torch import nn
 
 from trainables.checks import (
     check_at_least,
+    check_between,
     check_fraction,
     check_non_negative,
     check_positive,
 )
 from trainables.data.images import ImageData
 from trainables.data.load import load_photos
+from trainables.data.losses import ACCEPTED
 from trainables.data.mit67 import MIT67
 from trainables.errors import UserError
 from trainables.models.pyramid import build_classifier, build_decoder, build_encoder
@@ -36,6 +38,7 @@ class Config:
     `size` is an image's side in pixels, `filters` the channels of the first block, `depth` the
     convolutions per block; `augment` turns on flips, shifts and rotations. `pretrain_epochs` and
     the fields after it are those of the autoencoder.
+    `accept_losses` is the fraction of photographs that may be unusable.
     """
 
     seed: int = 0
@@ -58,8 +61,10 @@ class Config:
     pretrain_epochs: int = 20
     pretrain_learning_rate: float = 1e-3
     pretrain_seed: int = 0
+    accept_losses: float = ACCEPTED
 
     def __post_init__(self) -> None:
+        check_between(self, 0, 1, "accept_losses")
         check_positive(self, "learning_rate", "pretrain_learning_rate")
         check_non_negative(self, "weight_decay")
         check_fraction(self, "dropout", "label_smoothing")
@@ -111,7 +116,7 @@ def build_initial_body(
 
 def train(load_teacher: TeacherLoader, config: Config, run: Run) -> Loop:
     """Train one classifier, after its autoencoder if that is needed and is not in the cache."""
-    data = load_photos(MIT67, run, config.size)
+    data = load_photos(MIT67, run, config.size, config.accept_losses)
 
     def build(classes: int) -> nn.Module:
         body = build_initial_body(load_teacher, config, run, data)
@@ -122,7 +127,7 @@ def train(load_teacher: TeacherLoader, config: Config, run: Run) -> Loop:
 
 def prepare(load_teacher: TeacherLoader, config: Config, run: Run) -> GroundTruth:
     """Load the photographs; raises UserError if the encoder of --teacher does not fit."""
-    data = load_photos(MIT67, run, config.size)
+    data = load_photos(MIT67, run, config.size, config.accept_losses)
     if config.start == "custom" and run.download:
         build_initial_body(load_teacher, config, run, data)
     return build_ground_truth(data)

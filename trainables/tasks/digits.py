@@ -18,7 +18,8 @@ from trainables.checks import (
     check_non_negative,
     check_positive,
 )
-from trainables.data.images import ImageData, Split, split_stratified
+from trainables.data.images import ImageData, Split
+from trainables.data.splitting import split_stratified
 from trainables.models.mlp import mlp
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run, seed_everything

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.checks import check_at_least, check_positive
+from trainables.checks import check_at_least, check_between, check_positive
 from trainables.data import augment
 from trainables.data.flowers import FLOWER_SOURCES
 from trainables.data.images import ImageData
 from trainables.data.load import load_photos
+from trainables.data.losses import ACCEPTED
 from trainables.fit import fit
 from trainables.models.backbones import get_pretrained_mean_std
 from trainables.optim import build_optimizer, constant
@@ -47,6 +48,7 @@ class Config:
     `mode` is what is trained: all layers from random weights, the new head and the body's last
     `unfrozen` layers (a layer has weights: a convolution, a batch norm), or all layers from
     pretrained weights, which come from `origin`. `size` is an image's side in pixels.
+    `accept_losses` is the fraction of photographs that may be unusable.
     """
 
     seed: int = 0
@@ -59,8 +61,10 @@ class Config:
     learning_rate: float = 1e-3
     batch_size: int = 32
     every: int = 40
+    accept_losses: float = ACCEPTED
 
     def __post_init__(self) -> None:
+        check_between(self, 0, 1, "accept_losses")
         check_positive(self, "learning_rate")
         check_at_least(self, 0, "unfrozen")
         check_at_least(self, 1, "batch_size", "every", "size")
@@ -81,7 +85,7 @@ def build_network(config: Config, classes: int, run: Run | None = None) -> nn.Mo
 
 def train(config: Config, run: Run) -> Loop:
     """Train one network."""
-    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size)
+    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size, config.accept_losses)
     seed_everything(config.seed)
     network = add_class_names(build_network(config, len(data.classes), run), data.classes)
     mean_std = None if config.mode == "scratch" else get_pretrained_mean_std(config.backbone)
@@ -169,7 +173,7 @@ def draw_batches(
 
 def prepare(config: Config, run: Run) -> GroundTruth:
     """Load the flowers and the pretrained weights, so that a search does not start without."""
-    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size)
+    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size, config.accept_losses)
     if run.share == 1:  # not where only the data are needed
         build_network(config, len(data.classes), run)
     return build_ground_truth(data)

@@ -18,6 +18,7 @@ from trainables.checks import (
 )
 from trainables.data.flowers import FLOWER_SOURCES
 from trainables.data.load import load_photos
+from trainables.data.losses import ACCEPTED
 from trainables.models.backbones import build_backbone, check_size
 from trainables.models.convnet import convnet
 from trainables.predictor import GroundTruth, Predictor
@@ -32,6 +33,7 @@ class Config:
     """Settings of one training; `size` is an image's side in pixels.
 
     `network` is convnetN with an odd number N of convolutions, or any torchvision classifier.
+    `accept_losses` is the fraction of photographs that may be unusable.
     """
 
     seed: int = 0
@@ -47,8 +49,10 @@ class Config:
     flip: bool = False
     shift: int = 0
     epochs: int = 1
+    accept_losses: float = ACCEPTED
 
     def __post_init__(self) -> None:
+        check_between(self, 0, 1, "accept_losses")
         check_positive(self, "learning_rate")
         check_non_negative(self, "weight_decay")
         check_fraction(self, "momentum")
@@ -79,13 +83,13 @@ def build_network(config: Config, classes: int) -> nn.Module:
 
 def train(config: Config, run: Run) -> Loop:
     """Train one network with random initial weights."""
-    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size)
+    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size, config.accept_losses)
     yield from train_photo_classifier(config, run, data, partial(build_network, config))
 
 
 def prepare(config: Config, run: Run) -> GroundTruth:
     """Load the flowers; raises UserError if the network does not accept their size."""
-    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size)
+    data = load_photos(FLOWER_SOURCES[config.dataset], run, config.size, config.accept_losses)
     build_network(config, len(data.classes))
     return build_ground_truth(data)
 

@@ -17,6 +17,7 @@ from trainables.checks import (
     check_positive,
 )
 from trainables.data.load import load_photos
+from trainables.data.losses import ACCEPTED
 from trainables.data.mit67 import MIT67
 from trainables.models.backbones import get_pretrained_mean_std
 from trainables.predictor import GroundTruth, Predictor
@@ -37,6 +38,7 @@ class Config:
     `backbone` is any torchvision classifier, `unfrozen` how many of its last layers are trained
     beside the new head (a layer has weights: a convolution, a batch norm), `hidden` the units of
     a second layer in that head (0: none), `size` an image's side and `shift` in pixels.
+    `accept_losses` is the fraction of photographs that may be unusable.
     """
 
     seed: int = 0
@@ -56,8 +58,10 @@ class Config:
     batch_size: int = 32
     schedule: Literal["one_cycle", "cosine", "linear", "constant"] = "cosine"
     epochs: int = 1
+    accept_losses: float = ACCEPTED
 
     def __post_init__(self) -> None:
+        check_between(self, 0, 1, "accept_losses")
         check_positive(self, "learning_rate")
         check_non_negative(self, "weight_decay")
         check_fraction(self, "dropout", "momentum", "label_smoothing")
@@ -83,7 +87,7 @@ def build_network(config: Config, classes: int, run: Run | None = None) -> nn.Mo
 
 def train(config: Config, run: Run) -> Loop:
     """Fine-tune one network."""
-    data = load_photos(MIT67, run, config.size)
+    data = load_photos(MIT67, run, config.size, config.accept_losses)
     build = partial(build_network, config, run=run)
     mean_std = None if config.origin == "none" else get_pretrained_mean_std(config.backbone)
     yield from train_photo_classifier(config, run, data, build, mean_std)
@@ -91,7 +95,7 @@ def train(config: Config, run: Run) -> Loop:
 
 def prepare(config: Config, run: Run) -> GroundTruth:
     """Load the photographs and the pretrained weights, so that a search does not start without."""
-    data = load_photos(MIT67, run, config.size)
+    data = load_photos(MIT67, run, config.size, config.accept_losses)
     if run.share == 1:  # not where only the data are needed
         build_network(config, len(data.classes), run)
     return build_ground_truth(data)

@@ -11,11 +11,13 @@ from torch import nn
 
 from trainables.checks import (
     check_at_least,
+    check_between,
     check_fraction,
     check_non_negative,
     check_positive,
 )
 from trainables.data.load import load_photos
+from trainables.data.losses import ACCEPTED
 from trainables.data.mit67 import MIT67
 from trainables.models.pyramid import build_classifier, build_encoder
 from trainables.predictor import GroundTruth, Predictor
@@ -32,6 +34,7 @@ class Config:
     `size` is an image's side in pixels, `filters` the channels of the first block, `depth` the
     convolutions per block, `fc_width` the units of each fully connected layer but the last;
     `augment` turns on flips, shifts and rotations; `compile` trains by torch.compile, for GPUs.
+    `accept_losses` is the fraction of photographs that may be unusable.
     """
 
     seed: int = 0
@@ -57,8 +60,10 @@ class Config:
     patience: int = 6
     compile: bool = False
     epochs: int = 1
+    accept_losses: float = ACCEPTED
 
     def __post_init__(self) -> None:
+        check_between(self, 0, 1, "accept_losses")
         check_positive(self, "learning_rate")
         check_non_negative(self, "weight_decay")
         check_fraction(self, "dropout", "momentum", "label_smoothing")
@@ -91,13 +96,13 @@ def build_network(config: Config, classes: int) -> nn.Module:
 
 def train(config: Config, run: Run) -> Loop:
     """Train one network; stops after `patience` epochs without improvement."""
-    data = load_photos(MIT67, run, config.size)
+    data = load_photos(MIT67, run, config.size, config.accept_losses)
     yield from train_photo_classifier(config, run, data, partial(build_network, config))
 
 
 def prepare(config: Config, run: Run) -> GroundTruth:
     """Load the photographs, resizing them the first time."""
-    return build_ground_truth(load_photos(MIT67, run, config.size))
+    return build_ground_truth(load_photos(MIT67, run, config.size, config.accept_losses))
 
 
 def restore(config: Config, folder: Path) -> Predictor:

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from trainables.data import parquet
-from trainables.data.images import Arrays, ImageData, load, split_stratified
+from trainables.data.images import Arrays, ImageData, load
 from trainables.data.source import DataMissingError, Source
 from trainables.errors import UserError
 
@@ -345,20 +345,6 @@ def test_placeholder_data_write_no_files(tmp_path: Path) -> None:
     assert (len(data.train) + len(data.validation), len(data.test)) == (512, 128)
     assert data.source == "placeholder"
     assert not list(tmp_path.iterdir())
-
-
-def test_split_stratified_is_even_and_reproducible() -> None:
-    labels = np.array([0] * 1000 + [1] * 100 + [2] * 2 + [3])
-    train, drawn = split_stratified(labels, 0.1, 0)
-    assert np.bincount(labels[drawn], minlength=4).tolist() == [100, 10, 1, 0]
-    assert np.array_equal(np.sort(np.concatenate([train, drawn])), np.arange(len(labels)))
-    assert (np.diff(train) > 0).all()
-    assert (np.diff(drawn) > 0).all()
-    assert np.array_equal(split_stratified(labels, 0.1, 0)[1], drawn)
-    assert not np.array_equal(split_stratified(labels, 0.1, 1)[1], drawn)
-    for fraction in (0.0, 1.0, -0.1):
-        with pytest.raises(UserError, match=str(fraction)):
-            split_stratified(labels, fraction, 0)
 
 
 @pytest.mark.skipif("TUNERY_DATA" not in os.environ, reason="needs real data in TUNERY_DATA")

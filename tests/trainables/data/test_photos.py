@@ -108,23 +108,26 @@ def test_a_folder_with_many_formats_and_damaged_files(
     bad_name = os.fsencode(cat) + b"/k \xff\n.jpg"
     Path(os.fsdecode(bad_name)).write_bytes(whole)
 
-    data = _load(tmp_path)
+    with pytest.raises(UserError, match=r"4 of 70 examples.*\n  cat/f truncated.jpg: damaged"):
+        _load(tmp_path)
+    data = _load(tmp_path, accept_losses=0.06)
     assert data.classes == tuple(COLOURS)
-    assert data.skipped == 5
+    assert data.skipped == 4
     records = {row["file"].removeprefix("cat/"): row for row in _list(tmp_path)}
-    assert len(records) == 60 + 11
+    assert len(records) == 60 + 10
     why = {name: (row["done"], row["why"].partition(":")[0]) for name, row in records.items()}
     assert why["a cmyk.jpg"] == ("converted", "CMYK")
     assert why["b.png"] == ("converted", "not JPEG")
     assert (
-        records["c 16 bits.png"]["why"] == "not JPEG: PNG; bit depth: mode I;16; black and white"
+        records["c 16 bits.png"]["why"]
+        == "not JPEG: PNG; bit depth: integer values, 255 is white; black and white"
     )
     assert "frames: first of 2" in records["d.gif"]["why"]
     assert why["e turned.jpg"] == ("converted", "rotated")
     assert why["f truncated.jpg"] == ("dropped", "damaged")
     assert why["g empty.jpg"] == ("dropped", "empty")
     assert why["h text.jpg"] == ("dropped", "not an image")
-    assert why["i loop"] == why["j loop.jpg"] == ("dropped", "unreadable")
+    assert why["j loop.jpg"] == ("dropped", "unreadable")
     assert why["photo 00 ä.jpg"] == why["dog/photo 00 ä.jpg"] == ("kept", "")
     assert why[os.fsdecode(b"k \xff\n.jpg")] == ("kept", "")
     for row in records.values():
@@ -137,19 +140,124 @@ def test_a_folder_with_many_formats_and_damaged_files(
         "pets: 66 images of 3 classes, 20 to 26 per class (median 20)",
         "shorter side 20 to 32 pixels (median 27)",
         "converted: 5 (not JPEG 3",
-        "dropped: 5 (unreadable 2",
+        "dropped: 4 (damaged 1",
         "split: 52 train, 7 validation, 7 test",
         "prepared.csv",
     ):
         assert part in output, output
-    _load(tmp_path)
+    _load(tmp_path, accept_losses=0.06)
     assert capfd.readouterr().err == ""
+
+
+def test_photographs_are_found_at_any_depth_and_in_parts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    number = iter(range(999))
+    for part, count in (("Train", 10), ("valid", 3), ("test", 4)):
+        for name, colour in COLOURS.items():
+            for at in range(count):
+                _picture(root / part / name / "a" / f"{at}.jpg", colour, next(number))
+    data = _load(tmp_path)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [30, 9, 12]
+    assert "split: 30 train, 9 validation, 12 test\n" in capfd.readouterr().err
+    first = data.fingerprint
+    for place in (root / "valid").rglob("*"):
+        place.rename(place) if place.is_dir() else place.unlink()
+    for place in sorted((root / "valid").rglob("*"), reverse=True):
+        place.rmdir()
+    (root / "valid").rmdir()
+    data = _load(tmp_path)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [27, 3, 12]
+    assert "(validation drawn from train)" in capfd.readouterr().err
+    assert data.fingerprint != first
+    (root / "test").rename(root / "VAL")
+    data = _load(tmp_path)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [27, 12, 3]
+
+
+def test_the_fingerprint_covers_classes_parts_and_groups(tmp_path: Path) -> None:
+    def load() -> str:
+        return _load(tmp_path).fingerprint
+
+    root = tmp_path / "data"
+    _fill(root, each=4)
+    prints = {load()}
+    (root / "groups.csv").write_text("file,group\ncat/photo 00 ä.jpg,x\ncat/photo 01 ä.jpg,x\n")
+    prints.add(load())
+    (root / "cat").rename(root / "kitten")
+    (root / "groups.csv").unlink()
+    prints.add(load())
+    assert len(prints) == 3
+
+
+def test_copies_are_kept_in_one_part(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    _fill(root, each=5)
+    for path in sorted(root.rglob("*.jpg")):
+        for copy in range(3):
+            path.with_suffix(f".{copy}.jpg").write_bytes(path.read_bytes())
+        with Image.open(path) as image:  # the same pixels in another file
+            image.save(path.with_suffix(".png"))
+    for size in (16, 300):
+        data = _load(tmp_path, size=size)
+        assert "copies: 60 of 15 examples" in capfd.readouterr().err
+        parts = [
+            {part.pixels[row].numpy().tobytes() for row in part.rows}
+            for part in (data.train, data.validation, data.test)
+        ]
+        assert [len(part) for part in parts] == [9, 3, 3]
+        assert not parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2]
+    (root / "dog" / "cat.jpg").write_bytes((root / "cat" / "photo 00 ä.jpg").read_bytes())
+    _load(tmp_path)
+    assert "WARNING: equal but of different classes: 1 (cat/" in capfd.readouterr().err
+
+
+def test_copies_of_the_users_own_test_set_are_left_out_of_train(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for part, count in (("train", 8), ("test", 2)):
+        for name, colour in COLOURS.items():
+            for number in range(count):
+                _picture(tmp_path / "data" / part / name / f"{number}.jpg", colour, number)
+    data = _load(tmp_path)
+    assert (len(data.train) + len(data.validation), len(data.test)) == (18, 6)
+    assert "left out of train: 6 that are in validation or test, too" in capfd.readouterr().err
+    left_out = [row for row in _list(tmp_path) if row["done"] == "left out"]
+    assert {row["file"] for row in left_out} == {
+        f"train/{name}/{number}.jpg" for name in COLOURS for number in (0, 1)
+    }
+
+
+def test_an_unsupported_format_is_an_error_above_one_percent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photos.prepare, "find_unsupported", lambda name, content: None)
+    _fill(tmp_path / "data")
+    (tmp_path / "data" / "cat" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    with pytest.raises(UserError, match=r"1 of 61 .*\n  cat/IMG_1.HEIC: not an image\n") as caught:
+        _load(tmp_path)
+    assert "--set accept_losses=0.02" in str(caught.value)
+    # What has been prepared is not accepted by another call, and is used by one that accepts it.
+    with pytest.raises(UserError):
+        _load(tmp_path)
+    assert len(_load(tmp_path, accept_losses=0.02).train) == 48
+
+
+def test_files_that_are_no_photographs_are_not_lost(tmp_path: Path) -> None:
+    _fill(tmp_path / "data")
+    for number in range(9):
+        (tmp_path / "data" / "cat" / f"{number}.txt").write_text("a box")
+    (tmp_path / "data" / "cat" / "film.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
+    assert len(_load(tmp_path).train) == 48
+    dropped = [row for row in _list(tmp_path) if row["done"] == "dropped"]
+    assert sorted({row["why"] for row in dropped}) == ["other file: .mov", "other file: .txt"]
 
 
 def test_rows_in_the_list_are_rows_of_the_tensor(tmp_path: Path) -> None:
     _fill(tmp_path / "data")
     (tmp_path / "data" / "cat" / "photo 00 ä.jpg").write_bytes(b"")
-    data = _load(tmp_path)
+    data = _load(tmp_path, accept_losses=0.02)
     for row in _list(tmp_path)[1::7]:
         content = (tmp_path / "data" / row["file"]).read_bytes()
         expected = prepare.decode_square(content, 16)[0]
@@ -187,19 +295,21 @@ def test_empty_and_small_classes_are_named(tmp_path: Path) -> None:
     for number in range(4):
         _picture(tmp_path / "data" / "fish" / f"{number}.jpg", (9, 99, 99), number)
     (tmp_path / "data" / "fish" / "3.jpg").write_bytes(b"x")
-    with pytest.raises(UserError, match="fewer than 3 usable images\n  bird: 0 of 0\n") as caught:
+    with pytest.raises(
+        UserError, match=r"fewer than 3 different examples in train .*\n  bird: 0\n"
+    ) as caught:
         _load(tmp_path)
     assert "fish" not in str(caught.value).partition("dropped")[0]
     (tmp_path / "data" / "bird").rmdir()
-    assert len(_load(tmp_path).classes) == 4
+    assert len(_load(tmp_path, accept_losses=0.02).classes) == 4
     (tmp_path / "data" / "fish" / "2.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match=r"fish: 2 of 4\ndropped: fish/2\.jpg: empty\n"):
+    with pytest.raises(UserError, match=r"fish: 2\ndropped: fish/2\.jpg: empty\n"):
         _load(tmp_path)
 
 
 def test_one_class_is_rejected(tmp_path: Path) -> None:
     _fill(tmp_path / "data", classes={"cat": COLOURS["cat"]})
-    with pytest.raises(UserError, match="1 classes, at least 2"):
+    with pytest.raises(UserError, match=r"1 class \(cat\), at least 2 are needed"):
         _load(tmp_path)
     assert not list((tmp_path / "cache").glob("*building*"))
 
@@ -230,8 +340,10 @@ def _rows(path: Path, count: int, names: list[str] | None, *, bad: bool = False)
     for number in range(count):
         file = io.BytesIO()
         colour = list(COLOURS.values())[number % 3]
-        Image.new("RGB", (20 + number % 5, 30), colour).save(file, "JPEG")
-        cells.append({"bytes": file.getvalue(), "path": f"{number}.jpg"})
+        image = Image.new("RGB", (20 + number % 5, 30), colour)
+        image.putpixel((3, 3), (4 * number, len(path.stem), 0))
+        image.save(file, "PNG")
+        cells.append({"bytes": file.getvalue(), "path": f"{number}.png"})
         labels.append(number % 3)
     if bad:
         cells[0]["bytes"], labels[1] = b"broken", 7
@@ -245,14 +357,14 @@ def _rows(path: Path, count: int, names: list[str] | None, *, bad: bool = False)
 def test_parquet_keeps_its_own_test_set(tmp_path: Path) -> None:
     _rows(tmp_path / "data" / "train.parquet", 62, ["x", "y", "z"], bad=True)
     _rows(tmp_path / "data" / "test.parquet", 9, ["x", "y", "z"])
-    data = _load(tmp_path, replace(PETS, classes=("others", "expected")))
+    data = _load(tmp_path, replace(PETS, classes=("others", "expected")), accept_losses=0.03)
     assert data.classes == ("x", "y", "z")
     assert [len(part) for part in (data.train, data.validation, data.test)] == [54, 6, 9]
     assert torch.equal(data.test.rows, torch.arange(9))
     assert data.test.labels.tolist() == [0, 1, 2] * 3
     dropped = [row for row in _list(tmp_path) if row["done"] == "dropped"]
     assert [row["why"] for row in dropped] == ["not an image", "no class"]
-    assert dropped[0]["file"].endswith("train.parquet row 0 0.jpg")
+    assert dropped[0]["file"].endswith("train.parquet row 0 0.png")
 
 
 def test_parquet_without_names_has_the_classes_of_the_source(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ JPEG = _bytes(_halves(RED, BLUE), "JPEG", quality=95)
 def test_the_shorter_side_is_resized_and_the_center_cropped() -> None:
     image = Image.new("RGB", (96, 32), GREEN)
     image.paste(RED, (32, 0, 64, 32))
-    pixels, notes, size = decode_square(_bytes(image, "JPEG", quality=95), 16)
+    pixels, notes, size, _ = decode_square(_bytes(image, "JPEG", quality=95), 16)
     assert (pixels.shape, pixels.dtype, notes, size) == ((3, 16, 16), np.uint8, (), (96, 32))
     assert all(_near(pixels, y, x, RED) for y in (0, 15) for x in (2, 13))
     assert decode_square(_bytes(image.rotate(90, expand=True), "JPEG"), 40)[0].shape == (3, 40, 40)
@@ -77,7 +77,7 @@ def test_exif_rotation_is_applied(orientation: int) -> None:
     image = upright.transpose(stored[orientation]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[274] = orientation
-    pixels, notes, _ = decode_square(
+    pixels, notes, *_ = decode_square(
         _bytes(image, "JPEG", exif=exif, quality=95, subsampling=0), 16
     )
     assert _near(pixels, 3, 3, RED, 20)
@@ -95,7 +95,7 @@ def test_images_with_unreadable_exif_are_kept() -> None:
     damaged = whole.replace(b"\x01\x0e\0\x02", b"\x01\x54\0\x02")
     assert damaged != whole
     content = _bytes(_halves(RED, BLUE, size=(32, 32)), "JPEG", exif=damaged, quality=95)
-    pixels, notes, _ = decode_square(content, 16)
+    pixels, notes, *_ = decode_square(content, 16)
     assert notes == ("rotated: EXIF orientation 6",)
     assert _near(pixels, 3, 8, RED, 20)
     assert _near(pixels, 12, 8, BLUE, 20)
@@ -123,14 +123,14 @@ def test_images_with_unreadable_exif_are_kept() -> None:
     ids=["cmyk", "png", "bmp", "tiff", "webp", "palette", "alpha", "animated"],
 )
 def test_other_formats_become_rgb(content: bytes, note: str) -> None:
-    pixels, notes, _ = decode_square(content, 16)
+    pixels, notes, *_ = decode_square(content, 16)
     assert note in notes
     assert _near(pixels, 8, 2, RED, 25)
     assert _near(pixels, 8, 13, BLUE, 25)
 
 
 def test_transparency_becomes_white() -> None:
-    pixels, _, _ = decode_square(_bytes(_halves((*RED, 255), (*BLUE, 0), "RGBA"), "PNG"), 16)
+    pixels, *_ = decode_square(_bytes(_halves((*RED, 255), (*BLUE, 0), "RGBA"), "PNG"), 16)
     assert _near(pixels, 8, 2, RED)
     assert _near(pixels, 8, 13, (255, 255, 255))
 
@@ -148,8 +148,8 @@ def test_transparency_becomes_white() -> None:
 )
 def test_high_bit_depths_keep_their_range(values: np.ndarray, kind: str) -> None:
     ramp = np.repeat(values, 24, axis=1).repeat(32, axis=0)
-    pixels, notes, _ = decode_square(_bytes(Image.fromarray(ramp), kind), 16)
-    assert any(note.startswith("bit depth: mode") for note in notes)
+    pixels, notes, *_ = decode_square(_bytes(Image.fromarray(ramp), kind), 16)
+    assert any(note.startswith("bit depth: ") for note in notes)
     assert _near(pixels, 8, 2, (0, 0, 0))
     assert _near(pixels, 8, 13, (255, 255, 255))
 
@@ -207,12 +207,13 @@ def test_unusable_content_is_dropped(content: Any, reason: str) -> None:
 
 
 def test_paths_that_are_not_files(tmp_path: Path) -> None:
-    (tmp_path / "self").symlink_to(tmp_path / "self")
-    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("self", "dangling", "pipe", "."):
-        record = _prepare(tmp_path / name)
-        assert record.dropped
+    (tmp_path / "self.jpg").symlink_to(tmp_path / "self.jpg")
+    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    for name in ("self", "dangling", "pipe", "folder"):
+        record = _prepare(tmp_path / f"{name}.jpg")
+        assert record.is_lost
         assert record.notes[0].startswith("unreadable: ")
 
 
