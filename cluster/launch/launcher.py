@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cluster.storage.redaction import has_credentials, redact
+from cluster.storage.redaction import has_credentials, redact_address
 from trainables.errors import INTERRUPTED, UserError
 
 CHECKOUT = "tunery"  # in the home folder of every node; the shipped cluster files mount it there
@@ -112,7 +112,7 @@ def check_no_credentials(words: Sequence[str], fix: str) -> None:
     """Raise UserError for words with credentials: Ray shows the command of a job to all users."""
     if secret := next(filter(has_credentials, words), None):
         raise UserError(
-            f"{redact(secret)} contains credentials, which everybody on the cluster could read\n"
+            f"{redact_address(secret)} contains credentials, which everybody on the cluster could read\n"
             f"{fix}"
         )
 

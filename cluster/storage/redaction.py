@@ -72,18 +72,25 @@ def has_credentials(text: str) -> bool:
 
 def redact(text: str) -> str:
     """Return a text with the user names, passwords and tokens of its addresses as `***`."""
-    return _redact(text, is_address=False)
+    return _redact_all(text, is_address=False)
 
 
 def redact_address(text: str) -> str:
     """Return one address, or one word of a command, with its credentials as `***`."""
-    return _redact(text, is_address=True)
+    return _redact_all(text, is_address=True)
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error, redacted, at most 300 characters."""
     text = str(error).strip() or type(error).__name__
     return redact(text.splitlines()[0])[:300]
+
+
+def _redact_all(text: str, is_address: bool) -> str:
+    # What is hidden may uncover another notation: a text is never redacted further than once.
+    while (hidden := _redact(text, is_address)) != text:
+        text = hidden
+    return text
 
 
 def _redact(text: str, is_address: bool) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from cluster.storage.redaction import redact
+from cluster.storage.redaction import redact_address
 from searchspaces.space import SearchSpace
 from trainables.predictor import GroundTruth
 
@@ -45,7 +45,7 @@ def describe_command() -> str:
     """Return the command line, with credentials redacted."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     start = ["python", "-m", spec.name] if spec else ["python", *sys.argv[:1]]
-    return shlex.join([*start, *map(redact, sys.argv[1:])])
+    return shlex.join([*start, *map(redact_address, sys.argv[1:])])
 
 
 def find_commit() -> str:
