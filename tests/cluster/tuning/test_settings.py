@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings, read_settings, write_settings
 from cluster.options import Options
 from cluster.storage.storage import Storage
+from cluster.tuning.same_space import record_space
 from cluster.tuning.settings import decide_settings, merge_settings, resolve_settings
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -28,6 +29,11 @@ SETTINGS = SearchSettings(
 )
 
 
+@dataclass(frozen=True)
+class Layers:
+    layers: tuple[int, ...] = (4,)
+
+
 def test_a_new_search_starts_with_the_defaults_of_its_space(
     space: SearchSpace[Any], tmp_path: Path
 ) -> None:
@@ -37,8 +43,7 @@ def test_a_new_search_starts_with_the_defaults_of_its_space(
     assert (settings.sampler, settings.scheduler, settings.seed) == ("tpe", "asha", 0)
     assert (settings.rungs, settings.enqueued, settings.control) == ((1, 3), 1, 0)
     assert settings.parameters.keys() == {"learning_rate", "width", "momentum"}
-    assert settings.tracking_uri == f"sqlite:///{tmp_path / 'mlflow.db'}"
-    assert settings.artifacts == (tmp_path / "artifacts").as_uri()
+    assert settings.tracking_uri == ""  # the database of the storage, wherever that is
     assert (settings.teacher, settings.kind, settings.reruns) == ("", "trial", ())
 
 
@@ -62,7 +67,6 @@ def test_what_the_user_asks_for_wins(space: SearchSpace[Any], tmp_path: Path) ->
     assert settings.parameters.keys() == {"learning_rate", "momentum"}
     assert settings.teacher == "runs:/abc"
     assert settings.tracking_uri == "http://***@server:5000"
-    assert settings.artifacts is None  # the server decides
 
 
 def test_the_number_of_trials_is_at_least_that_of_initial_trials(change: Change) -> None:
@@ -73,6 +77,20 @@ def test_the_number_of_trials_is_at_least_that_of_initial_trials(change: Change)
     assert (settings.trials, settings.enqueued, settings.scheduler) == (4, 4, "none")
     grid = decide_settings(change(), Options(sampler="grid", fixed={"learning_rate": 0.1}))
     assert grid.trials == grid.enqueued == 8
+
+
+def test_a_grid_without_a_number_of_trials_is_bounded(change: Change) -> None:
+    def suggest(trial: Any) -> dict[str, Any]:
+        return {"width": sum(trial.suggest_int(f"digit.{place}", 0, 99) for place in range(5))}
+
+    with pytest.raises(UserError, match=r"more than 10,000 configurations\n.*--trials N"):
+        decide_settings(change(suggest=suggest), Options(sampler="grid"))
+    assert decide_settings(change(suggest=suggest), Options(sampler="grid", trials=3)).trials == 3
+
+
+def test_a_grid_of_a_continuous_space_is_rejected_with_the_options(change: Change) -> None:
+    with pytest.raises(UserError, match=r"learning_rate is continuous(.|\n)*--set learning_rate="):
+        decide_settings(change(), Options(sampler="grid"))
 
 
 def test_the_first_rung_is_not_above_the_budget(change: Change) -> None:
@@ -111,9 +129,10 @@ def test_the_same_options_continue_a_search_that_was_written(
 ) -> None:
     """Tuples become lists in `search.json`, and compare as equal."""
     storage = Storage(tmp_path / "runs")
-    space = replace(space, suggest=lambda trial: {})
+    space = replace(space, config=Layers, suggest=lambda trial: {})
     first = decide_settings(space, Options(storage=storage, fixed=options.get("fixed", {})))
-    ledger = begin(**{n: getattr(first, n) for n in ("fixed", "sampler", "tracking_uri")})
+    names = ("fixed", "sampler", "tracking_uri", "fields", "code", "parameters")
+    ledger = begin(**{name: getattr(first, name) for name in names})
     write_settings(ledger.folder, ledger.settings)
     ledger.settings = read_settings(ledger.folder)
     settings = resolve_settings(space, Options(storage=storage, **options), ledger)
@@ -123,7 +142,7 @@ def test_the_same_options_continue_a_search_that_was_written(
 def test_another_seed_or_server_is_listed(
     begin: Callable[..., Ledger], space: SearchSpace[Any], tmp_path: Path
 ) -> None:
-    ledger = begin(seed=7, tracking_uri="http://***@server:5000")
+    ledger = begin(seed=7, tracking_uri="http://***@server:5000", **record_space(space, {}))
     same = Options(storage=Storage(tmp_path, None, "http://me:word@server:5000"))
     assert resolve_settings(space, same, ledger) == ledger.settings
     other = Options(seed=0, storage=Storage(tmp_path, None, "http://other:5000"))
