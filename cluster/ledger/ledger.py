@@ -1,22 +1,24 @@
 """The ledger: a search's folder, the one source of truth for what became of every trial.
 
 `search.json` holds the settings; `trials/NNN/reports.jsonl` the log of a trial, a line per event,
-appended by the driver before anything else sees it. Does not import Ray, Optuna or MLflow.
+appended by the driver before anything else sees it; `trials.jsonl` the first line of each log once
+more, see `damage`. Does not import Ray, Optuna or MLflow.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import filelock
 
+from cluster.ledger.damage import INDEX, complete_index, read_trial_logs, restart_trial
+from cluster.ledger.files import attempt_folder, list_searches, log_path, prune_attempt
 from cluster.ledger.settings import (
     FILE,
     SearchSettings,
@@ -30,9 +32,8 @@ from cluster.ledger.trial_log import (
     TrialLog,
     append_event,
     apply_event,
-    read_trial_log,
 )
-from trainables.errors import UserError
+from trainables.errors import DamagedFileError, UserError
 from trainables.ranking import Mode, rank_trials
 
 JOURNAL = "study.journal"
@@ -48,13 +49,11 @@ class Ledger:
         self.folder = folder
         self.settings = settings
         self.lock = lock
-        self.trial_logs: dict[int, TrialLog] = {}
+        self.trial_logs, self.damaged = read_trial_logs(folder)
+        """Logs by trial; and why those of other trials cannot be read."""
         self.top_trials: list[TrialLog] = []
         self.fetch: Callable[[int], None] = lambda trial: None
         """Downloads what an ended trial has saved, where workers save to remote storage."""
-        for path in sorted(folder.glob("trials/*/reports.jsonl")):
-            if (trial_log := read_trial_log(path)) is not None:
-                self.trial_logs[trial_log.trial] = trial_log
         for trial in self.trial_logs:
             self.prune(trial)
 
@@ -81,6 +80,8 @@ class Ledger:
     @property
     def finished(self) -> bool:
         """Return whether every requested trial has its outcome."""
+        if self.damaged:
+            return False
         ended = [trial_log.outcome is not None for trial_log in self.trial_logs.values()]
         return all(ended) and len(ended) >= self.settings.trials
 
@@ -99,9 +100,12 @@ class Ledger:
         """Record a new trial; raises ValueError for a number that is taken."""
         if trial in self.trial_logs:
             raise ValueError(f"trial {trial} of {self.folder} already exists")
-        self._file(trial).parent.mkdir(parents=True, exist_ok=True)
+        log_path(self.folder, trial).parent.mkdir(parents=True, exist_ok=True)
         event = {"trial": trial, "parameters": dict(parameters), "config": dict(config)}
-        return self._append(trial, {**event, **({"tags": dict(tags)} if tags else {})})
+        event |= {**({"tags": dict(tags)} if tags else {}), "time": time.time()}
+        trial_log = self._append(trial, event)
+        append_event(self.folder / INDEX, event)
+        return trial_log
 
     def add_attempt(self, trial: int) -> int:
         """Record that another attempt starts and return its number, counted from 1."""
@@ -135,10 +139,27 @@ class Ledger:
         attempts = self.trial_logs[trial].attempts
         self._append(trial, {"failure": asdict(failure), "attempt": attempts})
 
+    def record_notes(self, trial: int, notes: Iterable[str]) -> None:
+        """Record what the user is to know of a trial's damaged files."""
+        for note in notes:
+            self._append(trial, {"note": note})
+
     def record_outcome(self, trial: int, outcome: Outcome, reason: str = "") -> None:
         """Record the outcome of a trial; the first one stays."""
         if self.trial_logs[trial].outcome is None:
             self._append(trial, {"outcome": outcome, "reason": reason})
+
+    def restart_damaged(self) -> list[str]:
+        """Begin the trials again whose logs are lost, and return a note for the user on each."""
+        complete_index(self.folder)
+        notes = []
+        for trial, why in sorted(self.damaged.items()):
+            trial_log, note = restart_trial(self.folder, trial, why)
+            if trial_log is not None:
+                self.trial_logs[trial] = trial_log
+            notes.append(note)
+        self.damaged.clear()
+        return notes
 
     def latest_attempt(self, trial: int) -> Path:
         """Return the folder of a trial's last attempt."""
@@ -152,15 +173,15 @@ class Ledger:
         """
         trial_log = self.trial_logs[trial]
         if trial_log.outcome in ("diverged", "failed"):
-            for attempt in (self.folder / "trials" / f"{trial:03d}").glob("attempt-*"):
+            for attempt in log_path(self.folder, trial).parent.glob("attempt-*"):
                 shutil.rmtree(attempt, ignore_errors=True)
         elif trial_log.outcome:
-            _prune_attempt(self.latest_attempt(trial), keep_weights=True)
+            prune_attempt(self.latest_attempt(trial), keep_weights=True)
             ranked = self._rank_with(trial_log)
             self.top_trials = ranked[:KEPT_WEIGHTS]
             top = {log.trial for log in self.top_trials}
             for dropped in {trial_log.trial, *(log.trial for log in ranked)} - top:
-                _prune_attempt(self.latest_attempt(dropped), keep_weights=False)
+                prune_attempt(self.latest_attempt(dropped), keep_weights=False)
 
     def keeps_weights(self, trial_log: TrialLog) -> bool:
         """Return whether an ended trial is one of the best, whose weights are kept."""
@@ -189,13 +210,10 @@ class Ledger:
         others = (log for log in self.top_trials if log.trial != trial_log.trial)
         return self.rank_trials([*others, trial_log])
 
-    def _file(self, trial: int) -> Path:
-        return self.folder / "trials" / f"{trial:03d}" / "reports.jsonl"
-
     def _append(self, trial: int, event: Mapping[str, Any]) -> TrialLog:
         # Written first: what the driver knows of a trial is never more than its file has.
-        event = {**event, "time": time.time()}
-        append_event(self._file(trial), event)
+        event = {"time": time.time(), **event}
+        append_event(log_path(self.folder, trial), event)
         trial_log = self.trial_logs[trial] = apply_event(self.trial_logs.get(trial), event)
         return trial_log
 
@@ -206,7 +224,7 @@ def create_ledger(storage: Path, settings: SearchSettings) -> Ledger:
     Other processes see a search there as soon as its settings are written.
     """
     name = settings.space
-    number = max((n for n, _ in _list_searches(storage, name)), default=0) + 1
+    number = max((n for n, _ in list_searches(storage, name)), default=0) + 1
     folder = storage / (name if number == 1 else f"{name}-{number}")
     try:
         folder.mkdir(parents=True)
@@ -228,11 +246,21 @@ def attach_ledger(folder: Path, settings: SearchSettings) -> Ledger:
     return Ledger(folder, settings, lock)
 
 
-def reopen_ledger(folder: Path) -> Ledger:
-    """Open an existing search; raises UserError where another driver has it."""
+def reopen_ledger(folder: Path, allow_damage: bool = False) -> Ledger:
+    """Open an existing search; raises UserError where another driver has it.
+
+    Raises DamagedFileError where a log is damaged or missing, unless that is allowed: the caller
+    then begins these trials again.
+    """
     lock = acquire_lock(folder)
     try:
-        return Ledger(folder, read_settings(folder), lock)
+        ledger = Ledger(folder, read_settings(folder), lock)
+        if ledger.damaged and not allow_damage:
+            raise DamagedFileError(
+                "\n".join(ledger.damaged.values())
+                + "\nrestore it, or continue the search with --resume, which runs the trial again"
+            )
+        return ledger
     except BaseException:
         lock.release()
         raise
@@ -243,21 +271,10 @@ def find_newest(storage: Path, name: str) -> Path | None:
     # A space called digits-2 has folders that look like the second search of digits.
     searches = [
         (number, path)
-        for number, path in _list_searches(storage, name)
+        for number, path in list_searches(storage, name)
         if (path / FILE).exists() and read_space(path) in (name, None)
     ]
     return max(searches)[1] if searches else None
-
-
-def parse_number(name: str, folder: str) -> int | None:
-    """Return the number of a search, from 1, by its folder's name; None for another folder."""
-    match = re.fullmatch(re.escape(name) + r"(?:-([1-9][0-9]*))?", folder)
-    return int(match[1] or 1) if match else None
-
-
-def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
-    """Return the folder that an attempt at a trial writes to, below the search's folder."""
-    return search / "trials" / f"{trial:03d}" / f"attempt-{attempt}"
 
 
 def acquire_lock(folder: Path) -> filelock.FileLock:
@@ -271,22 +288,3 @@ def acquire_lock(folder: Path) -> filelock.FileLock:
             "wait for it, or start another search beside it with --storage"
         ) from None
     return lock
-
-
-def _list_searches(storage: Path, name: str) -> Iterator[tuple[int, Path]]:
-    # Not `glob`: a name may contain its special characters.
-    for path in storage.iterdir() if storage.is_dir() else ():
-        number = parse_number(name, path.name)
-        if number is not None:
-            yield number, path
-
-
-def _prune_attempt(attempt: Path, keep_weights: bool) -> None:
-    for old in attempt.parent.glob("attempt-*"):
-        if old != attempt:
-            shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(attempt / "last", ignore_errors=True)
-    if not keep_weights:
-        for path in (attempt / "best").glob("*"):
-            if path.suffix != ".parquet":
-                path.unlink(missing_ok=True)

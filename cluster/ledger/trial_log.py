@@ -1,27 +1,34 @@
 """The log of a trial: a file of events, a line each, and the state they add up to.
 
-The same function applies an event when it happens and when the file is read again.
+The same function applies an event when it happens and when the file is read again. Every line has
+a checksum.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from trainables.errors import UserError
-from trainables.ranking import Mode, best_report
+from trainables.errors import DamagedFileError, UserError
+from trainables.integrity import KEY, decode_json, encode_json
+from trainables.ranking import Mode, best_report, is_better
 
 Outcome = Literal["complete", "stopped", "diverged", "failed"]
 FailureClass = Literal[
-    "failed", "out_of_memory", "lost", "preempted", "storage_unreachable", "storage_full"
+    "failed",
+    "task_error",
+    "out_of_memory",
+    "lost",
+    "preempted",
+    "storage_unreachable",
+    "storage_full",
 ]
-"""`failed` and `out_of_memory` count against a trial's retries; `lost` and `preempted` do not;
-the two of the storage end the search, to be resumed."""
+"""`failed` and `out_of_memory` count against a trial's retries; `lost` and `preempted` do not; a
+`task_error` is never retried; the two of the storage end the search, to be resumed."""
 UNCOUNTED: tuple[FailureClass, ...] = ("lost", "preempted")
 Event = Mapping[str, Any]
 
@@ -51,7 +58,7 @@ class TrialLog:
 
     `parameters` are what the sampler has drawn, `config` is the whole configuration, both as JSON.
     `tags` become tags of the MLflow run. `spans` has the start, the last event and the place of
-    every attempt.
+    every attempt. `notes` are about damaged files.
     """
 
     trial: int
@@ -64,9 +71,13 @@ class TrialLog:
     failures: list[Failure] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     outcome: Outcome | None = None
     reason: str = ""
     ended: float = 0.0
+    _best: dict[tuple[str, Mode], tuple[int, tuple[float, int] | None]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def done(self) -> int:
@@ -79,9 +90,17 @@ class TrialLog:
         return self.reports[-1].seconds if self.reports else 0.0
 
     def find_best_report(self, metric: str, mode: Mode) -> tuple[float, int] | None:
-        """Return the best score and its report; None before a finite one."""
-        reports = ((report.report, report.metrics) for report in self.reports)
-        return best_report(reports, metric, mode)
+        """Return the best score and its report; None before a finite one.
+
+        Looks at the reports since the last call only.
+        """
+        count, best = self._best.get((metric, mode), (0, None))
+        new = self.reports[count:]
+        found = best_report(((report.report, report.metrics) for report in new), metric, mode)
+        if found is not None and is_better(found[0], best[0] if best else None, mode):
+            best = found
+        self._best[metric, mode] = (count + len(new), best)
+        return best
 
 
 def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
@@ -91,7 +110,7 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
             raise ValueError(f"trial {trial_log.trial} starts a second time")
         return TrialLog(
             event["trial"],
-            dict(event["parameters"]),
+            dict(event["parameters"] if "parameters" in event else event["values"]),  # older
             dict(event["config"]),
             event["time"],
             dict(event.get("tags", {})),
@@ -112,6 +131,8 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
         )
     elif "facts" in event:
         trial_log.facts = dict(event["facts"])
+    elif "note" in event:
+        trial_log.notes.append(event["note"])
     elif "place" not in event:
         # The outcome is set last: another thread that sees it sees everything else, too.
         trial_log.reason, trial_log.ended = event["reason"], event["time"]
@@ -120,23 +141,34 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
 
 
 def read_trial_log(path: Path) -> TrialLog | None:
-    """Read a trial log; None for an empty file. Raises UserError for a damaged one."""
+    """Read a trial log; None for an empty file.
+
+    Raises DamagedFileError, or UserError for intact events of another version.
+    """
     truncate_partial_line(path)
     trial_log: TrialLog | None = None
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            trial_log = apply_event(trial_log, json.loads(line))
+            event = decode_json(line)
+            report, done = event.get("report"), trial_log.done if trial_log else 0
+            if report is not None and report != done + 1:
+                raise ValueError(f"report {report} follows report {done}")
+            trial_log = apply_event(trial_log, event)
         except (ValueError, TypeError, KeyError) as error:
-            raise UserError(
-                f"{path}, line {number} is damaged: {line[:80]!r} ({error!r})\n"
-                "restore the file, or start a new search with --fresh"
+            if isinstance(error, KeyError | TypeError) and f'"{KEY}"'.encode() in line:
+                raise UserError(
+                    f"{path}, line {number} was written by another version of Tunery: "
+                    f"{line[:80]!r}\nuse that version"
+                ) from error
+            raise DamagedFileError(
+                f"{path}, line {number} is damaged: {line[:80]!r} ({error!r})"
             ) from error
     return trial_log
 
 
 def append_event(path: Path, event: Event) -> None:
     """Append an event, completely or not at all; raises OSError."""
-    line = (json.dumps(event) + "\n").encode()
+    line = (encode_json(event) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         written = os.write(descriptor, line)

@@ -67,7 +67,7 @@ def test_a_manifest_of_other_types_is_damaged(tmp_path: Path, key: str, value: A
     manifest = json.loads(path.read_text())
     manifest.pop("#crc32")
     path.write_text(json.dumps({**manifest, key: value}))
-    with pytest.raises(DamagedFileError, match="last.* is damaged"):
+    with pytest.raises(DamagedFileError, match=r"last.* is damaged"):
         read_saved_run(tmp_path)
 
 

@@ -212,4 +212,3 @@ def test_a_file_of_the_name_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "toy").touch()
     assert ledgers.find_newest(tmp_path, "toy") is None
     assert ledgers.create_ledger(tmp_path, settings).folder.name == "toy-2"
-    assert ledgers.parse_number("toy", "toy-٣") is None

@@ -1,5 +1,6 @@
 """The log of a trial: what its file adds up to, whole or damaged."""
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 
 from cluster.ledger import trial_log
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.trial_log import Failure, TrialLog, append_event, read_trial_log
+from cluster.ledger.trial_log import Failure, Report, TrialLog, append_event, read_trial_log
 from tests.support.reports import make_history
-from trainables.errors import UserError
+from trainables.errors import DamagedFileError, UserError
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_trial_whose_first_line_is_truncated_does_not_exist(
     begin: Callable[..., Ledger], reopen: Callable[[Ledger], Ledger]
 ) -> None:
     ledger = begin()
-    ledger.add_trial(0, {}, {})
+    log_file(ledger).parent.mkdir(parents=True)  # killed before it was in the index, too
     log_file(ledger).write_text('{"trial": 0, "val')
     again = reopen(ledger)
     assert again.trial_logs == {}
@@ -77,7 +78,16 @@ def test_a_trial_whose_first_line_is_truncated_does_not_exist(
     assert reopen(again).trial_logs[0].parameters == {"width": 1}
 
 
-@pytest.mark.parametrize("damage", [b"\xff\xfe\x00", b'{"report": 1', b"17", b'{"report": 1}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(b"\xff\xfe\x00", b'{"report": 1', b"17", b'{"report": 1}', b"{}"),
+        *(
+            b'{"report": 5, "seconds": 1.0, "metrics": {}, "time": 1.0}',
+            b'{"attempt": 1, "#crc32": 3}',
+        ),
+    ],
+)
 def test_a_damaged_line_is_named(
     stopped: Ledger, reopen: Callable[[Ledger], Ledger], damage: bytes
 ) -> None:
@@ -86,6 +96,68 @@ def test_a_damaged_line_is_named(
     log_file(stopped).write_bytes(b"\n".join(lines) + b"\n")
     with pytest.raises(UserError, match=r"000/reports\.jsonl, line 4 is damaged"):
         reopen(stopped)
+
+
+def test_any_flipped_bit_of_a_log_is_noticed(stopped: Ledger) -> None:
+    path = log_file(stopped)
+    content = path.read_bytes()
+    before = stopped.trial_logs[0]
+    for place in range(3, len(content), 41):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        try:
+            found = read_trial_log(path)
+        except DamagedFileError as error:
+            assert f"{path}, line {content[:place].count(10) + 1} is damaged: " in str(error)
+            continue
+        # A flip in the name of a checksum, or an end of a line that is cut off: nothing is wrong.
+        assert found is not None
+        assert str(found.reports) == str(before.reports)[: len(str(found.reports))]
+
+
+def test_a_missing_report_is_damage(stopped: Ledger) -> None:
+    path = log_file(stopped)
+    lines = path.read_bytes().splitlines(keepends=True)
+    reports = [number for number, line in enumerate(lines) if b'"report": ' in line]
+    path.write_bytes(b"".join(lines[: reports[0]] + lines[reports[0] + 1 :]))
+    with pytest.raises(DamagedFileError, match="report 2 follows report 0"):
+        read_trial_log(path)
+
+
+def test_an_intact_event_of_another_version_is_no_damage(stopped: Ledger) -> None:
+    append_event(log_file(stopped), {"paused": True, "time": 1.0})
+    with pytest.raises(UserError, match="written by another version of Tunery") as error:
+        read_trial_log(log_file(stopped))
+    assert not isinstance(error.value, DamagedFileError)
+
+
+def test_a_log_of_an_older_version_has_no_checksums(stopped: Ledger) -> None:
+    path = log_file(stopped)
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    for event in events:
+        del event["#crc32"]
+    events[0]["values"] = events[0].pop("parameters")
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    found = read_trial_log(path)
+    assert found is not None
+    assert (found.parameters, found.done, found.outcome) == ({"width": 3}, 3, "stopped")
+
+
+def test_the_best_report_is_found_in_new_reports_alone(stopped: Ledger) -> None:
+    log = stopped.trial_logs[0]
+    assert log.find_best_report("loss", "min") == (0.25, 3)
+    log.reports[0] = None  # type: ignore[call-overload]  # not looked at again
+    log.reports.append(Report(4, 0.0, 4.0, {"loss": 0.25}))
+    assert log.find_best_report("loss", "min") == (0.25, 3)
+    log.reports.append(Report(5, 0.0, 5.0, {"loss": 0.125}))
+    assert log.find_best_report("loss", "min") == (0.125, 5)
+
+
+def test_notes_are_kept(stopped: Ledger, reopen: Callable[[Ledger], Ledger]) -> None:
+    stopped.add_trial(1, {}, {})
+    stopped.record_notes(1, ["last is damaged", "è"])
+    assert reopen(stopped).trial_logs[1].notes == ["last is damaged", "è"]
 
 
 def test_a_trial_that_starts_twice_in_its_file_is_damaged(

@@ -1,0 +1,98 @@
+"""Find damaged and deleted logs of a search, and begin these trials again.
+
+`trials.jsonl` has the first event of every trial once more, its number and its configuration. A
+trial whose log is lost begins again under its number with the same configuration, so that neither
+the study nor MLflow has to forget anything; its checkpoints, where there are any, are used. A log
+is never repaired: without one of its reports another trial could win.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from cluster.ledger.files import log_path
+from cluster.ledger.trial_log import Event, TrialLog, append_event, read_trial_log
+from trainables.errors import DamagedFileError
+from trainables.integrity import decode_json
+
+INDEX = "trials.jsonl"
+"""File of the first events in a search's folder."""
+
+
+def read_trial_logs(search: Path) -> tuple[dict[int, TrialLog], dict[int, str]]:
+    """Read the logs of a search by trial, and why others cannot be read."""
+    trial_logs: dict[int, TrialLog] = {}
+    damaged: dict[int, str] = {}
+    index = read_index(search)
+    folders = (path.parent.name for path in search.glob("trials/*/reports.jsonl"))
+    for trial in sorted({int(name) for name in folders if name.isdecimal()} | index.keys()):
+        path = log_path(search, trial)
+        try:
+            trial_log = read_trial_log(path) if path.exists() else None
+        except DamagedFileError as error:
+            damaged[trial] = str(error)
+            continue
+        if trial_log is not None and trial_log.trial == trial:
+            trial_logs[trial] = trial_log
+        elif trial_log is not None:
+            damaged[trial] = f"{path} is the log of trial {trial_log.trial}"
+        elif trial in index:
+            damaged[trial] = f"{path} is {'empty' if path.exists() else 'missing'}"
+    return trial_logs, damaged
+
+
+def read_index(search: Path) -> dict[int, Event]:
+    """Return the first events of the trials by their numbers; a damaged line is left out."""
+    path = search / INDEX
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    events = [event for line in lines if (event := _parse_first(line))]
+    return {event["trial"]: event for event in events}
+
+
+def complete_index(search: Path) -> None:
+    """Write to the index what it lacks: it is damaged, or of an older version."""
+    known = read_index(search)
+    path = search / INDEX
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        with path.open("ab") as file:  # a killed driver, or a damaged end
+            file.write(b"\n")
+    for log in sorted(search.glob("trials/*/reports.jsonl")):
+        with log.open("rb") as file:
+            event = _parse_first(file.readline())
+        if event and event["trial"] not in known and log.parent.name == f"{event['trial']:03d}":
+            append_event(path, event)
+
+
+def restart_trial(search: Path, trial: int, why: str) -> tuple[TrialLog | None, str]:
+    """Begin a trial again whose log is lost, and return its log and a note for the user.
+
+    A damaged file is kept under another name. None where the configuration is lost, too.
+    """
+    path = log_path(search, trial)
+    first, kept = read_index(search).get(trial), ""
+    if path.exists():
+        with path.open("rb") as file:
+            first = first or _parse_first(file.readline())
+        number = len(list(path.parent.glob("reports.damaged-*.jsonl"))) + 1
+        kept = path.rename(path.with_name(f"reports.damaged-{number}.jsonl")).name
+    what = f"; the file is kept as {kept}" if kept else ""
+    if first is None:
+        return None, f"{why}: its configuration is lost, too, and another one is tried{what}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    append_event(path, first)
+    names = (folder.name for folder in path.parent.glob("attempt-*"))
+    attempts = [int(found[1]) for name in names if (found := re.fullmatch(r"attempt-(\d+)", name))]
+    if attempts:  # the next attempt continues from the last one's checkpoint
+        append_event(path, {"attempt": max(attempts), "time": time.time()})
+    note = f"{why}: trial {trial} begins again with the same configuration{what}"
+    return read_trial_log(path), note
+
+
+def _parse_first(line: bytes) -> Event | None:
+    try:
+        event = decode_json(line)
+    except ValueError:
+        return None
+    return event if isinstance(event.get("trial"), int) else None

@@ -1,0 +1,45 @@
+"""Where the files of a search are: its folder in a storage, and those of its trials."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def parse_number(name: str, folder: str) -> int | None:
+    """Return the number of a search, from 1, by its folder's name; None for another folder."""
+    match = re.fullmatch(re.escape(name) + r"(?:-([1-9][0-9]*))?", folder)
+    return int(match[1] or 1) if match else None
+
+
+def list_searches(storage: Path, name: str) -> Iterator[tuple[int, Path]]:
+    """Yield the number and the folder of every search of a space, in any order."""
+    # Not `glob`: a name may contain its special characters.
+    for path in storage.iterdir() if storage.is_dir() else ():
+        number = parse_number(name, path.name)
+        if number is not None:
+            yield number, path
+
+
+def log_path(search: Path, trial: int) -> Path:
+    """Return the path of a trial's log."""
+    return search / "trials" / f"{trial:03d}" / "reports.jsonl"
+
+
+def attempt_folder(search: Path, trial: int, attempt: int) -> Path:
+    """Return the folder that an attempt at a trial writes to, below the search's folder."""
+    return log_path(search, trial).with_name(f"attempt-{attempt}")
+
+
+def prune_attempt(attempt: Path, keep_weights: bool) -> None:
+    """Delete the files that an ended trial no longer needs, and its earlier attempts."""
+    for old in attempt.parent.glob("attempt-*"):
+        if old != attempt:
+            shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(attempt / "last", ignore_errors=True)
+    if not keep_weights:
+        for path in (attempt / "best").glob("*"):
+            if path.suffix != ".parquet":
+                path.unlink(missing_ok=True)
