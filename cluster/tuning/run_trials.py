@@ -89,7 +89,12 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
     study = Study(ledger, job.space, list(job.initial_trials))
     budget, remote = job.options.time_budget, job.remote
     deadline = time.time() + budget if budget else None
-    tracker = MLflowWriter(job.client, ledger, ledger.settings.artifacts, lambda: study.infeasible)
+    tracker = MLflowWriter(
+        job.client,
+        ledger,
+        lambda: study.infeasible,
+        notify=lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True),
+    )
     queue = TrialQueue(ledger, study, deadline, tracker.touch)
     backup = LedgerBackup(ledger, remote) if remote else None
     if backup:
@@ -104,6 +109,14 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
         # that another driver has taken over is no longer this driver's to write.
         patience = 0.0 if queue.storage_error else writer.PATIENCE
         problems = [tracker.close(finished, patience), backup.close() if backup else None]
+    if study.exhausted:
+        tried = len(ledger.trial_logs) + study.infeasible
+        console.print(
+            f"all {tried} configurations of {job.space.name} were tried: the search ends",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     return TrialsResult(
         finished=finished,
         out_of_time=queue.out_of_time,
