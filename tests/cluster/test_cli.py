@@ -93,6 +93,10 @@ def reject(
             ["--space", "digits", "--cluster", "no.yaml", "--dry-run"],
             ["--cluster no.yaml: no such file"],
         ),
+        (
+            ["--space", "digits", "--cluster", "no.yaml", "--executor", "inline"],
+            ["--cluster and --executor inline exclude each other"],
+        ),
         ([], ["--space"]),
     ],
     ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else "",

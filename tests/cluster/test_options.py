@@ -88,6 +88,23 @@ def test_storage_server_and_cluster_come_from_the_environment_too(
     assert (options.storage.tracking_uri, options.address) == ("http://b", "c:1")
 
 
+def test_what_needs_ray_is_rejected_for_a_search_in_this_process(
+    space: SearchSpace[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    options = read(space, "--executor", "inline", "--concurrency", 2)
+    assert (options.executor, options.concurrency, options.address) == ("inline", 2, None)
+    assert read(space).executor == "ray"
+    for option, value in (
+        ("--address", "auto"),
+        ("--gpus-per-trial", "auto"),
+        ("--gpus-per-trial", "0.5"),
+        ("--storage", "s3://bucket/x"),
+    ):
+        with pytest.raises(UserError, match=f"{option} {value} needs Ray, and --executor inline"):
+            read(space, "--executor", "inline", option, value)
+
+
 def test_a_fixed_seed_wins_over_the_option(space: SearchSpace[Any]) -> None:
     options = read(space, "--seed", 7, "--set", "seed=3")
     assert (options.seed, options.fixed) == (7, {"seed": 3})

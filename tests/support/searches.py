@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 from mlflow.entities import Run
@@ -11,10 +12,11 @@ from mlflow.tracking import MlflowClient
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import JOURNAL, Ledger
 from cluster.ledger.trial_log import TrialLog, read_trial_log
+from searchspaces.codec import to_text
 
 STATUS = {
     "complete": "FINISHED",
-    "stopped": "KILLED",
+    "stopped": "FINISHED",
     "diverged": "FAILED",
     "failed": "FAILED",
 }
@@ -31,6 +33,25 @@ def read_trial_logs(folder: Path) -> dict[int, TrialLog]:
     """Return the trial logs of a search, which another process may drive."""
     logs = [read_trial_log(path) for path in sorted(folder.glob("trials/*/reports.jsonl"))]
     return {log.trial: log for log in logs if log is not None}
+
+
+def describe_trials(ledger: Ledger) -> list[dict[str, Any]]:
+    """Return what does not depend on the time, the process and the executor of each trial."""
+    return [
+        {
+            "config": log.config,
+            "tags": log.tags,
+            "attempts": log.attempts,
+            "failures": [(f.failure_class, f.message) for f in log.failures],
+            "reports": [
+                (r.report, {k: str(v) for k, v in r.metrics.items() if k != "pid"})
+                for r in log.reports
+            ],
+            "facts": log.facts,
+            "outcome": (log.outcome, log.reason),
+        }
+        for _, log in sorted(ledger.trial_logs.items())
+    ]
 
 
 def read_lines(folder: Path) -> list[str]:
@@ -77,7 +98,7 @@ def assert_mlflow_equals_ledger(storage: Path, name: str = "toy") -> None:
         log = ledger.trial_logs[number]
         assert log.outcome is not None
         assert (run.info.status, run.data.tags["outcome"]) == (STATUS[log.outcome], log.outcome)
-        assert run.data.params == {key: str(value) for key, value in log.config.items()}
+        assert run.data.params == {key: to_text(value) for key, value in log.config.items()}
         history = client.get_metric_history(run.info.run_id, "loss")
         logged = [(m.step, str(m.value), m.timestamp) for m in history]
         assert sorted(logged) == [

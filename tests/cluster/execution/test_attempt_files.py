@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from cluster.execution.attempt import AttemptRunner
 from cluster.execution.attempt_files import copy_earlier_attempt, download_teacher
 from cluster.execution.failures import AttemptError
-from cluster.execution.trainable import Trial
 from cluster.storage import replication
 from cluster.storage.location import Location
 from trainables import checkpoint
@@ -63,7 +63,7 @@ def fail_access(monkeypatch: pytest.MonkeyPatch, *errors: OSError) -> list[OSErr
 
 
 def test_a_machine_that_may_not_use_the_storage_is_named_at_once(
-    on: Callable[..., Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    on: Callable[..., AttemptRunner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_access(monkeypatch, *[OSError(DENIED)] * 9)
     storage = (tmp_path / "bucket").as_uri()
@@ -75,7 +75,7 @@ def test_a_machine_that_may_not_use_the_storage_is_named_at_once(
 
 @pytest.mark.parametrize("text", ["NETWORK_CONNECTION", "SLOW_DOWN", "HTTP status 503", "role"])
 def test_a_storage_that_is_away_for_a_while_is_waited_for(
-    text: str, on: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+    text: str, on: Callable[..., AttemptRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = 1 if text == "role" else 9  # a machine may get its role a moment later
     left = fail_access(monkeypatch, *[OSError(f"AWS Error {text}")] * count)

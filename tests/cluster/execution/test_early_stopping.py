@@ -1,23 +1,25 @@
-"""Ray's schedulers over our trials: decisions follow the reports in the ledger."""
+"""Early stopping by the reports in the ledger; its rules decide as those of Ray do."""
 
+import math
+import random
 from collections.abc import Callable
-from dataclasses import replace
-from types import SimpleNamespace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, TrialScheduler
 
-from cluster.execution.early_stopping import LedgerScheduler, build_scheduler
+from cluster.execution.early_stopping import AshaRule, EarlyStopping, MedianRule, Rule, build_rule
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
-from cluster.sampling.schedulers import SCHEDULERS, rungs
+from cluster.sampling.schedulers import REDUCTION, SCHEDULERS
 from cluster.sampling.study import Study
 from searchspaces.space import SearchSpace
 from tests.support.reports import make_history
 from trainables.errors import UserError
+from trainables.ranking import Mode
 
-CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
+CONTINUE, STOP = False, True
 
 
 @pytest.fixture
@@ -30,38 +32,34 @@ def queue(
     return TrialQueue(ledger, open_study(ledger, space))
 
 
+Stopping = Callable[[str], EarlyStopping]
+
+
 @pytest.fixture
-def scheduler(queue: TrialQueue, space: SearchSpace[Any]) -> Callable[[str], LedgerScheduler]:
-    """Return a function that builds a scheduler over the queue, whose Ray ids are our numbers."""
-
-    def make(name: str) -> LedgerScheduler:
-        inner = build_scheduler(name, space, reports=9)
-        assert inner is not None
-        return LedgerScheduler(inner, queue, int)
-
-    return make
+def stopping(queue: TrialQueue, space: SearchSpace[Any]) -> Stopping:
+    """Return a function that builds the early stopping of the queue's ledger."""
+    return lambda name: EarlyStopping(build_rule(name, space, reports=9), queue.ledger)
 
 
 def report(
-    scheduler: LedgerScheduler, queue: TrialQueue, trial: int, losses: list[float]
-) -> list[str]:
+    stopping: EarlyStopping, queue: TrialQueue, trial: int, losses: list[float], **more: float
+) -> list[bool]:
     """Record reports of a trial, and return the decision after each."""
     while trial not in queue.ledger.trial_logs:
         queue.next_attempt()
     decisions = []
     first = queue.ledger.trial_logs[trial].done
     for n, loss in enumerate(losses, first + 1):
-        entry = {"report": n, "seconds": 1.0, "metrics": {"loss": loss}}
+        entry = {"report": n, "seconds": 1.0, "metrics": {"loss": loss, **more}}
         queue.record_result(trial, {"history": [entry], "facts": {}})
-        ray_trial = SimpleNamespace(trial_id=str(trial))
-        decisions.append(scheduler.on_trial_result(None, ray_trial, {}))
+        decisions.append(stopping.stops(trial))
     return decisions
 
 
 def test_asha_stops_the_worse_two_thirds_at_its_rungs(
-    scheduler: Callable[[str], LedgerScheduler], queue: TrialQueue
+    stopping: Stopping, queue: TrialQueue
 ) -> None:
-    asha = scheduler("asha")
+    asha = stopping("asha")
     for trial in range(6):
         expected = CONTINUE if trial == 0 else STOP
         assert report(asha, queue, trial, [0.1 * trial])[0] == expected
@@ -71,13 +69,13 @@ def test_asha_stops_the_worse_two_thirds_at_its_rungs(
 
 
 def test_a_resumed_search_compares_with_the_reports_before_the_resume(
-    scheduler: Callable[[str], LedgerScheduler], queue: TrialQueue
+    stopping: Stopping, queue: TrialQueue
 ) -> None:
-    asha = scheduler("asha")
+    asha = stopping("asha")
     for trial in range(6):
         report(asha, queue, trial, [0.1 * trial])
     report(asha, queue, 0, [0.1, 0.1])
-    resumed = scheduler("asha")
+    resumed = stopping("asha")
     assert report(resumed, queue, 6, [0.3]) == [STOP]
     assert report(resumed, queue, 7, [0.01]) == [CONTINUE]
     # The trial's own count, which does not start again with the driver: report 4 is not a rung.
@@ -86,33 +84,98 @@ def test_a_resumed_search_compares_with_the_reports_before_the_resume(
 
 
 def test_the_median_rule_stops_trials_that_are_worse_than_half(
-    scheduler: Callable[[str], LedgerScheduler], queue: TrialQueue
+    stopping: Stopping, queue: TrialQueue
 ) -> None:
-    median = scheduler("median")
+    median = stopping("median")
     for _ in range(3):  # in parallel: nothing to compare with at first
         for trial, loss in enumerate((0.1, 0.2, 0.3)):
             assert report(median, queue, trial, [loss]) == [CONTINUE]
     assert report(median, queue, 4, [5.0, 5.0, 5.0]) == [STOP, STOP, STOP]
     assert report(median, queue, 5, [0.05, 0.05, 0.05]) == [CONTINUE] * 3
-    resumed = scheduler("median")
+    resumed = stopping("median")
     assert resumed.stopped == median.stopped == {4}
     assert report(resumed, queue, 6, [5.0]) == [STOP]
     assert report(resumed, queue, 4, [5.0]) == [STOP]
 
 
 def test_every_scheduler_is_built_and_an_unknown_one_rejected(space: SearchSpace[Any]) -> None:
-    assert all(build_scheduler(name, space, 9) for name in SCHEDULERS)
+    rules = {name: build_rule(name, space, 9) for name in SCHEDULERS}
+    assert [name for name, rule in rules.items() if rule is None] == ["none"]
     with pytest.raises(UserError, match="unknown scheduler 'hyperband': choose one of asha"):
-        build_scheduler("hyperband", space, 9)
+        build_rule("hyperband", space, 9)
 
 
-@pytest.mark.parametrize(("min_reports", "reports"), [(1, 9), (1, 27), (2, 10), (5, 3)])
-def test_rays_asha_compares_at_our_rungs(
-    space: SearchSpace[Any], min_reports: int, reports: int
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_metrics_of_any_name_change_nothing(
+    stopping: Stopping, queue: TrialQueue, name: str
 ) -> None:
-    asha = build_scheduler("asha", replace(space, min_reports=min_reports), reports)
-    milestones = [rung for rung, _ in asha._brackets[0]._rungs if rung < reports]
-    assert sorted(milestones) == rungs(reports, min(min_reports, reports))
+    own = {"report": 99.0, "score": -9.0, "training_iteration": 7.0, "done": 1.0}
+    rule = stopping(name)
+    for trial in range(3):
+        report(rule, queue, trial, [0.1, 0.1, 0.1], **own)
+    assert report(rule, queue, 4, [5.0], **own) == [STOP]
+    assert report(rule, queue, 5, [0.01], **own) == [CONTINUE]
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_a_report_without_a_finite_score_decides_nothing(
+    stopping: Stopping, queue: TrialQueue, name: str
+) -> None:
+    rule = stopping(name)
+    report(rule, queue, 0, [math.nan, math.inf])
+    for trial in (1, 2, 3):
+        report(rule, queue, trial, [0.2, 0.2])
+    assert report(rule, queue, 4, [math.nan, 5.0]) == [CONTINUE, STOP]
+
+
+@dataclass(frozen=True)
+class RayTrial:
+    """All that Ray's schedulers read of a trial."""
+
+    trial_id: str
+
+
+def build_rays(name: str, mode: Mode, min_reports: int, reports: int) -> TrialScheduler:
+    common = {"time_attr": "n", "metric": "score", "mode": mode, "grace_period": min_reports}
+    if name == "median":
+        return MedianStoppingRule(**common, min_time_slice=math.inf)
+    return AsyncHyperBandScheduler(
+        **common, max_t=reports, reduction_factor=REDUCTION, stop_last_trials=False
+    )
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize(("min_reports", "reports"), [(1, 9), (1, 27), (2, 10), (5, 5), (1, 30)])
+def test_the_rules_decide_as_rays_do(
+    name: str, mode: Mode, min_reports: int, reports: int
+) -> None:
+    """On random reports of 30 trials, six at a time, some of which lack the metric."""
+    draw = random.Random(f"{name} {mode} {reports}")
+    rule: Rule = (
+        AshaRule(mode, min_reports, reports) if name == "asha" else MedianRule(mode, min_reports)
+    )
+    rays = build_rays(name, mode, min_reports, reports)
+    waiting, stopped = list(range(30)), 0
+    running: dict[int, int] = {}
+    while waiting or running:
+        while waiting and len(running) < 6:
+            trial = waiting.pop(0)
+            running[trial] = 0
+            rays.on_trial_add(None, RayTrial(str(trial)))
+        trial = draw.choice(list(running))
+        running[trial] += 1
+        ended = running[trial] == reports
+        if not ended and draw.random() < 0.9:
+            score = draw.randint(-16, 16) / 8  # sums of these are exact
+            result = {"n": running[trial], "score": score}
+            decision = rays.on_trial_result(None, RayTrial(str(trial)), result)
+            ended = decision == TrialScheduler.STOP
+            assert rule.stops(trial, running[trial], score) == ended
+            stopped += ended
+        if ended:
+            del running[trial]
+    assert min_reports == reports or 3 < stopped < 30
 
 
 def test_the_control_group_is_sampled_judged_and_never_stopped(
@@ -121,16 +184,15 @@ def test_the_control_group_is_sampled_judged_and_never_stopped(
     space = replace(space, reports=9, min_reports=1)
     ledger = begin(trials=8, control=2)
     queue = TrialQueue(ledger, open_study(ledger, space))
-    scheduler = LedgerScheduler(build_scheduler("asha", space, 9), queue, int)
+    stopping = EarlyStopping(build_rule("asha", space, 9), ledger)
     decisions = {}
     for trial in range(8):
         queue.next_attempt()
         ledger.record_reports(trial, make_history([float(trial)]), {})
-        ray_trial = SimpleNamespace(trial_id=str(trial))
-        decisions[trial] = scheduler.on_trial_result(None, ray_trial, {})
+        decisions[trial] = stopping.stops(trial)
     group = {trial for trial, log in ledger.trial_logs.items() if log.tags.get("control")}
     assert len(group) == 2
     assert 0 not in group
     assert {decisions[trial] for trial in group} == {CONTINUE}
-    assert group <= scheduler.stopped  # an audit reads what would have been stopped
+    assert group <= stopping.stopped  # an audit reads what would have been stopped
     assert {decisions[trial] for trial in set(decisions) - group - {0}} == {STOP}

@@ -13,8 +13,8 @@ import torch
 from ray import exceptions
 
 from cluster.execution import gpu_sharing
+from cluster.execution.attempt import WorkerSettings
 from cluster.execution.gpu_sharing import CONTEXT, HEADROOM, Load, measure_load, trials_per_gpu
-from cluster.execution.trainable import WorkerSettings
 from trainables.errors import UserError
 from trainables.run import Run
 

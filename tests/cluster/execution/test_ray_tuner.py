@@ -9,10 +9,17 @@ from typing import Any
 
 import pytest
 import ray
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from cluster.execution.early_stopping import AshaRule, EarlyStopping
 from cluster.execution.failures import StorageUnreachableError, describe_error
-from cluster.execution.ray_tuner import ErrorCallback, ResultRecorder, TrialSearcher
+from cluster.execution.ray_tuner import (
+    ErrorCallback,
+    LedgerScheduler,
+    ResultRecorder,
+    TrialSearcher,
+)
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import Failure
 from tests.support.reports import make_result
@@ -37,7 +44,7 @@ def test_attempts_are_suggested_up_to_the_concurrency(queue: TrialQueue) -> None
     first = searcher.suggest("ray-1")
     assert isinstance(first, dict)
     assert first == {
-        "values": {"learning_rate": 0.1, "width": 2, "momentum": False, **first["values"]},
+        "config": {"learning_rate": 0.1, "width": 2, "momentum": False, **first["config"]},
         "trial": 0,
         "attempt": 1,
         "exclusive": False,
@@ -68,6 +75,24 @@ def test_the_searcher_finishes_when_no_attempt_is_left(queue: TrialQueue) -> Non
         searcher.on_trial_complete(f"ray-{number}", {"outcome": "complete"})
     assert searcher.suggest("ray-9") == Searcher.FINISHED
     assert queue.ledger.finished
+
+
+def test_the_scheduler_stops_a_trial_by_its_reports_in_the_ledger(queue: TrialQueue) -> None:
+    searcher = TrialSearcher(queue, lambda: 9)
+    early_stopping = EarlyStopping(AshaRule("min", 1, 9), queue.ledger)
+    scheduler = LedgerScheduler(early_stopping, searcher.trial_of)
+    decisions = []
+    for number, loss in enumerate((0.1, 0.2, 0.3)):
+        ray_trial = SimpleNamespace(trial_id=f"ray-{number}")
+        searcher.suggest(ray_trial.trial_id)
+        queue.record_result(number, make_result(loss))
+        if number == 1:  # the last result of a trial that has ended by itself
+            scheduler.on_trial_complete(None, ray_trial, {})
+        else:
+            decisions.append(scheduler.on_trial_result(None, ray_trial, {"report": 99}))
+    assert decisions == [TrialScheduler.CONTINUE, TrialScheduler.STOP]
+    assert early_stopping.stopped == {1, 2}
+    assert scheduler.__getstate__() == {}
 
 
 def test_a_space_without_feasible_configuration_stops_the_search(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from cluster.execution import trainable
-from cluster.execution.trainable import Trial, WorkerSettings
+from cluster.execution.attempt import AttemptRunner, WorkerSettings
 from trainables.run import Run
 
 TRIALS = 50
@@ -46,28 +44,17 @@ def _bytes_on_gpu() -> int:
     ],
 )
 def test_memory_is_freed_between_trials(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    gpus: list[int],
-    allocated: Callable[[], int],
+    tmp_path: Path, gpus: list[int], allocated: Callable[[], int]
 ) -> None:
-    monkeypatch.setattr(trainable, "_gpu_ids", lambda: gpus)
     run = Run(1, metric="validation_accuracy", mode="max", cache=tmp_path / "cache")
-    settings = WorkerSettings("digits", tmp_path, run)
-
-    class LocalTrial(Trial):
-        def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]
-            super().setup(config, settings)
-
+    runner = AttemptRunner(WorkerSettings("digits", tmp_path, run), gpus)
     small = {"epochs": 1, "batch_size": 128}
-    worker = LocalTrial({"trial": 0, "attempt": 1, "config": small})
     after = []
     for number in range(TRIALS):
         values = {**small, "seed": number, "width": 32 + number % 5}
-        worker.reset_config({"trial": number, "attempt": 1, "config": values})
-        assert worker.step()["done"]
-        worker.cleanup()
+        runner.begin({"trial": number, "attempt": 1, "config": values})
+        assert runner.step()["outcome"] == "complete"
+        runner.close()
         if number in (WARM_UP, TRIALS - 1):
             after.append(allocated())
-    worker.stop()
     assert after[1] <= after[0]

@@ -13,17 +13,17 @@ import pytest
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 
-from cluster.execution import ray_tuner
-from cluster.execution.prepare_cluster import PreparedCluster
-from cluster.execution.resources import Resources
-from cluster.execution.trainable import WorkerSettings
+from cluster.execution.attempt import WorkerSettings
+from cluster.execution.executor import Executor
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import read_settings
+from cluster.options import Options
 from cluster.sampling.study import Study
 from cluster.storage import lease, replication
 from cluster.storage.ledger_backup import LedgerBackup
 from cluster.storage.location import Location
+from cluster.storage.storage import Storage
 from cluster.tracking.client import open_client
 from cluster.tuning import run_trials
 from cluster.tuning.run_trials import BEHIND, NO_SCORE, TrialsJob, TrialsResult
@@ -68,19 +68,23 @@ def test_an_interrupted_fresh_search_names_the_option_to_replace() -> None:
     assert "continue with the same command and --resume instead of --fresh" in out.getvalue()
 
 
-def make_job(ledger: Ledger, space: SearchSpace[Any], client: MlflowClient, **more: Any) -> Any:
+def make_job(
+    ledger: Ledger,
+    space: SearchSpace[Any],
+    client: MlflowClient,
+    run: Callable[..., bool] | None,
+    remote: Location | None = None,
+    **options: Any,
+) -> TrialsJob:
     worker = WorkerSettings("toy", ledger.folder, Run(4))
-    cluster = PreparedCluster(worker, Resources(1.0, 0.0, None, False))
     return TrialsJob(
-        **{
-            "space": space,
-            "ledger": ledger,
-            "client": client,
-            "initial_trials": [],
-            "cluster": cluster,
-            "cache": ledger.folder.parent / "cache",
-            **more,
-        }
+        space=space,
+        run=Run(4, cache=ledger.folder.parent / "cache"),
+        options=Options(storage=Storage(ledger.folder.parent, remote), **options),
+        ledger=ledger,
+        client=client,
+        initial_trials=[],
+        executor=Executor(worker, {"cpu": 1.0, "gpu": 0.0}, run) if run else None,
     )
 
 
@@ -94,7 +98,6 @@ def test_trials_run_until_each_has_its_outcome_here_and_in_mlflow(
     begin: Callable[..., Ledger],
     space: SearchSpace[Any],
     database: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[WorkerSettings] = []
 
@@ -103,9 +106,8 @@ def test_trials_run_until_each_has_its_outcome_here_and_in_mlflow(
         complete_all(queue)
         return queue.ledger.finished
 
-    monkeypatch.setattr(ray_tuner, "run", run)
     ledger, client = begin(tracking_uri=database), open_client(database)
-    outcome = run_trials.run_trials(make_job(ledger, space, client), Console(quiet=True))
+    outcome = run_trials.run_trials(make_job(ledger, space, client, run), Console(quiet=True))
     assert outcome == TrialsResult(True, False, True, 0, None)
     assert seen[0].folder == ledger.folder.resolve()
     assert seen[0].remote is None
@@ -114,17 +116,15 @@ def test_trials_run_until_each_has_its_outcome_here_and_in_mlflow(
     assert sorted(run.info.status for run in runs) == ["FINISHED"] * 5
 
 
-def test_a_finished_search_needs_no_cluster(
+def test_a_finished_search_needs_no_executor(
     begin: Callable[..., Ledger],
     space: SearchSpace[Any],
     open_study: Callable[..., Study],
     database: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ray_tuner, "run", lambda *_: pytest.fail("Ray was used"))
     ledger = begin(tracking_uri=database)
     complete_all(TrialQueue(ledger, open_study(ledger, space)))
-    job = make_job(ledger, space, open_client(database), cluster=None)
+    job = make_job(ledger, space, open_client(database), run=None)
     assert run_trials.run_trials(job, Console(quiet=True)).finished
 
 
@@ -133,7 +133,6 @@ def test_workers_of_a_remote_search_save_on_their_own_disk_and_upload(
     space: SearchSpace[Any],
     database: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[WorkerSettings] = []
 
@@ -141,29 +140,27 @@ def test_workers_of_a_remote_search_save_on_their_own_disk_and_upload(
         seen.append(worker)
         return True
 
-    monkeypatch.setattr(ray_tuner, "run", run)
-    ledger, cache = begin(tracking_uri=database), tmp_path / "cache"
-    remote = Location((tmp_path / "bucket").as_uri()) / "toy"
-    job = make_job(ledger, space, open_client(database), remote=remote, cache=cache)
+    ledger = begin(tracking_uri=database)
+    remote = Location((tmp_path / "bucket").as_uri())
+    job = make_job(ledger, space, open_client(database), run, remote)
     run_trials.run_trials(job, Console(quiet=True))
-    assert seen[0].folder == cache / "attempts" / ledger.id / "toy"
-    assert seen[0].remote == remote / "attempts"
-    assert replication.read_newest_index(remote / "ledger") is not None
+    assert seen[0].folder == job.run.cache / "attempts" / ledger.id / "toy"
+    assert seen[0].remote == remote / "toy" / "attempts"
+    assert replication.read_newest_index(remote / "toy" / "ledger") is not None
 
 
 def test_the_time_budget_ends_the_trials(
     begin: Callable[..., Ledger],
     space: SearchSpace[Any],
     database: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def run(queue: TrialQueue, *_: Any) -> bool:
         assert queue.deadline is not None
         queue.deadline = 0.0
         return queue.ledger.finished
 
-    monkeypatch.setattr(ray_tuner, "run", run)
-    job = make_job(begin(tracking_uri=database), space, open_client(database), time_budget=60.0)
+    ledger = begin(tracking_uri=database)
+    job = make_job(ledger, space, open_client(database), run, time_budget=60.0)
     outcome = run_trials.run_trials(job, Console(quiet=True))
     assert (outcome.finished, outcome.out_of_time) == (False, True)
 
@@ -173,13 +170,12 @@ def test_a_driver_that_has_lost_its_search_ends_it(
     begin: Callable[..., Ledger],
     space: SearchSpace[Any],
     open_study: Callable[..., Study],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ledger = begin(tracking_uri="http://server:5000")
     backup = LedgerBackup(ledger, remote / "toy")
     backup.start()
 
-    def run(queue: TrialQueue, *others: Any) -> None:
+    def run(queue: TrialQueue, *others: Any) -> bool:
         on_step = others[-1]
         on_step()
         assert not queue.finished
@@ -190,13 +186,12 @@ def test_a_driver_that_has_lost_its_search_ends_it(
         assert queue.finished
         raise queue.storage_error or AssertionError
 
-    monkeypatch.setattr(ray_tuner, "run", run)
     backup._due = math.inf
     queue = TrialQueue(ledger, open_study(ledger, space))
     tracker: Any = SimpleNamespace(behind="")
-    job = make_job(ledger, space, tracker, remote=remote / "toy")
+    job = make_job(ledger, space, tracker, run, remote)
     with pytest.raises(UserError, match=r"another driver, process(.|\n)*--resume"):
-        run_trials._run_on_ray(job, queue, tracker, backup, Console(quiet=True))
+        run_trials._run_on_executor(job, queue, tracker, backup, Console(quiet=True))
     backup.close()
 
 

@@ -5,8 +5,11 @@ A task without data that takes no time. Its trials fail, diverge, wait or end ea
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,6 +74,15 @@ def train(config: Config, run: Run) -> Loop:
                     raise torch.OutOfMemoryError("CUDA out of memory on purpose")
                 case "early":
                     return
+                case "exit":
+                    sys.exit(3)
+                case "full":
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                case "signal 2" | "signal 15" if is_first_call(run):
+                    os.kill(os.getpid(), int(config.behave.split()[1]))
+                case "swallow":
+                    with contextlib.suppress(BaseException):
+                        signal.raise_signal(signal.SIGINT)
                 case "no_metric":
                     del metrics["loss"]
         yield metrics
