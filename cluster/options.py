@@ -124,6 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data-dir", type=Path, help="folder of data sets (default: TUNERY_DATA)")
     add("--weights-dir", type=Path, help="folder of pretrained weights")
     add("--teacher", help="model to learn from: runs:/RUN_ID, or a folder of train --out")
+    add("--trust-code", action="store_true", help="execute the space file that a teacher names")
     _add_resume_arguments(parser)
 
 

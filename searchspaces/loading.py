@@ -45,21 +45,13 @@ def load_space(name: str) -> SearchSpace[Any]:
     return dataclasses.replace(space, name=Path(name).stem, file=file, question=question)
 
 
-def load_trained(folder: Path) -> Predictor:
+def load_trained(folder: Path, trust_code: bool = False) -> Predictor:
     """Load the best weights of a model that `trainables.train --out` wrote to a folder.
 
     Raises UserError if there is none, or if its space cannot restore it.
     """
-    path = folder / "config.json"
-    try:
-        values = decode_json(path.read_bytes())
-        space = load_space(str(values.pop("space")))
-        values.pop("--teacher", None)  # needed for training only
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder} contains no trained model: {path} cannot be read ({error})\n"
-            "python -m trainables.train --space NAME --out FOLDER writes one"
-        ) from error
+    name, values = read_trained(folder, trust_code)
+    space = load_space(name)
     if space.restore is None:
         raise UserError(
             f"the space {space.name} has no function restore, which loads the model in {folder}"
@@ -67,9 +59,36 @@ def load_trained(folder: Path) -> Predictor:
     return space.restore(build_config(space, values), folder / "best")
 
 
+def read_trained(folder: Path, trust_code: bool) -> tuple[str, dict[str, Any]]:
+    """Read the space of a trained model and the values of its Config; run no code.
+
+    Raises UserError if there is no model in the folder and, without `trust_code`, if its space is
+    a file: that is code, which whoever made the folder has chosen.
+    """
+    path = folder / "config.json"
+    try:
+        values = dict(decode_json(path.read_bytes()))
+        name = str(values.pop("space"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder} contains no trained model: {path} cannot be read ({error})\n"
+            "python -m trainables.train --space NAME --out FOLDER writes one"
+        ) from error
+    is_file = name.endswith(".py")
+    if not is_file and name not in list_names():
+        raise UserError(f"{path} names the space {name!r}, which is not one of Tunery's")
+    if is_file and not trust_code:
+        raise UserError(
+            f"{path} names a space file: loading the model would execute {Path(name).absolute()}\n"
+            "give --trust-code if you know that file and trust it"
+        )
+    values.pop("--teacher", None)  # needed for training only
+    return name, values
+
+
 def load_teacher(run: Run) -> Predictor | None:
     """Load the model that `--teacher` names; return None without one."""
-    return load_trained(run.teacher) if run.teacher else None
+    return load_trained(run.teacher, run.trust_code) if run.teacher else None
 
 
 def _from_name(name: str) -> ModuleType:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from searchspaces.check import check_space, find_infeasible
 from searchspaces.codec import encode_config
-from searchspaces.loading import load_space
+from searchspaces.loading import load_space, read_trained
 from searchspaces.overrides import add_teacher_defaults, build_config, parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.errors import BAD_INPUT, DamagedFileError, UserError
@@ -40,6 +40,9 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("--data-dir", type=Path, help="folder of data sets (or TUNERY_DATA)")
     p.add_argument("--weights-dir", type=Path, help="folder of pretrained weights")
     p.add_argument("--teacher", type=Path, help="model to learn from: an --out folder")
+    p.add_argument(
+        "--trust-code", action="store_true", help="execute the space file that a teacher names"
+    )
     p.add_argument("--device", help="default: cuda if available, else cpu")
     p.add_argument("--out", type=Path, help="folder of checkpoints; resumes from its last one")
     p.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -153,6 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
                     f"--teacher {options.teacher}: only trainables.tune reads models from MLflow\n"
                     "use a folder that --out has written"
                 )
+            read_trained(options.teacher, options.trust_code)
         if options.reports is not None and options.reports < 1:
             raise UserError(f"--reports must be at least 1, not {options.reports}")
         run = build_run(
@@ -163,6 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
             source=options.data,
             weights=options.weights_dir,
             teacher=options.teacher,
+            trust_code=options.trust_code,
             device=options.device,
             folder=options.out,
         )

@@ -56,10 +56,11 @@ class Run:
 
     Settings: `reports` is the budget. `metric` and `mode` decide which report is best; without a
     metric the first is. `data` is the folder of data sets, `source` the kind of data, `weights` a
-    folder of pretrained weights, `teacher` one with the trained model of another run. Without a
-    `folder` nothing is saved. `share` below 1 asks a loop for that fraction of every epoch, to
-    time a configuration without training it. `on_progress` is called with the fraction of the
-    current report that is done. `preempted` returns whether the process must exit soon.
+    folder of pretrained weights, `teacher` one with the trained model of another run, whose own
+    code is executed only with `trust_code`. Without a `folder` nothing is saved. `share` below 1
+    asks a loop for that fraction of every epoch, to time a configuration without training it.
+    `on_progress` is called with the fraction of the current report that is done. `preempted`
+    returns whether the process must exit soon.
 
     State: `done` reports, `seconds` of device time, the best `score` and its `best_report`, why
     it `diverged`, if it did, the `history` of reports, `facts` such as the number of parameters,
@@ -76,6 +77,7 @@ class Run:
     download: bool = True
     weights: Path | None = None
     teacher: Path | None = None
+    trust_code: bool = False
     folder: Path | None = None
     share: float = 1.0
     on_progress: Callable[[float], None] | None = None
@@ -272,6 +274,7 @@ def build_run(
     source: DataKind = "real",
     weights: Path | None = None,
     teacher: Path | None = None,
+    trust_code: bool = False,
     device: str | None = None,
     folder: Path | None = None,
 ) -> Run:
@@ -289,5 +292,6 @@ def build_run(
         source=source,
         weights=weights,
         teacher=teacher,
+        trust_code=trust_code,
         folder=folder,
     )

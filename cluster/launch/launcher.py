@@ -112,8 +112,8 @@ def check_no_credentials(words: Sequence[str], fix: str) -> None:
     """Raise UserError for words with credentials: Ray shows the command of a job to all users."""
     if secret := next(filter(has_credentials, words), None):
         raise UserError(
-            f"{redact_address(secret)} contains credentials, which everybody on the cluster could read\n"
-            f"{fix}"
+            f"{redact_address(secret)} contains credentials, which everybody on the cluster could "
+            f"read\n{fix}"
         )
 
 
