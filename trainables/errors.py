@@ -1,11 +1,16 @@
 """Exceptions that do not mean a bug, and the exit codes of commands."""
 
-BAD_INPUT, INTERRUPTED = 2, 130
-"""Exit codes after an error of the user, and after Ctrl-C or SIGTERM."""
+BAD_INPUT, INCOMPLETE, INTERRUPTED = 2, 3, 130
+"""Exit codes after an error of the user, where something could not be read or is written later,
+and after Ctrl-C or SIGTERM."""
 
 
 class UserError(Exception):
     """An error of the user: printed without a traceback, and the command exits with code 2."""
+
+
+class UnreadableError(UserError):
+    """Something that is on record exists no more, or cannot be read: reports exit with code 3."""
 
 
 class TaskError(UserError):
