@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from reports.assemble import Findings, format_winner
-from reports.cli import add_server_arguments, print_error, run_action
+from reports.cli import add_server_arguments, add_space_arguments, print_error, run_action
 from reports.contents import Chapter, collect_findings, write_report
 from reports.read.records import Tracker, read_search
 from reports.records import Search
@@ -66,7 +66,9 @@ def _choose_optional_chapters(
     from reports.chapters import explain, robust
     from reports.trained import winner_model
 
-    winner = winner_model.restore_winner(tracker, search, options.space, options.data_dir)
+    winner = winner_model.restore_winner(
+        tracker, search, options.space, options.data_dir, options.changed_code
+    )
     chapters: list[tuple[str, Callable[[Findings], Section]]] = []
     if options.explain:
         chapters.append(
@@ -157,11 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="for --explain and --robust: folder of the search's data (default: TUNERY_DATA)",
     )
-    parser.add_argument(
-        "--space",
-        metavar="FILE",
-        help="for --explain and --robust: the file of a space that is not in searchspaces/",
-    )
+    add_space_arguments(parser, "for --explain and --robust: ")
     parser.add_argument(
         "--no-log", action="store_true", help="do not log the report to the tracking server"
     )

@@ -18,6 +18,20 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
+def add_space_arguments(parser: argparse.ArgumentParser, used: str = "") -> None:
+    """Add the options that say which code restores the models of a search."""
+    parser.add_argument(
+        "--space",
+        metavar="FILE",
+        help=f"{used}file of a space that is not in searchspaces/; its code is executed",
+    )
+    parser.add_argument(
+        "--changed-code",
+        action="store_true",
+        help=f"{used}use the code of the space although it has changed since the search",
+    )
+
+
 def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -> int:
     """Run an action with the server of the options; return 0, or 2 after an error message."""
     try:

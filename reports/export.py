@@ -14,7 +14,7 @@ from cluster.storage.redaction import redact_address
 from reports.card import write_card
 from reports.chapters.ensembles.chapter import find_best_ensemble
 from reports.chapters.ensembles.evaluation import fit_ensemble_temperature
-from reports.cli import add_server_arguments, run_action
+from reports.cli import add_server_arguments, add_space_arguments, run_action
 from reports.packaging import ExportedModel, copy_files, log_model, name_folder, write_description
 from reports.read.holdout_log import read_openings
 from reports.read.opened_test import find_recorded_accuracy, open_test
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
             if options.ensemble
             else select_members(search, options.members)
         )
-        space = find_space(search, options.space)
+        space = find_space(search, options.space, options.changed_code)
         where, example = register_export(
             tracker, search, what, space, options.register or search.space
         )
@@ -72,9 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="export the average of these trials, by their numbers",
     )
     p.add_argument("--register", help="name of the registered model (default: the space)")
-    p.add_argument(
-        "--space", help="file of a space that is not in searchspaces/; its code is executed"
-    )
+    add_space_arguments(p)
     add_server_arguments(p)
     return p
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.cli import add_server_arguments, run_action
+from reports.cli import add_server_arguments, add_space_arguments, run_action
 from reports.read.records import Tracker, read_search
 from reports.records import Search
 from reports.trained import models
@@ -37,7 +37,9 @@ def main(arguments: list[str]) -> int:
         pictures = [(path, read_picture(path)) for path in options.pictures]
         search = read_search(tracker, options.name)
         run = select_run(search, options.trial)
-        predictor = restore_run(tracker, search, run, find_space(search, options.space))
+        predictor = restore_run(
+            tracker, search, run, find_space(search, options.space, options.changed_code)
+        )
         if not is_image_classifier(predictor):
             raise UserError(
                 f"The models of {search.name} are not image classifiers: they take "
@@ -142,8 +144,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", default="report", metavar="DIR", help="folder of the figures (default: report)"
     )
-    parser.add_argument(
-        "--space", help="file of a space that is not in searchspaces/; its code is executed"
-    )
+    add_space_arguments(parser)
     add_server_arguments(parser)
     return parser

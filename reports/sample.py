@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reports.cli import add_server_arguments, print_error, run_action
+from reports.cli import add_server_arguments, add_space_arguments, print_error, run_action
 from reports.read.records import Tracker, read_search
 from reports.trained import models
 from reports.trained.restoring import find_space, restore_run, select_run
@@ -37,7 +37,10 @@ def main(arguments: list[str]) -> int:
 def sample_trial(tracker: Tracker, options: argparse.Namespace) -> str:
     """Return the text that the winner generates, or the trial of --trial."""
     search = read_search(tracker, options.name)
-    run, space = select_run(search, options.trial), find_space(search, options.space)
+    run, space = (
+        select_run(search, options.trial),
+        find_space(search, options.space, options.changed_code),
+    )
     predictor = restore_run(tracker, search, run, space)
     return models.continue_text(predictor, options.prompt, **_sampling_options(options))
 
@@ -99,9 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--seed", type=_count, default=0)
     p.add_argument("--trial", type=int, metavar="N", help="default: the winner")
-    p.add_argument(
-        "--space", help="file of a space that is not in searchspaces/; its code is executed"
-    )
+    add_space_arguments(p)
     add_server_arguments(p)
     return p
 

@@ -128,7 +128,7 @@ def decode_fields(config: type[Any], encoded: Mapping[str, Json]) -> dict[str, A
             raise ValueError(f"{config.__name__} has no field {name!r}")
         try:
             values[name] = from_json(data, annotations[name])
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # an int that is no float
             raise ValueError(f"{name}: {error}") from None
     return values
 

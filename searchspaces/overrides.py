@@ -68,6 +68,17 @@ def list_fields(space: SearchSpace[Any]) -> list[str]:
     return sorted(field.name for field in dataclasses.fields(space.config) if field.init)
 
 
+def describe_fields(space: SearchSpace[Any]) -> dict[str, str]:
+    """Return the fields of a space's Config with their types, as text."""
+    types = typing.get_type_hints(space.config)
+    return {
+        name: getattr(types[name], "__name__", "")
+        if isinstance(types[name], type) and not typing.get_args(types[name])
+        else str(types[name])
+        for name in list_fields(space)
+    }
+
+
 def add_teacher_defaults(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Add the values that change with a teacher; raises UserError if the space uses none."""
     if space.teacher_defaults is None:

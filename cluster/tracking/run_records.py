@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.ledger.trial_log import Outcome, Report, TrialLog
+from cluster.tracking.names import (
+    NAMING,
+    is_escaped,
+    list_long_names,
+    to_mlflow_name,
+    to_mlflow_params,
+    to_own_name,
+)
+from searchspaces.codec import to_text
 
 STATUS: Mapping[Outcome, str] = {
     "complete": "FINISHED",
-    "stopped": "KILLED",
+    "stopped": "FINISHED",
     "diverged": "FAILED",
     "failed": "FAILED",
 }
-DEVICE_SECONDS = "device_seconds"
-MAX_LENGTH = 6000
-"""MLflow cuts the value of a parameter to this number of characters."""
-
+DEVICE_SECONDS = to_own_name("device_seconds")
+LONGEST_TAG = 8000
+"""Characters of a tag; MLflow cuts a longer one, or refuses it."""
 Point = tuple[str, float, int, int]
 """Key, value, milliseconds since 1970, step."""
 
@@ -31,14 +39,17 @@ class LoggedRun:
     """The content of a run in MLflow.
 
     `started` is in milliseconds, `metrics` has the last value of each, `seconds` the device
-    seconds of each report.
+    seconds of each report that a run had when it was found. `written` reports of the trial log,
+    from the first one on, are there.
     """
 
     run_id: str
     started: int
     params: Mapping[str, str]
     metrics: Mapping[str, float]
-    seconds: dict[int, float]
+    seconds: Mapping[int, float]
+    tags: Mapping[str, str]
+    written: int = 0
 
 
 def to_milliseconds(seconds: float) -> int:
@@ -47,30 +58,36 @@ def to_milliseconds(seconds: float) -> int:
 
 
 def run_params(trial_log: TrialLog) -> dict[str, str]:
-    """Return a trial's configuration as text: containers as JSON, other values by `str`."""
-    return {key: _text(value)[:MAX_LENGTH] for key, value in trial_log.config.items()}
+    """Return a trial's configuration as MLflow stores it."""
+    return to_mlflow_params({key: to_text(value) for key, value in trial_log.config.items()})
 
 
-def is_complete(trial_log: TrialLog | None, ended: int | None, params: Mapping[str, str]) -> bool:
+def is_complete(
+    trial_log: TrialLog | None,
+    ended: int | None,
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> bool:
     """Return whether a run has all of the trial log: its end time is written last."""
     return (
         trial_log is not None
         and trial_log.outcome is not None
         and ended == to_milliseconds(trial_log.ended)
+        and is_escaped(tags)
         and params == run_params(trial_log)
     )
 
 
-def contradicts(
-    logged: LoggedRun, trial_log: TrialLog, reports: Iterable[Report], ended: bool
-) -> bool:
-    """Return whether a run has reports or values that the trial log lacks, as after its loss.
+def contradicts(logged: LoggedRun, trial_log: TrialLog, ended: bool) -> bool:
+    """Return whether a run has reports, names or values that the trial log lacks.
 
-    Reports that a trial which has not `ended` will make again do not count.
+    That is so after the log was lost. Reports that a trial which has not `ended` will make again
+    do not count.
     """
-    own = {report.report: report.seconds for report in reports}
+    own = {report.report: report.seconds for report in trial_log.reports}
     return (
         logged.started != to_milliseconds(trial_log.started)
+        or not is_escaped(logged.tags)
         or not logged.params.items() <= run_params(trial_log).items()
         or any(
             (ended or report in own) and own.get(report) != seconds
@@ -82,23 +99,36 @@ def contradicts(
 def report_points(logged: LoggedRun, reports: Iterable[Report]) -> list[Point]:
     """Return the points of the reports that a run lacks; device seconds come last in each."""
     return [
-        (key, value, to_milliseconds(report.time), report.report)
+        (name, value, to_milliseconds(report.time), report.report)
         for report in reports
         if report.report not in logged.seconds
-        for key, value in {**report.metrics, DEVICE_SECONDS: report.seconds}.items()
+        for name, value in [
+            *((to_mlflow_name(key), to_float(value)) for key, value in report.metrics.items()),
+            (DEVICE_SECONDS, report.seconds),
+        ]
     ]
 
 
 def final_points(logged: LoggedRun, ledger: Ledger, trial_log: TrialLog) -> list[Point]:
     """Return the totals of an ended trial that a run lacks, as points with step 0."""
     best = ledger.best_report(trial_log)
-    values = dict(trial_log.facts)
+    values = {to_own_name(key): to_float(value) for key, value in trial_log.facts.items()}
     if best is not None:
-        values |= {"score": best[0], "best_report": float(best[1])}
+        values |= {to_own_name("score"): best[0], to_own_name("best_report"): float(best[1])}
     now = to_milliseconds(trial_log.ended)
     return [
-        (key, value, now, 0) for key, value in values.items() if logged.metrics.get(key) != value
+        (name, value, now, 0)
+        for name, value in values.items()
+        if logged.metrics.get(name) != value
     ]
+
+
+def to_float(value: float) -> float:
+    """Return a number as MLflow stores it; an integer beyond a float's range is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def trial_tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:
@@ -109,7 +139,30 @@ def trial_tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:
     if outcome == "failed":
         tags["error"] = trial_log.failures[-1].traceback[-4000:]
         tags["failure_class"] = trial_log.failures[-1].failure_class
-    return tags
+    return {key: clean_tag(value) for key, value in tags.items()}
+
+
+def name_tags(trial_log: TrialLog, reports: Iterable[Report]) -> dict[str, str]:
+    """Return the tags that hold names which are too long for MLflow."""
+    return list_long_names({*trial_log.config, *(key for r in reports for key in r.metrics)})
+
+
+def describe_names(
+    trial_log: TrialLog, reports: Iterable[Report], known: set[str]
+) -> Iterator[str]:
+    """Yield a message for each name that MLflow has as another one; adds all names to `known`."""
+    metrics = (key for report in reports for key in report.metrics)
+    for what, names in (("hyperparameter", trial_log.config), ("metric", metrics)):
+        for name in names:
+            if name not in known and (written := to_mlflow_name(name)) != name:
+                yield f"{what} {name!r:.80} is written to MLflow as {written!r:.80}"
+            known.add(name)
+
+
+def clean_tag(text: str) -> str:
+    """Return a text as the value of a tag: cut, without what databases do not accept."""
+    text = text.encode("utf-8", "replace").decode().replace("\0", "\N{SYMBOL FOR NULL}")
+    return text[:LONGEST_TAG]
 
 
 def search_tags(settings: SearchSettings) -> dict[str, str]:
@@ -118,8 +171,10 @@ def search_tags(settings: SearchSettings) -> dict[str, str]:
     plain.append("seed")
     tags = {name: str(getattr(settings, name)) for name in plain}
     tags |= {"rungs": json.dumps(settings.rungs), "fixed": json.dumps(settings.fixed)}
-    tags |= {"kind": "search", "search": settings.id, **settings.provenance}
-    return {key: value for key, value in tags.items() if value}
+    code = {name: digest[:16] for name, digest in settings.code.items()}
+    tags |= {"code": json.dumps(code), "fields": json.dumps(dict(settings.fields))}
+    tags |= {"kind": "search", "search": settings.id, **NAMING, **settings.provenance}
+    return {key: clean_tag(value) for key, value in tags.items() if value}
 
 
 def outcome_counts(ledger: Ledger, infeasible: int) -> list[Point]:
@@ -133,8 +188,4 @@ def outcome_counts(ledger: Ledger, infeasible: int) -> list[Point]:
         len(trial_log.failures) > 0 for trial_log in ledger.trial_logs.values()
     )
     now = to_milliseconds(time.time())
-    return [(key, float(value), now, 0) for key, value in counts.items()]
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, list | tuple | dict) else str(value)
+    return [(to_own_name(key), float(value), now, 0) for key, value in counts.items()]

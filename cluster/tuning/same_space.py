@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import typing
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,24 +12,13 @@ from typing import Any
 from cluster.ledger.settings import SearchSettings
 from cluster.sampling.ranges import parameter_to_json
 from searchspaces.codec import Json
-from searchspaces.overrides import list_fields
+from searchspaces.overrides import describe_fields
 from searchspaces.parameters import find_parameters
 from searchspaces.source import hash_sources
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
 FRESH = "restore the space, or start another search with --fresh"
-
-
-def describe_fields(space: SearchSpace[Any]) -> dict[str, str]:
-    """Return the fields of a space's Config with their types, as text."""
-    types = typing.get_type_hints(space.config)
-    return {
-        name: getattr(types[name], "__name__", "")
-        if isinstance(types[name], type) and not typing.get_args(types[name])
-        else str(types[name])
-        for name in list_fields(space)
-    }
 
 
 def record_space(space: SearchSpace[Any], fixed: Mapping[str, Json]) -> dict[str, Any]:

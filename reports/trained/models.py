@@ -6,6 +6,7 @@ Arguments and results are NumPy arrays: no other module of reports imports torch
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import numpy as np
 import torch
 
 from reports.records import Search
+from searchspaces.check import check_space
 from searchspaces.loading import list_names as list_names
 from searchspaces.loading import load_space
-from searchspaces.overrides import parse_params
+from searchspaces.overrides import build_config, describe_fields, parse_params
+from searchspaces.source import hash_sources
 from searchspaces.space import SearchSpace
 from trainables.environment import default_device, find_data_folder
 from trainables.errors import UserError
@@ -43,6 +46,38 @@ def restore_model(space: str, params: Mapping[str, str], checkpoint: Path) -> Pr
             "Add a `restore` to its SPACE, such as the one in trainables/tasks/digits.py."
         )
     return found.restore(_build_config(found, params), checkpoint)
+
+
+def check_same_space(space: str, search: Search, changed_code: bool) -> None:
+    """Raise UserError where a space is not the one that a search was made with.
+
+    Another metric, mode or Config never is; changed code is accepted with `changed_code`.
+    """
+    loaded = load_space(space)
+    check_space(loaded)
+    for name, now in (
+        ("metric", loaded.metric),
+        ("mode", loaded.mode),
+        ("fields", describe_fields(loaded)),
+    ):
+        before = search.tags.get(name, "")
+        if before and before != (now if isinstance(now, str) else json.dumps(now)):
+            what = "Config" if name == "fields" else f"{name} {before!r}"
+            raise UserError(
+                f"{search.name} was made with another space than {space} is now: its {what} "
+                "differs.\nRestore the file; a copy is among the artifacts of the search's run, "
+                "in the folder code."
+            )
+    recorded = json.loads(search.tags.get("code") or "{}")
+    now_code = {name: digest[:16] for name, digest in hash_sources(loaded).items()}
+    names = sorted(recorded.keys() | now_code.keys())
+    changed = [name for name in names if recorded.get(name) != now_code.get(name)]
+    if recorded and changed and not changed_code:
+        raise UserError(
+            f"The code of {search.name} has changed since it was started: {', '.join(changed)}.\n"
+            "Restore it (a copy is among the artifacts of the search's run, in the folder code), "
+            "or use the code of now with --changed-code."
+        )
 
 
 def load_data(
@@ -128,7 +163,7 @@ def _batches(first: np.ndarray, second: np.ndarray) -> list[tuple[np.ndarray, np
 
 
 def _build_config(space: SearchSpace[Any], params: Mapping[str, str]) -> Any:
-    return space.config(**parse_params(space, params))
+    return build_config(space, parse_params(space, params))
 
 
 def continue_text(predictor: Predictor, prompt: str, **how: Any) -> str:

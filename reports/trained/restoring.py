@@ -12,13 +12,15 @@ from reports.trained import models
 from trainables.errors import UserError
 
 
-def find_space(search: Search, named: str | None) -> str:
+def find_space(search: Search, named: str | None, changed_code: bool = False) -> str:
     """Return the space that restores the models: the file of --space, or one of searchspaces/.
 
-    Raises UserError for any other: a file that only the server names is not executed.
+    Raises UserError for any other, since a file that only the server names is not executed, for
+    another metric, mode or Config than the search has, and for changed code unless `changed_code`.
     """
     file = search.tags.get("space_file")
     if named or (not file and search.space in models.list_names()):
+        models.check_same_space(named or search.space, search, changed_code)
         return named or search.space
     named_file = shlex.quote(file) if file else "FILE.py"
     raise UserError(

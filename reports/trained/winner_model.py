@@ -41,11 +41,15 @@ class WinnerModel:
 
 
 def restore_winner(
-    tracker: Tracker, search: Search, space: str | None, folder: Path | None
+    tracker: Tracker,
+    search: Search,
+    space: str | None,
+    folder: Path | None,
+    changed_code: bool = False,
 ) -> WinnerModel:
     """Restore the winner and load its data; raises UserError before the test set is opened."""
     run = select_run(search, None)
-    where = find_space(search, space)
+    where = find_space(search, space, changed_code)
     predictor = restore_run(tracker, search, run, where)
     if not is_image_classifier(predictor) or predictor.network is None:
         raise UserError(
