@@ -1,0 +1,50 @@
+"""Ray and the inline executor give the same search, and each continues the other's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster.cli import main
+from tests.support.searches import (
+    assert_mlflow_equals_ledger,
+    describe_trials,
+    read_ledger,
+    read_study,
+)
+
+BEHAVIOURS = ("raise", "nan", "early", "out_of_memory")
+
+
+@pytest.mark.timeout(180)
+def test_both_executors_give_the_same_search_and_continue_each_other(
+    space_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """One trial after the other, so that the order of reports and decisions is the same."""
+    configs = [{"behave": name} for name in BEHAVIOURS] + [{"learning_rate": 0.001}]
+    file = space_file(
+        f"SPACE = replace(SPACE, initial_configs={tuple(configs)!r}, trials=4, reports=9)"
+    )
+    words = ["--space", str(file), "--scheduler", "asha", "--concurrency", "1", "--resume"]
+
+    def run(storage: str, executor: str, trials: int) -> None:
+        more = ["--executor", executor, "--trials", str(trials)]
+        assert main([*words, *more, "--storage", str(tmp_path / storage)]) == 0
+
+    run("inline", "inline", 10)
+    run("mixed", "inline", 2)
+    run("mixed", "ray", 8)
+    run("mixed", "inline", 10)
+    alone, mixed = (read_ledger(tmp_path / name / "toy") for name in ("inline", "mixed"))
+    assert describe_trials(mixed) == describe_trials(alone)
+    outcomes = [log.outcome for log in alone.trial_logs.values()]
+    assert outcomes[:6] == ["complete", "failed", "diverged", "complete", "complete", "stopped"]
+    assert [f.failure_class for f in mixed.trial_logs[4].failures] == ["out_of_memory"]
+    studies = [
+        [(t.state, t.params, t.value, t.intermediate_values) for t in read_study(ledger.folder)]
+        for ledger in (alone, mixed)
+    ]
+    assert studies[0] == studies[1]
+    assert_mlflow_equals_ledger(tmp_path / "mixed")
