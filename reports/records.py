@@ -18,7 +18,8 @@ class TrialRecord:
     number: int
     outcome: str  # complete, stopped, diverged, failed, unfinished
     params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)  # the last value of each
+    metrics: Mapping[str, float] = field(default_factory=dict)  # Tunery's own, such as `score`
+    reported: Mapping[str, float] = field(default_factory=dict)  # by the task, the last of each
     error: str | None = None
     reason: str | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)  # filled by `read_curves` alone

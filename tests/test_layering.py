@@ -67,7 +67,7 @@ MACHINERY = {
 }
 
 # What reports share with a search: they read the same storage and rank the same way.
-SHARED = ("cluster.storage", "cluster.tracking.client")
+SHARED = ("cluster.storage", "cluster.tracking.client", "cluster.tracking.names")
 SHARED += ("trainables.errors", "trainables.ranking", "trainables.durations")
 # The one module of reports that restores trained models.
 RESTORING = "reports.trained.models"

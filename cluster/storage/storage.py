@@ -13,10 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cluster.storage.database_file import (
+    format_database_uri,
+    is_database_file,
+    parse_database_path,
+)
 from cluster.storage.location import Location
-from cluster.storage.redaction import has_credentials
+from cluster.storage.redaction import has_credentials, redact_address
 from trainables.errors import UserError
 
+DATABASE = "mlflow.db"
+"""File of MLflow in a storage folder."""
 LOCAL_COPIES = Path("runs")
 """Folder of the ledgers whose storage is remote."""
 
@@ -25,7 +32,8 @@ LOCAL_COPIES = Path("runs")
 class Storage:
     """A folder of searches; `remote` is the copy that survives this machine, if there is one.
 
-    `user_tracking_uri` is what the user named, which may contain credentials.
+    `user_tracking_uri` is what the user named, which may contain credentials; the path of a SQLite
+    file in it is absolute.
     """
 
     folder: Path
@@ -40,7 +48,31 @@ class Storage:
     @property
     def default_tracking_uri(self) -> str:
         """Return the address of the SQLite file in the folder."""
-        return f"sqlite:///{self.folder.resolve() / 'mlflow.db'}"
+        return format_database_uri(self.folder.resolve() / DATABASE)
+
+    @property
+    def recorded_tracking_uri(self) -> str:
+        """Return what a search records of its tracking server, without credentials.
+
+        The database of the storage is an empty text, and a path in the storage is relative to it:
+        a storage that has moved finds both where it is now.
+        """
+        uri = self.user_tracking_uri
+        if uri is None or uri == self.default_tracking_uri:
+            return ""
+        if is_database_file(uri):
+            path, folder = parse_database_path(uri), self.folder.resolve()
+            if path.is_relative_to(folder):
+                return format_database_uri(path.relative_to(folder))
+        return redact_address(uri)
+
+    def find_tracking_uri(self, recorded: str) -> str:
+        """Return the address of the server of a search: the user's, else what it has recorded."""
+        if self.user_tracking_uri or not recorded:
+            return self.tracking_uri
+        if is_database_file(recorded) and "?" not in recorded:
+            return format_database_uri(self.folder.resolve() / parse_database_path(recorded))
+        return recorded
 
     def __str__(self) -> str:
         return str(self.remote or self.folder)
@@ -65,10 +97,19 @@ def open_storage(storage: str | None = None, tracking_uri: str | None = None) ->
     """Return the storage of these options, else of TUNERY_STORAGE and MLFLOW_TRACKING_URI.
 
     Of a remote storage, the ledger and the default database lie in a folder below `runs`. Raises
-    UserError for a URI with credentials in it, which would be written down.
+    UserError for a URI with credentials in it, which would be written down, and for a path that no
+    folder can have.
     """
     storage = storage or os.environ.get("TUNERY_STORAGE") or "runs"
     tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None
+    if "\0" in storage:
+        raise UserError(
+            f"--storage {storage!r} contains a NUL character, which no path can have\n"
+            "choose another folder"
+        )
+    if tracking_uri and is_database_file(tracking_uri) and "?" not in tracking_uri:
+        path = parse_database_path(tracking_uri)
+        tracking_uri = format_database_uri(path.parent.resolve() / path.name)
     if "://" not in storage:
         return Storage(Path(storage), None, tracking_uri)
     parts = urlsplit(storage)
@@ -81,9 +122,3 @@ def open_storage(storage: str | None = None, tracking_uri: str | None = None) ->
     words = re.sub("[^A-Za-z0-9]+", "-", f"{parts.scheme}-{parts.netloc}{parts.path}").strip("-")
     digest = hashlib.sha256(storage.encode()).hexdigest()[:8]
     return Storage(LOCAL_COPIES / f"{words[:60]}-{digest}", Location(storage), tracking_uri)
-
-
-def artifact_location(tracking_uri: str, folder: Path) -> str | None:
-    """Return where the artifacts of a new experiment go; None: the server decides."""
-    is_file = tracking_uri.startswith("sqlite:")
-    return (folder.resolve() / "artifacts").as_uri() if is_file else None

@@ -8,15 +8,21 @@ from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.settings import FILE
-from cluster.sampling.study import count_infeasible
-from cluster.storage.storage import artifact_location
+from cluster.sampling.study_file import count_infeasible
+from cluster.storage.storage import Storage
 from cluster.tracking.client import open_client
 from cluster.tracking.writer import MLflowWriter
 from trainables.errors import UserError
 
+INCOMPLETE = 3
+"""Exit code: something is still to be written."""
 
-def rebuild(folder: Path, uri: str | None) -> None:
-    """Write a search and its confirmation to MLflow again, from the search's folder only."""
+
+def rebuild(folder: Path, uri: str | None) -> str | None:
+    """Write a search and its confirmation to MLflow again, from the search's folder only.
+
+    Returns what MLflow has not got, if anything.
+    """
     if not (folder / FILE).exists():
         raise UserError(
             f"{folder} is not the folder of a search: it has no {FILE}\n"
@@ -24,20 +30,18 @@ def rebuild(folder: Path, uri: str | None) -> None:
         )
     ledger = ledgers.reopen_ledger(folder)
     try:
-        settings = ledger.settings
-        client = open_client(uri or settings.tracking_uri)
+        is_search = ledger.settings.kind == "trial"
+        storage = Storage(folder.resolve().parents[0 if is_search else 1], None, uri)
+        client = open_client(storage.find_tracking_uri(ledger.settings.tracking_uri))
         infeasible = count_infeasible(folder)
-        storage = folder.parent if settings.kind == "trial" else folder.parent.parent
-        artifacts = artifact_location(uri, storage) if uri else settings.artifacts
-        tracker = MLflowWriter(client, ledger, artifacts, lambda: infeasible, again=True)
+        tracker = MLflowWriter(client, ledger, lambda: infeasible, again=True, notify=print)
         tracker.start()
         problem = tracker.close(finished=ledger.finished)
     finally:
         ledger.close()
-    if problem:
-        raise UserError(problem)
-    if (folder / "confirm" / FILE).exists():
-        rebuild(folder / "confirm", uri)
+    if problem is None and (folder / "confirm" / FILE).exists():
+        return rebuild(folder / "confirm", uri)
+    return problem
 
 
 def main() -> int:
@@ -50,10 +54,13 @@ def main() -> int:
     parser.add_argument("--tracking-uri", help="default: where the search was written to")
     options = parser.parse_args()
     try:
-        rebuild(options.folder, options.tracking_uri)
+        problem = rebuild(options.folder, options.tracking_uri)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    if problem:
+        print(problem, file=sys.stderr)
+        return INCOMPLETE
     print(f"{options.folder} has been written to MLflow again")
     return 0
 

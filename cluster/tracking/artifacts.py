@@ -1,4 +1,4 @@
-"""Upload files to MLflow: the predictions of every trial, and the weights of the best ones.
+"""Upload files to MLflow: a search's own, predictions of every trial, weights of the best ones.
 
 The artifacts of a trial (`Run.add_artifact`) are beside its weights, and uploaded with them.
 """
@@ -6,12 +6,23 @@ The artifacts of a trial (`Run.add_artifact`) are beside its weights, and upload
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
 from cluster.ledger.ledger import Ledger
+from cluster.ledger.settings import FILE
+
+
+def upload_search(client: MlflowClient, folder: Path, run_id: str) -> None:
+    """Upload the settings, the targets and the code of a search from its folder to its run."""
+    for path in sorted((folder / "data").glob("*.parquet")):
+        client.log_artifact(run_id, str(path), "data")
+    client.log_artifact(run_id, str(folder / FILE))
+    if (folder / "code").is_dir():
+        client.log_artifacts(run_id, str(folder / "code"), "code")
 
 
 def upload_best(

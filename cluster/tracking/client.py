@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import threading
+import time
 from pathlib import Path
 
 # Values that a user has set win. A server that is gone is reported in seconds, not in minutes;
@@ -24,22 +24,28 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from cluster.storage.redaction import first_line, redact
+from cluster.storage.database_file import (
+    artifact_location,
+    is_database_file,
+    parse_database_path,
+)
+from cluster.storage.redaction import first_line, redact_address
+from cluster.tracking import database
 from trainables.errors import UserError
 
 WRITE_TIMEOUT = 5
 """Seconds for one request of a search: a server that hangs must not hold up its driver."""
 DEADLINE = 12.0
 """Seconds in which a server must answer for the first time."""
-FILE_DEADLINE = 60.0
-"""The same for a database file, whose tables may have to be created on a busy machine."""
+NOT_THE_REQUEST = (401, 403, 407, 408, 425, 429)
+"""HTTP statuses that do not say that a request as such is wrong."""
 
 
 def open_client(uri: str, *, read_only: bool = False) -> MlflowClient:
     """Return a client whose server has answered once.
 
     With `read_only` a database file must exist; otherwise it is created. Raises UserError within
-    15 s where a server does not answer.
+    15 s where a server does not answer or a database cannot be opened.
     """
     if "***" in uri:
         raise UserError(
@@ -50,18 +56,34 @@ def open_client(uri: str, *, read_only: bool = False) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if not read_only:  # a report waits for a page of a thousand runs as long as it takes
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(WRITE_TIMEOUT))
-    elif uri.startswith("sqlite:"):
-        _check_database(uri)
-    seconds = FILE_DEADLINE if uri.startswith("sqlite:") else DEADLINE
-    answer = _connect(uri, seconds)
+    if is_database_file(uri):
+        return _open_database(uri, parse_database_path(uri), read_only)
+    answer = _connect(uri, DEADLINE)
     if isinstance(answer, MlflowClient):
         return answer
-    why = f"no answer within {seconds:.0f} s" if answer is None else first_line(answer)
+    why = f"no answer within {DEADLINE:.0f} s" if answer is None else first_line(answer)
     raise UserError(
-        f"the tracking server {redact(uri)} does not answer: {why}\n"
+        f"the tracking server {redact_address(uri)} does not answer: {why}\n"
         "start it, or name another one with --tracking-uri; without that option a file in the "
         "storage folder is used"
     ) from answer
+
+
+def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
+    if read_only:
+        database.check_exists(path)
+    with database.lock_database(path, read_only):
+        database.check_database(path, read_only)
+        # Creating the tables takes seconds on a quiet machine, and a minute on a busy one.
+        is_new = database.is_empty(path)
+        place = path if is_new else database.follow_database(path)
+        seconds = database.CREATION if is_new else DEADLINE
+        answer = _connect(uri if place == path else database.format_read_only_uri(place), seconds)
+        if not isinstance(answer, MlflowClient):
+            raise database.explain_failure(path, answer, seconds) from answer
+        if is_new:
+            database.follow_database(path, is_new=True)
+    return answer
 
 
 def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:
@@ -69,9 +91,7 @@ def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:
 
     def ask() -> None:
         try:
-            client = MlflowClient(tracking_uri=uri)
-            client.search_experiments(max_results=1)
-            answer.append(client)
+            answer.append(_ask(uri))
         except Exception as error:  # database drivers raise errors of many classes
             answer.append(error)
 
@@ -82,33 +102,35 @@ def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:
     return answer[0] if answer else None
 
 
-def _check_database(uri: str) -> None:
-    path = Path(uri.removeprefix("sqlite:///").split("?")[0])
-    if not path.is_file():
-        raise UserError(
-            f"there is no database at {path}\n"
-            "run a search first (python -m trainables.tune --space NAME), or name the storage of "
-            "a search with --storage DIR or --tracking-uri URI"
-        )
+def _ask(uri: str) -> MlflowClient:
+    client = MlflowClient(tracking_uri=uri)
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            connection.execute("SELECT 1 FROM experiments LIMIT 1")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise UserError(
-            f"{path} is not an MLflow database that can be read: {error}\n"
-            "name the database of a search with --storage DIR or --tracking-uri URI"
-        ) from error
+        client.search_experiments(max_results=1)
+    except Exception:
+        if uri.startswith("http"):
+            raise
+        time.sleep(1)  # in a database server, another process may be creating the same tables
+        client.search_experiments(max_results=1)
+    return client
 
 
-def find_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+def is_refusal(error: Exception) -> bool:
+    """Return whether a server refuses a request as such, which it would refuse again."""
+    if not isinstance(error, MlflowException):
+        return False
+    if error.error_code == "ENDPOINT_NOT_FOUND":  # a gateway whose server is away
+        return False
+    status = error.get_http_status_code()
+    return 400 <= status < 500 and status not in NOT_THE_REQUEST
+
+
+def find_experiment(client: MlflowClient, name: str) -> str:
     """Return the id of an experiment; one that is deleted is restored, a missing one created."""
     found = client.get_experiment_by_name(name)
     if found is None:
+        location = artifact_location(client.tracking_uri)
         try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
+            return str(client.create_experiment(name, artifact_location=location))
         except MlflowException:  # another process has created it in between
             found = client.get_experiment_by_name(name)
             if found is None:

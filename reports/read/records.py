@@ -5,13 +5,18 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from cluster.tracking.names import (
+    from_mlflow_params,
+    is_escaped,
+    split_metrics,
+    to_mlflow_name,
+)
 from reports.records import Curve, Search, TrialRecord
 from trainables.errors import UserError
 from trainables.ranking import Mode
@@ -58,11 +63,14 @@ def read_named_search(tracker: Tracker, name: str) -> Search:
 
 def _find_by_name(tracker: Tracker, existing: Sequence[Experiment], name: str) -> Search | None:
     spaces = {experiment.experiment_id: experiment.name for experiment in existing}
-    quoted = name.replace("'", "")
-    found: Sequence[Run] = ()
-    for field in ("attributes.run_name", "tags.search"):
-        query = f"tags.kind = 'search' and {field} = '{quoted}'"
-        found = found or tracker.search_runs(list(spaces), query, max_results=2)
+    # Compared here: a filter of MLflow has no way to quote every name.
+    searches = _pages(
+        lambda page_token: tracker.search_runs(
+            list(spaces), "tags.kind = 'search'", max_results=PAGE, page_token=page_token
+        )
+    )
+    found = [run for run in searches if run.info.run_name == name]
+    found = found or [run for run in searches if run.data.tags.get("search") == name]
     if len(found) > 1:
         raise UserError(
             f"More than one search on this server has the name {name!r}.\n"
@@ -88,7 +96,7 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
         metric=tags["metric"],
         mode=mode,
         tags=tags,
-        metrics=run.data.metrics,
+        metrics=split_metrics(run.data.metrics, tags)[0],
         trials=tuple(trial for trial in trials if trial.of is None),
         compare=tuple(name for name in _json(tags, "compare", []) if isinstance(name, str)),
         published=tuple(e for e in _json(tags, "published", []) if isinstance(e, dict)),
@@ -130,6 +138,7 @@ def _children(tracker: Tracker, parent: Run) -> list[TrialRecord]:
 
 def _trial(run: Run) -> TrialRecord:
     tags = run.data.tags
+    metrics, reported = split_metrics(run.data.metrics, tags)
     wanted = KINDS[tags["kind"]]
     for tag in wanted:
         if not tags.get(tag, "").isdigit():
@@ -143,8 +152,9 @@ def _trial(run: Run) -> TrialRecord:
         name=run.info.run_name or number,
         number=int(number),
         outcome=tags.get("outcome", "unfinished"),
-        params=run.data.params,
-        metrics=run.data.metrics,
+        params=from_mlflow_params(run.data.params, tags),
+        metrics=metrics,
+        reported=reported,
         error=tags.get("error"),
         reason=tags.get("reason"),
         tags=tags,
@@ -169,25 +179,13 @@ def read_curves(
 
 
 def _curve(tracker: Tracker, trial: TrialRecord, key: str) -> Curve:
-    if key not in trial.metrics:
+    if key not in trial.reported:
         return ()
-    points = tracker.get_metric_history(trial.run_id, key)
+    name = to_mlflow_name(key) if is_escaped(trial.tags) else key
+    points = tracker.get_metric_history(trial.run_id, name)
     # A report that was logged again after a resume counts once: the later value is used.
     last = {p.step: p.value for p in sorted(points, key=lambda p: p.timestamp)}
     return tuple(sorted(last.items()))
-
-
-def download_artifact(tracker: Tracker, run_id: str, path: str, folder: Path) -> Path | None:
-    """Download a run's artifact below `folder`; return its path, or None where there is none."""
-    target = folder / run_id
-    target.mkdir(exist_ok=True)
-    try:
-        listed = tracker.list_artifacts(run_id, str(Path(path).parent))
-        if path not in {entry.path for entry in listed}:
-            return None
-        return Path(tracker.download_artifacts(run_id, path, str(target)))
-    except OSError as error:  # errors of requests are of this class, too
-        raise UserError(f"{path} of run {run_id} cannot be read: {error}") from error
 
 
 def _json(tags: Mapping[str, str], key: str, otherwise: Any) -> Any:

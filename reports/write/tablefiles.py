@@ -40,16 +40,19 @@ def write_tables(
 
 def write_trials(search: Search, path: Path) -> None:
     """Write one row per trial: its hyperparameters, outcome and metrics, not rounded."""
-    about = [(t.number, t.outcome, t.reason, t.reports) for t in search.trials]
-    params = DataFrame([t.params for t in search.trials]).sort_index(axis=1)
-    metrics = DataFrame(
-        [{name: _format_number(value) for name, value in t.metrics.items()} for t in search.trials]
+    rows = [(t.number, t.outcome, t.reason, t.reports) for t in search.trials]
+    about = DataFrame(rows, columns=["trial", "outcome", "reason", "reports"])
+    params = DataFrame([t.params for t in search.trials])
+    own, reported = (
+        DataFrame([{name: _format_number(value) for name, value in t.items()} for t in metrics])
+        for metrics in ([t.metrics for t in search.trials], [t.reported for t in search.trials])
     )
-    others = metrics.columns.difference(params.columns)
-    columns = [DataFrame(about, columns=["trial", "outcome", "reason", "reports"]), params]
-    pandas.concat([*columns, metrics[others]], axis=1).to_csv(
-        path, index=False, lineterminator="\n"
-    )
+    table = about
+    for kind, more in (("params", params), ("metrics", own), ("reported", reported)):
+        # The names are the user's: a hyperparameter may be called `trial`, and a metric `score`.
+        taken = {name: f"{kind}.{name}" for name in more.columns if name in table.columns}
+        table = pandas.concat([table, more.sort_index(axis=1).rename(columns=taken)], axis=1)
+    table.to_csv(path, index=False, lineterminator="\n")
 
 
 def find_tables(text: str) -> Iterator[tuple[str, str, Table]]:

@@ -51,7 +51,6 @@ def begin(tmp_path: Path) -> Callable[..., Ledger]:
             reports=4,
             seeds=3,
             sampler="random",
-            artifacts=(tmp_path / "artifacts").as_uri(),
         )
         ledger = ledgers.create_ledger(tmp_path / "runs", replace(settings, **changes))
         write_settings(ledger.folder, ledger.settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ def write_to_mlflow(
     finished: bool = True,
     client: Any = None,
     patience: float = writer.PATIENCE,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> str | None:
     """Write a ledger as a driver does, from start to end; return what is missing, if anything."""
     client = client or open_client(ledger.settings.tracking_uri)
-    tracker = MLflowWriter(client, ledger, ledger.settings.artifacts, lambda: INFEASIBLE)
+    tracker = MLflowWriter(client, ledger, lambda: INFEASIBLE, notify=notify)
     tracker.start()
     return tracker.close(finished, patience)
 

@@ -87,7 +87,7 @@ def _write_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Sect
 
 def find_curve_metrics(search: Search) -> tuple[str, ...]:
     """Return the metrics that have a panel: the metric of the search and the training loss."""
-    logged = {key for trial in search.trials for key in trial.metrics}
+    logged = {key for trial in search.trials for key in trial.reported}
     wanted = (search.metric, "train_loss")
     return tuple(key for key in dict.fromkeys(wanted) if key in logged)
 

@@ -11,7 +11,6 @@ from cluster.storage.location import Location
 from cluster.storage.storage import (
     Storage,
     add_storage_arguments,
-    artifact_location,
     open_storage,
 )
 from trainables.errors import UserError
@@ -69,8 +68,34 @@ def test_the_arguments_are_those_of_open_storage(monkeypatch: pytest.MonkeyPatch
     assert vars(parser.parse_args([])) == {"storage": None, "tracking_uri": None}
 
 
-def test_artifacts_of_a_database_file_are_in_the_storage_and_a_servers_with_the_server(
-    tmp_path: Path,
+def test_what_a_search_records_of_its_server_follows_the_storage(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    default = Storage(here)
+    assert default.recorded_tracking_uri == ""
+    assert default.find_tracking_uri("") == default.default_tracking_uri
+    assert Storage(there).find_tracking_uri("") == f"sqlite:///{there / 'mlflow.db'}"
+    named = open_storage(str(here), default.default_tracking_uri)
+    assert named.recorded_tracking_uri == ""
+    inside = open_storage(str(here), f"sqlite:///{here / 'other.db'}")
+    assert inside.recorded_tracking_uri == "sqlite:///other.db"
+    assert Storage(there).find_tracking_uri("sqlite:///other.db") == (
+        f"sqlite:///{there / 'other.db'}"
+    )
+    server = open_storage(str(here), "http://me:planted@server:5000")
+    assert server.recorded_tracking_uri == "http://***@server:5000"
+    for uri in ("http://server:5000", "sqlite:////data/mlflow.db", "postgresql://host/x"):
+        assert Storage(there).find_tracking_uri(uri) == uri
+        assert open_storage(str(there), "http://mine").find_tracking_uri(uri) == "http://mine"
+
+
+def test_a_relative_database_of_the_user_does_not_depend_on_the_folder_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert artifact_location("sqlite:////x.db", tmp_path) == (tmp_path / "artifacts").as_uri()
-    assert artifact_location("http://127.0.0.1:5000", tmp_path) is None
+    monkeypatch.chdir(tmp_path)
+    assert open_storage(None, "sqlite:///x.db").tracking_uri == f"sqlite:///{tmp_path / 'x.db'}"
+
+
+@pytest.mark.parametrize("storage", ["a\0b", "file:///a\0b"])
+def test_a_folder_that_cannot_exist_is_rejected(storage: str) -> None:
+    with pytest.raises(UserError, match="NUL"):
+        open_storage(storage)

@@ -22,7 +22,7 @@ def test_only_the_best_trials_have_weights_and_all_have_predictions(
 ) -> None:
     monkeypatch.setattr(ledgers, "KEPT_WEIGHTS", 1)
     client = open_client(ledger.settings.tracking_uri)
-    experiment = find_experiment(client, "toy", ledger.settings.artifacts)
+    experiment = find_experiment(client, "toy")
     fetched: list[int] = []
     ledger.fetch = fetched.append
     runs: dict[int, str] = {}

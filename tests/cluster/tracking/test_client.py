@@ -42,7 +42,7 @@ def test_a_file_that_is_not_a_database_is_named_and_left_alone(
 ) -> None:
     path = tmp_path / "mlflow.db"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"mlflow\.db is not an MLflow database"):
+    with pytest.raises(UserError, match=r"cannot open the MLflow database .*mlflow\.db: "):
         open_client(f"sqlite:///{path}", read_only=True)
     assert path.read_bytes() == content
 
@@ -125,10 +125,10 @@ def test_a_deleted_experiment_is_restored(empty_database: Path, tmp_path: Path) 
     database = tmp_path / "mlflow.db"
     database.write_bytes(empty_database.read_bytes())
     client = open_client(f"sqlite:///{database}")
-    experiment = find_experiment(client, "toy", tmp_path.as_uri())
-    assert find_experiment(client, "toy", None) == experiment
+    experiment = find_experiment(client, "toy")
+    assert find_experiment(client, "toy") == experiment
     client.delete_experiment(experiment)
-    assert find_experiment(client, "toy", None) == experiment
+    assert find_experiment(client, "toy") == experiment
     assert client.get_experiment(experiment).lifecycle_stage == "active"
 
 

@@ -65,7 +65,7 @@ def test_a_rebuild_in_place_repairs_runs_that_have_ended(
     database = sqlite3.connect(uri.removeprefix("sqlite:///"))
     with database:
         for table in ("metrics", "latest_metrics"):
-            database.execute(f"delete from {table} where step = 2 or key = 'score'")
+            database.execute(f"delete from {table} where step = 2 or key = 'tunery.score'")
         database.execute("update params set value = '77' where key = 'width' and value = '1'")
     database.close()
     command.rebuild(ledger.folder, None)

@@ -11,7 +11,8 @@ from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.ledger.trial_log import Failure, Report, TrialLog
 from cluster.tracking import run_records
-from cluster.tracking.run_records import DEVICE_SECONDS, MAX_LENGTH, LoggedRun
+from cluster.tracking.names import NAMING, from_mlflow_params
+from cluster.tracking.run_records import DEVICE_SECONDS, LoggedRun
 
 REPORTS = [
     Report(1, 10.0, 1.5, {"loss": 0.5}),
@@ -27,25 +28,28 @@ def make_log(**changes: object) -> TrialLog:
 
 
 def make_logged(log: TrialLog, seconds: dict[int, float]) -> LoggedRun:
-    return LoggedRun("id", 1000, run_records.run_params(log), {}, seconds)
+    return LoggedRun("id", 1000, run_records.run_params(log), {}, seconds, NAMING)
 
 
 def test_parameters_are_text_that_reads_back() -> None:
     log = make_log()
     assert run_records.run_params(log) == {"width": "3", "layers": "[8, 8]", "name": "None"}
-    log.config["text"] = "x" * (MAX_LENGTH + 1)
-    assert len(run_records.run_params(log)["text"]) == MAX_LENGTH
+    log.config["text"] = "x" * 6000 + "the end"
+    params = run_records.run_params(log)
+    assert all(len(value) <= 6000 for value in params.values())
+    assert from_mlflow_params(params, NAMING)["text"] == log.config["text"]
 
 
 def test_a_run_is_complete_when_it_has_the_end_and_the_parameters() -> None:
     log = make_log(outcome="complete", ended=30.0)
     params = run_records.run_params(log)
-    assert run_records.is_complete(log, 30_000, params)
-    assert not run_records.is_complete(log, None, params)
-    assert not run_records.is_complete(log, 29_000, params)
-    assert not run_records.is_complete(log, 30_000, {**params, "width": "4"})
-    assert not run_records.is_complete(make_log(), 30_000, params)
-    assert not run_records.is_complete(None, 30_000, params)
+    assert run_records.is_complete(log, 30_000, params, NAMING)
+    assert not run_records.is_complete(log, 30_000, params, {})  # an older version's names
+    assert not run_records.is_complete(log, None, params, NAMING)
+    assert not run_records.is_complete(log, 29_000, params, NAMING)
+    assert not run_records.is_complete(log, 30_000, {**params, "width": "4"}, NAMING)
+    assert not run_records.is_complete(make_log(), 30_000, params, NAMING)
+    assert not run_records.is_complete(None, 30_000, params, NAMING)
 
 
 @pytest.mark.parametrize(
@@ -63,15 +67,15 @@ def test_reports_that_the_log_has_not_contradict_it(
 ) -> None:
     log = make_log()
     logged = make_logged(log, seconds)
-    assert run_records.contradicts(logged, log, REPORTS, ended=False) == running
-    assert run_records.contradicts(logged, log, REPORTS, ended=True) == ended
+    assert run_records.contradicts(logged, log, ended=False) == running
+    assert run_records.contradicts(logged, log, ended=True) == ended
 
 
 def test_another_start_or_configuration_contradicts_the_log() -> None:
     log = make_log()
     logged = make_logged(log, {})
-    assert run_records.contradicts(logged, make_log(started=2.0), REPORTS, ended=False)
-    assert run_records.contradicts(logged, make_log(config={"width": 4}), REPORTS, ended=False)
+    assert run_records.contradicts(logged, make_log(started=2.0), ended=False)
+    assert run_records.contradicts(logged, make_log(config={"width": 4}), ended=False)
 
 
 def test_only_missing_reports_become_points_with_device_seconds_last() -> None:
@@ -87,9 +91,9 @@ def test_the_totals_of_an_ended_trial_are_written_once(begin: Callable[..., Ledg
     logged = make_logged(log, {})
     points = run_records.final_points(logged, begin(), log)
     assert points == [
-        ("parameters", 7.0, 30_000, 0),
-        ("score", 0.25, 30_000, 0),
-        ("best_report", 2.0, 30_000, 0),
+        ("tunery.parameters", 7.0, 30_000, 0),
+        ("tunery.score", 0.25, 30_000, 0),
+        ("tunery.best_report", 2.0, 30_000, 0),
     ]
     logged.metrics = {name: value for name, value, _, _ in points}
     assert run_records.final_points(logged, begin(), log) == []
@@ -135,6 +139,7 @@ def test_a_search_has_its_settings_and_provenance_as_tags() -> None:
         "rungs": "[1, 3]",
         "fixed": '{"width": 2}',
         "kind": "search",
+        "naming": "2",
         "search": "toy-12",
         "git_commit": "abc+",
         "source": "real",
@@ -152,10 +157,10 @@ def test_outcomes_are_counted(begin: Callable[..., Ledger]) -> None:
             ledger.record_outcome(trial, outcome)  # type: ignore[arg-type]
     counts = {name: value for name, value, _, _ in run_records.outcome_counts(ledger, 5)}
     assert counts == {
-        "complete": 2,
-        "stopped": 0,
-        "diverged": 0,
-        "failed": 1,
-        "infeasible": 5,
-        "retried": 2,
+        "tunery.complete": 2,
+        "tunery.stopped": 0,
+        "tunery.diverged": 0,
+        "tunery.failed": 1,
+        "tunery.infeasible": 5,
+        "tunery.retried": 2,
     }

@@ -11,13 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger import trial_log
+from cluster.ledger.damage import INDEX
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
-from cluster.tracking import writer
+from cluster.tracking import batches, writer
 from cluster.tracking.client import open_client
 from cluster.tracking.writer import MLflowWriter
 from tests.support.tracking import read_runs, write_to_mlflow
@@ -36,17 +38,17 @@ def test_every_outcome_has_its_run_with_all_its_numbers(ledger: Ledger, end: Fin
     assert statuses == {
         "toy": ("FINISHED", None),
         "toy-000": ("FINISHED", "complete"),
-        "toy-001": ("KILLED", "stopped"),
+        "toy-001": ("FINISHED", "stopped"),
         "toy-002": ("FAILED", "diverged"),
         "toy-003": ("FAILED", "failed"),
     }
     first = runs["toy-000"]
     assert first["params"] == {"width": "0", "seed": "0"}
     assert [(step, value) for step, value, _ in first["metrics"]["loss"]] == [(1, 1.25), (2, 0.25)]
-    assert [value for _, value, _ in first["metrics"]["device_seconds"]] == [1.5, 3.0]
-    assert first["metrics"]["score"][0][1] == 0.25
-    assert first["metrics"]["best_report"][0][1] == 2.0
-    assert first["metrics"]["parameters"][0][1] == 3.0
+    assert [value for _, value, _ in first["metrics"]["tunery.device_seconds"]] == [1.5, 3.0]
+    assert first["metrics"]["tunery.score"][0][1] == 0.25
+    assert first["metrics"]["tunery.best_report"][0][1] == 2.0
+    assert first["metrics"]["tunery.parameters"][0][1] == 3.0
     assert first["artifacts"] == {
         "checkpoint/episode.gif",
         "checkpoint/manifest.json",
@@ -58,9 +60,10 @@ def test_every_outcome_has_its_run_with_all_its_numbers(ledger: Ledger, end: Fin
     assert runs["toy-002"]["artifacts"] == set()
     parent = runs["toy"]
     counts = {key: history[-1][1] for key, history in parent["metrics"].items()}
+    outcomes = ("complete", "stopped", "diverged", "failed", "retried")
     assert counts == {
-        **dict.fromkeys(("complete", "stopped", "diverged", "failed", "retried"), 1),
-        "infeasible": 7,
+        **dict.fromkeys((f"tunery.{outcome}" for outcome in outcomes), 1),
+        "tunery.infeasible": 7,
     }
     assert parent["tags"]["question"] == "how small?"
     assert parent["artifacts"] == {"data/test.parquet"}
@@ -72,7 +75,7 @@ def test_writing_again_changes_nothing(ledger: Ledger, end: Finish) -> None:
     write_to_mlflow(ledger)
     once = read_runs(ledger.settings.tracking_uri)
     write_to_mlflow(ledger)
-    tracker = MLflowWriter(open_client(ledger.settings.tracking_uri), ledger, None, lambda: 7)
+    tracker = MLflowWriter(open_client(ledger.settings.tracking_uri), ledger, lambda: 7)
     tracker.start()
     tracker.touch(0)  # writes everything again
     tracker.close(finished=True)
@@ -92,13 +95,13 @@ def test_a_resume_completes_what_a_killed_writer_left(
 ) -> None:
     end(0, 0.25)
     end(1, 0.5)
-    monkeypatch.setattr(writer, "BATCH", 2)
+    monkeypatch.setattr(batches, "LIMITS", {RunTag: 100, Param: 100, Metric: 2})
 
     class Killed(BaseException):
         pass
 
     client = open_client(ledger.settings.tracking_uri)
-    tracker = MLflowWriter(client, ledger, ledger.settings.artifacts, lambda: 7)
+    tracker = MLflowWriter(client, ledger, lambda: 7)
     tracker._thread = threading.Thread()  # the writing is done here, one call after the other
     done = getattr(client, after)
 
@@ -126,7 +129,7 @@ def test_parameters_that_a_killed_writer_left_out_are_written_by_a_resume(
 ) -> None:
     end(0, 0.25)
     client = open_client(ledger.settings.tracking_uri)
-    tracker = MLflowWriter(client, ledger, ledger.settings.artifacts, lambda: 7)
+    tracker = MLflowWriter(client, ledger, lambda: 7)
     tracker._thread = threading.Thread()
     tracker.start()
 
@@ -158,6 +161,7 @@ def test_a_new_trial_with_the_number_of_a_lost_one_has_nothing_of_it(
         ledger.record_reports(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 5.0}}], {})
     write_to_mlflow(ledger, finished=False)
     shutil.rmtree(ledger.folder / "trials" / "000")
+    (ledger.folder / INDEX).unlink()
     again = reopen(ledger)
     again.add_trial(0, {}, config)
     again.add_attempt(0)
@@ -167,7 +171,7 @@ def test_a_new_trial_with_the_number_of_a_lost_one_has_nothing_of_it(
     run = read_runs(again.settings.tracking_uri)["toy-000"]
     assert run["params"] == {key: str(value) for key, value in config.items()}
     assert [(step, value) for step, value, _ in run["metrics"]["loss"]] == [(1, 7.0)]
-    assert [value for _, value, _ in run["metrics"]["score"]] == [7.0]
+    assert [value for _, value, _ in run["metrics"]["tunery.score"]] == [7.0]
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -200,10 +204,10 @@ def test_a_report_that_was_lost_and_made_again_is_one_point(
     points = {key: [(s, v) for s, v, _ in history] for key, history in run["metrics"].items()}
     assert points == {
         "loss": [(1, 1.25), (2, loss)],
-        "device_seconds": [(1, 1.5), (2, seconds)],
-        "size": [(0, 3.0)],
-        "score": [(0, loss)],
-        "best_report": [(0, 2.0)],
+        "tunery.device_seconds": [(1, 1.5), (2, seconds)],
+        "tunery.size": [(0, 3.0)],
+        "tunery.score": [(0, loss)],
+        "tunery.best_report": [(0, 2.0)],
     }
 
 
@@ -230,12 +234,7 @@ def test_a_report_that_arrives_while_a_trial_is_written_is_not_lost(
     ledger.add_trial(0, {}, {"width": 0})
     ledger.add_attempt(0)
     ledger.record_reports(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 1.25}}], {})
-    tracker = MLflowWriter(
-        open_client(ledger.settings.tracking_uri),
-        ledger,
-        ledger.settings.artifacts,
-        lambda: 7,
-    )
+    tracker = MLflowWriter(open_client(ledger.settings.tracking_uri), ledger, lambda: 7)
     tracker._thread = threading.Thread()
     tracker.start()
     finished.clear()
@@ -372,7 +371,8 @@ def test_of_duplicate_runs_the_complete_one_stays(ledger: Ledger, end: Finish) -
     client = open_client(ledger.settings.tracking_uri)
     experiment = client.get_experiment_by_name("toy")
     assert experiment is not None
-    tags = {"kind": "trial", "search": ledger.id, "trial": "0"}
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.kind = 'search'")
+    tags = {"kind": "trial", "trial": "0", "mlflow.parentRunId": parent.info.run_id}
     for start in (1, 2**41):  # sorted before and after the complete one
         client.create_run(experiment.experiment_id, start, tags, run_name="toy-000")
     assert write_to_mlflow(ledger) is None
