@@ -24,13 +24,13 @@ from cluster.execution.attempt_files import (
     upload_attempt,
 )
 from cluster.execution.failures import describe_error
-from cluster.ledger.ledger import attempt_folder
+from cluster.ledger.files import attempt_folder
 from cluster.storage.location import Location
 from searchspaces.codec import decode_config
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from trainables.errors import PreemptedError
-from trainables.ranking import is_finite
+from trainables.metrics import check_loop
 from trainables.run import Loop, Run
 
 
@@ -81,7 +81,7 @@ class AttemptRunner:
         """Make one report; raises AttemptError, with the class of whatever failed.
 
         Returns `report`, `history` (the reports of this attempt that the driver may not have),
-        `facts` and `place`, and when the trial has ended by itself, `outcome`.
+        `facts`, `notes` and `place`, and when the trial has ended by itself, `outcome`.
         """
         try:
             return self._make_report()
@@ -109,14 +109,14 @@ class AttemptRunner:
         loop, run = self._start() if self.loop is None else (self.loop, self.run)
         sent = 0 if first else run.done
         try:
-            metrics = {name: float(value) for name, value in next(loop).items()}
+            report = next(loop)
         except StopIteration:
             return self._end("complete", sent)
         except PreemptedError as error:
             self._upload()
             raise PreemptedError(f"received SIGTERM: {error}") from None
-        run.record(metrics)
-        if not is_finite(metrics):
+        run.record(report, loop)
+        if run.diverged:
             return self._end("diverged", sent)
         if run.done >= run.reports:
             return self._end("complete", sent)
@@ -130,29 +130,31 @@ class AttemptRunner:
             torch.set_num_threads(settings.threads)
         folder = attempt_folder(settings.folder, config["trial"], config["attempt"])
         if settings.remote:
-            download_earlier_attempt(folder, settings.remote, config)
+            notes = download_earlier_attempt(folder, settings.remote, config)
         else:
-            copy_earlier_attempt(folder, config["attempt"])
+            notes = copy_earlier_attempt(folder, config["attempt"])
         device = torch.device("cuda" if self.gpus else "cpu")
         run = build_worker_run(settings, device)
         self.run = replace(run, folder=folder, preempted=self.preempted)
-        self.loop = self.space.train(decode_config(self.space.config, config["config"]), self.run)
+        self.run.notes += notes
+        loop = self.space.train(decode_config(self.space.config, config["config"]), self.run)
+        self.loop = check_loop(loop)
         return self.loop, self.run
 
     def _end(self, outcome: str, sent: int) -> dict[str, Any]:
         if outcome == "complete":
-            if not self.run.done:
-                raise ValueError("the task ended without a single report")
             self.run.finish()
         return {**self._result(sent), "outcome": outcome}
 
     def _result(self, sent: int) -> dict[str, Any]:
         run = self.run
         self._upload()
+        notes, run.notes = run.notes, []
         return {
             "report": run.done,
             "history": run.history[sent:],
             "facts": dict(run.facts),
+            "notes": notes,
             "place": f"{platform.node()}/{run.device.type}{','.join(map(str, self.gpus))}",
         }
 

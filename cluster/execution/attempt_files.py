@@ -6,7 +6,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from cluster.execution.failures import StorageUnreachableError
 from cluster.storage import replication
 from cluster.storage.location import Location
 from cluster.storage.replication import retry_until_reachable, trial_owner
-from trainables import cache, checkpoint
+from trainables import cache
+from trainables.errors import DamagedFileError
+from trainables.saved_run import copy_saved_run, read_saved_run
 
 TEMPORARY = re.compile(
     r"time[d_ ]*out|network|connect|curl|resolve|unavailable|slow_?down|throttl|deadline|internal"
@@ -55,33 +57,60 @@ def _check_access(storage: Location) -> None:
         time.sleep(pause)
 
 
-def copy_earlier_attempt(folder: Path, attempt: int) -> None:
-    """Copy the newest earlier attempt's checkpoints: its worker may still live and write."""
+def copy_earlier_attempt(folder: Path, attempt: int) -> list[str]:
+    """Copy the newest intact checkpoints of an earlier attempt, whose worker may still write.
+
+    Returns notes for the user about damaged ones.
+    """
     if folder.exists():
         shutil.rmtree(folder)  # an attempt of the same number that the ledger does not know
-    for earlier in range(attempt - 1, 0, -1):
-        source = folder.with_name(f"attempt-{earlier}")
-        # `last` comes last: an attempt that has it has everything.
-        if checkpoint.read(source / "last") is not None:
-            checkpoint.copy(source / "best", folder / "best")
-            checkpoint.copy(source / "last", folder / "last")
-            return
+    return _find_intact(
+        folder, attempt, lambda k: copy_saved_run(folder.with_name(f"attempt-{k}"), folder)
+    )
 
 
-def download_earlier_attempt(folder: Path, remote: Location, config: Mapping[str, Any]) -> None:
-    """Download the newest earlier attempt's files, which other machines may have uploaded."""
-    retry_until_reachable(lambda: _download_earlier(folder, remote, config))
+def download_earlier_attempt(
+    folder: Path, remote: Location, config: Mapping[str, Any]
+) -> list[str]:
+    """Download the newest intact files of an earlier attempt, uploaded by any machine.
+
+    Returns notes for the user about damaged ones.
+    """
+    return retry_until_reachable(lambda: _download_earlier(folder, remote, config))
 
 
-def _download_earlier(folder: Path, remote: Location, config: Mapping[str, Any]) -> None:
+def _download_earlier(folder: Path, remote: Location, config: Mapping[str, Any]) -> list[str]:
     trial, attempt = config["trial"], config["attempt"]
     for old in folder.parent.glob("attempt-*"):
         shutil.rmtree(old)
     replication.delete(_location(remote, trial, attempt))
     owner = trial_owner(config["config"])
+
+    def download(earlier: int) -> bool:
+        found = replication.download(_location(remote, trial, earlier), folder, owner)
+        read_saved_run(folder)
+        return found
+
+    return _find_intact(folder, attempt, download)
+
+
+def _find_intact(folder: Path, attempt: int, fetch: Callable[[int], bool]) -> list[str]:
+    """Fetch the newest earlier attempt that can be fetched, and return a note on each damaged one.
+
+    An older attempt, or none, costs the reports since; `best/` alone would not do, since another
+    state of the optimizer and of the random numbers is another training.
+    """
+    damaged: list[str] = []
+    consequence = "the trial starts again from its first report"
     for earlier in range(attempt - 1, 0, -1):
-        if replication.download(_location(remote, trial, earlier), folder, owner):
-            return
+        try:
+            if fetch(earlier):
+                consequence = f"the trial continues from attempt {earlier}"
+                break
+        except DamagedFileError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            damaged.append(str(error))
+    return [f"{text}; {consequence}" for text in damaged]
 
 
 def upload_attempt(folder: Path, remote: Location, config: Mapping[str, Any]) -> None:

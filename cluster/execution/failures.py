@@ -21,7 +21,7 @@ from cluster.ledger.trial_log import Failure, FailureClass
 from cluster.storage.redaction import redact
 from cluster.storage.replication import StorageTimeoutError
 from trainables.checkpoint import find_os_error
-from trainables.errors import PreemptedError
+from trainables.errors import PreemptedError, TaskError
 
 MAX_MESSAGE, MAX_TRACEBACK = 1000, 20_000  # characters
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
@@ -55,6 +55,8 @@ def classify(error: BaseException) -> FailureClass:
     for cause in _iterate_causes(error):
         if isinstance(cause, PreemptedError):
             return "preempted"
+        if isinstance(cause, TaskError):
+            return "task_error"
         if isinstance(cause, StorageUnreachableError):
             return "storage_unreachable"
         if isinstance(cause, StorageTimeoutError):

@@ -1,7 +1,8 @@
 """Which attempt runs next, for every executor: a trial takes one attempt or several.
 
 Plain bookkeeping between ledger and study, without Ray. A failed attempt is retried; one that ran
-out of memory is retried with the whole device; a lost or preempted one does not count.
+out of memory is retried with the whole device; a lost or preempted one does not count; one whose
+task breaks its contract is not retried.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import UNCOUNTED, Failure, Outcome
 from cluster.sampling.study import Study
 from trainables.errors import UserError
-from trainables.ranking import is_finite
+from trainables.ranking import describe_divergence
 
 RETRIES = 2
 LOSSES = 20
@@ -30,13 +31,13 @@ class Attempt:
 
     trial: int
     attempt: int
-    values: Mapping[str, Any]
+    config: Mapping[str, Any]
     exclusive: bool = False
 
     def to_config(self) -> dict[str, Any]:
         """Return what its runner gets."""
         return {
-            "values": dict(self.values),
+            "config": dict(self.config),
             "trial": self.trial,
             "attempt": self.attempt,
             "exclusive": self.exclusive,
@@ -62,12 +63,13 @@ class TrialQueue:
         """Why no attempt is started any more; those that run continue."""
         self.storage_error: UserError | None = None
         """Why nothing can be recorded any more; what runs is left for a resume."""
+        self.notes: list[str] = []
+        """What is to be shown to the user of damaged files, and is not yet."""
         self._waiting: deque[int] = deque()
         for trial, trial_log in sorted(ledger.trial_logs.items()):
             if trial_log.outcome is None and trial_log.done >= ledger.settings.reports:
                 # The driver ended between the last report and the outcome.
-                finite = is_finite(trial_log.reports[-1].metrics)
-                self._close(trial, "complete" if finite else "diverged", "")
+                self._close(trial, "diverged" if self._find_divergence(trial) else "complete", "")
             elif trial_log.outcome is None:
                 self._waiting.append(trial)
 
@@ -128,19 +130,21 @@ class TrialQueue:
                 self.ledger.update_settings(trials=len(self.ledger.trial_logs))
                 return None
             trial_log = self.ledger.add_trial(
-                suggestion.trial, suggestion.values, suggestion.config, suggestion.tags
+                suggestion.trial, suggestion.parameters, suggestion.config, suggestion.tags
             )
         failures = trial_log.failures
         exclusive = bool(failures) and failures[-1].failure_class == "out_of_memory"
         number = self.ledger.add_attempt(trial_log.trial)
-        attempt = Attempt(trial_log.trial, number, trial_log.values, exclusive)
+        attempt = Attempt(trial_log.trial, number, trial_log.config, exclusive)
         self.running[trial_log.trial] = attempt
         self.on_change(trial_log.trial)
         return attempt
 
     def record_result(self, trial: int, result: Mapping[str, Any]) -> bool:
         """Record a result and return whether the trial must stop because time is up."""
-        place = result.get("place", "")
+        place, notes = result.get("place", ""), result.get("notes", [])
+        self.ledger.record_notes(trial, notes)
+        self.notes += [f"trial {trial:03d}: {note}" for note in notes]
         if self.ledger.record_reports(trial, result["history"], result["facts"], place):
             self.on_change(trial)
         return self.out_of_time
@@ -173,7 +177,8 @@ class TrialQueue:
         self.ledger.record_failure(trial, failure)
         failures = self.ledger.trial_logs[trial].failures
         losses = sum(entry.failure_class in UNCOUNTED for entry in failures)
-        if len(failures) - losses > RETRIES or losses > LOSSES:
+        final = failure.failure_class == "task_error"
+        if final or len(failures) - losses > RETRIES or losses > LOSSES:
             self._close(trial, "failed", failure.failure_class.replace("_", " "))
         else:
             self._waiting.append(trial)
@@ -183,7 +188,15 @@ class TrialQueue:
         spans = self.ledger.trial_logs[trial].spans
         return bool(spans and spans[-1][2])
 
+    def _find_divergence(self, trial: int) -> str:
+        reports = self.ledger.trial_logs[trial].reports
+        if not reports:
+            return ""
+        return describe_divergence(reports[-1].metrics, self.ledger.metric, reports[-1].report)
+
     def _close(self, trial: int, outcome: Outcome, reason: str) -> None:
+        if outcome == "diverged":
+            reason = self._find_divergence(trial)
         self.ledger.record_outcome(trial, outcome, reason)
         self.study.tell(self.ledger.trial_logs[trial])
         self.ledger.prune(trial)

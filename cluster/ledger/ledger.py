@@ -51,6 +51,8 @@ class Ledger:
         self.lock = lock
         self.trial_logs, self.damaged = read_trial_logs(folder)
         """Logs by trial; and why those of other trials cannot be read."""
+        self.notes: list[str] = []
+        """What is to be shown to the user of files that were damaged."""
         self.top_trials: list[TrialLog] = []
         self.fetch: Callable[[int], None] = lambda trial: None
         """Downloads what an ended trial has saved, where workers save to remote storage."""
@@ -140,8 +142,8 @@ class Ledger:
         self._append(trial, {"failure": asdict(failure), "attempt": attempts})
 
     def record_notes(self, trial: int, notes: Iterable[str]) -> None:
-        """Record what the user is to know of a trial's damaged files."""
-        for note in notes:
+        """Record notes for the user about a trial's damaged files; none after its outcome."""
+        for note in notes if self.trial_logs[trial].outcome is None else ():
             self._append(trial, {"note": note})
 
     def record_outcome(self, trial: int, outcome: Outcome, reason: str = "") -> None:
@@ -149,17 +151,15 @@ class Ledger:
         if self.trial_logs[trial].outcome is None:
             self._append(trial, {"outcome": outcome, "reason": reason})
 
-    def restart_damaged(self) -> list[str]:
-        """Begin the trials again whose logs are lost, and return a note for the user on each."""
+    def restart_damaged(self) -> None:
+        """Begin the trials again whose logs are lost, and add a note on each."""
         complete_index(self.folder)
-        notes = []
         for trial, why in sorted(self.damaged.items()):
             trial_log, note = restart_trial(self.folder, trial, why)
             if trial_log is not None:
                 self.trial_logs[trial] = trial_log
-            notes.append(note)
+            self.notes.append(note)
         self.damaged.clear()
-        return notes
 
     def latest_attempt(self, trial: int) -> Path:
         """Return the folder of a trial's last attempt."""

@@ -68,6 +68,9 @@ class ProgressDisplay:
 
     def update(self, now: bool = False) -> None:
         """Refresh the display if it is time."""
+        notes, self.queue.notes = self.queue.notes, []
+        for note in notes:
+            self.console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
         if not now and time.monotonic() < self._next:
             return
         self._next = time.monotonic() + REFRESH
@@ -141,6 +144,8 @@ class ProgressDisplay:
         )
         if settings := self._settings(trial_log):
             line += f": {settings}"
+        if trial_log.outcome == "diverged":
+            line += f"\n  {trial_log.reason}"
         if trial_log.outcome == "failed":
             line += f"\n  {describe_failure(trial_log, self.queue.study.space)}"
         return line

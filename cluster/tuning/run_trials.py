@@ -86,6 +86,9 @@ class TrialsResult:
 def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
     """Run trials until each has its outcome, the time is up or the user interrupts."""
     ledger = job.ledger
+    ledger.restart_damaged()
+    for note in ledger.notes:
+        console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     study = Study(ledger, job.space, list(job.initial_trials))
     budget, remote = job.options.time_budget, job.remote
     deadline = time.time() + budget if budget else None

@@ -175,8 +175,40 @@ def test_a_task_without_a_report_fails(make: Make) -> None:
 
 
 def test_a_report_without_the_metric_fails(make: Make) -> None:
-    with pytest.raises(AttemptError, match=r"'score'.*\['other'\]"):
+    text = "lacks the searched metric 'score'; it has 'other'"
+    with pytest.raises(AttemptError, match=text) as e:
         make(behave="misnamed").step()
+    assert e.value.failure.failure_class == "task_error"
+    assert "walk.py, line " in e.value.failure.message
+
+
+def test_a_damaged_checkpoint_costs_the_reports_since_the_one_before(
+    make: Make, tmp_path: Path
+) -> None:
+    whole = make(trial=1)
+    expected = [whole.step() for _ in range(3)]
+    make().step()
+    second = make(attempt=2)
+    second.step()
+    second.close()
+    (_folder(tmp_path, attempt=2) / "last" / "manifest.json").write_text("{}")
+    third = make(attempt=3)
+    result = third.step()
+    (note,) = result["notes"]
+    assert f"{_folder(tmp_path, attempt=2) / 'last'} is damaged: it lacks 'file'; " in note
+    assert note.endswith("the trial continues from attempt 1")
+    assert [entry["report"] for entry in result["history"]] == [1, 2]
+    assert _scores([result]) == _scores(expected[:2])
+    again = third.step()
+    assert (again["notes"], _scores([again])) == ([], _scores(expected[2:]))
+    for attempt in (1, 2, 3):
+        for path in (_folder(tmp_path, attempt=attempt) / "last").glob("*.safetensors"):
+            path.write_bytes(path.read_bytes()[:-3] + b"abc")
+    fourth = make(attempt=4)
+    results = [fourth.step() for _ in range(3)]
+    assert len(results[0]["notes"]) == 3
+    assert all(note.endswith("starts again from its first report") for note in results[0]["notes"])
+    assert _scores(results) == _scores(expected)
 
 
 def test_the_next_attempt_continues_and_sends_all_reports_again(make: Make) -> None:

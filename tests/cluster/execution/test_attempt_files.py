@@ -39,11 +39,32 @@ def test_a_worker_killed_while_it_copied_an_earlier_attempt_loses_nothing(
         patch.setattr(checkpoint, "copy", copy_and_die)
         with pytest.raises(KeyboardInterrupt):
             copy_earlier_attempt(tmp_path / "attempt-2", 2)
-    copy_earlier_attempt(tmp_path / "attempt-3", 3)
+    assert copy_earlier_attempt(tmp_path / "attempt-3", 3) == []
     best = checkpoint.read(tmp_path / "attempt-3" / "best")
     last = checkpoint.read(tmp_path / "attempt-3" / "last")
     assert best is not None and last is not None
     assert (best[0]["report"], last[0]["report"]) == (1, 2)
+
+
+def test_a_damaged_copy_on_remote_storage_is_noticed(
+    on: Callable[..., AttemptRunner], tmp_path: Path
+) -> None:
+    first = on("first", 1)
+    expected = [first.step() for _ in range(2)]
+    second = on("second", 2)
+    assert second.step()["notes"] == []
+    bucket = tmp_path / "bucket" / "attempts" / "000"
+    for state in (bucket / "2").glob("*.state-3.safetensors"):
+        content = bytearray(state.read_bytes())
+        content[-1] ^= 1
+        state.write_bytes(content)
+    third = on("third", 3)
+    result = third.step()
+    (note,) = result["notes"]
+    assert "last is damaged: state-3.safetensors does not match its checksum" in note
+    assert note.endswith("the trial continues from attempt 1")
+    history = [entry for entry in result["history"] if entry["report"] < 3]
+    assert history == [entry for result in expected for entry in result["history"]]
 
 
 DENIED = "When initiating write to 'network': AWS Error ACCESS_DENIED during PutObject operation"

@@ -19,7 +19,7 @@ from cluster.execution.failures import (
     read_failure_text,
 )
 from cluster.storage.replication import StorageTimeoutError
-from trainables.errors import PreemptedError
+from trainables.errors import DamagedFileError, PreemptedError, TaskError, UserError
 
 
 class UnpicklableError(Exception):
@@ -45,6 +45,10 @@ def with_cause(error: Exception, cause: Exception) -> Exception:
         (MemoryError(), "out_of_memory"),
         (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
         (with_cause(RuntimeError("batch 7"), MemoryError()), "out_of_memory"),
+        (TaskError("a report lacks the searched metric 'loss'"), "task_error"),
+        (with_cause(RuntimeError("in my wrapper"), TaskError("twice")), "task_error"),
+        (UserError("no data"), "failed"),
+        (DamagedFileError("best is missing"), "failed"),
         (PreemptedError("saved in the middle of report 2"), "preempted"),
         (StorageTimeoutError("did not answer for 120 s"), "lost"),
         (StorageUnreachableError("node-7 does not see it"), "storage_unreachable"),

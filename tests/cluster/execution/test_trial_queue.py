@@ -1,5 +1,6 @@
 """Which attempt runs next, and when a trial has its outcome."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -40,6 +41,37 @@ def test_a_failing_trial_is_retried_twice_and_then_fails(queue: TrialQueue) -> N
     assert not queue.ledger.finished
     queue.record_end(1, "complete")
     assert queue.ledger.finished
+
+
+def test_a_task_that_breaks_its_contract_is_not_retried(queue: TrialQueue) -> None:
+    queue.next_attempt()
+    queue.record_failure(0, Failure("task_error", "TaskError: a report lacks 'loss'", ""))
+    trial_log = queue.ledger.trial_logs[0]
+    assert (trial_log.outcome, trial_log.reason) == ("failed", "task error")
+    assert (trial_log.attempts, queue.next_attempt().trial) == (1, 1)
+
+
+def test_a_trial_diverged_by_its_searched_metric_alone(queue: TrialQueue) -> None:
+    for _ in range(2):
+        queue.next_attempt()
+    undefined = make_result(0.5, 0.25)
+    undefined["history"][1]["metrics"]["f1"] = math.nan
+    queue.record_result(0, undefined)
+    queue.record_end(0, "complete")
+    queue.record_result(1, make_result(0.5, math.nan))
+    queue.record_end(1, "diverged")
+    first, second = queue.ledger.trial_logs[0], queue.ledger.trial_logs[1]
+    assert (first.outcome, first.reason) == ("complete", "")
+    assert queue.ledger.best_report(first) == (0.25, 2)
+    assert (second.outcome, second.reason) == ("diverged", "loss is nan at report 2")
+    assert [trial.state.name for trial in queue.study.study.trials] == ["COMPLETE", "PRUNED"]
+
+
+def test_notes_of_a_worker_are_kept_and_shown(queue: TrialQueue) -> None:
+    queue.next_attempt()
+    queue.record_result(0, {**make_result(0.5), "notes": ["last is damaged"]})
+    assert queue.ledger.trial_logs[0].notes == ["last is damaged"]
+    assert queue.notes == ["trial 000: last is damaged"]
 
 
 def test_a_trial_out_of_memory_is_retried_on_a_device_of_its_own(queue: TrialQueue) -> None:
