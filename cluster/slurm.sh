@@ -25,7 +25,7 @@ fi
 # Every node reads the token from the home folder. All jobs of a user have the same token, so each
 # job has its own port.
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
-ray get-auth-token --generate > /dev/null
+(umask 077 && ray get-auth-token --generate > /dev/null)
 read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 port=$((20000 + SLURM_JOB_ID % 20000))
 gpus=()

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cluster.execution.auth_token import ensure_private_token
 from cluster.storage.redaction import has_credentials, redact_address
 from trainables.errors import INTERRUPTED, UserError
 
@@ -39,7 +40,7 @@ def run_on_cluster(file: Path, words: Sequence[str], ask: Callable[[str], str] |
     """
     config = read_cluster_file(file)
     arguments = translate_arguments(words, config, file)
-    run_ray(["get-auth-token", "--generate"], quiet=True)
+    ensure_private_token()
     # Without `--no-restart` the searches that run there would be killed.
     if run_ray(["up", "--yes", "--no-restart", "--log-style", "pretty", str(file)]):
         raise UserError(
@@ -185,10 +186,9 @@ def print_event_text(event: dict[str, Any]) -> None:
             print(event["text"], flush=True)
 
 
-def run_ray(words: Sequence[str], quiet: bool = False) -> int:
+def run_ray(words: Sequence[str]) -> int:
     """Run Ray's command line to its end and return its exit code."""
-    process = _start_ray(words, stdout=subprocess.DEVNULL if quiet else None)
-    return process.wait()
+    return _start_ray(words, stdout=None).wait()
 
 
 def _start_ray(words: Sequence[str], stdout: int | None) -> subprocess.Popen[str]:
