@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from searchspaces.codec import decode_config
 from trainables.errors import UserError
 from trainables.ranking import Mode
 
 FILE = "search.json"
+MOST = 2**63 - 1
+"""The largest number of a setting: what SQLite and NumPy hold."""
+WAY_OUT = "restore the file, move its folder away, or start a new search with --fresh"
 Kind = Literal["trial", "confirmation"]
 
 
@@ -48,7 +52,6 @@ class SearchSettings:
     teacher: str = ""
     teacher_copy: str = ""
     tracking_uri: str = ""
-    artifacts: str | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     kind: Kind = "trial"
@@ -74,27 +77,50 @@ def write_settings(folder: Path, settings: SearchSettings) -> None:
 def read_space(folder: Path) -> str | None:
     """Return the space of a search, whatever version wrote it; None where it cannot be read."""
     try:
-        space = json.loads((folder / FILE).read_text(encoding="utf-8"))["space"]
-    except (OSError, ValueError, KeyError, TypeError):
+        space = _read_object(folder / FILE)["space"]
+    except (OSError, ValueError, KeyError):
         return None
-    return str(space)
+    return space if isinstance(space, str) else None
 
 
 def read_settings(folder: Path) -> SearchSettings:
     """Read `search.json`; raises UserError where it is damaged or of another version."""
     path = folder / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        values = dict(content)
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"cannot read {path}: {error}\nstart a new search with --fresh") from error
+        values = _read_object(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}\n{WAY_OUT}") from error
     known = {f.name: f for f in dataclasses.fields(SearchSettings)}
     required = {n for n, f in known.items() if f.default is f.default_factory}
     if wrong := sorted((values.keys() - known.keys()) | (required - values.keys())):
         raise UserError(
-            f"{path} was written by another version of Tunery ({', '.join(wrong)})\n"
+            f"{path} was written by another version of Tunery ({', '.join(wrong)[:500]})\n"
             "continue it with that version, or start a new search with --fresh"
         )
-    values["rungs"] = tuple(values.get("rungs", ()))
-    values["reruns"] = tuple((fixed, tags) for fixed, tags in values.get("reruns", ()))
-    return SearchSettings(**values)
+    try:
+        settings = decode_config(SearchSettings, values)
+        _check_numbers(settings)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {str(error)[:500]}\n{WAY_OUT}") from error
+    return settings
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds {type(content).__name__} instead of an object")
+    return content
+
+
+def _check_numbers(settings: SearchSettings) -> None:
+    lowest = {"trials": 0, "reports": 1, "seeds": 1, "seed": 0, "control": 0, "enqueued": 0}
+    for name, least in lowest.items():
+        if not least <= getattr(settings, name) <= MOST:
+            raise ValueError(
+                f"{name}: {getattr(settings, name)!r:.40} is not from {least} to {MOST}"
+            )
+    if not settings.space:
+        raise ValueError("space: it is empty")

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cluster.ledger.settings import FILE, SearchSettings, read_settings, write_settings
+from cluster.ledger.settings import (
+    FILE,
+    SearchSettings,
+    read_settings,
+    read_space,
+    write_settings,
+)
 from trainables.errors import UserError
 
 SMALL = SearchSettings(space="toy", metric="loss", mode="min", trials=4, reports=3)
@@ -29,7 +38,6 @@ FULL = SearchSettings(
     teacher="runs:/abc",
     teacher_copy="teacher-1",
     tracking_uri="http://server:5000",
-    artifacts="file:///runs/artifacts",
     resources={"cpu": 1.0, "gpu": 0.25},
     provenance={"git_commit": "abc+", "source": "real"},
     kind="confirmation",
@@ -70,11 +78,69 @@ def test_a_setting_with_a_default_may_be_missing(tmp_path: Path) -> None:
     assert read_settings(tmp_path) == SMALL
 
 
-@pytest.mark.parametrize("text", ['{"metric": ', "7", '"toy"', "\x00"])
-def test_damaged_settings_are_named(text: str, tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(text)
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b" ", b'{"metric": ', b"null", b"7", b'"toy"', b"[]", b'[["space", "toy"]]'),
+        *(b"\x00", b"\xff\xfe", b"[" * 100_000, b"PK\x03\x04", b"SQLite format 3\x00"),
+    ],
+)
+def test_damaged_settings_are_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(content)
     with pytest.raises(UserError, match=r"cannot read .*search\.json(.|\n)*--fresh"):
         read_settings(tmp_path)
+    assert read_space(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("trials", value) for value in (None, "4", 4.5, True, [], -1, 10**30, 10**400)),
+        *(("reports", value) for value in (0, -3)),
+        *(("space", value) for value in (None, 3, ["toy"], "")),
+        *(("mode", value) for value in ("maximize", None, 1)),
+        *(("fixed", value) for value in ([], None, "width=2")),
+        *(("rungs", value) for value in ("13", [1, "3"], {"1": 3}, 3)),
+        *(("parameters", value) for value in ([], {"rate": 3})),
+        *(("resources", value) for value in ({"cpu": "all"}, [1])),
+        *(("reruns", value) for value in ([1], [[{}, {}, {}]], [[{}, {"of": 3}]])),
+        *(("started", value) for value in ("now", None, 10**400)),
+        *(("kind", "other"), ("id", 7), ("code", {"a": 1}), ("provenance", {"source": None})),
+    ],
+)
+def test_a_setting_of_another_type_is_named(name: str, value: object, tmp_path: Path) -> None:
+    write_settings(tmp_path, SMALL)
+    content = json.loads((tmp_path / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps({**content, name: value}))
+    with pytest.raises(UserError, match=rf"search\.json is damaged: {name}: .+\n.*--fresh"):
+        read_settings(tmp_path)
+    read_space(tmp_path)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from([f.name for f in dataclasses.fields(SearchSettings)]) | st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        ),
+    )
+)
+def test_whatever_the_file_holds_is_read_or_named(
+    tmp_path_factory: pytest.TempPathFactory, changes: dict[str, object]
+) -> None:
+    folder = tmp_path_factory.mktemp("search")
+    write_settings(folder, SMALL)
+    content = json.loads((folder / FILE).read_text())
+    (folder / FILE).write_text(json.dumps({**content, **changes}))
+    try:
+        found = read_settings(folder)
+    except UserError as error:
+        assert str(folder / FILE) in str(error)
+    else:
+        write_settings(folder, found)
+        assert read_settings(folder) == found or "nan" in str(found).lower()
 
 
 def test_missing_settings_are_named(tmp_path: Path) -> None:
