@@ -17,7 +17,6 @@ from cluster.ledger.ledger import JOURNAL, Ledger
 from cluster.sampling.journal_backend import Journal
 from cluster.sampling.samplers import SAMPLERS
 from cluster.sampling.study import DRAWS_BEFORE_STOP, Study
-from cluster.sampling.study_file import count_infeasible
 from searchspaces.space import SearchSpace
 from tests.support.finite_space import suggest_finite
 from trainables.errors import UserError
@@ -287,36 +286,6 @@ def test_a_journal_that_lacks_trials_of_the_ledger_is_rejected(
         with pytest.raises(UserError, match=r"lacks trials that the ledger has: .*2\n.*--fresh"):
             open_study(ledger, space)
     assert logs == {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        (b"\x00garbage", "line 3 is b.*garbage"),
-        (b"{]", "line 3 is b'{]"),
-        (b"7", "line 3 is b'7"),
-        (b"", "line 3 is b'"),
-        (b'{"op_code": 42, "worker_id": "x"}', "AssertionError"),
-    ],
-)
-def test_a_damaged_journal_is_named(
-    begin: Begin,
-    reopen: Reopen,
-    open_study: Open,
-    space: SearchSpace[Any],
-    line: bytes,
-    words: str,
-) -> None:
-    ledger = begin()
-    open_study(ledger, space).ask()
-    journal = ledger.folder / JOURNAL
-    lines = journal.read_bytes().splitlines()
-    journal.write_bytes(b"\n".join([*lines[:2], line, *lines[2:]]) + b"\n")
-    with pytest.raises(UserError, match=f"is damaged: .*{words}") as error:
-        open_study(reopen(ledger), space)
-    assert "--fresh" in str(error.value)
-    with pytest.raises(UserError, match="is damaged"):
-        count_infeasible(ledger.folder)
 
 
 def test_initial_configurations_run_after_the_default(
