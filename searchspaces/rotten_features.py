@@ -1,8 +1,9 @@
 """Which frozen encoder with a linear classifier separates good from bad film reviews best?
 
-Rotten Tomatoes (Pang and Lee, 2005): sentences are embedded once per encoder and machine, and
-classified by a linear support-vector classifier. A trial is one fit, so a search can try hundreds
-of values of C per minute, for every encoder and pooling.
+Rotten Tomatoes (Pang and Lee, 2005), or your own texts (`--data-dir reviews.csv`): sentences are
+embedded once per encoder and machine, and classified by a linear support-vector classifier. A
+trial is one fit, so a search can try hundreds of values of C per minute, for every encoder and
+pooling.
 """
 
 from searchspaces import Published, SearchSpace, Trial, Values

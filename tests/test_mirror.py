@@ -63,6 +63,7 @@ COVERED_BY = {
     "trainables/data/questions.py": "tests/trainables/data/test_mathematics.py",
     "trainables/data/rotten_tomatoes.py": "tests/trainables/text/test_embeddings.py",
     "trainables/data/source.py": "tests/trainables/data/test_sources.py",
+    "trainables/data/text_parts.py": "tests/trainables/data/test_text.py",
     "trainables/errors.py": "tests/cluster/test_cli.py",
     "trainables/models/convnet.py": "tests/trainables/models/test_backbones.py",
     "trainables/predictor.py": SPACES,

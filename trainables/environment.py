@@ -31,11 +31,14 @@ def default_cache() -> Path:
 def find_data_folder(data_dir: Path | None) -> Path | None:
     """Return the data folder: --data-dir, else TUNERY_DATA, else None.
 
-    Raises UserError where it is not a folder.
+    A table of texts may be a file. Raises UserError where there is neither.
     """
     variable = os.environ.get("TUNERY_DATA")
     folder = data_dir or (Path(variable) if variable else None)
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not (folder.is_dir() or folder.is_file()):
         where = "--data-dir" if data_dir else "TUNERY_DATA"
-        raise UserError(f"{where} {folder} is not a folder\ngive the folder that holds the data")
+        raise UserError(
+            f"{where} {folder} is not a folder or a file\n"
+            "give the folder that holds the data, or a table of texts"
+        )
     return folder.resolve() if folder else None

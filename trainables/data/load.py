@@ -13,12 +13,14 @@ from trainables.data.losses import ACCEPTED
 from trainables.data.source import Source
 from trainables.data.svhn import SVHN
 from trainables.data.text import TextData
+from trainables.data.text_columns import Columns
+from trainables.errors import UserError
 from trainables.run import Run
 
 
 def load_images(source: Source, run: Run) -> ImageData:
     """Load images of one size; raises DataMissingError where they are not available."""
-    return images.load(source, **_settings(run))
+    return images.load(source, **_settings(source, run))
 
 
 def load_photos(source: Source, run: Run, size: int, accept_losses: float = ACCEPTED) -> ImageData:
@@ -26,12 +28,19 @@ def load_photos(source: Source, run: Run, size: int, accept_losses: float = ACCE
 
     Raises UserError if a larger fraction than `accept_losses` cannot be used.
     """
-    return photos.load(source, size=size, accept_losses=accept_losses, **_settings(run))
+    return photos.load(source, size=size, accept_losses=accept_losses, **_settings(source, run))
 
 
-def load_texts(source: Source, run: Run) -> TextData:
-    """Load labelled texts; raises DataMissingError where they are not available."""
-    return text.load(source, **_settings(run))
+def load_texts(
+    source: Source, run: Run, columns: Columns | None = None, accept_losses: float = ACCEPTED
+) -> TextData:
+    """Load labelled texts; raises DataMissingError where they are not available.
+
+    `columns` names columns of a user's table. Raises UserError if a larger fraction of the rows
+    than `accept_losses` cannot be used.
+    """
+    settings = _settings(source, run, may_be_file=True)
+    return text.load(source, columns=columns, accept_losses=accept_losses, **settings)
 
 
 def load_svhn(run: Run, extra: bool = False) -> ImageData:
@@ -46,7 +55,11 @@ def load_svhn(run: Run, extra: bool = False) -> ImageData:
     return replace(plain, train=train, fingerprint=both.fingerprint)
 
 
-def _settings(run: Run) -> dict[str, Any]:
+def _settings(source: Source, run: Run, *, may_be_file: bool = False) -> dict[str, Any]:
+    if run.data is not None and run.data.is_file() and not may_be_file:
+        raise UserError(
+            f"--data-dir {run.data} is a file, but {source.name} needs the folder of its files"
+        )
     return {
         "folder": run.data,
         "cache": run.cache,

@@ -55,6 +55,8 @@ def describe_options(source: Source) -> str:
     """Return the options of a user who does not have the data, as lines of an error message."""
     files = "one folder per class, Parquet files" if source.photos else "these files"
     lines = [f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: a folder with {files} or {source.name}/"]
+    if source.image == ("text",):
+        lines.append("  --data-dir FILE: texts of your own as CSV, TSV, JSON lines or Parquet")
     if source.tar:
         size = f" ({source.tar_size})" if source.tar_size else ""
         lines.append(f"  TUNERY_DOWNLOAD={source.name}: download {source.tar}{size}, once")

@@ -1,31 +1,32 @@
-"""Labelled texts from Parquet files in the hub's layout, stored as Arrow once per machine."""
+"""Labelled texts from tables or the hub, stored as Arrow once per machine.
+
+Any table with texts and labels is enough: its labels are the classes. Copies of a text are kept
+in one part, and rows without a text or a label are left out.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from trainables import cache as caches
-from trainables.data import arrow, parquet
-from trainables.data.parquet import Shard
+from trainables.data import parquet, text_parts, text_tables
+from trainables.data.losses import ACCEPTED, Losses, check_losses
 from trainables.data.source import Source, check_downloaded
 from trainables.data.splitting import split_stratified
+from trainables.data.text_columns import Columns
+from trainables.data.text_parts import Arrays
 from trainables.errors import UserError
 from trainables.predictor import DataKind, GroundTruth
 
-LAYOUT = 1  # version of the Arrow files; a new number makes every machine read the files again
+LAYOUT = 2  # version of the Arrow files; a new number makes every machine read the files again
 VALIDATION = 0.1  # fraction of train, if the files have no validation split
 WORDS = tuple(a + b + c for a in "bdklm" for b in "aeiou" for c in ("", "n", "s"))
 PLACEHOLDER_SIZES = {"train": 60, "validation": 30, "test": 30}
-
-Arrays = tuple[np.ndarray, np.ndarray]
-"""Texts (objects of type str, N) and their labels (int64, N)."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ class TextSplit:
 
     def head(self, share: float) -> TextSplit:
         """Return the split with the first rows only: that share of them, at least one."""
-        count = max(1, round(share * len(self)))
-        return TextSplit(self.texts[:count], self.labels[:count])
+        return self.select(slice(max(1, round(share * len(self)))))
+
+    def select(self, rows: np.ndarray | slice) -> TextSplit:
+        """Return the split with these rows only."""
+        return TextSplit(self.texts[rows], self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -74,34 +78,85 @@ def load(
     cache: Path,
     kind: DataKind = "real",
     download: bool = True,
+    columns: Columns | None = None,
+    accept_losses: float = ACCEPTED,
 ) -> TextData:
-    """Load a data set; read its Parquet files first if this machine has not done so yet.
+    """Load a data set; read its tables first if this machine has not done so yet.
 
-    `folder` holds the files or a folder of the data set's name. Without it the texts come from
-    the hub; with `download` False, from an earlier download only. Validation is the files' own
-    split if they have one, else a stratified tenth of train, always the same. Raises
-    DataMissingError, or UserError for data that cannot be used.
+    `folder` is a table, or holds a table or one per part, or a folder of the data set's name with
+    them. Their classes may be others than the source's. Without it the texts come from the hub;
+    with `download` False, from an earlier download only. `columns` names columns that are not
+    found. Parts that the data do not have are drawn from train, a stratified tenth each, always
+    the same. Raises DataMissingError, or UserError for data that cannot be used or of which a
+    larger fraction than `accept_losses` cannot.
     """
     if kind == "synthetic":
         raise UserError(f"{source.name} has no synthetic data; omit --data synthetic")
     if kind == "placeholder":
-        arrays = {split: _draw_placeholder(source, split) for split in PLACEHOLDER_SIZES}
-        fingerprint = "placeholder"
+        drawings = {split: _draw_placeholder(source, split) for split in PLACEHOLDER_SIZES}
+        placeholders = {split: TextSplit(*drawing) for split, drawing in drawings.items()}
+        return _build_data(source, placeholders, source.classes, "placeholder", kind)
+    key: dict[str, object] = {"texts": LAYOUT, "classes": source.classes}
+    summary: list[str] = []
+    if folder:
+        files = text_tables.find_tables(source, folder)
+        columns = columns or Columns()
+        key |= {"files": parquet.hash_files(files, cache), "columns": vars(columns)}
+        key |= {"folder": files["train"][0].parent.name}
     else:
+        key |= {"hub": source.hub}
+        if not download:
+            check_downloaded(source, cache, key)
+
+    def build(draft: Path) -> None:
+        losses: list[str] = []
         if folder:
-            stored = _build_from_folder(source, folder, cache)
+            content = text_parts.read_tables(source, files, columns or Columns(), losses)
         else:
-            stored = _build_from_hub(source, cache, download)
-        fingerprint, arrays = _read_splits(stored)
-    if "validation" not in arrays:
-        texts, labels = arrays["train"]
-        rest, drawn = split_stratified(labels, VALIDATION, seed=0)
-        arrays["train"] = texts[rest], labels[rest]
-        arrays["validation"] = texts[drawn], labels[drawn]
-    splits = {split: TextSplit(*arrays[split]) for split in PLACEHOLDER_SIZES}
-    return TextData(
-        source.name, **splits, classes=source.classes, fingerprint=fingerprint, source=kind
-    )
+            content = text_parts.read_hub(source)
+        text_parts.write_parts(source, content, losses, draft, summary)
+
+    stored = caches.get_or_build(cache, source.name, key, build)
+    facts, arrays, groups = text_parts.read_parts(stored)
+    drawn = [part for part in ("validation", "test") if part not in arrays]
+    splits = _make_splits(arrays, groups)
+    if summary:
+        sizes = "split: {:,} train, {:,} validation, {:,} test"
+        summary.append(sizes.format(*map(len, splits.values())))
+        summary[-1] += f" ({' and '.join(drawn)} drawn from train)" if drawn else ""
+        print("\n  ".join(summary), file=sys.stderr)
+    found = facts["losses"]
+    check_losses(source.name, Losses(found["total"], found["lost"], found["first"]), accept_losses)
+    return _build_data(source, splits, facts["classes"], facts["fingerprint"], kind)
+
+
+def _build_data(
+    source: Source,
+    splits: Mapping[str, TextSplit],
+    classes: Sequence[str],
+    fingerprint: str,
+    kind: DataKind,
+) -> TextData:
+    parts = (splits["train"], splits["validation"], splits["test"])
+    return TextData(source.name, *parts, tuple(classes), fingerprint, kind)
+
+
+def _make_splits(
+    arrays: Mapping[str, Arrays], groups: Mapping[str, np.ndarray]
+) -> dict[str, TextSplit]:
+    """Return the three splits; those that the data do not have are drawn from train."""
+    splits = {part: TextSplit(*arrays[part]) for part in arrays}
+    own = groups["train"]
+    train = splits["train"].select(own >= 0)
+    own = own[own >= 0]
+    fraction = VALIDATION
+    for part in ("test", "validation"):
+        if part not in splits:
+            rest, drawn = split_stratified(train.labels, fraction, 0, own)
+            splits[part] = train.select(drawn)
+            train, own = train.select(rest), own[rest]
+            fraction = VALIDATION / (1 - VALIDATION)
+    return {"train": train, "validation": splits["validation"], "test": splits["test"]}
 
 
 def build_ground_truth(data: TextData) -> GroundTruth:
@@ -127,62 +182,3 @@ def _draw_placeholder(source: Source, split: str) -> Arrays:
         for row, label in enumerate(labels)
     ]
     return np.array(texts, dtype=object), labels
-
-
-def _build_from_folder(source: Source, folder: Path, cache: Path) -> Path:
-    files = parquet.find_files(source, folder)
-    hashes = parquet.hash_files(files, cache)
-
-    def build(draft: Path) -> None:
-        shards = {s: [parquet.open_file(source, path) for path in files[s]] for s in files}
-        _write_splits(source, shards, draft)
-
-    return caches.get_or_build(cache, source.name, {**_key(source), "files": hashes}, build)
-
-
-def _build_from_hub(source: Source, cache: Path, download: bool) -> Path:
-    key = {**_key(source), "hub": source.hub}
-    if not download:
-        check_downloaded(source, cache, key)
-
-    def build(draft: Path) -> None:
-        _write_splits(source, parquet.download_splits(source), draft)
-
-    return caches.get_or_build(cache, source.name, key, build)
-
-
-def _key(source: Source) -> dict[str, object]:
-    return {"texts": LAYOUT, "columns": [*source.image, source.label], "classes": source.classes}
-
-
-def _write_splits(source: Source, splits: Mapping[str, Sequence[Shard]], draft: Path) -> None:
-    checksum = hashlib.sha256()
-    for split, shards in splits.items():
-        texts, labels = [], []
-        for shard in shards:
-            rows = (row for chunk in shard.read() for row in chunk)
-            for number, (text, label) in enumerate(rows):
-                if not isinstance(text, str) or label not in range(len(source.classes)):
-                    raise UserError(
-                        f"{shard.name} row {number}: text {text!r:.60} with the label {label}; "
-                        f"expected a text and a label from 0 to {len(source.classes) - 1}\n"
-                        "remove such rows from the file"
-                    )
-                texts.append(text)
-                labels.append(label)
-        if not texts:
-            raise UserError(f"{', '.join(shard.name for shard in shards)}: the split is empty")
-        checksum.update(json.dumps([split, texts, labels]).encode())
-        columns = {"text": pa.array(texts), "label": pa.array(labels, pa.int64())}
-        arrow.write(draft / f"{split}.arrow", columns)
-    (draft / "fingerprint").write_text(checksum.hexdigest()[:16])
-
-
-def _read_splits(folder: Path) -> tuple[str, dict[str, Arrays]]:
-    arrays = {}
-    for path in sorted(folder.glob("*.arrow")):
-        columns = arrow.read_mapped(path)
-        texts = columns["text"].to_numpy(zero_copy_only=False)
-        # A copy, because torch needs writable memory.
-        arrays[path.stem] = texts, columns["label"].to_numpy().copy()
-    return (folder / "fingerprint").read_text(), arrays

@@ -14,10 +14,13 @@ import torch
 from torch import nn
 
 from trainables import checkpoint
-from trainables.checks import check_positive
+from trainables.checks import check_between, check_positive
+from trainables.class_names import ClassNames, read_class_names
 from trainables.data.load import load_texts
+from trainables.data.losses import ACCEPTED
 from trainables.data.source import Source
 from trainables.data.text import TextData, build_ground_truth
+from trainables.data.text_columns import Columns
 from trainables.errors import UserError
 from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import Metrics, mark_divergence
@@ -45,14 +48,21 @@ class Config:
 
     `C` is the inverse of the regularization strength. `scaling` leaves the embeddings as they
     are, or scales each to unit length or each dimension to zero mean and unit variance.
+    `text_column`, `label_column` and `group_column` name columns of a table of the user's own,
+    where they are not found; `accept_losses` is the fraction of its rows that may be unusable.
     """
 
     encoder: str = "all-MiniLM-L6-v2"
     pooling: Literal["cls", "mean"] = "mean"
     C: float = 1.0
     scaling: Literal["none", "unit", "standard"] = "unit"
+    text_column: str = ""
+    label_column: str = ""
+    group_column: str = ""
+    accept_losses: float = ACCEPTED
 
     def __post_init__(self) -> None:
+        check_between(self, 0, 1, "accept_losses")
         check_positive(self, "C")
 
 
@@ -82,7 +92,7 @@ def train(source: Source, solve: Solver, config: Config, run: Run) -> Loop:
     On placeholder data every encoder is a tiny random one. The fit is deterministic, so there is
     no seed, and more reports repeat it. Embeddings and projections are computed once per machine.
     """
-    data = load_texts(source, run)
+    data = load_data(source, config, run)
     encoder = find_encoder(config, run)
     embeddings = load_embeddings(run, data, encoder, config.pooling)
     vectors = {split: scale(values, config.scaling) for split, values in embeddings.items()}
@@ -93,7 +103,7 @@ def train(source: Source, solve: Solver, config: Config, run: Run) -> Loop:
             rows = np.random.default_rng(0).permutation(len(values))[:count]
             vectors[split], labels[split] = vectors[split][rows], values[rows]
     head = nn.Linear(vectors["train"].shape[1], len(data.classes))
-    remaining = run.resume(model=head)
+    remaining = run.resume(model=head, classes=ClassNames(data.classes))
     run.keep_predictions(
         validation=lambda: predict_probabilities(head, vectors["validation"]),
         test=lambda: predict_probabilities(head, vectors["test"]),
@@ -109,6 +119,12 @@ def train(source: Source, solve: Solver, config: Config, run: Run) -> Loop:
             for name, value in evaluate(split, head, vectors[split], labels[split]).items()
         }
         yield mark_divergence(metrics, run.metric)
+
+
+def load_data(source: Source, config: Config, run: Run) -> TextData:
+    """Load the texts of a source, or of the user's own."""
+    columns = Columns(config.text_column, config.label_column, config.group_column)
+    return load_texts(source, run, columns, config.accept_losses)
 
 
 def find_encoder(config: Config, run: Run) -> Encoder:
@@ -188,17 +204,18 @@ def feasible(config: Config) -> str | None:
 def prepare(source: Source, searched: Sequence[str], config: Config, run: Run) -> GroundTruth:
     """Load the data and find the encoder, downloading both the first time."""
     encoder = find_encoder(config, run)
-    data = load_texts(source, run)
+    data = load_data(source, config, run)
     print_preparation(run, data, encoder, searched)
     return build_ground_truth(data)
 
 
-def restore(source: Source, config: Config, folder: Path) -> Predictor:
+def restore(config: Config, folder: Path) -> Predictor:
     """Load encoder and classifier: texts (n,) of type object -> (n, classes) probabilities."""
     encoder = encoders.find_encoder(config.encoder)
     body, tokenizer = encoders.load_body(encoder), encoders.load_tokenizer(encoder)
     width: int = body.config.hidden_size  # type: ignore[union-attr,assignment]
-    head = nn.Linear(width, len(source.classes))
+    classes = read_class_names(folder)
+    head = nn.Linear(width, len(classes))
     try:
         checkpoint.load_module(head, folder)
     except RuntimeError as error:
@@ -213,7 +230,7 @@ def restore(source: Source, config: Config, folder: Path) -> Predictor:
 
     files = {"encoder": encoder.files} if encoder.files else {}
     example = np.array(["a text"], dtype=object)
-    return Predictor(predict, example, source.classes, files=files)
+    return Predictor(predict, example, classes, files=files)
 
 
 def task(source: Source, solve: Solver, searched: Sequence[str]) -> Task[Config]:
@@ -225,5 +242,5 @@ def task(source: Source, solve: Solver, searched: Sequence[str]) -> Task[Config]
         mode="max",
         feasible=feasible,
         prepare=partial(prepare, source, searched),
-        restore=partial(restore, source),
+        restore=restore,
     )

@@ -1,4 +1,4 @@
-"""Fine-tuning of a text encoder on film reviews, fully or by low-rank adapters."""
+"""Fine-tuning of a text encoder on film reviews or own texts, fully or by low-rank adapters."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from torch.nn import functional as F
 from trainables import checkpoint
 from trainables.checks import (
     check_at_least,
+    check_between,
     check_fraction,
     check_non_negative,
     check_positive,
 )
+from trainables.class_names import ClassNames, read_class_names
 from trainables.data.load import load_texts
+from trainables.data.losses import ACCEPTED
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
-from trainables.data.text import build_ground_truth
+from trainables.data.text import TextData, build_ground_truth
+from trainables.data.text_columns import Columns
 from trainables.errors import UserError
 from trainables.fit import fit
 from trainables.optim import add_warmup, build_optimizer, linear
@@ -53,6 +57,8 @@ class Config:
 
     `targets`, `rank`, `alpha` and `dropout` are those of the adapters; full fine-tuning has none.
     `warmup` is a share of the training.
+    `text_column`, `label_column` and `group_column` name columns of a table of the user's own,
+    where they are not found; `accept_losses` is the fraction of its rows that may be unusable.
     """
 
     seed: int = 0
@@ -67,8 +73,13 @@ class Config:
     warmup: float = 0.1
     batch_size: int = 32
     epochs: int = 3
+    text_column: str = ""
+    label_column: str = ""
+    group_column: str = ""
+    accept_losses: float = ACCEPTED
 
     def __post_init__(self) -> None:
+        check_between(self, 0, 1, "accept_losses")
         check_positive(self, "learning_rate")
         check_non_negative(self, "weight_decay")
         check_at_least(self, 1, "batch_size", "epochs", "alpha")
@@ -95,7 +106,7 @@ def build_model(config: Config, encoder: Encoder, classes: int) -> tuple[Classif
 def train(config: Config, run: Run) -> Loop:
     """Train a classifier of texts; a report is an equal part of `epochs` epochs."""
     seed_everything(config.seed)
-    data = load_texts(ROTTEN_TOMATOES, run)
+    data = load_data(config, run)
     encoder = find_encoder(config.encoder, run)
     on_gpu = run.device.type == "cuda"
     texts = load_tokens(run, data, encoder)
@@ -109,7 +120,8 @@ def train(config: Config, run: Run) -> Loop:
         weight_decay=config.weight_decay,
         momentum=0.9,
     )
-    reports = iter(run.resume(model=model, optimizer=optimizer))
+    names = ClassNames(data.classes)
+    reports = iter(run.resume(model=model, optimizer=optimizer, classes=names))
     run.facts["parameters"] = float(parameters)
     run.facts["trainable_parameters"] = float(lora_adapters.count_trainable(model))
 
@@ -172,6 +184,12 @@ def train(config: Config, run: Run) -> Loop:
     )
 
 
+def load_data(config: Config, run: Run) -> TextData:
+    """Load the film reviews, or the texts of the user's own."""
+    columns = Columns(config.text_column, config.label_column, config.group_column)
+    return load_texts(ROTTEN_TOMATOES, run, columns, config.accept_losses)
+
+
 def find_encoder(name: str, run: Run) -> Encoder:
     """Find an encoder; on placeholder data a missing one is replaced by a tiny random one."""
     placeholder = run.source == "placeholder"
@@ -225,12 +243,12 @@ def prepare(config: Config, run: Run) -> GroundTruth:
     encoders.find_encoder(
         config.encoder, placeholder=run.source == "placeholder", download=run.download
     )
-    return build_ground_truth(load_texts(ROTTEN_TOMATOES, run))
+    return build_ground_truth(load_data(config, run))
 
 
 def restore(config: Config, folder: Path) -> Predictor:
-    """Load a trained classifier: texts (n,) of type object -> (n, 2) probabilities."""
-    classes = ROTTEN_TOMATOES.classes
+    """Load a trained classifier: texts (n,) of type object -> (n, classes) probabilities."""
+    classes = read_class_names(folder)
     encoder = encoders.find_encoder(config.encoder)
     model, _ = build_model(config, encoder, len(classes))
     checkpoint.load_module(model, folder)
@@ -242,7 +260,8 @@ def restore(config: Config, folder: Path) -> Predictor:
         starts = np.concatenate([[0], np.cumsum(lengths)])
         tokens = Tokens(np.concatenate(ids), starts)
         cpu = torch.device("cpu")
-        logits = compute_logits(model, tokens, lengths, tokenizer.pad_token_id, cpu)
+        padding = int(model.network.config.pad_token_id)  # type: ignore[union-attr,arg-type]
+        logits = compute_logits(model, tokens, lengths, padding, cpu)
         return logits.softmax(1).numpy()
 
     files = {"encoder": encoder.files} if encoder.files else {}

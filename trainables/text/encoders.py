@@ -9,7 +9,9 @@ import functools
 import importlib
 import importlib.util
 import json
+import sys
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,10 @@ FILES = (
     *("tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt", "*.model"),
 )
 TINY = "tiny"
+OFFSET_TYPES = {
+    *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet"),
+    *("longformer", "data2vec-text", "xmod", "luke"),
+}
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,39 @@ def load_tokenizer(encoder: Encoder) -> Any:
             "or the files of its vocabulary are missing\n"
             "copy all files of the encoder, or choose another with --set encoder=NAME-or-folder"
         )
+    config = json.loads((encoder.folder / "config.json").read_text(encoding="utf-8"))
+    _add_padding(loaded, encoder, config)
+    loaded.model_max_length = min(loaded.model_max_length, _count_positions(config))
     return loaded
+
+
+def _add_padding(tokenizer: Any, encoder: Encoder, config: Mapping[str, Any]) -> None:
+    """Let a tokenizer of a decoder, which often has no padding token, pad with the end token.
+
+    What is padded is masked, so any token will do, but a decoder finds the last token of a text
+    as the last one that is no padding.
+    """
+    if tokenizer.pad_token_id is not None:
+        return
+    for token in (tokenizer.eos_token, tokenizer.unk_token):
+        if token is not None:
+            tokenizer.pad_token = token
+            return
+    raise UserError(
+        f"the tokenizer of the encoder in {encoder.folder} has neither a padding token nor an end "
+        "token (pad_token, eos_token)\nset one in its tokenizer_config.json"
+    )
+
+
+def _count_positions(config: Mapping[str, Any]) -> int:
+    """Return the number of tokens that a model has positions for."""
+    names = ("max_position_embeddings", "n_positions", "max_sequence_length")
+    positions = next((config[name] for name in names if config.get(name)), None)
+    if positions is None or positions < 1:  # relative positions have no limit
+        return sys.maxsize
+    # RoBERTa and its kind count positions from behind the number of the padding token.
+    offset = (config.get("pad_token_id") or 0) + 1
+    return int(positions) - (offset if config.get("model_type") in OFFSET_TYPES else 0)
 
 
 def has_vocabulary(tokenizer: Any) -> bool:
@@ -172,6 +210,8 @@ def _load_network(
         )
     except Exception as error:  # transformers raises without a common base
         raise _make_error(encoder, error) from error
+    if loaded.config.pad_token_id is None:
+        loaded.config.pad_token_id = load_tokenizer(encoder).pad_token_id
     return loaded, set(information["missing_keys"])
 
 

@@ -1,4 +1,4 @@
-"""LoRA adapters (Hu et al., 2021) for the matrices of any BERT-like encoder, with peft."""
+"""LoRA adapters (Hu et al., 2021) for the matrices of encoders and decoders, with peft."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ NAMES = (
     {"q": "query_proj", "k": "key_proj", "v": "value_proj", "o": "attention.output.dense"},
     {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "out_proj"},  # BART, CLIP
     {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj"},  # LLaMA
+    # One matrix for q, k and v, which gets one adapter:
+    dict.fromkeys("qkv", "attn.c_attn") | {"o": "attn.c_proj"},  # GPT-2
+    dict.fromkeys("qkv", "query_key_value") | {"o": "attention.dense"},  # GPT-NeoX, Falcon
+    dict.fromkeys("qkv", "query_key_value") | {"o": "self_attention.dense"},  # BLOOM
+    dict.fromkeys("qkv", "attn.Wqkv") | {"o": "attn.Wo"},  # ModernBERT
+    dict.fromkeys("qkv", "qkv_proj") | {"o": "o_proj"},  # Phi-3
 )
 
 
@@ -88,6 +94,7 @@ def add_adapters(
 ) -> Any:
     """Freeze a classifier except its head and `initialized` parameters, and add adapters."""
     import peft
+    from transformers.pytorch_utils import Conv1D
 
     trained = find_heads(network) | {name.rpartition(".")[0] for name in initialized}
     trained = {
@@ -105,6 +112,7 @@ def add_adapters(
         lora_dropout=dropout,
         target_modules=adapted,
         modules_to_save=sorted(trained),
+        fan_in_fan_out=all(isinstance(network.get_submodule(name), Conv1D) for name in adapted),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # raised by transformers when peft calls it
@@ -114,13 +122,16 @@ def add_adapters(
 def find_target_modules(network: Any, targets: str) -> list[str]:
     """Return the names of the linear layers that the letters of `targets`, or "all", select.
 
-    Raises UserError with the existing names for an unknown architecture.
+    A matrix that several letters share is returned once. Raises UserError with the existing names
+    for an unknown architecture.
     """
+    from transformers.pytorch_utils import Conv1D  # a linear layer with a transposed matrix
+
     prefix = network.base_model_prefix
     linear = [
         f"{prefix}.{name}"
         for name, module in getattr(network, prefix).named_modules()
-        if isinstance(module, nn.Linear)
+        if isinstance(module, nn.Linear | Conv1D)
     ]
     if targets == "all":
         return linear
@@ -130,7 +141,7 @@ def find_target_modules(network: Any, targets: str) -> list[str]:
 
     for names in NAMES:
         if all(with_suffix(suffix) for suffix in names.values()):
-            return [name for letter in targets for name in with_suffix(names[letter])]
+            return list(dict.fromkeys(n for letter in targets for n in with_suffix(names[letter])))
     suffixes = sorted({".".join(name.split(".")[-2:]) for name in linear})
     raise UserError(
         f"targets={targets!r}: the names of the attention's matrices of {type(network).__name__} "

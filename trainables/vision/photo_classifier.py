@@ -13,9 +13,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from trainables import checkpoint
+from trainables.class_names import ClassNames, read_class_names
 from trainables.data.images import ImageData
-from trainables.errors import UserError
 from trainables.models.backbones import Origin, build_backbone, check_size, unfreeze_last
 from trainables.predictor import Predictor
 from trainables.run import Loop, Run, seed_everything
@@ -25,24 +24,6 @@ from trainables.vision.classification import (
     restore_classifier,
     train_classifier,
 )
-
-
-class ClassNames(nn.Module):
-    """The last module of a classifier: returns the logits and is saved with the class names."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__()
-        self.names = tuple(names)
-
-    def forward(self, logits: Tensor) -> Tensor:
-        return logits
-
-    # A checkpoint writes this state as JSON beside the tensors.
-    def get_extra_state(self) -> list[str]:
-        return list(self.names)
-
-    def set_extra_state(self, state: Any) -> None:
-        self.names = tuple(state)
 
 
 def add_class_names(network: nn.Module, classes: Sequence[str]) -> nn.Sequential:
@@ -81,19 +62,9 @@ def restore_photo_classifier(
 
     The Predictor returns (n, classes) probabilities for (n, 3, size, size) uint8 pixels.
     """
-    classes = _read_classes(folder)
+    classes = read_class_names(folder)
     network = add_class_names(build(len(classes)), classes)
     return restore_classifier(network, (3, size, size), classes, folder)
-
-
-def _read_classes(folder: Path) -> tuple[str, ...]:
-    if (saved := checkpoint.read(folder)) is None:
-        raise UserError(f"no complete checkpoint in {folder}")
-    state = saved[1]["parts"]["model"]
-    names = next((state[key] for key in state if key.endswith("_extra_state")), None)
-    if names is None:
-        raise UserError(f"the checkpoint in {folder} contains no class names")
-    return tuple(names)
 
 
 def build_pretrained(

@@ -14,8 +14,9 @@ from searchspaces.rotten_lora import FULL
 from trainables import checkpoint
 from trainables.data.rotten_tomatoes import ROTTEN_TOMATOES
 from trainables.data.text import load
+from trainables.errors import UserError
 from trainables.run import Run
-from trainables.tasks.lora import Config, train
+from trainables.tasks.lora import Config, prepare, restore, train
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
 from trainables.text.tokenization import pad, tokenize
@@ -93,3 +94,25 @@ def test_adapters_without_targets_are_rejected() -> None:
     with pytest.raises(ValueError, match="targets"):
         Config(targets="none")
     Config(method="full")
+
+
+def test_a_table_of_the_users_own_is_trained_and_restored(tmp_path: Path) -> None:
+    names = ("<b>x", "cats|dogs", "日本 #1")
+    rows = [f"a film of kind {i % 3} number {i},{names[i % 3]}" for i in range(60)]
+    (tmp_path / "mine.csv").write_text("\n".join(["review,stars", *rows]))
+    run = replace(_run(tmp_path, 1), source="real", data=tmp_path / "mine.csv")
+    config = replace(LORA, epochs=1)
+    truth = prepare(config, run)
+    assert truth.classes == names
+    _train(config, run)
+    run.finish()
+    predictor = restore(config, tmp_path / "trial" / "best")
+    assert predictor.classes == names
+    assert truth.inputs is not None
+    stored = pq.read_table(tmp_path / "trial" / "best" / "test.parquet").drop_columns("id")
+    np.testing.assert_allclose(
+        predictor(truth.inputs("test")), np.array(list(stored.to_pydict().values())).T, atol=1e-5
+    )
+    named = replace(config, label_column="points")
+    with pytest.raises(UserError, match="has no column 'points'"):
+        prepare(named, run)

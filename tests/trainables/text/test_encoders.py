@@ -12,6 +12,8 @@ import torch
 from trainables.errors import UserError
 from trainables.text import encoders
 from trainables.text.encoders import Encoder
+from trainables.text.tokenization import pad as pad_texts
+from trainables.text.tokenization import tokenize
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +104,63 @@ def test_pickled_weights_are_rejected(folder: Path, tmp_path: Path) -> None:
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match="safetensors"):
         encoders.find_encoder(str(tmp_path))
+
+
+def _save_decoder(
+    place: Path, name: str, pad: str | None = None, end: str | None = "</s>"
+) -> Path:
+    """Save a tiny decoder with random weights and a tokenizer of single words."""
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = ["<unk>", "a", "film", "good", "bad", ".", "1", "</s>", "<pad>"]
+    vocabulary = Tokenizer(models.WordLevel(dict(zip(words, range(9), strict=True)), "<unk>"))
+    vocabulary.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=vocabulary, **({"pad_token": pad} if pad else {}), eos_token=end
+    )
+    sizes: dict[str, Any] = {
+        "GPT2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 12},
+        "Llama": {
+            **{"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2},
+            **{"intermediate_size": 32, "max_position_embeddings": 12},
+        },
+    }
+    config = getattr(transformers, f"{name}Config")(vocab_size=9, **sizes[name])
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(config).save_pretrained(place)
+    tokenizer.save_pretrained(place)
+    return place
+
+
+@pytest.mark.parametrize("name", ["GPT2", "Llama"])
+@pytest.mark.parametrize(("pad", "padding"), [(None, 7), ("<pad>", 8)])
+def test_a_decoder_pads_with_its_end_token(
+    tmp_path: Path, name: str, pad: str | None, padding: int
+) -> None:
+    encoder = encoders.find_encoder(str(_save_decoder(tmp_path / "it", name, pad)))
+    tokenizer = encoders.load_tokenizer(encoder)
+    assert tokenizer.pad_token_id == padding
+    model: Any = encoders.load_classifier(encoder, 3)[0].eval()
+    assert model.config.pad_token_id == padding
+    # What a text gets does not depend on how far it is padded.
+    ids, mask = pad_texts([[1, 2, 3], [1, 2, 4, 5, 1]], padding)
+    alone = model(input_ids=ids[:1, :3], attention_mask=mask[:1, :3]).logits
+    torch.testing.assert_close(model(input_ids=ids, attention_mask=mask).logits[:1], alone)
+    # Texts are cut to the positions of the model.
+    assert len(tokenize(tokenizer, ["a film . " * 9])[0]) == 12
+
+
+def test_a_tokenizer_without_any_token_to_pad_with_is_rejected(tmp_path: Path) -> None:
+    encoder = encoders.find_encoder(str(_save_decoder(tmp_path / "it", "GPT2", end=None)))
+    with pytest.raises(UserError, match="neither a padding token nor an end token"):
+        encoders.load_tokenizer(encoder)
+
+
+def test_positions_behind_the_padding_token_do_not_count() -> None:
+    count = encoders._count_positions
+    assert (
+        count({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}) == 512
+    )
+    assert count({"model_type": "bert", "max_position_embeddings": 512}) == 512
+    assert count({"model_type": "deberta-v2", "max_position_embeddings": -1}) > 10**6

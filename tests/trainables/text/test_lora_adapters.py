@@ -49,6 +49,48 @@ def test_letters_select_the_matrices_of_the_attention(name: str) -> None:
     assert not [path for path in every if "classifier" in path]
 
 
+GPT = {"n_embd": 8, "n_layer": 2, "n_head": 2, "vocab_size": 20}
+BLOOM = {"hidden_size": 8, "n_layer": 2, "n_head": 2, "vocab_size": 20}
+LLAMA = {**SMALL, "intermediate_size": 16}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "fused", "output"),
+    [
+        ("GPT2", GPT, "attn.c_attn", "attn.c_proj"),
+        ("GPTNeoX", LLAMA, "query_key_value", "attention.dense"),
+        ("Bloom", BLOOM, "query_key_value", "self_attention.dense"),
+        ("ModernBert", {**LLAMA, "pad_token_id": 0}, "attn.Wqkv", "attn.Wo"),
+    ],
+)
+def test_a_matrix_of_q_k_and_v_is_adapted_once(
+    name: str, settings: dict[str, int], fused: str, output: str
+) -> None:
+    network = _network(name, **settings)
+    for letters in ("q", "v", "qv"):
+        found = lora_adapters.find_target_modules(network, letters)
+        assert len(found) == 2
+        assert all(path.endswith(fused) for path in found)
+    both = lora_adapters.find_target_modules(network, "qkvo")
+    assert len(both) == 4
+    assert sum(path.endswith(output) for path in both) == 2
+
+
+def test_adapters_of_gpt2_start_as_the_model_and_are_trained() -> None:
+    network = _network("GPT2", **GPT, pad_token_id=0).eval()
+    ids = torch.arange(1, 13).reshape(2, 6)
+    before = network(input_ids=ids).logits
+    adapted = lora_adapters.add_adapters(network, {"score.weight"}, "qv", 2, 4, 0.0).eval()
+    torch.testing.assert_close(adapted(input_ids=ids).logits, before)
+    adapted(input_ids=ids).logits.sum().backward()
+    weights = {n: w for n, w in adapted.named_parameters() if w.requires_grad}
+    assert {name.rpartition("c_attn.")[2] for name in weights if "lora" in name} == {
+        "lora_A.default.weight",
+        "lora_B.default.weight",
+    }
+    assert all(w.grad is not None for w in weights.values())
+
+
 def test_an_unknown_architecture_names_its_layers() -> None:
     network = _network("Funnel", d_model=8, n_head=2, d_head=4, d_inner=8, vocab_size=20)
     with pytest.raises(UserError, match=r"attention\.q_head.*\n.*targets=all"):
