@@ -1,11 +1,11 @@
 """Choose the winner of a search on validation, by the ranking that the search itself uses."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from reports.numbers.statistics import is_finite
 from reports.records import Search, TrialRecord
 from trainables import ranking
 
@@ -46,7 +46,9 @@ def rank_trials(search: Search, trials: Iterable[TrialRecord]) -> list[TrialReco
 
 def _find_score(trial: TrialRecord) -> float | None:
     score = trial.metrics.get("score")
-    return score if is_finite(score) else None  # databases store infinity as a large number
+    # Databases store infinity as the largest number.
+    is_number = score is not None and abs(score) < sys.float_info.max
+    return score if is_number else None
 
 
 def find_candidates(search: Search) -> list[TrialRecord]:
