@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from reports.assemble import Findings, format_winner
-from reports.cli import add_server_arguments, add_space_arguments, print_error, run_action
+from reports.cli import add_server_arguments, add_space_arguments, run_action
 from reports.contents import Chapter, collect_findings, write_report
 from reports.read.records import Tracker, read_search
 from reports.records import Search
@@ -19,38 +19,50 @@ from reports.write.safe import to_slug
 from reports.write.sections import Section
 from reports.write.style import save_figure
 from reports.write.tablefiles import write_tables
-from trainables.errors import UserError
+from trainables.errors import UnreadableError, UserError
 
 ACTIONS = ("ensemble", "export", "compare", "predict", "sample")
 """Modules of this package that have a `main` of their own."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0, or 2 after an error message."""
+    """Run the command line and return the exit code: 0, 2 or 3 (`reports.cli.run_action`)."""
     words = sys.argv[1:] if arguments is None else arguments
     if words and words[0] in ACTIONS:
         code: int = importlib.import_module(f"reports.{words[0]}").main(words[1:])
         return code
     options = _parser().parse_args(words)
-    return max([run_action(options, partial(_report, options, name)) for name in options.names])
+    taken: set[Path] = set()
+    names = list(dict.fromkeys(options.names))
+    return max([run_action(options, partial(_report, options, name, taken)) for name in names])
 
 
-def _report(options: argparse.Namespace, name: str, tracker: Tracker) -> None:
+def _report(options: argparse.Namespace, name: str, taken: set[Path], tracker: Tracker) -> None:
     search = read_search(tracker, name)
     out = Path(options.out or "report")
     # Each of several reports has its own folder; a single one goes to --out itself.
-    out = _writable(
-        out / to_slug(search.name) if len(options.names) > 1 or not options.out else out
-    )
+    several = len(set(options.names)) > 1
+    out = _writable(_choose_folder(out, search, taken) if several or not options.out else out)
     optional = _choose_optional_chapters(tracker, search, options)
     found = collect_findings(tracker, search, options.open_test_again, options.open_test)
-    _files(tracker, found, [(title, make(found)) for title, make in optional], out, options)
+    more = [(title, partial(write, found)) for title, write in optional]
+    unreadable = _files(tracker, found, more, out, options)
     if search.is_synthetic:
         print("SYNTHETIC DATA:")
     print(format_winner(found))
     print(f"report: {out / 'report.md'}")
     if options.html:
         print(f"as one file: {out / 'report.html'}")
+    if unreadable:
+        raise UnreadableError("The report is not complete:\n" + "\n".join(unreadable))
+
+
+def _choose_folder(out: Path, search: Search, taken: set[Path]) -> Path:
+    # Two names may be the same as a folder, such as `net[2]` and `net(2)`.
+    name = out / to_slug(search.name)
+    folder = name if name not in taken else out / f"{name.name}-{search.run_id[:8]}"
+    taken.add(folder)
+    return folder
 
 
 def _choose_optional_chapters(
@@ -85,7 +97,7 @@ def _files(
     more: Sequence[Chapter],
     out: Path,
     options: argparse.Namespace,
-) -> None:
+) -> list[str]:
     report = write_report(tracker, found, options.ensemble, more)
     for name, figure in report.figures.items():
         save_figure(figure, out / "figures", name)
@@ -98,14 +110,15 @@ def _files(
     if options.html:
         (out / "report.html").write_text(page, encoding="utf-8")
     if options.no_log:
-        return
+        return list(report.unreadable)
     drawn = [out / "figures" / f"{n}.{kind}" for n in report.figures for kind in ("png", "svg")]
     drawn += [out / "figures" / name for name in report.files]
     try:
         # MLflow renders HTML but shows markdown as text, so the page is logged in any case.
         log_report(tracker, found.search, out, [out / "report.md", *drawn, *tables], page)
-    except UserError as error:
-        print_error(error)  # the report itself is written
+    except UserError as error:  # the report itself is written
+        return [*report.unreadable, str(error)]
+    return list(report.unreadable)
 
 
 def _writable(folder: Path) -> Path:

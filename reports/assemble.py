@@ -33,6 +33,13 @@ class Findings:
     choice: Choice | None  # None: there is no winner
     test: OpenedTest
     sizes: Mapping[str, int]  # examples per split
+    splits: tuple[str, ...] = ()  # that the search has stored
+    unreadable: tuple[str, ...] = ()  # why something on record cannot be read
+
+    @property
+    def has_test(self) -> bool:
+        """Return whether the search has a test set; also where that cannot be read."""
+        return "test" in self.splits or bool(self.unreadable)
 
 
 @dataclass(frozen=True)
@@ -43,27 +50,26 @@ class Report:
     figures: Mapping[str, Figure]
     files: Mapping[str, bytes]  # existing pictures
     tables: Mapping[str, Table]  # too long for the text
+    unreadable: tuple[str, ...] = ()  # why something on record is not in the report
 
 
-def assemble_report(
-    findings: Findings, chapters: Sequence[tuple[str, Section | str | None]]
-) -> Report:
+def assemble_report(findings: Findings, chapters: Sequence[tuple[str, Section | None]]) -> Report:
     """Return title, summary, test accuracy and the chapters that are not empty."""
     parts = [write_title(findings), write_summary(findings)]
+    parts += [_list_unreadable(findings.unreadable)] if findings.unreadable else []
     if findings.test.accuracy is not None:
         parts.append(format_winner(findings))
     figures: dict[str, Figure] = {}
     files: dict[str, bytes] = {}
     tables: dict[str, Table] = {}
-    for heading, chapter in chapters:
-        section = Section(chapter) if isinstance(chapter, str) else chapter
-        if section is None or not section.text:
+    for heading, section in chapters:
+        if section is None:
             continue
         parts.append(f"## {heading}\n\n{section.text}")
         figures |= section.figures
         files |= section.files
         tables |= section.tables
-    return Report("\n\n".join(parts) + "\n", figures, files, tables)
+    return Report("\n\n".join(parts) + "\n", figures, files, tables, findings.unreadable)
 
 
 def format_winner(findings: Findings) -> str:
@@ -74,11 +80,22 @@ def format_winner(findings: Findings) -> str:
     if accuracy is None:
         score = format_score(choice.model.metrics["score"], findings.search.metric)
         metric = escape_markdown(findings.search.metric)
-        why = findings.test.missing if "test" in findings.sizes else "this search has no test set"
+        why = findings.test.missing if findings.has_test else "this search has no test set"
         return f"winner: {choice.model.title}, {metric} {score}; {why}"
     return (
         f"winner test accuracy: {accuracy.value * 100:.2f} % (95 % interval "
         f"{accuracy.low * 100:.2f} to {accuracy.high * 100:.2f} %, n = {accuracy.n})"
+    )
+
+
+def _list_unreadable(unreadable: Sequence[str]) -> str:
+    lines = [f"> - {escape_markdown(redact(text))}" for text in unreadable]
+    return "\n".join(
+        [
+            "> [!WARNING]",
+            "> **This report is not complete**: the following cannot be read.",
+            *lines,
+        ]
     )
 
 
@@ -117,7 +134,7 @@ def write_summary(findings: Findings) -> str:
         sentences.append(
             "**No trial is complete**: the winner was chosen among trials stopped early."
         )
-    if "test" not in findings.sizes:
+    if not findings.has_test:
         sentences.append(
             "This search has no test set: the score is optimistically biased, since the winner "
             "was selected by it."
@@ -174,7 +191,7 @@ def _describe_winner(findings: Findings, choice: Choice) -> str:
 
 def describe_test_set(findings: Findings, openings: Sequence[Mapping[str, Any]]) -> str | None:
     """Return when the test set was opened and for what; `openings` are all on record."""
-    if findings.choice is None or not ("test" in findings.sizes or openings):
+    if findings.choice is None or not (findings.has_test or openings):
         return None
     text = describe_openings(openings)
     if findings.test.missing:

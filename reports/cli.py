@@ -5,11 +5,21 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from cluster.storage.database_file import is_database_file, parse_database_path
 from cluster.storage.redaction import redact, redact_address
 from cluster.storage.storage import add_storage_arguments, open_storage
 from cluster.tracking.client import open_client
 from reports.read.records import Tracker, TrackerError
-from trainables.errors import UserError
+from trainables.errors import (
+    BAD_INPUT,
+    INCOMPLETE,
+    DamagedFileError,
+    UnreadableError,
+    UserError,
+)
+
+SERVERS = ("http", "https", "postgresql", "mysql", "mssql")
+"""Schemes of the addresses of tracking servers and databases."""
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,21 +43,40 @@ def add_space_arguments(parser: argparse.ArgumentParser, used: str = "") -> None
 
 
 def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -> int:
-    """Run an action with the server of the options; return 0, or 2 after an error message."""
+    """Run an action with the server of the options, and return the exit code.
+
+    That is 0, or after an error message 2 for an error of the user, and 3 where something that
+    exists cannot be read, such as a server that does not answer.
+    """
     try:
         uri = open_storage(options.storage, options.tracking_uri).tracking_uri
-        client = open_client(uri, read_only=True)
+        client = _open_client(uri)
         try:
             action(client)
         except TrackerError as error:
             message = f"the tracking server {redact_address(uri)} could not answer: {error}"
-            raise UserError(redact(message)[:600]) from error
+            raise UnreadableError(redact(message)[:600]) from error
     except (UserError, OSError) as error:
         if options.debug:
             print_error(traceback.format_exc())
         print_error(error)
-        return 2
+        unreadable = isinstance(error, UnreadableError | DamagedFileError)
+        return INCOMPLETE if unreadable else BAD_INPUT
     return 0
+
+
+def _open_client(uri: str) -> Tracker:
+    try:
+        return open_client(uri, read_only=True)
+    except UserError as error:
+        exists = parse_database_path(uri).exists() if is_database_file(uri) else _is_server(uri)
+        if not exists or "***" in uri:
+            raise
+        raise UnreadableError(str(error)) from error
+
+
+def _is_server(uri: str) -> bool:
+    return uri.partition(":")[0].partition("+")[0] in SERVERS
 
 
 def print_error(message: object) -> None:

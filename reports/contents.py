@@ -1,7 +1,10 @@
 """The contents of a report: its chapters in order, written from what the tracking server has."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
 
+from cluster.storage.redaction import redact
 from reports.assemble import (
     Findings,
     Report,
@@ -11,6 +14,7 @@ from reports.assemble import (
 )
 from reports.chapters import audit, budget, classes, exhibits, parts, size
 from reports.chapters.best import compare_with_default, write_best_trials
+from reports.chapters.classes import read_class_names
 from reports.chapters.comparison import chapter as comparison
 from reports.chapters.comparison import published
 from reports.chapters.comparison.groups import find_enqueued, group_trials
@@ -21,15 +25,19 @@ from reports.chapters.hyperparameters import chapter as hyperparameters
 from reports.chapters.hyperparameters import importance, parallel
 from reports.chapters.outcomes import chapter as outcomes
 from reports.chapters.outcomes import failures, timeline
-from reports.read.opened_test import open_test
-from reports.read.predictions import count_examples
+from reports.read.opened_test import CLOSED, OpenedTest, open_test
+from reports.read.predictions import count_examples, list_splits
 from reports.read.records import Tracker
-from reports.read.space import read_space
+from reports.read.space import Parameter, read_space
 from reports.read.winner import Choice, choose_winner
 from reports.records import Search
-from reports.write.sections import Section
+from reports.write.labels import choose_fonts, collect_replaced, describe_replaced
+from reports.write.safe import escape_markdown
+from reports.write.sections import Section, join_paragraphs
+from trainables.errors import UnreadableError
 
-Chapter = tuple[str, Section | str | None]  # heading and content
+Chapter = tuple[str, Callable[[], Section | str | None]]
+"""Heading, and a function that writes the content."""
 
 
 def collect_findings(
@@ -38,58 +46,114 @@ def collect_findings(
     """Choose the winner on validation, and only then open its test predictions.
 
     `again` (`--open-test-again`) opens them even if they were opened before for another winner,
-    `early` (`--open-test`) even if the search is unfinished.
+    `early` (`--open-test`) even if the search is unfinished. What cannot be read is part of the
+    findings, and nothing is opened then.
     """
-    choice, sizes = choose_winner(search), count_examples(tracker, search)
-    test = open_test(tracker, search, choice.model if choice else None, again, early)
-    return Findings(search, choice, test, sizes)
+    choose_fonts(_list_texts(search))
+    choice, unreadable = choose_winner(search), []
+    splits: list[str] = []
+    sizes: dict[str, int] = {}
+    try:
+        splits = list_splits(tracker, search)
+        sizes = count_examples(tracker, search)
+        test = open_test(tracker, search, choice.model if choice else None, again, early)
+    except UnreadableError as error:
+        unreadable.append(str(error))
+        model = choice.model if choice else None
+        test = OpenedTest(tracker, search, model, missing=CLOSED, is_unreadable=True)
+    return Findings(search, choice, test, sizes, tuple(splits), tuple(unreadable))
 
 
 def write_report(
     tracker: Tracker, findings: Findings, ensemble: bool = False, more: Sequence[Chapter] = ()
 ) -> Report:
-    """Return the whole report; `ensemble` adds its chapter, `more` are chapters on the winner."""
-    search, choice = findings.search, findings.choice
-    chapters: list[Chapter] = []
+    """Return the whole report; `ensemble` adds its chapter, `more` are chapters on the winner.
+
+    A chapter that needs something unreadable says so, and the report lists all of that.
+    """
+    chapters = _list_chapters(tracker, findings, ensemble, more)
+    written, unreadable = [], dict.fromkeys(findings.unreadable)
+    for heading, write in chapters:
+        section, error = _write_chapter(write)
+        written.append((heading, section))
+        unreadable |= dict.fromkeys([error] if error else [])
+    return assemble_report(replace(findings, unreadable=tuple(unreadable)), written)
+
+
+def _write_chapter(write: Callable[[], Section | str | None]) -> tuple[Section | None, str]:
+    with collect_replaced() as replaced:
+        try:
+            content = write()
+        except UnreadableError as error:
+            text = escape_markdown(redact(str(error)))
+            return Section(f"**This chapter is not available**: {text}"), str(error)
+    section = Section(content) if isinstance(content, str) else content
+    if section is None or not section.text:
+        return None, ""
+    return replace(section, text=join_paragraphs(section.text, describe_replaced(replaced))), ""
+
+
+def _list_texts(search: Search) -> Iterator[str]:
+    # What figures show: names and values of hyperparameters, metrics, classes and devices.
+    yield from (search.metric, search.name, *search.compare, search.tags.get("published", ""))
+    yield from read_class_names(search)
+    for trial in search.trials:
+        yield from trial.params
+        yield from trial.params.values()
+        yield trial.tags.get("spans", "")
+
+
+def _list_chapters(
+    tracker: Tracker, findings: Findings, ensemble: bool, more: Sequence[Chapter]
+) -> Iterator[Chapter]:
+    search, choice, test = findings.search, findings.choice, findings.test
     if choice is not None:
-        chapters += [*_write_results(tracker, findings, choice), *more]
+        yield from _list_results(tracker, findings, choice)
+        yield from more
         if ensemble:
-            chapters.append(("Ensembles", ensembles.write_section(tracker, search, findings.test)))
-        chapters += _write_analyses(tracker, search, choice)
-    chapters += [
-        ("Outcomes and cost", outcomes.write_section(search)),
-        ("Timeline", timeline.write_section(search)),
-        ("Use of the test set", describe_test_set(findings, findings.test.read_openings())),
-        ("Provenance", write_provenance(findings)),
-        ("Appendix: failures", failures.write_section(search)),
-    ]
-    return assemble_report(findings, chapters)
+            yield "Ensembles", lambda: ensembles.write_section(tracker, search, test)
+        yield from _list_analyses(tracker, search, choice)
+    yield "Outcomes and cost", lambda: outcomes.write_section(search)
+    yield "Timeline", lambda: timeline.write_section(search)
+    yield "Use of the test set", lambda: describe_test_set(findings, test.read_openings())
+    yield "Provenance", lambda: write_provenance(findings)
+    yield "Appendix: failures", lambda: failures.write_section(search)
 
 
-def _write_results(tracker: Tracker, findings: Findings, choice: Choice) -> Iterator[Chapter]:
+def _list_results(tracker: Tracker, findings: Findings, choice: Choice) -> Iterator[Chapter]:
     search, test = findings.search, findings.test
     validation = findings.sizes.get("validation")
-    yield "Best trials", write_best_trials(search, choice, validation)
-    yield "Confirmation on new seeds", confirmation.write_section(tracker, search, test)
-    yield "Winner and default", compare_with_default(search, choice, validation)
-    yield "Comparison", comparison.write_section(tracker, search, validation)
+    yield "Best trials", lambda: write_best_trials(search, choice, validation)
+    yield (
+        "Confirmation on new seeds",
+        lambda: confirmation.write_section(tracker, search, test),
+    )
+    yield "Winner and default", lambda: compare_with_default(search, choice, validation)
+    yield "Comparison", lambda: comparison.write_section(tracker, search, validation)
     groups = group_trials(search)
     column = published.find_column(search, groups) if len(groups) > 1 else None
-    yield "Published results", published.write_section(search, choice, test, column)
-    yield "Results per class", classes.write_section(tracker, search, choice, test)
-    yield "Results per part of the data", parts.write_section(tracker, search, choice, test)
-    yield "Outputs of the winner", exhibits.write_section(tracker, choice)
+    yield "Published results", lambda: published.write_section(search, choice, test, column)
+    yield "Results per class", lambda: classes.write_section(tracker, search, choice, test)
+    yield (
+        "Results per part of the data",
+        lambda: parts.write_section(tracker, search, choice, test),
+    )
+    yield "Outputs of the winner", lambda: exhibits.write_section(tracker, choice)
 
 
-def _write_analyses(tracker: Tracker, search: Search, choice: Choice) -> Iterator[Chapter]:
-    space = read_space(tracker, search)
-    # Where all trials were enqueued, the comparison has shown the compared hyperparameters.
-    if len(find_enqueued(search)) == len(search.trials):
-        space = tuple(p for p in space if p.field not in search.compare)
-    yield "Training curves", curves.write_section(tracker, search, choice)
-    yield "Hyperparameters", hyperparameters.write_section(search, choice, space)
-    yield "Hyperparameter importance", importance.write_section(search, space)
-    yield "Parallel coordinates", parallel.write_section(search, choice, space)
-    yield "Search budget", budget.write_section(search)
-    yield "Model size", size.write_section(search, choice)
-    yield "Check of early stopping", audit.write_section(tracker, search, choice)
+def _list_analyses(tracker: Tracker, search: Search, choice: Choice) -> Iterator[Chapter]:
+    @cache
+    def read() -> tuple[Parameter, ...]:
+        space = read_space(tracker, search)
+        # Where all trials were enqueued, the comparison has shown the compared hyperparameters.
+        if len(find_enqueued(search)) == len(search.trials):
+            space = tuple(p for p in space if p.field not in search.compare)
+        return importance.sort_by_importance(search, space)
+
+    yield "Training curves", lambda: curves.write_section(tracker, search, choice)
+    yield "Hyperparameters", lambda: hyperparameters.write_section(search, choice, read())
+    yield "Hyperparameter importance", lambda: importance.write_section(search, read())
+    yield "Parallel coordinates", lambda: parallel.write_section(search, choice, read())
+    yield "Search budget", lambda: budget.write_section(search)
+    yield "Model size", lambda: size.write_section(search, choice)
+    yield "Check of early stopping", lambda: audit.write_section(tracker, search, choice)

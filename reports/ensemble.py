@@ -31,7 +31,7 @@ PREFIX = 6  # letters of a run id that are enough to name it
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit code: 0, or 2 after an error message."""
+    """Run the command line and return the exit code: 0, 2 or 3 (`reports.cli.run_action`)."""
     options = _parser().parse_args(arguments)
 
     def evaluate(tracker: Tracker) -> None:

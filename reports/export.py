@@ -32,7 +32,7 @@ PORT = 5001
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit code: 0, or 2 after an error message."""
+    """Run the command line and return the exit code: 0, 2 or 3 (`reports.cli.run_action`)."""
     options = build_parser().parse_args(arguments)
 
     def export(tracker: Tracker) -> None:

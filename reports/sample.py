@@ -20,7 +20,7 @@ from trainables.errors import UserError
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit code: 0, or 2 after an error message."""
+    """Run the command line and return the exit code: 0, 2 or 3 (`reports.cli.run_action`)."""
     options = _parser().parse_args(arguments)
     if _is_search(options):
         return run_action(options, lambda tracker: print(sample_trial(tracker, options)))

@@ -1,12 +1,14 @@
 """The best trials, and the winner compared with the default configuration."""
 
+import math
 from collections import defaultdict
 
 from reports.numbers.statistics import is_finite, wilson_interval
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
-from reports.write.safe import format_code
+from reports.write.safe import format_code, shorten
 from reports.write.tables import (
+    NAME,
     Table,
     drop_empty_columns,
     format_count,
@@ -19,6 +21,8 @@ from reports.write.tables import (
 from trainables.durations import format_duration
 
 SHOWN = 10  # best trials in the table
+COLUMNS = 16  # hyperparameters in the table
+ROWS = 40  # hyperparameters in the comparison with the default
 
 
 def find_varied(search: Search) -> list[str]:
@@ -40,16 +44,23 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
     """
     shown = list(choice.candidates[:SHOWN])
     shown += [t for t in search.trials if t.number == 0 and t not in shown]
-    names = find_varied(search)
+    varied = find_varied(search)
+    names = varied[:COLUMNS]
     n = validation if is_share(search.metric) else None
     interval = f"95 % interval, n = {n:,}" if n else ""
     rows = tuple(_format_trial(search, choice, trial, names, n) for trial in shown)
     if all(trial.outcome == "complete" for trial in shown):
         rows = tuple((row[0], "", *row[2:]) for row in rows)
     about = ("trial", "outcome", f"best {search.metric}", interval)
-    header = (*about, "at report", "parameters", "device time", *names)
+    shown_names = [shorten(name, NAME) for name in names]
+    header = (*about, "at report", "parameters", "device time", *shown_names)
     table = Table(header, rows, "llrrrrr" + "r" * len(names))
     text = to_markdown(drop_empty_columns(table))
+    if len(varied) > len(names):
+        text += (
+            f"\n\n{len(varied) - len(names):,} further hyperparameters are in "
+            "`tables/trials.csv` only."
+        )
     if n:
         text += (
             "\n\nAn interval (Wilson) is that of a single score on these validation examples. It "
@@ -90,7 +101,7 @@ def _format_trial(
     return (
         f"{trial.number}" + (f" ({', '.join(marks)})" if marks else ""),
         trial.outcome,
-        format_score(metrics.get("score"), search.metric),
+        format_score(metrics.get("score", math.nan), search.metric),
         _format_interval(metrics.get("score"), n),
         f"{metrics['best_report']:.0f}" if "best_report" in metrics else "",
         f"{metrics['parameters']:,.0f}" if "parameters" in metrics else "",
@@ -146,7 +157,7 @@ def compare_with_default(search: Search, choice: Choice, validation: int | None)
         )
     rows = tuple(
         (
-            name,
+            shorten(name, NAME),
             format_value(winner.params.get(name, "")),
             format_value(default.params.get(name, "")),
         )
@@ -154,5 +165,8 @@ def compare_with_default(search: Search, choice: Choice, validation: int | None)
         if name != "seed" and winner.params.get(name) != default.params.get(name)
     )
     if rows:
-        text += "\n\n" + to_markdown(Table(("hyperparameter", "winner", "default"), rows, "lrr"))
+        header = ("hyperparameter", "winner", "default")
+        text += "\n\n" + to_markdown(Table(header, rows[:ROWS], "lrr"))
+    if len(rows) > ROWS:
+        text += f"\n\n{len(rows) - ROWS:,} further ones differ: see `tables/trials.csv`."
     return text

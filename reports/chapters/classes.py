@@ -36,7 +36,9 @@ def write_section(
     if not found.runs or found.has_answers:
         return None
     k = found.outputs[0].shape[1]
-    names = read_class_names(search, k)
+    names = read_class_names(search)
+    if len(names) != k:
+        names = [str(c) for c in range(k)]
     answers, guesses = examples.targets, found.outputs[0].argmax(axis=1)
     rows = score_classes(answers, guesses, k)
     header: tuple[str, ...] = ("class", "precision", "recall", "F1", "examples")
@@ -79,15 +81,13 @@ def select_classes(rows: NDArray[np.float64]) -> list[int]:
     return order if len(order) <= 2 * SHOWN else [*order[:SHOWN], *order[-SHOWN:]]
 
 
-def read_class_names(search: Search, k: int) -> list[str]:
-    """Return the names of the k classes, or their numbers if no names are recorded."""
+def read_class_names(search: Search) -> list[str]:
+    """Return the names of the classes; none if no names are recorded."""
     try:
         names = json.loads(search.tags.get("classes", "[]"))
     except ValueError:
         names = []
-    if isinstance(names, list) and len(names) == k:
-        return [str(name) for name in names]
-    return [str(c) for c in range(k)]
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def score_classes(answers: Array, guesses: Array, k: int) -> NDArray[np.float64]:

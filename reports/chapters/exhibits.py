@@ -4,9 +4,11 @@ import re
 import tempfile
 from pathlib import Path
 
-from reports.read.records import Tracker, download_artifact
-from reports.read.weights import EXHIBIT, PLACE
+from reports.read.artifacts import download_artifact
+from reports.read.records import Tracker
+from reports.read.weights import EXHIBIT, PLACE, list_checkpoint
 from reports.read.winner import Choice
+from reports.write.safe import escape_markdown
 from reports.write.sections import Section, join_paragraphs
 from reports.write.style import to_words
 
@@ -19,16 +21,15 @@ def write_section(tracker: Tracker, choice: Choice) -> Section | None:
     run = choice.model
     found = sorted(
         path
-        for entry in tracker.list_artifacts(run.run_id, PLACE)
-        if EXHIBIT.fullmatch(path := Path(entry.path).name)
+        for listed in list_checkpoint(tracker, run)
+        if EXHIBIT.fullmatch(path := Path(listed).name)
     )
     parts, files = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for name in found:
-            file = download_artifact(tracker, run.run_id, f"{PLACE}/{name}", Path(folder))
-            if file is None:
-                continue
-            title = to_words(file.stem).capitalize()
+            at = f"{PLACE}/{name}"
+            file = download_artifact(tracker, run.run_id, at, Path(folder), run.name)
+            title = escape_markdown(to_words(file.stem).capitalize())
             if file.suffix == ".md":
                 text = file.read_text(encoding="utf-8", errors="replace")
                 parts.append(f"### {title}\n\n{lower_headings(text)}")

@@ -23,6 +23,9 @@ from reports.read.predictions import Predictions, find_correct, read_examples, r
 from reports.read.records import Tracker
 from reports.records import Search, TrialRecord
 
+CLOSED = "what the search has stored for it cannot be read"
+"""Why nothing is opened where something is unreadable."""
+
 
 @dataclass(frozen=True)
 class OpenedTest:
@@ -31,7 +34,8 @@ class OpenedTest:
     `model` is the winner's run and `accuracy` its test accuracy; where there is none, `missing`
     says why. `broken` are the KINDS of entries for which the test set was opened before for
     others. `again` (`--open-test-again`) allows these to be opened once more. `unfinished` says
-    why a search whose winner may still change has nothing opened.
+    why a search whose winner may still change has nothing opened. Nothing is opened either where
+    something that the search has stored is unreadable.
     """
 
     tracker: Tracker
@@ -42,13 +46,17 @@ class OpenedTest:
     broken: frozenset[str] = frozenset()
     again: bool = False
     unfinished: str = ""
+    is_unreadable: bool = False
 
     def is_closed(self, entry: Opening) -> bool:
         """Return whether this must not be opened, unless it is on record."""
-        return bool(self.unfinished) or (find_kind(entry) in self.broken and not self.again)
+        closed = self.is_unreadable or bool(self.unfinished)
+        return closed or (find_kind(entry) in self.broken and not self.again)
 
     def describe_rejection(self, entry: Opening, what: str) -> str:
         """Return why this entry is closed, and which option opens it for `what`."""
+        if self.is_unreadable:
+            return CLOSED
         if find_kind(entry) in self.broken:
             why, option = "the test set was opened before for others", "--open-test-again"
         else:

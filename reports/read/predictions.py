@@ -15,9 +15,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from reports.numbers.statistics import align_rows
-from reports.read.records import Tracker, download_artifact
+from reports.read.artifacts import (
+    PREDICTIONS,
+    SPLITS,
+    download_artifact,
+    has_artifact,
+    list_files,
+    list_recorded,
+)
+from reports.read.records import Tracker
 from reports.records import Search, TrialRecord
-from trainables.errors import UserError
+from trainables.errors import UnreadableError, UserError
 
 Array = NDArray[Any]
 
@@ -55,11 +63,28 @@ class Predictions:
         return bool(self.outputs) and self.outputs[0].ndim == 1
 
 
+def list_splits(tracker: Tracker, search: Search) -> list[str]:
+    """Return the splits whose examples the search has stored."""
+    recorded = list_recorded(search.tags, SPLITS)
+    if recorded is not None:
+        return recorded
+    listed = list_files(tracker, search.run_id, "data", search.name)
+    return sorted(Path(path).stem for path in listed if path.endswith(".parquet"))
+
+
 def read_examples(tracker: Tracker, search: Search, split: str) -> Examples | None:
-    """Return the examples of a split, or None where none are stored."""
-    table = _table(tracker, search.run_id, f"data/{split}.parquet", search.name)
-    if table is None or not {"id", "target"} <= set(table.column_names):
+    """Return the examples of a split, or None where the search has stored none.
+
+    Raises UnreadableError where it has, and they cannot be read.
+    """
+    if split not in list_splits(tracker, search):
         return None
+    table = _table(tracker, search.run_id, f"data/{split}.parquet", search.name)
+    if not {"id", "target"} <= set(table.column_names):
+        raise UnreadableError(
+            f"data/{split}.parquet of {search.name!r} ({search.run_id}) is damaged: it has the "
+            f"columns {', '.join(table.column_names) or 'none'} instead of id and target"
+        )
     ids = table["id"].to_numpy()
     order = np.argsort(ids)
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
@@ -78,15 +103,18 @@ def read_predictions(
 ) -> Predictions:
     """Return the predictions of these runs, without runs that have no usable ones of the split.
 
-    Raises UserError where the ids of predictions and examples differ.
+    Raises UserError where the ids of predictions and examples differ, and UnreadableError where
+    predictions are on record and cannot be read.
     """
     usable: list[TrialRecord] = []
     outputs: list[Array] = []
     artifact = f"predictions/{examples.split}.parquet"
     for run in runs:
+        if not has_artifact(tracker, run, PREDICTIONS, artifact):
+            continue
         table = _table(tracker, run.run_id, artifact, run.name)
-        values = None if table is None else _values(table, examples)
-        if table is None or values is None:
+        values = _values(table, examples)
+        if values is None:
             continue
         try:
             rows = align_rows(table["id"].to_numpy(), examples.ids)
@@ -127,16 +155,13 @@ def _values(table: pa.Table, examples: Examples) -> Array | None:
     return np.column_stack([table[name].to_numpy().astype(np.float32) for name in names])
 
 
-def _table(tracker: Tracker, run_id: str, artifact: str, name: str) -> pa.Table | None:
+def _table(tracker: Tracker, run_id: str, artifact: str, name: str) -> pa.Table:
     with tempfile.TemporaryDirectory() as folder:
-        path = download_artifact(tracker, run_id, artifact, Path(folder))
-        if path is None:
-            return None
+        path = download_artifact(tracker, run_id, artifact, Path(folder), name)
         try:
-            return pq.read_table(path)
+            return pq.read_table(path, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
-            raise UserError(
+            raise UnreadableError(
                 f"The artifact {artifact} of run {name!r} ({run_id}) is not a readable Parquet "
-                "file.\nReplace it by an intact copy, or delete it: the report then leaves out "
-                "what depends on it."
+                "file: replace it by an intact copy."
             ) from error

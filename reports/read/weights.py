@@ -5,8 +5,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from cluster.storage.redaction import first_line
+from reports.read.artifacts import WEIGHTS, list_files
 from reports.read.records import Tracker
 from reports.records import TrialRecord
+from trainables.errors import UnreadableError
 
 PLACE = "checkpoint"
 """Folder of the weights among a run's artifacts."""
@@ -14,16 +17,34 @@ EXHIBIT = re.compile(r"[\w-]+\.(md|png|gif)")
 """Name of a text or picture that a report shows."""
 
 
+def list_checkpoint(tracker: Tracker, run: TrialRecord) -> set[str]:
+    """Return the paths of a run's checkpoint among its artifacts; none where it has no weights.
+
+    Raises UnreadableError where it has some by its record, and they are gone.
+    """
+    listed = list_files(tracker, run.run_id, PLACE, run.name)
+    if run.tags.get(WEIGHTS) == "yes" and f"{PLACE}/manifest.json" not in listed:
+        raise UnreadableError(
+            f"The weights of {run.name!r} ({run.run_id}) are on record and are missing: "
+            f"{PLACE}/manifest.json is not among its artifacts."
+        )
+    return listed
+
+
 def download_weights(tracker: Tracker, run: TrialRecord, folder: Path) -> bool:
     """Download a run's checkpoint, without its exhibits, as `folder`.
 
-    Returns whether the server has one.
+    Returns whether it has one. Raises UnreadableError where it has, and cannot be read.
     """
-    listed = {entry.path for entry in tracker.list_artifacts(run.run_id, PLACE)}
-    if f"{PLACE}/manifest.json" not in listed:
+    if f"{PLACE}/manifest.json" not in list_checkpoint(tracker, run):
         return False
     with tempfile.TemporaryDirectory() as draft:
-        found = tracker.download_artifacts(run.run_id, PLACE, draft)
+        try:
+            found = tracker.download_artifacts(run.run_id, PLACE, draft)
+        except Exception as error:  # of many classes: of MLflow, of HTTP, of stores such as S3
+            raise UnreadableError(
+                f"The weights of {run.name!r} ({run.run_id}) cannot be read: {first_line(error)}"
+            ) from error
         shutil.move(found, folder)
     for path in folder.iterdir():
         if EXHIBIT.fullmatch(path.name):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cluster.storage.redaction import first_line
 from reports.records import Search
 from searchspaces.check import check_space
 from searchspaces.loading import list_names as list_names
@@ -22,7 +23,7 @@ from searchspaces.overrides import build_config, describe_fields, parse_params
 from searchspaces.source import hash_sources
 from searchspaces.space import SearchSpace
 from trainables.environment import default_device, find_data_folder
-from trainables.errors import UserError
+from trainables.errors import UnreadableError, UserError
 from trainables.predictor import GroundTruth
 from trainables.predictor import Predictor as Predictor
 from trainables.run import Run
@@ -45,7 +46,15 @@ def restore_model(space: str, params: Mapping[str, str], checkpoint: Path) -> Pr
             "sampled or explained.\n"
             "Add a `restore` to its SPACE, such as the one in trainables/tasks/digits.py."
         )
-    return found.restore(_build_config(found, params), checkpoint)
+    try:
+        return found.restore(_build_config(found, params), checkpoint)
+    except UserError:
+        raise
+    except Exception as error:  # of safetensors, of JSON, or of the space's own code
+        raise UnreadableError(
+            f"A trained model of the space {space} cannot be restored from its weights: "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 def check_same_space(space: str, search: Search, changed_code: bool) -> None:

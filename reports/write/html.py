@@ -3,6 +3,7 @@
 import base64
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
@@ -47,6 +48,7 @@ def render_html(text: str, folder: Path) -> str:
 
 def _embed(source: str, alt: str, folder: Path) -> str:
     # The text of a task may name any file or address: only figures of the report are shown.
+    source = unquote(source)  # a parser of markdown quotes letters that are not ASCII
     if not FIGURE.fullmatch(source) or not (folder / source).is_file():
         return f"<em>{alt}</em>"
     content = (folder / source).read_bytes()

@@ -60,7 +60,7 @@ def write_section(
         return None
     hits = {} if repeated else _read_correct(tracker, search, order)
     every = (
-        pairs.compare_by_seeds(order, search.mode)
+        pairs.compare_by_seeds(order[:SHOWN], search.mode)
         if repeated
         else pairs.compare_by_examples(order, hits)
     )
@@ -79,7 +79,7 @@ def write_section(
         _describe_against_best(order[0], every, against),
         describe_ranking(search, theirs, every) if theirs else None,
         _explain(search, groups, repeated, interquartile, len(against))
-        + (f" {left_out} further rows are not shown." if left_out else ""),
+        + (f" {left_out:,} further rows are not shown or tested." if left_out else ""),
         _explain_published(search, theirs, validation) if theirs else None,
         embed_figure("comparison", "Scores of the compared settings"),
         _write_legend(

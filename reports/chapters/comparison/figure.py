@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reports.chapters.comparison.groups import Group, name_group, sort_by_values, to_numbers
 from reports.chapters.comparison.published import Column
-from reports.numbers.statistics import Interval, mean_interval, wilson_interval
+from reports.numbers.statistics import Interval, mean_interval, sample_evenly, wilson_interval
 from reports.records import Search
 from reports.write.labels import to_label
 from reports.write.style import (
@@ -29,6 +29,7 @@ from reports.write.tables import format_value, is_share
 
 FEWEST = 3  # different numbers for a numeric axis
 LOG_FROM = 8  # largest over smallest number for a log axis
+TICKS = 12  # numbers at a numeric axis
 DOTS = 30  # at most so many single runs per group
 ASIDE = 6.0  # offset of single runs from the mark of their group, in points
 
@@ -89,7 +90,8 @@ def _set_numeric_axis(axes: Axes, search: Search, values: Sequence[float]) -> ND
     else:
         pad = 0.06 * (max(values) - min(values))
         axes.set_xlim(min(values) - pad, max(values) + pad)
-    axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
+    ticks = sample_evenly(sorted(set(values)), TICKS)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_value(f"{value:.10g}")))
     axes.set_xlabel(label_axis(search.compare[0]))

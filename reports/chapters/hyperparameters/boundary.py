@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 from reports.read.space import Parameter, find_value
 from reports.read.winner import Choice
 from reports.write.safe import format_code
+from reports.write.tables import format_value
 
 EDGE = 0.05  # of the range, in log scale where the range is
 BEST = 10  # trials that count as best
@@ -42,7 +43,7 @@ def count_near_edges(
     places = [parameter.find_position(v) for v in found]
     low = sum(place <= EDGE for place in places)
     high = sum(place >= 1 - EDGE for place in places)
-    if not parameter.declared:
+    if not parameter.is_checked:
         return Edge(len(best), span, low, high)
     mine = find_value(space, parameter, choice.winner)
     place = None if mine is None else parameter.find_position(mine)
@@ -90,4 +91,4 @@ def _describe_edge(
 
 def _count_choices(parameter: Parameter, found: list[str]) -> str:
     counts = [(found.count(choice), choice) for choice in parameter.choices if choice in found]
-    return ", ".join(f"{choice}: {n}" for n, choice in sorted(counts, reverse=True))
+    return ", ".join(f"{format_value(c)}: {n}" for n, c in sorted(counts, reverse=True))

@@ -19,15 +19,18 @@ from reports.chapters.outcomes.chapter import get_full_length
 from reports.numbers.statistics import is_finite
 from reports.read.space import Parameter, find_value
 from reports.records import Search, TrialRecord
+from reports.write.labels import to_label
 from reports.write.sections import Section, embed_figure
 from reports.write.style import BLUE, create_figure, figure_style
-from reports.write.tables import format_count
+from reports.write.tables import Table, format_count
 
 FEWEST = 10  # complete trials; fewer give only noise
 GOOD = 0.1  # the best share of the trials, at least five, whose values are explained
 HALVES = 20  # random halves of the trials, for the spread
 HALVED_FROM = 40  # trials, so that a half has enough good ones
 MOST = 300  # the last trials that are used; more cost time and change little
+BARS = 30  # hyperparameters in the figure
+RESAMPLED = 60  # hyperparameters; more take too long to evaluate so often
 
 
 def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | None:
@@ -37,7 +40,7 @@ def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | Non
         return None
     frozen = [_freeze(space, trial) for trial in trials[-MOST:]]
     shares = evaluate_importances(frozen, search.mode)
-    spread = resample_importances(frozen, search.mode)
+    spread = resample_importances(frozen, search.mode) if len(shares) <= RESAMPLED else {}
     text = (
         f"{embed_figure('importances', 'Importance of the hyperparameters')}\n\n"
         f"PED-ANOVA (Watanabe et al., 2023) over the {format_count(len(frozen), 'trial')} that "
@@ -47,9 +50,33 @@ def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | Non
     )
     if spread:
         text += f" The lines are the 5 to 95 % range over {HALVES} random halves of the trials."
+    elif len(shares) > RESAMPLED:
+        text += " With so many hyperparameters, shares are not evaluated on halves of the trials."
     elif len(frozen) < HALVED_FROM:
         text += f" With fewer than {HALVED_FROM} trials, only the ranking is meaningful."
-    return Section(text, {"importances": draw_importances(search, shares, spread)})
+    if len(shares) > BARS:
+        text += (
+            f" The first {BARS} of {len(shares):,} are drawn; all are in `tables/importances.csv`."
+        )
+    rows = tuple((name, f"{share * 100:.3g} %") for name, share in shares.items())
+    table = Table(("hyperparameter", "share"), rows, "lr")
+    figure = draw_importances(search, dict(list(shares.items())[:BARS]), spread)
+    whole = {"importances": table} if len(shares) > BARS else {}
+    return Section(text, {"importances": figure}, tables=whole)
+
+
+def sort_by_importance(search: Search, space: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """Return the parameters in their order; of too many for a figure the important ones first.
+
+    Compared hyperparameters stay in front.
+    """
+    trials = select_equal_budget(search)
+    if len(space) <= BARS or len(trials) < FEWEST:
+        return space
+    shares = evaluate_importances([_freeze(space, t) for t in trials[-MOST:]], search.mode)
+    return tuple(
+        sorted(space, key=lambda p: (p.field not in search.compare, -shares.get(p.name, 0.0)))
+    )
 
 
 def select_equal_budget(search: Search) -> list[TrialRecord]:
@@ -102,7 +129,9 @@ def draw_importances(
     with figure_style():
         figure = create_figure(search, 5.2, 0.55 + 0.26 * len(names))
         axes = figure.subplots()
-        axes.barh(names, [shares[name] * 100 for name in names], 0.62, color=BLUE, alpha=0.55)
+        places = range(len(names))
+        axes.barh(places, [shares[name] * 100 for name in names], 0.62, color=BLUE, alpha=0.55)
+        axes.set_yticks(places, list(map(to_label, names)))
         for y, name in enumerate(names):
             if name in spread:
                 axes.plot([end * 100 for end in spread[name]], [y, y], color="black", lw=1.3)
@@ -129,5 +158,6 @@ def _to_distribution(p: Parameter) -> BaseDistribution:
     if p.choices:
         return CategoricalDistribution(p.choices)
     if p.whole:
-        return IntDistribution(int(p.low), int(p.high), p.log, 1 if p.log else int(p.step or 1))
-    return FloatDistribution(p.low, p.high, p.log, None if p.log else p.step)
+        step = 1 if p.log or p.varies else int(p.step or 1)
+        return IntDistribution(int(p.low), int(p.high), p.log, step)
+    return FloatDistribution(p.low, p.high, p.log, None if p.log or p.varies else p.step)

@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from reports.numbers.statistics import is_finite, rank_by, sample_evenly, thin_out
-from reports.read.space import Parameter, find_value, merge_branches
+from reports.read.space import Parameter, find_any_value, merge_branches
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
 from reports.write.labels import to_label
@@ -126,8 +126,8 @@ def _find_ends(scores: Sequence[float], mode: str) -> tuple[float, float]:
 
 def _find_height(space: tuple[Parameter, ...], field: Parameter, trial: TrialRecord) -> float:
     for p in space:
-        if p.field == field.field and (found := find_value(space, p, trial)) is not None:
-            return field.find_position(found)
+        if p.field == field.field and (found := find_any_value(space, p, trial)) is not None:
+            return float(np.clip(field.find_position(found), 0, 1))
     return ABSENT
 
 
