@@ -25,7 +25,6 @@ COVERED_BY = {
         "tests/reports/chapters/confirmation/test_chapter.py"
     ),
     "reports/chapters/curves/by_arm.py": "tests/reports/chapters/comparison/test_figure.py",
-    "reports/chapters/curves/chapter.py": REPORT,
     "reports/chapters/ensembles/evaluation.py": ENSEMBLES,
     "reports/chapters/explain.py": REPORT,
     "reports/chapters/hyperparameters/broken_axis.py": (
