@@ -14,18 +14,11 @@ import pytest
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
+from cluster.tracking.names import NAMING, to_own_name
 from reports.__main__ import main
 
 CLASSES = 4
 N = {"validation": 300, "test": 400}
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database that is created once: MLflow's tables take seconds, a copy does not."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
 
 
 @pytest.fixture
@@ -82,6 +75,7 @@ def _write_search(
         experiment,
         run_name=tags.get("search_name", "digits"),
         tags={
+            **NAMING,
             "kind": "search",
             "search": "abc",
             "space": "digits",
@@ -108,7 +102,10 @@ def _write_search(
         },
     ).info.run_id
     for key, value in (("infeasible", 3), ("retried", 1)):
-        client.log_metric(parent, key, value, step=0)
+        client.log_metric(parent, to_own_name(key), value, step=0)
+    (artifacts / "scratch").mkdir(parents=True, exist_ok=True)
+    (artifacts / "scratch" / "search.json").write_text("{}")
+    client.log_artifact(parent, str(artifacts / "scratch" / "search.json"))
     if data:
         for split, n in N.items():
             _put(client, parent, artifacts, f"data/{split}.parquet", _examples(n))
@@ -122,6 +119,7 @@ def _write_trial(
 ) -> None:
     number = trial["number"]
     tags = {
+        **NAMING,
         "mlflow.parentRunId": parent,
         "kind": "trial" if "of" not in trial else "confirmation",
         "search": "abc",
@@ -136,7 +134,7 @@ def _write_trial(
         metrics += [Metric(key, value, 1000 + i, step) for i, (step, value) in enumerate(points)]
     for key in ("score", "best_report", "device_seconds", "parameters", "attempts"):
         if key in trial:
-            metrics.append(Metric(key, trial[key], 1000, 0))
+            metrics.append(Metric(to_own_name(key), trial[key], 1000, 0))
     params = [Param(key, str(value)) for key, value in trial.get("params", {}).items()]
     client.log_batch(run, metrics=metrics, params=params)
     if "correct" in trial:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
+from cluster.tracking.names import NAMING, to_own_name
 from reports.__main__ import main
 from trainables.run import Run
 from trainables.tasks import language_model
@@ -31,9 +32,9 @@ def storage_of_search(client: MlflowClient, storage: Path, tmp_path: Path) -> Pa
     parent = client.create_run(experiment, run_name="dante_gpt", tags=about).info.run_id
     for number, score in enumerate((2.5, 2.0)):
         tags = {"kind": "trial", "trial": str(number), "outcome": "complete"}
-        tags |= {"mlflow.parentRunId": parent, **({"weights": "yes"} if number else {})}
+        tags |= {**NAMING, "mlflow.parentRunId": parent, **({"weights": "yes"} if number else {})}
         trial = client.create_run(experiment, run_name=f"trial-{number}", tags=tags).info.run_id
-        client.log_metric(trial, "score", score)
+        client.log_metric(trial, to_own_name("score"), score)
         for name, value in SMALL.items():
             client.log_param(trial, name, value)
         if number:

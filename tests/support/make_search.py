@@ -27,6 +27,7 @@ def make_trial(number: int, score: float | None = 0.9, **about: Any) -> TrialRec
         outcome=about.get("outcome", "complete"),
         params={name: str(value) for name, value in about.get("params", {}).items()},
         metrics={**metrics, **about.get("metrics", {})},
+        reported=about.get("reported", {}),
         reason=about.get("reason"),
         curves=about.get("curves", {}),
         tags=about.get("tags", {}),

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlflow.tracking import MlflowClient
 
+from cluster.tracking.names import to_own_name
 from reports.contents import collect_findings, write_report
 from reports.read.holdout_log import add_opening
 from reports.read.opened_test import OpenedTest, seal_test
@@ -100,7 +101,7 @@ def test_a_recorded_opening_is_used_and_a_new_winner_needs_the_option(
     parent = write_search(some_trials, tags)
     assert "winner test accuracy: 90.00 %" in read_report()
     run = next(r for r in client.search_runs(["1"]) if r.info.run_name == "digits-005")
-    client.log_metric(run.info.run_id, "score", 0.985, step=0)  # the search went on
+    client.log_metric(run.info.run_id, to_own_name("score"), 0.985, step=0)  # the search went on
     text = read_report("digits", "--ensemble")
     assert "The winner is trial 5" in text
     assert "winner test accuracy" not in text

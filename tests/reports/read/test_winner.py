@@ -101,7 +101,7 @@ ENDS: list[tuple[Outcome, list[float], list[float]]] = [
     # outcome, accuracy and loss of every report
     ("complete", [0.5, 0.9, 0.8], [1.0, 1.0, 1.0]),
     ("complete", [0.7, 0.9, 0.9], [1.0, 1.0, 1.0]),  # as good as the first
-    ("complete", [0.8, 0.95, 0.6], [1.0, math.inf, 1.0]),  # its best report has an infinite loss
+    ("complete", [0.8, 0.95, 0.6], [1.0, math.inf, 1.0]),  # another metric decides nothing
     ("stopped", [0.97], [1.0]),
     ("diverged", [0.99, math.nan], [1.0, 1.0]),
     ("failed", [0.98], [1.0]),
@@ -119,7 +119,6 @@ def test_the_search_and_its_report_rank_alike_and_name_the_same_reports(
         mode=mode,
         trials=len(ENDS),
         reports=3,
-        artifacts=(storage / "artifacts").as_uri(),
     )
     ledger = create_ledger(storage, settings)
     write_settings(ledger.folder, ledger.settings)
@@ -134,18 +133,18 @@ def test_the_search_and_its_report_rank_alike_and_name_the_same_reports(
             ledger.record_failure(number, Failure("failed", "an error", "Traceback"))
         ledger.record_outcome(number, outcome)
     client = open_client(f"sqlite:///{storage / 'mlflow.db'}")
-    writer = MLflowWriter(client, ledger, settings.artifacts, lambda: 0)
+    writer = MLflowWriter(client, ledger, lambda: 0)
     writer.start()
     assert writer.close(finished=True) is None
 
     found = read_search(client, "digits")
     of_report = rank_trials(found, found.trials)
     of_search = ledger.rank_trials(ledger.trial_logs.values())
-    assert [t.number for t in of_report] == [log.trial for log in of_search] == [0, 1, 2, 3, 6]
+    assert [t.number for t in of_report] == [log.trial for log in of_search] == [2, 0, 1, 3, 6]
     for run, log in zip(of_report, of_search, strict=True):
         best = (run.metrics["score"], int(run.metrics["best_report"]))
         assert best == ledger.best_report(log)
     choice = choose_winner(found)
     assert choice is not None
     assert choice.winner.number == of_search[0].trial
-    assert [t.metrics["best_report"] for t in of_report] == [2, 2, 1, 1, 1]
+    assert [t.metrics["best_report"] for t in of_report] == [2, 2, 2, 1, 1]

@@ -63,7 +63,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
 def test_all_trials_unrounded(tmp_path: Path) -> None:
     made = make_search(
         make_trial(
-            0, 0.123456789, params={"rate": 1e-5}, metrics={"loss": 1.7976931348623157e308}
+            0, 0.123456789, params={"rate": 1e-5}, reported={"loss": 1.7976931348623157e308}
         ),
         make_trial(1, None, params={"kind": 'a, "b"'}, outcome="failed", reason="out of memory"),
     )

@@ -14,6 +14,7 @@ from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.study import Study
+from searchspaces.codec import to_text
 from searchspaces.loading import load_space
 from trainables.run import Run
 
@@ -125,6 +126,6 @@ def _check_mlflow(ledger: Ledger, uri: str) -> None:
     for run in runs:
         trial_log = ledger.trial_logs[int(run.data.tags["trial"])]
         assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", trial_log.outcome)
-        assert run.data.params == {key: str(value) for key, value in trial_log.config.items()}
+        assert run.data.params == {key: to_text(value) for key, value in trial_log.config.items()}
         logged = [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "loss")]
         assert sorted(logged) == [(r.report, r.metrics["loss"]) for r in trial_log.reports]
