@@ -5,6 +5,7 @@ The artifacts of a trial (`Run.add_artifact`) are beside its weights, and upload
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,9 +18,15 @@ from cluster.ledger.settings import FILE
 
 
 def upload_search(client: MlflowClient, folder: Path, run_id: str) -> None:
-    """Upload the settings, the targets and the code of a search from its folder to its run."""
-    for path in sorted((folder / "data").glob("*.parquet")):
+    """Upload the settings, the targets and the code of a search from its folder to its run.
+
+    The tag `splits` records of which splits there are targets: a report tells by it a file that
+    was lost from one that there never was.
+    """
+    targets = sorted((folder / "data").glob("*.parquet"))
+    for path in targets:
         client.log_artifact(run_id, str(path), "data")
+    client.set_tag(run_id, "splits", json.dumps([path.stem for path in targets]))
     client.log_artifact(run_id, str(folder / FILE))
     if (folder / "code").is_dir():
         client.log_artifacts(run_id, str(folder / "code"), "code")
@@ -52,7 +59,10 @@ def upload_best(
 
 
 def upload_predictions(client: MlflowClient, ledger: Ledger, trial: int, run_id: str) -> None:
-    """Upload the predictions of a trial to its run."""
+    """Upload the predictions of a trial to its run; its tag `predictions` records the splits."""
     ledger.fetch(trial)
-    for path in sorted((ledger.latest_attempt(trial) / "best").glob("*.parquet")):
+    predictions = sorted((ledger.latest_attempt(trial) / "best").glob("*.parquet"))
+    for path in predictions:
         client.log_artifact(run_id, str(path), "predictions")
+    if predictions:
+        client.set_tag(run_id, "predictions", json.dumps([path.stem for path in predictions]))
