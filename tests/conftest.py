@@ -1,10 +1,12 @@
 """Fixtures of all tests: an isolated environment, space files, and searches as processes."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -102,9 +104,46 @@ def tune(start: Callable[..., Search]) -> Callable[..., tuple[int, str]]:
     return run
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create an MLflow database once: its tables take seconds, a copy of the file does not."""
+    from mlflow.tracking import MlflowClient  # a second, which other tests do not need
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def runs(empty_database: Path, tmp_path: Path) -> Path:
+    """Return the storage folder `runs` with an empty MLflow database."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    shutil.copy(empty_database, folder / "mlflow.db")
+    return folder
+
+
+@pytest.fixture
+def tune_inline(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Return a function like `tune`, which runs the search in this process and without Ray."""
+    from cluster.cli import main  # seconds of imports that most tests do not need
+
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> tuple[int, str]:
+        capsys.readouterr()
+        code = main([*map(str, words), "--storage", str(runs), "--executor", "inline"])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return run
+
+
 @pytest.fixture
 def two_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that Ray runs on a machine with two CPUs, without starting it."""
-    monkeypatch.setattr("cluster.execution.prepare_cluster.connect", lambda _: None)
+    monkeypatch.setattr("cluster.execution.prepare_cluster.connect", lambda _: nullcontext())
     monkeypatch.setattr("ray.nodes", list)
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})

@@ -18,7 +18,6 @@ from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.study import Study
 from cluster.storage import replication
 from cluster.storage.location import Location
-from cluster.tracking.client import open_client
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from tests.support.moto_s3 import serve_s3
@@ -57,14 +56,6 @@ def begin(tmp_path: Path) -> Callable[..., Ledger]:
         return ledger
 
     return make
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create an MLflow database once: its tables take seconds, a copy of the file does not."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    open_client(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from tests.support.searches import (
 BEHAVIOURS = ("raise", "nan", "early", "out_of_memory")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_both_executors_give_the_same_search_and_continue_each_other(
-    space_file: Callable[..., Path], tmp_path: Path
+    tune: Callable[..., tuple[int, str]],
+    space_file: Callable[..., Path],
+    empty_database: Path,
+    tmp_path: Path,
 ) -> None:
     """One trial after the other, so that the order of reports and decisions is the same."""
     configs = [{"behave": name} for name in BEHAVIOURS] + [{"learning_rate": 0.001}]
@@ -28,15 +32,21 @@ def test_both_executors_give_the_same_search_and_continue_each_other(
         f"SPACE = replace(SPACE, initial_configs={tuple(configs)!r}, trials=4, reports=9)"
     )
     words = ["--space", str(file), "--scheduler", "asha", "--concurrency", "1", "--resume"]
+    for name in ("inline", "mixed"):
+        (tmp_path / name).mkdir()
+        shutil.copy(empty_database, tmp_path / name / "mlflow.db")
 
-    def run(storage: str, executor: str, trials: int) -> None:
-        more = ["--executor", executor, "--trials", str(trials)]
-        assert main([*words, *more, "--storage", str(tmp_path / storage)]) == 0
+    def run_inline(name: str, trials: int) -> None:
+        more = ["--storage", str(tmp_path / name), "--trials", str(trials)]
+        assert main([*words, *more, "--executor", "inline"]) == 0
 
-    run("inline", "inline", 10)
-    run("mixed", "inline", 2)
-    run("mixed", "ray", 8)
-    run("mixed", "inline", 10)
+    run_inline("inline", 10)
+    run_inline("mixed", 2)
+    code, output = tune(*words, "--storage", tmp_path / "mixed", "--trials", 8)
+    assert code == 0, output
+    assert "the task broke on purpose" in output
+    assert "Traceback" not in output
+    run_inline("mixed", 10)
     alone, mixed = (read_ledger(tmp_path / name / "toy") for name in ("inline", "mixed"))
     assert describe_trials(mixed) == describe_trials(alone)
     outcomes = [log.outcome for log in alone.trial_logs.values()]

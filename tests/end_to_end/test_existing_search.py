@@ -14,7 +14,7 @@ SpaceFile = Callable[..., Path]
 @pytest.mark.usefixtures("two_cpus")
 def test_an_existing_search_is_continued_extended_or_left_alone(
     space_file: SpaceFile,
-    tmp_path: Path,
+    runs: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -25,7 +25,7 @@ def test_an_existing_search_is_continued_extended_or_left_alone(
 
     monkeypatch.setattr("cluster.execution.ray_tuner.run", interrupt)
     path = str(space_file("SPACE = replace(SPACE, trials=2)"))
-    words = ["--space", path, "--storage", str(tmp_path / "runs")]
+    words = ["--space", path, "--storage", str(runs)]
 
     def run(*more: str) -> tuple[int, str]:
         code = main([*words, *more])
@@ -35,7 +35,7 @@ def test_an_existing_search_is_continued_extended_or_left_alone(
 
     code, output = run("--resume")
     assert code == 130  # there was none: started
-    assert f"no search to resume: starting {tmp_path}/runs/toy\n" in output
+    assert f"no search to resume: starting {runs}/toy\n" in output
     code, output = run()
     assert code == 2
     assert "--resume" in output
@@ -45,18 +45,18 @@ def test_an_existing_search_is_continued_extended_or_left_alone(
     for line in ("trials: 2 there, 1 now", "sampler: 'tpe' there", "{'width': 4} now"):
         assert line in output
     assert run("--fresh")[0] == 130
-    assert (tmp_path / "runs" / "toy-2" / "search.json").exists()
+    assert (runs / "toy-2" / "search.json").exists()
 
     code, output = run("--resume")
     assert code == 130
-    assert f"resuming {tmp_path}/runs/toy-2\n" in output
+    assert f"resuming {runs}/toy-2\n" in output
 
-    other = ledgers.reopen_ledger(tmp_path / "runs" / "toy-2")
+    other = ledgers.reopen_ledger(runs / "toy-2")
     code, output = run("--resume")
     assert code == 2
     assert "another process is running the search" in output
     other.close()
-    (tmp_path / "runs" / "toy-2" / "study.journal").write_bytes(b"garbage\nmore\n{}\n")
+    (runs / "toy-2" / "study.journal").write_bytes(b"garbage\nmore\n{}\n")
     code, output = run("--resume")
     assert code == 2
     assert "study.journal is damaged" in output

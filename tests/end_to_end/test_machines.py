@@ -23,19 +23,19 @@ def assert_nothing_is_left(storage: Path) -> None:
 
 @pytest.mark.usefixtures("two_cpus")
 def test_a_machine_that_cannot_run_a_search_leaves_nothing_behind(
-    space_file: SpaceFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    space_file: SpaceFile, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shut_down: list[None] = []
     monkeypatch.setattr("ray.is_initialized", lambda: True)
     monkeypatch.setattr("ray.shutdown", lambda: shut_down.append(None))
-    words = ["--space", str(space_file()), "--storage", str(tmp_path / "runs")]
+    words = ["--space", str(space_file()), "--storage", str(runs)]
     for more in (["--gpus-per-trial", "0.5"], ["--gpus-per-trial", "auto"]):
         assert main([*words, *more]) == 2
     assert len(shut_down) == 2
-    assert_nothing_is_left(tmp_path / "runs")
+    assert_nothing_is_left(runs)
     monkeypatch.setattr("cluster.execution.prepare_cluster.check_nodes", fail)
     assert main(words) == 2
-    assert_nothing_is_left(tmp_path / "runs")
+    assert_nothing_is_left(runs)
 
 
 def fail(*_: object) -> None:
@@ -45,7 +45,7 @@ def fail(*_: object) -> None:
 @pytest.mark.usefixtures("two_cpus")
 def test_a_search_whose_trials_all_failed_ends_with_the_first_error(
     space_file: SpaceFile,
-    tmp_path: Path,
+    runs: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_search_whose_trials_all_failed_ends_with_the_first_error(
         return queue.ledger.finished
 
     monkeypatch.setattr("cluster.execution.ray_tuner.run", fail_all)
-    path, storage = space_file("SPACE = replace(SPACE, trials=2)"), tmp_path / "runs"
+    path, storage = space_file("SPACE = replace(SPACE, trials=2)"), runs
     for name in ("toy", "toy-2"):
         words = ["--space", str(path), "--storage", str(storage), "--fresh"]
         assert main(words) == 1
@@ -74,38 +74,38 @@ def test_a_search_whose_trials_all_failed_ends_with_the_first_error(
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])
 def test_an_address_without_a_cluster_is_rejected_at_once(
     space_file: SpaceFile,
-    tmp_path: Path,
+    runs: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     address: str,
 ) -> None:
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
-    words = ["--space", str(space_file()), "--storage", str(tmp_path / "runs")]
+    words = ["--space", str(space_file()), "--storage", str(runs)]
     with socket.socket() as listener:  # bound, but not listening
         listener.bind(("127.0.0.1", 0))
         unused = address.format(port=listener.getsockname()[1])
         assert main([*words, "--address", unused]) == 2
     assert f"--address {unused}" in capsys.readouterr().err
-    assert_nothing_is_left(tmp_path / "runs")
+    assert_nothing_is_left(runs)
 
 
 @pytest.mark.usefixtures("two_cpus")
 def test_a_confirmation_that_is_rejected_is_not_written(
-    space_file: SpaceFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    space_file: SpaceFile, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next confirmation would run its re-runs, too."""
     path = str(space_file())
     monkeypatch.setattr("cluster.execution.ray_tuner.run", lambda *_: False)
-    words = ["--space", path, "--storage", str(tmp_path / "runs")]
+    words = ["--space", path, "--storage", str(runs)]
     main(words)
-    search = ledgers.reopen_ledger(tmp_path / "runs" / "toy")
+    search = ledgers.reopen_ledger(runs / "toy")
     search.add_trial(0, {}, {"seed": 0})
     search.record_reports(0, [{"report": 1, "metrics": {"loss": 1.0}, "seconds": 1.0}], {})
     search.record_outcome(0, "complete")
     search.close()
     words += ["--confirm", "1", "--seeds", "1"]
     assert main([*words, "--gpus-per-trial", "0.5"]) == 2
-    assert not (tmp_path / "runs" / "toy" / "confirm").exists()
+    assert not (runs / "toy" / "confirm").exists()
 
     def complete(queue: TrialQueue, *_: object) -> bool:
         while not queue.finished and (attempt := queue.next_attempt()):
