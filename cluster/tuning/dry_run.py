@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +25,7 @@ from searchspaces.space import SearchSpace
 from trainables.data.source import DataMissingError
 from trainables.durations import format_duration
 from trainables.errors import UserError
+from trainables.metrics import check_loop
 from trainables.run import Run, seed_everything
 
 SHARES = (0.02, 0.02, 0.1)
@@ -117,6 +119,7 @@ def time_probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> t
     """Time the default configuration for a fraction of a report.
 
     Returns seconds per report, and the run. A task that ignores `run.share` makes a whole report.
+    Raises TaskError for what is no report.
     """
     took: list[float] = []
     torch.set_num_threads(max(1, int(space.resources.get("cpu", 1))))
@@ -125,8 +128,10 @@ def time_probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> t
         part = replace(run, download=False, share=share)
         seed_everything(0)
         started = time.perf_counter()
-        loop = space.train(config, part)
-        next(loop)
+        loop = check_loop(space.train(config, part))
+        for report in itertools.islice(loop, 1):
+            part.record(report, loop)
+        part.finish()  # raises TaskError where there was no report
         loop.close()
         took.append(time.perf_counter() - started)
     slope = (took[2] - took[1]) / (SHARES[2] - SHARES[1])

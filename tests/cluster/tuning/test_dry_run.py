@@ -13,7 +13,7 @@ from cluster.options import Options
 from cluster.tuning.dry_run import list_modules, print_dry_run
 from searchspaces.space import SearchSpace
 from trainables.data.source import DataMissingError
-from trainables.errors import UserError
+from trainables.errors import TaskError, UserError
 from trainables.run import Loop, Run
 
 
@@ -110,3 +110,20 @@ def test_a_teacher_that_is_trained_first_is_counted(
         yield from space.train(config, run)
 
     assert "plus 30 reports to train the teacher, once per machine" in dry_run(train=train)
+
+
+def test_what_a_task_yields_is_checked(dry_run: Callable[..., str]) -> None:
+    def misnamed(config: Any, run: Run) -> Loop:
+        yield {"accuracy": 1.0}
+
+    def silent(config: Any, run: Run) -> Loop:
+        yield from ()
+
+    with pytest.raises(
+        TaskError, match=r"lacks the .* 'loss'.*test_dry_run\.py, line"
+    ):
+        dry_run(train=misnamed)
+    with pytest.raises(TaskError, match="without a single report"):
+        dry_run(train=silent)
+    with pytest.raises(TaskError, match="train returned None"):
+        dry_run(train=lambda config, run: None)
