@@ -37,7 +37,7 @@ def read_metrics(report: Any, metric: str = "", loop: Any = None) -> dict[str, f
             f"a report is {_describe(report)}, not a mapping of names to numbers{where}\n"
             "yield a dict such as {'loss': 0.1}"
         )
-    numbers = read_numbers(report, "the metric", where)
+    numbers = read_numbers(report, "metric", where)
     if metric and metric not in numbers:
         names = ", ".join(map(repr, numbers)) or "nothing"
         raise TaskError(
@@ -53,10 +53,10 @@ def read_numbers(values: Mapping[Any, Any], what: str, where: str = "") -> dict[
     for name, value in values.items():
         if not isinstance(name, str) or not name.strip():
             raise TaskError(
-                f"the name of {what} is {_describe(name)}, not a text{where}\n"
+                f"a {what} has the name {_describe(name)}{where}\n"
                 "name it by a string that is not empty"
             )
-        numbers[str.__str__(name)] = _to_float(value, f"{what} {name!r}", where)
+        numbers[str.__str__(name)] = _to_float(value, f"the {what} {name!r}", where)
     return numbers
 
 

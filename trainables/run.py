@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from trainables import checkpoint
-from trainables.environment import default_cache, default_device, find_data_folder
+from trainables.environment import default_cache, default_device, find_data_folder, find_weights
 from trainables.errors import DamagedFileError, PreemptedError, TaskError, UserError
 from trainables.history import Extent
 from trainables.metrics import read_metrics, read_numbers
@@ -176,7 +176,7 @@ class Run:
         for what is no report.
         """
         numbers = read_metrics(metrics, self.metric, loop)
-        self.facts = read_numbers(self.facts, "the entry of run.facts")
+        self.facts = read_numbers(self.facts, "value of run.facts")
         self.done += 1
         now = time.monotonic()
         self.seconds += now - self._started
@@ -290,7 +290,7 @@ def build_run(
         data=find_data_folder(data_dir),
         cache=default_cache().resolve(),
         source=source,
-        weights=weights,
+        weights=find_weights(weights),
         teacher=teacher,
         trust_code=trust_code,
         folder=folder,

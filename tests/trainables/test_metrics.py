@@ -67,7 +67,7 @@ def test_any_other_value_is_shown_with_its_metric_and_type(value: Any, shown: st
 
 @pytest.mark.parametrize("name", [5, "", " ", None, ("a", "b")])
 def test_a_name_is_a_text(name: Any) -> None:
-    with pytest.raises(TaskError, match=r"the name of the metric is .* \(\w+\), not a text"):
+    with pytest.raises(TaskError, match=r"a metric has the name .* \(\w+\)\nname it by a string"):
         read_metrics({"loss": 1.0, name: 3.0}, "loss")
 
 
