@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import ray
-from ray._private import ray_constants, utils
 
+from cluster.execution.local_ray import start_local_ray, watch_local_ray
 from trainables.errors import UserError
 
 QUIET = {
@@ -29,30 +31,39 @@ QUIET = {
 CONNECT_TIMEOUT = 5.0  # seconds in which a cluster must answer
 
 
-def connect(address: str | None) -> None:
-    """Start Ray on this machine without a dashboard, or join a running cluster.
+@contextmanager
+def connect(address: str | None) -> Iterator[None]:
+    """Start Ray on this machine or join a running cluster, for the length of the context.
 
-    Workers get their thread settings before they import torch: a busy-waiting thread pool
-    on a shared machine costs up to 100 times the work. Raises UserError where the cluster does not
-    answer, or needs a token.
+    Raises UserError where the cluster does not answer, or needs a token.
     """
+    with ExitStack() as stack:
+        stack.callback(_disconnect)
+        _connect(address)
+        if not address:
+            stack.enter_context(watch_local_ray())
+        yield
+
+
+def _connect(address: str | None) -> None:
+    # Workers get their thread settings before they import torch: a busy-waiting thread pool on a
+    # shared machine costs up to 100 times the work.
     if address:
         _check_address(address)
     os.environ.update(QUIET)
     workers = {**QUIET, "OMP_WAIT_POLICY": "PASSIVE"}
-    common: dict[str, Any] = {
+    options: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,
         "runtime_env": {"env_vars": workers},
     }
     try:
-        if address:  # pending trials are what an autoscaler scales by
-            os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")
-            ray.init(address=address, **common)
-        else:
-            with _on_loopback(), _in_own_sessions():
-                # Without an address Ray joins any cluster on this machine.
-                ray.init(address="local", include_dashboard=False, **common)
+        with _keep_handler_of_sigterm():
+            if address:  # pending trials are what an autoscaler scales by
+                os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "200")
+                ray.init(address=address, **options)
+            else:
+                start_local_ray(**options)
     except ConnectionError as error:
         if "InvalidAuthToken" in str(error.__cause__):
             raise UserError(
@@ -63,42 +74,23 @@ def connect(address: str | None) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
-@contextmanager
-def _on_loopback() -> Iterator[None]:
-    """Let a Ray that starts in this context listen on the loopback interface alone.
-
-    Its processes listen on all interfaces unless the address of the node is 127.0.0.1. `ray.init`
-    replaces that address by another one of the machine, except where Ray allows no clusters,
-    which is its default on macOS and Windows.
-    """
-    allowed = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = allowed
+def _disconnect() -> None:
+    if ray.is_initialized():
+        ray.shutdown()
 
 
 @contextmanager
-def _in_own_sessions() -> Iterator[None]:
-    """Start the processes of Ray in sessions of their own, out of reach of a group's signals.
-
-    `timeout`, batch systems and a terminal that closes send SIGTERM or SIGHUP to the process group
-    of the driver. Ray's processes would end at once, and the driver would wait a minute for them.
-    They still end with the driver: Linux kills them when it dies. Elsewhere Ray watches them in
-    another way, which needs them in the group, and never calls this function.
-    """
-    share_fate = utils.set_kill_on_parent_death_linux
-
-    def leave_group_and_share_fate() -> None:
-        os.setsid()
-        share_fate()
-
-    utils.set_kill_on_parent_death_linux = leave_group_and_share_fate
+def _keep_handler_of_sigterm() -> Iterator[None]:
+    """Undo that `ray.init` installs a handler of its own, which raises SystemExit."""
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit as error:  # SIGTERM has come meanwhile
+        raise KeyboardInterrupt from error
     finally:
-        utils.set_kill_on_parent_death_linux = share_fate
+        if is_main:
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _check_address(address: str) -> None:

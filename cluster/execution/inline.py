@@ -8,7 +8,6 @@ report in turn.
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ import torch
 from cluster.execution.attempt import AttemptRunner, WorkerSettings
 from cluster.execution.early_stopping import EarlyStopping, build_rule
 from cluster.execution.failures import AttemptError, describe_error
+from cluster.execution.signals import interrupt_when_asked_to_end
 from cluster.execution.trial_queue import Attempt, TrialQueue, recording
 from searchspaces.space import SearchSpace
 from trainables import checkpoint
@@ -112,25 +112,13 @@ class Slot:
 @contextmanager
 def prepare_worker(space: SearchSpace[Any], folder: Path, run: Run) -> Iterator[WorkerSettings]:
     """Yield the settings of the trials; in this context, SIGTERM interrupts as SIGINT does."""
-    process = os.getpid()
-
-    def on_sigterm(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == process:
-            signal.raise_signal(signal.SIGINT)
-        else:  # a process that a task has forked
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-
-    before = signal.signal(signal.SIGTERM, on_sigterm)
-    try:
+    with interrupt_when_asked_to_end():
         yield WorkerSettings(
             space=space.file or space.name,
             folder=folder,
             run=run,
             threads=max(1, int(space.resources.get("cpu", 1))),
         )
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run(

@@ -5,19 +5,18 @@ An error raised here leaves nothing behind: no folder, and no run in MLflow.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import ray
 from rich.console import Console
 
 from cluster.execution import gpu_sharing
 from cluster.execution.attempt import WorkerSettings
 from cluster.execution.connect import connect, warn_if_open
 from cluster.execution.resources import Resources, allocate, cluster_capacity
+from cluster.execution.signals import interrupt_when_asked_to_end
 from cluster.execution.storage_check import check_nodes
 from cluster.execution.teacher_source import upload_teacher
 from cluster.options import Options
@@ -48,11 +47,9 @@ def prepare_cluster(
     """Connect to Ray for the length of the context; raises UserError for an unusable cluster."""
     folder, remote = options.storage.folder.resolve(), options.storage.remote
     joined = bool(options.address)
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        connect(options.address)
-        # Ray's own handler ends the driver at once; Tune shuts down in order at a SIGINT.
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with ExitStack() as stack:
+        stack.enter_context(interrupt_when_asked_to_end())
+        stack.enter_context(connect(options.address))
         if options.address and (note := warn_if_open(options.address)):
             console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
         check_nodes(folder, remote)
@@ -71,10 +68,6 @@ def prepare_cluster(
             gpus = _measure_gpu_fraction(worker, fixed, space.resources, joined, console)
         resources = allocate(dict(space.resources), gpus, options.concurrency, joined)
         yield PreparedCluster(worker, resources)
-    finally:
-        if ray.is_initialized():
-            ray.shutdown()
-        signal.signal(signal.SIGTERM, before)
 
 
 def _measure_gpu_fraction(

@@ -14,6 +14,7 @@ import ray
 from ray import tune
 
 from cluster.execution.attempt import AttemptRunner, WorkerSettings
+from cluster.execution.signals import handle_here
 
 
 class Trial(tune.Trainable):
@@ -25,7 +26,9 @@ class Trial(tune.Trainable):
         self.runner = AttemptRunner(settings, _gpu_ids(), lambda: self.preempted)
         self.runner.begin(config)
         # Ray's own handler would end the process before anything is saved.
-        signal.signal(signal.SIGTERM, self._on_sigterm)
+        handle_here(signal.SIGTERM, self._on_sigterm)
+        # Ray blocks SIGINT, also in what a task starts.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         self.preempted = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +45,19 @@ def test_a_prepared_cluster_has_settings_for_workers_and_resources(
         assert (cluster.resources.concurrency, cluster.resources.joined) == (1, False)
 
 
-def test_ray_is_shut_down_and_the_signal_handler_restored_after_an_error(
+def test_ray_is_disconnected_and_the_signal_handler_restored_after_an_error(
     space: SearchSpace[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shut_down: list[None] = []
-    monkeypatch.setattr("ray.is_initialized", lambda: True)
-    monkeypatch.setattr("ray.shutdown", lambda: shut_down.append(None))
+    disconnected: list[str | None] = []
+
+    @contextmanager
+    def connect(address: str | None) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            disconnected.append(address)
+
+    monkeypatch.setattr(prepare_cluster, "connect", connect)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), prepare(space, tmp_path):
         assert signal.getsignal(signal.SIGTERM) is not before
@@ -59,7 +68,7 @@ def test_ray_is_shut_down_and_the_signal_handler_restored_after_an_error(
         prepare(space, tmp_path, gpus_per_trial=0.5),
     ):
         pass
-    assert len(shut_down) == 2
+    assert disconnected == [None, None]
 
 
 def test_the_teacher_is_uploaded_to_the_storage(space: SearchSpace[Any], tmp_path: Path) -> None:

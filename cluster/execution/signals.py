@@ -1,0 +1,82 @@
+"""Signals that ask a process to end: for the driver, for workers and for what a task starts."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""What batch systems, `timeout` and containers send, and a terminal that closes."""
+
+Handler = Callable[[int, FrameType | None], Any]
+
+_installed: dict[int, Handler] = {}
+_active = threading.Lock()
+
+
+@contextmanager
+def interrupt_when_asked_to_end() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP interrupt this process as SIGINT does, once, in this context.
+
+    `timeout` and batch systems send a signal to the process and again to its group: the second one
+    must not cut short what the first one begins. SIGHUP stays ignored where `nohup` ignores it. An
+    inner context, and one outside of the main thread, changes nothing.
+    """
+    before = {number: signal.getsignal(number) for number in ENDING}
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or _active.locked():
+        yield
+        return
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with _active:
+        for number, handler in before.items():
+            if handler != signal.SIG_IGN:
+                handle_here(number, interrupt)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def handle_here(number: int, handler: Handler) -> None:
+    """Handle a signal in this process, and not in those that it forks.
+
+    A forked process inherits the handlers of its parent. With one that does not end the process,
+    `multiprocessing.Pool` waits forever for its processes.
+    """
+    _reset_in_children()
+    _installed[number] = handler
+    signal.signal(number, handler)
+
+
+@functools.cache
+def _reset_in_children() -> None:
+    """Reset our handlers in every forked process; a signal that comes too early waits for that."""
+    masks = threading.local()
+
+    def block() -> None:
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def reset() -> None:
+        for number, handler in _installed.items():
+            if signal.getsignal(number) == handler:  # and not one that the task has installed
+                signal.signal(number, signal.SIG_DFL)
+        unblock()
+
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=reset)
