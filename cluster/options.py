@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +18,7 @@ from cluster.storage.storage import Storage, add_storage_arguments, open_storage
 from searchspaces.check import check_space
 from searchspaces.overrides import add_teacher_defaults, parse_overrides
 from searchspaces.space import SearchSpace
+from trainables.arguments import count, duration, gpu_fraction, path, seed, text, whole
 from trainables.errors import UserError
 
 ResumeMode = Literal["resume", "fresh"] | None
@@ -68,16 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--trials",
-        type=positive(int),
+        type=count,
         help="number of configurations to try (default: of the space)",
     )
     add(
         "--reports",
-        type=positive(int),
+        type=count,
         help="reports of a full trial, the unit of budget (default: of the space)",
     )
-    add("--seeds", type=positive(int), help="runs of each arm; with --confirm, of each trial")
-    add("--seed", type=int, help="seed of sampler and training (default 0)")
+    add("--seeds", type=count, help="runs of each arm; with --confirm, of each trial")
+    add("--seed", type=seed, help="seed of sampler and training (default 0)")
     add("--sampler", choices=SAMPLERS, help="Optuna sampler (default tpe)")
     add(
         "--scheduler",
@@ -86,14 +85,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--control",
-        type=positive(int),
+        type=count,
         metavar="N",
         help="number of sampled trials that are never stopped early",
     )
-    add("--confirm", type=positive(int), metavar="K", help="run the best K trials on new seeds")
+    add("--confirm", type=count, metavar="K", help="run the best K trials on new seeds")
     add(
         "--time-budget",
-        type=seconds,
+        type=duration,
         metavar="TIME",
         help="stop after this time: 90s, 30m, 2h, or seconds",
     )
@@ -105,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--concurrency",
-        type=positive(int),
+        type=whole(1, 10_000),
         help="concurrent trials (default: all that fit; 1 with --executor inline)",
     )
     add(
@@ -113,7 +112,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=gpu_fraction,
         help="such as 0.25, or auto: measured with the default configuration",
     )
-    add("--address", help="address of a running Ray cluster, or auto (default: RAY_ADDRESS)")
+    add(
+        "--address",
+        type=text,
+        help="address of a running Ray cluster, or auto (default: RAY_ADDRESS)",
+    )
     add_storage_arguments(parser)
     add(
         "--data",
@@ -121,9 +124,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="real",
         help="real data, or synthetic data drawn by a program",
     )
-    add("--data-dir", type=Path, help="folder of data sets (default: TUNERY_DATA)")
-    add("--weights-dir", type=Path, help="folder of pretrained weights")
-    add("--teacher", help="model to learn from: runs:/RUN_ID, or a folder of train --out")
+    add("--data-dir", type=path, help="folder of data sets (default: TUNERY_DATA)")
+    add("--weights-dir", type=path, help="folder of pretrained weights")
+    add(
+        "--teacher",
+        type=text,
+        help="model to learn from: runs:/RUN_ID, or a folder of train --out",
+    )
     add("--trust-code", action="store_true", help="execute the space file that a teacher names")
     _add_resume_arguments(parser)
 
@@ -198,30 +205,3 @@ def check_inline(options: Options) -> None:
             f"{wrong[0]} needs Ray, and --executor inline runs trials in this process\n"
             "leave one of the two out"
         )
-
-
-def positive(kind: type[Any]) -> Callable[[str], Any]:
-    """Return a reader of numbers above 0, for argparse."""
-
-    def read(text: str) -> Any:
-        value = kind(text)
-        if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-        return value
-
-    read.__name__ = kind.__name__
-    return read
-
-
-def gpu_fraction(text: str) -> float | Literal["auto"]:
-    """Read a fraction of a GPU, or `auto`."""
-    fraction: float = 0.0 if text == "auto" else positive(float)(text)
-    return fraction or "auto"
-
-
-def seconds(text: str) -> float:
-    """Read a duration such as 90s, 30m or 2h into seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if not match or float(match[1]) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 30m or 2h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

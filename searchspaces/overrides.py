@@ -97,6 +97,8 @@ def parse_overrides(space: SearchSpace[Any], assignments: list[str]) -> dict[str
             raise UserError(f"--set {assignment!r} is not of the form name=value")
         if name not in known:
             raise UserError(describe_unknown("hyperparameter", name, known))
+        if name in values:
+            raise UserError(f"--set {assignment!r}: {name} has been set before")
         values[name] = _parse(text, types[name], name)
     build_config(space, values)
     return values

@@ -24,8 +24,15 @@ def default_device(name: str | None = None) -> torch.device:
 
 
 def default_cache() -> Path:
-    """Return the folder of what is built once per machine: TUNERY_CACHE, or ~/.cache/tunery."""
-    return Path(os.environ.get("TUNERY_CACHE") or "~/.cache/tunery").expanduser()
+    """Return the folder of what is built once per machine: TUNERY_CACHE, or ~/.cache/tunery.
+
+    Raises UserError for the home folder of a user that does not exist.
+    """
+    folder = Path(os.environ.get("TUNERY_CACHE") or "~/.cache/tunery")
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"TUNERY_CACHE={folder}: {error}") from error
 
 
 def find_data_folder(data_dir: Path | None) -> Path | None:
@@ -40,5 +47,15 @@ def find_data_folder(data_dir: Path | None) -> Path | None:
         raise UserError(
             f"{where} {folder} is not a folder or a file\n"
             "give the folder that holds the data, or a table of texts"
+        )
+    return folder.resolve() if folder else None
+
+
+def find_weights(folder: Path | None) -> Path | None:
+    """Return the folder of --weights-dir, if any; raises UserError where it is not a folder."""
+    if folder is not None and not folder.is_dir():
+        raise UserError(
+            f"--weights-dir {folder} is not a folder\n"
+            "give the folder that holds the pretrained weights, or leave it out"
         )
     return folder.resolve() if folder else None

@@ -8,8 +8,10 @@ from trainables.errors import UserError
 
 LONGEST = 200
 """Bytes of a name: a file name has at most 255, and numbers and suffixes follow it."""
-RESERVED = ("artifacts", "mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm")
-RESERVED += ("teachers", "ensemble", "export", "compare", "predict", "sample")
+RESERVED = (
+    *("artifacts", "mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm"),
+    *("teachers", "ensemble", "export", "compare", "predict", "sample"),
+)
 """Tunery's own files and folders in a storage, and the commands of `python -m reports`."""
 
 

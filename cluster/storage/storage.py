@@ -20,10 +20,13 @@ from cluster.storage.database_file import (
 )
 from cluster.storage.location import Location
 from cluster.storage.redaction import has_credentials, redact_address
+from trainables.arguments import text
 from trainables.errors import UserError
 
 DATABASE = "mlflow.db"
 """File of MLflow in a storage folder."""
+REMOTE = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file")
+"""Schemes of the storages that pyarrow opens."""
 LOCAL_COPIES = Path("runs")
 """Folder of the ledgers whose storage is remote."""
 
@@ -82,12 +85,14 @@ def add_storage_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --storage and --tracking-uri to a command line; `open_storage` takes their values."""
     parser.add_argument(
         "--storage",
+        type=text,
         metavar="DIR|URI",
         help="folder or bucket of the searches, such as runs or s3://bucket/prefix "
         "(default: TUNERY_STORAGE, or runs)",
     )
     parser.add_argument(
         "--tracking-uri",
+        type=text,
         metavar="URI",
         help="MLflow tracking server (default: MLFLOW_TRACKING_URI, or a file in the storage)",
     )
@@ -100,13 +105,9 @@ def open_storage(storage: str | None = None, tracking_uri: str | None = None) ->
     UserError for a URI with credentials in it, which would be written down, and for a path that no
     folder can have.
     """
-    storage = storage or os.environ.get("TUNERY_STORAGE") or "runs"
-    tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or None
-    if "\0" in storage:
-        raise UserError(
-            f"--storage {storage!r} contains a NUL character, which no path can have\n"
-            "choose another folder"
-        )
+    storage = _read("--storage", storage, "TUNERY_STORAGE") or "runs"
+    tracking_uri = _read("--tracking-uri", tracking_uri, "MLFLOW_TRACKING_URI")
+    _check_scheme(storage)
     if tracking_uri and is_database_file(tracking_uri) and "?" not in tracking_uri:
         path = parse_database_path(tracking_uri)
         tracking_uri = format_database_uri(path.parent.resolve() / path.name)
@@ -122,3 +123,25 @@ def open_storage(storage: str | None = None, tracking_uri: str | None = None) ->
     words = re.sub("[^A-Za-z0-9]+", "-", f"{parts.scheme}-{parts.netloc}{parts.path}").strip("-")
     digest = hashlib.sha256(storage.encode()).hexdigest()[:8]
     return Storage(LOCAL_COPIES / f"{words[:60]}-{digest}", Location(storage), tracking_uri)
+
+
+def _read(option: str, value: str | None, variable: str) -> str | None:
+    """Return the value of an option, else of a variable, of which an empty one counts as unset."""
+    where = option if value is not None else variable
+    value = value if value is not None else os.environ.get(variable) or None
+    try:
+        return value if value is None else text(value)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _check_scheme(storage: str) -> None:
+    scheme, colon, rest = storage.partition(":")
+    if not colon or (scheme not in REMOTE and not rest.startswith("//")):
+        return
+    if scheme not in REMOTE or not rest.startswith("//") or rest == "//":
+        raise UserError(
+            f"--storage {redact_address(storage)} is no address of a storage\n"
+            f"give a folder, or one of {', '.join(f'{name}://' for name in REMOTE)} with a bucket "
+            "or path behind it"
+        )

@@ -64,10 +64,50 @@ def reject(
         (["--space", "digits", "--scheduler", "magic"], ["'magic'", "asha"]),
         (
             ["--space", "digits", "--trials", "0"],
-            ["--trials", "0 is not a number above 0", "--help lists the options"],
+            ["--trials", "'0' is not a whole number from 1", "--help lists the options"],
         ),
         (["--space", "digits", "--trials", "many"], ["--trials", "'many'"]),
-        (["--space", "digits", "--gpus-per-trial", "nan"], ["nan is not a number above 0"]),
+        (["--space", "digits", "--gpus-per-trial", "nan"], ["'nan' is not a number from 0.0001"]),
+        *(
+            (["--space", "digits", f"--{option}={value}"], [f"--{option}", repr(value)])
+            for option, value in (
+                *(("reports", value) for value in ("9" * 20, "1_000", "-1", "1e3", "٣")),
+                *(("seed", value) for value in ("-1", str(2**70), "1.5")),
+                *(("concurrency", "1000000"), ("control", "0"), ("confirm", "-2"), ("seeds", "x")),
+                *(("gpus-per-trial", value) for value in ("1e400", "inf", "-0.5", "1_0")),
+                *(("time-budget", value) for value in ("1e9999h", "nan", "-1s")),
+            )
+        ),
+        *(
+            (["--space", "digits", f"--{option}="], [f"--{option}: it is empty"])
+            for option in (
+                "storage",
+                "tracking-uri",
+                "data-dir",
+                "weights-dir",
+                "teacher",
+                "address",
+            )
+        ),
+        (["--space", "digits", "--storage", "a\0b"], ["--storage", "'a\\x00b' contains a NUL"]),
+        (["--space", "digits", "--storage", "foo://x"], ["--storage foo://x", "s3://"]),
+        (["--space", "digits", "--storage", "s3:/bucket"], ["--storage s3:/bucket", "s3://"]),
+        (["--space", "digits", "--tracking-uri", "foo://x"], ["foo://x", "--tracking-uri"]),
+        (
+            ["--space", "digits", "--tracking-uri", "sqlite://"],
+            ["'sqlite://' does not name a file"],
+        ),
+        (["--space", "digits", "--tracking-uri", "http://h:99999"], ["http://h:99999"]),
+        (
+            ["--space", "digits", "--weights-dir", "nowhere"],
+            ["--weights-dir nowhere is not a folder"],
+        ),
+        (["--space", "digits", "--set"], ["--set: expected one argument"]),
+        (["--space", "digits", "--set", "=1"], ["unknown hyperparameter ''"]),
+        (
+            ["--space", "digits", "--set", "depth=1", "--set", "depth=2"],
+            ["'depth=2': depth has been set before"],
+        ),
         (["--space", "digits", "--time-budget", "soon"], ["'soon' is not a duration such as 90s"]),
         (["--space", "digits", "--resume", "--fresh"], ["not allowed with"]),
         (["--sp", "digits", "--clus", "x.yaml"], ["unrecognized arguments: --sp", "--clus"]),

@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cluster.cli import build_parser
-from cluster.options import Options, gpu_fraction, positive, read_options, seconds
+from cluster.options import Options, read_options
 from cluster.storage.location import Location
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("90s", 90.0), ("90", 90.0), ("30m", 1800.0), ("2h", 7200.0), ("0.5h", 1800.0), (" 1s", 1.0)],
-)
-def test_a_duration_is_read_into_seconds(text: str, expected: float) -> None:
-    assert seconds(text) == expected
-
-
-@pytest.mark.parametrize("text", ["soon", "", "0s", "-1s", "1d", "1:30", "nan", "inf", "1 h"])
-def test_another_text_is_not_a_duration(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is not a duration such as 90s"):
-        seconds(text)
-
-
-def test_numbers_must_be_above_0() -> None:
-    assert positive(int)("3") == 3
-    assert positive(float)("0.25") == 0.25
-    for kind, text in ((int, "0"), (int, "-1"), (float, "0"), (float, "nan"), (float, "inf")):
-        with pytest.raises(argparse.ArgumentTypeError, match=f"{text} is not a number above 0"):
-            positive(kind)(text)
-    with pytest.raises(ValueError, match="many"):
-        positive(int)("many")
-    assert positive(int).__name__ == "int"  # argparse names it: invalid int value: 'many'
-
-
-def test_a_fraction_of_a_gpu_may_be_auto() -> None:
-    assert gpu_fraction("auto") == "auto"
-    assert gpu_fraction("0.25") == 0.25
-    for text in ("0", "-1", "nan"):
-        with pytest.raises(argparse.ArgumentTypeError, match="is not a number above 0"):
-            gpu_fraction(text)
 
 
 def read(space: SearchSpace[Any], *words: object) -> Options:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.environment import default_cache, find_data_folder
+from trainables.environment import default_cache, find_data_folder, find_weights
 from trainables.errors import UserError
 
 
@@ -15,6 +15,18 @@ def test_default_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert default_cache() == tmp_path
     monkeypatch.delenv("TUNERY_CACHE")
     assert default_cache() == Path.home() / ".cache" / "tunery"
+    monkeypatch.setenv("TUNERY_CACHE", "~nobody-of-this-name/x")
+    with pytest.raises(UserError, match="TUNERY_CACHE=~nobody-of-this-name/x"):
+        default_cache()
+
+
+def test_the_weights_folder_must_exist(tmp_path: Path) -> None:
+    assert find_weights(None) is None
+    assert find_weights(tmp_path) == tmp_path
+    (tmp_path / "file").touch()
+    for name in ("none", "file"):
+        with pytest.raises(UserError, match=f"--weights-dir .*{name} is not a folder"):
+            find_weights(tmp_path / name)
 
 
 def test_the_data_folder_comes_from_option_or_environment(

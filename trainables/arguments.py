@@ -1,0 +1,101 @@
+"""Read the values of command-line options: one function per kind, for all commands."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from trainables.errors import BAD_INPUT
+
+MOST = 10**9
+"""The largest count: more trials, reports or runs are a typing error."""
+LARGEST_SEED = 2**32 - 1
+"""The largest seed of NumPy."""
+NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,4})?|\.[0-9]+([eE][+-]?[0-9]{1,4})?")
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports an error in one line instead of the long usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and exit."""
+        self.exit(BAD_INPUT, f"error: {message}\n--help lists the options\n")
+
+
+def whole(low: int = 1, high: int = MOST) -> Callable[[str], int]:
+    """Return a reader of whole numbers in a range, both ends included, for argparse."""
+
+    def read(text: str) -> int:
+        # Not `int`, which reads 1_000 and the digits of other scripts.
+        number = text.strip()
+        if re.fullmatch(r"\+?[0-9]{1,20}", number) and low <= int(number) <= high:
+            return int(number)
+        raise argparse.ArgumentTypeError(
+            f"{_show(text)} is not a whole number from {low} to {high}"
+        )
+
+    return read
+
+
+count = whole()
+seed = whole(0, LARGEST_SEED)
+
+
+def decimal(low: float, high: float) -> Callable[[str], float]:
+    """Return a reader of finite numbers in a range, both ends included, for argparse."""
+
+    def read(text: str) -> float:
+        number = text.strip()
+        if NUMBER.fullmatch(number) and low <= float(number) <= high:
+            return float(number)
+        raise argparse.ArgumentTypeError(f"{_show(text)} is not a number from {low:g} to {high:g}")
+
+    return read
+
+
+def gpu_fraction(text: str) -> float | Literal["auto"]:
+    """Read a fraction of a GPU, a whole number of them, or `auto`."""
+    if text == "auto":
+        return "auto"
+    value = decimal(0.0001, 1024)(text)  # Ray divides a GPU into 10,000 parts
+    if value > 1 and not value.is_integer():
+        raise argparse.ArgumentTypeError(f"{_show(text)} is neither a fraction nor a whole number")
+    return value
+
+
+def duration(text: str) -> float:
+    """Read a duration such as 90s, 30m or 2h into seconds."""
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)([smh]?)", text.strip())
+    value = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else math.nan
+    if not 0 < value <= MOST:
+        raise argparse.ArgumentTypeError(
+            f"{_show(text)} is not a duration such as 90s, 30m or 2h, of at most {MOST} s"
+        )
+    return value
+
+
+def text(value: str) -> str:
+    """Read a text that must not be empty, and can be written down."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("it is empty: give a value, or leave the option out")
+    if "\0" in value or not _is_utf8(value):
+        raise argparse.ArgumentTypeError(f"{_show(value)} contains a NUL, or is not UTF-8")
+    return value
+
+
+def path(value: str) -> Path:
+    """Read the path of a file or a folder, which need not exist."""
+    return Path(text(value))
+
+
+def _is_utf8(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _show(value: str) -> str:
+    shown = repr(value) if value.isprintable() else ascii(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
