@@ -9,7 +9,42 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+
+
+class Errors(BaseHTTPRequestHandler):
+    """Answers every request with an error, as a server whose database is gone does."""
+
+    def do_GET(self) -> None:
+        body = b'{"error_code": "INTERNAL_ERROR", "message": "the database is gone"}'
+        self.send_response(500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@contextmanager
+def serve_errors(address: str) -> Iterator[None]:
+    """Answer every request at an address of this machine with an error."""
+    host, _, port = address.rpartition(":")
+    server = ThreadingHTTPServer((host, int(port)), Errors)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 class Server:
