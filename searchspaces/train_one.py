@@ -66,6 +66,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
         f"{space.name} on {run.device}: "
         + "  ".join(f"{name}={value}" for name, value in encode_config(config).items()),
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     started = time.monotonic()
@@ -99,6 +100,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
         f"{time.monotonic() - started:.1f} s"
         + (f", checkpoints in {run.folder}" if run.folder else ""),
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     return 0

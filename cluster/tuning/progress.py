@@ -108,10 +108,8 @@ class ProgressDisplay:
         if best:
             found = ledger.best_report(best[0])
             assert found is not None
-            table.add_row(
-                "best",
-                f"[green]{format_number(found[0])}[/] {ledger.metric} (trial {best[0].trial})",
-            )
+            score = f"[green]{format_number(found[0])}[/] {escape(ledger.metric)}"
+            table.add_row("best", f"{score} (trial {best[0].trial})")
             table.add_row("", escape(self._settings(best[0])))
         table.add_row("speed", f"{made / max(elapsed, 1e-9):.2f} reports per second")
         new = sum(bool(log.outcome) for log in ledger.trial_logs.values()) - len(self.printed)
