@@ -32,8 +32,8 @@ def to_json(value: Any) -> Json:
         return value.name
     if type(value) in SCALARS:
         return value
-    if isinstance(value, np.generic) and not isinstance(value, np.void):
-        return to_json(value.item())
+    if isinstance(value, np.generic) and type(value.item()) in SCALARS:
+        return value.item()
     if isinstance(value, PurePath):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -79,13 +79,13 @@ def from_json(data: Json, annotation: Any) -> Any:
     if origin in (bool, int, str):
         return _require(data, type(data) is origin, origin)
     if origin is float:
-        return float(_require(data, type(data) in (int, float), origin))
+        return _to_float(_require(data, type(data) in (int, float), origin))
     if issubclass(origin, enum.Enum):
         return _require_name(data, origin)
     if issubclass(origin, PurePath):
         return origin(_require(data, type(data) is str, origin))
     if issubclass(origin, np.generic):
-        return origin(_require(data, type(data) in (bool, int, float, str), origin))
+        return _to_numpy(data, origin)
     if dataclasses.is_dataclass(origin):
         return decode_config(origin, _require(data, isinstance(data, dict), origin))
     if issubclass(origin, Mapping):
@@ -128,7 +128,7 @@ def decode_fields(config: type[Any], encoded: Mapping[str, Json]) -> dict[str, A
             raise ValueError(f"{config.__name__} has no field {name!r}")
         try:
             values[name] = from_json(data, annotations[name])
-        except (ValueError, OverflowError) as error:  # an int that is no float
+        except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return values
 
@@ -240,6 +240,23 @@ def _require(data: Json, is_right: bool, kind: Any) -> Json:
     if not is_right:
         raise ValueError(f"{data!r} is not of type {_describe(kind)}")
     return data
+
+
+def _to_float(number: int | float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError(f"{number!s:.40}... is too large for a float") from None
+
+
+def _to_numpy(data: Json, kind: type[np.generic]) -> np.generic:
+    plain = type(np.zeros((), kind).item())
+    if plain not in SCALARS:  # numpy.longdouble: Python has no such number
+        raise ValueError(f"values of type {kind.__name__} cannot be read from a file")
+    try:
+        return kind(from_json(data, plain))
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
 
 
 def _require_name(data: Json, kind: type[enum.Enum]) -> enum.Enum:

@@ -185,6 +185,12 @@ def test_people_write_values_without_quotes(text: str, annotation: Any, value: A
         ({"sizes": [1, "x"]}, Inner, "sizes: 'x' is not of type int"),
         ({"other": 1}, Inner, "Inner has no field 'other'"),
         ("x", int | None, r"'x' is not of type int \| None"),
+        (10**400, float | None, "is not of type float"),
+        (10**400, float, "too large for a float"),
+        (300, np.int8, "300 out of bounds for int8"),
+        (2.5, np.int64, "2.5 is not of type int"),
+        ("no", np.bool_, "'no' is not of type bool"),
+        (1.5, np.longdouble, "longdouble cannot be read"),
     ],
 )
 def test_a_value_of_another_type_is_named(data: Any, annotation: Any, words: str) -> None:
@@ -192,7 +198,9 @@ def test_a_value_of_another_type_is_named(data: Any, annotation: Any, words: str
         from_json(data, annotation)
 
 
-@pytest.mark.parametrize("value", [abs, object(), lambda: 1, np.zeros(3), 1j, int])
+@pytest.mark.parametrize(
+    "value", [abs, object(), lambda: 1, np.zeros(3), 1j, int, np.longdouble(1)]
+)
 def test_a_value_that_cannot_be_written_is_named_with_its_field(value: Any) -> None:
     @dataclass
     class Config:
