@@ -128,12 +128,14 @@ def to_float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def trial_tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:
     """Return the tags that change while a trial runs, and those of its outcome."""
     tags = {"attempts": str(trial_log.attempts), "spans": json.dumps(trial_log.spans)}
+    if trial_log.notes:
+        tags["notes"] = "\n".join(trial_log.notes)
     if outcome is not None:
         tags |= {"outcome": outcome, "reason": trial_log.reason}
     if outcome == "failed":

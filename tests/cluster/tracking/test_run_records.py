@@ -113,6 +113,11 @@ def test_a_failed_trial_has_its_traceback_and_failure_class() -> None:
     assert tags["error"].endswith("MemoryError") and len(tags["error"]) == 4000
 
 
+def test_notes_about_damaged_files_are_a_tag() -> None:
+    log = TrialLog(0, {}, {}, 0.0, notes=["last is damaged", "best is missing"])
+    assert run_records.trial_tags(log, None)["notes"] == "last is damaged\nbest is missing"
+
+
 def test_a_search_has_its_settings_and_provenance_as_tags() -> None:
     settings = SearchSettings(
         space="toy",
