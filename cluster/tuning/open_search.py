@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster.execution.teacher_source import fetch_teacher
 from cluster.ledger import ledger as ledgers
@@ -23,6 +21,7 @@ from cluster.storage.ledger_backup import restore_ledger
 from cluster.tracking.client import open_client
 from cluster.tracking.provenance import collect_provenance
 from cluster.tuning.settings import resolve_settings
+from cluster.tuning.targets import repair_targets, write_targets
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -54,7 +53,7 @@ def open_search(space: SearchSpace[Any], run: Run, options: Options) -> OpenedSe
     if storage.remote:
         restore_ledger(storage, space.name, options.resume_mode == "resume")
     folder = find_search(storage.folder, space.name, options.resume_mode)
-    ledger = ledgers.reopen_ledger(folder) if folder else None
+    ledger = ledgers.reopen_ledger(folder, allow_damage=True) if folder else None
     try:
         return _check_search(space, run, options, ledger)
     except BaseException:
@@ -68,13 +67,14 @@ def _check_search(
 ) -> OpenedSearch:
     settings = resolve_settings(space, options, ledger)
     run = replace(run, reports=settings.reports)
-    client = open_client(options.storage.user_tracking_uri or settings.tracking_uri)
+    client = open_client(options.storage.find_tracking_uri(settings.tracking_uri))
     settings, run = use_teacher(settings, run, options)
     truth = prepare_data(space, settings.fixed, run)
     if ledger is None:
         settings = replace(settings, provenance=collect_provenance(space, truth))
     else:
         check_same_data(ledger, truth)
+        ledger.notes += repair_targets(ledger.folder / "data", truth)
         ledger.settings = settings
     return OpenedSearch(settings, run, truth, client, ledger)
 
@@ -127,8 +127,8 @@ def use_teacher(
     """
     if not settings.teacher:
         return settings, run
-    uri = options.storage.user_tracking_uri or settings.tracking_uri
-    folder = fetch_teacher(settings.teacher, uri, run.cache)
+    uri = options.storage.find_tracking_uri(settings.tracking_uri)
+    folder = fetch_teacher(settings.teacher, uri, run.cache, run.trust_code)
     if settings.teacher_copy not in ("", folder.name):
         raise UserError(
             f"the teacher in {settings.teacher} has changed since the search was started\n"
@@ -157,9 +157,8 @@ def create_search(
 ) -> Ledger:
     """Create the folder of a new search with the targets of its data; settings come last.
 
-    The table of a split has the columns id, target and, where the data have parts, group. Raises
-    UserError where another process has started the search since `find_search`, unless the mode
-    is `fresh`.
+    Raises UserError where another process has started the search since `find_search`, unless the
+    mode is `fresh`.
     """
     name = settings.space
     with filelock.FileLock(storage / f".{name}.lock"):
@@ -169,13 +168,7 @@ def create_search(
                 "wait for it, or start another search beside it with --fresh"
             )
         ledger = ledgers.create_ledger(storage, settings)
-        folder = ledger.folder / "data"
-        folder.mkdir()
-        for split, targets in truth.targets.items():
-            columns: dict[str, Any] = {"id": range(len(targets)), "target": targets}
-            if split in truth.groups:
-                columns["group"] = [str(group) for group in truth.groups[split]]
-            pq.write_table(pa.table(columns), folder / f"{split}.parquet")
+        write_targets(ledger.folder / "data", truth)
         copy_sources(sources or {}, ledger.folder)
         write_settings(ledger.folder, ledger.settings)
         return ledger
