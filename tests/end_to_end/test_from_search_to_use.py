@@ -26,7 +26,7 @@ def test_from_search_to_use(
     tune: Callable[..., tuple[int, str]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     storage = tmp_path / "runs"
-    common = ("--space", "digits", "--storage", storage)
+    common = ("--space", "digits", "--storage", storage, "--executor", "inline")
     for words in (
         ("--trials", 6, "--reports", 4, "--set", "epochs=2", "--control", 2),
         ("--confirm", 2, "--seeds", 2),
