@@ -8,24 +8,24 @@ to one driver: the owner in its manifest is the content of the marker file in th
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 import threading
 import time
 import uuid
-from dataclasses import replace
 from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
+from cluster.ledger.damage import INDEX
+from cluster.ledger.files import parse_number
 from cluster.ledger.ledger import JOURNAL, Ledger
-from cluster.ledger.settings import read_settings, read_space, write_settings
+from cluster.ledger.settings import read_space
 from cluster.storage import replication
 from cluster.storage.lease import LeaseHolder, acquire_lease
 from cluster.storage.location import Location
 from cluster.storage.redaction import first_line
 from cluster.storage.replication import trial_owner
-from cluster.storage.storage import Storage, artifact_location
+from cluster.storage.storage import Storage
 from trainables.errors import UserError
 
 PERIOD = 30.0
@@ -47,14 +47,14 @@ def restore_ledger(storage: Storage, space: str, take_over: bool) -> None:
     try:
         replication.check_access(remote)
         names = {
-            ledgers.parse_number(space, name): name for name in replication.list_folders(remote)
+            parse_number(space, name): name for name in replication.list_folders(remote)
         }
         numbers = sorted(n for n in names if n and _is_of(space, remote / names[n]))
         for number in numbers:
             name, ours = names[number], take_over and number == numbers[-1]
-            _restore(storage, remote / name, folder / name, ours)
+            _restore(remote / name, folder / name, ours)
             confirmation = folder / name / "confirm"
-            _restore(storage, remote / name / confirmation.name, confirmation, ours)
+            _restore(remote / name / confirmation.name, confirmation, ours)
     except (OSError, ValueError) as error:
         raise UserError(
             f"cannot use the storage {remote}: {first_line(error)}\n"
@@ -125,7 +125,7 @@ class LedgerBackup:
                 replication.download(
                     self.location / "attempts" / f"{trial:03d}" / str(trial_log.attempts),
                     folder,
-                    trial_owner(trial_log.values),
+                    trial_owner(trial_log.config),
                     lambda name: (
                         name.startswith("best/") and (weights or name.endswith(".parquet"))
                     ),
@@ -195,7 +195,7 @@ class LedgerBackup:
     def _snapshot(self) -> None:
         trial_logs = self.ledger.trial_logs
         self._ended = {trial for trial, trial_log in trial_logs.items() if trial_log.outcome}
-        growing = [JOURNAL, *(f"trials/{trial:03d}/reports.jsonl" for trial in trial_logs)]
+        growing = [JOURNAL, INDEX, *(f"trials/{trial:03d}/reports.jsonl" for trial in trial_logs)]
         self._files = replication.stat_files(self.ledger.folder, growing)
 
     def _upload(self) -> None:
@@ -228,7 +228,7 @@ def _is_of(space: str, location: Location) -> bool:
         return exists and read_space(folder) in (space, None)
 
 
-def _restore(storage: Storage, location: Location, here: Path, ours: bool) -> None:
+def _restore(location: Location, here: Path, ours: bool) -> None:
     found = replication.read_newest_index(location / "ledger")
     if found is None:
         return
@@ -250,12 +250,6 @@ def _restore(storage: Storage, location: Location, here: Path, ours: bool) -> No
             elif old.name not in (".lock", MARKER):
                 old.unlink()
         replication.download(location / "ledger", here)
-        settings = read_settings(here)
-        # Only a database in the storage folder moves with the driver's disk.
-        if re.search(rf"^sqlite:.*/{storage.folder.name}/mlflow\.db$", settings.tracking_uri):
-            uri = storage.default_tracking_uri
-            artifacts = artifact_location(uri, storage.folder)
-            write_settings(here, replace(settings, tracking_uri=uri, artifacts=artifacts))
         if ours:
             replication.upload(here, location / "ledger", marker)
     finally:
