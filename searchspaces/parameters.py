@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from optuna.distributions import (
@@ -23,6 +23,7 @@ from searchspaces.codec import Json
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import (
     Answer,
+    config_field,
     draw_value,
     encode_choice,
     first_value,
@@ -58,11 +59,6 @@ class _Exploration:
     asked: int = 0
 
 
-def config_field(parameter: str) -> str:
-    """Return the Config field that a parameter may set: `learning_rate.lora`, `learning_rate`."""
-    return parameter.partition(".")[0]
-
-
 def find_parameters(
     space: SearchSpace[Any], fixed: Mapping[str, Json] | None = None
 ) -> dict[str, Parameter]:
@@ -71,20 +67,16 @@ def find_parameters(
     Branches are found by trying each choice of each categorical parameter, and by random draws.
     Raises UserError where one name has two kinds, or two lists of choices.
     """
-    explored = _explore(space, {}, {})
-    explored.asked = 0
-    parameters = {
-        name: _make_parameter(space, name, distribution, explored)
-        for name, distribution in explored.ranges.items()
-    }
+    free = _explore(space, {}, {})
+    parameters = {name: _make_parameter(space, name, free) for name in free.ranges}
     if not fixed:
         return parameters
-    ranges = _explore(space, fixed, parameters).ranges
+    explored = _explore(space, fixed, parameters)
     return {
-        name: Parameter(name, ranges[name], known.fields, known.field)
-        if (known := parameters.get(name))
-        else Parameter(name, ranges[name], frozenset({config_field(name)}), config_field(name))
-        for name in ranges
+        name: replace(parameters[name], distribution=distribution)
+        if name in parameters
+        else _make_parameter(space, name, explored)  # only where a fixed value is asked for
+        for name, distribution in explored.ranges.items()
     }
 
 
@@ -132,6 +124,7 @@ def _explore(
     draw = random.Random(0)
     for _ in range(RANDOM_DRAWS):
         _run(space, explored, with_fixed(_draw(explored, draw), fixed, parameters))
+    explored.asked = 0
     return explored
 
 
@@ -164,10 +157,8 @@ def _draw(explored: _Exploration, draw: random.Random) -> Answer:
     return answer
 
 
-def _make_parameter(
-    space: SearchSpace[Any], name: str, distribution: BaseDistribution, explored: _Exploration
-) -> Parameter:
-    own = config_field(name)
+def _make_parameter(space: SearchSpace[Any], name: str, explored: _Exploration) -> Parameter:
+    own, distribution = config_field(name), explored.ranges[name]
     if all(
         own in suggested and encode_choice(suggested[own]) == answers[name]
         for answers, suggested in explored.runs

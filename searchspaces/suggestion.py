@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.codec import Json, encode_values, to_json
+from searchspaces.codec import Json, encode_values, from_json, to_json
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
 from trainables.errors import UserError
@@ -28,7 +29,8 @@ Answer = Callable[[str, BaseDistribution], Any]
 class RecordingTrial:
     """Replaces Optuna's trial in `suggest`, and passes every parameter to a function."""
 
-    def __init__(self, answer: Answer, number: int = 0) -> None:
+    def __init__(self, config: type[Any], answer: Answer, number: int = 0) -> None:
+        self.config = config
         self.answer = answer
         self.number = number
         self.params: dict[str, Any] = {}
@@ -69,8 +71,13 @@ class RecordingTrial:
             return CategoricalDistribution(tuple(by_stored))
 
         stored = self._ask(name, build)
-        self.params[name] = by_stored.get(stored, stored)
+        is_choice = stored in by_stored  # a fixed value or a default may be none of the choices
+        self.params[name] = by_stored[stored] if is_choice else self._decode(name, stored)
         return self.params[name]
+
+    def _decode(self, name: str, stored: Any) -> Any:
+        annotation = typing.get_type_hints(self.config).get(config_field(name), Any)
+        return decode_choice(stored, annotation)
 
     def _ask(self, name: str, build: Callable[[], BaseDistribution]) -> Any:
         if not isinstance(name, str) or not name:
@@ -89,10 +96,25 @@ class RecordingTrial:
         return answer
 
 
+def config_field(parameter: str) -> str:
+    """Return the Config field that a parameter may set: `learning_rate.lora`, `learning_rate`."""
+    return parameter.partition(".")[0]
+
+
 def encode_choice(choice: Any) -> bool | int | float | str | None:
     """Return a choice as Optuna can store it, containers as JSON text; raises TypeError."""
     data = to_json(choice)
     return json.dumps(data) if isinstance(data, list | dict) else cast("str | None", data)
+
+
+def decode_choice(stored: bool | int | float | str | None, annotation: Any) -> Any:
+    """Return the value of an annotation that `encode_choice` has stored; raises ValueError."""
+    try:
+        return from_json(stored, annotation)
+    except ValueError:
+        if not isinstance(stored, str):
+            raise
+        return from_json(json.loads(stored), annotation)
 
 
 def run_suggest(space: SearchSpace[Any], answer: Answer, number: int = 0) -> dict[str, Json]:
@@ -100,8 +122,9 @@ def run_suggest(space: SearchSpace[Any], answer: Answer, number: int = 0) -> dic
 
     Raises UserError for whatever `suggest` raises, and for a result that is not a dict by names.
     """
+    trial = RecordingTrial(space.config, answer, number)
     with user_code(f"suggest of {space.name}", space.source_file):
-        suggested = space.suggest(cast(optuna.Trial, RecordingTrial(answer, number)))
+        suggested = space.suggest(cast(optuna.Trial, trial))
     if not isinstance(suggested, Mapping):
         raise UserError(
             f"suggest of {space.name} in {space.source_file} returns {suggested!r:.80}, not a "

@@ -13,13 +13,12 @@ from searchspaces.codec import Json, encode_values
 from searchspaces.overrides import encode_defaults
 from searchspaces.parameters import (
     Parameter,
-    config_field,
     find_parameters,
     is_in_range,
     with_fixed,
 )
 from searchspaces.space import SearchSpace
-from searchspaces.suggestion import encode_choice, first_value, run_suggest
+from searchspaces.suggestion import config_field, encode_choice, first_value, run_suggest
 
 
 @dataclass(frozen=True)

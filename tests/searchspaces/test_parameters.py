@@ -9,14 +9,8 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from searchspaces.loading import list_names, load_space
-from searchspaces.parameters import config_field, find_parameters
+from searchspaces.parameters import find_parameters
 from tests.support.branching_space import BRANCHES, make_space
-
-
-def test_a_parameter_sets_the_field_before_its_dot() -> None:
-    assert (
-        config_field("rate") == config_field("rate.sgd") == config_field("rate.sgd.late") == "rate"
-    )
 
 
 def test_both_branches_are_found() -> None:
@@ -31,6 +25,17 @@ def test_a_fixed_value_closes_a_branch() -> None:
     assert find_parameters(BRANCHES, {"optimizer": "sgd", "rate": 0.1}).keys() == {
         *("depth", "momentum")
     }
+
+
+def test_a_parameter_that_only_a_fixed_value_asks_for() -> None:
+    def suggest(trial: optuna.Trial) -> dict[str, Any]:
+        optimizer = trial.suggest_categorical("optimizer", ["adamw", "sgd"])
+        depth = 2 ** trial.suggest_int("log2_depth", 0, 3) if optimizer == "lion" else 1
+        return {"optimizer": optimizer, "depth": depth}
+
+    found = find_parameters(make_space(suggest), {"optimizer": "lion"})
+    assert found.keys() == {"log2_depth"}
+    assert found["log2_depth"].field is None
 
 
 def test_a_branch_within_a_branch_is_found() -> None:

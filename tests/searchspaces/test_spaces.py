@@ -22,9 +22,8 @@ from optuna.distributions import (
 
 from searchspaces.loading import list_names, load_space
 from searchspaces.overrides import build_config
-from searchspaces.parameters import config_field
 from searchspaces.space import SearchSpace
-from searchspaces.suggestion import run_suggest
+from searchspaces.suggestion import config_field, run_suggest
 from tests.support.paths import ROOT
 from trainables.errors import PreemptedError
 from trainables.ranking import is_finite
