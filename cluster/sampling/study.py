@@ -87,6 +87,7 @@ class Study:
                 enqueued.add(trial.user_attrs["initial"])
             if "infeasible" in trial.user_attrs and trial.state.is_finished():
                 self.infeasible_reasons[trial.user_attrs["infeasible"]] += 1
+                self._tried.add(trial.user_attrs.get("config", ""))
             if trial.state == TrialState.RUNNING:
                 self._repair(trial)
             if trial.state == TrialState.WAITING:
@@ -148,7 +149,7 @@ class Study:
                 self.journal.sync()
                 encoded = encode_config(config)
                 return Suggestion(trial.number, dict(trial.params), encoded, self._tags(trial))
-            self._reject(trial, reason)
+            self._reject(trial, reason, key)
             infeasible += 1
         if not infeasible:
             self.exhausted = True
@@ -241,10 +242,11 @@ class Study:
         self._asked += 1
         self.study.enqueue_trial(dict(parameters), user_attrs=dict(attributes))
 
-    def _reject(self, trial: optuna.Trial, reason: str) -> None:
+    def _reject(self, trial: optuna.Trial, reason: str, key: str) -> None:
         # Samplers learn constraints from complete trials only. The value is the median of the
         # known scores, so that it teaches them nothing; no report reads it.
         trial.set_user_attr("infeasible", reason)
+        trial.set_user_attr("config", key)  # a resumed search does not draw it again
         middle = self._scores[len(self._scores) // 2] if self._scores else 0.0
         with quiet():  # CMA-ES warns that it ignores constraints
             self.study.tell(trial, middle)

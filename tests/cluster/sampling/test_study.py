@@ -454,3 +454,21 @@ def test_a_journal_whose_last_line_is_partial_continues(
     study = open_study(ledger, space)
     assert [t.state for t in study.study.trials] == [TrialState.COMPLETE] * 2
     run_one(ledger, study, [0.3])
+
+
+def test_an_infeasible_configuration_is_tried_once_also_after_a_resume(
+    begin: Begin, reopen: Reopen, open_study: Open, change: Change
+) -> None:
+    space = change(
+        suggest=suggest_finite, feasible=lambda config: "too wide" if config.width == 3 else None
+    )
+    ledger = begin(sampler="grid")
+    for _ in range(2):
+        study = open_study(ledger, space)
+        while (suggestion := study.ask()) is not None:
+            ledger.add_trial(suggestion.trial, suggestion.parameters, suggestion.config)
+            ledger.record_outcome(suggestion.trial, "failed")
+            study.tell(ledger.trial_logs[suggestion.trial])
+        assert study.exhausted
+        assert (len(ledger.trial_logs), study.infeasible) == (3, 1)
+        ledger = reopen(ledger)
