@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,11 @@ class AttemptRunner:
             raise describe_error(error) from None
 
     def close(self) -> None:
-        """Close the generator and free what it held."""
+        """Close the generator and free what it held; its errors change nothing any more."""
         if self.loop is not None:
             loop, self.loop = self.loop, None
-            loop.close()
+            with suppress(Exception):
+                loop.close()
             if self.settings.remote and self.run.folder:
                 shutil.rmtree(self.run.folder.parent, ignore_errors=True)
             del self.run

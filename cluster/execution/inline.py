@@ -11,7 +11,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -93,9 +93,9 @@ class Slot:
                 raise describe_error(error) from None
 
     def close(self) -> None:
-        """End the attempt; an error while a generator closes changes nothing any more."""
+        """End the attempt."""
         self.attempt = None
-        with self._own_random_state(), suppress(Exception):
+        with self._own_random_state():
             self.runner.close()
 
     @contextmanager

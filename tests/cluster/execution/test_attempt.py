@@ -278,6 +278,15 @@ def test_closing_closes_the_generator(make: Make, tmp_path: Path) -> None:
     assert note.exists()
 
 
+def test_an_error_of_a_generator_that_closes_is_not_one_of_the_next_attempt(
+    make: Make, tmp_path: Path
+) -> None:
+    trial = make(note=str(tmp_path / "missing" / "closed"))
+    trial.step()
+    trial.begin({"trial": 1, "attempt": 1, "config": {}})
+    assert trial.step()["report"] == 1
+
+
 def test_a_preempted_worker_starts_no_report_and_the_next_attempt_continues(
     make: Make, tmp_path: Path
 ) -> None:
