@@ -37,6 +37,6 @@ def check_losses(source: str, losses: Losses, accepted: float) -> None:
         f"more than {accepted:.3g} of all)\n"
         + "".join(f"  {line}\n" for line in losses.first)
         + (f"  and {more:,} more\n" if more else "")
-        + "mend or remove them, or accept the loss: "
+        + "fix or remove them, or accept the loss: "
         f"--set accept_losses={math.ceil(100 * share) / 100:g}"
     )

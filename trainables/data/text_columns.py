@@ -95,7 +95,7 @@ def read_labels(table: Table, columns: Columns, names: Sequence[str]) -> list[st
         return [names[v] if v is not None and 0 <= v < len(names) else None for v in values]
     if pa.types.is_null(kind):
         return [None] * len(column)
-    if not (_is_string(kind) or pa.types.is_primitive(kind)) or pa.types.is_temporal(kind):
+    if not _is_plain(kind) or pa.types.is_temporal(kind):
         raise _ask(table, "label", f"has {kind} in the column {columns.label!r}, not labels")
     labels = [None if v is None else v.strip() or None for v in _to_strings(table, columns.label)]
     if all(label is None or re.fullmatch(r"-?\d+(\.0*)?|nan", label) for label in labels):
@@ -109,6 +109,9 @@ def read_groups(table: Table, columns: Columns) -> list[str]:
     if not columns.group:
         return [""] * len(table.columns)
     _check_column(table, columns.group, "group")
+    kind = _decode(table.columns[columns.group]).type
+    if not _is_plain(kind):
+        raise _ask(table, "group", f"has {kind} in the column {columns.group!r}, not names")
     return [value or "" for value in _to_strings(table, columns.group)]
 
 
@@ -132,6 +135,8 @@ def _find_label(names: Sequence[str]) -> str:
 
 def _may_be_labels(table: Table, name: str) -> bool:
     """Return whether values of a column are repeated, unlike those of an index."""
+    if not _is_plain(_decode(table.columns[name]).type):
+        return False
     values = _to_strings(table, name, SAMPLE)
     return name.strip().lower() not in INDEXES and len(set(values)) <= len(values) / 2
 
@@ -153,6 +158,11 @@ def _is_string(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Return whether values are texts or numbers, and not lists or images."""
+    return _is_string(kind) or bool(pa.types.is_primitive(kind))
 
 
 def _decode(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +86,8 @@ def read_table(path: Path) -> Table:
             return Table(path, columns, _read_class_names(columns.schema), ())
         if suffix in (".csv", ".tsv", ".tab"):
             return _read_csv(path, SEPARATORS.get(suffix))
-        return Table(path, _read_json(path), {}, ())
+        columns, invalid = _read_json(path)
+        return Table(path, columns, {}, invalid)
     except (OSError, pa.ArrowException, csv.Error, UnicodeError, ValueError) as error:
         kind = {".parquet": "Parquet", ".csv": "CSV"}.get(suffix, suffix[1:].upper())
         encoding = _find_encoding_error(path) if suffix != ".parquet" else None
@@ -183,14 +183,24 @@ def _has_quotes(head: str) -> bool:
     return bool(quoted) and all(re.fullmatch(r'"(?:[^"]|"")*"', field) for field in quoted)
 
 
-def _read_json(path: Path) -> pa.Table:
+def _read_json(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
+    """Return the rows of a file, and those that are no objects."""
     text = _read_text(path)  # which checks the encoding: pyarrow's reader does not
     if text.lstrip().startswith("["):
-        rows: Iterable[object] = json.loads(text)
-        return pa.Table.from_pylist([row for row in rows if isinstance(row, dict)])
+        rows = json.loads(text)
+        objects = [row for row in rows if isinstance(row, dict)]
+        names = dict.fromkeys(name for row in objects for name in row)
+        invalid = [
+            f"{path.name} row {number}: no object: {row!r:.50}"
+            for number, row in enumerate(rows, 1)
+            if not isinstance(row, dict)
+        ]
+        # By all names: pyarrow alone takes those of the first row.
+        columns = {name: [row.get(name) for row in objects] for name in names}
+        return pa.Table.from_pydict(columns), tuple(invalid)
     content = text.encode()
     options = pa.json.ReadOptions(use_threads=False, block_size=min(len(content) + 1, MAX_BLOCK))
-    return pa.json.read_json(io.BytesIO(content), read_options=options)
+    return pa.json.read_json(io.BytesIO(content), read_options=options), ()
 
 
 def _read_text(path: Path) -> str:

@@ -38,6 +38,10 @@ def _table(has_header: bool = False, **columns: Any) -> Table:
         ({"name": SINGLE, "class": FEW}, ("name", "class")),
         ({"sentence": PROSE, "label": [0, 1] * 6, "label_text": FEW}, ("sentence", "label")),
         ({"評論": ["這部電影非常好看真的很好看"] * 12, "評価": FEW}, ("評論", "評価")),
+        (
+            {"tokens": [["a"]] * 12, "image": [b"\xff"] * 12, "body": PROSE, "z": FEW},
+            ("body", "z"),
+        ),
         ({"url": ["https://example.org/a/b/c"] * 12, "body": PROSE, "y": FEW}, ("body", "y")),
     ],
 )
@@ -129,3 +133,9 @@ def test_columns_of_another_type_are_named() -> None:
 def test_classes_are_sorted_by_their_value_if_they_are_numbers() -> None:
     assert sort_classes(["10", "2", "-1", "2"]) == ("-1", "2", "10")
     assert sort_classes(["10", "2", "x"]) == ("10", "2", "x")
+
+
+def test_a_column_of_lists_holds_no_groups() -> None:
+    table = _table(text=PROSE, label=FEW, author=[["a"]] * 12)
+    with pytest.raises(UserError, match="has list<item: string> in the column 'author'"):
+        read_groups(table, Columns("text", "label", "author"))

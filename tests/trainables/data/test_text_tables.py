@@ -83,6 +83,14 @@ def test_rows_of_another_length_are_counted_with_all_their_lines(tmp_path: Path)
     assert len(read_table(path).invalid) == 10
 
 
+def test_entries_of_a_json_list_that_are_no_objects_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('[{"review": "a"}, "lost", {"review": "b", "stars": 1}]')
+    table = read_table(path)
+    assert _columns(table) == [["a", "b"], [None, 1]]
+    assert table.invalid == ("a.json row 2: no object: 'lost'",)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
