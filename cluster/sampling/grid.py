@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,14 @@ class ContinuousError(UserError):
     """A parameter has infinitely many values."""
 
 
+@dataclass(frozen=True)
+class Values:
+    """The values of a parameter: how many, and a function that returns one by its index."""
+
+    count: int
+    find: Callable[[int], Any]
+
+
 def iterate_grid(
     space: SearchSpace[Any], fixed: Mapping[str, Json], parameters: Mapping[str, Parameter]
 ) -> Iterator[tuple[dict[str, Any], dict[str, Json]]]:
@@ -32,12 +41,12 @@ def iterate_grid(
     Each is its parameters, as Optuna stores them, and the values that `suggest` returns. Raises
     ContinuousError where a parameter is continuous.
     """
-    path: list[tuple[Sequence[Any], int]] = []  # the values of a parameter, index of the present
+    path: list[tuple[Values, int]] = []  # the values of a parameter, index of the present
     while True:
         asked: dict[str, Any] = {}
         suggested = run_suggest(space, with_fixed(_follow(path, asked), fixed, parameters))
         yield asked, {**suggested, **fixed}
-        while path and path[-1][1] + 1 == len(path[-1][0]):
+        while path and path[-1][1] + 1 == path[-1][0].count:
             path.pop()
         if not path:
             return
@@ -46,7 +55,7 @@ def iterate_grid(
 
 
 def _follow(
-    path: list[tuple[Sequence[Any], int]], asked: dict[str, Any]
+    path: list[tuple[Values, int]], asked: dict[str, Any]
 ) -> Callable[[str, BaseDistribution], Any]:
     """Return an answer that takes the values of a path, and extends it by first values."""
 
@@ -55,24 +64,24 @@ def _follow(
             if len(asked) == len(path):
                 path.append((_list_values(name, distribution), 0))
             values, index = path[len(asked)]
-            asked[name] = values[index]
+            asked[name] = values.find(index)
         return asked[name]
 
     return answer
 
 
-def _list_values(name: str, distribution: BaseDistribution) -> Sequence[Any]:
+def _list_values(name: str, distribution: BaseDistribution) -> Values:
     match distribution:
         case CategoricalDistribution(choices=choices):
-            return choices
-        case IntDistribution(low=low, high=high, step=step, log=False):
-            return range(low, high + 1, step)
+            return Values(len(choices), lambda i: choices[i])
+        case IntDistribution(low=low, high=high, step=step):
+            return Values((high - low) // step + 1, lambda i: low + step * i)
         case FloatDistribution(low=low, high=high, step=float(step)):
             # In decimals, as people write them: 0.1 + 2 x 0.1 is the 0.3 of a default Config.
             first, by = Decimal(str(low)), Decimal(str(step))
-            return [float(first + i * by) for i in range(round((high - low) / step) + 1)]
+            return Values(round((high - low) / step) + 1, lambda i: float(first + i * by))
         case FloatDistribution(low=low, high=high) if low == high:
-            return [low]
+            return Values(1, lambda i: low)
     raise ContinuousError(
         f"--sampler grid needs a finite space, and {name} is continuous: {distribution}\n"
         f"fix it with --set {name.partition('.')[0]}=VALUE, or use --sampler qmc"

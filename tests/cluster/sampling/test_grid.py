@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -66,3 +67,14 @@ def test_a_continuous_space_has_no_grid() -> None:
         list(list_grid(BRANCHES, {}))
     assert "--set rate=VALUE" in str(caught.value)
     assert len(list(list_grid(BRANCHES, {"rate": 0.01}))) == 3 + 3 * 4
+
+
+def test_a_grid_of_any_size_is_enumerated_lazily() -> None:
+    def suggest(trial: optuna.Trial) -> dict[str, Any]:
+        return {
+            "depth": trial.suggest_int("depth", 1, 2, log=True),
+            "rate": trial.suggest_float("rate", 0.0, 1.0, step=1e-12),
+        }
+
+    points = list(itertools.islice(list_grid(make_space(suggest), {}), 3))
+    assert points == [{"depth": 1, "rate": rate} for rate in (0.0, 1e-12, 2e-12)]
