@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
 
 from cluster.ledger import ledger as ledgers
@@ -19,9 +23,12 @@ from cluster.ledger import trial_log
 from cluster.ledger.damage import INDEX
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
-from cluster.tracking import batches, writer
+from cluster.tracking import batches, run_records, writer
 from cluster.tracking.client import open_client
 from cluster.tracking.writer import MLflowWriter
+from reports.read.records import read_curves, read_search
+from reports.read.winner import rank_trials
+from searchspaces.codec import to_text
 from tests.support.tracking import read_runs, write_to_mlflow
 
 Finish = Callable[..., None]
@@ -448,3 +455,178 @@ def test_a_server_that_goes_away_at_the_end_is_a_message(
     problem = write_to_mlflow(ledger)
     assert problem is not None
     assert "is not complete: gone" in problem
+
+
+class RefusingClient:
+    """A client whose server does not accept what is written to one trial."""
+
+    def __init__(self, client: MlflowClient, trial: str, error: Exception) -> None:
+        self.client, self.trial, self.error = client, trial, error
+        self.refused: set[str] = set()
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def create_run(self, *args: Any, **kwargs: Any) -> Any:
+        made = self.client.create_run(*args, **kwargs)
+        if args[2].get("trial") == self.trial:
+            self.refused.add(made.info.run_id)
+        return made
+
+    def log_batch(self, run_id: str, **content: Any) -> None:
+        if run_id in self.refused:
+            self.calls += 1
+            raise self.error
+        self.client.log_batch(run_id, **content)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MlflowException("Invalid value: no", error_code=INVALID_PARAMETER_VALUE),
+        MlflowException("Invalid value: no", error_code=INTERNAL_ERROR),  # of the server's code
+        ValueError("Invalid value: no"),
+    ],
+)
+def test_a_trial_that_mlflow_refuses_holds_up_no_other_one(
+    ledger: Ledger, end: Finish, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PERIOD", 0.01)
+    for trial in range(4):
+        end(trial, 0.25)
+    client = RefusingClient(open_client(ledger.settings.tracking_uri), "1", error)
+    problem = write_to_mlflow(ledger, client=client, patience=0.5)
+    assert problem is not None
+    assert "trial 001: " in problem and "Invalid value: no" in problem
+    assert "trial 000" not in problem
+    assert f"rebuild {ledger.folder} --tracking-uri {ledger.settings.tracking_uri}" in problem
+    runs = read_runs(ledger.settings.tracking_uri)
+    statuses = {name: run["status"] for name, run in runs.items()}
+    assert statuses.pop("toy-001") == "KILLED"
+    assert statuses == dict.fromkeys(("toy", "toy-000", "toy-002", "toy-003"), "FINISHED")
+    assert write_to_mlflow(ledger) is None  # when the reason is gone
+    run = read_runs(ledger.settings.tracking_uri)["toy-001"]
+    assert (run["status"], len(run["metrics"]["loss"])) == ("FINISHED", 2)
+
+
+def test_a_refused_trial_is_left_alone_until_the_end(
+    ledger: Ledger, end: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PERIOD", 0.01)
+    end(0, 0.25)
+    error = MlflowException("no", error_code=INVALID_PARAMETER_VALUE)
+    client: Any = RefusingClient(open_client(ledger.settings.tracking_uri), "0", error)
+    tracker = MLflowWriter(client, ledger, lambda: 7)
+    tracker._thread = threading.Thread()
+    tracker.start()
+    for _ in range(5):
+        tracker._write_all(is_ending=False)
+    assert (client.calls, tracker.behind) == (2, "")
+    tracker._write_all(is_ending=True)
+    assert client.calls == 3
+
+
+def test_a_run_that_was_deleted_in_mlflow_is_written_again(ledger: Ledger, end: Finish) -> None:
+    ledger.add_trial(0, {}, {"width": 0})
+    ledger.add_attempt(0)
+    ledger.record_reports(0, [{"report": 1, "seconds": 1.5, "metrics": {"loss": 1.25}}], {})
+    client = open_client(ledger.settings.tracking_uri)
+    tracker = MLflowWriter(client, ledger, lambda: 7)
+    tracker._thread = threading.Thread()
+    tracker.start()
+    tracker._write_all(is_ending=False)
+    client.delete_run(tracker._runs[0])
+    ledger.record_reports(0, [{"report": 2, "seconds": 3.0, "metrics": {"loss": 0.25}}], {})
+    ledger.record_outcome(0, "complete")
+    tracker.touch(0)
+    for _ in range(2):
+        tracker._write_all(is_ending=False)
+    run = read_runs(ledger.settings.tracking_uri)["toy-000"]
+    assert [step for step, _, _ in run["metrics"]["loss"]] == [1, 2]
+
+
+def test_names_and_values_of_every_kind_are_in_mlflow_and_in_reports(ledger: Ledger) -> None:
+    reported = {
+        **{"loss": 0.5, "score": 9.0, "tunery.score": 8.0, "best_report": 7.0, "report": 6.0},
+        **{"parameters": 5.0, "device_seconds": 4.0, "acc@1": 3.0, "f1 (macro)": 2.0, "": 1.0},
+        **{"a//b": 1.0, "../../etc": 1.0, "x" * 300: 1.0, "\u65e5\U0001f600": 1.0},
+        **{f"layer {n}": float(n) for n in range(1500)},
+    }
+    config = {
+        **{"text": "a\nb\0c\U0001f600" * 2000, "x" * 300: 1, "choice": "[/x] $ |", "none": None},
+        **{f"nuisance_{n}": n for n in range(300)},
+    }
+    ledger.add_trial(0, {}, config)
+    ledger.add_attempt(0)
+    odd = {"loss": 0.75, "nan": math.nan, "infinite": -math.inf, "huge": 10**400}
+    history = [
+        {"report": 1, "seconds": 1.0, "metrics": reported},
+        {"report": 2, "seconds": 2.0, "metrics": odd},
+    ]
+    ledger.record_reports(0, history, {"parameters": 3.0})
+    ledger.record_outcome(0, "stopped")
+    told: list[str] = []
+    assert write_to_mlflow(ledger, notify=told.append) is None
+    assert "metric 'acc@1' is written to MLflow as 'acc_x40_1'" in told
+    assert len(told) == len(set(told)) == 8
+    client = open_client(ledger.settings.tracking_uri)
+    search = read_search(client, "toy")
+    (trial,) = search.trials
+    assert trial.params == {name: to_text(value) for name, value in config.items()}
+    assert trial.metrics == {
+        **{"score": 0.5, "best_report": 1.0, "device_seconds": 2.0, "parameters": 3.0}
+    }
+    last = dict(trial.reported)
+    assert math.isnan(last.pop("nan"))
+    assert last == {
+        **{**reported, "loss": 0.75},
+        **{"infinite": -sys.float_info.max, "huge": sys.float_info.max},  # as databases have it
+    }
+    (read,) = read_curves(client, [trial], ["acc@1", "score", "x" * 300, "loss"])
+    assert read.curves == {
+        **{"acc@1": ((1, 3.0),), "score": ((1, 9.0),), "x" * 300: ((1, 1.0),)},
+        "loss": ((1, 0.5), (2, 0.75)),
+    }
+    rank = rank_trials(search, search.trials)
+    assert [t.number for t in rank] == [0]
+    assert write_to_mlflow(ledger, notify=told.append) is None  # a resume finds it complete
+    assert read_search(client, "toy").trials[0].run_id == trial.run_id
+
+
+def test_the_cost_of_a_report_does_not_grow_with_their_number(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.add_trial(0, {}, {"width": 0})
+    ledger.add_attempt(0)
+    tracker = MLflowWriter(open_client(ledger.settings.tracking_uri), ledger, lambda: 7)
+    tracker._thread = threading.Thread()
+    tracker.start()
+    seen: list[int] = []
+    points = run_records.report_points
+
+    def count(logged: Any, reports: Any) -> Any:
+        seen.append(len(reports))
+        return points(logged, reports)
+
+    monkeypatch.setattr(run_records, "report_points", count)
+    monkeypatch.setattr(run_records, "contradicts", None)  # asked of runs that are found only
+    for report in range(1, 6):
+        metrics = {"loss": 1.0 / report}
+        ledger.record_reports(0, [{"report": report, "seconds": 1.0, "metrics": metrics}], {})
+        tracker._write(ledger.trial_logs[0])
+    assert seen == [1] * 5
+
+
+@pytest.mark.parametrize("name", ["it's", '''it's "x"''', "Default", "7", "\u65e5", "a;b -- c"])
+def test_a_space_may_have_any_name(begin: Callable[..., Ledger], database: str, name: str) -> None:
+    ledger = begin(name, tracking_uri=database)
+    ledger.add_trial(0, {}, {"width": 0})
+    ledger.record_reports(0, [{"report": 1, "seconds": 1.0, "metrics": {"loss": 0.5}}], {})
+    ledger.record_outcome(0, "complete")
+    assert write_to_mlflow(ledger) is None
+    assert write_to_mlflow(ledger) is None  # found again
+    client = open_client(database)
+    for asked in (name, ledger.id):
+        search = read_search(client, asked)
+        assert [trial.metrics["score"] for trial in search.trials] == [0.5]
