@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from cluster.storage.redaction import first_line
+from cluster.tracking.run_records import clean_tag
 from reports.records import Search
 from searchspaces.check import check_space
 from searchspaces.loading import list_names as list_names
@@ -70,7 +71,7 @@ def check_same_space(space: str, search: Search, changed_code: bool) -> None:
         ("fields", describe_fields(loaded)),
     ):
         before = search.tags.get(name, "")
-        if before and before != (now if isinstance(now, str) else json.dumps(now)):
+        if before and before != clean_tag(now if isinstance(now, str) else json.dumps(now)):
             what = "Config" if name == "fields" else f"{name} {before!r}"
             raise UserError(
                 f"{search.name} was made with another space than {space} is now: its {what} "
