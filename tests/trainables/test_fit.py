@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,11 @@ class Probe:
     def weight(self) -> float:
         return float(self.model.weight.detach())
 
-    def fit(self, remaining: range, epochs: int = 1, **settings: Any) -> list[dict[str, float]]:
+    def fit(
+        self, remaining: range, epochs: int = 1, metric: str = "", **settings: Any
+    ) -> list[dict[str, float]]:
         arguments: dict[str, Any] = {"schedule": constant, "steps": len(self.data), **settings}
-        run = Run(reports=remaining.stop, on_progress=self.progress.append)
+        run = Run(reports=remaining.stop, metric=metric, on_progress=self.progress.append)
         run.done = remaining.start
         loop = fit(
             run,
@@ -62,6 +65,16 @@ class Probe:
             **arguments,
         )
         return [dict(metrics) for metrics in loop]
+
+
+def test_a_loss_that_is_not_finite_is_a_divergence_whatever_the_score() -> None:
+    probe = Probe([float("inf"), 1.0])
+    probe.evaluate = lambda: {"score": 0.5}  # type: ignore[method-assign]
+    (metrics,) = probe.fit(range(1), metric="score")
+    assert not math.isfinite(metrics["train_loss"])
+    assert math.isnan(metrics["score"])
+    (metrics,) = Probe([1.0]).fit(range(1), metric="validation_weight")
+    assert metrics["validation_weight"] == 0.0
 
 
 def test_a_report_averages_over_its_own_batches() -> None:
