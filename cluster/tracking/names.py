@@ -23,8 +23,8 @@ LONGEST_VALUE = 6000
 """Characters of a parameter's value."""
 LONG_NAME = "tunery.name."
 """Prefix of the tags with the names that were cut."""
-KEPT = 225
-"""Characters of a name that is cut."""
+MARK = 25
+"""Characters of a name that is cut which its mark may take."""
 OLDER = {"score", "best_report", "device_seconds", "parameters", "trainable_parameters"}
 OLDER |= {"complete", "stopped", "diverged", "failed", "infeasible", "retried"}
 """Tunery's own metrics in runs of older versions, which had no prefix."""
@@ -35,7 +35,7 @@ _CUT = re.compile(r".*_xx([0-9a-f]{16})", re.DOTALL)
 
 def to_own_name(name: str) -> str:
     """Return the name in MLflow of one of Tunery's own metrics."""
-    return OWN + to_mlflow_name(name)
+    return OWN + _cut(name, LONGEST - len(OWN))
 
 
 def to_mlflow_name(name: str) -> str:
@@ -43,8 +43,7 @@ def to_mlflow_name(name: str) -> str:
 
     A name that is too long is cut, and marked with its digest (`list_long_names`).
     """
-    escaped = _escape_all(name)
-    return escaped if len(escaped) <= LONGEST else f"{escaped[:KEPT]}_xx{_digest(name)}"
+    return _cut(name, LONGEST)
 
 
 def from_mlflow_name(name: str, tags: Mapping[str, str] | None = None) -> str:
@@ -118,6 +117,13 @@ def _escape_all(name: str) -> str:
     first = 1 if name == "." or name.startswith("..") or name.lower().startswith(OWN) else 0
     escaped = "".join(map(_escape, name[:first]))
     return escaped + re.sub(pattern, lambda found: _escape(found[0]), name[first:])
+
+
+def _cut(name: str, longest: int) -> str:
+    escaped = _escape_all(name)
+    if len(escaped) <= longest:
+        return escaped
+    return f"{escaped[: longest - MARK]}_xx{_digest(name)}"
 
 
 def _escape(character: str) -> str:
