@@ -35,7 +35,7 @@ def check_space(space: SearchSpace[Any], fixed: Mapping[str, Any] | None = None)
     Where Optuna is not installed, as where a single configuration trains, `suggest` is not run.
     """
     fixed = fixed or {}
-    _check_numbers(space)
+    _check_plain_fields(space)
     _check_config(space)
     _check_values(space)
     _check_feasible(space, fixed)
@@ -43,7 +43,7 @@ def check_space(space: SearchSpace[Any], fixed: Mapping[str, Any] | None = None)
         _check_suggest(space, fixed)
 
 
-def _check_numbers(space: SearchSpace[Any]) -> None:
+def _check_plain_fields(space: SearchSpace[Any]) -> None:
     for name in ("train", "suggest"):
         _require(space, name, callable(getattr(space, name)), "a function")
     for name in ("feasible", "prepare", "restore"):

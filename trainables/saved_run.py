@@ -130,6 +130,6 @@ def _parse(
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(
-            f"the checkpoint {folder} is damaged: its manifest has no valid {error}"
+            f"the checkpoint {folder} is damaged: its manifest cannot be read ({error!r})"
         ) from error
     return progress, history if older else None
