@@ -28,6 +28,7 @@ from reports.chapters.outcomes import failures, timeline
 from reports.read.opened_test import CLOSED, OpenedTest, open_test
 from reports.read.predictions import count_examples, list_splits
 from reports.read.records import Tracker
+from reports.read.settings import restore_tags
 from reports.read.space import Parameter, read_space
 from reports.read.winner import Choice, choose_winner
 from reports.records import Search
@@ -49,8 +50,13 @@ def collect_findings(
     `early` (`--open-test`) even if the search is unfinished. What cannot be read is part of the
     findings, and nothing is opened then.
     """
+    unreadable = []
+    try:
+        search = restore_tags(tracker, search)
+    except UnreadableError as error:
+        unreadable.append(str(error))
     choose_fonts(_list_texts(search))
-    choice, unreadable = choose_winner(search), []
+    choice = choose_winner(search)
     splits: list[str] = []
     sizes: dict[str, int] = {}
     try:

@@ -33,50 +33,71 @@ def read_search(tracker: Tracker, name: str) -> Search:
     """Return the newest search of a space, or else the search with this name or id.
 
     A space is named by its name or by the id of its MLflow experiment. Curves are not read.
+    Raises UserError where a space and a search of another space have this name.
     """
-    existing = _pages(tracker.search_experiments)
-    experiment = tracker.get_experiment_by_name(name)
-    if experiment is None:
-        experiment = next((e for e in existing if e.experiment_id == name), None)
-    if experiment is None and (own := _find_by_name(tracker, existing, name)):
-        return own
-    experiment = _require_active(experiment, existing, name)
-    found = tracker.search_runs(
-        [experiment.experiment_id],
-        "tags.kind = 'search'",
-        order_by=["attributes.start_time DESC"],
-        max_results=1,
+    existing, searches = _list_searches(tracker)
+    experiment = next((e for e in existing if e.name == name), None)
+    experiment = experiment or next((e for e in existing if e.experiment_id == name), None)
+    space = experiment.experiment_id if experiment else ""
+    own = _find_by_name([r for r in searches if r.info.experiment_id != space], name)
+    if experiment is None and own is None:
+        experiment = tracker.get_experiment_by_name(name)
+        raise _explain_absence(experiment, existing, searches, name)
+    newest = max(
+        (run for run in searches if run.info.experiment_id == space),
+        key=lambda run: run.info.start_time,
+        default=None,
     )
-    if not found:
+    if own and newest:
         raise UserError(
-            f"The experiment {experiment.name!r} contains no search.\n"
-            f"Run one with: python -m trainables.tune --space {shlex.quote(experiment.name)}"
+            f"{name!r} is a space and the name of a search of another space.\nName the search by "
+            f"its id: {_get_id(newest)} is the newest of the space, {_get_id(own)} the other one."
         )
-    return _search(tracker, experiment.name, found[0])
+    found = newest or own
+    if found is None:
+        raise UserError(
+            f"The experiment {experiment.name if experiment else name!r} contains no search.\n"
+            f"Run one with: python -m trainables.tune --space {shlex.quote(name)}"
+        )
+    return _search(tracker, _get_space(existing, found), found)
 
 
 def read_named_search(tracker: Tracker, name: str) -> Search:
     """Return the search with this name, such as digits-2, or else the newest of this space."""
+    existing, searches = _list_searches(tracker)
+    own = _find_by_name(searches, name)
+    return _search(tracker, _get_space(existing, own), own) if own else read_search(tracker, name)
+
+
+def _list_searches(tracker: Tracker) -> tuple[list[Experiment], list[Run]]:
     existing = _pages(tracker.search_experiments)
-    return _find_by_name(tracker, existing, name) or read_search(tracker, name)
-
-
-def _find_by_name(tracker: Tracker, existing: Sequence[Experiment], name: str) -> Search | None:
-    spaces = {experiment.experiment_id: experiment.name for experiment in existing}
+    ids = [experiment.experiment_id for experiment in existing]
     # Compared here: a filter of MLflow has no way to quote every name.
     searches = _pages(
         lambda page_token: tracker.search_runs(
-            list(spaces), "tags.kind = 'search'", max_results=PAGE, page_token=page_token
+            ids, "tags.kind = 'search'", max_results=PAGE, page_token=page_token
         )
     )
+    return existing, searches
+
+
+def _find_by_name(searches: Sequence[Run], name: str) -> Run | None:
     found = [run for run in searches if run.info.run_name == name]
-    found = found or [run for run in searches if run.data.tags.get("search") == name]
+    found = found or [run for run in searches if _get_id(run) == name]
     if len(found) > 1:
         raise UserError(
             f"More than one search on this server has the name {name!r}.\n"
-            "Use their ids: the tag `search` of their runs in the MLflow UI."
+            f"Use their ids: {', '.join(map(_get_id, found[:5]))}"
         )
-    return _search(tracker, spaces[found[0].info.experiment_id], found[0]) if found else None
+    return found[0] if found else None
+
+
+def _get_id(run: Run) -> str:
+    return str(run.data.tags.get("search", run.info.run_id))
+
+
+def _get_space(existing: Sequence[Experiment], run: Run) -> str:
+    return next(str(e.name) for e in existing if e.experiment_id == run.info.experiment_id)
 
 
 def _search(tracker: Tracker, space: str, run: Run) -> Search:
@@ -98,29 +119,37 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
         tags=tags,
         metrics=split_metrics(run.data.metrics, tags)[0],
         trials=tuple(trial for trial in trials if trial.of is None),
-        compare=tuple(name for name in _json(tags, "compare", []) if isinstance(name, str)),
-        published=tuple(e for e in _json(tags, "published", []) if isinstance(e, dict)),
-        versions=_json(tags, "versions", {}),
         reruns=tuple(trial for trial in trials if trial.of is not None),
         is_finished=run.info.status == "FINISHED",
+        **parse_tags(tags),
     )
 
 
-def _require_active(
-    found: Experiment | None, existing: Sequence[Experiment], name: str
-) -> Experiment:
-    if found is not None and found.lifecycle_stage == "active":
-        return found
+def parse_tags(tags: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a search that its tags have as JSON; empty where a tag is cut."""
+    return {
+        "compare": tuple(name for name in _json(tags, "compare", []) if isinstance(name, str)),
+        "published": tuple(e for e in _json(tags, "published", []) if isinstance(e, dict)),
+        "versions": _json(tags, "versions", {}),
+    }
+
+
+def _explain_absence(
+    found: Experiment | None, existing: Sequence[Experiment], searches: Sequence[Run], name: str
+) -> UserError:
     if found is not None:
-        raise UserError(
+        return UserError(
             f"The experiment {name!r} is deleted.\n"
             f"Restore it with: mlflow experiments restore -x {found.experiment_id}"
         )
-    names = sorted(e.name for e in existing if e.name != "Default")
-    near = get_close_matches(name, names, n=3)
+    used = {run.info.experiment_id for run in searches}
+    # MLflow creates an experiment `Default` by itself.
+    names = sorted(e.name for e in existing if e.name != "Default" or e.experiment_id in used)
+    known = dict.fromkeys([*names, *(str(run.info.run_name) for run in searches)])
+    near = get_close_matches(name, known, n=3)
     guess = f" Did you mean {' or '.join(near)}?" if near else ""
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    raise UserError(f"No experiment {name!r}.{guess}\nThere are: {shown or 'none yet'}.")
+    return UserError(f"No experiment {name!r}.{guess}\nThere are: {shown or 'none yet'}.")
 
 
 def _children(tracker: Tracker, parent: Run) -> list[TrialRecord]:
@@ -189,7 +218,7 @@ def _curve(tracker: Tracker, trial: TrialRecord, key: str) -> Curve:
 
 
 def _json(tags: Mapping[str, str], key: str, otherwise: Any) -> Any:
-    # Servers truncate long tags; a truncated one is left out and is no error.
+    # Servers cut long tags: `reports.read.settings.restore_tags` reads these elsewhere.
     try:
         value = json.loads(tags[key])
     except (KeyError, ValueError):

@@ -2,18 +2,14 @@
 
 import json
 import math
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from reports.read.artifacts import download_artifact
 from reports.read.records import Tracker
+from reports.read.settings import read_settings
 from reports.records import Search, TrialRecord
-from searchspaces.codec import to_text
-from trainables.errors import UnreadableError
 
 NOT_SEARCHED = ("seed",)  # a seed has no better values
 SUGGESTED = "suggested."
@@ -79,16 +75,16 @@ def read_space(tracker: Tracker, search: Search) -> tuple[Parameter, ...]:
     Ranges that are not recorded are inferred from the trials. Raises UnreadableError where the
     settings of the search cannot be read.
     """
-    declared = _read_settings(tracker, search).get("parameters")
-    found = (
-        [_parse(name, about) for name, about in declared.items()]
-        if isinstance(declared, dict)
-        else []
-    )
+    declared = read_settings(tracker, search).get("parameters")
     tried: dict[str, dict[str, None]] = {}
     for trial in search.trials:
         for key, text in trial.params.items():
             tried.setdefault(key, {}).setdefault(text)
+    found = (
+        [_parse(name, about, tried) for name, about in declared.items()]
+        if isinstance(declared, dict)
+        else []
+    )
     known = [
         _widen(p, search, tried.get(p.key, {})) for p in found if len(tried.get(p.key, {})) > 1
     ]
@@ -98,18 +94,6 @@ def read_space(tracker: Tracker, search: Search) -> tuple[Parameter, ...]:
         fields = {k: v for k, v in tried.items() if k not in taken and not k.startswith(SUGGESTED)}
         known += _infer(fields)
     return tuple(sorted(known, key=lambda p: p.field not in search.compare))
-
-
-def _read_settings(tracker: Tracker, search: Search) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = download_artifact(tracker, search.run_id, "search.json", Path(folder), search.name)
-        try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UnreadableError(f"search.json of {search.name!r} is damaged: {error}") from error
-    if not isinstance(settings, dict):
-        raise UnreadableError(f"search.json of {search.name!r} is damaged: it is no JSON object")
-    return settings
 
 
 def find_value(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialRecord) -> Any:
@@ -162,11 +146,15 @@ def _is_active(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialR
     return not deciding or any(trial.params.get(p.key) == branch for p in deciding)
 
 
-def _parse(name: str, about: Mapping[str, Any]) -> Parameter:
+def _parse(
+    name: str, about: Mapping[str, Any], tried: Mapping[str, Mapping[str, None]]
+) -> Parameter:
     own = "" if about.get("field", name) is not None else SUGGESTED + name
     own = str(about["field"]) if about.get("field") else own
     if about["type"] == "categorical":
-        return Parameter(name, choices=tuple(map(_to_text, about["choices"])), own_key=own)
+        seen = tried.get(own or name.partition(".")[0], {})
+        choices = tuple(_find_text(choice, seen) for choice in about["choices"])
+        return Parameter(name, choices=choices, own_key=own)
     return Parameter(
         name,
         float(about["low"]),
@@ -178,9 +166,11 @@ def _parse(name: str, about: Mapping[str, Any]) -> Parameter:
     )
 
 
-def _to_text(choice: Any) -> str:
-    # A container is stored as its JSON, which is also its text.
-    return choice if isinstance(choice, str) and choice[:1] in "[{" else to_text(choice)
+def _find_text(choice: Any, seen: Mapping[str, None]) -> str:
+    # As `searchspaces.codec.to_text` has written it: a text that looks like a number is quoted.
+    if isinstance(choice, str):
+        return quoted if choice not in seen and (quoted := json.dumps(choice)) in seen else choice
+    return str(choice) if choice is None or isinstance(choice, bool) else json.dumps(choice)
 
 
 def _widen(p: Parameter, search: Search, tried: Iterable[str]) -> Parameter:

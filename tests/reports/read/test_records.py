@@ -1,14 +1,13 @@
 """Reading MLflow: points that are logged twice, truncated tags, many pages."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 import reports.read.records
-from reports.read.records import download_artifact, read_curves, read_named_search, read_search
+from reports.read.records import read_curves, read_named_search, read_search
 from trainables.errors import UserError
 
 Trials = list[dict[str, Any]]
@@ -64,17 +63,6 @@ def test_a_space_names_its_newest_search_and_a_name_or_id_any_search(
         read_search(client, "digits-3")
 
 
-def test_a_missing_artifact_is_none(
-    client: MlflowClient, write_search: Write, tmp_path: Path
-) -> None:
-    parent = write_search([])
-    assert download_artifact(client, parent, "predictions/test.parquet", tmp_path) is None
-    assert download_artifact(client, parent, "data/other.parquet", tmp_path) is None
-    found = download_artifact(client, parent, "data/test.parquet", tmp_path)
-    assert found is not None
-    assert found.is_file()
-
-
 def test_tags_with_values_of_other_types_are_left_out(
     client: MlflowClient, write_search: Write
 ) -> None:
@@ -82,3 +70,34 @@ def test_tags_with_values_of_other_types_are_left_out(
     found = read_search(client, "digits")
     assert found.compare == ("a",)
     assert found.published == ({"setting": "y"},)
+
+
+def test_a_name_of_a_space_and_of_another_search_needs_an_id(
+    client: MlflowClient, write_search: Write
+) -> None:
+    second = write_search([], {"search_name": "digits-2", "search": "id-of-digits-2"})
+    assert read_search(client, "digits-2").run_id == second
+    space = client.create_experiment("digits-2")
+    assert read_search(client, "digits-2").run_id == second  # the space has no search yet
+    tags = {"kind": "search", "search": "id-of-space", "metric": "loss", "mode": "min"}
+    first = client.create_run(space, run_name="digits-2-2", tags=tags).info.run_id
+    with pytest.raises(UserError, match="id-of-space is the newest of the space, id-of-digits-2"):
+        read_search(client, "digits-2")
+    assert read_search(client, "id-of-digits-2").run_id == second
+    assert read_search(client, "digits-2-2").run_id == first
+    assert read_named_search(client, "digits-2").run_id == second
+    with pytest.raises(UserError, match="Did you mean digits-2-2"):
+        read_search(client, "digits-2-22")
+
+
+@pytest.mark.parametrize("name", ["net[v2]", "it's", 'both \' and "', "my space", "日本", "Default"])
+def test_a_space_is_found_by_any_name(name: str, client: MlflowClient) -> None:
+    known = client.get_experiment_by_name(name)
+    space = known.experiment_id if known else client.create_experiment(name)
+    tags = {"kind": "search", "search": "x", "metric": "loss", "mode": "min"}
+    run = client.create_run(space, run_name=f"{name}-2", tags=tags).info.run_id
+    for asked in (name, f"{name}-2", "x"):
+        found = read_search(client, asked)
+        assert (found.run_id, found.space) == (run, name)
+    with pytest.raises(UserError, match="Did you mean"):
+        read_search(client, f"{name}x")
