@@ -18,7 +18,7 @@ from cluster.storage.storage import Storage, add_storage_arguments, open_storage
 from searchspaces.check import check_space
 from searchspaces.overrides import add_teacher_defaults, parse_overrides
 from searchspaces.space import SearchSpace
-from trainables.arguments import count, duration, gpu_fraction, path, seed, text, whole
+from trainables.arguments import count, duration, file_path, gpu_fraction, nonempty, seed, whole
 from trainables.errors import UserError
 
 ResumeMode = Literal["resume", "fresh"] | None
@@ -29,8 +29,8 @@ ExecutorName = Literal["ray", "inline"]
 class Options:
     """What the user asked for; None where the space or an earlier search decides.
 
-    `time_budget` is in seconds, `gpus_per_trial` a fraction of a GPU or "auto", `fixed` the
-    values of --set, `confirm` the number of configurations to run again, `warnings`
+    `time_budget` and the timeouts are in seconds, `gpus_per_trial` a fraction of a GPU or "auto",
+    `fixed` the values of --set, `confirm` the number of configurations to run again, `warnings`
     texts to print.
     """
 
@@ -46,6 +46,8 @@ class Options:
     resume_mode: ResumeMode = None
     changed_code: bool = False
     time_budget: float | None = None
+    report_timeout: float | None = None
+    trial_timeout: float | None = None
     executor: ExecutorName = "ray"
     concurrency: int | None = None
     gpus_per_trial: float | Literal["auto"] | None = None
@@ -97,6 +99,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop after this time: 90s, 30m, 2h, or seconds",
     )
     add(
+        "--report-timeout",
+        type=duration,
+        metavar="TIME",
+        help="kill a trial when one report takes longer; it is tried again as after an error",
+    )
+    add(
+        "--trial-timeout",
+        type=duration,
+        metavar="TIME",
+        help="the same for a whole attempt at a trial",
+    )
+    add(
         "--executor",
         choices=["ray", "inline"],
         default="ray",
@@ -114,7 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--address",
-        type=text,
+        type=nonempty,
         help="address of a running Ray cluster, or auto (default: RAY_ADDRESS)",
     )
     add_storage_arguments(parser)
@@ -124,11 +138,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="real",
         help="real data, or synthetic data drawn by a program",
     )
-    add("--data-dir", type=path, help="folder of data sets (default: TUNERY_DATA)")
-    add("--weights-dir", type=path, help="folder of pretrained weights")
+    add("--data-dir", type=file_path, help="folder of data sets (default: TUNERY_DATA)")
+    add("--weights-dir", type=file_path, help="folder of pretrained weights")
     add(
         "--teacher",
-        type=text,
+        type=nonempty,
         help="model to learn from: runs:/RUN_ID, or a folder of train --out",
     )
     add("--trust-code", action="store_true", help="execute the space file that a teacher names")
@@ -199,6 +213,8 @@ def check_inline(options: Options) -> None:
         f"--address {options.address}": options.address,
         f"--gpus-per-trial {options.gpus_per_trial}": options.gpus_per_trial,
         f"--storage {options.storage.remote}": options.storage.remote,
+        f"--report-timeout {options.report_timeout}": options.report_timeout,  # nothing to kill
+        f"--trial-timeout {options.trial_timeout}": options.trial_timeout,
     }
     if wrong := [option for option, value in needing.items() if value]:
         raise UserError(

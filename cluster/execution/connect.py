@@ -14,6 +14,7 @@ from typing import Any
 import ray
 
 from cluster.execution.local_ray import start_local_ray, watch_local_ray
+from cluster.execution.time_limits import CLEANUP_LIMIT
 from trainables.errors import UserError
 
 QUIET = {
@@ -22,6 +23,7 @@ QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # a search resumes from the ledger
     "TUNE_WARN_THRESHOLD_S": "10",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": f"{CLEANUP_LIMIT:.0f}",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -127,7 +127,8 @@ def _classify_message(message: str) -> FailureClass:
     """Return why a worker process ended, by a message that Ray itself has written."""
     if "running low on memory" in message:
         return "out_of_memory"
-    lost = r"never ran|node (was|has|died)|receives a SIGTERM"
+    # A worker that was killed for one trial may have got the next one meanwhile.
+    lost = r"never ran|node (was|has|died)|receives a SIGTERM|killed by `ray\.kill`"
     return "lost" if re.search(lost, message) else "failed"
 
 

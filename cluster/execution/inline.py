@@ -149,6 +149,9 @@ def run(
                 on_step()
                 if interruption.interrupted or queue.must_end:
                     break
+        if queue.must_end and queue.storage_error is None and not interruption.interrupted:
+            with recording(queue):
+                queue.end_running()
     if error := queue.storage_error or queue.stop_error:
         raise error
     return queue.ledger.finished

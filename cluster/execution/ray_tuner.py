@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 from cluster.execution.attempt import WorkerSettings
 from cluster.execution.early_stopping import EarlyStopping, build_rule
 from cluster.execution.failures import read_failure, read_failure_text
+from cluster.execution.hung_workers import HungWorkers
 from cluster.execution.resources import Resources, bundle_resources, max_concurrency
 from cluster.execution.trainable import Trial
 from cluster.execution.trial_queue import TrialQueue, recording
@@ -37,6 +38,7 @@ def run(
     searcher = TrialSearcher(queue, lambda: max_concurrency(resources))
     rule = build_rule(settings.scheduler, queue.study.space, settings.reports)
     early_stopping = EarlyStopping(rule, queue.ledger)
+    hung = HungWorkers(queue)
     trainable = tune.with_resources(
         tune.with_parameters(Trial, settings=worker),
         lambda config: bundle_resources(resources, config["exclusive"]),
@@ -46,7 +48,7 @@ def run(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=LedgerScheduler(early_stopping, searcher.trial_of),
+                scheduler=LedgerScheduler(early_stopping, searcher.trial_of, hung),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
@@ -54,11 +56,11 @@ def run(
             run_config=tune.RunConfig(
                 name="search",
                 storage_path=scratch,
-                stop=ResultRecorder(queue, searcher),
+                stop=ResultRecorder(queue, searcher, hung),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[ErrorCallback(queue, searcher, on_step)],
+                callbacks=[AttemptCallback(queue, searcher, hung, on_step)],
             ),
         )
         tuner.fit()
@@ -104,7 +106,7 @@ class TrialSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Record an outcome; errors go to ErrorCallback."""
+        """Record an outcome; errors go to AttemptCallback."""
         if not error and self.queue.storage_error is None:
             with recording(self.queue):
                 self.queue.record_end(self.trial_of(trial_id), (result or {}).get("outcome"))
@@ -119,14 +121,21 @@ class TrialSearcher(Searcher):
 class LedgerScheduler(FIFOScheduler):
     """Decides by the ledger; `trial_of` maps Ray's trial ids to our trials."""
 
-    def __init__(self, early_stopping: EarlyStopping, trial_of: Callable[[str], int]) -> None:
+    def __init__(
+        self, early_stopping: EarlyStopping, trial_of: Callable[[str], int], hung: HungWorkers
+    ) -> None:
         super().__init__()
         self.early_stopping = early_stopping
         self.trial_of = trial_of
+        self.hung = hung
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing to Tune, which pickles its scheduler: the ledger is the state."""
         return {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Watch the new attempt."""
+        self.hung.add(self.trial_of(trial.trial_id), trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """Leave the choice to Tune, which gives a free worker to a new trial.
@@ -149,9 +158,10 @@ class LedgerScheduler(FIFOScheduler):
 class ResultRecorder(tune.Stopper):
     """Records every result: Tune calls its stopper before anything else sees a result."""
 
-    def __init__(self, queue: TrialQueue, searcher: TrialSearcher) -> None:
+    def __init__(self, queue: TrialQueue, searcher: TrialSearcher, hung: HungWorkers) -> None:
         self.queue = queue
         self.searcher = searcher
+        self.hung = hung
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         stop = False
@@ -162,17 +172,28 @@ class ResultRecorder(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Return whether to end the search: nothing can be recorded, or time is up."""
-        return self.queue.must_end
+        if not self.queue.must_end:
+            return False
+        if self.queue.storage_error is None:
+            self.hung.kill_running()
+            with recording(self.queue):
+                self.queue.end_running()
+        return True
 
 
-class ErrorCallback(tune.Callback):
-    """Records failed attempts, and refreshes the display."""
+class AttemptCallback(tune.Callback):
+    """Records the start and the failure of attempts, ends hung ones and refreshes the display."""
 
     def __init__(
-        self, queue: TrialQueue, searcher: TrialSearcher, on_step: Callable[[], None]
+        self,
+        queue: TrialQueue,
+        searcher: TrialSearcher,
+        hung: HungWorkers,
+        on_step: Callable[[], None],
     ) -> None:
         self.queue = queue
         self.searcher = searcher
+        self.hung = hung
         self.on_step = on_step
 
     def __getstate__(self) -> dict[str, Any]:
@@ -180,14 +201,20 @@ class ErrorCallback(tune.Callback):
         return {}
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Refresh the display."""
+        """Kill what hangs, and refresh the display."""
+        self.hung.kill_hung()
         self.on_step()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Start the clock of an attempt that has got its worker."""
+        self.queue.record_start(self.searcher.trial_of(trial.trial_id))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record a failed attempt."""
         if self.queue.storage_error is not None:
             return
-        number, failure = self.searcher.trial_of(trial.trial_id), _read_failure(trial)
+        number = self.searcher.trial_of(trial.trial_id)
+        failure = self.hung.pop_failure(number) or _read_failure(trial)
         with recording(self.queue):
             self.queue.record_failure(number, failure)
 

@@ -8,12 +8,12 @@ task breaks its contract is not retried.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.execution.time_limits import AttemptClock, TimeLimits
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import UNCOUNTED, Failure, Outcome
 from cluster.sampling.study import Study
@@ -51,14 +51,15 @@ class TrialQueue:
         self,
         ledger: Ledger,
         study: Study,
-        deadline: float | None = None,
+        limits: TimeLimits | None = None,
         on_change: Callable[[int], None] = lambda trial: None,
     ) -> None:
         self.ledger = ledger
         self.study = study
-        self.deadline = deadline
+        self.limits = limits or TimeLimits()
         self.on_change = on_change
         self.running: dict[int, Attempt] = {}
+        self._clocks: dict[int, AttemptClock] = {}
         self.stop_error: UserError | None = None
         """Why no attempt is started any more; those that run continue."""
         self.storage_error: UserError | None = None
@@ -85,16 +86,19 @@ class TrialQueue:
     @property
     def out_of_time(self) -> bool:
         """Return whether the time budget is used up."""
-        return self.deadline is not None and time.time() > self.deadline
+        return self.limits.out_of_time
 
     @property
     def must_end(self) -> bool:
-        """Return whether to end at once: nothing can be recorded, or time is up and nothing runs.
+        """Return whether to end at once: nothing can be recorded, or time is up.
 
-        An attempt that still waits for a machine would make one report and be stopped.
+        An attempt that waits for a machine would make one report and be stopped; one that runs
+        may end the report that it makes, if that takes no longer than BUDGET_GRACE.
         """
-        waiting = self.out_of_time and not any(map(self._has_started, self.running))
-        return self.storage_error is not None or (waiting and bool(self.running))
+        if self.storage_error is not None:
+            return True
+        late = self.limits.out_of_grace or not any(map(self._has_started, self.running))
+        return self.out_of_time and late and bool(self.running)
 
     @property
     def finished(self) -> bool:
@@ -140,6 +144,22 @@ class TrialQueue:
         self.on_change(trial_log.trial)
         return attempt
 
+    def record_start(self, trial: int) -> None:
+        """Start the clock of an attempt: it has got its worker."""
+        self._clocks[trial] = AttemptClock()
+
+    def list_without_worker(self) -> list[int]:
+        """Return the attempts that wait for a worker."""
+        return [trial for trial in self.running if trial not in self._clocks]
+
+    def find_timeouts(self) -> dict[int, Failure]:
+        """Return the failure of every attempt that takes longer than the user allows."""
+        found = {
+            trial: clock.find_timeout(self.limits, self.ledger.trial_logs[trial].done + 1)
+            for trial, clock in self._clocks.items()
+        }
+        return {trial: failure for trial, failure in found.items() if failure is not None}
+
     def record_result(self, trial: int, result: Mapping[str, Any]) -> bool:
         """Record a result and return whether the trial must stop because time is up."""
         place, notes = result.get("place", ""), result.get("notes", [])
@@ -147,11 +167,18 @@ class TrialQueue:
         self.notes += [f"trial {trial:03d}: {note}" for note in notes]
         if self.ledger.record_reports(trial, result["history"], result["facts"], place):
             self.on_change(trial)
+        if trial in self._clocks:
+            self._clocks[trial].restart_report()
         return self.out_of_time
+
+    def end_running(self) -> None:
+        """Record that the end of the time budget ends what still runs."""
+        for trial in list(self.running):
+            self.record_end(trial, None)
 
     def record_end(self, trial: int, outcome: Outcome | None) -> None:
         """Record an outcome; None means that the driver, not the trial, has ended it."""
-        self.running.pop(trial, None)
+        self._forget(trial)
         reason = ""
         if outcome is None and self.out_of_time and not self._has_started(trial):
             return  # it never ran: a resume starts it
@@ -173,7 +200,7 @@ class TrialQueue:
                 "fix that, then continue with the same command and --resume: nothing is lost"
             )
             return
-        self.running.pop(trial, None)
+        self._forget(trial)
         self.ledger.record_failure(trial, failure)
         failures = self.ledger.trial_logs[trial].failures
         losses = sum(entry.failure_class in UNCOUNTED for entry in failures)
@@ -183,6 +210,10 @@ class TrialQueue:
         else:
             self._waiting.append(trial)
             self.on_change(trial)
+
+    def _forget(self, trial: int) -> None:
+        self.running.pop(trial, None)
+        self._clocks.pop(trial, None)
 
     def _has_started(self, trial: int) -> bool:
         spans = self.ledger.trial_logs[trial].spans

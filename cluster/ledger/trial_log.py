@@ -20,6 +20,7 @@ from trainables.ranking import Mode, best_report, is_better
 Outcome = Literal["complete", "stopped", "diverged", "failed"]
 FailureClass = Literal[
     "failed",
+    "timeout",
     "task_error",
     "out_of_memory",
     "lost",
@@ -27,8 +28,8 @@ FailureClass = Literal[
     "storage_unreachable",
     "storage_full",
 ]
-"""`failed` and `out_of_memory` count against a trial's retries; `lost` and `preempted` do not; a
-`task_error` is never retried; the two of the storage end the search, to be resumed."""
+"""`failed`, `timeout` and `out_of_memory` count against a trial's retries, but not `lost` and
+`preempted`. `task_error` is never retried; the two of the storage end the search for a resume."""
 UNCOUNTED: tuple[FailureClass, ...] = ("lost", "preempted")
 Event = Mapping[str, Any]
 

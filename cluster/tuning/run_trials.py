@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from cluster.execution.executor import Executor
+from cluster.execution.time_limits import TimeLimits
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.options import Options, ResumeMode
@@ -91,14 +92,18 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
         console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     study = Study(ledger, job.space, list(job.initial_trials))
     budget, remote = job.options.time_budget, job.remote
-    deadline = time.time() + budget if budget else None
+    limits = TimeLimits(
+        job.options.report_timeout,
+        job.options.trial_timeout,
+        time.monotonic() + budget if budget else None,
+    )
     tracker = MLflowWriter(
         job.client,
         ledger,
         lambda: study.infeasible,
         notify=lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True),
     )
-    queue = TrialQueue(ledger, study, deadline, tracker.touch)
+    queue = TrialQueue(ledger, study, limits, tracker.touch)
     backup = LedgerBackup(ledger, remote) if remote else None
     if backup:
         backup.start()

@@ -17,6 +17,7 @@ import torch
 from cluster.execution import inline
 from cluster.execution.attempt import WorkerSettings
 from cluster.execution.inline import Interruption
+from cluster.execution.time_limits import BUDGET_GRACE, TimeLimits
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
@@ -180,15 +181,16 @@ def test_a_process_that_a_task_forks_ends_at_sigterm(tmp_path: Path) -> None:
     assert os.WTERMSIG(status) == signal.SIGTERM
 
 
-def test_the_time_budget_stops_the_trial_that_runs(search: Search) -> None:
+@pytest.mark.parametrize(("late", "done"), [(0.0, 3), (2 * BUDGET_GRACE, 2)])
+def test_the_time_budget_stops_the_trial_that_runs(search: Search, late: float, done: int) -> None:
     def expire(queue: TrialQueue) -> None:
         if queue.ledger.trial_logs[0].done == 2:
-            queue.deadline = 0.0
+            queue.limits = TimeLimits(deadline=time.monotonic() - late)
 
     queue = search({}, on_step=expire)
     assert not queue.ledger.finished
     (log,) = queue.ledger.trial_logs.values()
-    assert (log.outcome, log.reason, log.done) == ("stopped", "time budget", 3)
+    assert (log.outcome, log.reason, log.done) == ("stopped", "time budget", done)
 
 
 def test_a_full_disk_ends_the_search_and_loses_nothing(

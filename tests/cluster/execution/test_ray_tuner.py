@@ -14,12 +14,14 @@ from ray.tune.search import Searcher
 
 from cluster.execution.early_stopping import AshaRule, EarlyStopping
 from cluster.execution.failures import StorageUnreachableError, describe_error
+from cluster.execution.hung_workers import HungWorkers
 from cluster.execution.ray_tuner import (
-    ErrorCallback,
+    AttemptCallback,
     LedgerScheduler,
     ResultRecorder,
     TrialSearcher,
 )
+from cluster.execution.time_limits import TimeLimits
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import Failure
 from tests.support.reports import make_result
@@ -35,7 +37,8 @@ def make_ray_trial(tmp_path: Path, error: BaseException, trial_id: str = "ray-1"
 
 
 def record_error(searcher: TrialSearcher, ray_trial: Any) -> None:
-    callback = ErrorCallback(searcher.queue, searcher, lambda: None)
+    queue = searcher.queue
+    callback = AttemptCallback(queue, searcher, HungWorkers(queue), lambda: None)
     callback.on_trial_error(1, [], ray_trial)
 
 
@@ -80,7 +83,7 @@ def test_the_searcher_finishes_when_no_attempt_is_left(queue: TrialQueue) -> Non
 def test_the_scheduler_stops_a_trial_by_its_reports_in_the_ledger(queue: TrialQueue) -> None:
     searcher = TrialSearcher(queue, lambda: 9)
     early_stopping = EarlyStopping(AshaRule("min", 1, 9), queue.ledger)
-    scheduler = LedgerScheduler(early_stopping, searcher.trial_of)
+    scheduler = LedgerScheduler(early_stopping, searcher.trial_of, HungWorkers(queue))
     decisions = []
     for number, loss in enumerate((0.1, 0.2, 0.3)):
         ray_trial = SimpleNamespace(trial_id=f"ray-{number}")
@@ -112,7 +115,7 @@ def test_results_are_recorded_until_the_storage_fails(
 ) -> None:
     searcher = TrialSearcher(queue, lambda: 1)
     searcher.suggest("ray-1")
-    recorder = ResultRecorder(queue, searcher)
+    recorder = ResultRecorder(queue, searcher, HungWorkers(queue))
     assert not recorder("ray-1", make_result(0.5))
     assert queue.ledger.trial_logs[0].done == 1
 
@@ -175,7 +178,45 @@ def test_a_full_disk_of_a_worker_ends_the_search(queue: TrialQueue, tmp_path: Pa
 def test_the_display_is_refreshed_and_nothing_is_pickled(queue: TrialQueue) -> None:
     steps: list[None] = []
     searcher = TrialSearcher(queue, lambda: 1)
-    callback = ErrorCallback(queue, searcher, lambda: steps.append(None))
+    hung = HungWorkers(queue)
+    callback = AttemptCallback(queue, searcher, hung, lambda: steps.append(None))
     callback.on_step_end(1, [])
     assert len(steps) == 1
     assert callback.__getstate__() == {}
+
+
+def test_an_attempt_whose_worker_was_killed_is_told_why(
+    queue: TrialQueue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ray.kill", lambda actor: None)
+    searcher, hung = TrialSearcher(queue, lambda: 9), HungWorkers(queue)
+    early_stopping = EarlyStopping(AshaRule("min", 1, 9), queue.ledger)
+    scheduler = LedgerScheduler(early_stopping, searcher.trial_of, hung)
+    callback = AttemptCallback(queue, searcher, hung, lambda: None)
+    ray_trial = make_ray_trial(tmp_path, ValueError("an actor died"))
+    ray_trial.temporary_state = SimpleNamespace(ray_actor="actor")
+    searcher.suggest(ray_trial.trial_id)
+    scheduler.on_trial_add(None, ray_trial)
+    queue.limits = TimeLimits(attempt=0.0)
+    callback.on_trial_start(1, [], ray_trial)
+    callback.on_step_end(1, [])
+    callback.on_trial_error(1, [], ray_trial)
+    (failure,) = queue.ledger.trial_logs[0].failures
+    assert failure.failure_class == "timeout"
+
+
+def test_what_runs_when_the_time_budget_ends_is_killed_and_stopped(
+    queue: TrialQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[Any] = []
+    monkeypatch.setattr("ray.kill", killed.append)
+    searcher, hung = TrialSearcher(queue, lambda: 1), HungWorkers(queue)
+    searcher.suggest("ray-1")
+    hung.add(0, SimpleNamespace(temporary_state=SimpleNamespace(ray_actor="actor")))
+    recorder = ResultRecorder(queue, searcher, hung)
+    recorder("ray-1", make_result(0.5))
+    assert not recorder.stop_all()
+    queue.limits = TimeLimits(deadline=0.0)
+    assert recorder.stop_all()
+    assert killed == ["actor"]
+    assert queue.ledger.trial_logs[0].outcome == "stopped"

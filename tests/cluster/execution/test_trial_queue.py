@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from cluster.execution.time_limits import BUDGET_GRACE, TimeLimits
 from cluster.execution.trial_queue import LOSSES, RETRIES, TrialQueue
 from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from cluster.ledger.trial_log import Failure
@@ -118,14 +119,19 @@ def test_a_resumed_search_starts_with_the_unfinished_trials(
     assert resumed.finished
 
 
+def end_in(seconds: float) -> TimeLimits:
+    """Return a time budget that ends in so many seconds."""
+    return TimeLimits(deadline=time.monotonic() + seconds)
+
+
 def test_the_time_budget_stops_running_trials_and_starts_no_attempt(
     begin: Begin, open_study: Open, space: SearchSpace
 ) -> None:
     ledger = begin()
-    queue = TrialQueue(ledger, open_study(ledger, space), deadline=time.time() + 3600)
+    queue = TrialQueue(ledger, open_study(ledger, space), end_in(3600))
     queue.next_attempt()
     assert not queue.record_result(0, make_result(0.5))
-    queue.deadline = time.time() - 1
+    queue.limits = end_in(-1)
     assert queue.finished
     assert queue.record_result(0, make_result(0.5, 0.4))
     queue.record_end(0, None)
@@ -170,13 +176,68 @@ def test_an_attempt_that_waits_for_a_machine_when_time_is_up_is_left_for_a_resum
     assert queue.next_attempt() is not None
     assert not queue.must_end
     queue.record_result(0, make_result(0.5))
-    queue.deadline = 0.0
+    queue.limits = end_in(-1)
     assert not queue.must_end, "trial 0 runs, and is stopped at its next report"
     queue.record_end(0, None)
     assert queue.must_end
     queue.record_end(1, None)
     trial_logs = queue.ledger.trial_logs
     assert [trial_logs[0].outcome, trial_logs[1].outcome] == ["stopped", None]
+
+
+def test_a_report_that_is_late_after_the_time_budget_ends_with_the_search(
+    queue: TrialQueue,
+) -> None:
+    for trial in range(3):
+        queue.next_attempt()
+        queue.record_start(trial)
+    queue.record_result(0, make_result(0.5))
+    queue.limits = end_in(-1 - BUDGET_GRACE)
+    assert queue.must_end
+    queue.end_running()
+    assert not queue.running
+    assert not queue.must_end
+    outcomes = [(log.outcome, log.reason) for log in queue.ledger.trial_logs.values()]
+    assert outcomes == [("stopped", "time budget"), (None, ""), (None, "")]
+
+
+def test_a_clock_that_is_set_forward_or_back_changes_no_limit(
+    begin: Begin, open_study: Open, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = begin()
+    limits = TimeLimits(3600.0, 3600.0, time.monotonic() + 3600)
+    queue = TrialQueue(ledger, open_study(ledger, space), limits)
+    queue.next_attempt()
+    queue.record_start(0)
+    for now in (0.0, 1e12):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        assert not queue.out_of_time
+        assert not queue.finished
+        assert not queue.find_timeouts()
+
+
+def test_an_attempt_over_a_limit_is_retried_as_after_an_error(
+    begin: Begin, open_study: Open, space: SearchSpace
+) -> None:
+    ledger = begin()
+    queue = TrialQueue(ledger, open_study(ledger, space), TimeLimits(report=0.0))
+    queue.next_attempt()
+    assert queue.list_without_worker() == [0]
+    assert not queue.find_timeouts(), "it waits for a machine"
+    queue.record_start(0)
+    assert queue.list_without_worker() == []
+    queue.record_result(0, make_result(0.5))
+    for _ in range(3):
+        queue.record_start(0)
+        (failure,) = queue.find_timeouts().values()
+        assert failure.failure_class == "timeout"
+        assert failure.message.startswith("report 2 took longer than --report-timeout 0.0 s")
+        queue.record_failure(0, failure)
+        assert not queue.find_timeouts()
+        queue.next_attempt()
+    trial_log = ledger.trial_logs[0]
+    assert (trial_log.outcome, trial_log.reason) == ("failed", "timeout")
+    assert len(trial_log.failures) == 3
 
 
 @pytest.mark.parametrize(("last", "outcome"), [(0.25, "complete"), (float("nan"), "diverged")])

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from cluster.execution.attempt import WorkerSettings
 from cluster.execution.executor import Executor
+from cluster.execution.time_limits import TimeLimits
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import read_settings
@@ -155,12 +156,21 @@ def test_the_time_budget_ends_the_trials(
     database: str,
 ) -> None:
     def run(queue: TrialQueue, *_: Any) -> bool:
-        assert queue.deadline is not None
-        queue.deadline = 0.0
+        assert (queue.limits.report, queue.limits.attempt) == (5.0, 9.0)
+        assert queue.limits.deadline is not None
+        queue.limits = TimeLimits(deadline=0.0)
         return queue.ledger.finished
 
     ledger = begin(tracking_uri=database)
-    job = make_job(ledger, space, open_client(database), run, time_budget=60.0)
+    job = make_job(
+        ledger,
+        space,
+        open_client(database),
+        run,
+        time_budget=60.0,
+        report_timeout=5.0,
+        trial_timeout=9.0,
+    )
     outcome = run_trials.run_trials(job, Console(quiet=True))
     assert (outcome.finished, outcome.out_of_time) == (False, True)
 
