@@ -5,6 +5,7 @@ The ledger, the journal of the study and checkpoints keep JSON; MLflow's params 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import json
@@ -112,6 +113,31 @@ def encode_values(values: Mapping[str, Any]) -> dict[str, Json]:
         except TypeError as error:
             raise TypeError(f"{name}: {error}") from None
     return encoded
+
+
+def encode_fields(config: type[Any], values: Mapping[str, Any]) -> dict[str, Json]:
+    """Return values of some fields as JSON; raises TypeError for one that would change.
+
+    A field of type `A | B`, where both have the same JSON, is read back as an A: a B must not be
+    stored there. Names that are no fields are not checked.
+    """
+    encoded = encode_values(values)
+    annotations = typing.get_type_hints(config)
+    for name, value in values.items():
+        if name not in annotations or _equals(encoded[name], value):
+            continue
+        with contextlib.suppress(ValueError):  # not of that type: the Config says so
+            again = from_json(encoded[name], annotations[name])
+            if not _equals(again, value):
+                raise TypeError(
+                    f"{name}: {value!r:.80} would be read back from a file as {again!r:.80}: "
+                    "annotate the field so that its types cannot be mistaken for each other"
+                )
+    return encoded
+
+
+def _equals(one: Any, two: Any) -> bool:
+    return bool(one == two) or (one != one and two != two)  # NaN equals NaN here
 
 
 def decode_config(config: type[T], encoded: Mapping[str, Json]) -> T:

@@ -13,7 +13,7 @@ from searchspaces.codec import (
     Json,
     decode_config,
     encode_config,
-    encode_values,
+    encode_fields,
     from_text,
     parse,
 )
@@ -40,9 +40,7 @@ def build_config(space: SearchSpace[C], values: Mapping[str, Any]) -> C:
                 + f"\nthese are the fields of {space.config.__name__} in {space.source_file}"
             )
     try:
-        return decode_config(space.config, encode_values(values))
-    except InvalidConfigError:
-        raise
+        return decode_config(space.config, encode_fields(space.config, values))
     except Exception as error:  # the Config is code of the user
         shown = ", ".join(f"{name}={value!r:.80}" for name, value in values.items())
         raise InvalidConfigError(

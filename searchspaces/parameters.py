@@ -207,7 +207,8 @@ def merge_ranges(known: BaseDistribution | None, new: BaseDistribution) -> BaseD
     if one.log != two.log:
         raise ValueError("log=True in one branch, log=False in another: use one of them")
     kind: Any = type(new)
-    step = one.step if one.step == two.step else (1 if kind is IntDistribution else None)
+    same = one.step == two.step and (one.step is None or (one.low - two.low) % one.step == 0)
+    step = one.step if same else (1 if kind is IntDistribution else None)
     merged: BaseDistribution = kind(
         min(one.low, two.low), max(one.high, two.high), log=one.log, step=step
     )

@@ -17,7 +17,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.codec import Json, encode_values, from_json, to_json
+from searchspaces.codec import Json, encode_fields, from_json, to_json
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
 from trainables.errors import UserError
@@ -131,7 +131,7 @@ def run_suggest(space: SearchSpace[Any], answer: Answer, number: int = 0) -> dic
             "dict of values by their names"
         )
     try:
-        return encode_values({str(name): value for name, value in suggested.items()})
+        return encode_fields(space.config, {str(n): value for n, value in suggested.items()})
     except TypeError as error:
         raise UserError(
             f"suggest of {space.name} in {space.source_file} returns {error}"

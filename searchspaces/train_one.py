@@ -18,7 +18,7 @@ from searchspaces.codec import encode_config
 from searchspaces.loading import load_space, read_trained
 from searchspaces.overrides import add_teacher_defaults, build_config, parse_overrides
 from searchspaces.space import SearchSpace
-from trainables.arguments import Parser, count, path, text
+from trainables.arguments import Parser, count, file_path, nonempty
 from trainables.errors import BAD_INPUT, DamagedFileError, UserError
 from trainables.integrity import decode_json, encode_json
 from trainables.metrics import check_loop
@@ -35,20 +35,22 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--space",
         required=True,
-        type=text,
+        type=nonempty,
         help="name or file of a space; a file is code and is executed",
     )
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     p.add_argument("--reports", type=count, help="default: that of the space")
     p.add_argument("--data", choices=["real", "synthetic"], default="real")
-    p.add_argument("--data-dir", type=path, help="folder of data sets (or TUNERY_DATA)")
-    p.add_argument("--weights-dir", type=path, help="folder of pretrained weights")
-    p.add_argument("--teacher", type=path, help="model to learn from: an --out folder")
+    p.add_argument("--data-dir", type=file_path, help="folder of data sets (or TUNERY_DATA)")
+    p.add_argument("--weights-dir", type=file_path, help="folder of pretrained weights")
+    p.add_argument("--teacher", type=file_path, help="model to learn from: an --out folder")
     p.add_argument(
         "--trust-code", action="store_true", help="execute the space file that a teacher names"
     )
-    p.add_argument("--device", type=text, help="default: cuda if available, else cpu")
-    p.add_argument("--out", type=path, help="folder of checkpoints; resumes from its last one")
+    p.add_argument("--device", type=nonempty, help="default: cuda if available, else cpu")
+    p.add_argument(
+        "--out", type=file_path, help="folder of checkpoints; resumes from its last one"
+    )
     p.add_argument("--debug", action="store_true", help="show tracebacks")
     return p
 

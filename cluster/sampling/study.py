@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import collections
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,8 @@ DUPLICATES_BEFORE_RANDOM = 10
 DUPLICATES_BEFORE_GRID = 30
 DRAWS_BEFORE_STOP = 1000
 """Draws in a row that are infeasible or were tried, before another way of drawing, or the end."""
+MAX_INTERMEDIATE = 1000
+"""Reports of a trial that the study has at most, evenly spaced, besides the last one."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,9 @@ class Study:
         if best is not None and trial_log.outcome in ("complete", "stopped"):
             bisect.insort(self._scores, best[0])
         storage = self.study._storage
-        for report in trial_log.reports:
+        # Optuna copies all of them for each one: a trial of 20,000 would take seconds.
+        step = math.ceil(len(trial_log.reports) / MAX_INTERMEDIATE)
+        for report in (*trial_log.reports[::step], *trial_log.reports[-1:]) if step else ():
             if report.report not in frozen.intermediate_values and metric in report.metrics:
                 storage.set_trial_intermediate_value(
                     frozen._trial_id, report.report, report.metrics[metric]

@@ -41,6 +41,11 @@ def check_same_space(
     Raises UserError for another metric, mode or Config, whose results do not compare with those
     that the search has, and for changed code unless `changed_code`.
     """
+    if not before.fields:
+        raise UserError(
+            f"the search in {folder} was started with a version of Tunery that does not record "
+            "its space\ncontinue it with that version, or start another search with --fresh"
+        )
     recorded = json.loads(json.dumps(record_space(space, before.fixed)))
     now = replace(before, **recorded)
     for name in ("metric", "mode"):
@@ -56,9 +61,7 @@ def check_same_space(
             + f"\n{FRESH}"
         )
     changed = _list_changed_code(before, now)
-    if not changed:
-        return before
-    if not changed_code:
+    if changed and not changed_code:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(before.started))
         raise UserError(
             f"the code has changed since the search in {folder} was started ({since}):\n"

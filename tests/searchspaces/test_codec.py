@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from searchspaces.codec import (
     decode_config,
     encode_config,
+    encode_fields,
     from_json,
     from_text,
     parse,
@@ -208,6 +209,24 @@ def test_a_value_that_cannot_be_written_is_named_with_its_field(value: Any) -> N
 
     with pytest.raises(TypeError, match=r"f: .*cannot be written"):
         encode_config(Config())
+
+
+class Other(enum.Enum):
+    BATCH = 1
+
+
+def test_a_value_that_would_be_another_one_when_it_is_read_is_named() -> None:
+    @dataclass(frozen=True)
+    class Config:
+        norm: Norm | Other = Norm.BATCH
+        path: str | Path = "a"
+
+    assert encode_fields(Config, {"norm": Norm.LAYER, "path": "b"}) == {
+        **{"norm": "LAYER", "path": "b"}
+    }
+    for name, value in (("norm", Other.BATCH), ("path", Path("a"))):
+        with pytest.raises(TypeError, match=f"{name}: .*would be read back from a file as"):
+            encode_fields(Config, {name: value})
 
 
 def test_numpy_numbers_become_numbers_of_python() -> None:

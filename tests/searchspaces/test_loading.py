@@ -183,8 +183,10 @@ def test_an_invalid_value_is_shown_with_the_options(text: str, words: list[str])
     assert not [word for word in words if word not in str(caught.value)], str(caught.value)
 
 
-def test_values_are_checked_together_and_the_last_one_is_used() -> None:
-    assert parse_overrides(TYPES, ["depth=1", "rate=-1", "rate=2"]) == {"depth": 1, "rate": 2.0}
+def test_values_are_checked_together_and_each_is_set_once() -> None:
+    assert parse_overrides(TYPES, ["depth=1", "rate=2"]) == {"depth": 1, "rate": 2.0}
+    with pytest.raises(UserError, match="'rate=2': rate has been set before"):
+        parse_overrides(TYPES, ["depth=1", "rate=1", "rate=2"])
     assert parse_overrides(TYPES, []) == {}
 
 

@@ -59,6 +59,19 @@ def test_the_parameters_of_the_most_layers_are_found() -> None:
     assert found.keys() == {"depth", "size.0", "size.1", "size.2"}
 
 
+def test_ranges_of_branches_are_merged() -> None:
+    def suggest(trial: optuna.Trial) -> dict[str, Any]:
+        optimizer = trial.suggest_categorical("optimizer", ["adamw", "sgd"])
+        low = 1 if optimizer == "sgd" else 2
+        trial.suggest_int("depth", low, low + 8, step=4)
+        trial.suggest_int("size", 4 * low, 64, step=4)
+        return {"optimizer": optimizer}
+
+    found = find_parameters(make_space(suggest))
+    assert found["depth"].distribution == IntDistribution(1, 10)
+    assert found["size"].distribution == IntDistribution(4, 64, step=4)
+
+
 @pytest.mark.parametrize("name", list_names())
 def test_the_ranges_of_every_space_are_found(name: str) -> None:
     space = load_space(name)
