@@ -62,6 +62,11 @@ class Search:
         return self.tags.get("source") == "synthetic"
 
     @property
+    def has_own_data(self) -> bool:
+        """Return whether the data are the user's, with other classes than the published ones."""
+        return self.tags.get("own_data") == "yes"
+
+    @property
     def unfinished(self) -> str:
         """Return which trials are missing and how to run them; empty where all have ended."""
         requested = self.tags.get("trials", "")

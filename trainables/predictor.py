@@ -24,7 +24,8 @@ class GroundTruth:
     `targets` has an integer label (or an answer) per example of each split; the id of an example
     is its index there. Row i of stored predictions belongs to target i. `inputs`, if given,
     returns the raw inputs of a split for a `Predictor`, in the same order. `groups` has the name
-    of a group per example of a split: a report scores the groups separately.
+    of a group per example of a split: a report scores the groups separately. `is_own` says that
+    the data are the user's, with which published results do not compare.
     """
 
     fingerprint: str = ""
@@ -33,6 +34,7 @@ class GroundTruth:
     targets: Mapping[str, np.ndarray] = field(default_factory=dict)
     inputs: Callable[[str], np.ndarray] | None = None
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    is_own: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def collect_provenance(space: SearchSpace[Any], truth: GroundTruth) -> dict[str,
         "versions": json.dumps(list_versions()),
         "hardware": describe_hardware(),
         "source": truth.source,
+        "own_data": "yes" if truth.is_own else "",
         "data_fingerprint": truth.fingerprint,
         "classes": json.dumps(truth.classes),
     }

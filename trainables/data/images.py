@@ -59,6 +59,7 @@ class ImageData:
     fingerprint: str  # hash of the decoded content of all files
     source: DataKind
     skipped: int  # damaged images left out
+    is_own: bool = False  # of the user, with other classes than the data set's
 
     def to(self, device: torch.device | str) -> ImageData:
         """Return the data on a device; tensors that splits share are copied once."""

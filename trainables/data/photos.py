@@ -107,7 +107,8 @@ def load(
         summary.append(f"list of all photographs: {at / 'prepared.csv'}")
         print("\n  ".join(summary), file=sys.stderr)
     check_losses(source.name, losses, accept_losses)
-    return ImageData(*splits, classes=classes, source=kind, **facts)
+    is_own = source.has_other_classes(classes)
+    return ImageData(*splits, classes=classes, source=kind, is_own=is_own, **facts)
 
 
 def _find_input(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,10 @@ class Source:
     tar: str = ""  # URL of an archive of photographs, one folder per class
     tar_size: str = ""  # of that archive, such as 2.4 GB
     drop: tuple[str, ...] = ()  # notes of photographs to leave out: see trainables.data.prepare
+
+    def has_other_classes(self, classes: Iterable[str]) -> bool:
+        """Return whether these are not the classes of the data set: the data are the user's."""
+        return bool(self.classes) and set(classes) != set(self.classes)
 
 
 class DataMissingError(UserError):

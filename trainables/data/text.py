@@ -59,6 +59,7 @@ class TextData:
     classes: tuple[str, ...]
     fingerprint: str
     source: DataKind
+    is_own: bool = False  # of the user, with other classes than the data set's
 
     @property
     def splits(self) -> dict[str, TextSplit]:
@@ -138,7 +139,8 @@ def _build_data(
     kind: DataKind,
 ) -> TextData:
     parts = (splits["train"], splits["validation"], splits["test"])
-    return TextData(source.name, *parts, tuple(classes), fingerprint, kind)
+    is_own = source.has_other_classes(classes)
+    return TextData(source.name, *parts, tuple(classes), fingerprint, kind, is_own)
 
 
 def _make_splits(
@@ -165,6 +167,7 @@ def build_ground_truth(data: TextData) -> GroundTruth:
     return GroundTruth(
         fingerprint=data.fingerprint,
         source=data.source,
+        is_own=data.is_own,
         classes=data.classes,
         targets={name: split.labels for name, split in splits.items()},
         inputs=lambda name: splits[name].texts,

@@ -211,6 +211,7 @@ def build_ground_truth(data: ImageData) -> GroundTruth:
     return GroundTruth(
         fingerprint=data.fingerprint,
         source=data.source,
+        is_own=data.is_own,
         classes=data.classes,
         targets={
             "validation": data.validation.labels[data.validation.rows].numpy(),

@@ -51,7 +51,7 @@ def find_column(search: Search, found: Sequence[Group]) -> Column | None:
 
     Of equally common metrics the one most similar to ours is used: validation before test.
     """
-    if search.is_synthetic:
+    if search.is_synthetic or search.has_own_data:
         return None
     placed = [
         (entry, group)
@@ -157,6 +157,8 @@ def write_section(
         return None
     if search.is_synthetic:
         return "Not available: results on synthetic data are not compared with published ones."
+    if search.has_own_data:
+        return "Not available: the data have other classes than those of the published results."
     left = [e for e in search.published if placed is None or e not in placed.entries]
     if not left:
         return None

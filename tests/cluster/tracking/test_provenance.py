@@ -24,6 +24,9 @@ def test_the_provenance_names_code_data_and_machine(space: SearchSpace[Any]) -> 
     assert json.loads(known["classes"]) == ["a", "b"]
     assert json.loads(known["versions"])["python"] == platform.python_version()
     assert "CPU cores" in known["hardware"]
+    assert "own_data" not in known
+    own = provenance.collect_provenance(space, GroundTruth(is_own=True))
+    assert own["own_data"] == "yes"  # published results are not compared with it
     assert all(isinstance(value, str) and value for value in known.values())
 
 

@@ -90,7 +90,10 @@ def test_a_name_of_a_space_and_of_another_search_needs_an_id(
         read_search(client, "digits-2-22")
 
 
-@pytest.mark.parametrize("name", ["net[v2]", "it's", 'both \' and "', "my space", "日本", "Default"])
+NAMES = ("net[v2]", "it's", "both ' and \"", "my space", "日本", "Default")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_space_is_found_by_any_name(name: str, client: MlflowClient) -> None:
     known = client.get_experiment_by_name(name)
     space = known.experiment_id if known else client.create_experiment(name)

@@ -319,9 +319,10 @@ def test_a_source_drops_only_among_its_own_classes(tmp_path: Path) -> None:
     for number in range(3):
         _picture(tmp_path / "data" / "cat" / f"grey {number}.jpg", (9, 9, 9), number, mode="L")
     strict = replace(PETS, classes=tuple(COLOURS), drop=("black and white",))
-    assert _load(tmp_path, strict).skipped == 3
+    own = _load(tmp_path, strict)
+    assert (own.skipped, own.is_own) == (3, False)
     other = _load(tmp_path, replace(strict, classes=("kitchen", "office")))
-    assert (other.skipped, other.classes) == (0, tuple(COLOURS))
+    assert (other.skipped, other.classes, other.is_own) == (0, tuple(COLOURS), True)
 
 
 def test_a_read_only_folder_stays_as_it_is(tmp_path: Path) -> None:

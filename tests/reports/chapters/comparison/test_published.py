@@ -112,6 +112,19 @@ def test_synthetic_data_are_not_compared_with_published_results() -> None:
     assert "published" not in found.text
 
 
+def test_the_users_own_data_are_not_compared_with_published_results() -> None:
+    search = with_published(ALIKE, entries(BATCHES), own_data="yes")
+    found = write_section(None, search)  # type: ignore[arg-type]
+    assert found is not None
+    assert "published" not in found.text
+    choice = choose_winner(search)
+    assert choice is not None
+    text = left_over(search, choice, OpenedTest(None, search), None)  # type: ignore[arg-type]
+    assert text == (
+        "Not available: the data have other classes than those of the published results."
+    )
+
+
 def test_a_return_has_an_interquartile_mean() -> None:
     scores: Any = {"dqn": [100.0, 480.0, 490.0, 500.0], "ppo": [450.0, 470.0, 480.0, 490.0]}
     search = dataclasses.replace(repeated(scores), metric="validation_return")
