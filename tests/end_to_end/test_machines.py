@@ -1,7 +1,8 @@
 """A machine that cannot run a search is named before the search has a folder or a run."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,16 @@ def assert_nothing_is_left(storage: Path) -> None:
 def test_a_machine_that_cannot_run_a_search_leaves_nothing_behind(
     space_file: SpaceFile, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shut_down: list[None] = []
-    monkeypatch.setattr("ray.is_initialized", lambda: True)
-    monkeypatch.setattr("ray.shutdown", lambda: shut_down.append(None))
+    shut_down: list[str | None] = []
+
+    @contextmanager
+    def connect(address: str | None) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            shut_down.append(address)
+
+    monkeypatch.setattr("cluster.execution.prepare_cluster.connect", connect)
     words = ["--space", str(space_file()), "--storage", str(runs)]
     for more in (["--gpus-per-trial", "0.5"], ["--gpus-per-trial", "auto"]):
         assert main([*words, *more]) == 2
