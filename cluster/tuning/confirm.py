@@ -76,7 +76,7 @@ def _run_reruns(
     settings: SearchSettings,
 ) -> TrialsResult:
     storage, folder = options.storage, search.folder / FOLDER
-    client = open_client(storage.user_tracking_uri or settings.tracking_uri)
+    client = open_client(storage.find_tracking_uri(settings.tracking_uri))
     settings, run = use_teacher(settings, replace(run, reports=settings.reports), options)
     check_same_data(search, prepare_data(space, settings.fixed, run))
     trials = sorted({tags["of"] for _, tags in settings.reruns}, key=int)
@@ -142,7 +142,7 @@ def make_reruns_table(ledger: Ledger, search: Ledger) -> Table:
     for trial_log in ledger.trial_logs.values():
         if trial_log.outcome == "complete" and (best := ledger.best_report(trial_log)):
             scores[int(trial_log.tags["of"])].append(best[0])
-    table = Table(title=f"{ledger.metric} on new seeds", title_justify="left", box=None)
+    table = Table(title=f"{escape(ledger.metric)} on new seeds", title_justify="left", box=None)
     for column in ("trial", "search score", "mean on new seeds", "standard deviation", "n"):
         table.add_column(column, justify="right")
     order = sorted(scores, key=lambda trial: mean(scores[trial]), reverse=ledger.mode == "max")

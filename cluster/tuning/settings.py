@@ -15,8 +15,6 @@ from cluster.options import Options
 from cluster.sampling.grid import iterate_grid
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.schedulers import rungs
-from cluster.storage.redaction import redact
-from cluster.storage.storage import artifact_location
 from cluster.tuning.same_space import check_same_space, record_space
 from searchspaces.codec import Json, encode_values
 from searchspaces.overrides import encode_defaults
@@ -68,8 +66,7 @@ def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings
         enqueued=enqueued,
         **record_space(space, fixed),
         teacher=resolve_name(options.teacher) if options.teacher else "",
-        tracking_uri=redact(options.storage.tracking_uri),
-        artifacts=artifact_location(options.storage.tracking_uri, options.storage.folder),
+        tracking_uri=options.storage.recorded_tracking_uri,
     )
 
 

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
-from cluster.sampling.parameters import format_number
-from cluster.storage.redaction import redact
+from cluster.sampling.ranges import format_number
+from cluster.storage.database_file import is_database_file
+from cluster.storage.redaction import redact_address
 from cluster.storage.storage import Storage
 from cluster.tuning.progress import describe_failure
 from searchspaces.space import SearchSpace
@@ -84,7 +85,7 @@ def make_best_trials_table(ledger: Ledger) -> Table | str:
         return "no trial has a score"
     names = [name for name in best[0].config if name != "seed"]
     varying = [name for name in names if len({str(log.config.get(name)) for log in best}) > 1]
-    table = Table(title=f"best trials by {ledger.metric}", title_justify="left", box=None)
+    table = Table(title=f"best trials by {escape(ledger.metric)}", title_justify="left", box=None)
     for column in ("trial", "score", "outcome", "reports", "device time"):
         table.add_column(column, no_wrap=True, justify="left" if column == "outcome" else "right")
     table.add_column("settings", overflow="fold")
@@ -106,16 +107,16 @@ def make_best_trials_table(ledger: Ledger) -> Table | str:
 
 def list_next_commands(ledger: Ledger, storage: Storage) -> str:
     """Return where everything is, and the exact commands that show it."""
-    uri = ledger.settings.tracking_uri
-    is_default, is_file = uri == storage.default_tracking_uri, uri.startswith("sqlite:")
+    uri = storage.find_tracking_uri(ledger.settings.tracking_uri)
+    is_default, is_file = uri == storage.default_tracking_uri, is_database_file(uri)
     options = [] if str(storage) == "runs" else _option("--storage", str(storage))
-    options += [] if is_default else _option("--tracking-uri", redact(uri))
+    options += [] if is_default else _option("--tracking-uri", redact_address(uri))
     name = ledger.folder.name
     # After `--` a name may begin with a dash, but options may not follow.
     words = [*options, "--", name] if name.startswith("-") else [name, *options]
     lines = [
         f"\nledger and checkpoints: {ledger.folder}",
-        f"MLflow database:        {redact(uri)}",
+        f"MLflow database:        {redact_address(uri)}",
         "next:",
         *([f"  mlflow ui --backend-store-uri {shlex.quote(uri)}"] if is_file else []),
         f"  python -m reports {shlex.join(words)}",
