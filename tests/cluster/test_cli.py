@@ -241,11 +241,15 @@ def test_a_full_disk_at_the_start_is_a_message(
         main([*words, "--debug"])
 
 
-def test_the_module_is_a_command() -> None:
+def test_the_module_is_a_command_that_starts_without_ray() -> None:
+    """Ray takes two seconds, which a search in this process does not need."""
     done = subprocess.run(
-        [sys.executable, "-m", "trainables.tune", "--list"],
+        [sys.executable, "-X", "importtime", "-m", "trainables.tune", "--list"],
         capture_output=True,
         text=True,
         check=True,
     )
     assert "digits" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "torch" in imported
+    assert "ray" not in imported

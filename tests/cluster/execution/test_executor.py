@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +46,3 @@ def test_a_search_on_ray_gets_the_prepared_resources(
     ((_, worker, resources, on_step),) = seen
     assert (worker, on_step) == (executor.worker, print)
     assert (resources.cpus, resources.concurrency) == (1.0, 2)
-
-
-def test_the_command_line_imports_no_ray() -> None:
-    """It takes two seconds, which a search in this process does not need."""
-    program = "import sys, cluster.cli; sys.exit('ray' in sys.modules)"
-    assert not subprocess.run([sys.executable, "-c", program], check=False).returncode
