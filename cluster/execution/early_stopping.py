@@ -7,6 +7,7 @@ as Ray's `AsyncHyperBandScheduler` and `MedianStoppingRule` do, which the tests 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from statistics import median
@@ -106,12 +107,7 @@ class EarlyStopping:
         self.ledger = ledger
         self.replayed: dict[int, int] = defaultdict(int)
         self.stopped: set[int] = set()
-        arrived = [
-            (report.time, trial, report)
-            for trial, trial_log in ledger.trial_logs.items()
-            for report in trial_log.reports
-        ]
-        for _, trial, report in sorted(arrived, key=lambda entry: entry[:2]):
+        for trial, report in _list_in_order(ledger):
             self._decide(trial, report)
 
     def stops(self, trial: int) -> bool:
@@ -128,3 +124,16 @@ class EarlyStopping:
             return
         if self.rule.stops(trial, report.report, score):
             self.stopped.add(trial)
+
+
+def _list_in_order(ledger: Ledger) -> list[tuple[int, Report]]:
+    """Return all reports with their trials, in the order of their arrival.
+
+    Those of one trial stay in order even where the clock was set back between two of them.
+    """
+    arrived: list[tuple[float, int, Report]] = []
+    for trial, trial_log in ledger.trial_logs.items():
+        times = itertools.accumulate((report.time for report in trial_log.reports), max)
+        arrived += zip(times, itertools.repeat(trial), trial_log.reports, strict=False)
+    arrived.sort(key=lambda entry: entry[:2])
+    return [(trial, report) for _, trial, report in arrived]

@@ -17,6 +17,7 @@ from typing import Any
 
 import filelock
 
+from cluster.ledger.clock import start_clock
 from cluster.ledger.damage import INDEX, complete_index, read_trial_logs, restart_trial
 from cluster.ledger.files import attempt_folder, list_searches, log_path, prune_attempt
 from cluster.ledger.settings import (
@@ -56,6 +57,7 @@ class Ledger:
         self.top_trials: list[TrialLog] = []
         self.fetch: Callable[[int], None] = lambda trial: None
         """Downloads what an ended trial has saved, where workers save to remote storage."""
+        self._clock = start_clock(max((log.last for log in self.trial_logs.values()), default=0.0))
         for trial in self.trial_logs:
             self.prune(trial)
 
@@ -104,7 +106,7 @@ class Ledger:
             raise ValueError(f"trial {trial} of {self.folder} already exists")
         log_path(self.folder, trial).parent.mkdir(parents=True, exist_ok=True)
         event = {"trial": trial, "parameters": dict(parameters), "config": dict(config)}
-        event |= {**({"tags": dict(tags)} if tags else {}), "time": time.time()}
+        event |= {**({"tags": dict(tags)} if tags else {}), "time": self._clock()}
         trial_log = self._append(trial, event)
         append_event(self.folder / INDEX, event)
         return trial_log
@@ -212,7 +214,7 @@ class Ledger:
 
     def _append(self, trial: int, event: Mapping[str, Any]) -> TrialLog:
         # Written first: what the driver knows of a trial is never more than its file has.
-        event = {"time": time.time(), **event}
+        event = {"time": self._clock(), **event}
         append_event(log_path(self.folder, trial), event)
         trial_log = self.trial_logs[trial] = apply_event(self.trial_logs.get(trial), event)
         return trial_log

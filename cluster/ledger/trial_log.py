@@ -86,6 +86,11 @@ class TrialLog:
         return self.reports[-1].report if self.reports else 0
 
     @property
+    def last(self) -> float:
+        """Return the time of the latest event."""
+        return max(self.started, self.ended, *(end for _, end, _ in self.spans))
+
+    @property
     def seconds(self) -> float:
         """Return the device seconds of the recorded reports."""
         return self.reports[-1].seconds if self.reports else 0.0

@@ -196,3 +196,23 @@ def test_the_control_group_is_sampled_judged_and_never_stopped(
     assert {decisions[trial] for trial in group} == {CONTINUE}
     assert group <= stopping.stopped  # an audit reads what would have been stopped
     assert {decisions[trial] for trial in set(decisions) - group - {0}} == {STOP}
+
+
+def test_reports_of_a_trial_are_replayed_in_order_though_the_clock_was_set_back(
+    queue: TrialQueue,
+) -> None:
+    replayed: list[tuple[int, int]] = []
+
+    class Recorder:
+        def stops(self, trial: int, number: int, score: float) -> bool:
+            replayed.append((trial, number))
+            return False
+
+    for trial in range(2):
+        queue.next_attempt()
+        queue.ledger.record_reports(trial, make_history([0.3, 0.2, 0.1]), {})
+    for trial, times in enumerate(([100.0, 200.0, 50.0], [150.0, 160.0, 300.0])):
+        reports = queue.ledger.trial_logs[trial].reports
+        reports[:] = [replace(r, time=t) for r, t in zip(reports, times, strict=True)]
+    EarlyStopping(Recorder(), queue.ledger)
+    assert replayed == [(0, 1), (1, 1), (1, 2), (0, 2), (0, 3), (1, 3)]

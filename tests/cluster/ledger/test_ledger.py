@@ -49,6 +49,26 @@ def test_a_ledger_is_reopened_as_it_was(
     assert (again.metric, again.mode) == ("loss", "min")
 
 
+def test_events_keep_their_order_though_the_clock_is_set_forward_and_back(
+    stopped: Ledger, reopen: Callable[[Ledger], Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for trial, now in enumerate((0.0, 1e12), 1):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        stopped.add_trial(trial, {}, {})
+        stopped.add_attempt(trial)
+        stopped.record_reports(trial, make_history([0.5, 0.4]), {})
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    again = reopen(stopped)
+    again.record_outcome(2, "complete")
+    times = [
+        time
+        for log in again.trial_logs.values()
+        for time in (log.started, *(report.time for report in log.reports), log.last)
+    ]
+    assert times == sorted(times)
+    assert times[-1] - times[0] < 100
+
+
 def test_reports_that_arrive_twice_or_after_the_outcome_are_written_once(stopped: Ledger) -> None:
     lines = log_file(stopped, 0).read_text()
     assert not stopped.record_reports(0, make_history([9.0] * 4), {"parameters": 1.0})
