@@ -89,13 +89,15 @@ class AttemptRunner:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # such as a panic of an extension in Rust
+            if self.preempted():  # SIGTERM may have ended the processes that the task needs, too
+                error = _blame_preemption(error)
             raise describe_error(error) from None
 
     def close(self) -> None:
         """Close the generator and free what it held; its errors change nothing any more."""
         if self.loop is not None:
             loop, self.loop = self.loop, None
-            with suppress(Exception):
+            with suppress(Exception, SystemExit):
                 loop.close()
             if self.settings.remote and self.run.folder:
                 shutil.rmtree(self.run.folder.parent, ignore_errors=True)
@@ -163,6 +165,14 @@ class AttemptRunner:
     def _upload(self) -> None:
         if self.run.folder and self.settings.remote:
             upload_attempt(self.run.folder, self.settings.remote, self.config)
+
+
+def _blame_preemption(error: BaseException) -> BaseException:
+    if isinstance(error, PreemptedError):
+        return error
+    preempted = PreemptedError(f"received SIGTERM, and then failed: {error!r}")
+    preempted.__cause__ = error
+    return preempted
 
 
 def build_worker_run(settings: WorkerSettings, device: torch.device) -> Run:

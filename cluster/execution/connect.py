@@ -73,6 +73,13 @@ def _connect(address: str | None) -> None:
                 "put it into ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
             ) from error
         raise _no_answer(address, error) from error
+    except Exception as error:  # Ray has no type for it
+        if address:
+            raise
+        raise UserError(
+            f"Ray does not start on this machine: {error}\n"
+            "try again when the machine is less busy, or run a small search with --executor inline"
+        ) from error
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 

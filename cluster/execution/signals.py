@@ -6,13 +6,16 @@ import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 """What batch systems, `timeout` and containers send, and a terminal that closes."""
+
+STREAMS = (1, 2)
+"""Standard output and standard error."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -25,8 +28,9 @@ def interrupt_when_asked_to_end() -> Iterator[None]:
     """Let SIGTERM and SIGHUP interrupt this process as SIGINT does, once, in this context.
 
     `timeout` and batch systems send a signal to the process and again to its group: the second one
-    must not cut short what the first one begins. SIGHUP stays ignored where `nohup` ignores it. An
-    inner context, and one outside of the main thread, changes nothing.
+    must not cut short what the first one begins. After SIGHUP nothing is written to the terminal,
+    which is gone; it stays ignored where `nohup` ignores it. An inner context, and one outside of
+    the main thread, changes nothing.
     """
     before = {number: signal.getsignal(number) for number in ENDING}
     is_main = threading.current_thread() is threading.main_thread()
@@ -34,9 +38,12 @@ def interrupt_when_asked_to_end() -> Iterator[None]:
         yield
         return
     received: list[int] = []
+    terminals = [file for file in STREAMS if os.isatty(file)]
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         received.append(number)
+        if number == signal.SIGHUP:
+            discard_output(terminals)
         if len(received) == 1:
             signal.raise_signal(signal.SIGINT)
 
@@ -49,6 +56,14 @@ def interrupt_when_asked_to_end() -> Iterator[None]:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def discard_output(streams: Sequence[int] = STREAMS) -> None:
+    """Discard what is written to these streams from now on: nobody can read it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def handle_here(number: int, handler: Handler) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 NO_SCORE, BEHIND = 1, 3
+INTERRUPTED_PATIENCE = 10.0
+"""Seconds for MLflow after SIGTERM: batch systems kill what has not ended after about 30 s."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
         # On a full disk MLflow has no space either, and waiting does not change that; a search
         # that another driver has taken over is no longer this driver's to write.
         patience = 0.0 if queue.storage_error else writer.PATIENCE
+        if not finished and not queue.out_of_time:
+            patience = min(patience, INTERRUPTED_PATIENCE)
         problems = [tracker.close(finished, patience), backup.close() if backup else None]
     if study.exhausted:
         tried = len(ledger.trial_logs) + study.infeasible

@@ -60,6 +60,9 @@ def train(config, run):
                 return
             if config.behave == "fails" and report == 1:
                 raise RuntimeError("no more")
+            if config.behave == "broken pool" and report == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise RuntimeError("a process of the pool has ended")
             if config.behave == "silent":
                 return
             name = "other" if config.behave == "misnamed" else "score"
@@ -303,6 +306,17 @@ def test_a_preempted_worker_starts_no_report_and_the_next_attempt_continues(
         other.step()
     second = make(attempt=2)
     assert _scores([second.step(), second.step()]) == whole
+
+
+def test_an_error_that_follows_sigterm_does_not_count(make: Make) -> None:
+    """The machine is being taken away: the processes that the task needs got SIGTERM, too."""
+    trial = make(behave="broken pool")
+    trial.step()
+    with pytest.raises(AttemptError) as error:
+        trial.step()
+    failure = error.value.failure
+    assert failure.failure_class == "preempted"
+    assert "received SIGTERM, and then failed: RuntimeError('a process of" in failure.message
 
 
 def test_a_worker_preempted_in_the_middle_of_a_report_continues_there(make: Make) -> None:
