@@ -132,6 +132,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address of a running Ray cluster, or auto (default: RAY_ADDRESS)",
     )
     add_storage_arguments(parser)
+    _add_data_arguments(parser)
+    _add_resume_arguments(parser)
+
+
+def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--data",
         choices=["real", "synthetic"],
@@ -146,7 +152,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model to learn from: runs:/RUN_ID, or a folder of train --out",
     )
     add("--trust-code", action="store_true", help="execute the space file that a teacher names")
-    _add_resume_arguments(parser)
 
 
 def _add_resume_arguments(parser: argparse.ArgumentParser) -> None:

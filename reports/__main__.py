@@ -19,7 +19,9 @@ from reports.write.safe import to_slug
 from reports.write.sections import Section
 from reports.write.style import save_figure
 from reports.write.tablefiles import write_tables
+from trainables.arguments import Parser, file_path, nonempty
 from trainables.errors import UnreadableError, UserError
+from trainables.terminal import escape_output
 
 ACTIONS = ("ensemble", "export", "compare", "predict", "sample")
 """Modules of this package that have a `main` of their own."""
@@ -135,7 +137,7 @@ def _writable(folder: Path) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reports",
         description="Write the report of a search from MLflow.",
         epilog="other commands, each with its own --help: "
@@ -143,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "names",
+        type=nonempty,
         nargs="+",
         metavar="NAME",
         help="a space (its name or the id of its MLflow experiment) for its newest search, or a "
@@ -151,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     add_server_arguments(parser)
     parser.add_argument(
         "--out",
+        type=file_path,
         metavar="DIR",
         help="where report.md goes (default: report/NAME; with several names DIR/NAME)",
     )
@@ -168,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data-dir",
-        type=Path,
+        type=file_path,
         metavar="DIR",
         help="for --explain and --robust: folder of the search's data (default: TUNERY_DATA)",
     )
@@ -191,4 +195,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    escape_output()
     sys.exit(main())

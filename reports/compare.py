@@ -22,6 +22,7 @@ from reports.records import Search
 from reports.write.intervals import format_interval
 from reports.write.style import create_figure, save_figure
 from reports.write.tables import Table, drop_empty_columns, join_words, to_markdown
+from trainables.arguments import Parser, file_path, nonempty
 from trainables.errors import UserError
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
@@ -252,11 +253,15 @@ def _with_interval(values: Sequence[float], metric: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reports compare",
         description="Compare searches of one space by their best score over time.",
     )
-    parser.add_argument("names", nargs="+", help="names of searches, such as digits digits-2")
-    parser.add_argument("--out", default="report/compare", help="default: report/compare")
+    parser.add_argument(
+        "names", nargs="+", type=nonempty, help="names of searches, such as digits digits-2"
+    )
+    parser.add_argument(
+        "--out", type=file_path, default="report/compare", help="default: report/compare"
+    )
     add_server_arguments(parser)
     return parser

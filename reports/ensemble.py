@@ -25,6 +25,7 @@ from reports.read.records import Tracker, read_search
 from reports.read.winner import rank_trials
 from reports.records import Search, TrialRecord
 from reports.write.tables import format_count
+from trainables.arguments import Parser, nonempty
 from trainables.errors import UserError
 
 PREFIX = 6  # letters of a run id that are enough to name it
@@ -46,15 +47,25 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reports ensemble", description="Evaluate an ensemble of the named trials."
     )
-    parser.add_argument("name", help="the name of a space or of a search, such as digits-2")
     parser.add_argument(
-        "--members", nargs="+", required=True, metavar="ID", help="trial numbers or run ids"
+        "name", type=nonempty, help="the name of a space or of a search, such as digits-2"
     )
     parser.add_argument(
-        "--split", default="validation", help="validation (default), test, or another stored split"
+        "--members",
+        nargs="+",
+        type=nonempty,
+        required=True,
+        metavar="ID",
+        help="trial numbers or run ids",
+    )
+    parser.add_argument(
+        "--split",
+        type=nonempty,
+        default="validation",
+        help="validation (default), test, or another stored split",
     )
     parser.add_argument(
         "--open-test-again",

@@ -25,6 +25,7 @@ from reports.read.winner import choose_winner, explain_no_winner
 from reports.records import Search, TrialRecord
 from reports.trained import models
 from reports.trained.restoring import find_space
+from trainables.arguments import Parser, nonempty, whole
 from trainables.errors import UserError
 
 PORT = 5001
@@ -60,18 +61,20 @@ def main(arguments: list[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    p = argparse.ArgumentParser(prog="python -m reports export", description=__doc__)
-    p.add_argument("name", help="a space, or a search such as digits-2")
+    p = Parser(prog="python -m reports export", description=__doc__)
+    p.add_argument("name", type=nonempty, help="a space, or a search such as digits-2")
     p.add_argument(
         "--ensemble", action="store_true", help="export the ensemble that is best on validation"
     )
     p.add_argument(
         "--members",
         nargs="+",
-        type=int,
+        type=whole(0),
         help="export the average of these trials, by their numbers",
     )
-    p.add_argument("--register", help="name of the registered model (default: the space)")
+    p.add_argument(
+        "--register", type=nonempty, help="name of the registered model (default: the space)"
+    )
     add_space_arguments(p)
     add_server_arguments(p)
     return p

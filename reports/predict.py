@@ -24,6 +24,7 @@ from reports.trained.overlay import draw_picture, draw_top_classes
 from reports.trained.restoring import find_space, restore_run, select_run
 from reports.write.safe import to_slug
 from reports.write.style import create_figure, figure_style
+from trainables.arguments import Parser, file_path, nonempty, whole
 from trainables.errors import UserError
 
 LISTED = 5  # classes
@@ -130,19 +131,25 @@ def _describe_inputs(example: object) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reports predict",
         description="Classify image files with the best model of a search. The shorter side is "
         "resized, the probabilities of five crops (centre and corners) are averaged, and the "
         "class activation map of the centre crop is drawn.",
     )
-    parser.add_argument("name", help="a space, or a search such as svhn_150k-2")
-    parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="image files")
+    parser.add_argument("name", type=nonempty, help="a space, or a search such as svhn_150k-2")
     parser.add_argument(
-        "--trial", type=int, metavar="N", help="use this trial instead of the winner"
+        "pictures", nargs="+", type=file_path, metavar="PICTURE", help="image files"
     )
     parser.add_argument(
-        "--out", default="report", metavar="DIR", help="folder of the figures (default: report)"
+        "--trial", type=whole(0), metavar="N", help="use this trial instead of the winner"
+    )
+    parser.add_argument(
+        "--out",
+        type=file_path,
+        default="report",
+        metavar="DIR",
+        help="folder of the figures (default: report)",
     )
     add_space_arguments(parser)
     add_server_arguments(parser)

@@ -16,6 +16,7 @@ from reports.cli import add_server_arguments, add_space_arguments, print_error, 
 from reports.read.records import Tracker, read_search
 from reports.trained import models
 from reports.trained.restoring import find_space, restore_run, select_run
+from trainables.arguments import Parser, count, decimal, nonempty, seed, whole
 from trainables.errors import UserError
 
 
@@ -58,33 +59,22 @@ def _is_search(options: argparse.Namespace) -> bool:
     return named or options.trial is not None or options.space is not None
 
 
-def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
-
-
-def _temperature(text: str) -> float:
-    if not 0 <= (value := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 0")
-    return value if value >= 1e-6 else 0.0  # float32 cannot divide by less
-
-
-def _count(text: str) -> int:
-    if not 0 <= (value := int(text)) < 2**63:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 2**63 - 1")
-    return value
+def _temperature(value: str) -> float:
+    temperature = decimal(0, 1e6)(value)
+    return temperature if temperature >= 1e-6 else 0.0  # float32 cannot divide by less
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="python -m reports sample", description=__doc__)
+    p = Parser(prog="python -m reports sample", description=__doc__)
     p.add_argument(
-        "name", help="a space, a search such as dante_gpt-2, a folder, or a name on the Hub"
+        "name",
+        type=nonempty,
+        help="a space, a search such as dante_gpt-2, a folder, or a name on the Hub",
     )
     p.add_argument("--prompt", default="", help="the beginning of the text")
     p.add_argument(
         "--length",
-        type=_positive,
+        type=count,
         default=500,
         help="characters or tokens to generate (default 500)",
     )
@@ -96,12 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--top-k",
-        type=_count,
+        type=whole(0),
         default=0,
         help="sample from this many most probable ones (default 0: all)",
     )
-    p.add_argument("--seed", type=_count, default=0)
-    p.add_argument("--trial", type=int, metavar="N", help="default: the winner")
+    p.add_argument("--seed", type=seed, default=0)
+    p.add_argument("--trial", type=whole(0), metavar="N", help="default: the winner")
     add_space_arguments(p)
     add_server_arguments(p)
     return p

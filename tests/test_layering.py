@@ -69,6 +69,7 @@ MACHINERY = {
 # What reports share with a search: they read the same storage and rank the same way.
 SHARED = ("cluster.storage", "cluster.tracking.client", "cluster.tracking.names")
 SHARED += ("trainables.errors", "trainables.ranking", "trainables.durations")
+SHARED += ("trainables.arguments",)
 # The one module of reports that restores trained models.
 RESTORING = "reports.trained.models"
 

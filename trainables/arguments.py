@@ -78,7 +78,7 @@ def duration(text: str) -> float:
     return value
 
 
-def text(value: str) -> str:
+def nonempty(value: str) -> str:
     """Read a text that must not be empty, and can be written down."""
     if not value.strip():
         raise argparse.ArgumentTypeError("it is empty: give a value, or leave the option out")
@@ -87,9 +87,9 @@ def text(value: str) -> str:
     return value
 
 
-def path(value: str) -> Path:
+def file_path(value: str) -> Path:
     """Read the path of a file or a folder, which need not exist."""
-    return Path(text(value))
+    return Path(nonempty(value))
 
 
 def _is_utf8(value: str) -> bool:

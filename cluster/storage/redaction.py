@@ -8,6 +8,10 @@ question marks too. In a text it is open where an address ends: what may be a pa
 from __future__ import annotations
 
 import re
+import sys
+import threading
+import traceback
+from types import TracebackType
 from urllib.parse import unquote_plus
 
 HIDDEN = "***"
@@ -84,6 +88,23 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error, redacted, at most 300 characters."""
     text = str(error).strip() or type(error).__name__
     return redact(text.splitlines()[0])[:300]
+
+
+def redact_tracebacks() -> None:
+    """Let what ends this process, or one of its threads, be printed with credentials hidden."""
+
+    def print_error(
+        kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error or kind(), trace)
+            return
+        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+    sys.excepthook = print_error
+    threading.excepthook = lambda failed: print_error(
+        failed.exc_type, failed.exc_value, failed.exc_traceback
+    )
 
 
 def _redact_all(text: str, is_address: bool) -> str:

@@ -20,7 +20,7 @@ from cluster.storage.database_file import (
 )
 from cluster.storage.location import Location
 from cluster.storage.redaction import has_credentials, redact_address
-from trainables.arguments import text
+from trainables.arguments import nonempty
 from trainables.errors import UserError
 
 DATABASE = "mlflow.db"
@@ -85,14 +85,14 @@ def add_storage_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --storage and --tracking-uri to a command line; `open_storage` takes their values."""
     parser.add_argument(
         "--storage",
-        type=text,
+        type=nonempty,
         metavar="DIR|URI",
         help="folder or bucket of the searches, such as runs or s3://bucket/prefix "
         "(default: TUNERY_STORAGE, or runs)",
     )
     parser.add_argument(
         "--tracking-uri",
-        type=text,
+        type=nonempty,
         metavar="URI",
         help="MLflow tracking server (default: MLFLOW_TRACKING_URI, or a file in the storage)",
     )
@@ -130,7 +130,7 @@ def _read(option: str, value: str | None, variable: str) -> str | None:
     where = option if value is not None else variable
     value = value if value is not None else os.environ.get(variable) or None
     try:
-        return value if value is None else text(value)
+        return value if value is None else nonempty(value)
     except argparse.ArgumentTypeError as error:
         raise UserError(f"{where}: {error}") from None
 

@@ -26,7 +26,7 @@ NO_NUMBERS = ["", " ", "many", "1e3", "1_000", "٣", "³", "0x3", "1.0", "nan", 
         *((gpu_fraction, ".5", 0.5), (gpu_fraction, "5e-1", 0.5), (decimal(0, 1), "0", 0.0)),
         *((duration, "90s", 90.0), (duration, "90", 90.0), (duration, "30m", 1800.0)),
         *((duration, "2h", 7200.0), (duration, "0.5h", 1800.0), (duration, " 1s", 1.0)),
-        *((arguments.text, "a b", "a b"), (arguments.path, "a b/c", Path("a b/c"))),
+        *((arguments.nonempty, "a b", "a b"), (arguments.file_path, "a b/c", Path("a b/c"))),
     ],
 )
 def test_a_value_is_read(read: Callable[[str], Any], value: str, expected: object) -> None:
@@ -51,9 +51,9 @@ def test_a_value_is_read(read: Callable[[str], Any], value: str, expected: objec
         *((duration, v, "is not a duration such as 90s") for v in ("1:30", "nan", "inf", "1 h")),
         *((duration, v, "is not a duration") for v in ("1e9999h", "9" * 400, "٣h", "1_0s")),
         *((duration, v, "of at most 1000000000 s") for v in ("1000000001", "999999999999h")),
-        *((arguments.text, v, "it is empty") for v in ("", "  ")),
-        *((arguments.text, v, "contains a NUL, or is not UTF-8") for v in ("a\0b", "a\udcff")),
-        *((arguments.path, v, "it is empty|contains a NUL") for v in ("", "a\0b")),
+        *((arguments.nonempty, v, "it is empty") for v in ("", "  ")),
+        *((arguments.nonempty, v, "contains a NUL, or is not UTF-8") for v in ("a\0b", "a\udcff")),
+        *((arguments.file_path, v, "it is empty|contains a NUL") for v in ("", "a\0b")),
     ],
 )
 def test_another_value_is_named(read: Callable[[str], Any], value: str, message: str) -> None:
@@ -65,7 +65,7 @@ def test_another_value_is_named(read: Callable[[str], Any], value: str, message:
 
 @given(st.text())
 def test_every_text_is_read_or_named(value: str) -> None:
-    for read in (count, seed, gpu_fraction, duration, arguments.text, arguments.path):
+    for read in (count, seed, gpu_fraction, duration, arguments.nonempty, arguments.file_path):
         try:
             read(value)  # type: ignore[operator]
         except argparse.ArgumentTypeError as error:

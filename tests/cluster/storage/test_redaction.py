@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from urllib.parse import quote
 
 import pytest
@@ -189,6 +191,21 @@ def test_no_value_of_a_secret_key_is_shown(key: str, secret: str) -> None:
 @given(st.text())
 def test_a_text_is_redacted_once(text: str) -> None:
     assert redact(redact(text)) == redact(text)
+
+
+def test_the_traceback_that_ends_a_process_has_no_credentials() -> None:
+    code = (
+        "import threading\n"
+        "from cluster.storage.redaction import redact_tracebacks\n"
+        "redact_tracebacks()\n"
+        "def fail(): raise OSError('no http://me:planted@host')\n"
+        "thread = threading.Thread(target=fail)\n"
+        "thread.start(); thread.join(); fail()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("OSError: no http://***@host") == 2
+    assert "planted" not in done.stderr
 
 
 def test_long_texts_are_redacted_in_time_that_grows_with_their_length() -> None:
