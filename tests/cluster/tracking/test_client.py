@@ -1,5 +1,7 @@
 """Opening an MLflow server or database file: what must exist, and how long it may take."""
 
+import http.server
+import json
 import os
 import socket
 import subprocess
@@ -10,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.entities import Param
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 import cluster.tracking.client
 from cluster.storage.redaction import redact
-from cluster.tracking.client import find_experiment, open_client, search_all_runs
+from cluster.tracking.client import find_experiment, is_refusal, open_client, search_all_runs
 from tests.support.paths import ROOT
 from trainables.errors import UserError
 
@@ -145,3 +149,45 @@ def test_runs_are_found_on_all_pages() -> None:
     client: Any = Client()
     found: list[Any] = search_all_runs(client, "1", "")
     assert found == [1, 2, 3]
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Answers every request with the status and the body of the server."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(self.server.answer[0])  # type: ignore[attr-defined]
+        self.end_headers()
+        self.wfile.write(self.server.answer[1])  # type: ignore[attr-defined]
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "INVALID_PARAMETER_VALUE", True),
+        (400, "BAD_REQUEST", True),
+        (404, "RESOURCE_DOES_NOT_EXIST", True),
+        (413, "", False),
+        (404, "", False),  # a gateway that has lost its server
+        (401, "UNAUTHENTICATED", False),
+        (429, "RESOURCE_EXHAUSTED", False),
+        (500, "INTERNAL_ERROR", False),
+        (503, "TEMPORARILY_UNAVAILABLE", False),
+    ],
+)
+def test_a_refused_request_is_told_from_a_server_in_trouble(
+    status: int, code: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    body = json.dumps({"error_code": code, "message": "why"}) if code else "<html>why</html>"
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.answer = status, body.encode()  # type: ignore[attr-defined]
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        client = MlflowClient(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(MlflowException) as error:
+            client.log_batch("a" * 32, params=[Param("a", "1")])
+    assert is_refusal(error.value) == expected
+    assert not is_refusal(ConnectionError("gone"))

@@ -143,6 +143,8 @@ def test_a_search_has_its_settings_and_provenance_as_tags() -> None:
         "seed": "0",
         "rungs": "[1, 3]",
         "fixed": '{"width": 2}',
+        "code": "{}",
+        "fields": "{}",
         "kind": "search",
         "naming": "2",
         "search": "toy-12",
