@@ -5,29 +5,30 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 
+from cluster.execution.signals import discard_output, interrupt_when_asked_to_end
 from cluster.launch import launcher
 from cluster.options import Options, add_arguments, read_options
-from cluster.storage.redaction import redact
+from cluster.storage.redaction import redact, redact_tracebacks
 from cluster.tuning.confirm import confirm
 from cluster.tuning.dry_run import print_dry_run
 from cluster.tuning.run_search import run_search
 from searchspaces.loading import list_names, load_space
 from searchspaces.space import SearchSpace
+from trainables.arguments import Parser, file_path, nonempty
 from trainables.errors import BAD_INPUT, INTERRUPTED, UserError
 from trainables.run import Run, build_run
 
 
-class Parser(argparse.ArgumentParser):
-    """Reports an error in one line instead of the long usage."""
+class SearchConsole(Console):
+    """Continues without output where nothing reads it any more, as after `| head`."""
 
-    def error(self, message: str) -> NoReturn:
-        """Print the error and exit."""
-        self.exit(BAD_INPUT, f"error: {message}\n--help lists the options\n")
+    def on_broken_pipe(self) -> None:
+        """Discard the output; rich would exit with code 1."""
+        discard_output([sys.stdout.fileno()])
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -37,13 +38,15 @@ def build_parser() -> argparse.ArgumentParser:
         description="Search the hyperparameters of a space on Ray, and log everything in MLflow.",
         allow_abbrev=False,  # the launcher looks for whole option names
     )
-    parser.add_argument("--space", help="a name from --list, or the path of a space file")
+    parser.add_argument(
+        "--space", type=nonempty, help="a name from --list, or the path of a space file"
+    )
     parser.add_argument("--list", action="store_true", help="list the spaces and exit")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and its cost")
     add_arguments(parser)
     parser.add_argument(
         "--cluster",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help="`ray up` file, such as cluster/gpu.yaml: start that cluster and run there",
     )
@@ -53,11 +56,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    redact_tracebacks()
     words = sys.argv[1:] if words is None else words
     arguments = build_parser().parse_args(words)
-    console = Console(emoji=False)  # a name may contain `:rocket:`
+    console = SearchConsole(emoji=False)  # a name may contain `:rocket:`
     try:
-        return run_command(arguments, words, console)
+        with interrupt_when_asked_to_end():
+            return run_command(arguments, words, console)
     except UserError as error:
         if arguments.debug:
             raise
@@ -116,6 +121,7 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
         data_dir=arguments.data_dir,
         source=arguments.data,
         weights=arguments.weights_dir,
+        trust_code=arguments.trust_code,
     )
     return run_requested(space, run, options, arguments.dry_run, console)
 

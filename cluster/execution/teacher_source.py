@@ -19,7 +19,8 @@ from cluster.storage import replication
 from cluster.storage.location import Location
 from cluster.storage.redaction import first_line
 from cluster.tracking.client import open_client
-from searchspaces.loading import list_names, load_space
+from cluster.tracking.names import from_mlflow_params
+from searchspaces.loading import list_names, load_space, read_trained
 from searchspaces.overrides import parse_params
 from trainables import cache, checkpoint
 from trainables.errors import UserError
@@ -32,14 +33,14 @@ def resolve_name(teacher: str) -> str:
     return teacher.rstrip("/") if teacher.startswith(PREFIX) else str(Path(teacher).resolve())
 
 
-def fetch_teacher(name: str, uri: str, folder: Path) -> Path:
+def fetch_teacher(name: str, uri: str, folder: Path, trust_code: bool = False) -> Path:
     """Return a folder in the cache `folder` with the model of a resolved name.
 
     `uri` is the tracking server's, used for runs only. Raises UserError where there is no such
-    run or folder, or no weights in it.
+    run or folder, or no weights in it, or where a folder names code without `trust_code`.
     """
     if not name.startswith(PREFIX):
-        return _copy_folder(Path(name), folder)
+        return _copy_folder(Path(name), folder, trust_code)
     run_id = name.removeprefix(PREFIX)
     key = {"run": run_id}
     if (cached := cache.cache_path(folder, "teacher", key)).is_dir():
@@ -92,18 +93,20 @@ def _read_config(client: MlflowClient, run: Run, name: str) -> dict[str, object]
             "name the run of a trial"
         )
     tags = client.get_run(parent).data.tags
+    params = from_mlflow_params(run.data.params, run.data.tags)
     space = tags.get("space", "")
     # Code that a server names is never run.
     if tags.get("space_file") or space not in list_names():
         raise UserError(
             f"--teacher {name}: its space {space!r} is not one of Tunery's\n"
             "train it with python -m trainables.train --space FILE.py --out FOLDER, and give "
-            "--teacher FOLDER"
+            "--teacher FOLDER --trust-code"
         )
-    return {"space": space, **parse_params(load_space(space), run.data.params)}
+    config = parse_params(load_space(space), params)
+    return {"space": space, "teacher": None, "config": config}
 
 
-def _copy_folder(teacher: Path, folder: Path) -> Path:
+def _copy_folder(teacher: Path, folder: Path, trust_code: bool) -> Path:
     config, manifest = teacher / "config.json", teacher / "best" / "manifest.json"
     missing = [str(path) for path in (config, manifest) if not path.is_file()]
     if missing:
@@ -111,6 +114,7 @@ def _copy_folder(teacher: Path, folder: Path) -> Path:
             f"--teacher {teacher}: missing {' and '.join(missing)}\n"
             "give runs:/RUN_ID, or a folder that python -m trainables.train --out has written"
         )
+    read_trained(teacher, trust_code)
     key = {
         path.relative_to(teacher).as_posix(): cache.hash_file(path, folder)
         for path in (config, manifest, *teacher.glob("best/*.safetensors"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def logged(uri: str, out: Path, tmp_path: Path) -> Callable[..., str]:
 
     def log(weights: bool = True, parent: Mapping[str, str] | None = None) -> str:
         client = open_client(uri)
-        experiment = find_experiment(client, tmp_path.name, (tmp_path / "artifacts").as_uri())
+        experiment = find_experiment(client, tmp_path.name)
         tags = {"kind": "search", **(parent or {"space": "digits"})}
         above = client.create_run(experiment, tags=tags).info.run_id
         made = client.create_run(experiment, tags={"mlflow.parentRunId": above, "trial": "0"})
@@ -95,6 +96,18 @@ def test_a_teacher_that_cannot_be_used_is_rejected_with_the_reason(
         with pytest.raises(UserError, match=f"--teacher .*{expected}"):
             fetch_teacher(name, uri, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("teacher-*/"))
+
+
+def test_a_folder_that_names_code_needs_trust(out: Path, uri: str, tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher"
+    shutil.copytree(out, teacher)
+    (teacher / "config.json").write_text('{"space": "evil.py"}')
+    with pytest.raises(UserError, match=r"would execute .*evil\.py(.|\n)*--trust-code"):
+        fetch_teacher(str(teacher), uri, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("teacher-*/"))
+    trusted = fetch_teacher(str(teacher), uri, tmp_path / "cache", trust_code=True)
+    with pytest.raises(UserError, match="--trust-code"):  # the decision is not kept with the copy
+        load_trained(trusted)
 
 
 def test_a_teacher_is_uploaded_once_for_machines_with_another_cache(tmp_path: Path) -> None:
