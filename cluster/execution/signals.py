@@ -29,10 +29,11 @@ def interrupt_when_asked_to_end() -> Iterator[None]:
 
     `timeout` and batch systems send a signal to the process and again to its group: the second one
     must not cut short what the first one begins. After SIGHUP nothing is written to the terminal,
-    which is gone; it stays ignored where `nohup` ignores it. An inner context, and one outside of
-    the main thread, changes nothing.
+    which is gone; it stays ignored where `nohup` ignores it. SIGINT itself interrupts in this
+    context even where a shell without job control ignores it for `command &`. An inner context,
+    and one outside of the main thread, changes nothing.
     """
-    before = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: signal.getsignal(number) for number in (*ENDING, signal.SIGINT)}
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or _active.locked():
         yield
@@ -45,17 +46,27 @@ def interrupt_when_asked_to_end() -> Iterator[None]:
         if number == signal.SIGHUP:
             discard_output(terminals)
         if len(received) == 1:
+            if _is_unhandled(signal.SIGINT):
+                raise KeyboardInterrupt
             signal.raise_signal(signal.SIGINT)
 
     with _active:
-        for number, handler in before.items():
-            if handler != signal.SIG_IGN:
+        for number in ENDING:
+            if before[number] != signal.SIG_IGN:
                 handle_here(number, interrupt)
+        if _is_unhandled(signal.SIGINT):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # one that C code has installed cannot be restored
+                    signal.signal(number, handler)
+
+
+def _is_unhandled(number: int) -> bool:
+    """Return whether a signal is ignored, or its handler is none of Python's."""
+    return signal.getsignal(number) in (signal.SIG_IGN, None)
 
 
 def discard_output(streams: Sequence[int] = STREAMS) -> None:

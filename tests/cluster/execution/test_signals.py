@@ -37,6 +37,21 @@ def test_a_search_under_nohup_outlives_its_terminal() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_interrupts_a_background_job(number: signal.Signals) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as `command &` in a script
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupt_when_asked_to_end():
+            signal.raise_signal(number)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        with pytest.raises(KeyboardInterrupt), interrupt_when_asked_to_end():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # by something that the search calls
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_outside_of_the_main_thread_nothing_is_changed() -> None:
     handlers = []
 
