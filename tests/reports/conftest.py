@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.figure import Figure
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
+import reports.__main__
 from cluster.tracking.names import NAMING, to_own_name
 from reports.__main__ import main
 
@@ -46,6 +48,24 @@ def read_report(
         return (out / "report.md").read_text()
 
     return run
+
+
+@pytest.fixture
+def draw_figures() -> None:
+    """Let a test write its figures as they are, which takes seconds."""
+
+
+@pytest.fixture(autouse=True)
+def outline_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the files of figures by short ones; what is in the figures has other tests."""
+
+    def save(figure: Figure, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in ("png", "svg"):
+            (folder / f"{name}.{kind}").write_bytes(bytes(24))
+
+    if "draw_figures" not in request.fixturenames:
+        monkeypatch.setattr(reports.__main__, "save_figure", save)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Wrong input: a short message that says what to do, exit code 2, and nothing is created."""
+"""Wrong input: a short message that says what to do, and nothing is created.
+
+The exit code is 2, and 3 where something that exists cannot be read.
+"""
 
 import socket
 import time
@@ -19,8 +22,8 @@ from reports.__main__ import main
 from tests.support.make_search import list_openings
 
 
-def run_with_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(list(arguments)) == 2
+def run_with_error(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
+    assert main(list(arguments)) == code
     message = capsys.readouterr().err
     assert "Traceback" not in message
     assert 1 <= len(message.strip().splitlines()) <= 4
@@ -41,7 +44,8 @@ def test_a_file_that_is_not_a_database_is_named_and_unchanged(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mlflow.db").write_bytes(content)
-    assert "not an MLflow database" in run_with_error(capsys, "digits", "--storage", str(tmp_path))
+    message = run_with_error(capsys, "digits", "--storage", str(tmp_path), code=3)
+    assert f"cannot open the MLflow database {tmp_path / 'mlflow.db'}" in message
     assert (tmp_path / "mlflow.db").read_bytes() == content
 
 
@@ -73,7 +77,7 @@ def test_a_server_that_never_answers(
         server.listen()
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         start = time.monotonic()
-        message = run_with_error(capsys, "digits", "--tracking-uri", uri)
+        message = run_with_error(capsys, "digits", "--tracking-uri", uri, code=3)
         assert time.monotonic() - start < 5
     assert uri in message
     assert "no answer" in message
@@ -127,5 +131,5 @@ def test_a_server_that_fails_during_a_report(
         raise MlflowException("connection reset")
 
     monkeypatch.setattr(reports.__main__, "read_search", gone)
-    message = run_with_error(capsys, "digits", "--storage", str(storage))
+    message = run_with_error(capsys, "digits", "--storage", str(storage), code=3)
     assert "could not answer: connection reset" in message

@@ -40,11 +40,12 @@ def test_the_report_is_logged_to_the_run_of_the_search(
     assert page.read_text().count("data:image/png") == text.count(".png)")
 
 
-def test_no_log_logs_nothing_and_a_logging_error_is_not_fatal(
+def test_no_log_logs_nothing_and_a_report_that_is_not_logged_is_written(
     write_search: Write,
     read_report: Read,
     some_trials: Trials,
     client: MlflowClient,
+    storage: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -58,8 +59,10 @@ def test_no_log_logs_nothing_and_a_logging_error_is_not_fatal(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(MlflowClient, "log_artifact", full)
-    assert "# digits" in read_report()
+    out = tmp_path / "unlogged"
+    assert main(["digits", "--storage", str(storage), "--out", str(out)]) == 3
     assert "No space left on device" in capsys.readouterr().err
+    assert "# digits" in (out / "report.md").read_text()
 
 
 def test_one_command_reports_on_several_searches(
@@ -89,6 +92,22 @@ def test_a_report_of_a_search_by_its_own_name(
     assert main(["../digits-2", "--storage", str(storage), "--no-log"]) == 0
     (folder,) = (tmp_path / "report").iterdir()
     assert "This search ran 2 trials" in (folder / "report.md").read_text()
+
+
+def test_names_that_are_the_same_folder_have_one_each(
+    client: MlflowClient, storage: Path, tmp_path: Path
+) -> None:
+    for name in ("net[2]", "net(2)"):
+        space = client.create_experiment(name, artifact_location=(storage / "a").as_uri())
+        tags = {"kind": "search", "search": name, "metric": "loss", "mode": "min"}
+        client.create_run(space, run_name=name, tags=tags)
+    arguments = ["--storage", str(storage), "--out", str(tmp_path / "all"), "--no-log"]
+    assert main(["net[2]", "net(2)", *arguments]) == 0
+    texts = [path.read_text() for path in sorted((tmp_path / "all").glob("*/report.md"))]
+    assert sorted(text.splitlines()[0] for text in texts) == [
+        "# net(2), report of a search",
+        "# net\\[2\\], report of a search",
+    ]
 
 
 @pytest.mark.parametrize("action", ["ensemble", "export", "compare"])

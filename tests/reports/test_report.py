@@ -87,7 +87,7 @@ def test_outcomes_and_published_numbers(
 
 
 def test_figures_are_saved_next_to_the_report(
-    write_search: Write, read_report: Read, some_trials: Trials, tmp_path: Path
+    draw_figures: None, write_search: Write, read_report: Read, some_trials: Trials, tmp_path: Path
 ) -> None:
     write_search(some_trials)
     text = read_report()
@@ -220,6 +220,7 @@ def test_a_figure_of_few_trials_keeps_the_default(
 
 
 def test_every_chapter_of_a_full_search(
+    draw_figures: None,
     write_search: Write,
     read_report: Read,
     some_trials: Trials,
