@@ -67,13 +67,13 @@ def read_trained(folder: Path, trust_code: bool) -> tuple[str, dict[str, Any]]:
     """
     path = folder / "config.json"
     try:
-        values = dict(decode_json(path.read_bytes()))
-        name = str(values.pop("space"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        training = read_training(path)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{folder} contains no trained model: {path} cannot be read ({error})\n"
             "python -m trainables.train --space NAME --out FOLDER writes one"
         ) from error
+    name = str(training["space"])
     is_file = name.endswith(".py")
     if not is_file and name not in list_names():
         raise UserError(f"{path} names the space {name!r}, which is not one of Tunery's")
@@ -82,8 +82,23 @@ def read_trained(folder: Path, trust_code: bool) -> tuple[str, dict[str, Any]]:
             f"{path} names a space file: loading the model would execute {Path(name).absolute()}\n"
             "give --trust-code if you know that file and trust it"
         )
-    values.pop("--teacher", None)  # needed for training only
-    return name, values
+    return name, training["config"]
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """Return the `space`, the `teacher` and the `config` of a config.json.
+
+    Versions before 0.2.0 wrote the fields of the Config beside the name of the space. Raises
+    ValueError for a damaged file.
+    """
+    content = decode_json(path.read_bytes())
+    if "space" not in content:
+        raise ValueError("it names no space")
+    is_flat = bool(content.keys() - {"space", "teacher", "config"})
+    if is_flat or not isinstance(content.get("config"), dict):
+        space, teacher = content.pop("space"), content.pop("--teacher", None)
+        return {"space": space, "teacher": teacher, "config": content}
+    return {"teacher": None, **content}
 
 
 def load_teacher(run: Run) -> Predictor | None:
@@ -149,7 +164,8 @@ def _load(execute: Callable[[], ModuleType], name: str) -> ModuleType:
     except SyntaxError as error:
         line = (error.text or "").strip()
         raise UserError(
-            f"the space file {error.filename} cannot be read, line {error.lineno}: {error.msg}"
+            f"the space file {error.filename or name} cannot be read, line {error.lineno or 1}: "
+            f"{error.msg}"
             f"\n    {line}"
         ) from error
     except ModuleNotFoundError as error:

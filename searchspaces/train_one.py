@@ -15,12 +15,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from searchspaces.check import check_space, find_infeasible
 from searchspaces.codec import encode_config
-from searchspaces.loading import load_space, read_trained
+from searchspaces.loading import load_space, read_trained, read_training
 from searchspaces.overrides import add_teacher_defaults, build_config, parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.arguments import Parser, count, file_path, nonempty
 from trainables.errors import BAD_INPUT, DamagedFileError, UserError
-from trainables.integrity import decode_json, encode_json
+from trainables.integrity import encode_json
 from trainables.metrics import check_loop
 from trainables.run import Run, build_run
 
@@ -123,14 +123,16 @@ def write_config(
     Raises UserError where it is of another training, or damaged.
     """
     path, part = out / "config.json", out / "config.json.part"
-    content = {"space": space.file or space.name, **encode_config(config)}
-    if teacher is not None:
-        content["--teacher"] = str(teacher.resolve())
+    content = {
+        "space": space.file or space.name,
+        "teacher": None if teacher is None else str(teacher.resolve()),
+        "config": encode_config(config),
+    }
     notes = []
     try:
         out.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            if decode_json(path.read_bytes()) != content:
+            if read_training(path) != content:
                 raise UserError(
                     f"{out} contains a training with another configuration or teacher: {path}\n"
                     "choose another folder with --out"

@@ -6,7 +6,6 @@ Either is copied to a folder of the cache, `config.json` beside `best/`, as `tra
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,10 +19,12 @@ from cluster.storage.location import Location
 from cluster.storage.redaction import first_line
 from cluster.tracking.client import open_client
 from cluster.tracking.names import from_mlflow_params
+from searchspaces.codec import encode_values
 from searchspaces.loading import list_names, load_space, read_trained
 from searchspaces.overrides import parse_params
 from trainables import cache, checkpoint
 from trainables.errors import UserError
+from trainables.integrity import encode_json
 
 PREFIX = "runs:/"
 
@@ -66,7 +67,7 @@ def fetch_teacher(name: str, uri: str, folder: Path, trust_code: bool = False) -
         with tempfile.TemporaryDirectory() as scratch:
             downloaded = client.download_artifacts(run_id, "checkpoint", scratch)
             shutil.copytree(downloaded, draft / "best")
-        (draft / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        (draft / "config.json").write_text(encode_json(config, indent=2), encoding="utf-8")
 
     return cache.get_or_build(folder, "teacher", key, build)
 
@@ -102,7 +103,7 @@ def _read_config(client: MlflowClient, run: Run, name: str) -> dict[str, object]
             "train it with python -m trainables.train --space FILE.py --out FOLDER, and give "
             "--teacher FOLDER --trust-code"
         )
-    config = parse_params(load_space(space), params)
+    config = encode_values(parse_params(load_space(space), params))
     return {"space": space, "teacher": None, "config": config}
 
 

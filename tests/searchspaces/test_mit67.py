@@ -61,9 +61,9 @@ def test_frozen_layers_keep_pretrained_weights_and_classes_are_the_folders(folde
             assert torch.equal(state[name], value), name
 
     values = json.loads((folder / "out" / "config.json").read_text())
-    space = load_space(values.pop("space"))
+    space = load_space(values["space"])
     assert space.restore is not None
-    predictor = space.restore(build_config(space, values), folder / "out" / "best")
+    predictor = space.restore(build_config(space, values["config"]), folder / "out" / "best")
     assert predictor.classes == tuple(COLOURS)
     assert predictor(predictor.example).shape == (1, 3)
 

@@ -123,7 +123,7 @@ def test_a_folder_of_another_or_of_no_known_configuration_is_rejected(
     code, text = train("--out", str(out), "--set", "rate=0.25")
     assert code == 2 and "a training with another configuration" in text
     whole = path.read_text()
-    assert json.loads(whole)["rate"] == 0.5
+    assert json.loads(whole)["config"]["rate"] == 0.5
     for damaged in (whole.replace("0.5", "0.7"), whole[:30], "[]", ""):
         path.write_text(damaged)
         code, text = train("--out", str(out))
@@ -139,7 +139,6 @@ def test_a_folder_of_an_older_version_is_continued(train: Train, tmp_path: Path)
     out, path = tmp_path / "out", tmp_path / "out" / "config.json"
     assert train("--out", str(out), "--reports", "1")[0] == 0
     content = json.loads(path.read_text())
-    del content["#crc32"]
-    path.write_text(json.dumps(content, indent=2))
+    path.write_text(json.dumps({"space": content["space"], **content["config"]}, indent=2))
     code, text = train("--out", str(out))
     assert code == 0 and len(_reports(text)) == 2

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from searchspaces.loading import load_space, load_trained
+from searchspaces.loading import load_space, load_trained, read_trained
 from searchspaces.overrides import add_teacher_defaults
-from searchspaces.train_one import main
+from searchspaces.train_one import main, write_config
 from trainables.errors import UserError
 
 
@@ -47,6 +48,25 @@ def test_a_name_is_one_of_the_included_spaces(tmp_path: Path, name: object) -> N
     for trust_code in (False, True):
         with pytest.raises(UserError, match="which is not one of Tunery's"):
             load_trained(tmp_path, trust_code)
+
+
+@pytest.mark.parametrize("field", ["space", "teacher", "config"])
+def test_a_field_of_a_config_is_not_mistaken_for_what_a_training_is(
+    tmp_path: Path, field: str
+) -> None:
+    config = dataclasses.make_dataclass("Config", [(field, str, "svhn")])
+    space = dataclasses.replace(load_space("digits"), config=config)
+    write_config(tmp_path, space, space.config(), tmp_path)
+    assert read_trained(tmp_path, False) == ("digits", dict(vars(space.config())))
+    write_config(tmp_path, space, space.config(), tmp_path)
+    with pytest.raises(UserError, match="another configuration or teacher"):
+        write_config(tmp_path, space, space.config(), None)
+
+
+def test_a_folder_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    flat = {"space": "digits", "depth": 3, "teacher": "none", "--teacher": "/teacher"}
+    (tmp_path / "config.json").write_text(json.dumps(flat))
+    assert read_trained(tmp_path, False) == ("digits", {"depth": 3, "teacher": "none"})
 
 
 def test_a_trusted_folder_runs_the_file_that_it_names(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from cluster.execution.teacher_source import fetch_teacher, resolve_name, upload
 from cluster.storage import replication
 from cluster.storage.location import Location
 from cluster.tracking.client import find_experiment, open_client
-from searchspaces.loading import load_space, load_trained
+from searchspaces.loading import load_space, load_trained, read_training
 from searchspaces.train_one import main as train
 from trainables.errors import UserError
 
@@ -68,9 +67,7 @@ def test_a_run_and_a_folder_are_the_same_model(
     copied = fetch_teacher(resolve_name(str(out)), uri, tmp_path / "cache")
     assert (predict(from_run) == predict(out)).all()
     assert (predict(copied) == predict(out)).all()
-    assert json.loads((from_run / "config.json").read_text()) == json.loads(
-        (out / "config.json").read_text()
-    )
+    assert read_training(from_run / "config.json") == read_training(out / "config.json")
 
 
 def test_a_run_is_downloaded_once(
