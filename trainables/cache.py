@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,9 +54,16 @@ def get_or_build(
     return folder
 
 
+def check_is_regular(path: Path) -> None:
+    """Raise OSError for a pipe, a socket or a device, whose content may never end, or a folder."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.ENXIO, "not a regular file", str(path))
+
+
 def hash_file(path: Path, cache: Path) -> str:
     """Return a file's SHA-256 in hex, cached by path, size and modification time."""
     path = path.resolve()
+    check_is_regular(path)
     state = path.stat()
     identity = f"{path}\0{state.st_size}\0{state.st_mtime_ns}".encode()
     memo = cache / "hashes" / hashlib.sha256(identity).hexdigest()[:24]

@@ -158,3 +158,6 @@ def test_hash_file_follows_changes_and_reads_a_file_once(
         assert cache.hash_file(file, tmp_path / "cache") == first
     file.write_text("three")
     assert cache.hash_file(file, tmp_path / "cache") != first
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match=r"not a regular file: .*pipe"):
+        cache.hash_file(tmp_path / "pipe", tmp_path / "cache")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trainables.data.formats import JPEG, list_formats
+from trainables.data.formats import JPEG, list_formats, read_photo
 
 Range = dict[str, float]
 """The largest value of all images with `integer` and with `float` pixels."""
@@ -36,7 +36,7 @@ def find_range(contents: Iterable[Path | bytes | None]) -> Range:
         if content is None or _is_jpeg(content):
             continue
         try:
-            encoded = content.read_bytes() if isinstance(content, Path) else content
+            encoded = read_photo(content) if isinstance(content, Path) else content
             with Image.open(io.BytesIO(encoded), formats=formats) as image:
                 values = read_deep(image, encoded) if is_decodable(image) else None
         except Exception:  # Pillow's decoders raise without a common base; it is dropped later

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from functools import cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from PIL import Image
+
+from trainables.cache import check_is_regular
 
 JPEG = ("JPEG", "MPO")  # MPO: a JPEG followed by a second one, as phones write it
 # No format that starts another program (EPS), and none without a signature in its first bytes.
@@ -47,6 +49,12 @@ def list_formats() -> list[str]:
 def is_photo_name(name: str) -> bool:
     """Return whether a file is a photograph by the ending of its name."""
     return PurePath(name).suffix.lower() in SUFFIXES
+
+
+def read_photo(path: Path) -> bytes:
+    """Return the content of a file; raises OSError for what is no regular file."""
+    check_is_regular(path)
+    return path.read_bytes()
 
 
 def find_unsupported(name: str, content: bytes) -> str | None:

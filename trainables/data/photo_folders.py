@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
+from trainables.cache import check_is_regular
 from trainables.data.formats import is_photo_name
 from trainables.data.prepare import Photo
 from trainables.data.splitting import NAMES, PARTS, check_known_classes, list_names
@@ -152,9 +153,10 @@ def _find_parts(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
 
 def _read_groups(root: Path, names: Sequence[str]) -> dict[str, str]:
     path = root / GROUPS
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
     try:
+        check_is_regular(path)
         text = pa.csv.ConvertOptions(column_types={"file": pa.string(), "group": pa.string()})
         table = pa.csv.read_csv(path, convert_options=text)
         rows = zip(table["file"].to_pylist(), table["group"].to_pylist(), strict=True)

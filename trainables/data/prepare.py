@@ -6,7 +6,6 @@ import errno
 import hashlib
 import io
 import os
-import stat
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -25,7 +24,13 @@ from trainables.data.bit_depth import (
     read_deep,
     scale_to_bytes,
 )
-from trainables.data.formats import JPEG, find_unsupported, is_photo_name, list_formats
+from trainables.data.formats import (
+    JPEG,
+    find_unsupported,
+    is_photo_name,
+    list_formats,
+    read_photo,
+)
 from trainables.errors import UserError
 
 TRANSPOSES = {
@@ -121,7 +126,7 @@ def prepare_photo(
     if photo.label < 0:
         return drop_with("no class" if path is None else "in no class folder")
     try:
-        content = _read(path) if path else photo.content
+        content = read_photo(path) if path else photo.content
     except OSError as error:
         if error.errno not in UNREADABLE:  # a failing disk must not reduce the data
             raise UserError(f"{photo.name} cannot be read: {error.strerror}") from error
@@ -145,13 +150,6 @@ def prepare_photo(
     if reasons := [note for note in notes if parse_kind(note) in drop]:
         return drop_with(*reasons)
     return PhotoRecord(photo.name, photo.label, False, notes, original, digest), pixels
-
-
-def _read(path: Path) -> bytes:
-    # Opening a pipe would block, and reading a device would not end.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.ENXIO, "not a file")
-    return path.read_bytes()
 
 
 def parse_kind(note: str) -> str:

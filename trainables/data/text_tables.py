@@ -111,7 +111,14 @@ def _get_part(path: Path) -> str | None:
 def _list_files(place: Path) -> list[Path]:
     if not place.is_dir():
         return []
-    return sorted(p for p in place.iterdir() if p.is_file() and not p.name.startswith("."))
+    visible = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+    for path in visible:
+        if _get_suffix(path) in SUFFIXES and not (path.is_file() or path.is_dir()):
+            raise UserError(
+                f"{path} is no regular file, nor a link to one\n"
+                "replace it by the table itself, or remove it"
+            )
+    return [path for path in visible if path.is_file()]
 
 
 def _check_parts(place: Path, parts: dict[str, list[Path]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -45,6 +46,11 @@ def _grey(value: int, path: Path | None = None) -> bytes:
 )
 def test_white_is_the_end_of_a_usual_range(kind: str, largest: float, white: float) -> None:
     assert get_white(kind, largest) == white
+
+
+def test_pipes_are_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert find_range([tmp_path / "pipe.png", _grey(9)]) == {"integer": 9}
 
 
 def test_the_largest_value_is_that_of_all_images(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,13 @@ def test_groups_are_read_from_a_file(tmp_path: Path) -> None:
         list_photos(tmp_path)
     table.write_text("path,patient\na/1.jpg,x\n")
     with pytest.raises(UserError, match="needs the columns file and group"):
+        list_photos(tmp_path)
+
+
+def test_groups_are_read_from_regular_files_only(tmp_path: Path) -> None:
+    _touch(tmp_path, "a/1.jpg", "b/1.jpg")
+    os.mkfifo(tmp_path / "groups.csv")
+    with pytest.raises(UserError, match=r"groups.csv cannot be read: .*not a regular file"):
         list_photos(tmp_path)
 
 

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,17 @@ def test_tables_that_are_not_clear_are_named(
 ) -> None:
     _touch(tmp_path, *names)
     with pytest.raises(UserError, match=said):
+        find_tables(TALK, tmp_path)
+
+
+def test_tables_are_regular_files(tmp_path: Path) -> None:
+    _touch(tmp_path, "train.csv")
+    os.mkfifo(tmp_path / "test.csv")
+    with pytest.raises(UserError, match=r"test.csv is no regular file"):
+        find_tables(TALK, tmp_path)
+    (tmp_path / "test.csv").unlink()
+    (tmp_path / "val.csv").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"val.csv is no regular file, nor a link to one"):
         find_tables(TALK, tmp_path)
 
 
