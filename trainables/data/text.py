@@ -23,7 +23,7 @@ from trainables.data.text_parts import Arrays
 from trainables.errors import UserError
 from trainables.predictor import DataKind, GroundTruth
 
-LAYOUT = 2  # version of the Arrow files; a new number makes every machine read the files again
+LAYOUT = 3  # version of the Arrow files; a new number makes every machine read the files again
 VALIDATION = 0.1  # fraction of train, if the files have no validation split
 WORDS = tuple(a + b + c for a in "bdklm" for b in "aeiou" for c in ("", "n", "s"))
 PLACEHOLDER_SIZES = {"train": 60, "validation": 30, "test": 30}

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.data import arrow, parquet, text_columns, text_tables
-from trainables.data.losses import count_losses
+from trainables.data.losses import SHOWN, count_losses
 from trainables.data.source import Source
 from trainables.data.splitting import (
     Example,
@@ -41,6 +41,7 @@ class TextParts:
     classes: Sequence[str]
     title: str
     advice: str  # what to do where a class has too few
+    files: Mapping[str, Sequence[Path]]  # of each part; none from the hub
 
 
 def read_tables(
@@ -51,6 +52,11 @@ def read_tables(
     Integers in Parquet files in a folder of the source's name are numbers of its classes.
     """
     tables = {part: [text_tables.read_table(path) for path in files[part]] for part in files}
+    for part, of in tables.items():
+        if not any(len(table.columns) for table in of):
+            raise _describe_empty(
+                part, files[part], [row for table in of for row in table.invalid]
+            )
     first = tables["train"][0]
     found = text_columns.find_columns(first, columns)
     class_names = {
@@ -82,7 +88,20 @@ def read_tables(
         f"the labels are the column {found.label!r}; name another one with --set "
         "label_column=NAME, or leave out the rows of these classes"
     )
-    return TextParts(parts, names, title, advice)
+    return TextParts(parts, names, title, advice, files)
+
+
+def _describe_empty(part: str, files: Sequence[Path], lost: Sequence[str]) -> UserError:
+    """Return the error that a part has no text with a label, and why its rows have none."""
+    place = list_names([str(path) for path in files]) if files else part
+    if not lost:
+        return UserError(f"{place} has no rows: {part} is empty\nadd rows of texts with labels")
+    shown = "".join(f"\n  {row}" for row in lost[:SHOWN])
+    more = f"\n  and {len(lost) - SHOWN:,} more" if len(lost) > SHOWN else ""
+    return UserError(
+        f"{place} has no texts with labels: {part} is empty\n"
+        f"none of its {len(lost):,} rows can be used:{shown}{more}\ncorrect the rows"
+    )
 
 
 def read_hub(source: Source) -> TextParts:
@@ -99,7 +118,7 @@ def read_hub(source: Source) -> TextParts:
             )
             for number, (text, label) in enumerate(cells, 1)
         ]
-    return TextParts(parts, source.classes, f"{source.name}: texts of {source.hub}", "")
+    return TextParts(parts, source.classes, f"{source.name}: texts of {source.hub}", "", {})
 
 
 def write_parts(
@@ -109,7 +128,7 @@ def write_parts(
     total = len(losses) + sum(len(rows) for rows in content.parts.values())
     kept: dict[str, list[tuple[str, str, str, str]]] = {}
     for part, rows in content.parts.items():
-        kept[part] = []
+        kept[part], before = [], len(losses)
         for name, text, label, group in rows:
             if text is None or not text.strip():
                 losses.append(f"{name}: no text")
@@ -117,6 +136,8 @@ def write_parts(
                 losses.append(f"{name}: no label of a class")
             else:
                 kept[part].append((name, text, label, group))
+        if not kept[part]:
+            raise _describe_empty(part, content.files.get(part, ()), losses[before:])
     labels = {part: [row[2] for row in rows] for part, rows in kept.items()}
     classes = tuple(content.classes) or text_columns.sort_classes(labels["train"])
     others = {part: text_columns.sort_classes(found) for part, found in labels.items()}
@@ -129,9 +150,6 @@ def write_parts(
         ]
         for part, rows in kept.items()
     }
-    for part, rows in kept.items():
-        if not rows:
-            raise UserError(f"{source.name}: {part} is empty: it has no texts with labels")
     groups, told = group_examples(source.name, examples)
     allow_empty = bool(content.classes)
     advice = [f"left out: {name}" for name in losses[:5]]

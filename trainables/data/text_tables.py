@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,9 +156,27 @@ def _read_csv(path: Path, separator: str | None) -> Table:
         separator = max(",;\t|", key=lambda one: len(next(csv.reader([line], delimiter=one), [])))
     names = next(csv.reader(io.StringIO(head), delimiter=separator), [])
     is_quoted = separator != "\t" or _has_quotes(head)
+    if is_quoted:
+        _check_quotes(path, separator)
+    columns, invalid, longer = _parse_csv(path, separator, is_quoted, names)
+    if longer > len(columns):  # each row ends with a separator that the first line lacks
+        columns, invalid, _ = _parse_csv(path, separator, is_quoted, [*names, ""], skipped=1)
+    return Table(path, _drop_unnamed(columns), {}, tuple(invalid), has_header=True)
+
+
+def _parse_csv(
+    path: Path, separator: str, is_quoted: bool, names: list[str], skipped: int = 0
+) -> tuple[pa.Table, list[str], int]:
+    """Return the columns, the invalid rows, and how many of these end with one separator more.
+
+    The names are those of the first line, or, if that is skipped, those of the columns.
+    """
     invalid: list[str] = []
+    longer = 0
 
     def skip(row: pa.csv.InvalidRow) -> str:
+        nonlocal longer
+        longer += row.actual_columns == row.expected_columns + 1 and row.text.endswith(separator)
         # A quote that is not closed swallows the lines after it.
         counts = f"{row.actual_columns} values instead of {row.expected_columns}"
         lines = max(1, len(row.text.splitlines()))
@@ -167,7 +186,12 @@ def _read_csv(path: Path, separator: str | None) -> Table:
     size = MAX_BLOCK if path.name.lower().endswith(".gz") else path.stat().st_size + 1
     columns = pa.csv.read_csv(
         path,
-        read_options=pa.csv.ReadOptions(use_threads=False, block_size=min(size, MAX_BLOCK)),
+        read_options=pa.csv.ReadOptions(
+            use_threads=False,
+            block_size=min(size, MAX_BLOCK),
+            skip_rows=skipped,
+            column_names=names if skipped else None,
+        ),
         parse_options=pa.csv.ParseOptions(
             delimiter=separator,
             quote_char='"' if is_quoted else False,
@@ -176,7 +200,46 @@ def _read_csv(path: Path, separator: str | None) -> Table:
         ),
         convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
     )
-    return Table(path, columns, {}, tuple(invalid), has_header=True)
+    return columns, invalid, longer
+
+
+def _drop_unnamed(columns: pa.Table) -> pa.Table:
+    """Leave out the columns without a name and without a value."""
+    kept = [
+        number
+        for number, name in enumerate(columns.column_names)
+        if name.strip() or any(columns[number].to_pylist())
+    ]
+    return columns.select(kept)
+
+
+def _check_quotes(path: Path, separator: str) -> None:
+    """Raise UserError with the line where text follows a quoted value, as after `\\"` in it."""
+    with pa.input_stream(str(path), compression="detect") as stream:
+        text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
+        last = [""]
+
+        def read_lines() -> Iterator[str]:
+            for line in text:
+                last[0] = line
+                yield line
+            last[0] = ""  # a quote that is not closed: the rows that it swallows are lost
+
+        before = csv.field_size_limit(MAX_BLOCK)
+        rows = csv.reader(read_lines(), delimiter=separator, strict=True)
+        try:
+            for _ in rows:
+                pass
+        except csv.Error as error:
+            if last[0]:
+                raise UserError(
+                    f"{path} cannot be read as CSV\nline {rows.line_num}: text follows the quote "
+                    f"that ends a value: {last[0].rstrip()[:100]!r}\n"
+                    'write a quote inside a quoted value twice, as in "he said ""good""", not as '
+                    '\\" (pandas.read_csv(FILE, escapechar="\\\\").to_csv(FILE, index=False))'
+                ) from error
+        finally:
+            csv.field_size_limit(before)
 
 
 def _has_quotes(head: str) -> bool:

@@ -183,3 +183,21 @@ def test_missing_data_name_the_options(tmp_path: Path) -> None:
         _load(tmp_path, folder=None, download=False)
     with pytest.raises(UserError, match="no synthetic data"):
         _load(tmp_path, kind="synthetic")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("", r"reviews.csv has no rows: train is empty"),
+        ("a film,x,y\n" * 7, r"reviews.csv has no .*\n.* 7 .*\n.*3 values .*[\s\S]*and 2 more"),
+        (" ,x\n" * 2, r"reviews.csv has no .*\n.* 2 rows .*\n  reviews.csv row 1: no text\n"),
+        ("a film,\n", r"reviews.csv has no .*\n.* 1 rows .*\n  reviews.csv row 1: no label"),
+    ],
+)
+def test_a_table_without_usable_rows_is_named_with_the_reasons(
+    tmp_path: Path, rows: str, said: str
+) -> None:
+    file = tmp_path / "reviews.csv"
+    file.write_text("text,label\n" + rows)
+    with pytest.raises(UserError, match=said):
+        _load(tmp_path, folder=file)

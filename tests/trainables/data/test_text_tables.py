@@ -67,6 +67,26 @@ def test_quotes_of_a_tsv_may_be_plain_text(tmp_path: Path) -> None:
     assert _columns(read_table(path)) == [['"so" he said', 'and "that', '"then'], ["1", "2", "3"]]
 
 
+@pytest.mark.parametrize("header", ["review,stars", "review,stars,", "review,stars,,"])
+def test_separators_at_the_ends_of_all_rows_are_no_column(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "a.csv"
+    end = "," * max(1, header.count(",") - 1)
+    path.write_text(f"{header}\nso good,1{end}\nso bad,2{end}\n", encoding="utf-8-sig")
+    table = read_table(path)
+    assert table.columns.to_pydict() == {"review": ["so good", "so bad"], "stars": ["1", "2"]}
+    assert (table.invalid, table.has_header) == ((), True)
+
+
+def test_a_quote_in_a_quoted_value_that_is_not_written_twice_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for row in ('"0 he said \\"good\\" film",a', '"0 he said "good" film",a'):
+        path.write_text(f'review,stars\n"fine\n""one""",b\n{row}\n')
+        with pytest.raises(UserError, match=r"a.csv cannot be read as CSV\nline 4: .*he said"):
+            read_table(path)
+    path.write_text('review,stars\nsays "hi" to,a\n"C:\\",b\n')
+    assert _columns(read_table(path)) == [['says "hi" to', "C:\\"], ["a", "b"]]
+
+
 def test_a_field_may_be_large(tmp_path: Path) -> None:
     text = "long, " * 1_000_000
     path = tmp_path / "a.csv"
