@@ -43,12 +43,26 @@ HOST = re.compile(r"(?:\[[^\]\s]+\]|[\w.%-]+)(?::\d{1,5})?(?=[/?#]|$)")
 HOST_IN_TEXT = re.compile(r"(?:\[[^\]\s]+\]|[\w.%-]+)(?::\d{1,5})?(?=[/?#\s'\"),;]|:\s|$)")
 NO_SCHEME = re.compile(r"(?<![\w/.:@\[%+-])[A-Za-z_][\w.%+-]*:(?![/\\@\s*])\S{0,300}@(?=[\w\[])")
 ENCODED = re.compile(r"(%3A%2F%2F)(?!\*)[^\s&/]{1,300}(?=%40)", re.IGNORECASE)
-KEY = re.compile(r"([?&;]\s*|%3F|%26|%3B)([^=&;?\s%]+(?:%(?!3D)[^=&;?\s%]+)*)(\s*=\s*|%3D)", re.I)
+DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+KEY = re.compile(
+    r"([?&;]\s*|#|%3F|%26|%3B)([^=&;?\s%]+(?:%(?!3D)[^=&;?\s%]+)*)(\s*=\s*|%3D)", re.I
+)
 SECRET_KEY = re.compile(
-    r"key|secret|token|passw|pass$|passphrase|pwd|auth(?!or(?!iz))|signature|credential|^sas$|^sig$"
-    r"|^x-amz-",
+    r"key|secret|token|passw|pass$|passphrase|passcode|pwd|auth(?!or(?!iz))|signature|credential"
+    r"|jwt|session|^sas$|^sig$|^x-amz-",
     re.IGNORECASE,
 )
+HARMLESS = {"mode", "cache", "uri", "immutable", "vfs", "nolock", "charset", "encoding"}
+HARMLESS |= {"client_encoding", "collation", "timeout", "driver", "connect_timeout"}
+HARMLESS |= {"read_timeout", "write_timeout", "pool_timeout", "pool_size", "ssl", "sslmode"}
+HARMLESS |= {"ssl_mode", "ssl_ca", "sslrootcert", "ssl_verify_cert", "encrypt"}
+HARMLESS |= {"trustservercertificate", "trusted_connection", "host", "hostname", "port"}
+HARMLESS |= {"server", "user", "username", "uid", "database", "dbname", "db", "schema"}
+HARMLESS |= {"warehouse", "role", "account", "project", "project_id", "region", "scheme"}
+HARMLESS |= {"endpoint_override", "allow_bucket_creation", "allow_bucket_deletion", "anonymous"}
+HARMLESS |= {"replication", "autocommit", "isolation_level", "application_name", "run_id"}
+HARMLESS |= {"run_uuid", "experiment_id", "path", "name", "version", "prefix"}
+"""Keys in the query of an address whose values are shown; any other may name a secret."""
 HEADER = re.compile(
     r"((?:authorization|cookie)['\"]?\s*[:=]\s*(?:b?['\"])?+"
     r"(?:(?:basic|bearer|digest|token|negotiate)\s+)?+)(?!\*)[^\s'\"]+"
@@ -124,7 +138,7 @@ def _redact(text: str, is_address: bool) -> str:
                 at = end
     text = "".join([*parts, text[at:]])
     text = ENCODED.sub(rf"\1{HIDDEN}", text)
-    text = _hide_values(text)
+    text = _hide_values(text, is_address)
     text = HEADER.sub(lambda found: f"{found[1] or found[2]}{HIDDEN}", text)
     text = ASSIGNED.sub(rf"\1{HIDDEN}", text)
     return NO_SCHEME.sub(f"{HIDDEN}@", text)
@@ -134,7 +148,9 @@ def _find_end(text: str, start: int, scheme: str, is_address: bool) -> int | Non
     """Return where the `@` behind user and password is; None without a secret before it."""
     dialect, by_rfc = scheme.partition("+")[0], scheme in RFC_3986
     at = _find_at(text, start, by_rfc, is_address)
-    if at is None or dialect in FILES or text.startswith(f"{HIDDEN}@", start):
+    if at is None or text.startswith(f"{HIDDEN}@", start):
+        return None
+    if dialect in FILES and (":" not in text[start:at] or DRIVE.match(text, start)):
         return None
     host = HOST if is_address else HOST_IN_TEXT
     line = len(text) if is_address else at + len(_match(rf".{{0,{LONGEST}}}", text, at))
@@ -176,13 +192,24 @@ def _match(pattern: str, text: str, start: int) -> str:
     return found[0] if found else ""
 
 
-def _hide_values(text: str) -> str:
-    """Hide the values of secret keys in queries, and in settings with `;` between them."""
+def _hide_values(text: str, is_address: bool) -> str:
+    """Hide values in queries, and in settings with `;` between them.
+
+    In an address these are all but the harmless ones, elsewhere those of secret keys.
+    """
     parts, at = [], 0
+    blank = "" if is_address and "://" in text else r"\s"
+    addresses = re.finditer(rf"://[^{blank}]*" if blank else r"(?s)://.*", text)
+    ends = dict.fromkeys("?&#", rf"[^&{blank}]*") | {";": r"{[^}\n]*}(?![^;\s])|[^;\s]*"}
+    address = next(addresses, None)
     for found in KEY.finditer(text):
-        if found.start() < at or not SECRET_KEY.search(unquote_plus(found[2])):
+        while address is not None and address.end() <= found.start():
+            address = next(addresses, None)
+        key = unquote_plus(found[2]).lower()
+        in_address = address is not None and address.start() < found.start()
+        is_secret = SECRET_KEY.search(key) or (in_address and key not in HARMLESS)
+        if found.start() < at or not is_secret:
             continue
-        ends = {"?": r"[^&\s]*", "&": r"[^&\s]*", ";": r"{[^}\n]*}(?![^;\s])|[^;\s]*"}
         value = _match(ends.get(found[1][0], r"(?:(?!%3B|%26|&)\S)*"), text, found.end())
         if value:
             parts += [text[at : found.end()], HIDDEN]
