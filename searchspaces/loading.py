@@ -20,6 +20,8 @@ from trainables.integrity import decode_json
 from trainables.predictor import Predictor
 from trainables.run import Run
 
+SHOWN = 300
+"""Characters of a line of code in a message."""
 _BESIDE: dict[str, ModuleType] = {}
 """Modules that space files of the user have imported from beside them, by name."""
 
@@ -162,7 +164,7 @@ def _load(execute: Callable[[], ModuleType], name: str) -> ModuleType:
     try:
         return execute()
     except SyntaxError as error:
-        line = (error.text or "").strip()
+        line = (error.text or "").strip()[:SHOWN]
         raise UserError(
             f"the space file {error.filename or name} cannot be read, line {error.lineno or 1}: "
             f"{error.msg}"

@@ -18,12 +18,12 @@ from typing import Any
 import torch
 
 from cluster.ledger.trial_log import Failure, FailureClass
-from cluster.storage.redaction import redact
+from cluster.storage.redaction import LONGEST, redact
 from cluster.storage.replication import StorageTimeoutError
 from trainables.checkpoint import find_os_error
 from trainables.errors import PreemptedError, TaskError
 
-MAX_MESSAGE, MAX_TRACEBACK = 1000, 20_000  # characters
+MAX_MESSAGE, MAX_LINE, MAX_TRACEBACK = 1000, 5000, 20_000  # characters
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
@@ -44,10 +44,30 @@ class AttemptError(Exception):
 
 def describe_error(error: BaseException) -> AttemptError:
     """Return the error that carries `error` to the driver, classified by its type."""
-    text = redact("".join(traceback.format_exception(error)).strip())
+    text = "".join(traceback.format_exception(error)).strip()
     message = " ".join("".join(traceback.format_exception_only(error)).split())
-    failure = Failure(classify(error), redact(message)[:MAX_MESSAGE], text[-MAX_TRACEBACK:])
+    failure = Failure(
+        classify(error),
+        redact(_cut_line(message))[:MAX_MESSAGE],
+        redact(_cut_traceback(text))[-MAX_TRACEBACK:],
+    )
     return AttemptError(asdict(failure))
+
+
+def _cut_traceback(text: str) -> str:
+    """Return the last lines of a traceback, each cut: to redact megabytes takes seconds."""
+    cut = "\n".join(map(_cut_line, text.split("\n")))
+    most = 5 * MAX_TRACEBACK
+    return cut if len(cut) <= most else cut[-most:].partition("\n")[2]
+
+
+def _cut_line(line: str) -> str:
+    """Return the start of a long line, before any word or address that the cut would divide."""
+    if len(line) <= MAX_LINE:
+        return line
+    cut = line[:MAX_LINE]
+    word, address = cut.rfind(" ", -LONGEST), cut.find("://", MAX_LINE - LONGEST)
+    return cut[: min((end for end in (word, address) if end >= 0), default=MAX_LINE)] + " ..."
 
 
 def classify(error: BaseException) -> FailureClass:

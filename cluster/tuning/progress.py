@@ -22,6 +22,8 @@ from trainables.durations import format_duration
 
 REFRESH = 0.5
 """Seconds between two refreshes."""
+SHOWN = 300
+"""Characters of an error on the screen; the ledger has all of it."""
 
 
 def describe_failure(trial_log: TrialLog, space: SearchSpace[Any]) -> str:
@@ -29,7 +31,9 @@ def describe_failure(trial_log: TrialLog, space: SearchSpace[Any]) -> str:
     failure = trial_log.failures[-1]
     file = Path(space.file).name if space.file else f"{space.name}.py"
     frames = re.findall(rf'File "(?:.*/)?{re.escape(file)}", line (\d+)', failure.traceback)
-    return failure.message + (f" ({file}:{frames[-1]})" if frames else "")
+    message = failure.message
+    shown = message if len(message) <= SHOWN else message[:SHOWN] + " ..."
+    return shown + (f" ({file}:{frames[-1]})" if frames else "")
 
 
 class ProgressDisplay:

@@ -83,6 +83,8 @@ def test_a_syntax_error_names_file_and_line(tmp_path: Path) -> None:
     assert str(path) in message
     assert "line 14" in message
     assert 'yield {{"score": config.rate}' in message
+    path.write_text(f"x = 1 1  # {'long ' * 2000}")
+    assert len(_get_error(str(path))) < 400 + len(str(path))
 
 
 def test_a_file_without_a_space(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import ray
 import torch
 from safetensors import SafetensorError
 
+from cluster.execution import failures
 from cluster.execution.failures import (
     AttemptError,
     StorageUnreachableError,
@@ -169,4 +170,25 @@ def test_an_error_raised_while_another_is_handled_has_its_class() -> None:
 
 def test_credentials_in_an_error_are_redacted() -> None:
     failure = describe_error(OSError("http://me:planted@host/x is away")).failure
+    assert "planted" not in failure.message + failure.traceback
+
+
+@pytest.mark.parametrize("text", ["word " * 60_000, "x" * 300_000, "line\n" * 60_000])
+def test_a_long_error_is_cut_before_it_is_redacted(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(failures, "redact", lambda text: read.append(len(text)) or text)
+    failure = describe_error(ValueError(text)).failure
+    assert failure.message.startswith(f"ValueError: {text[:4]}")
+    assert failure.traceback and max(read) <= 5 * failures.MAX_TRACEBACK
+
+
+@pytest.mark.parametrize("shift", range(0, 120, 7))
+def test_a_cut_shows_no_credentials(shift: int) -> None:
+    address = " http://bob:a planted password with blanks@host/x"
+    text = "x" * (failures.MAX_LINE - shift) + address + "y" * 5000
+    failure = describe_error(ValueError(text)).failure
+    assert "planted" not in failure.message + failure.traceback
+    failure = describe_error(ValueError((address + "\n") * 5000)).failure
     assert "planted" not in failure.message + failure.traceback

@@ -93,3 +93,5 @@ def test_a_failure_has_its_last_line_in_the_space_file(
     ledger.record_failure(0, Failure("failed", "MemoryError", ""))
     ledger.record_failure(0, Failure("failed", "RuntimeError: on purpose", traceback))
     assert describe_failure(ledger.trial_logs[0], space) == expected
+    ledger.record_failure(0, Failure("failed", "x" * 1000, traceback))
+    assert describe_failure(ledger.trial_logs[0], space).startswith("x" * 300 + " ...")
