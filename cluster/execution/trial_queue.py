@@ -8,6 +8,7 @@ task breaks its contract is not retried.
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -193,7 +194,9 @@ class TrialQueue:
         Where the storage failed, the search ends instead, and the attempt is left for a resume.
         """
         if failure.failure_class == "storage_full":
-            raise OSError(f"{failure.message} (trial {trial})")
+            full = OSError(f"{failure.message} (trial {trial})")
+            full.errno = errno.ENOSPC
+            raise full
         if failure.failure_class == "storage_unreachable":
             self.storage_error = UserError(
                 f"{failure.message}\n"
@@ -240,7 +243,8 @@ def recording(queue: TrialQueue) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         queue.storage_error = UserError(
             f"the search cannot write: {error}\n"
-            "free some space, then continue with the same command and --resume: nothing is lost"
+            f"{'free some space' if is_full else 'fix that'}, then continue with the same command and --resume: nothing is lost"
         )

@@ -9,7 +9,7 @@ import argparse
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,6 +35,8 @@ LOCAL_COPIES = Path("runs")
 class Storage:
     """A folder of searches; `remote` is the copy that survives this machine, if there is one.
 
+    The folder is absolute, since a task may change the working directory; `name` is what the user
+    named, for messages.
     `user_tracking_uri` is what the user named, which may contain credentials; the path of a SQLite
     file in it is absolute.
     """
@@ -42,6 +44,7 @@ class Storage:
     folder: Path
     remote: Location | None = None
     user_tracking_uri: str | None = None
+    name: str = field(default="", compare=False)
 
     @property
     def tracking_uri(self) -> str:
@@ -78,7 +81,7 @@ class Storage:
         return recorded
 
     def __str__(self) -> str:
-        return str(self.remote or self.folder)
+        return self.name or str(self.remote or self.folder)
 
 
 def add_storage_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +115,7 @@ def open_storage(storage: str | None = None, tracking_uri: str | None = None) ->
         path = parse_database_path(tracking_uri)
         tracking_uri = format_database_uri(path.parent.resolve() / path.name)
     if "://" not in storage:
-        return Storage(Path(storage), None, tracking_uri)
+        return Storage(Path(storage).absolute(), None, tracking_uri, str(Path(storage)))
     parts = urlsplit(storage)
     if has_credentials(storage):
         raise UserError(
@@ -122,7 +125,8 @@ def open_storage(storage: str | None = None, tracking_uri: str | None = None) ->
         )
     words = re.sub("[^A-Za-z0-9]+", "-", f"{parts.scheme}-{parts.netloc}{parts.path}").strip("-")
     digest = hashlib.sha256(storage.encode()).hexdigest()[:8]
-    return Storage(LOCAL_COPIES / f"{words[:60]}-{digest}", Location(storage), tracking_uri)
+    folder = (LOCAL_COPIES / f"{words[:60]}-{digest}").absolute()
+    return Storage(folder, Location(storage), tracking_uri)
 
 
 def _read(option: str, value: str | None, variable: str) -> str | None:

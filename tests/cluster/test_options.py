@@ -21,7 +21,7 @@ def read(space: SearchSpace[Any], *words: object) -> Options:
 def test_without_options_the_space_or_an_earlier_search_decides(space: SearchSpace[Any]) -> None:
     options = read(space)
     assert options == Options(storage=options.storage)
-    assert options.storage.folder == Path("runs")
+    assert options.storage.folder == Path("runs").absolute()
 
 
 def test_every_option_has_its_type(space: SearchSpace[Any], tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_storage_server_and_cluster_come_from_the_environment_too(
     assert options.storage.tracking_uri == "http://server:5000"
     assert options.address == "auto"
     options = read(space, "--storage", "mine", "--tracking-uri", "http://b", "--address", "c:1")
-    assert (options.storage.folder, options.storage.remote) == (Path("mine"), None)
+    assert (options.storage.folder, options.storage.remote) == (Path("mine").absolute(), None)
     assert (options.storage.tracking_uri, options.address) == ("http://b", "c:1")
 
 

@@ -18,9 +18,18 @@ from trainables.errors import UserError
 
 def test_the_default_is_a_folder_with_its_own_database() -> None:
     storage = open_storage()
-    assert storage == Storage(Path("runs"), None, None)
+    assert storage == Storage(Path("runs").absolute(), None, None)
     assert storage.tracking_uri == f"sqlite:///{Path('runs').resolve() / 'mlflow.db'}"
     assert str(storage) == "runs"
+
+
+def test_a_folder_stays_when_the_working_directory_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    local, remote = open_storage("mine"), open_storage("gs://b")
+    assert (local.folder, remote.folder.parent) == (tmp_path / "mine", tmp_path / "runs")
+    assert (str(local), str(remote)) == ("mine", "gs://b")
 
 
 def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,24 +39,24 @@ def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert storage.remote == Location("s3://bucket/x")
     assert storage.tracking_uri == storage.user_tracking_uri == "http://server:5000"
     assert str(storage) == "s3://bucket/x"
-    assert open_storage("mine", "http://b") == Storage(Path("mine"), None, "http://b")
+    assert open_storage("mine", "http://b") == Storage(Path("mine").absolute(), None, "http://b")
 
 
 def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNERY_STORAGE", "")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    assert open_storage() == Storage(Path("runs"), None, None)
+    assert open_storage() == Storage(Path("runs").absolute(), None, None)
 
 
 @pytest.mark.parametrize("uri", ["s3://b/../../x", "s3://b/x?region=eu", "file:///", "gs://b"])
 def test_every_remote_storage_has_a_folder_of_its_own_below_runs(uri: str) -> None:
     storage = open_storage(uri)
-    assert storage.folder.parent == Path("runs")
+    assert storage.folder.parent == Path("runs").absolute()
     assert ".." not in storage.folder.name
     assert storage.remote == Location(uri)
     assert storage.folder != open_storage(uri + "y").folder
     assert storage.folder == open_storage(uri).folder
-    assert open_storage("some/folder") == Storage(Path("some/folder"))
+    assert open_storage("some/folder") == Storage(Path("some/folder").absolute())
 
 
 @pytest.mark.parametrize(
@@ -64,7 +73,7 @@ def test_the_arguments_are_those_of_open_storage(monkeypatch: pytest.MonkeyPatch
     add_storage_arguments(parser)
     arguments = parser.parse_args(["--storage", "mine", "--tracking-uri", "http://b"])
     storage = open_storage(arguments.storage, arguments.tracking_uri)
-    assert storage == Storage(Path("mine"), None, "http://b")
+    assert storage == Storage(Path("mine").absolute(), None, "http://b")
     assert vars(parser.parse_args([])) == {"storage": None, "tracking_uri": None}
 
 
