@@ -29,7 +29,10 @@ def encode_json(record: Mapping[str, Any], indent: int | None = None) -> str:
 
 def decode_json(text: bytes) -> dict[str, Any]:
     """Return the record of a JSON text; raises ValueError for a damaged one."""
-    record = json.loads(text)
+    try:
+        record = json.loads(text)
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
     if not isinstance(record, dict):
         raise ValueError(f"{type(record).__name__} instead of a JSON object")
     if record.pop(KEY, None) is not None:

@@ -58,5 +58,5 @@ def _read(path: Path) -> Iterator[Log]:
         for number, line in enumerate(lines, 1):
             try:
                 yield dict(json.loads(line))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise ValueError(f"line {number} is {line[:80]!r}") from error

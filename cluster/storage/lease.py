@@ -114,7 +114,7 @@ def read_lease(location: Location, period: float) -> Lease | None:
         return Lease(
             content["owner"], content["where"], float(content["period"]), content["renewal"]
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Lease("", "an unknown driver", period, "")
 
 

@@ -251,7 +251,7 @@ def _read(text: bytes, objects: tuple[str, ...]) -> CopyIndex | None:
         content = json.loads(text)
         files = {n: (str(o), FileStamp(size, at)) for n, (o, size, at) in content["files"].items()}
         return CopyIndex(str(content["owner"]), int(content["number"]), files, objects)
-    except (ValueError, KeyError, TypeError):  # a partial manifest
+    except (ValueError, KeyError, TypeError, RecursionError):  # a partial manifest
         return None
 
 

@@ -21,7 +21,7 @@ def read_settings(tracker: Tracker, search: Search) -> dict[str, Any]:
         path = download_artifact(tracker, search.run_id, "search.json", Path(folder), search.name)
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UnreadableError(f"search.json of {search.name!r} is damaged: {error}") from error
     if not isinstance(settings, dict):
         raise UnreadableError(f"search.json of {search.name!r} is damaged: it is no JSON object")
@@ -50,6 +50,6 @@ def restore_tags(tracker: Tracker, search: Search) -> Search:
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

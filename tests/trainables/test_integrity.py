@@ -38,7 +38,9 @@ def test_any_flipped_bit_of_a_record_changes_nothing_or_is_an_error() -> None:
     assert noticed > 0.8 * 8 * len(text)
 
 
-@pytest.mark.parametrize("text", [b"", b"17", b"[1]", b'{"a": 1', b"\xff"])
+@pytest.mark.parametrize(
+    "text", [b"", b"17", b"[1]", b'{"a": 1', b"\xff", b"[" * 5000, b'{"a":' * 99999]
+)
 def test_what_is_no_object_is_an_error(text: bytes) -> None:
     with pytest.raises(ValueError):
         decode_json(text)
