@@ -291,7 +291,8 @@ def build_run(
         cache=default_cache().resolve(),
         source=source,
         weights=find_weights(weights),
-        teacher=teacher,
+        teacher=teacher and teacher.absolute(),
         trust_code=trust_code,
-        folder=folder,
+        # A task may change the working directory.
+        folder=folder and folder.absolute(),
     )

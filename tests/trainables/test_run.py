@@ -307,3 +307,6 @@ def test_a_run_is_built_from_what_the_user_names_and_the_environment(
     assert (run.data, run.cache, run.device.type) == (tmp_path, tmp_path / "cache", "cpu")
     with pytest.raises(UserError, match="--data-dir"):
         build_run(3, "loss", "min", data_dir=tmp_path / "none")
+    monkeypatch.chdir(tmp_path)
+    run = build_run(3, "loss", "min", device="cpu", folder=Path("out"), teacher=Path("t"))
+    assert (run.folder, run.teacher) == (tmp_path / "out", tmp_path / "t")
