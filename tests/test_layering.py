@@ -45,7 +45,10 @@ LAYERS = (
     ("trainables",),  # fit, optim, cache, data, models and whatever is not named here
     ("trainables.run",),
     ("trainables.saved_run",),
-    ("trainables.predictor", "trainables.environment", "trainables.checkpoint"),
+    (
+        *("trainables.predictor", "trainables.predictions", "trainables.environment"),
+        "trainables.checkpoint",
+    ),
     ("trainables.history", "trainables.integrity", "trainables.metrics"),
     ("trainables.errors", "trainables.ranking", "trainables.durations"),
     # reports/ stands apart, and has an order of its own:

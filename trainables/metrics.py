@@ -18,7 +18,7 @@ def check_loop(loop: Any) -> Generator[Any, None, None]:
     """
     if not isinstance(loop, Generator):
         raise TaskError(
-            f"train returned {_describe(loop)}, not a generator\n"
+            f"train returned {describe_value(loop)}, not a generator\n"
             "write it as a function that yields a dict of metrics after every report"
         )
     return loop
@@ -34,7 +34,7 @@ def read_metrics(report: Any, metric: str = "", loop: Any = None) -> dict[str, f
     where = find_yield(loop)
     if not isinstance(report, Mapping):
         raise TaskError(
-            f"a report is {_describe(report)}, not a mapping of names to numbers{where}\n"
+            f"a report is {describe_value(report)}, not a mapping of names to numbers{where}\n"
             "yield a dict such as {'loss': 0.1}"
         )
     numbers = read_numbers(report, "metric", where)
@@ -53,7 +53,7 @@ def read_numbers(values: Mapping[Any, Any], what: str, where: str = "") -> dict[
     for name, value in values.items():
         if not isinstance(name, str) or not name.strip():
             raise TaskError(
-                f"a {what} has the name {_describe(name)}{where}\n"
+                f"a {what} has the name {describe_value(name)}{where}\n"
                 "name it by a string that is not empty"
             )
         numbers[str.__str__(name)] = _to_float(value, f"the {what} {name!r}", where)
@@ -76,15 +76,18 @@ def _to_float(value: Any, what: str, where: str) -> float:
         shape = getattr(value, "shape", None)
         of = f" of shape {tuple(shape)}" if isinstance(shape, tuple) else ""
         raise TaskError(
-            f"{what} is {_describe(given)}{of}, not a number{where}\n"
+            f"{what} is {describe_value(given)}{of}, not a number{where}\n"
             "yield a single number, float('nan') where it is undefined, or leave it out"
         )
     try:
         return float(value)
     except (OverflowError, ValueError) as error:
-        raise TaskError(f"{what} is {_describe(given)}, not a float: {error}{where}") from error
+        raise TaskError(
+            f"{what} is {describe_value(given)}, not a float: {error}{where}"
+        ) from error
 
 
-def _describe(value: Any) -> str:
+def describe_value(value: Any) -> str:
+    """Return a value's text in one line, shortened, and its type."""
     text = " ".join(repr(value).split())
     return f"{text[:80]}{'...' if text[80:] else ''} ({type(value).__name__})"

@@ -23,6 +23,7 @@ from trainables.environment import default_cache, default_device, find_data_fold
 from trainables.errors import DamagedFileError, PreemptedError, TaskError, UserError
 from trainables.history import Extent
 from trainables.metrics import read_metrics, read_numbers
+from trainables.predictions import check_functions, read_predictions
 from trainables.predictor import DataKind, Predictions
 from trainables.ranking import Metrics, Mode, describe_divergence, is_better
 from trainables.saved_run import (
@@ -152,7 +153,7 @@ class Run:
 
         They are called once, after the last report of the trial, on its best weights.
         """
-        self._predictions.update(predictions)
+        self._predictions.update(check_functions(predictions))
 
     def add_artifact(self, name: str, write: Callable[[Path], None]) -> None:
         """Register a file (.md, .png or .gif) that the report shows of the best trial.
@@ -246,7 +247,8 @@ class Run:
             self._restore_best(best)
         best.mkdir(parents=True, exist_ok=True)
         for split, predict in self._predictions.items():
-            checkpoint.write_predictions(best / f"{split}.parquet", predict())
+            predicted = read_predictions(split, predict)
+            checkpoint.write_predictions(best / f"{split}.parquet", predicted)
         for name, write in self._artifacts.items():
             write(best / name)
 

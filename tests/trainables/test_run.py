@@ -175,6 +175,14 @@ def test_a_run_without_a_report_or_without_its_best_weights_is_rejected(tmp_path
     run.record({"score": 1.0})
     run.finish()  # the best report is the last: its state is there
     assert (tmp_path / "best" / "test.parquet").exists()
+    run.keep_predictions(test=lambda: [1, 2])  # type: ignore[arg-type, return-value]
+    run.finish()
+    assert pq.read_table(tmp_path / "best" / "test.parquet")["answer"].to_pylist() == [1, 2]
+    run.keep_predictions(test=lambda: np.zeros(()))
+    with pytest.raises(TaskError, match=r"the predictions of 'test' are .*test_run.py, line \d+"):
+        run.finish()
+    with pytest.raises(TaskError, match=r"the predictions of 'test' are None"):
+        run.keep_predictions(test=None)  # type: ignore[arg-type]
     run.record({"score": 0.0})
     with pytest.raises(TaskError, match="the best report is 1 of 2, and its weights were not"):
         run.finish()
