@@ -6,7 +6,11 @@ Needs torch and the data, but not Ray, Optuna, MLflow or `datasets`.
 from __future__ import annotations
 
 import argparse
+import errno
+import sys
 import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +22,19 @@ from searchspaces.codec import encode_config
 from searchspaces.loading import load_space, read_trained, read_training
 from searchspaces.overrides import add_teacher_defaults, build_config, parse_overrides
 from searchspaces.space import SearchSpace
+from searchspaces.user_code import describe, find_line
 from trainables.arguments import Parser, count, file_path, nonempty
-from trainables.errors import BAD_INPUT, DamagedFileError, UserError
+from trainables.checkpoint import find_os_error
+from trainables.errors import BAD_INPUT, INTERRUPTED, DamagedFileError, UserError
 from trainables.integrity import encode_json
 from trainables.metrics import check_loop
 from trainables.run import Run, build_run
 
-DIVERGED = 1
+DIVERGED = FAILED = 1
+
+
+class TrainingError(Exception):
+    """Says in one line what a task has raised, and where; its cause is that error."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,7 +71,8 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     if reason := find_infeasible(space, config):
         raise UserError(f"the configuration is infeasible: {reason}")
     if space.prepare:
-        space.prepare(config, run)
+        with task_code(space.file):
+            space.prepare(config, run)
     if run.folder is not None:
         run.notes += write_config(run.folder, space, config, run.teacher)
     console.print(
@@ -78,8 +89,9 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     ) as progress:
         task = progress.add_task("training", total=run.reports)
         run.on_progress = lambda share: progress.update(task, completed=run.done + share)
-        loop = check_loop(space.train(config, run))
-        for report in loop:
+        with task_code(space.file):
+            loop = check_loop(space.train(config, run))
+        for report in iterate(loop, space.file):
             metrics = run.record(report, loop)
             progress.update(task, completed=run.done)
             print_notes(run, progress.console)
@@ -94,7 +106,8 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
             if run.done >= run.reports:
                 break
     print_notes(run, console)
-    run.finish()
+    with task_code(space.file):
+        run.finish()
     score = "none (no report was left)" if run.score is None else f"{run.score:.4f}"
     console.print(
         f"best {space.metric} {score} at report {run.best_report}, "
@@ -106,6 +119,38 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
         soft_wrap=True,
     )
     return 0
+
+
+def iterate(loop: Generator[Any, None, None], file: str) -> Iterator[Any]:
+    """Yield what a task yields; raises TrainingError for what it raises."""
+    while True:
+        with task_code(file):
+            try:
+                report = next(loop)
+            except StopIteration:
+                return
+        yield report
+
+
+@contextmanager
+def task_code(file: str) -> Iterator[None]:
+    """Raise TrainingError for what a task raises in this context; `file` is its space file.
+
+    Errors of the user, a full disk and Ctrl-C stay as they are.
+    """
+    try:
+        yield
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # an exit of the task, too
+        if is_disk_full(find_os_error(error) or error):
+            raise
+        raise TrainingError(f"{describe(error)}{find_line(error, file)}") from error
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error says that a disk or a quota is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def print_notes(run: Run, console: Console) -> None:
@@ -154,36 +199,57 @@ def write_config(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = build_parser().parse_args(arguments)
-    console = Console()
+    code = BAD_INPUT
     try:
-        space = load_space(options.space)
-        check_space(space)
-        values = parse_overrides(space, options.set)
-        if options.teacher:
-            values = add_teacher_defaults(space, values)
-            if str(options.teacher).startswith("runs:"):
-                raise UserError(
-                    f"--teacher {options.teacher}: only trainables.tune reads models from MLflow\n"
-                    "use a folder that --out has written"
-                )
-            read_trained(options.teacher, options.trust_code)
-        run = build_run(
-            options.reports or space.reports,
-            space.metric,
-            space.mode,
-            data_dir=options.data_dir,
-            source=options.data,
-            weights=options.weights_dir,
-            teacher=options.teacher,
-            trust_code=options.trust_code,
-            device=options.device,
-            folder=options.out,
-        )
-        return train(space, values, run, console)
+        return run_command(options, Console())
+    except KeyboardInterrupt:
+        advice = "; continue with the same command" if options.out else ""
+        print(f"\ninterrupted{advice}", file=sys.stderr)
+        return INTERRUPTED
     except UserError as error:
         if options.debug:
             raise
-        Console(stderr=True).print(
-            str(error), style="red", highlight=False, markup=False, soft_wrap=True
-        )
-        return BAD_INPUT
+        text = str(error)
+    except TrainingError as error:
+        if options.debug:
+            raise
+        text, code = f"the training failed: {error}\n--debug shows the traceback", FAILED
+    except Exception as error:
+        failed = find_os_error(error) or error
+        if options.debug or not isinstance(failed, OSError):
+            raise
+        text = f"the training cannot read or write: {failed}"
+        if options.out and is_disk_full(failed):
+            text += "\nfree some space, then continue with the same command: nothing is lost"
+        else:
+            text += "\nfix that, or find where it was raised with --debug"
+    Console(stderr=True).print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+    return code
+
+
+def run_command(options: argparse.Namespace, console: Console) -> int:
+    """Train what the options ask for and return the exit code."""
+    space = load_space(options.space)
+    check_space(space)
+    values = parse_overrides(space, options.set)
+    if options.teacher:
+        values = add_teacher_defaults(space, values)
+        if str(options.teacher).startswith("runs:"):
+            raise UserError(
+                f"--teacher {options.teacher}: only trainables.tune reads models from MLflow\n"
+                "use a folder that --out has written"
+            )
+        read_trained(options.teacher, options.trust_code)
+    run = build_run(
+        options.reports or space.reports,
+        space.metric,
+        space.mode,
+        data_dir=options.data_dir,
+        source=options.data,
+        weights=options.weights_dir,
+        teacher=options.teacher,
+        trust_code=options.trust_code,
+        device=options.device,
+        folder=options.out,
+    )
+    return train(space, values, run, console)

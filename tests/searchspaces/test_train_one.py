@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from searchspaces.train_one import main
+from searchspaces.train_one import TrainingError, main
 
 SPACE = """
 from dataclasses import dataclass
@@ -142,3 +143,45 @@ def test_a_folder_of_an_older_version_is_continued(train: Train, tmp_path: Path)
     path.write_text(json.dumps({"space": content["space"], **content["config"]}, indent=2))
     code, text = train("--out", str(out))
     assert code == 0 and len(_reports(text)) == 2
+
+
+def test_errors_of_a_task_are_one_line_with_their_place(train: Train, tmp_path: Path) -> None:
+    for body, said in (
+        ("yield {'loss': 1 / report}", "ZeroDivisionError: "),
+        ("open('missing.txt'); yield {}", "FileNotFoundError: "),
+        ("raise SystemExit(3); yield {}", "SystemExit: 3"),
+        ("run.keep_predictions(test=lambda: 1 / 0); yield {'loss': 1.0}", "ZeroDivisionError: "),
+    ):
+        code, text = train("--out", str(tmp_path / said[:4] / str(len(body))), body=body)
+        assert code == 1 and f"the training failed: {said}" in text
+        assert f"({tmp_path / 'mine.py'}, line 19)\n--debug shows the traceback\n" in text
+        assert "Traceback" not in text
+    with pytest.raises(TrainingError):
+        train("--debug", body="yield {'loss': 1 / report}")
+
+
+def test_an_interrupted_training_is_one_line(train: Train, tmp_path: Path) -> None:
+    body = "yield {'loss': 1.0 if not report else (_ for _ in ()).throw(KeyboardInterrupt)}"
+    code, text = train(body=body)
+    assert code == 130 and text.endswith("\ninterrupted\n")
+    code, text = train("--out", str(tmp_path / "out"), body=body)
+    assert code == 130 and text.endswith("\ninterrupted; continue with the same command\n")
+    assert "Traceback" not in text
+
+
+def test_what_cannot_be_read_or_written_is_an_error_of_the_user(
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--space", "/" + "x" * 5000 + ".py"]) == 2
+    assert "File name too long" in capsys.readouterr().err
+
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("trainables.run.write_last", fail)
+    code, text = train("--out", str(tmp_path / "out"))
+    assert code == 2 and "No space left on device\nfree some space, then continue" in text
+    assert "Traceback" not in text
