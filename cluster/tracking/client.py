@@ -23,6 +23,7 @@ os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # a line per run,
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow.tracking._tracking_service import utils
 
 from cluster.storage.database_file import (
     artifact_location,
@@ -83,6 +84,8 @@ def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
             raise database.explain_failure(path, answer, seconds) from answer
         if is_new:
             database.follow_database(path, is_new=True)
+    # MLflow keeps the place of artifacts by the id of their run, which a copy has, too.
+    getattr(utils, "_artifact_repos_cache", {}).clear()
     return answer
 
 
