@@ -14,7 +14,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from searchspaces.codec import encode_values, from_json, to_json
+from searchspaces.codec import encode_config, encode_values, from_json, to_json
 from searchspaces.overrides import (
     InvalidConfigError,
     build_config,
@@ -91,6 +91,24 @@ def _check_config(space: SearchSpace[Any]) -> None:
             )
 
 
+def check_stable(space: SearchSpace[Any], config: Any) -> None:
+    """Raise UserError where building a configuration again from its fields changes it.
+
+    A worker builds it from what the ledger has: what `__post_init__` changes must stay the same
+    when it runs again.
+    """
+    before = encode_config(build_config(space, encode_config(config)))
+    after = encode_config(build_config(space, before))
+    changed = [name for name in before if repr(after[name]) != repr(before[name])]
+    if changed:
+        name = changed[0]
+        raise UserError(
+            f"{space.config.__name__} in {space.source_file} changes {name}={before[name]!r:.80} "
+            f"to {after[name]!r:.80} when it is built again from its own fields\n"
+            "derive such a value in `train`, or in a property"
+        )
+
+
 def _check_values(space: SearchSpace[Any]) -> None:
     """Check the values that a space names: their names are fields, and a Config accepts them."""
     known = list_fields(space)
@@ -99,6 +117,11 @@ def _check_values(space: SearchSpace[Any]) -> None:
     initial = _require_tuple(space, "initial_configs", space.initial_configs, Mapping)
     published = _require_tuple(space, "published", space.published, Published)
     teacher = space.teacher_defaults
+    for number in published:
+        is_number = isinstance(number.value, int | float) and math.isfinite(number.value)
+        texts = (number.setting, number.metric, number.note)
+        right = is_number and all(isinstance(text, str) for text in texts)
+        _require(space, "published", right, "of finite values, with texts for setting and metric")
     if teacher is not None:
         _require_mapping(space, "teacher_defaults", teacher)
     named = [("compare", name) for name in names]
@@ -122,6 +145,7 @@ def _check_values(space: SearchSpace[Any]) -> None:
 
 def _check_feasible(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> None:
     default = build_config(space, fixed)
+    check_stable(space, default)
     find_infeasible(space, default)
 
 
@@ -155,6 +179,7 @@ def _check_suggest(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> None:
         except InvalidConfigError as error:
             _check_types(space, values, error)
             continue  # the Config rejects this draw: it will be infeasible
+        check_stable(space, config)
         find_infeasible(space, config)
 
 

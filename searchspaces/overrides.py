@@ -18,7 +18,7 @@ from searchspaces.codec import (
     parse,
 )
 from searchspaces.space import C, SearchSpace
-from searchspaces.user_code import describe, find_line
+from searchspaces.user_code import describe, find_line, read_message
 from trainables.errors import UserError
 
 
@@ -52,7 +52,7 @@ def build_config(space: SearchSpace[C], values: Mapping[str, Any]) -> C:
 def describe_rejection(error: Exception, space: SearchSpace[Any]) -> str:
     """Return why a Config rejects its values: a ValueError is its author's own message."""
     if isinstance(error, ValueError | UserError):
-        return " ".join(str(error).split()) or describe(error)
+        return read_message(error) or describe(error)
     return describe(error) + find_line(error, space.source_file)
 
 

@@ -33,6 +33,8 @@ from searchspaces.suggestion import (
 MAX_ASKED = 5_000
 """Parameters that `suggest` is asked for, in all, before the search for more branches ends."""
 RANDOM_DRAWS = 16
+MANY = 1000
+"""Parameters of one configuration beyond which values are drawn, so that a loop may end."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,13 @@ def _explore(
 
 def _run(space: SearchSpace[Any], explored: _Exploration, answer: Answer) -> dict[str, Json]:
     answers: dict[str, Any] = {}
+    draw = random.Random(0)
 
     def record(name: str, distribution: BaseDistribution) -> Any:
         explored.asked += 1
         answers[name] = answer(name, distribution)
+        if len(answers) > MANY:  # a loop that goes on as long as a choice is the first one
+            answers[name] = draw_value(draw, distribution)
         return answers[name]
 
     suggested = run_suggest(space, record)

@@ -22,6 +22,8 @@ from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
 from trainables.errors import UserError
 
+MAX_ASKED = 10_000
+"""Parameters of one configuration: a loop in `suggest` that asks for more does not end."""
 Answer = Callable[[str, BaseDistribution], Any]
 """Returns the value of a parameter, as Optuna stores it."""
 
@@ -33,6 +35,7 @@ class RecordingTrial:
         self.config = config
         self.answer = answer
         self.number = number
+        self._asked = 0
         self.params: dict[str, Any] = {}
         self._answers: dict[str, tuple[Any, type[BaseDistribution]]] = {}
 
@@ -46,7 +49,7 @@ class RecordingTrial:
         log: bool = False,
     ) -> float:
         def build() -> FloatDistribution:
-            if not (math.isfinite(low) and math.isfinite(high)):
+            if not math.isfinite(high - low):
                 raise ValueError(f"its range from {low} to {high} is not finite")
             return FloatDistribution(low, high, log, step)
 
@@ -82,6 +85,9 @@ class RecordingTrial:
     def _ask(self, name: str, build: Callable[[], BaseDistribution]) -> Any:
         if not isinstance(name, str) or not name:
             raise ValueError(f"{name!r} is not the name of a parameter")
+        self._asked += 1
+        if self._asked > MAX_ASKED:
+            raise ValueError(f"a configuration asks for more than {MAX_ASKED:,} parameters")
         try:
             distribution = build()
             if name not in self._answers:

@@ -25,8 +25,16 @@ def user_code(what: str, file: str) -> Iterator[None]:
 
 def describe(error: BaseException) -> str:
     """Return an error in one line: its type and message, at most 500 characters."""
-    text = " ".join(str(error).split())
+    text = read_message(error)
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
+
+
+def read_message(error: BaseException) -> str:
+    """Return the message of an error in one line, empty where the error cannot say it."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # its __str__ is code of the user, too
+        return ""
 
 
 def find_line(error: BaseException, file: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from searchspaces.codec import decode_config
 from trainables.errors import UserError
+from trainables.integrity import decode_json, encode_json
 from trainables.ranking import Mode
 
 FILE = "search.json"
@@ -70,7 +70,7 @@ class SearchSettings:
 def write_settings(folder: Path, settings: SearchSettings) -> None:
     """Replace `search.json` as a whole; raises OSError."""
     part = folder / f"{FILE}.part"
-    part.write_text(json.dumps(dataclasses.asdict(settings), indent=2), encoding="utf-8")
+    part.write_text(encode_json(dataclasses.asdict(settings), indent=2), encoding="utf-8")
     part.replace(folder / FILE)
 
 
@@ -107,12 +107,9 @@ def read_settings(folder: Path) -> SearchSettings:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        return decode_json(path.read_bytes())
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds {type(content).__name__} instead of an object")
-    return content
 
 
 def _check_numbers(settings: SearchSettings) -> None:

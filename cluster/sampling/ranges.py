@@ -13,7 +13,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.codec import to_json
+from searchspaces.codec import to_json, to_text
 from searchspaces.parameters import Parameter, find_parameters, is_in_range
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import encode_choice
@@ -56,7 +56,11 @@ def list_outside_ranges(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> It
 def describe_range(distribution: BaseDistribution) -> str:
     """Return a range in words, such as `0.001 to 0.1, log scale`."""
     if isinstance(distribution, CategoricalDistribution):
-        choices = [str(choice) for choice in distribution.choices]
+        # A container is JSON text already: see `encode_choice`.
+        choices = [
+            choice if isinstance(choice, str) and choice[:1] in ("[", "{") else to_text(choice)
+            for choice in distribution.choices
+        ]
         more = len(choices) - SHOWN_CHOICES
         shown = choices if more <= 1 else [*choices[:SHOWN_CHOICES], f"and {more} more"]
         return ", ".join(shown)
@@ -67,7 +71,12 @@ def describe_range(distribution: BaseDistribution) -> str:
 
 
 def format_number(value: object) -> str:
-    """Return a hyperparameter or score in four significant digits, containers as JSON."""
+    """Return a hyperparameter or score in four significant digits, containers as JSON.
+
+    A string that looks like another value is quoted, as in `searchspaces.codec.to_text`.
+    """
+    if isinstance(value, str):
+        return to_text(value)
     if isinstance(value, list | dict):
         return json.dumps(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -20,11 +20,10 @@ from cluster.ledger.ledger import JOURNAL, Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.grid import ContinuousError, iterate_grid
 from cluster.sampling.initial_trials import InitialTrial
-from cluster.sampling.journal_backend import Journal
+from cluster.sampling.rebuilding import open_or_rebuild
 from cluster.sampling.samplers import ask_optuna, build_sampler
-from cluster.sampling.study_file import FIX, open_study, quiet
-from cluster.sampling.widening import widen_choices
-from searchspaces.check import find_infeasible
+from cluster.sampling.study_file import quiet
+from searchspaces.check import check_stable, find_infeasible
 from searchspaces.codec import Json, decode_fields, encode_config, to_json
 from searchspaces.overrides import InvalidConfigError, build_config, encode_defaults
 from searchspaces.parameters import find_parameters, with_fixed
@@ -65,9 +64,9 @@ class Study:
         self.parameters = find_parameters(space)
         self.exhausted = False
         """Whether every configuration of the space has been tried."""
-        widen_choices(ledger.folder / JOURNAL, space, self.parameters)
-        self.journal = Journal(ledger.folder / JOURNAL)
-        self.study = open_study(self.journal, space)
+        self.journal, self.study, self.note = open_or_rebuild(
+            ledger.folder / JOURNAL, space, ledger, self.parameters
+        )
         self.infeasible_reasons: collections.Counter[str] = collections.Counter()
         self._interrupted: list[int] = []
         self._waiting: list[int] = []
@@ -81,9 +80,6 @@ class Study:
         )
         enqueued = set()
         trials = self.study.get_trials(deepcopy=False)
-        if missing := sorted(ledger.trial_logs.keys() - {trial.number for trial in trials}):
-            some = ", ".join(map(str, missing[:5])) + (" and others" if missing[5:] else "")
-            raise UserError(f"{self.journal.path} lacks trials that the ledger has: {some}\n{FIX}")
         self._asked = len(trials)
         for trial in trials:
             if "initial" in trial.user_attrs and not _can_be_redrawn(trial):
@@ -133,7 +129,8 @@ class Study:
             )
             values = self._draw(trial)
             key = _to_key(self._complete(values))
-            if key in self._tried and "initial" not in trial.user_attrs:
+            is_rerun = self.ledger.settings.kind == "confirmation"  # two trials may be equal
+            if key in self._tried and not is_rerun:
                 with quiet():
                     self.study.tell(trial, state=TrialState.FAIL)
                 duplicates += 1
@@ -148,6 +145,7 @@ class Study:
                     trial.set_constraint("feasible", -1.0 if reason is None else 1.0)
             self._tried.add(key)
             if reason is None:
+                check_stable(self.space, config)
                 # Before the ledger has it: its number must never be given to another trial.
                 self.journal.sync()
                 encoded = encode_config(config)

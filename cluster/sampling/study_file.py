@@ -15,10 +15,18 @@ from cluster.sampling.journal_backend import Journal
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
-FIX = "restore the file, or start a new search with --fresh"
+FIX = "--resume writes it again from the trials"
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+class DamagedJournalError(UserError):
+    """The journal of a study cannot be replayed."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path} is damaged: {problem}\n{FIX}")
+        self.problem = problem
 
 
 def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
@@ -45,7 +53,7 @@ def open_storage(journal: Journal) -> optuna.storages.JournalStorage:
     try:
         return optuna.storages.JournalStorage(journal)
     except Exception as error:  # Optuna has no error class for a journal that it cannot replay
-        raise UserError(f"{journal.path} is damaged: {error!r}\n{FIX}") from error
+        raise DamagedJournalError(journal.path, repr(error)) from error
 
 
 @contextlib.contextmanager

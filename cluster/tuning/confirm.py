@@ -38,6 +38,7 @@ from cluster.tuning.open_search import (
 from cluster.tuning.run_trials import TrialsJob, TrialsResult, run_trials
 from cluster.tuning.same_space import check_same_space
 from cluster.tuning.summary import list_next_commands, print_failures
+from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 from trainables.run import Run
@@ -133,6 +134,7 @@ def plan_reruns(
     for seed in itertools.islice(new, seeds):
         for trial, trial_log in chosen.items():
             config = {**trial_log.config, "seed": seed}
+            build_config(space, config)  # whatever it rejects is known before anything runs
             yield InitialTrial({}, config, whole=True, tags={"of": str(trial)})
 
 

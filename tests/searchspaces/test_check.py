@@ -92,6 +92,8 @@ def test_every_space_is_right(name: str) -> None:
         ("'initial_configs': ({'rate': abs},)", "initial_configs .*cannot be written"),
         ("'published': (0.5,)", "published=.* is not a tuple"),
         ("'published': (Published('a', 1, 'loss', of={'x': 1}),)", "published .*'x'"),
+        ("'published': (Published('a', math.nan, 'loss'),)", "published=.* finite values"),
+        ("'published': (Published('a', 1.0, None),)", "published=.* texts for setting"),
         ("'teacher_defaults': {'x': 1}", "teacher_defaults .*'x'"),
         ("'resources': {'gpus': 1}", "resources=.* is not numbers for"),
         ("'resources': {'cpu': -1}", "resources=.* not below 0"),
@@ -117,6 +119,10 @@ def test_a_field_of_the_space_is_named_with_its_value(
         ("f: object = (1, 2)", r"Config.f .*read back as \[1, 2\](.|\n)*tuple\[int"),
         ("f: 'Missing' = 1", r"annotation of Config raised NameError: .*Missing"),
         ("f: int", "default argument|failed to load"),
+        (
+            "def __post_init__(self): object.__setattr__(self, 'rate', self.rate / 2)",
+            "changes rate=0.125 to 0.0625 when it is built again",
+        ),
         ("g: object = field(default_factory=lambda: 1 / 0)", r"Config\(\).* ZeroDivision"),
     ],
 )
@@ -162,6 +168,15 @@ def test_a_config_that_is_no_dataclass_is_rejected(write: Write) -> None:
             "parameter 'rate': .*log",
         ),
         ("return {'rate': trial.suggest_float('rate', math.nan, 1)}", "parameter 'rate'"),
+        ("return {'rate': trial.suggest_float('rate', -1e308, 1e308)}", "rate': its range from"),
+        (
+            "while trial.suggest_categorical('same', [True, False]): pass\n    return {}",
+            "'same' .*|asks for more than 10,000 parameters",
+        ),
+        (
+            "n = 0\n    while trial.suggest_int(f'more{n}', 0, 10**9): n += 1\n    return {}",
+            "asks for more than 10,000 parameters",
+        ),
         ("return {'rate': trial.suggest_categorical('r', [])}", "parameter 'r': .*choices"),
         ("return {'rate': trial.suggest_categorical('r', [1, True])}", "choices 1 and True are"),
         ("return {'rate': trial.suggest_categorical('r', [abs])}", "'r': .*cannot be written"),
@@ -201,6 +216,8 @@ def test_what_suggest_does_wrong_is_named(write: Write, suggest: str, words: str
         "lr = trial.suggest_float('lr', 1e-4, 1e-1, log=True)\n    return {'rate': lr * 2}",
         "d = trial.suggest_int('d', 1, 4)\n    return {'rate': trial.suggest_float('rate', 0, d)}",
         "return {}",
+        "n = 0\n    while trial.suggest_categorical(f'more{n}', [True, False]): n += 1\n"
+        "    return {'seed': n}",
     ],
 )
 def test_parameters_need_not_be_fields(write: Write, suggest: str) -> None:

@@ -33,6 +33,15 @@ def test_an_exit_is_an_error_and_an_interrupt_is_not() -> None:
         fail(UserError("as it is"))
 
 
+def test_an_error_that_cannot_say_its_message_is_its_type() -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    with pytest.raises(UserError, match="it raised SilentError "), user_code("it", ""):
+        fail(SilentError())
+
+
 def test_an_error_without_a_message_is_its_type() -> None:
     assert describe(AssertionError()) == "AssertionError"
     assert len(describe(ValueError("x" * 9999))) < 600

@@ -18,6 +18,7 @@ from cluster.ledger.settings import (
     write_settings,
 )
 from trainables.errors import UserError
+from trainables.integrity import decode_json
 
 SMALL = SearchSettings(space="toy", metric="loss", mode="min", trials=4, reports=3)
 FULL = SearchSettings(
@@ -57,7 +58,7 @@ def test_settings_are_read_as_they_were_written(settings: SearchSettings, tmp_pa
 
 def test_settings_of_another_version_are_rejected_by_name(tmp_path: Path) -> None:
     write_settings(tmp_path, SMALL)
-    content = json.loads((tmp_path / FILE).read_text())
+    content = decode_json((tmp_path / FILE).read_bytes())
     del content["metric"]
     content["tags"] = {}
     (tmp_path / FILE).write_text(json.dumps(content))
@@ -71,7 +72,7 @@ def test_settings_of_another_version_are_rejected_by_name(tmp_path: Path) -> Non
 
 def test_a_setting_with_a_default_may_be_missing(tmp_path: Path) -> None:
     write_settings(tmp_path, SMALL)
-    content = json.loads((tmp_path / FILE).read_text())
+    content = decode_json((tmp_path / FILE).read_bytes())
     for name in ("control", "rungs", "reruns", "provenance"):
         del content[name]
     (tmp_path / FILE).write_text(json.dumps(content))
@@ -110,7 +111,7 @@ def test_damaged_settings_are_named(content: bytes, tmp_path: Path) -> None:
 )
 def test_a_setting_of_another_type_is_named(name: str, value: object, tmp_path: Path) -> None:
     write_settings(tmp_path, SMALL)
-    content = json.loads((tmp_path / FILE).read_text())
+    content = decode_json((tmp_path / FILE).read_bytes())
     (tmp_path / FILE).write_text(json.dumps({**content, name: value}))
     with pytest.raises(UserError, match=rf"search\.json is damaged: {name}: .+\n.*--fresh"):
         read_settings(tmp_path)
@@ -132,7 +133,7 @@ def test_whatever_the_file_holds_is_read_or_named(
 ) -> None:
     folder = tmp_path_factory.mktemp("search")
     write_settings(folder, SMALL)
-    content = json.loads((folder / FILE).read_text())
+    content = decode_json((folder / FILE).read_bytes())
     (folder / FILE).write_text(json.dumps({**content, **changes}))
     try:
         found = read_settings(folder)
@@ -160,3 +161,13 @@ def test_a_writer_killed_while_it_wrote_leaves_the_old_settings(
     with pytest.raises(SystemError):
         write_settings(tmp_path, FULL)
     assert read_settings(tmp_path) == SMALL
+
+
+def test_a_changed_digit_is_noticed(tmp_path: Path) -> None:
+    write_settings(tmp_path, SearchSettings("toy", "loss", "min", trials=4, reports=3))
+    path = tmp_path / FILE
+    text = path.read_text()
+    path.write_text(text.replace('"reports": 3', '"reports": 1'))
+    assert path.read_text() != text
+    with pytest.raises(UserError, match="does not match its checksum"):
+        read_settings(tmp_path)

@@ -34,6 +34,11 @@ def test_ranges_are_described_in_words() -> None:
     assert describe_range(IntDistribution(32, 256, step=32)) == "32 to 256, step 32"
     assert describe_range(IntDistribution(1, 4)) == "1 to 4"
     assert describe_range(CategoricalDistribution(["sgd", None, True])) == "sgd, None, True"
+    alike = CategoricalDistribution([1, "1", None, "None", 1.5, "1.5", "[1, 2]"])
+    assert describe_range(alike) == '1, "1", None, "None", 1.5, "1.5", [1, 2]'
+    assert [format_number(value) for value in (1, "1", None, "None", "x y", "")] == [
+        *("1", '"1"', "None", '"None"', "x y", ""),
+    ]
 
 
 def test_numbers_have_four_significant_digits() -> None:

@@ -269,25 +269,6 @@ def test_a_journal_that_lost_its_end_uses_no_number_twice(
     assert study.ask().trial == running.trial + 1
 
 
-def test_a_journal_that_lacks_trials_of_the_ledger_is_rejected(
-    begin: Begin, reopen: Reopen, open_study: Open, space: SearchSpace[Any], run_one: RunOne
-) -> None:
-    ledger = begin()
-    study = open_study(ledger, space)
-    for _ in range(3):
-        run_one(ledger, study, [0.5, 0.2], "complete")
-    journal = ledger.folder / JOURNAL
-    whole = journal.read_bytes().splitlines(keepends=True)
-    logs = {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
-    created = [number for number, line in enumerate(whole) if b'"op_code": 4' in line]
-    for lines in ([], whole[: created[1]], [*whole[: created[1]], *whole[created[1] + 1 :]]):
-        journal.write_bytes(b"".join(lines))
-        ledger = reopen(ledger)
-        with pytest.raises(UserError, match=r"lacks trials that the ledger has: .*2\n.*--fresh"):
-            open_study(ledger, space)
-    assert logs == {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
-
-
 def test_initial_configurations_run_after_the_default(
     begin: Begin, open_study: Open, change: Change
 ) -> None:
