@@ -16,6 +16,7 @@ from cluster.storage.database_file import is_database_file
 from cluster.storage.redaction import redact_address
 from cluster.storage.storage import Storage
 from cluster.tuning.progress import describe_failure
+from searchspaces.codec import to_text
 from searchspaces.space import SearchSpace
 from trainables.durations import format_duration
 
@@ -84,7 +85,7 @@ def make_best_trials_table(ledger: Ledger) -> Table | str:
     if not best:
         return "no trial has a score"
     names = [name for name in best[0].config if name != "seed"]
-    varying = [name for name in names if len({str(log.config.get(name)) for log in best}) > 1]
+    varying = [name for name in names if len({to_text(log.config.get(name)) for log in best}) > 1]
     table = Table(title=f"best trials by {escape(ledger.metric)}", title_justify="left", box=None)
     for column in ("trial", "score", "outcome", "reports", "device time"):
         table.add_column(column, no_wrap=True, justify="left" if column == "outcome" else "right")

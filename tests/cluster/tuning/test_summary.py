@@ -88,6 +88,18 @@ def test_the_table_has_the_best_trials_and_the_settings_in_which_they_differ(
     assert "width" not in out.getvalue()  # all have the same
 
 
+def test_values_that_look_alike_are_told_apart(
+    begin: Callable[..., Ledger], console: Console, out: io.StringIO
+) -> None:
+    ledger = begin()
+    for trial, value in enumerate(["1", 1]):
+        ledger.add_trial(trial, {}, {"kind": value})
+        ledger.record_reports(trial, make_history([1.0 + trial]), {})
+        ledger.record_outcome(trial, "complete")
+    console.print(make_best_trials_table(ledger))
+    assert [line.split()[-1] for line in out.getvalue().splitlines()[2:]] == ['kind="1"', "kind=1"]
+
+
 def test_without_a_score_there_is_no_table(begin: Callable[..., Ledger]) -> None:
     assert make_best_trials_table(begin()) == "no trial has a score"
 
