@@ -1,15 +1,18 @@
 """Options and error handling that all commands of reports share."""
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from cluster.storage.database_file import is_database_file, parse_database_path
 from cluster.storage.redaction import redact, redact_address
 from cluster.storage.storage import add_storage_arguments, open_storage
 from cluster.tracking.client import open_client
 from reports.read.records import Tracker, TrackerError
+from trainables.arguments import nonempty
 from trainables.errors import (
     BAD_INPUT,
     INCOMPLETE,
@@ -32,6 +35,7 @@ def add_space_arguments(parser: argparse.ArgumentParser, used: str = "") -> None
     """Add the options that say which code restores the models of a search."""
     parser.add_argument(
         "--space",
+        type=space_file,
         metavar="FILE",
         help=f"{used}file of a space that is not in searchspaces/; its code is executed",
     )
@@ -40,6 +44,14 @@ def add_space_arguments(parser: argparse.ArgumentParser, used: str = "") -> None
         action="store_true",
         help=f"{used}use the code of the space although it has changed since the search",
     )
+
+
+def space_file(value: str) -> str:
+    """Read the name of a space, or the path of a space file, which must exist."""
+    value = nonempty(value)
+    if (value.endswith(".py") or os.sep in value) and not Path(value).is_file():
+        raise argparse.ArgumentTypeError(f"the space file {value!r} does not exist")
+    return value
 
 
 def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -> int:

@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cluster.storage.storage import open_storage
+from cluster.tracking.client import open_client
 from reports.cli import add_server_arguments, add_space_arguments, print_error, run_action
-from reports.read.records import Tracker, read_search
+from reports.read.records import Tracker, TrackerError, read_search
 from reports.trained import models
 from reports.trained.restoring import find_space, restore_run, select_run
 from trainables.arguments import Parser, count, decimal, nonempty, seed, whole
@@ -56,7 +58,19 @@ def _is_search(options: argparse.Namespace) -> bool:
     if (Path(options.name) / "config.json").is_file():
         return False
     named = re.sub(r"-\d+$", "", options.name) in models.list_names()
-    return named or options.trial is not None or options.space is not None
+    if named or options.trial is not None or options.space is not None:
+        return True
+    # On the Hub a name without an owner is rare; a folder has been found before.
+    return "/" not in options.name and not Path(options.name).is_dir() and _is_recorded(options)
+
+
+def _is_recorded(options: argparse.Namespace) -> bool:
+    try:
+        uri = open_storage(options.storage, options.tracking_uri).tracking_uri
+        read_search(open_client(uri, read_only=True), options.name)
+    except (UserError, TrackerError):  # no such server, or none that has it
+        return False
+    return True
 
 
 def _temperature(value: str) -> float:

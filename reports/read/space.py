@@ -34,7 +34,7 @@ class Parameter:
     varies: bool = False  # True: suggested values are outside of the range on record
     own_key: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Return the param of a run that has its value."""
         return self.own_key or self.name.partition(".")[0]
@@ -44,7 +44,7 @@ class Parameter:
         """Return the Config field that it sets, or its own name where it is none."""
         return self.key.removeprefix(SUGGESTED)
 
-    @property
+    @cached_property
     def branch(self) -> str:
         """Return the value of another hyperparameter that it depends on; empty: always used."""
         return self.name.partition(".")[2] if self.name != self.field else ""

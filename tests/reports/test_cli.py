@@ -125,3 +125,14 @@ def test_the_newest_search_is_read(
     write_search(some_trials[:2])
     assert "This search ran 2 trials" in read_report()
     assert "This search ran 2 trials" in read_report("1")  # the experiment's number
+
+
+@pytest.mark.parametrize("action", [[], ["export"], ["predict"], ["sample"]])
+@pytest.mark.parametrize("file", ["none.py", "/none/mine"])
+def test_a_space_file_that_does_not_exist_is_an_error(
+    action: list[str], file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*action, "digits", "--space", file])
+    assert ended.value.code == 2
+    assert f"--space: the space file {file!r} does not exist" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from cluster.tracking.names import NAMING, to_own_name
 from reports.__main__ import main
+from reports.trained import models
 from trainables.run import Run
 from trainables.tasks import language_model
 from trainables.text import causal_lm
@@ -64,6 +65,22 @@ def test_unknown_characters_and_missing_weights_are_errors(
     assert "does not know 'K'" in capsys.readouterr().err
     assert main(["sample", "dante_gpt", "--trial", "0", *server]) == 2
     assert "are not stored" in capsys.readouterr().err
+
+
+def test_a_search_is_never_taken_for_a_model_of_the_hub(
+    storage: Path,
+    client: MlflowClient,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(models, "continue_pretrained", lambda name, *_, **__: f"hub {name}")
+    experiment = client.create_experiment("mine")
+    tags = {"kind": "search", "space": "mine", "space_file": "/x/mine.py"}
+    client.create_run(experiment, run_name="mine", tags=tags)
+    assert main(["sample", "mine", "--storage", str(storage)]) == 2
+    assert "has no winner" in capsys.readouterr().err
+    assert main(["sample", "other", "--storage", str(storage)]) == 0
+    assert capsys.readouterr().out == "hub other\n"
 
 
 @pytest.fixture(scope="module")

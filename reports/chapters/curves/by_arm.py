@@ -1,5 +1,6 @@
 """Training curves of settings repeated over seeds: one colour per setting."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -126,9 +127,10 @@ def _draw_setting(
     log: bool,
 ) -> None:
     for trial in group.tried:
-        curve = find_drawable(curves.get(trial.number, {}).get(key, ()))
+        curve = mark_gaps(curves.get(trial.number, {}).get(key, ()))
         if curve:
-            axes.plot(*zip(*curve, strict=True), color=look.colour, lw=0.6, alpha=0.35)
+            how: dict[str, Any] = {"marker": choose_marker(curve), "ms": 2}
+            axes.plot(*zip(*curve, strict=True), color=look.colour, lw=0.6, alpha=0.35, **how)
     whole = [find_drawable(curves.get(t.number, {}).get(key, ())) for t in group.trials]
     mean = average_curves(whole)
     # A setting without a mean is in the legend, too.
@@ -176,3 +178,13 @@ def _choose_colours(values: Sequence[str]) -> dict[str, Any]:
 def find_drawable(curve: Curve) -> Curve:
     """Return the points of a curve with finite values."""
     return tuple(point for point in curve if is_finite(point[1]))
+
+
+def mark_gaps(curve: Curve) -> Curve:
+    """Return a curve with nan for values that are not finite, where its line is interrupted."""
+    return tuple((step, value if is_finite(value) else math.nan) for step, value in curve)
+
+
+def choose_marker(curve: Curve) -> str:
+    """Return a dot for the points of a curve that a line alone might not show."""
+    return "." if len(curve) == 1 or any(math.isnan(value) for _, value in curve) else ""

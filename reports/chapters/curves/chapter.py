@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reports.chapters.comparison.groups import Group, group_trials, is_repeated
-from reports.chapters.curves.by_arm import MOST, draw_arm_curves, find_drawable, write_arm_table
+from reports.chapters.curves.by_arm import (
+    MOST,
+    choose_marker,
+    draw_arm_curves,
+    find_drawable,
+    mark_gaps,
+    write_arm_table,
+)
 from reports.numbers.statistics import SMOOTHED_FROM, is_finite, rank_by, smooth, thin_out
 from reports.read.records import Tracker, read_curves
 from reports.read.winner import Choice
@@ -54,7 +61,7 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
         f"Curves of at least {SMOOTHED_FROM} reports are drawn thin as reported and thick as "
         "smoothed (Savitzky-Golay filter, quadratic, over a quarter of the curve and at least "
         "five reports). The worst two fifths of the scores have the same colour, and outliers may "
-        "be outside the axes."
+        "be outside the axes. A line is interrupted where a value is not a number."
     )
     left_out = len(search.trials) - sum(any(trial.curves.values()) for trial in trials)
     if left_out:
@@ -138,16 +145,16 @@ def _draw_lines(
     worst_first = rank_by(scored, lambda t: t.metrics["score"], search.mode)[::-1]
     worst_first.sort(key=lambda t: t.number == 0)  # the default over the others, under the winner
     for trial in [*worst_first, *(t for t in trials if t.number == winner)]:
-        curve = find_drawable(trial.curves.get(key, ()))
-        if not curve:
+        curve = mark_gaps(trial.curves.get(key, ()))
+        if not find_drawable(curve):
             continue
         best, default = trial.number == winner, trial.number == 0
         colour = RED if best else "black" if default else colours(norm(trial.metrics["score"]))
         label = f"winner (trial {winner})" if best else "default (trial 0)" if default else None
         dashes = "--" if default and not best else "-"
         steps, values = zip(*curve, strict=True)
-        smoothed = smooth(values)
-        dot = "." if len(curve) == 1 else ""
+        dot = choose_marker(curve)
+        smoothed = None if dot else smooth(values)
         if smoothed is None:
             axes.plot(
                 steps, values, dashes, color=colour, lw=2 if best else 1, marker=dot, label=label

@@ -20,9 +20,10 @@ from reports.numbers.statistics import is_finite
 from reports.read.space import Parameter, find_value
 from reports.records import Search, TrialRecord
 from reports.write.labels import to_label
+from reports.write.safe import format_code, shorten
 from reports.write.sections import Section, embed_figure
 from reports.write.style import BLUE, create_figure, figure_style
-from reports.write.tables import Table, format_count
+from reports.write.tables import NAME, Table, format_count, join_words
 
 FEWEST = 10  # complete trials; fewer give only noise
 GOOD = 0.1  # the best share of the trials, at least five, whose values are explained
@@ -30,15 +31,15 @@ HALVES = 20  # random halves of the trials, for the spread
 HALVED_FROM = 40  # trials, so that a half has enough good ones
 MOST = 300  # the last trials that are used; more cost time and change little
 BARS = 30  # hyperparameters in the figure
+PER_CHOICE = 2  # trials, for an importance of a categorical hyperparameter
 RESAMPLED = 60  # hyperparameters; more take too long to evaluate so often
 
 
 def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | None:
     """Return the bars; None for fewer than two hyperparameters or too few complete trials."""
-    trials = select_equal_budget(search)
-    if len(space) < 2 or len(trials) < FEWEST:
+    frozen, measured = freeze_trials(search, space)
+    if len(measured) < 2 or len(frozen) < FEWEST:
         return None
-    frozen = [_freeze(space, trial) for trial in trials[-MOST:]]
     shares = evaluate_importances(frozen, search.mode)
     spread = resample_importances(frozen, search.mode) if len(shares) <= RESAMPLED else {}
     text = (
@@ -47,16 +48,13 @@ def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | Non
         "ran to the end: how far the values of the best "
         f"{max(GOOD, 5 / len(frozen)) * 100:.0f} % differ from those of all of them, as shares "
         "of 100 %. Stopped trials are left out, since their scores are at a smaller budget."
+        + _describe_limits(len(frozen), len(shares), bool(spread))
     )
-    if spread:
-        text += f" The lines are the 5 to 95 % range over {HALVES} random halves of the trials."
-    elif len(shares) > RESAMPLED:
-        text += " With so many hyperparameters, shares are not evaluated on halves of the trials."
-    elif len(frozen) < HALVED_FROM:
-        text += f" With fewer than {HALVED_FROM} trials, only the ranking is meaningful."
-    if len(shares) > BARS:
+    left_out = [format_code(shorten(p.name, NAME)) for p in space if p not in measured]
+    if left_out:
         text += (
-            f" The first {BARS} of {len(shares):,} are drawn; all are in `tables/importances.csv`."
+            f" Left out, since they have fewer than {PER_CHOICE} trials per choice: "
+            f"{join_words(left_out[:BARS])}."
         )
     rows = tuple((name, f"{share * 100:.3g} %") for name, share in shares.items())
     table = Table(("hyperparameter", "share"), rows, "lr")
@@ -65,18 +63,46 @@ def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | Non
     return Section(text, {"importances": figure}, tables=whole)
 
 
+def _describe_limits(trials: int, shares: int, has_spread: bool) -> str:
+    text = ""
+    if has_spread:
+        text = f" The lines are the 5 to 95 % range over {HALVES} random halves of the trials."
+    elif shares > RESAMPLED:
+        text = " With so many hyperparameters, shares are not evaluated on halves of the trials."
+    elif trials < HALVED_FROM:
+        text = f" With fewer than {HALVED_FROM} trials, only the ranking is meaningful."
+    if shares > BARS:
+        text += f" The first {BARS} of {shares:,} are drawn; all are in `tables/importances.csv`."
+    return text
+
+
 def sort_by_importance(search: Search, space: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """Return the parameters in their order; of too many for a figure the important ones first.
 
     Compared hyperparameters stay in front.
     """
-    trials = select_equal_budget(search)
-    if len(space) <= BARS or len(trials) < FEWEST:
+    if len(space) <= BARS:
         return space
-    shares = evaluate_importances([_freeze(space, t) for t in trials[-MOST:]], search.mode)
+    frozen, _ = freeze_trials(search, space)
+    if len(frozen) < FEWEST:
+        return space
+    shares = evaluate_importances(frozen, search.mode)
     return tuple(
         sorted(space, key=lambda p: (p.field not in search.compare, -shares.get(p.name, 0.0)))
     )
+
+
+def freeze_trials(
+    search: Search, space: tuple[Parameter, ...]
+) -> tuple[list[FrozenTrial], tuple[Parameter, ...]]:
+    """Return the last trials of equal budget, as Optuna has them, and the parameters in them.
+
+    A parameter of too many choices for these trials would seem important: each good trial has
+    another one.
+    """
+    trials = select_equal_budget(search)[-MOST:]
+    measured = tuple(p for p in space if PER_CHOICE * len(p.choices) <= len(trials))
+    return [_freeze(measured, trial) for trial in trials], measured
 
 
 def select_equal_budget(search: Search) -> list[TrialRecord]:

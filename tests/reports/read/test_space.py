@@ -9,7 +9,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from reports.read.records import read_search
-from reports.read.space import Parameter, find_value, merge_branches, read_space
+from reports.read.space import (
+    Parameter,
+    find_any_value,
+    find_value,
+    merge_branches,
+    read_space,
+)
 from tests.support.make_search import make_trial
 
 RATES = {"type": "float", "log": True, "step": None}
@@ -79,3 +85,61 @@ def test_ranges_that_are_not_stored_are_inferred(
         ("width", ()),
     ]
     assert (guessed[2].low, guessed[2].high) == (32, 96)
+
+
+def read_with(
+    ranges: dict[str, Any],
+    tried: list[dict[str, Any]],
+    client: MlflowClient,
+    write_search: Callable[..., str],
+    tmp_path: Path,
+) -> tuple[Parameter, ...]:
+    trials = [{"number": n, "outcome": "complete", "params": of} for n, of in enumerate(tried)]
+    parent = write_search(trials, {"compare": "[]"})
+    (tmp_path / "search.json").write_text(json.dumps({"parameters": ranges}))
+    client.log_artifact(parent, str(tmp_path / "search.json"))
+    return read_space(client, read_search(client, "digits"))
+
+
+def test_a_range_that_depends_on_another_parameter_covers_what_was_suggested(
+    client: MlflowClient, write_search: Callable[..., str], tmp_path: Path
+) -> None:
+    ranges = {"width": {**WRITTEN["width"], "low": 16, "high": 16, "step": 4, "field": "width"}}
+    tried = [{"width": 1000}, {"width": 16}, {"width": 4}, {"width": 64}]  # 1000: the default
+    (width,) = read_with(ranges, tried, client, write_search, tmp_path)
+    assert (width.low, width.high, width.varies, width.is_checked) == (4, 64, True, False)
+    outside = make_trial(0, params=tried[0])
+    assert find_value((width,), width, outside) is None
+    assert find_any_value((width,), width, outside) == 1000
+
+
+def test_choices_are_found_as_they_are_written_and_later_ones_are_added(
+    client: MlflowClient, write_search: Callable[..., str], tmp_path: Path
+) -> None:
+    choices = ["64", None, True, 3, "[3, 5]", "plain", 0.1]
+    ranges = {"kind": {"type": "categorical", "choices": choices, "field": "kind"}}
+    texts = ['"64"', "None", "True", "3", "[3, 5]", "plain", "0.1", "added later"]
+    tried = [{"kind": text} for text in texts]
+    (kind,) = read_with(ranges, tried, client, write_search, tmp_path)
+    assert kind.choices == tuple(texts)
+    assert [find_value((kind,), kind, make_trial(0, params=of)) for of in tried] == texts
+
+
+def test_a_parameter_that_is_no_field_is_shown_where_its_values_are_recorded(
+    client: MlflowClient, write_search: Callable[..., str], tmp_path: Path
+) -> None:
+    exponent = {"type": "int", "low": 4, "high": 8, "log": False, "step": 1, "field": None}
+    tried = [{"batch": 2**n, "suggested.log2.batch": n} for n in (4, 5, 8)]
+    (shown,) = read_with({"log2.batch": exponent}, tried, client, write_search, tmp_path)
+    assert (shown.name, shown.field, shown.branch) == ("log2.batch", "log2.batch", "")
+    found = find_value((shown,), shown, make_trial(0, params=tried[1]))
+    assert found == 5
+
+
+def test_derived_fields_are_shown_where_the_parameters_are_not_recorded(
+    client: MlflowClient, write_search: Callable[..., str], tmp_path: Path
+) -> None:
+    exponent = {"type": "int", "low": 4, "high": 8, "log": False, "step": 1, "field": None}
+    tried = [{"batch": 2**n, "seed": n} for n in (4, 5, 8)]
+    (shown,) = read_with({"log2_batch": exponent}, tried, client, write_search, tmp_path)
+    assert (shown.name, shown.low, shown.high, shown.declared) == ("batch", 16, 256, False)

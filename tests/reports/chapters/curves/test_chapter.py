@@ -25,7 +25,10 @@ def test_a_curve_with_gaps_has_its_finite_points() -> None:
     drawn = [line.get_xdata() for line in accuracy.lines]
     assert sorted(map(len, drawn)) == [1, 3, 9]
     (line,) = loss.lines
-    assert line.get_xydata().tolist() == [[2, 1.0], [8, 0.5]]
+    (two, one), (four, gap), (eight, half) = line.get_xydata().tolist()
+    assert [two, one, four, eight, half] == [2, 1.0, 4, 8, 0.5]
+    assert math.isnan(gap)  # the line is interrupted, so each point has a mark
+    assert line.get_marker() == "."
     assert np.isfinite(loss.get_ylim()).all()
     bare = [make_trial(0, 0.9, curves={keys[1]: ((3, math.nan), (6, math.nan))})]
     assert draw_training_curves(make_search(*bare), bare, 0, keys) is None

@@ -1,55 +1,60 @@
-"""Panels of hyperparameters: positions of marks, and no isolation plot of too few trials."""
+"""The table of hyperparameters: large spaces in part, ranges that depend on others, warnings."""
 
-import numpy as np
-from matplotlib.axes import Axes
+import pytest
 
-from reports.chapters.hyperparameters.boundary import Edge
-from reports.chapters.hyperparameters.chapter import draw_axis_plots
+from reports.chapters.hyperparameters.axis_plots import PANELS
+from reports.chapters.hyperparameters.chapter import CHOICES, ROWS, WARNED, write_section
 from reports.read.space import Parameter
 from reports.read.winner import Choice
-from reports.records import Search, TrialRecord
+from reports.write.sections import Section
 from tests.support.make_search import make_search, make_trial
 
-RATE = Parameter("rate", low=0.0, high=8.0)
+
+def describe(space: tuple[Parameter, ...], values: dict[str, list[object]]) -> Section:
+    """Return the chapter on trials whose scores rise with their number."""
+    count = len(next(iter(values.values())))
+    trials = [
+        make_trial(n, n / count, params={name: of[n] for name, of in values.items()})
+        for n in range(count)
+    ]
+    section = write_section(make_search(*trials), Choice(tuple(trials[::-1]), True), space)
+    assert section is not None
+    return section
 
 
-def panel(found: Search) -> Axes:
-    choice = Choice(tuple(t for t in found.trials if t.outcome == "complete"), True)
-    return draw_axis_plots(found, choice, (RATE,), {"rate": Edge(1, "")}).axes[0]
+def test_a_large_space_is_shown_in_part_and_whole_as_a_table() -> None:
+    names = [f"h{n}" for n in range(300)]
+    space = tuple(Parameter(name, 0.0, 1.0) for name in names)
+    found = describe(space, {name: [0.0, 0.5, 1.0] for name in names})
+    figure = found.figures["hyperparameters"]
+    assert sum(axes.get_visible() for axes in figure.axes) == PANELS
+    assert f"{300 - PANELS} further hyperparameters are not drawn." in found.text
+    assert found.text.count("\n| h") == ROWS + 1  # with the header
+    assert f"{300 - ROWS} further hyperparameters are in" in found.text
+    assert len(found.tables["all_hyperparameters"].rows) == 300
+    assert f"{300 - WARNED} further hyperparameters." in found.text
+    assert len(found.text) < 10_000
 
 
-def make_point(number: int, rate: float, score: float, outcome: str = "complete") -> TrialRecord:
-    return make_trial(number, score, outcome=outcome, params={"rate": rate})
+def test_many_choices_are_counted() -> None:
+    kind = Parameter("kind", choices=tuple(f"c{n}" for n in range(1000)))
+    found = describe((kind,), {"kind": [f"c{n}" for n in range(20)]})
+    shown = ", ".join(kind.choices[:CHOICES])
+    assert f"| kind | {shown} and {1000 - CHOICES} more |" in found.text
 
 
-def lines(axes: Axes) -> list[np.ndarray]:
-    return [np.asarray(line.get_xdata()) for line in axes.lines if line.get_color() == "black"]
+def test_an_end_of_a_range_that_varies_is_not_checked() -> None:
+    values: dict[str, list[object]] = {"width": [16, 32, 64]}
+    fixed = describe((Parameter("width", 4, 64, whole=True),), values)
+    assert "**Boundary warnings**" in fixed.text
+    assert "| width | 4 to 64 | 64 |" in fixed.text
+    varying = describe((Parameter("width", 4, 64, whole=True, varies=True),), values)
+    assert "oundary warning" not in varying.text
+    assert "| width | 4 to 64, or more | 64 |" in varying.text
+    assert "the range depends on other hyperparameters" in varying.text
 
 
-def test_the_isolation_plot_needs_three_trials_in_a_bin() -> None:
-    one_each = [make_point(n, n + 0.5, 0.9 + n / 100) for n in range(8)]
-    assert lines(panel(make_search(*one_each))) == []
-    more = [make_point(8 + 2 * n + i, n + 0.6, 0.8) for n in (0, 1, 4) for i in range(2)]
-    (line,) = lines(panel(make_search(*one_each, *more)))
-    assert [i for i, x in enumerate(line) if np.isfinite(x)] == [0, 1, 4]
-
-
-def test_stopped_trials_are_drawn_at_their_scores() -> None:
-    good = [make_point(n, n + 0.5, 0.9 + n / 1000) for n in range(8)]
-    stopped = [make_point(8 + n, n + 0.5, 0.1 + n / 10, "stopped") for n in range(4)]
-    for mode, sign in (("max", 1.0), ("min", -1.0)):
-        turned = [
-            make_point(t.number, float(t.params["rate"]), sign * t.metrics["score"], t.outcome)
-            for t in (*good, *stopped)
-        ]
-        axes = panel(make_search(*turned, mode=mode))
-        points = np.concatenate([np.asarray(c.get_offsets()) for c in axes.collections])
-        for t in turned:
-            assert [float(t.params["rate"]), t.metrics["score"]] in points.tolist()
-        low, high = sorted(
-            axes.transAxes.inverted().transform(
-                axes.transData.transform([(0, sign * 0.9), (0, sign * 0.907)])
-            )[:, 1]
-        )
-        assert high - low > 0.4  # the complete ones keep most of the height
-        assert 0 <= low < high <= 1
+@pytest.mark.parametrize("name", ["a|b", "<b>x", "$x$", "`y`"])
+def test_names_of_the_user_stay_as_they_are(name: str) -> None:
+    found = describe((Parameter(name, 0.0, 1.0, own_key=name),), {name: [0.0, 0.5, 1.0]})
+    assert found.figures["hyperparameters"].axes[0].get_title() == name

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from reports.chapters.hyperparameters.importance import select_equal_budget, write_section
+from reports.chapters.hyperparameters.importance import (
+    BARS,
+    select_equal_budget,
+    sort_by_importance,
+    write_section,
+)
 from reports.read.space import Parameter
 from reports.records import TrialRecord
 from tests.support.make_search import make_search, make_trial
@@ -62,3 +67,30 @@ def test_lower_is_better_in_min_mode() -> None:
     found = write_section(make_search(*some, mode="min"), SPACE)
     assert found is not None
     assert found.figures["importances"].axes[0].get_yticklabels()[-1].get_text() == "rate"
+
+
+def test_many_hyperparameters_are_measured_once_and_drawn_in_part() -> None:
+    names = [f"n{n}" for n in range(70)]
+    rng = np.random.default_rng(1)
+    some = [
+        make_trial(t.number, t.metrics["score"], params={**t.params, **dict.fromkeys(names, n)})
+        for t, n in zip(trials(60), rng.random(60), strict=True)
+    ]
+    space = (*(Parameter(name, 0.0, 1.0) for name in names), *SPACE)
+    search = make_search(*some)
+    found = write_section(search, space)
+    assert found is not None
+    assert len(found.figures["importances"].axes[0].patches) == BARS
+    assert f"The first {BARS} of 73 are drawn" in found.text
+    assert "not evaluated on halves" in found.text
+    assert len(found.tables["importances"].rows) == 73
+    assert sort_by_importance(search, space)[0].name == "rate"
+    assert sort_by_importance(search, SPACE) == SPACE
+
+
+def test_more_choices_than_trials_can_tell_are_left_out() -> None:
+    some = trials(40)
+    kind = Parameter("any", choices=tuple(map(str, range(1000))))
+    found = write_section(make_search(*some), (kind, *SPACE))
+    assert found is not None
+    assert "fewer than 2 trials per choice: `any`" in found.text
