@@ -26,6 +26,7 @@ from cluster.execution.trial_queue import Attempt, TrialQueue, recording
 from searchspaces.space import SearchSpace
 from trainables import checkpoint
 from trainables.run import Run
+from trainables.terminal import lend_streams
 
 INSIST = 1.0
 """Seconds after which a second SIGINT ends the search wherever it is."""
@@ -85,7 +86,7 @@ class Slot:
 
     def step(self, interruption: Interruption) -> dict[str, Any]:
         """Make one report; raises AttemptError for any failure, `sys.exit()` included."""
-        with self._own_random_state():
+        with self._own_random_state(), lend_streams():
             try:
                 with interruption.in_task():
                     return self.runner.step()
@@ -95,7 +96,7 @@ class Slot:
     def close(self) -> None:
         """End the attempt."""
         self.attempt = None
-        with self._own_random_state():
+        with self._own_random_state(), lend_streams():
             self.runner.close()
 
     @contextmanager

@@ -243,8 +243,8 @@ def recording(queue: TrialQueue) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        fix = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "fix that"
         queue.storage_error = UserError(
             f"the search cannot write: {error}\n"
-            f"{'free some space' if is_full else 'fix that'}, then continue with the same command and --resume: nothing is lost"
+            f"{fix}, then continue with the same command and --resume: nothing is lost"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -208,6 +209,25 @@ def test_a_full_disk_ends_the_search_and_loses_nothing(
     with pytest.raises(UserError, match=r"the search cannot write: .*No space left"):
         search({}, name="other")
     assert len(writes) == 1
+
+
+def test_a_task_that_closes_the_standard_streams_closes_its_own(
+    search: Search, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def close(*_: object) -> None:
+        sys.stdout.write("from the task\n")
+        for stream in (sys.stdout, sys.stderr):
+            stream.buffer.close()
+            stream.close()
+        sys.stdout = None
+
+    monkeypatch.setattr(Run, "record", close)
+    streams = sys.stdout, sys.stderr
+    log = search({}).ledger.trial_logs[0]
+    assert log.outcome == "failed"  # the patched Run.record counts no report
+    assert (sys.stdout, sys.stderr) == streams
+    print("still open")
+    assert capsys.readouterr().out.endswith("from the task\nstill open\n")
 
 
 def test_a_space_without_a_feasible_configuration_ends_the_search(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from cluster.execution.time_limits import BUDGET_GRACE, TimeLimits
-from cluster.execution.trial_queue import LOSSES, RETRIES, TrialQueue
+from cluster.execution.trial_queue import LOSSES, RETRIES, TrialQueue, recording
 from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from cluster.ledger.trial_log import Failure
 from cluster.sampling.study import Study
@@ -167,6 +167,19 @@ def test_an_event_that_cannot_be_written_is_not_remembered(
     trial_log = queue.ledger.trial_logs[0]
     assert (trial_log.reports, trial_log.outcome) == ([], None)
     assert set(queue.ledger.trial_logs) == {0}
+
+
+@pytest.mark.parametrize(
+    ("number", "fix"), [(28, "free some space"), (122, "free some space"), (2, "fix that")]
+)
+def test_only_a_full_disk_needs_space(queue: TrialQueue, number: int, fix: str) -> None:
+    with recording(queue):
+        raise OSError(number, "no", "/storage/search.json")
+    assert f"/storage/search.json'\n{fix}, then" in str(queue.storage_error)
+    queue.next_attempt()
+    with recording(queue):
+        queue.record_failure(0, Failure("storage_full", "OSError: no space", ""))
+    assert "OSError: no space (trial 0)\nfree some space" in str(queue.storage_error)
 
 
 def test_an_attempt_that_waits_for_a_machine_when_time_is_up_is_left_for_a_resume(
