@@ -75,7 +75,7 @@ def test_a_search_is_never_taken_for_a_model_of_the_hub(
 ) -> None:
     monkeypatch.setattr(models, "continue_pretrained", lambda name, *_, **__: f"hub {name}")
     experiment = client.create_experiment("mine")
-    tags = {"kind": "search", "space": "mine", "space_file": "/x/mine.py"}
+    tags = {"kind": "search", "space": "mine", "metric": "loss", "mode": "min"}
     client.create_run(experiment, run_name="mine", tags=tags)
     assert main(["sample", "mine", "--storage", str(storage)]) == 2
     assert "has no winner" in capsys.readouterr().err
