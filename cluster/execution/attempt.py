@@ -70,8 +70,16 @@ class AttemptRunner:
         self.gpus = gpus
         self.preempted = preempted
         self.config: Mapping[str, Any] = {}
-        self.space: SearchSpace[Any] | None = None
+        self._space: SearchSpace[Any] | None = None
+        self._storage_checked = False
         self.loop: Loop | None = None
+
+    def load(self) -> SearchSpace[Any]:
+        """Import what the space needs, once, and return the space; raises what its file raises."""
+        if self._space is None:
+            self._space = load_space(self.settings.space)
+            torch.set_num_threads(self.settings.threads)
+        return self._space
 
     def begin(self, config: Mapping[str, Any]) -> None:
         """Prepare for an attempt; what can fail waits for the first step."""
@@ -128,10 +136,10 @@ class AttemptRunner:
 
     def _start(self) -> tuple[Loop, Run]:
         settings, config = self.settings, self.config
-        if self.space is None:
+        if not self._storage_checked:
             check_storage(settings.folder, settings.remote)
-            self.space = load_space(settings.space)
-            torch.set_num_threads(settings.threads)
+            self._storage_checked = True
+        space = self.load()
         folder = attempt_folder(settings.folder, config["trial"], config["attempt"])
         if settings.remote:
             notes = download_earlier_attempt(folder, settings.remote, config)
@@ -141,7 +149,7 @@ class AttemptRunner:
         run = build_worker_run(settings, device)
         self.run = replace(run, folder=folder, preempted=self.preempted)
         self.run.notes += notes
-        loop = self.space.train(decode_config(self.space.config, config["config"]), self.run)
+        loop = space.train(decode_config(space.config, config["config"]), self.run)
         self.loop = check_loop(loop)
         return self.loop, self.run
 

@@ -7,6 +7,7 @@ can, as `fit` does, else after the report. Only a teacher that is trained first 
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -29,6 +30,8 @@ class Trial(tune.Trainable):
         handle_here(signal.SIGTERM, self._on_sigterm)
         # Ray blocks SIGINT, also in what a task starts.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        with suppress(Exception):  # which the first step raises, and describes
+            self.runner.load()  # before a time limit begins
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         self.preempted = True

@@ -1,4 +1,4 @@
-"""One search with every fault once; `harness --faults 11 --seed N` repeats those of a seed."""
+"""One search with every fault once; `harness --faults 13 --seed N` repeats those of a seed."""
 
 from __future__ import annotations
 

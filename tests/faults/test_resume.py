@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.faults.account import read_losses, train_undisturbed
@@ -129,11 +130,16 @@ def test_an_interrupted_search_and_one_out_of_time_can_be_continued(
     folder = tmp_path / "runs" / "toy"
     search = start("--space", path, *PLAIN, "--fresh")
     search.wait_until(lambda: count_reports(folder) >= 3)
-    os.kill(search.pid, signal.SIGTERM)  # what Slurm, systemd and containers do
+    processes = psutil.Process(search.pid).children(recursive=True)
+    assert len(processes) >= 6, "Ray and two workers"
+    os.kill(search.pid, signal.SIGTERM)  # what Slurm, systemd and containers do,
+    os.killpg(search.pid, signal.SIGTERM)  # and `timeout` once more to the group
     assert search.wait() == 130
     advice = "interrupted: continue with the same command and --resume"
     assert f"{advice} instead of --fresh" in search.output
     assert "Traceback" not in search.output and "SIGTERM" not in search.output
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    assert not alive, [process.name() for process in alive]
     search = start("--space", path, *PLAIN, "--resume")
     search.wait_until(lambda: count_reports(folder) >= 5)
     os.killpg(search.pid, signal.SIGINT)  # what Ctrl-C does: the whole session gets it

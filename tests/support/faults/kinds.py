@@ -34,6 +34,25 @@ def notice(scene: Scene) -> str | None:
     return f"the worker {pid} got SIGTERM" if pid else None
 
 
+def hung(scene: Scene) -> str | None:
+    """Stop a process that trains, so that it neither reports nor ends by SIGTERM."""
+    pid = _signal_worker(scene, signal.SIGSTOP)
+    return f"the worker {pid} hung" if pid else None
+
+
+def group(scene: Scene) -> str | None:
+    """Send SIGTERM to the driver and then to its group, as `timeout` and batch systems do."""
+    assert scene.search is not None
+    if not scene.ledger.exists() or scene.search.poll() is not None:
+        return None
+    os.kill(scene.search.pid, signal.SIGTERM)
+    os.killpg(scene.search.pid, signal.SIGTERM)
+    code = scene.search.wait(timeout=60)
+    assert code in (0, 130), scene.output()
+    assert code == 0 or "continue with the same command and --resume" in scene.output()
+    return "the driver's group got SIGTERM"
+
+
 def _signal_worker(scene: Scene, how: signal.Signals) -> int | None:
     """Send a signal to the process that trained last, once there is one."""
     assert scene.search is not None
@@ -136,5 +155,8 @@ def twins(scene: Scene) -> str:
 
 FAULTS: dict[str, Fault] = {
     f.__name__: f
-    for f in (driver, worker, notice, node, away, errors, full, torn, twins, moved, clock)
+    for f in (
+        *(driver, worker, notice, hung, group, node),
+        *(away, errors, full, torn, twins, moved, clock),
+    )
 }

@@ -14,6 +14,7 @@ from tests.support.mlflow_server import Server
 from tests.support.paths import ROOT
 
 TRIALS, REPORTS, NAP = 24, 5, 0.8
+HANGS = 40.0  # seconds after which a report is taken to hang
 PATIENCE = 150.0  # seconds in which a driver must have started
 # `python -m trainables.tune`, with a clock that differs from this machine's by some seconds.
 TUNE = """
@@ -90,7 +91,8 @@ class Scene:
             str(self.folder / "toy.py"),
             *("--storage", str(self.storage), "--address", self.nodes.cluster.address),
             *("--tracking-uri", f"http://{self.server.address}"),
-            *("--sampler", "random", "--scheduler", "none", "--set", f"nap={NAP}", *words),
+            *("--sampler", "random", "--scheduler", "none", "--set", f"nap={NAP}"),
+            *("--report-timeout", f"{HANGS:.0f}s", *words),
         ]
         self.clock = 0.0
         with (self.folder / f"output-{self.started}.txt").open("wb") as out:
