@@ -40,7 +40,10 @@ def to_json(value: Any) -> Json:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return encode_config(value)
     if isinstance(value, Mapping):
-        return {_key_to_text(key): to_json(entry) for key, entry in value.items()}
+        return {
+            key if isinstance(key, str) else to_text(to_json(key)): to_json(entry)
+            for key, entry in value.items()
+        }
     if isinstance(value, list | tuple):
         return [to_json(entry) for entry in value]
     if isinstance(value, Set):
@@ -63,8 +66,6 @@ def from_json(data: Json, annotation: Any) -> Any:
     if annotation in (None, types.NoneType):
         return _require(data, data is None, annotation)
     origin, parts = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
-    if origin is typing.Annotated:
-        return from_json(data, parts[0])
     if origin is Literal:
         for choice in parts:
             written = to_json(choice)
@@ -92,7 +93,8 @@ def from_json(data: Json, annotation: Any) -> Any:
     if issubclass(origin, Mapping):
         key, entry = parts or (str, Any)
         data = _require(data, isinstance(data, dict), origin)
-        return {_key_from_text(k, key): from_json(v, entry) for k, v in data.items()}
+        plain = key in (str, Any)
+        return {k if plain else from_text(k, key): from_json(v, entry) for k, v in data.items()}
     if issubclass(origin, Sequence | Set):
         return _from_list(_require(data, isinstance(data, list), origin), origin, parts)
     raise ValueError(f"values of type {origin.__name__} cannot be read from a file")
@@ -289,14 +291,6 @@ def _require_name(data: Json, kind: type[enum.Enum]) -> enum.Enum:
     if isinstance(data, str) and data in kind.__members__:
         return kind[data]
     raise ValueError(f"{data!r} is not one of {', '.join(kind.__members__)}")
-
-
-def _key_to_text(key: Any) -> str:
-    return key if isinstance(key, str) else to_text(to_json(key))
-
-
-def _key_from_text(text: str, annotation: Any) -> Any:
-    return text if annotation in (str, Any) else from_text(text, annotation)
 
 
 def _describe(annotation: Any) -> str:

@@ -149,7 +149,8 @@ def write(storage: Path, size: Size) -> None:
     tags = {
         "kind": "search", "search": "big", "metric": METRICS[0], "mode": "max",
         "reports": str(size.reports), "trials": str(size.trials), "sampler": "random",
-        "scheduler": "asha", "rungs": "[1, 3, 9, 27]", "compare": '["optimizer", "activation"]', "source": "real",
+        "scheduler": "asha", "rungs": "[1, 3, 9, 27]", "compare": '["optimizer", "activation"]',
+        "source": "real",
         "question": "How long does a report take?",
     }  # fmt: skip
     parent = client.create_run(experiment, run_name="big", tags=tags).info.run_id

@@ -16,7 +16,7 @@ from reports.write.labels import (
     to_label,
 )
 from reports.write.style import figure_style
-from tests.reports.write.test_safe import HOSTILE
+from tests.support.hostile_texts import HOSTILE
 
 
 @pytest.fixture
