@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
@@ -136,6 +137,13 @@ def run_suggest(space: SearchSpace[Any], answer: Answer, number: int = 0) -> dic
             f"suggest of {space.name} in {space.source_file} returns {suggested!r:.80}, not a "
             "dict of values by their names"
         )
+    known = {field.name for field in dataclasses.fields(space.config) if field.init}
+    for name in suggested:
+        if name not in known:
+            raise UserError(
+                f"suggest of {space.name} in {space.source_file} returns {name!r}, which is no "
+                f"field of {space.config.__name__}: it has {', '.join(sorted(known))}"
+            )
     try:
         return encode_fields(space.config, {str(n): value for n, value in suggested.items()})
     except TypeError as error:

@@ -105,6 +105,8 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
         lambda: study.infeasible,
         notify=lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True),
     )
+    if study.note:
+        console.print(study.note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     queue = TrialQueue(ledger, study, limits, tracker.touch)
     backup = LedgerBackup(ledger, remote) if remote else None
     if backup:

@@ -102,8 +102,18 @@ def _list_changed_code(before: SearchSettings, now: SearchSettings) -> list[str]
 def _list_changed_ranges(before: SearchSettings, now: SearchSettings) -> list[str]:
     names = sorted(before.parameters.keys() | now.parameters.keys())
     return [
-        f"  parameter {name}: {before.parameters.get(name, 'none')} there, "
-        f"{now.parameters.get(name, 'none')} now"
+        f"  {name}: {_describe(before.parameters.get(name))} there, "
+        f"{_describe(now.parameters.get(name))} now"
         for name in names
         if before.parameters.get(name) != now.parameters.get(name)
     ]
+
+
+def _describe(parameter: Mapping[str, Any] | None) -> str:
+    """Return the range of a parameter in words."""
+    if parameter is None:
+        return "not searched"
+    if "choices" in parameter:
+        return ", ".join(map(str, parameter["choices"]))
+    extra = ", log scale" if parameter["log"] else ""
+    return f"{parameter['low']} to {parameter['high']}{extra}"
