@@ -29,6 +29,7 @@ from trainables.errors import BAD_INPUT, INTERRUPTED, DamagedFileError, UserErro
 from trainables.integrity import encode_json
 from trainables.metrics import check_loop
 from trainables.run import Run, build_run
+from trainables.terminal import lend_streams
 
 DIVERGED = FAILED = 1
 
@@ -139,7 +140,8 @@ def task_code(file: str) -> Iterator[None]:
     Errors of the user, a full disk and Ctrl-C stay as they are.
     """
     try:
-        yield
+        with lend_streams():
+            yield
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:  # an exit of the task, too

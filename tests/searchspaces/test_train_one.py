@@ -185,3 +185,8 @@ def test_what_cannot_be_read_or_written_is_an_error_of_the_user(
     code, text = train("--out", str(tmp_path / "out"))
     assert code == 2 and "No space left on device\nfree some space, then continue" in text
     assert "Traceback" not in text
+
+
+def test_a_task_that_closes_standard_output_is_still_reported(train: Train) -> None:
+    code, text = train(body=f"__import__('sys').stdout.close()\n        {PLAIN}")
+    assert code == 0 and len(_reports(text)) == 3
