@@ -46,9 +46,7 @@ def restore_ledger(storage: Storage, space: str, take_over: bool) -> None:
     assert remote is not None
     try:
         replication.check_access(remote)
-        names = {
-            parse_number(space, name): name for name in replication.list_folders(remote)
-        }
+        names = {parse_number(space, name): name for name in replication.list_folders(remote)}
         numbers = sorted(n for n in names if n and _is_of(space, remote / names[n]))
         for number in numbers:
             name, ours = names[number], take_over and number == numbers[-1]
