@@ -49,6 +49,8 @@ def prepare_cluster(
     joined = bool(options.address)
     with ExitStack() as stack:
         stack.enter_context(interrupt_when_asked_to_end())
+        where = f"joining Ray at {options.address}" if joined else "starting Ray"
+        console.print(f"{where} ...", highlight=False, markup=False, soft_wrap=True)
         stack.enter_context(connect(options.address))
         if options.address and (note := warn_if_open(options.address)):
             console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -22,9 +22,7 @@ print("😀", file=sys.stderr)
         ("utf-8", "Größe 日本 \\ud800 [/x]", "😀"),
     ],
 )
-def test_characters_that_a_terminal_lacks_are_escaped(
-    encoding: str, out: str, error: str
-) -> None:
+def test_characters_that_a_terminal_lacks_are_escaped(encoding: str, out: str, error: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CODE],
         env={"PYTHONIOENCODING": encoding, "PATH": ""},

@@ -119,9 +119,7 @@ def test_what_a_task_yields_is_checked(dry_run: Callable[..., str]) -> None:
     def silent(config: Any, run: Run) -> Loop:
         yield from ()
 
-    with pytest.raises(
-        TaskError, match=r"lacks the .* 'loss'.*test_dry_run\.py, line"
-    ):
+    with pytest.raises(TaskError, match=r"lacks the .* 'loss'.*test_dry_run\.py, line"):
         dry_run(train=misnamed)
     with pytest.raises(TaskError, match="without a single report"):
         dry_run(train=silent)
