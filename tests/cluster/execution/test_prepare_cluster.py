@@ -101,4 +101,4 @@ def test_a_joined_cluster_without_a_token_gives_a_warning(
     out = io.StringIO()
     with prepare(space, tmp_path, out, address="10.0.0.1:6379") as cluster:
         assert cluster.resources.joined
-    assert out.getvalue() == "10.0.0.1:6379 is open\n"
+    assert out.getvalue() == "joining Ray at 10.0.0.1:6379 ...\n10.0.0.1:6379 is open\n"
