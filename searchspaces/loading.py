@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from searchspaces.overrides import build_config, describe_unknown
+from searchspaces.source import find_imports
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import describe, find_line
 from trainables.errors import UserError
@@ -145,6 +146,7 @@ def _import_beside(path: Path) -> Iterator[None]:
         beside = _BESIDE.get(name)
         if beside is not None and module is beside:
             del sys.modules[name], _BESIDE[name]
+    _check_not_loaded(path)
     before = set(sys.modules)
     sys.path.insert(0, folder)
     importlib.invalidate_caches()
@@ -158,6 +160,19 @@ def _import_beside(path: Path) -> Iterator[None]:
             file = getattr(sys.modules[name], "__file__", None) or ""
             if Path(file).is_relative_to(path.parent):
                 _BESIDE[name] = sys.modules[name]
+
+
+def _check_not_loaded(path: Path) -> None:
+    """Raise UserError where a file imports a module beside it whose name is taken already."""
+    with contextlib.suppress(SyntaxError, ValueError):  # told when the file is executed
+        for found in find_imports(path, path.parent):
+            name = found.relative_to(path.parent).parts[0].removesuffix(".py")
+            taken = getattr(sys.modules.get(name), "__file__", None)
+            if name in sys.modules and not Path(taken or "").is_relative_to(path.parent):
+                raise UserError(
+                    f"{path} imports {name}, and {found} has the name of a module that is in use "
+                    f"already ({taken or 'a part of Python'})\nrename {found.name}"
+                )
 
 
 def _load(execute: Callable[[], ModuleType], name: str) -> ModuleType:

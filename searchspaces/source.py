@@ -29,7 +29,7 @@ def find_sources(space: SearchSpace[Any]) -> dict[str, Path]:
     unread = [main]
     while unread:
         path = unread.pop()
-        for found in _find_imports(path, main.parent):
+        for found in find_imports(path, main.parent):
             name = found.relative_to(main.parent).as_posix()
             if name not in sources:
                 sources[name] = found
@@ -45,7 +45,7 @@ def hash_sources(space: SearchSpace[Any]) -> dict[str, str]:
     }
 
 
-def _find_imports(path: Path, root: Path) -> Iterator[Path]:
+def find_imports(path: Path, root: Path) -> Iterator[Path]:
     """Yield the files below a folder that a file imports."""
     for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
         if isinstance(node, ast.Import):

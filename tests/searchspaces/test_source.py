@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from searchspaces.loading import load_space
 from searchspaces.source import find_sources, hash_sources
 from tests.support.paths import ROOT
+from trainables.errors import UserError
 
 FILE = '''"""Which helper?"""
 
@@ -76,6 +79,14 @@ def test_modules_of_the_same_name_beside_two_spaces_do_not_mix(tmp_path: Path) -
     assert load_space(one).config().rate == 0.1
     assert load_space(two).config().rate == 0.2
     assert load_space(one).config().rate == 0.1
+
+
+def test_a_module_beside_with_the_name_of_a_loaded_one_is_named(tmp_path: Path) -> None:
+    file = Path(write(tmp_path))
+    file.write_text("import argparse\n" + file.read_text())
+    (tmp_path / "argparse.py").write_text("")
+    with pytest.raises(UserError, match=r"imports argparse(.|\n)*rename argparse.py"):
+        load_space(str(file))
 
 
 def test_an_import_in_a_function_finds_the_module_beside(tmp_path: Path) -> None:
