@@ -127,7 +127,7 @@ def reject(
         ),
         (
             ["--space", "digits", "--storage", "README.md/runs"],
-            ["cannot write to the storage folder README.md/runs", "--storage"],
+            ["cannot write to the storage folder", "README.md/runs: Not a directory", "--storage"],
         ),
         (["--space", "digits", "--cluster", "no.yaml"], ["--cluster no.yaml: no such file"]),
         (

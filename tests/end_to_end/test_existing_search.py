@@ -58,5 +58,6 @@ def test_an_existing_search_is_continued_extended_or_left_alone(
     other.close()
     (runs / "toy-2" / "study.journal").write_bytes(b"garbage\nmore\n{}\n")
     code, output = run("--resume")
-    assert code == 2
+    assert code == 130
     assert "study.journal is damaged" in output
+    assert "written again from the trials" in output

@@ -72,7 +72,7 @@ def test_a_search_whose_trials_all_failed_ends_with_the_first_error(
         output = capsys.readouterr().out
         assert "2 failed; the first, trial 000: RuntimeError: on purpose (toy.py:42)" in output
         assert f"its traceback is in {storage / name}/trials/000/reports.jsonl\n" in output
-        assert f"  python -m reports {name} --storage {storage}\n" in output
+        assert "python -m reports" not in output  # there is nothing to report
     monkeypatch.setattr(
         "cluster.execution.prepare_cluster.connect", lambda _: pytest.fail("Ray was started")
     )

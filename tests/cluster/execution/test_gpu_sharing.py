@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import make_dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,7 +106,8 @@ def test_a_task_of_one_report_is_measured_in_a_second_report(
             seen.append(report)
             yield
 
-    space = SimpleNamespace(metric="loss", mode="min", train=train, config=dict)
+    config = make_dataclass("Config", [])
+    space = SimpleNamespace(name="toy", metric="loss", mode="min", train=train, config=config)
     monkeypatch.setattr(gpu_sharing, "load_space", lambda name: space)
     for name in ("init", "synchronize"):
         monkeypatch.setattr(torch.cuda, name, lambda: None)

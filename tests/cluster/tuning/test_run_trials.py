@@ -182,14 +182,14 @@ def test_a_driver_that_has_lost_its_search_ends_it(
     open_study: Callable[..., Study],
 ) -> None:
     ledger = begin(tracking_uri="http://server:5000")
-    backup = LedgerBackup(ledger, remote / "toy")
+    backup = LedgerBackup(ledger, remote / "lost")
     backup.start()
 
     def run(queue: TrialQueue, *others: Any) -> bool:
         on_step = others[-1]
         on_step()
         assert not queue.finished
-        lease.write_lease(remote / "toy", "another", 30.0)
+        lease.write_lease(remote / "lost", "another", 30.0)
         with pytest.raises(UserError):
             backup._copy()
         on_step()
