@@ -29,6 +29,7 @@ from reports.serving_model import ServedModel
 from reports.trained import models
 from reports.trained.restoring import find_space
 from tests.support.make_search import list_openings, make_search, make_trial, rerun
+from tests.support.paths import TRIVIAL
 from trainables.errors import UserError
 from trainables.predictor import Predictor
 from trainables.run import Run
@@ -78,7 +79,7 @@ def test_code_is_executed_only_if_the_user_names_it() -> None:
     other = make_search(make_trial(0), tags={"space_file": "their folder/mine.py"})
     with pytest.raises(UserError, match=r"--space 'their folder/mine\.py'"):
         find_space(other, None)
-    assert find_space(other, "my.py") == "my.py"
+    assert find_space(other, str(TRIVIAL)) == str(TRIVIAL)
     with pytest.raises(UserError, match=r"--space FILE\.py"):
         find_space(make_search(make_trial(0)), None)  # a space called `made`
 
