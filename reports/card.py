@@ -7,6 +7,8 @@ from typing import Any
 
 from cluster.storage.redaction import redact
 from reports.records import Search, TrialRecord
+from reports.write.safe import escape_markdown, format_block, format_code
+from reports.write.tables import Table, to_markdown
 
 
 def write_card(
@@ -23,38 +25,44 @@ def write_card(
     """
     tags = search.tags
     kind = "an average of" if len(members) > 1 else ""
-    title = f"# {search.space}: {kind} {len(members)} trained model{'s' * (len(members) > 1)}"
+    name = escape_markdown(search.space)
+    title = f"# {name}: {kind} {len(members)} trained model{'s' * (len(members) > 1)}"
     parameters = sum(trial.metrics.get("parameters", 0.0) for trial, _ in members)
-    rows = [
-        f"| {trial.name} | {weight:.3f} | {trial.metrics.get('score', float('nan')):.4f} | "
-        f"{trial.metrics.get('parameters', 0):,.0f} |"
+    rows = tuple(
+        (
+            trial.name,
+            f"{weight:.3f}",
+            f"{trial.metrics.get('score', float('nan')):.4f}",
+            f"{trial.metrics.get('parameters', 0):,.0f}",
+        )
         for trial, weight in members
-    ]
+    )
+    header = ("member", "weight", search.metric, "parameters")
     data = ", ".join(f"{size:,} {split}" for split, size in sizes.items())
     return "\n".join(
         [
             " ".join(title.split()),
             "",
             *(["**Trained on SYNTHETIC DATA.**", ""] if search.is_synthetic else []),
-            f"Question of the search: {tags.get('question') or 'not stated'}",
+            f"Question of the search: {escape_markdown(tags.get('question') or 'not stated')}",
             "",
-            f"| member | weight | {search.metric} | parameters |",
-            "| :--- | ---: | ---: | ---: |",
-            *rows,
+            to_markdown(Table(header, rows, "lrrr")),
             "",
             f"In total {parameters:,.0f} parameters, {len(members)} forward passes per input.",
             "",
             "## Scores",
             "",
             test,
-            f"It was chosen by validation scores ({search.metric}). As the best of "
+            f"It was chosen by validation scores ({format_code(search.metric)}). As the best of "
             f"{len(search.trials)} trials, these are optimistically biased.",
             "",
             "## Data",
             "",
             f"Held-out examples: {data or 'not stored'}. Fingerprint of the data: "
-            f"`{tags.get('data_fingerprint', 'not known')}`.",
-            f"Classes: {', '.join(classes)}." if classes else "Its outputs are texts.",
+            f"{format_code(tags.get('data_fingerprint', 'not known'))}.",
+            f"Classes: {', '.join(map(escape_markdown, classes))}."
+            if classes
+            else "Its outputs are texts.",
             "",
             "## Limits",
             "",
@@ -68,9 +76,7 @@ def write_card(
             "",
             "## How to reproduce it",
             "",
-            "```sh",
-            redact(tags.get("command", "not known")),
-            "```",
+            format_block(redact(tags.get("command", "not known")), "sh"),
             "",
             "Versions: " + _versions(search.versions) + f"; seed {tags.get('seed', 'not known')}.",
             "",

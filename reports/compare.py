@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -20,10 +21,13 @@ from reports.read.records import Tracker, read_named_search
 from reports.read.winner import find_candidates
 from reports.records import Search
 from reports.write.intervals import format_interval
-from reports.write.style import create_figure, save_figure
+from reports.write.labels import choose_fonts, collect_replaced, describe_replaced, to_label
+from reports.write.safe import escape_markdown, format_code
+from reports.write.sections import join_paragraphs
+from reports.write.style import create_figure, figure_style, save_figure
 from reports.write.tables import Table, drop_empty_columns, join_words, to_markdown
 from trainables.arguments import Parser, file_path, nonempty
-from trainables.errors import UserError
+from trainables.errors import UnreadableError, UserError
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
 """Tags that repeats of a search have in common, besides the hyperparameters that are fixed."""
@@ -66,8 +70,11 @@ def main(arguments: list[str]) -> int:
             )
         out = Path(options.out)
         out.mkdir(parents=True, exist_ok=True)
-        (out / "compare.md").write_text(write_comparison(histories, empty), encoding="utf-8")
-        save_figure(draw_best(histories), out / "figures", "compare")
+        choose_fonts([*(search.name for search in searches), searches[0].metric])
+        with collect_replaced() as replaced:
+            save_figure(draw_best(histories), out / "figures", "compare")
+        text = join_paragraphs(write_comparison(histories, empty), describe_replaced(replaced))
+        (out / "compare.md").write_text(text, encoding="utf-8")
         print(to_markdown(build_table(histories)))
         if empty:
             print(f"\n{_left_out(empty)}")
@@ -192,10 +199,10 @@ def write_comparison(histories: Sequence[BestSoFar], empty: Sequence[str] = ()) 
     synthetic = "**SYNTHETIC DATA.** " if first.is_synthetic else ""
     return "\n".join(
         [
-            f"# {first.space}: {len(histories)} searches compared",
+            f"# {escape_markdown(first.space)}: {len(histories)} searches compared",
             "",
-            f"{synthetic}All scores are validation scores ({first.metric}, the best is the "
-            f"{first.mode}imum); no test score is read.",
+            f"{synthetic}All scores are validation scores ({format_code(first.metric)}, the best "
+            f"is the {first.mode}imum); no test score is read.",
             "",
             to_markdown(build_table(histories)),
             "",
@@ -210,8 +217,13 @@ def write_comparison(histories: Sequence[BestSoFar], empty: Sequence[str] = ()) 
 
 def draw_best(histories: Sequence[BestSoFar]) -> Figure:
     """Return a figure of the best so far over device time, one step curve per search."""
-    drawn = create_figure(histories[0].search, 6.5, 3.8)
-    axes = drawn.subplots()
+    with figure_style():
+        drawn = create_figure(histories[0].search, 6.5, 3.8)
+        _draw_steps(drawn.subplots(), histories)
+    return drawn
+
+
+def _draw_steps(axes: Axes, histories: Sequence[BestSoFar]) -> None:
     styles = ("-", "--", ":", "-.")
     kinds = list(dict.fromkeys(history.settings for history in histories))
     colors = ("#0072b2", "#c1440e", "#009e73", "#cc79a7", "#e69f00", "0.3")
@@ -223,12 +235,11 @@ def draw_best(histories: Sequence[BestSoFar]) -> Figure:
             where="post",
             color=colors[kind % len(colors)],
             linestyle=styles[kind % len(styles)],
-            label=f"{entry.search.name} ({entry.settings[0]}, {entry.settings[1]})",
+            label=f"{to_label(entry.search.name)} ({entry.settings[0]}, {entry.settings[1]})",
         )
     axes.set_xlabel("device time, s")
-    axes.set_ylabel(f"best {histories[0].search.metric} so far")
+    axes.set_ylabel(f"best {to_label(histories[0].search.metric)} so far")
     axes.legend()
-    return drawn
 
 
 def _ended(search: Search) -> int:
@@ -237,15 +248,18 @@ def _ended(search: Search) -> int:
 
 def _left_out(empty: Sequence[str]) -> str:
     verb = "has" if len(empty) == 1 else "have"
-    return f"Left out: {join_words(empty)} {verb} no trial with a score."
+    names = join_words(list(map(escape_markdown, empty)))
+    return f"Left out: {names} {verb} no trial with a score."
 
 
 def _fixed(search: Search) -> dict[str, object]:
     text = search.tags.get("fixed", "")
     try:
         return dict(json.loads(text or "{}"))
-    except (TypeError, ValueError):
-        return {"unreadable": text}
+    except (TypeError, ValueError) as error:
+        raise UnreadableError(
+            f"The tag `fixed` of {search.name!r} ({search.run_id}) is damaged: {text[:200]!r}"
+        ) from error
 
 
 def _with_interval(values: Sequence[float], metric: str) -> str:

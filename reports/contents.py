@@ -96,7 +96,8 @@ def _write_chapter(write: Callable[[], Section | str | None]) -> tuple[Section |
     section = Section(content) if isinstance(content, str) else content
     if section is None or not section.text:
         return None, ""
-    return replace(section, text=join_paragraphs(section.text, describe_replaced(replaced))), ""
+    text = join_paragraphs(section.text, describe_replaced(replaced))
+    return replace(section, text=text), section.unreadable
 
 
 def _list_texts(search: Search) -> Iterator[str]:

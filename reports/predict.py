@@ -22,7 +22,8 @@ from reports.trained.crops import (
 )
 from reports.trained.overlay import draw_picture, draw_top_classes
 from reports.trained.restoring import find_space, restore_run, select_run
-from reports.write.safe import to_slug
+from reports.write.labels import choose_fonts, collect_replaced, to_label
+from reports.write.safe import to_one_line, to_slug
 from reports.write.style import create_figure, figure_style
 from trainables.arguments import Parser, file_path, nonempty, whole
 from trainables.errors import UserError
@@ -48,6 +49,7 @@ def main(arguments: list[str]) -> int:
             )
         if search.is_synthetic:
             print("SYNTHETIC DATA:")
+        choose_fonts(predictor.classes)
         shape = predictor.example.shape[1:]
         figures = _choose_paths(options.pictures, Path(options.out))
         for (path, picture), figure in zip(pictures, figures, strict=True):
@@ -62,9 +64,13 @@ def main(arguments: list[str]) -> int:
             first = None if isinstance(maps, str) else maps[0]
             if isinstance(maps, str):
                 print(f"  no map: {maps}")
-            drawn = draw_prediction(search, crops[0], first, probabilities, predictor.classes)
+            with collect_replaced() as replaced:
+                drawn = draw_prediction(search, crops[0], first, probabilities, predictor.classes)
             _write(drawn, figure)
-            print(f"  figure: {figure}\n")
+            print(f"  figure: {figure}")
+            for name, label in replaced.items():
+                print(f"  in the figure, {label} is {name}: no font has all of its characters")
+            print()
 
     return run_action(options, predict)
 
@@ -72,9 +78,10 @@ def main(arguments: list[str]) -> int:
 def format_classes(probabilities: NDArray[np.float64], names: Sequence[str]) -> str:
     """Return the most probable classes with their probabilities, one per line, aligned."""
     order = np.argsort(-probabilities, kind="stable")[:LISTED]
-    width = max(len(names[label]) for label in order)
+    shown = {label: to_one_line(names[label]) for label in order}
+    width = max(map(len, shown.values()))
     return "\n".join(
-        f"  {place}  {names[label]:<{width}}  {probabilities[label] * 100:6.2f} %"
+        f"  {place}  {shown[label]:<{width}}  {probabilities[label] * 100:6.2f} %"
         for place, label in enumerate(order, 1)
     )
 
@@ -94,7 +101,8 @@ def draw_prediction(
         draw_picture(axes[0], crop)
         if heatmap is not None:
             draw_picture(axes[1], crop, heatmap)
-            axes[1].set_title(f"evidence for {names[int(probabilities.argmax())][:24]}")
+            best = int(probabilities.argmax())
+            axes[1].set_title(f"evidence for {to_label(names[best], 24, f'class {best}')}")
         draw_top_classes(axes[-1], probabilities, names)
     return drawn
 

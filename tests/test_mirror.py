@@ -18,7 +18,6 @@ EXPORT = "tests/reports/test_export.py"
 SPACES = "tests/searchspaces/test_spaces.py"  # whole trainings of every space on few data
 COVERED_BY = {
     "reports/assemble.py": REPORT,
-    "reports/card.py": EXPORT,
     "reports/chapters/best.py": REPORT,
     "reports/chapters/comparison/groups.py": "tests/reports/chapters/comparison/test_pairs.py",
     "reports/chapters/confirmation/significance.py": (
@@ -28,7 +27,7 @@ COVERED_BY = {
     "reports/chapters/ensembles/evaluation.py": ENSEMBLES,
     "reports/chapters/explain.py": REPORT,
     "reports/chapters/hyperparameters/broken_axis.py": (
-        "tests/reports/chapters/hyperparameters/test_chapter.py"
+        "tests/reports/chapters/hyperparameters/test_axis_plots.py"
     ),
     "reports/chapters/outcomes/failures.py": "tests/reports/chapters/outcomes/test_chapter.py",
     "reports/chapters/robust.py": REPORT,

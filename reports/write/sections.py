@@ -13,13 +13,15 @@ class Section:
     """Markdown, and figures that are saved next to it as `figures/NAME.png` and `.svg`.
 
     `files` holds existing pictures by their name in `figures`. `tables` holds tables that are
-    too long for the text and are written as CSV and LaTeX only.
+    too long for the text and are written as CSV and LaTeX only. `unreadable` says what of it is
+    on record and cannot be read.
     """
 
     text: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    unreadable: str = ""
 
 
 def embed_figure(name: str, alt: str) -> str:

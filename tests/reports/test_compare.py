@@ -1,6 +1,8 @@
 """Compared searches: which are repeats, and the area under their best so far."""
 
+import io
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from reports.compare import (
     build_table,
     compute_area,
+    draw_best,
     has_score,
     main,
     trace_best,
@@ -19,6 +22,7 @@ from reports.compare import (
 from reports.numbers.statistics import mean_interval
 from reports.records import Search
 from tests.support.make_search import make_search, make_trial
+from trainables.errors import UnreadableError
 
 
 def searched(best: float, **fixed: object) -> Search:
@@ -107,3 +111,32 @@ def test_a_search_without_a_score_is_named_and_left_out(
     assert "nan" not in written
     assert main(["digits-3", "digits-2", *where]) == 2
     assert "No trial of digits-3 and digits-2 has a score" in capsys.readouterr().err
+
+
+def test_names_of_the_user_stay_as_they_are_in_figure_and_text() -> None:
+    trials = [make_trial(n, 0.9, metrics={"device_seconds": 1.0}) for n in range(2)]
+    searches = [
+        replace(make_search(*trials, metric="$x$|y"), name=name, space="<b>")
+        for name in ("a_$1_$2", "_hidden")
+    ]
+    histories = [trace_best(search) for search in searches]
+    with warnings.catch_warnings(action="error"):
+        figure = draw_best(histories)
+        figure.savefig(io.BytesIO(), format="png")
+    axes = figure.axes[0]
+    assert axes.get_ylabel() == "best $x$|y so far"
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text().split(" (")[0].strip() for text in legend.get_texts()] == [
+        "a_$1_$2",
+        "_hidden",
+    ]
+    text = write_comparison(histories)
+    assert text.startswith("# \\<b>: 2 searches compared")
+    assert "(`$x$|y`, the best" in text
+
+
+def test_a_damaged_record_of_fixed_values_is_an_error() -> None:
+    search = make_search(make_trial(0, 0.9), tags={"fixed": '{"x": '})
+    with pytest.raises(UnreadableError, match="`fixed`"):
+        _ = trace_best(search).settings

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from reports.read.artifacts import list_recorded
 from reports.records import Search, TrialRecord
 from reports.write.tables import Table, format_count, to_markdown
 from trainables.durations import format_duration
@@ -51,12 +52,11 @@ def get_full_length(search: Search) -> int | None:
 
 
 def read_rungs(search: Search) -> list[int]:
-    """Return the reports at which ASHA compares trials; empty without ASHA."""
-    try:
-        rungs = json.loads(search.tags.get("rungs", "[]"))
-    except ValueError:
-        return []
-    return [r for r in rungs if isinstance(r, int)] if isinstance(rungs, list) else []
+    """Return the reports at which ASHA compares trials; empty without ASHA.
+
+    Raises UnreadableError where the record is damaged.
+    """
+    return [int(rung) for rung in list_recorded(search.tags, "rungs") or [] if rung.isdigit()]
 
 
 def _format_row(word: str, trials: Sequence[TrialRecord], of: int = 0) -> tuple[str, ...]:

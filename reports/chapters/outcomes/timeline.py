@@ -10,9 +10,9 @@ from matplotlib.patches import Patch
 
 from reports.records import Search, TrialRecord
 from reports.write.labels import to_label
-from reports.write.sections import Section, embed_figure
+from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import OUTCOME_COLOURS, RASTERIZE_FROM, create_figure, figure_style
-from reports.write.tables import format_count
+from reports.write.tables import format_count, join_words
 
 UNITS = (  # shortest span in seconds, seconds per unit, name
     (3 * 86400, 86400, "days"),
@@ -21,6 +21,7 @@ UNITS = (  # shortest span in seconds, seconds per unit, name
     (0, 1, "seconds"),
 )
 LANES_SHOWN = 64
+NAMED = 10  # trials in a sentence
 LABELLED = 60  # at most so many spans have numbers, which else would overlap
 
 
@@ -36,9 +37,14 @@ class Span:
 
 def write_section(search: Search) -> Section | None:
     """Return the figure and the utilization of the devices; None if no times are recorded."""
-    spans = read_spans(search)
+    spans, damaged = read_spans(search)
+    lost = ""
+    if damaged:
+        numbers = join_words([trial.label for trial in damaged[:NAMED]])
+        lost = f"The records of when {format_count(len(damaged), 'trial')} ran are damaged"
+        lost += f" ({numbers}{' and others' if len(damaged) > NAMED else ''})."
     if not spans:
-        return None
+        return Section(lost, unreadable=lost) if lost else None
     placed = assign_rows(spans)
     devices = list(dict.fromkeys(device for device, _ in placed))
     start, end = min(s.start for s in spans), max(s.end for s in spans)
@@ -53,19 +59,20 @@ def write_section(search: Search) -> Section | None:
     )
     if len(placed) > LANES_SHOWN:
         text += f" The first {LANES_SHOWN} of {len(placed)} rows are drawn."
-    return Section(text, {"timeline": draw_timeline(search, placed, start, end)})
+    figure = draw_timeline(search, placed, start, end)
+    return Section(join_paragraphs(text, lost), {"timeline": figure}, unreadable=lost)
 
 
-def read_spans(search: Search) -> list[Span]:
-    """Return all attempts in the order of their starts, without damaged records."""
-    spans = []
+def read_spans(search: Search) -> tuple[list[Span], list[TrialRecord]]:
+    """Return all attempts in the order of their starts, and the trials with damaged records."""
+    spans, damaged = [], []
     for trial in search.trials:
         try:
             for start, end, device in json.loads(trial.tags.get("spans", "[]")):
                 spans.append(Span(float(start), max(float(start), float(end)), str(device), trial))
         except (ValueError, TypeError):
-            continue
-    return sorted(spans, key=lambda span: (span.start, span.trial.number))
+            damaged.append(trial)
+    return sorted(spans, key=lambda span: (span.start, span.trial.number)), damaged
 
 
 def assign_rows(spans: list[Span]) -> dict[tuple[str, int], list[Span]]:

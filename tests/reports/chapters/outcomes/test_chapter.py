@@ -1,8 +1,11 @@
 """Outcomes, rungs, costs and savings, counted by hand."""
 
-from reports.chapters.outcomes.chapter import write_section
+import pytest
+
+from reports.chapters.outcomes.chapter import read_rungs, write_section
 from reports.records import Search
 from tests.support.make_search import make_search, make_trial
+from trainables.errors import UnreadableError
 
 
 def row(text: str, start: str) -> list[str]:
@@ -60,3 +63,8 @@ def test_a_scheduler_without_rungs_has_no_rows_per_report() -> None:
     text = write_section(make_search(*trials))
     assert row(text, "stopped")[1] == "19"
     assert "– at" not in text
+
+
+def test_damaged_rungs_are_an_error() -> None:
+    with pytest.raises(UnreadableError, match="`rungs`"):
+        read_rungs(make_search(make_trial(0), tags={"rungs": "[1, 3"}))

@@ -1,4 +1,4 @@
-"""Attempts on devices: rows without overlap, damaged records skipped."""
+"""Attempts on devices: rows without overlap, damaged records named."""
 
 import json
 
@@ -19,8 +19,8 @@ def test_trials_that_share_a_device_have_separate_rows() -> None:
         make_trial(3, tags={"spans": "[[1, 2"}),
         make_trial(4),
     )
-    spans = read_spans(made)
-    assert len(spans) == 4
+    spans, damaged = read_spans(made)
+    assert (len(spans), [trial.number for trial in damaged]) == (4, [3])
     rows = {key: [s.trial.number for s in row] for key, row in assign_rows(spans).items()}
     assert rows == {("a/GPU 0", 0): [0, 2], ("a/GPU 0", 1): [1], ("b/GPU 0", 0): [0]}
     found = write_section(made)
@@ -28,6 +28,8 @@ def test_trials_that_share_a_device_have_separate_rows() -> None:
     assert "4 attempts on 2 devices" in found.text
     # 10 + 10 + 7 + 5 seconds of three rows of 30.
     assert "in use 36 % of the time" in found.text
+    assert found.unreadable == "The records of when 1 trial ran are damaged (3)."
+    assert found.unreadable in found.text
 
 
 def test_without_times_there_is_no_figure() -> None:
