@@ -17,7 +17,8 @@ class TrialRecord:
     name: str
     number: int
     outcome: str  # complete, stopped, diverged, failed, unfinished
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)  # Config fields
+    suggested: Mapping[str, str] = field(default_factory=dict)  # parameters that are no fields
     metrics: Mapping[str, float] = field(default_factory=dict)  # Tunery's own, such as `score`
     reported: Mapping[str, float] = field(default_factory=dict)  # by the task, the last of each
     error: str | None = None

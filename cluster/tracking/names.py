@@ -17,6 +17,8 @@ OWN = "tunery."
 """Prefix of Tunery's own metrics; a name of the user that begins with it is escaped."""
 NAMING = {"naming": "2"}
 """Tag of the runs whose names are written as this module describes."""
+SUGGESTED = "suggested."
+"""Prefix of the params of a run that are no Config fields, but what `suggest` asked for."""
 LONGEST = 250
 """Characters of a name."""
 LONGEST_VALUE = 6000

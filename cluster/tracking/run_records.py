@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cluster.ledger.ledger import Ledger
@@ -13,6 +13,7 @@ from cluster.ledger.settings import SearchSettings
 from cluster.ledger.trial_log import Outcome, Report, TrialLog
 from cluster.tracking.names import (
     NAMING,
+    SUGGESTED,
     is_escaped,
     list_long_names,
     to_mlflow_name,
@@ -57,9 +58,19 @@ def to_milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def run_params(trial_log: TrialLog) -> dict[str, str]:
-    """Return a trial's configuration as MLflow stores it."""
-    return to_mlflow_params({key: to_text(value) for key, value in trial_log.config.items()})
+def list_derived(settings: SearchSettings) -> frozenset[str]:
+    """Return the parameters whose value no Config field has, such as an exponent."""
+    ranges = settings.parameters.items()
+    return frozenset(name for name, about in ranges if about.get("field", name) is None)
+
+
+def run_params(trial_log: TrialLog, derived: Collection[str] = ()) -> dict[str, str]:
+    """Return a trial's configuration, and its `derived` parameters, as MLflow stores them."""
+    values = {key: to_text(value) for key, value in trial_log.config.items()}
+    for name, value in trial_log.parameters.items():
+        if name in derived:
+            values[SUGGESTED + name] = to_text(value)
+    return to_mlflow_params(values)
 
 
 def is_complete(
@@ -67,6 +78,7 @@ def is_complete(
     ended: int | None,
     params: Mapping[str, str],
     tags: Mapping[str, str],
+    derived: Collection[str] = (),
 ) -> bool:
     """Return whether a run has all of the trial log: its end time is written last."""
     return (
@@ -74,11 +86,13 @@ def is_complete(
         and trial_log.outcome is not None
         and ended == to_milliseconds(trial_log.ended)
         and is_escaped(tags)
-        and params == run_params(trial_log)
+        and params == run_params(trial_log, derived)
     )
 
 
-def contradicts(logged: LoggedRun, trial_log: TrialLog, ended: bool) -> bool:
+def contradicts(
+    logged: LoggedRun, trial_log: TrialLog, ended: bool, derived: Collection[str] = ()
+) -> bool:
     """Return whether a run has reports, names or values that the trial log lacks.
 
     That is so after the log was lost. Reports that a trial which has not `ended` will make again
@@ -88,7 +102,7 @@ def contradicts(logged: LoggedRun, trial_log: TrialLog, ended: bool) -> bool:
     return (
         logged.started != to_milliseconds(trial_log.started)
         or not is_escaped(logged.tags)
-        or not logged.params.items() <= run_params(trial_log).items()
+        or not logged.params.items() <= run_params(trial_log, derived).items()
         or any(
             (ended or report in own) and own.get(report) != seconds
             for report, seconds in logged.seconds.items()
@@ -146,7 +160,9 @@ def trial_tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:
 
 def name_tags(trial_log: TrialLog, reports: Iterable[Report]) -> dict[str, str]:
     """Return the tags that hold names which are too long for MLflow."""
-    return list_long_names({*trial_log.config, *(key for r in reports for key in r.metrics)})
+    derived = (SUGGESTED + name for name in trial_log.parameters)
+    metrics = (key for report in reports for key in report.metrics)
+    return list_long_names({*trial_log.config, *derived, *metrics})
 
 
 def describe_names(

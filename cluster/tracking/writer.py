@@ -69,9 +69,9 @@ class MLflowWriter:
         self.client = client
         self.ledger = ledger
         self.infeasible = infeasible
-        self.again = again
-        self.notify = notify
+        self.again, self.notify = again, notify
         self.kind = ledger.settings.kind
+        self._derived = run_records.list_derived(ledger.settings)
         self.behind: str = ""
         self._experiment = self._parent = ""
         self._runs: dict[int, str] = {}
@@ -81,9 +81,8 @@ class MLflowWriter:
         self._failed = FailedTrials()
         self._known_names: set[str] = set()
         self._dirty: set[int] = set(ledger.trial_logs)
-        self._lock = threading.Lock()
+        self._lock, self._ending = threading.Lock(), threading.Event()
         self._patience, self._progress = PATIENCE, 0.0
-        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
 
     def start(self) -> str:
@@ -127,7 +126,7 @@ class MLflowWriter:
             self._runs[trial] = run.info.run_id
             trial_log = self.ledger.trial_logs.get(trial)
             if self.again or not run_records.is_complete(
-                trial_log, run.info.end_time, run.data.params, run.data.tags
+                trial_log, run.info.end_time, run.data.params, run.data.tags, self._derived
             ):
                 self._existing[trial] = run
             else:
@@ -243,9 +242,10 @@ class MLflowWriter:
         logged = self._logged.pop(trial, None)
         params: dict[str, str] = {}
         if logged is None:
-            params = run_records.run_params(trial_log)
+            params = run_records.run_params(trial_log, self._derived)
             logged = self._find(trial, there)
-            if logged and run_records.contradicts(logged, trial_log, outcome is not None):
+            has_ended = outcome is not None
+            if logged and run_records.contradicts(logged, trial_log, has_ended, self._derived):
                 self.client.delete_run(logged.run_id)
                 logged = None
             logged = logged or self._create(trial_log)

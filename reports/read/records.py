@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cluster.tracking.names import (
+    SUGGESTED,
     from_mlflow_params,
     is_escaped,
     split_metrics,
@@ -192,12 +193,15 @@ def _trial(run: Run) -> TrialRecord:
                 f"its tag `{tag}` is {tags.get(tag, '')!r}."
             )
     number = tags["trial"]
+    params = from_mlflow_params(run.data.params, tags)
+    suggested = {name for name in params if name.startswith(SUGGESTED)}
     return TrialRecord(
         run_id=run.info.run_id,
         name=run.info.run_name or number,
         number=int(number),
         outcome=tags.get("outcome", "unfinished"),
-        params=from_mlflow_params(run.data.params, tags),
+        params={name: text for name, text in params.items() if name not in suggested},
+        suggested={name.removeprefix(SUGGESTED): params[name] for name in suggested},
         metrics=metrics,
         reported=reported,
         error=tags.get("error"),

@@ -12,15 +12,13 @@ from reports.read.settings import read_settings
 from reports.records import Search, TrialRecord
 
 NOT_SEARCHED = ("seed",)  # a seed has no better values
-SUGGESTED = "suggested."
-"""Prefix of the params of a run that are no Config fields, but what `suggest` asked for."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A searched range; `key` is the param of a run that has its value.
+    """A searched range; `field` is the Config field that has its value.
 
-    That is a Config field, for a parameter of one branch too, such as `learning_rate.sgd`.
+    A parameter of one branch is such as `learning_rate.sgd`. One that is no field is `derived`.
     """
 
     name: str
@@ -32,22 +30,22 @@ class Parameter:
     choices: tuple[str, ...] = ()  # empty: not categorical
     declared: bool = True  # False: inferred from the values of the trials
     varies: bool = False  # True: suggested values are outside of the range on record
-    own_key: str = ""
+    own_field: str = ""  # where the name does not tell it
+    derived: bool = False  # True: no Config field has its value
 
     @cached_property
-    def key(self) -> str:
-        """Return the param of a run that has its value."""
-        return self.own_key or self.name.partition(".")[0]
-
-    @property
     def field(self) -> str:
         """Return the Config field that it sets, or its own name where it is none."""
-        return self.key.removeprefix(SUGGESTED)
+        return self.name if self.derived else self.own_field or self.name.partition(".")[0]
 
     @cached_property
     def branch(self) -> str:
         """Return the value of another hyperparameter that it depends on; empty: always used."""
         return self.name.partition(".")[2] if self.name != self.field else ""
+
+    def get_text(self, trial: TrialRecord) -> str | None:
+        """Return a trial's value as it is recorded, in the range or not."""
+        return (trial.suggested if self.derived else trial.params).get(self.field)
 
     @property
     def is_checked(self) -> bool:
@@ -76,24 +74,28 @@ def read_space(tracker: Tracker, search: Search) -> tuple[Parameter, ...]:
     settings of the search cannot be read.
     """
     declared = read_settings(tracker, search).get("parameters")
-    tried: dict[str, dict[str, None]] = {}
-    for trial in search.trials:
-        for key, text in trial.params.items():
-            tried.setdefault(key, {}).setdefault(text)
-    found = (
-        [_parse(name, about, tried) for name, about in declared.items()]
-        if isinstance(declared, dict)
-        else []
-    )
-    known = [
-        _widen(p, search, tried.get(p.key, {})) for p in found if len(tried.get(p.key, {})) > 1
-    ]
-    if not found or any(p.key.startswith(SUGGESTED) and p.key not in tried for p in found):
+    fields = _collect_texts(trial.params for trial in search.trials)
+    suggested = _collect_texts(trial.suggested for trial in search.trials)
+    found = []
+    for name, about in (declared if isinstance(declared, dict) else {}).items():
+        p = _parse(name, about)
+        tried = (suggested if p.derived else fields).get(p.field, {})
+        found.append((_parse_choices(p, about, tried), tried))
+    known = [_widen(p, search, tried) for p, tried in found if len(tried) > 1]
+    if not found or any(p.derived and not tried for p, tried in found):
         # No ranges, or derived values that are not recorded: the fields themselves are shown.
-        taken = {p.key for p in found}
-        fields = {k: v for k, v in tried.items() if k not in taken and not k.startswith(SUGGESTED)}
-        known += _infer(fields)
+        taken = {p.field for p, _ in found if not p.derived}
+        known += _infer({name: texts for name, texts in fields.items() if name not in taken})
     return tuple(sorted(known, key=lambda p: p.field not in search.compare))
+
+
+def _collect_texts(values: Iterable[Mapping[str, str]]) -> dict[str, dict[str, None]]:
+    """Return the different texts of each name, in the order of their first trials."""
+    tried: dict[str, dict[str, None]] = {}
+    for of_trial in values:
+        for name, text in of_trial.items():
+            tried.setdefault(name, {}).setdefault(text)
+    return tried
 
 
 def find_value(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialRecord) -> Any:
@@ -112,7 +114,7 @@ def find_any_value(space: tuple[Parameter, ...], parameter: Parameter, trial: Tr
 
     None for a trial of another branch, or without a value that fits the parameter.
     """
-    text = trial.params.get(parameter.key)
+    text = parameter.get_text(trial)
     if text is None or not _is_active(space, parameter, trial):
         return None
     if parameter.choices:
@@ -125,7 +127,7 @@ def merge_branches(space: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """Return one parameter per Config field, whose range covers those of all its branches."""
     fields: dict[str, Parameter] = {}
     for p in space:
-        p = replace(p, name=p.field, own_key=p.key)
+        p = replace(p, name=p.field, own_field=p.field)
         seen = fields.setdefault(p.field, p)
         if seen is p:
             continue
@@ -143,18 +145,14 @@ def _is_active(space: tuple[Parameter, ...], parameter: Parameter, trial: TrialR
     if not branch:
         return True
     deciding = [p for p in space if branch in p.places]
-    return not deciding or any(trial.params.get(p.key) == branch for p in deciding)
+    return not deciding or any(p.get_text(trial) == branch for p in deciding)
 
 
-def _parse(
-    name: str, about: Mapping[str, Any], tried: Mapping[str, Mapping[str, None]]
-) -> Parameter:
-    own = "" if about.get("field", name) is not None else SUGGESTED + name
-    own = str(about["field"]) if about.get("field") else own
+def _parse(name: str, about: Mapping[str, Any]) -> Parameter:
+    field = about.get("field", "")  # null: derived; missing in older searches
+    own, derived = str(field or ""), field is None
     if about["type"] == "categorical":
-        seen = tried.get(own or name.partition(".")[0], {})
-        choices = tuple(_find_text(choice, seen) for choice in about["choices"])
-        return Parameter(name, choices=choices, own_key=own)
+        return Parameter(name, own_field=own, derived=derived)
     return Parameter(
         name,
         float(about["low"]),
@@ -162,8 +160,14 @@ def _parse(
         bool(about.get("log")),
         about["type"] == "int",
         about.get("step"),
-        own_key=own,
+        own_field=own,
+        derived=derived,
     )
+
+
+def _parse_choices(p: Parameter, about: Mapping[str, Any], tried: Mapping[str, None]) -> Parameter:
+    choices = tuple(_find_text(choice, tried) for choice in about.get("choices", ()))
+    return replace(p, choices=choices)
 
 
 def _find_text(choice: Any, seen: Mapping[str, None]) -> str:
@@ -203,12 +207,12 @@ def _infer(tried: Mapping[str, Iterable[str]]) -> list[Parameter]:
         numbers = [number for text in seen if (number := _parse_number(text)) is not None]
         if len(numbers) < len(seen):
             choices = tuple(sorted(seen)[:50])
-            inferred.append(Parameter(name, choices=choices, declared=False, own_key=name))
+            inferred.append(Parameter(name, choices=choices, declared=False, own_field=name))
             continue
         low, high = min(numbers), max(numbers)
         whole = all(number.is_integer() for number in numbers)
         wide = low > 0 and high / low >= 50
-        inferred.append(Parameter(name, low, high, wide, whole, declared=False, own_key=name))
+        inferred.append(Parameter(name, low, high, wide, whole, declared=False, own_field=name))
     return inferred
 
 

@@ -43,12 +43,19 @@ def write_trials(search: Search, path: Path) -> None:
     rows = [(t.number, t.outcome, t.reason, t.reports) for t in search.trials]
     about = DataFrame(rows, columns=["trial", "outcome", "reason", "reports"])
     params = DataFrame([t.params for t in search.trials])
+    suggested = DataFrame([t.suggested for t in search.trials])
     own, reported = (
         DataFrame([{name: _format_number(value) for name, value in t.items()} for t in metrics])
         for metrics in ([t.metrics for t in search.trials], [t.reported for t in search.trials])
     )
     table = about
-    for kind, more in (("params", params), ("metrics", own), ("reported", reported)):
+    every = (
+        ("params", params),
+        ("suggested", suggested),
+        ("metrics", own),
+        ("reported", reported),
+    )
+    for kind, more in every:
         # The names are the user's: a hyperparameter may be called `trial`, and a metric `score`.
         taken = {name: f"{kind}.{name}" for name in more.columns if name in table.columns}
         table = pandas.concat([table, more.sort_index(axis=1).rename(columns=taken)], axis=1)

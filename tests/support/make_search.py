@@ -26,6 +26,7 @@ def make_trial(number: int, score: float | None = 0.9, **about: Any) -> TrialRec
         number=number,
         outcome=about.get("outcome", "complete"),
         params={name: str(value) for name, value in about.get("params", {}).items()},
+        suggested={name: str(value) for name, value in about.get("suggested", {}).items()},
         metrics={**metrics, **about.get("metrics", {})},
         reported=about.get("reported", {}),
         reason=about.get("reason"),

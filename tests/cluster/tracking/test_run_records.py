@@ -40,6 +40,27 @@ def test_parameters_are_text_that_reads_back() -> None:
     assert from_mlflow_params(params, NAMING)["text"] == log.config["text"]
 
 
+def test_parameters_that_are_no_fields_stand_beside_the_configuration() -> None:
+    ranges: dict[str, dict[str, object]] = {
+        "log2 batch": {"field": None},
+        "rate.sgd": {"field": "rate"},
+        "older": {},
+    }
+    derived = run_records.list_derived(
+        SearchSettings("toy", "loss", "min", 1, 1, parameters=ranges)
+    )
+    log = make_log(parameters={"log2 batch": 5, "rate.sgd": 0.1}, config={"batch": 32})
+    params = run_records.run_params(log, derived)
+    read = from_mlflow_params(params, NAMING)
+    assert read == {"batch": "32", "suggested.log2 batch": "5"}
+    log.outcome, log.ended = "complete", 30.0
+    assert run_records.is_complete(log, 30_000, params, NAMING, derived)
+    assert not run_records.is_complete(log, 30_000, params, NAMING)
+    logged = LoggedRun("id", 1000, params, {}, {}, NAMING)
+    assert not run_records.contradicts(logged, log, False, derived)
+    assert run_records.contradicts(logged, log, False)
+
+
 def test_a_run_is_complete_when_it_has_the_end_and_the_parameters() -> None:
     log = make_log(outcome="complete", ended=30.0)
     params = run_records.run_params(log)

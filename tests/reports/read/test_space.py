@@ -132,8 +132,8 @@ def test_a_parameter_that_is_no_field_is_shown_where_its_values_are_recorded(
     tried = [{"batch": 2**n, "suggested.log2.batch": n} for n in (4, 5, 8)]
     (shown,) = read_with({"log2.batch": exponent}, tried, client, write_search, tmp_path)
     assert (shown.name, shown.field, shown.branch) == ("log2.batch", "log2.batch", "")
-    found = find_value((shown,), shown, make_trial(0, params=tried[1]))
-    assert found == 5
+    trial = make_trial(0, params={"batch": 32}, suggested={"log2.batch": 5})
+    assert find_value((shown,), shown, trial) == 5
 
 
 def test_derived_fields_are_shown_where_the_parameters_are_not_recorded(

@@ -56,5 +56,5 @@ def test_an_end_of_a_range_that_varies_is_not_checked() -> None:
 
 @pytest.mark.parametrize("name", ["a|b", "<b>x", "$x$", "`y`"])
 def test_names_of_the_user_stay_as_they_are(name: str) -> None:
-    found = describe((Parameter(name, 0.0, 1.0, own_key=name),), {name: [0.0, 0.5, 1.0]})
+    found = describe((Parameter(name, 0.0, 1.0, own_field=name),), {name: [0.0, 0.5, 1.0]})
     assert found.figures["hyperparameters"].axes[0].get_title() == name
