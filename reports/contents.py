@@ -1,6 +1,6 @@
 """The contents of a report: its chapters in order, written from what the tracking server has."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -150,7 +150,7 @@ def _list_results(tracker: Tracker, findings: Findings, choice: Choice) -> Itera
 
 def _list_analyses(tracker: Tracker, search: Search, choice: Choice) -> Iterator[Chapter]:
     @cache
-    def read() -> tuple[Parameter, ...]:
+    def read() -> tuple[tuple[Parameter, ...], Mapping[str, float]]:
         space = read_space(tracker, search)
         # Where all trials were enqueued, the comparison has shown the compared hyperparameters.
         if len(find_enqueued(search)) == len(search.trials):
@@ -158,9 +158,9 @@ def _list_analyses(tracker: Tracker, search: Search, choice: Choice) -> Iterator
         return importance.sort_by_importance(search, space)
 
     yield "Training curves", lambda: curves.write_section(tracker, search, choice)
-    yield "Hyperparameters", lambda: hyperparameters.write_section(search, choice, read())
-    yield "Hyperparameter importance", lambda: importance.write_section(search, read())
-    yield "Parallel coordinates", lambda: parallel.write_section(search, choice, read())
+    yield "Hyperparameters", lambda: hyperparameters.write_section(search, choice, read()[0])
+    yield "Hyperparameter importance", lambda: importance.write_section(search, *read())
+    yield "Parallel coordinates", lambda: parallel.write_section(search, choice, read()[0])
     yield "Search budget", lambda: budget.write_section(search)
     yield "Model size", lambda: size.write_section(search, choice)
     yield "Check of early stopping", lambda: audit.write_section(tracker, search, choice)

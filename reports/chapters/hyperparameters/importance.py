@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 import optuna
@@ -35,12 +36,17 @@ PER_CHOICE = 2  # trials, for an importance of a categorical hyperparameter
 RESAMPLED = 60  # hyperparameters; more take too long to evaluate so often
 
 
-def write_section(search: Search, space: tuple[Parameter, ...]) -> Section | None:
-    """Return the bars; None for fewer than two hyperparameters or too few complete trials."""
+def write_section(
+    search: Search, space: tuple[Parameter, ...], shares: Mapping[str, float] | None = None
+) -> Section | None:
+    """Return the bars; None for fewer than two hyperparameters or too few complete trials.
+
+    `shares` are those of `sort_by_importance`, if it has evaluated them.
+    """
     frozen, measured = freeze_trials(search, space)
     if len(measured) < 2 or len(frozen) < FEWEST:
         return None
-    shares = evaluate_importances(frozen, search.mode)
+    shares = shares or evaluate_importances(frozen, search.mode)
     spread = resample_importances(frozen, search.mode) if len(shares) <= RESAMPLED else {}
     text = (
         f"{embed_figure('importances', 'Importance of the hyperparameters')}\n\n"
@@ -76,20 +82,21 @@ def _describe_limits(trials: int, shares: int, has_spread: bool) -> str:
     return text
 
 
-def sort_by_importance(search: Search, space: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+def sort_by_importance(
+    search: Search, space: tuple[Parameter, ...]
+) -> tuple[tuple[Parameter, ...], Mapping[str, float]]:
     """Return the parameters in their order; of too many for a figure the important ones first.
 
-    Compared hyperparameters stay in front.
+    Compared hyperparameters stay in front. Also returns the shares, where they decide.
     """
     if len(space) <= BARS:
-        return space
+        return space, {}
     frozen, _ = freeze_trials(search, space)
     if len(frozen) < FEWEST:
-        return space
+        return space, {}
     shares = evaluate_importances(frozen, search.mode)
-    return tuple(
-        sorted(space, key=lambda p: (p.field not in search.compare, -shares.get(p.name, 0.0)))
-    )
+    order = sorted(space, key=lambda p: (p.field not in search.compare, -shares.get(p.name, 0.0)))
+    return tuple(order), shares
 
 
 def freeze_trials(
