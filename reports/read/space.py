@@ -184,7 +184,9 @@ def _widen(p: Parameter, search: Search, tried: Iterable[str]) -> Parameter:
         return replace(p, choices=(*p.choices, *texts)) if texts and not p.branch else p
     enqueued = search.tags.get("enqueued", "")
     first = int(enqueued) if enqueued.isdigit() else 1
-    if p.branch:
+    slack = 1e-9 * max(abs(p.low), abs(p.high))
+    numbers = [number for text in tried if (number := _parse_number(text)) is not None]
+    if p.branch or all(p.low - slack <= number <= p.high + slack for number in numbers):
         return p
     drawn = [
         value

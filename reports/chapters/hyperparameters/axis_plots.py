@@ -36,7 +36,7 @@ BINS = 8  # of a range, for the isolation plot
 FEWEST = 3  # complete trials in a bin; the best of fewer is too noisy
 LOST = ("diverged", "failed")
 COLUMNS = 3
-PANELS = 24  # in one readable figure
+PANELS = 18  # in one readable figure
 TICKS = 12  # choices with a label
 
 

@@ -43,18 +43,21 @@ def write_section(
 
     `shares` are those of `sort_by_importance`, if it has evaluated them.
     """
-    frozen, measured = freeze_trials(search, space)
-    if len(measured) < 2 or len(frozen) < FEWEST:
+    trials, measured = select_measured(search, space)
+    if len(measured) < 2 or len(trials) < FEWEST:
         return None
-    shares = shares or evaluate_importances(frozen, search.mode)
-    spread = resample_importances(frozen, search.mode) if len(shares) <= RESAMPLED else {}
+    spread: dict[str, tuple[float, float]] = {}
+    if not shares or len(shares) <= RESAMPLED:
+        frozen = [_freeze(measured, trial) for trial in trials]
+        shares = evaluate_importances(frozen, search.mode)
+        spread = resample_importances(frozen, search.mode) if len(shares) <= RESAMPLED else {}
     text = (
         f"{embed_figure('importances', 'Importance of the hyperparameters')}\n\n"
-        f"PED-ANOVA (Watanabe et al., 2023) over the {format_count(len(frozen), 'trial')} that "
+        f"PED-ANOVA (Watanabe et al., 2023) over the {format_count(len(trials), 'trial')} that "
         "ran to the end: how far the values of the best "
-        f"{max(GOOD, 5 / len(frozen)) * 100:.0f} % differ from those of all of them, as shares "
+        f"{max(GOOD, 5 / len(trials)) * 100:.0f} % differ from those of all of them, as shares "
         "of 100 %. Stopped trials are left out, since their scores are at a smaller budget."
-        + _describe_limits(len(frozen), len(shares), bool(spread))
+        + _describe_limits(len(trials), len(shares), bool(spread))
     )
     left_out = [format_code(shorten(p.name, NAME)) for p in space if p not in measured]
     if left_out:
@@ -91,25 +94,25 @@ def sort_by_importance(
     """
     if len(space) <= BARS:
         return space, {}
-    frozen, _ = freeze_trials(search, space)
-    if len(frozen) < FEWEST:
+    trials, measured = select_measured(search, space)
+    if len(trials) < FEWEST or len(measured) < 2:
         return space, {}
-    shares = evaluate_importances(frozen, search.mode)
+    shares = evaluate_importances([_freeze(measured, trial) for trial in trials], search.mode)
     order = sorted(space, key=lambda p: (p.field not in search.compare, -shares.get(p.name, 0.0)))
     return tuple(order), shares
 
 
-def freeze_trials(
+def select_measured(
     search: Search, space: tuple[Parameter, ...]
-) -> tuple[list[FrozenTrial], tuple[Parameter, ...]]:
-    """Return the last trials of equal budget, as Optuna has them, and the parameters in them.
+) -> tuple[list[TrialRecord], tuple[Parameter, ...]]:
+    """Return the last trials of equal budget, and the parameters that they can measure.
 
     A parameter of too many choices for these trials would seem important: each good trial has
     another one.
     """
     trials = select_equal_budget(search)[-MOST:]
     measured = tuple(p for p in space if PER_CHOICE * len(p.choices) <= len(trials))
-    return [_freeze(measured, trial) for trial in trials], measured
+    return trials, measured
 
 
 def select_equal_budget(search: Search) -> list[TrialRecord]:
@@ -175,14 +178,10 @@ def draw_importances(
 
 
 def _freeze(space: tuple[Parameter, ...], trial: TrialRecord) -> FrozenTrial:
-    values = {p: find_value(space, p, trial) for p in space}
+    values = [(p, v) for p in space if (v := find_value(space, p, trial)) is not None]
     return create_trial(
-        params={
-            p.name: int(v) if p.whole and not p.choices else v
-            for p, v in values.items()
-            if v is not None
-        },
-        distributions={p.name: _to_distribution(p) for p, v in values.items() if v is not None},
+        params={p.name: int(v) if p.whole and not p.choices else v for p, v in values},
+        distributions={p.name: _to_distribution(p) for p, _ in values},
         value=trial.metrics["score"],
     )
 
