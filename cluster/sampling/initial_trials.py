@@ -39,6 +39,16 @@ class InitialTrial:
         """Return a text that identifies this configuration, so that none is enqueued twice."""
         return json.dumps([dict(self.parameters), dict(self.fixed)], sort_keys=True)
 
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes that its trial has in the study."""
+        return {
+            "initial": self.key,
+            "fixed": json.dumps(dict(self.fixed)),
+            "whole": self.whole,
+            "tags": dict(self.tags),
+        }
+
 
 def plan_initial_trials(
     space: SearchSpace[Any], fixed: Mapping[str, Json], seeds: int

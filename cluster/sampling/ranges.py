@@ -26,10 +26,11 @@ def parameter_to_json(parameter: Parameter) -> dict[str, Any]:
 
     `field` is the Config field that has its value, null for a derived parameter.
     """
-    return {**_range_to_json(parameter.distribution), "field": parameter.field}
+    return {**range_to_json(parameter.distribution), "field": parameter.field}
 
 
-def _range_to_json(distribution: BaseDistribution) -> dict[str, Any]:
+def range_to_json(distribution: BaseDistribution) -> dict[str, Any]:
+    """Return a range as JSON: its type with choices, or with low, high, log and step."""
     match distribution:
         case CategoricalDistribution(choices=choices):
             return {"type": "categorical", "choices": list(choices)}
@@ -49,25 +50,24 @@ def list_outside_ranges(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> It
     for name, value in fixed.items():
         stored = encode_choice(to_json(value))
         if name in ranges and not any(is_in_range(range_, stored) for range_ in ranges[name]):
-            searched = " or ".join(describe_range(range_) for range_ in ranges[name])
+            searched = " or ".join(describe_range(range_to_json(r)) for r in ranges[name])
             yield f"{name}={value} is outside the searched range {searched}"
 
 
-def describe_range(distribution: BaseDistribution) -> str:
-    """Return a range in words, such as `0.001 to 0.1, log scale`."""
-    if isinstance(distribution, CategoricalDistribution):
+def describe_range(about: Mapping[str, Any]) -> str:
+    """Return a range, as JSON, in words such as `0.001 to 0.1, log scale`."""
+    if about["type"] == "categorical":
         # A container is JSON text already: see `encode_choice`.
         choices = [
             choice if isinstance(choice, str) and choice[:1] in ("[", "{") else to_text(choice)
-            for choice in distribution.choices
+            for choice in about["choices"]
         ]
         more = len(choices) - SHOWN_CHOICES
         shown = choices if more <= 1 else [*choices[:SHOWN_CHOICES], f"and {more} more"]
         return ", ".join(shown)
-    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
-    step, log = distribution.step, distribution.log  # type: ignore[attr-defined]
-    extra = ", log scale" if log else (f", step {step:g}" if step and step != 1 else "")
-    return f"{format_number(low)} to {format_number(high)}{extra}"
+    step = about["step"]
+    extra = ", log scale" if about["log"] else (f", step {step:g}" if step and step != 1 else "")
+    return f"{format_number(about['low'])} to {format_number(about['high'])}{extra}"
 
 
 def format_number(value: object) -> str:

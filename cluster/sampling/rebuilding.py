@@ -6,7 +6,7 @@ the configurations that were infeasible, and the state of samplers that keep one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +15,68 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
+from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.journal_backend import Journal
-from cluster.sampling.study_file import DamagedJournalError, open_study
+from cluster.sampling.study_file import DamagedJournalError, open_study, write_study
 from cluster.sampling.widening import widen_choices
 from searchspaces.parameters import Parameter, is_in_range
 from searchspaces.space import SearchSpace
 
 
-def rebuild_study(
-    path: Path, space: SearchSpace[Any], ledger: Ledger, parameters: Mapping[str, Parameter]
-) -> Path:
-    """Write the study in a journal again; return where the old journal is kept."""
-    number = 1
-    while (old := path.with_name(f"study.damaged-{number}.journal")).exists():
-        number += 1
-    draft = path.with_name(f"{path.name}.part")
-    draft.unlink(missing_ok=True)
-    journal = Journal(draft)
-    study = open_study(journal, space)
-    for trial in range(max(ledger.trial_logs, default=-1) + 1):
-        trial_log = ledger.trial_logs.get(trial)
-        template = _make_trial(trial_log, ledger, parameters) if trial_log else _make_failed()
-        study._storage.create_new_trial(study._study_id, template_trial=template)
-    journal.sync()
-    if path.exists():
-        path.replace(old)
-    draft.replace(path)
-    return old
-
-
 def open_or_rebuild(
-    path: Path, space: SearchSpace[Any], ledger: Ledger, parameters: Mapping[str, Parameter]
+    path: Path,
+    space: SearchSpace[Any],
+    ledger: Ledger,
+    parameters: Mapping[str, Parameter],
+    initial_trials: Sequence[InitialTrial],
 ) -> tuple[Journal, optuna.Study, str]:
-    """Return the journal and the study of a search, and a note where it was written again."""
+    """Return the journal and the study of a search, and a note where it was damaged."""
+    note = ""
     try:
-        widen_choices(path, space, parameters)
         journal = Journal(path)
         study = open_study(journal, space)
-        numbers = {trial.number for trial in study.get_trials(deepcopy=False)}
-        missing = sorted(ledger.trial_logs.keys() - numbers)
-        problem = f"it lacks trial {missing[0]}" if missing else ""
+        trials = study.get_trials(deepcopy=False)
+        if missing := sorted(ledger.trial_logs.keys() - {trial.number for trial in trials}):
+            raise DamagedJournalError(path, f"it lacks trial {missing[0]}")
+        if not widen_choices(trials, space, parameters):
+            return journal, study, ""
     except DamagedJournalError as error:
-        problem = error.problem
-    if not problem:
-        return journal, study, ""
-    old = rebuild_study(path, space, ledger, parameters)
+        kept = _keep(path)
+        note = f"{path} is damaged ({error.problem:.200}): written again from the trials, kept as "
+        note += kept
+        trials = _make_trials(ledger, parameters, initial_trials)
+    write_study(path, space, trials)
     journal = Journal(path)
-    note = f"{path} is damaged ({problem:.200}): written again from the trials, kept as {old.name}"
     return journal, open_study(journal, space), note
 
 
-def _make_failed() -> FrozenTrial:
-    return create_trial(state=TrialState.FAIL)
+def _keep(path: Path) -> str:
+    """Give a damaged journal another name, and return that."""
+    number = 1
+    while (old := path.with_name(f"study.damaged-{number}.journal")).exists():
+        number += 1
+    path.replace(old)
+    return old.name
+
+
+def _make_trials(
+    ledger: Ledger,
+    parameters: Mapping[str, Parameter],
+    initial_trials: Sequence[InitialTrial],
+) -> list[FrozenTrial]:
+    """Return the trials of the ledger as the study would have them.
+
+    The first of them are the initial ones, in their order; those that are missing run again.
+    """
+    trials = []
+    for number in range(max(ledger.trial_logs, default=-1) + 1):
+        if trial_log := ledger.trial_logs.get(number):
+            trials.append(_make_trial(trial_log, ledger, parameters))
+            if number < len(initial_trials):
+                trials[-1].user_attrs.update(initial_trials[number].attributes)
+        else:
+            trials.append(create_trial(state=TrialState.FAIL))
+    return trials
 
 
 def _make_trial(

@@ -29,6 +29,7 @@ from searchspaces.overrides import InvalidConfigError, build_config, encode_defa
 from searchspaces.parameters import find_parameters, with_fixed
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import run_suggest
+from searchspaces.user_code import read_message
 from trainables.errors import UserError
 
 INFEASIBLE_BEFORE_RANDOM = 20
@@ -65,7 +66,7 @@ class Study:
         self.exhausted = False
         """Whether every configuration of the space has been tried."""
         self.journal, self.study, self.note = open_or_rebuild(
-            ledger.folder / JOURNAL, space, ledger, self.parameters
+            ledger.folder / JOURNAL, space, ledger, self.parameters, initial_trials
         )
         self.infeasible_reasons: collections.Counter[str] = collections.Counter()
         self._interrupted: list[int] = []
@@ -97,12 +98,7 @@ class Study:
         )
         for initial in initial_trials:
             if initial.key not in enqueued:
-                attributes: dict[str, Any] = {
-                    "initial": initial.key,
-                    "fixed": json.dumps(dict(initial.fixed)),
-                }
-                attributes |= {"whole": initial.whole, "tags": dict(initial.tags)}
-                self._enqueue(initial.parameters, attributes)
+                self._enqueue(initial.parameters, initial.attributes)
 
     @property
     def infeasible(self) -> int:
@@ -115,10 +111,11 @@ class Study:
         Raises UserError where only infeasible ones are drawn, or where code of the space fails.
         """
         infeasible = duplicates = 0
+        is_list = self.ledger.settings.kind == "confirmation"  # in which two may be equal
         while infeasible + duplicates < DRAWS_BEFORE_STOP:
             if not self._interrupted and not self._waiting:
-                if self.ledger.settings.kind == "confirmation":
-                    return None  # a list, and nothing beyond it
+                if is_list:
+                    return None
                 by_grid = self.sampler == "grid" or duplicates >= DUPLICATES_BEFORE_GRID
                 if by_grid and not self._enqueue_untried():
                     self.exhausted = True
@@ -129,8 +126,7 @@ class Study:
             )
             values = self._draw(trial)
             key = _to_key(self._complete(values))
-            is_rerun = self.ledger.settings.kind == "confirmation"  # two trials may be equal
-            if key in self._tried and not is_rerun:
+            if key in self._tried and not is_list:
                 with quiet():
                     self.study.tell(trial, state=TrialState.FAIL)
                 duplicates += 1
@@ -139,7 +135,7 @@ class Study:
                 config = build_config(self.space, values)
                 reason = find_infeasible(self.space, config)
             except InvalidConfigError as error:
-                reason = " ".join(str(error).split())
+                reason = read_message(error)
             with quiet():  # an interrupted trial may have it already
                 if reason is not None or self.space.feasible is not None:
                     trial.set_constraint("feasible", -1.0 if reason is None else 1.0)
@@ -204,8 +200,8 @@ class Study:
             bisect.insort(self._scores, best[0])
         storage = self.study._storage
         # Optuna copies all of them for each one: a trial of 20,000 would take seconds.
-        step = math.ceil(len(trial_log.reports) / MAX_INTERMEDIATE)
-        for report in (*trial_log.reports[::step], *trial_log.reports[-1:]) if step else ():
+        step = max(1, math.ceil(len(trial_log.reports) / MAX_INTERMEDIATE))
+        for report in (*trial_log.reports[::step], *trial_log.reports[-1:]):
             if report.report not in frozen.intermediate_values and metric in report.metrics:
                 storage.set_trial_intermediate_value(
                     frozen._trial_id, report.report, report.metrics[metric]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from cluster.ledger.ledger import JOURNAL
 from cluster.sampling.journal_backend import Journal
@@ -38,6 +39,18 @@ def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
             direction="maximize" if space.mode == "max" else "minimize",
             load_if_exists=True,
         )
+
+
+def write_study(path: Path, space: SearchSpace[Any], trials: Iterable[FrozenTrial]) -> None:
+    """Replace the journal at a path, as a whole, by that of a study with these trials."""
+    draft = path.with_name(f"{path.name}.part")
+    draft.unlink(missing_ok=True)
+    journal = Journal(draft)
+    study = open_study(journal, space)
+    for trial in trials:
+        study._storage.create_new_trial(study._study_id, template_trial=trial)
+    journal.sync()
+    draft.replace(path)
 
 
 def count_infeasible(folder: Path) -> int:

@@ -6,51 +6,35 @@ study is written again: the same trials, with the new list.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import optuna
 from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial
 
-from cluster.sampling.journal_backend import Journal
-from cluster.sampling.study_file import open_storage
 from searchspaces.parameters import Parameter, merge_ranges
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
 
 def widen_choices(
-    path: Path, space: SearchSpace[Any], parameters: Mapping[str, Parameter]
-) -> None:
-    """Write the study in a journal again if parameters have more choices now.
+    trials: Sequence[FrozenTrial], space: SearchSpace[Any], parameters: Mapping[str, Parameter]
+) -> bool:
+    """Give the trials of a study the choices that their parameters have now.
 
+    Returns whether any parameter has more than before: the study must then be written again.
     Raises UserError where a parameter lacks choices that it had, or is of another kind.
     """
-    if not path.exists() or not path.stat().st_size:
-        return
-    old = optuna.load_study(study_name=None, storage=open_storage(Journal(path)))
-    trials = old.get_trials(deepcopy=False)
     changed = {
         name
         for trial in trials
         for name, before in trial.distributions.items()
         if name in parameters and _has_changed(name, before, parameters[name], space)
     }
-    if not changed:
-        return
-    draft = path.with_name(f"{path.name}.part")
-    draft.unlink(missing_ok=True)
-    journal = Journal(draft)
-    new = optuna.create_study(
-        study_name=old.study_name, storage=open_storage(journal), direction=old.direction
-    )
-    for trial in trials:
+    for trial in trials if changed else ():
         for name in changed & trial.distributions.keys():
             trial.distributions[name] = parameters[name].distribution
-        new._storage.create_new_trial(new._study_id, template_trial=trial)
-    journal.sync()
-    draft.replace(path)
+    return bool(changed)
 
 
 def _has_changed(name: str, before: Any, parameter: Parameter, space: SearchSpace[Any]) -> bool:

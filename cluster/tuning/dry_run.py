@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cluster.options import Options
-from cluster.sampling.ranges import describe_range, format_number
+from cluster.sampling.ranges import describe_range, format_number, range_to_json
 from cluster.sampling.schedulers import REDUCTION, expected_reports, rungs
 from cluster.tuning.open_search import use_teacher
 from cluster.tuning.settings import decide_settings
@@ -92,7 +92,7 @@ def print_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Cons
     default = encode_defaults(space, fixed)
     for name, parameter in find_parameters(space, encode_values(fixed)).items():
         value = default.get(parameter.field or name, "")
-        row = (name, describe_range(parameter.distribution), format_number(value))
+        row = (name, describe_range(range_to_json(parameter.distribution)), format_number(value))
         table.add_row(*map(escape, row))
     for name, value in fixed.items():
         table.add_row(escape(name), "fixed", escape(format_number(value)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cluster.ledger.settings import SearchSettings
-from cluster.sampling.ranges import parameter_to_json
+from cluster.sampling.ranges import describe_range, parameter_to_json
 from searchspaces.codec import Json
 from searchspaces.overrides import describe_fields
 from searchspaces.parameters import find_parameters
@@ -54,7 +54,7 @@ def check_same_space(
             raise UserError(
                 f"the search in {folder} has {name} {was!r}, its space now has {is_now!r}\n{FRESH}"
             )
-    if differing := _list_differing_fields(before, now):
+    if differing := _list_changes(before.fields, now.fields, lambda kind: kind or "no field"):
         raise UserError(
             f"the search in {folder} was started with another Config:\n"
             + "\n".join(differing)
@@ -62,10 +62,11 @@ def check_same_space(
         )
     changed = _list_changed_code(before, now)
     if changed and not changed_code:
+        ranges = _list_changes(before.parameters, now.parameters, _describe_range)
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(before.started))
         raise UserError(
             f"the code has changed since the search in {folder} was started ({since}):\n"
-            + "\n".join([*changed, *_list_changed_ranges(before, now)])
+            + "\n".join([*changed, *ranges])
             + "\nto continue it with the code of now, add --changed-code; new trials may then not "
             "compare with old ones\n"
             "to start another search with it: --fresh"
@@ -73,13 +74,14 @@ def check_same_space(
     return now
 
 
-def _list_differing_fields(before: SearchSettings, now: SearchSettings) -> list[str]:
-    names = sorted(before.fields.keys() | now.fields.keys())
+def _list_changes(
+    before: Mapping[str, Any], now: Mapping[str, Any], describe: Callable[[Any], str]
+) -> list[str]:
+    """Return a line for each name that has another value now, or none."""
     return [
-        f"  {name}: {before.fields.get(name, 'no field')} there, "
-        f"{now.fields.get(name, 'no field')} now"
-        for name in names
-        if before.fields.get(name) != now.fields.get(name)
+        f"  {name}: {describe(before.get(name))} there, {describe(now.get(name))} now"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
     ]
 
 
@@ -99,21 +101,5 @@ def _list_changed_code(before: SearchSettings, now: SearchSettings) -> list[str]
     ]
 
 
-def _list_changed_ranges(before: SearchSettings, now: SearchSettings) -> list[str]:
-    names = sorted(before.parameters.keys() | now.parameters.keys())
-    return [
-        f"  {name}: {_describe(before.parameters.get(name))} there, "
-        f"{_describe(now.parameters.get(name))} now"
-        for name in names
-        if before.parameters.get(name) != now.parameters.get(name)
-    ]
-
-
-def _describe(parameter: Mapping[str, Any] | None) -> str:
-    """Return the range of a parameter in words."""
-    if parameter is None:
-        return "not searched"
-    if "choices" in parameter:
-        return ", ".join(map(str, parameter["choices"]))
-    extra = ", log scale" if parameter["log"] else ""
-    return f"{parameter['low']} to {parameter['high']}{extra}"
+def _describe_range(about: Mapping[str, Any] | None) -> str:
+    return "not searched" if about is None else describe_range(about)

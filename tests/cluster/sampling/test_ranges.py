@@ -11,6 +11,7 @@ from cluster.sampling.ranges import (
     format_number,
     list_outside_ranges,
     parameter_to_json,
+    range_to_json,
 )
 from searchspaces.parameters import find_parameters
 from tests.support.branching_space import BRANCHES
@@ -30,12 +31,18 @@ def test_a_value_outside_of_every_range_of_its_field_gives_a_warning() -> None:
 
 
 def test_ranges_are_described_in_words() -> None:
-    assert describe_range(FloatDistribution(1e-4, 0.5, log=True)) == "0.0001 to 0.5, log scale"
-    assert describe_range(IntDistribution(32, 256, step=32)) == "32 to 256, step 32"
-    assert describe_range(IntDistribution(1, 4)) == "1 to 4"
-    assert describe_range(CategoricalDistribution(["sgd", None, True])) == "sgd, None, True"
+    assert (
+        describe_range(range_to_json(FloatDistribution(1e-4, 0.5, log=True)))
+        == "0.0001 to 0.5, log scale"
+    )
+    assert describe_range(range_to_json(IntDistribution(32, 256, step=32))) == "32 to 256, step 32"
+    assert describe_range(range_to_json(IntDistribution(1, 4))) == "1 to 4"
+    assert (
+        describe_range(range_to_json(CategoricalDistribution(["sgd", None, True])))
+        == "sgd, None, True"
+    )
     alike = CategoricalDistribution([1, "1", None, "None", 1.5, "1.5", "[1, 2]"])
-    assert describe_range(alike) == '1, "1", None, "None", 1.5, "1.5", [1, 2]'
+    assert describe_range(range_to_json(alike)) == '1, "1", None, "None", 1.5, "1.5", [1, 2]'
     assert [format_number(value) for value in (1, "1", None, "None", "x y", "")] == [
         *("1", '"1"', "None", '"None"', "x y", ""),
     ]

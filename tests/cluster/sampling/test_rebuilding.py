@@ -71,3 +71,19 @@ def test_the_search_continues_with_all_its_trials(
     assert json.dumps(suggestion.config) not in configs  # the default does not run again
     assert before == {path: path.read_bytes() for path in ledger.folder.rglob("reports.jsonl")}
     assert open_study(reopen(ledger), space).note == ""
+
+
+def test_an_arm_that_has_run_does_not_run_again(
+    begin: Begin, reopen: Reopen, open_study: Open, run_one: RunOne, change: Any
+) -> None:
+    space = change(arms=({"momentum": False}, {"momentum": True}))
+    ledger = begin(seeds=2, trials=4)
+    study = open_study(ledger, space)
+    for _ in range(3):  # each leaves the other hyperparameters to the sampler
+        run_one(ledger, study, [0.5])
+    (ledger.folder / JOURNAL).write_bytes(b"garbage\n")
+    ledger = reopen(ledger)
+    study = open_study(ledger, space)
+    run_one(ledger, study, [0.4])
+    arms = [(log.config["momentum"], log.config["seed"]) for log in ledger.trial_logs.values()]
+    assert sorted(arms) == [(False, 0), (False, 1), (True, 0), (True, 1)]
