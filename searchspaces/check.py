@@ -1,7 +1,7 @@
 """Check a space before anything starts: its fields, its Config, and its code.
 
-Every command uses `check_space`. Each problem is one message with the value, the file and the
-line, so that nothing of it is found out by a trial.
+Every command that loads a space uses `check_space`. Each problem is one message with the value,
+the file and the line, so that nothing of it is found out by a trial.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from searchspaces.codec import encode_config, encode_values, from_json, to_json
+from searchspaces.codec import describe_type, encode_config, encode_values, from_json, to_json
 from searchspaces.overrides import (
     InvalidConfigError,
     build_config,
@@ -76,7 +76,6 @@ def _check_config(space: SearchSpace[Any]) -> None:
         types = typing.get_type_hints(config)
     for name in list_fields(space):
         value, annotation = getattr(default, name), types[name]
-        shown = getattr(annotation, "__name__", str(annotation)).replace("typing.", "")
         try:
             again = from_json(to_json(value), annotation)
             problem = "" if again == value or again != again else f"it is read back as {again!r}"
@@ -85,7 +84,7 @@ def _check_config(space: SearchSpace[Any]) -> None:
         if problem:
             raise UserError(
                 f"{config.__name__}.{name} in {space.source_file}: its default {value!r:.80} "
-                f"cannot be stored as {shown}: {problem}\n"
+                f"cannot be stored as {describe_type(annotation)}: {problem}\n"
                 "annotate the field with the type of its values, such as int | None or "
                 "tuple[int, ...]"
             )

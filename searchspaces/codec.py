@@ -17,9 +17,9 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from searchspaces.json_text import Json, read_number, read_text, to_text
+
 T = TypeVar("T")
-Json = Any
-"""None, a bool, a number, a string, a list of these, or a dict of these by strings."""
 SCALARS = (bool, int, float, str, types.NoneType)
 
 
@@ -161,23 +161,13 @@ def decode_fields(config: type[Any], encoded: Mapping[str, Json]) -> dict[str, A
     return values
 
 
-def to_text(data: Json) -> str:
-    """Return JSON as text that people read: a string as it is, unless it looks like a value."""
-    if isinstance(data, str):
-        is_plain = _read_text(data) == data and "\0" not in data and _is_unicode(data)
-        return data if is_plain else json.dumps(data)
-    if data is None or isinstance(data, bool):
-        return str(data)
-    return json.dumps(data, ensure_ascii=not _is_unicode(str(data)))
-
-
 def from_text(text: str, annotation: Any) -> Any:
     """Return the value of an annotation from the text that `to_text` has written.
 
     Raises ValueError where the text is not of that type.
     """
     try:
-        return from_json(_read_text(text), annotation)
+        return from_json(read_text(text), annotation)
     except ValueError:
         return from_json(text, annotation)
 
@@ -200,28 +190,9 @@ def parse(text: str, annotation: Any) -> Any:
     lower = text.strip().lower()
     known = {"true": True, "false": False, "none": None}
     try:
-        return from_json(known[lower] if lower in known else _read_number(text), annotation)
+        return from_json(known[lower] if lower in known else read_number(text), annotation)
     except ValueError:
         return from_text(text, annotation)
-
-
-def _read_number(text: str) -> Json:
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return _read_text(text)
-
-
-def _read_text(text: str) -> Json:
-    known = {"None": None, "True": True, "False": False}
-    if text in known:
-        return known[text]
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _from_union(data: Json, parts: tuple[Any, ...]) -> Any:
@@ -237,7 +208,7 @@ def _from_union(data: Json, parts: tuple[Any, ...]) -> Any:
         readable.append(value)
     if readable:
         return readable[0]
-    raise ValueError(f"{data!r} is not of type {' | '.join(map(_describe, parts))}")
+    raise ValueError(f"{data!r} is not of type {' | '.join(map(describe_type, parts))}")
 
 
 def _from_list(data: list[Json], origin: type[Any], parts: tuple[Any, ...]) -> Any:
@@ -259,14 +230,9 @@ def _from_list(data: list[Json], origin: type[Any], parts: tuple[Any, ...]) -> A
     return tuple(values)
 
 
-def _is_unicode(text: str) -> bool:
-    """Return whether a text can be stored as UTF-8: half of a surrogate pair cannot."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 def _require(data: Json, is_right: bool, kind: Any) -> Json:
     if not is_right:
-        raise ValueError(f"{data!r} is not of type {_describe(kind)}")
+        raise ValueError(f"{data!r} is not of type {describe_type(kind)}")
     return data
 
 
@@ -293,7 +259,10 @@ def _require_name(data: Json, kind: type[enum.Enum]) -> enum.Enum:
     raise ValueError(f"{data!r} is not one of {', '.join(kind.__members__)}")
 
 
-def _describe(annotation: Any) -> str:
+def describe_type(annotation: Any) -> str:
+    """Return an annotation as people write it: `int`, `tuple[int, ...]`, `str | None`."""
     if annotation in (None, types.NoneType):
         return "None"
-    return getattr(annotation, "__name__", str(annotation))
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        return annotation.__name__
+    return str(annotation).replace("typing.", "")

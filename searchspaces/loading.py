@@ -142,10 +142,10 @@ def _import_beside(path: Path) -> Iterator[None]:
     Modules of another folder that such a file has imported before do not get in its way.
     """
     folder = str(path.parent)
-    for name, module in list(sys.modules.items()):
-        beside = _BESIDE.get(name)
-        if beside is not None and module is beside:
-            del sys.modules[name], _BESIDE[name]
+    for name, module in _BESIDE.items():
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
+    _BESIDE.clear()
     _check_not_loaded(path)
     before = set(sys.modules)
     sys.path.insert(0, folder)

@@ -12,6 +12,7 @@ from typing import Any
 from searchspaces.codec import (
     Json,
     decode_config,
+    describe_type,
     encode_config,
     encode_fields,
     from_text,
@@ -69,12 +70,7 @@ def list_fields(space: SearchSpace[Any]) -> list[str]:
 def describe_fields(space: SearchSpace[Any]) -> dict[str, str]:
     """Return the fields of a space's Config with their types, as text."""
     types = typing.get_type_hints(space.config)
-    return {
-        name: getattr(types[name], "__name__", "")
-        if isinstance(types[name], type) and not typing.get_args(types[name])
-        else str(types[name])
-        for name in list_fields(space)
-    }
+    return {name: describe_type(types[name]) for name in list_fields(space)}
 
 
 def add_teacher_defaults(space: SearchSpace[Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,11 +102,10 @@ def _parse(text: str, annotation: Any, name: str) -> Any:
     try:
         value = parse(text, annotation)
     except (ValueError, TypeError) as error:
-        expected = getattr(annotation, "__name__", str(annotation)).replace("typing.", "")
         if typing.get_origin(annotation) is typing.Literal:
             choices = ", ".join(map(str, typing.get_args(annotation)))
             raise UserError(f"{name}={text!r}: choose one of {choices}") from error
-        raise UserError(f"{name}={text!r} is not of type {expected}") from error
+        raise UserError(f"{name}={text!r} is not of type {describe_type(annotation)}") from error
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{name}={text!r} is not a finite number")
     return value

@@ -119,47 +119,46 @@ def _explore(
     while untried and explored.asked < MAX_ASKED:
         chosen = untried.popleft()
         before = set(explored.ranges)
-        _run(space, explored, with_fixed(_choose(explored, chosen), fixed, parameters))
+        _run(space, explored, _follow(chosen), fixed, parameters)
         for name in explored.ranges.keys() - before:
             if isinstance(distribution := explored.ranges[name], CategoricalDistribution):
                 untried.extend({**chosen, name: choice} for choice in distribution.choices)
     draw = random.Random(0)
     for _ in range(RANDOM_DRAWS):
-        _run(space, explored, with_fixed(_draw(explored, draw), fixed, parameters))
+        _run(space, explored, lambda _, range_: draw_value(draw, range_), fixed, parameters)
     explored.asked = 0
     return explored
 
 
-def _run(space: SearchSpace[Any], explored: _Exploration, answer: Answer) -> dict[str, Json]:
+def _follow(chosen: Mapping[str, Any]) -> Answer:
+    return lambda name, distribution: chosen.get(name, first_value(distribution))
+
+
+def _run(
+    space: SearchSpace[Any],
+    explored: _Exploration,
+    pick: Answer,
+    fixed: Mapping[str, Json],
+    parameters: Mapping[str, Parameter],
+) -> None:
+    """Run `suggest` with the values that `pick` returns, and record ranges, answers and result."""
     answers: dict[str, Any] = {}
     draw = random.Random(0)
+
+    def ask(name: str, distribution: BaseDistribution) -> Any:
+        explored.ranges[name] = merge_ranges(explored.ranges.get(name), distribution)
+        if len(answers) > MANY:  # a loop that goes on as long as a choice is the first one
+            return draw_value(draw, distribution)
+        return pick(name, distribution)
+
+    answer = with_fixed(ask, fixed, parameters)
 
     def record(name: str, distribution: BaseDistribution) -> Any:
         explored.asked += 1
         answers[name] = answer(name, distribution)
-        if len(answers) > MANY:  # a loop that goes on as long as a choice is the first one
-            answers[name] = draw_value(draw, distribution)
         return answers[name]
 
-    suggested = run_suggest(space, record)
-    explored.runs.append((answers, suggested))
-    return suggested
-
-
-def _choose(explored: _Exploration, chosen: Mapping[str, Any]) -> Answer:
-    def answer(name: str, distribution: BaseDistribution) -> Any:
-        explored.ranges[name] = merge_ranges(explored.ranges.get(name), distribution)
-        return chosen.get(name, first_value(distribution))
-
-    return answer
-
-
-def _draw(explored: _Exploration, draw: random.Random) -> Answer:
-    def answer(name: str, distribution: BaseDistribution) -> Any:
-        explored.ranges[name] = merge_ranges(explored.ranges.get(name), distribution)
-        return draw_value(draw, distribution)
-
-    return answer
+    explored.runs.append((answers, run_suggest(space, record)))
 
 
 def _make_parameter(space: SearchSpace[Any], name: str, explored: _Exploration) -> Parameter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import random
@@ -19,6 +18,7 @@ from optuna.distributions import (
 )
 
 from searchspaces.codec import Json, encode_fields, from_json, to_json
+from searchspaces.overrides import describe_unknown, list_fields
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
 from trainables.errors import UserError
@@ -137,12 +137,12 @@ def run_suggest(space: SearchSpace[Any], answer: Answer, number: int = 0) -> dic
             f"suggest of {space.name} in {space.source_file} returns {suggested!r:.80}, not a "
             "dict of values by their names"
         )
-    known = {field.name for field in dataclasses.fields(space.config) if field.init}
+    known = list_fields(space)
     for name in suggested:
         if name not in known:
             raise UserError(
-                f"suggest of {space.name} in {space.source_file} returns {name!r}, which is no "
-                f"field of {space.config.__name__}: it has {', '.join(sorted(known))}"
+                f"suggest of {space.name} in {space.source_file} returns an "
+                + describe_unknown("hyperparameter", str(name), known)
             )
     try:
         return encode_fields(space.config, {str(n): value for n, value in suggested.items()})

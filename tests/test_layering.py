@@ -41,6 +41,7 @@ LAYERS = (
     ("searchspaces.loading", "searchspaces.parameters", "searchspaces.source"),
     ("searchspaces.overrides", "searchspaces.suggestion"),
     ("searchspaces.space", "searchspaces.codec", "searchspaces.user_code"),
+    ("searchspaces.json_text",),
     ("trainables.tasks",),
     ("trainables",),  # fit, optim, cache, data, models and whatever is not named here
     ("trainables.run",),
@@ -64,7 +65,7 @@ APART = ("trainables.tasks", "searchspaces")  # the modules of these never impor
 MACHINERY = {
     f"searchspaces.{name}"
     for name in (
-        *("check", "codec", "loading", "overrides", "parameters", "source", "space"),
+        *("check", "codec", "json_text", "loading", "overrides", "parameters", "source", "space"),
         *("suggestion", "train_one", "user_code"),
     )
 }

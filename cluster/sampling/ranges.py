@@ -13,7 +13,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.codec import to_json, to_text
+from searchspaces.codec import to_json
+from searchspaces.json_text import to_text
 from searchspaces.parameters import Parameter, find_parameters, is_in_range
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import encode_choice

@@ -20,7 +20,7 @@ from cluster.tracking.names import (
     to_mlflow_params,
     to_own_name,
 )
-from searchspaces.codec import to_text
+from searchspaces.json_text import to_text
 
 STATUS: Mapping[Outcome, str] = {
     "complete": "FINISHED",

@@ -16,7 +16,7 @@ from cluster.storage.database_file import is_database_file
 from cluster.storage.redaction import redact_address
 from cluster.storage.storage import Storage
 from cluster.tuning.progress import describe_failure
-from searchspaces.codec import to_text
+from searchspaces.json_text import to_text
 from searchspaces.space import SearchSpace
 from trainables.durations import format_duration
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchspaces.codec import (
@@ -23,8 +23,8 @@ from searchspaces.codec import (
     from_text,
     parse,
     to_json,
-    to_text,
 )
+from searchspaces.json_text import to_text
 
 
 class Norm(enum.Enum):
@@ -128,25 +128,6 @@ def test_a_config_of_any_fields_is_read_back(data: st.DataObject) -> None:
     )
     config = kind(*(data.draw(values) for _, values in chosen))
     assert decode_config(kind, json.loads(json.dumps(encode_config(config)))) == config
-
-
-@given(st.text())
-@example("\ud800")
-@example("a\0b")
-def test_text_that_is_written_can_be_stored_as_utf_8(text: str) -> None:
-    written = to_text(text)
-    assert "\0" not in written
-    assert from_text(written, str) == text
-    if not any("\ud800" <= character <= "\udfff" for character in text):
-        written.encode()
-
-
-def test_text_reads_as_people_write_it() -> None:
-    for text in ("none", "sgd", "3x3", "a,b", "日本", "C:\\x"):
-        assert to_text(text) == text
-    assert to_text([8, "a"]) == '[8, "a"]'
-    assert [to_text(value) for value in (None, True, 3, 0.5)] == ["None", "True", "3", "0.5"]
-    assert to_text("None") == '"None"'
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import JOURNAL, Ledger
 from cluster.ledger.trial_log import TrialLog, read_trial_log
-from searchspaces.codec import to_text
+from searchspaces.json_text import to_text
 
 STATUS = {
     "complete": "FINISHED",

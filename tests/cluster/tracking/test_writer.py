@@ -28,7 +28,7 @@ from cluster.tracking.client import open_client
 from cluster.tracking.writer import MLflowWriter
 from reports.read.records import read_curves, read_search
 from reports.read.winner import rank_trials
-from searchspaces.codec import to_text
+from searchspaces.json_text import to_text
 from tests.support.tracking import read_runs, write_to_mlflow
 
 Finish = Callable[..., None]

@@ -14,7 +14,7 @@ from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.study import Study
-from searchspaces.codec import to_text
+from searchspaces.json_text import to_text
 from searchspaces.loading import load_space
 from trainables.run import Run
 
