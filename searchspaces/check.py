@@ -14,7 +14,14 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from searchspaces.codec import describe_type, encode_config, encode_values, from_json, to_json
+from searchspaces.codec import (
+    describe_type,
+    encode_config,
+    encode_values,
+    find_types,
+    from_json,
+    to_json,
+)
 from searchspaces.overrides import (
     InvalidConfigError,
     build_config,
@@ -73,7 +80,7 @@ def _check_config(space: SearchSpace[Any]) -> None:
     with user_code(f"{config.__name__}(), the default configuration,", space.source_file):
         default = config()
     with user_code(f"an annotation of {config.__name__}", space.source_file):
-        types = typing.get_type_hints(config)
+        types = find_types(config)
     for name in list_fields(space):
         value, annotation = getattr(default, name), types[name]
         try:
@@ -186,7 +193,7 @@ def _check_types(
     space: SearchSpace[Any], values: Mapping[str, Any], error: InvalidConfigError
 ) -> None:
     """Raise UserError where `suggest` gives a field a value of another type."""
-    types = typing.get_type_hints(space.config)
+    types = find_types(space.config)
     for name, value in values.items():
         try:
             from_json(value, types[name])

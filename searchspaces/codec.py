@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import functools
 import json
 import types
 import typing
@@ -100,6 +101,12 @@ def from_json(data: Json, annotation: Any) -> Any:
     raise ValueError(f"values of type {origin.__name__} cannot be read from a file")
 
 
+@functools.cache
+def find_types(config: type[Any]) -> Mapping[str, Any]:
+    """Return the annotation of each field of a dataclass; raises what an annotation raises."""
+    return typing.get_type_hints(config)
+
+
 def encode_config(config: Any) -> dict[str, Json]:
     """Return the fields of a dataclass as JSON; raises TypeError, naming the field."""
     fields = dataclasses.fields(config)
@@ -124,7 +131,7 @@ def encode_fields(config: type[Any], values: Mapping[str, Any]) -> dict[str, Jso
     stored there. Names that are no fields are not checked.
     """
     encoded = encode_values(values)
-    annotations = typing.get_type_hints(config)
+    annotations = find_types(config)
     for name, value in values.items():
         if name not in annotations or _equals(encoded[name], value):
             continue
@@ -149,7 +156,7 @@ def decode_config(config: type[T], encoded: Mapping[str, Json]) -> T:
 
 def decode_fields(config: type[Any], encoded: Mapping[str, Json]) -> dict[str, Any]:
     """Return the values of some fields from JSON; raises ValueError, naming the field."""
-    annotations = typing.get_type_hints(config)
+    annotations = find_types(config)
     values = {}
     for name, data in encoded.items():
         if name not in annotations:

@@ -15,6 +15,7 @@ from searchspaces.codec import (
     describe_type,
     encode_config,
     encode_fields,
+    find_types,
     from_text,
     parse,
 )
@@ -69,7 +70,7 @@ def list_fields(space: SearchSpace[Any]) -> list[str]:
 
 def describe_fields(space: SearchSpace[Any]) -> dict[str, str]:
     """Return the fields of a space's Config with their types, as text."""
-    types = typing.get_type_hints(space.config)
+    types = find_types(space.config)
     return {name: describe_type(types[name]) for name in list_fields(space)}
 
 
@@ -82,7 +83,7 @@ def add_teacher_defaults(space: SearchSpace[Any], values: Mapping[str, Any]) -> 
 
 def parse_overrides(space: SearchSpace[Any], assignments: list[str]) -> dict[str, Any]:
     """Parse `name=value` texts by the types of the Config's fields; check them together."""
-    types = typing.get_type_hints(space.config)
+    types = find_types(space.config)
     known = list_fields(space)
     values: dict[str, Any] = {}
     for assignment in assignments:
@@ -116,7 +117,7 @@ def parse_params(space: SearchSpace[Any], params: Mapping[str, str]) -> dict[str
 
     Raises UserError for a value that the field cannot have.
     """
-    types = typing.get_type_hints(space.config)
+    types = find_types(space.config)
     values = {}
     for name in list_fields(space):
         if name in params:

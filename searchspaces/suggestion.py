@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -17,7 +16,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.codec import Json, encode_fields, from_json, to_json
+from searchspaces.codec import Json, encode_fields, find_types, from_json, to_json
 from searchspaces.overrides import describe_unknown, list_fields
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
@@ -80,7 +79,7 @@ class RecordingTrial:
         return self.params[name]
 
     def _decode(self, name: str, stored: Any) -> Any:
-        annotation = typing.get_type_hints(self.config).get(config_field(name), Any)
+        annotation = find_types(self.config).get(config_field(name), Any)
         return decode_choice(stored, annotation)
 
     def _ask(self, name: str, build: Callable[[], BaseDistribution]) -> Any:
