@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 from typing import Any
 
@@ -19,7 +18,7 @@ from cluster.tuning.run_search import run_search
 from searchspaces.loading import list_names, load_space
 from searchspaces.space import SearchSpace
 from trainables.arguments import Parser, file_path, nonempty
-from trainables.errors import BAD_INPUT, INTERRUPTED, UserError
+from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
 from trainables.run import Run, build_run
 
 
@@ -73,10 +72,9 @@ def main(words: list[str] | None = None) -> int:
     except OSError as error:
         if arguments.debug:
             raise
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         fix = (
             "free some space, then give the same command with --resume: nothing is lost"
-            if full
+            if is_disk_full(error)
             else "fix that, or find where it was raised with --debug"
         )
         print(redact(f"the search cannot read or write: {error}\n{fix}"), file=sys.stderr)

@@ -12,7 +12,7 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
 
@@ -101,9 +101,13 @@ def from_json(data: Json, annotation: Any) -> Any:
     raise ValueError(f"values of type {origin.__name__} cannot be read from a file")
 
 
-@functools.cache
 def find_types(config: type[Any]) -> Mapping[str, Any]:
     """Return the annotation of each field of a dataclass; raises what an annotation raises."""
+    return _find_types(typing.cast("Hashable", config))
+
+
+@functools.cache
+def _find_types(config: Any) -> Mapping[str, Any]:
     return typing.get_type_hints(config)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from searchspaces.codec import (
-    Json,
     decode_config,
     describe_type,
     encode_config,
@@ -19,6 +18,7 @@ from searchspaces.codec import (
     from_text,
     parse,
 )
+from searchspaces.json_text import Json
 from searchspaces.space import C, SearchSpace
 from searchspaces.user_code import describe, find_line, read_message
 from trainables.errors import UserError

@@ -19,7 +19,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.codec import Json
+from searchspaces.json_text import Json
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import (
     Answer,

@@ -16,7 +16,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.codec import Json, encode_fields, find_types, from_json, to_json
+from searchspaces.codec import encode_fields, find_types, from_json, to_json
+from searchspaces.json_text import Json
 from searchspaces.overrides import describe_unknown, list_fields
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code

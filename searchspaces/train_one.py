@@ -6,7 +6,6 @@ Needs torch and the data, but not Ray, Optuna, MLflow or `datasets`.
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 import time
 from collections.abc import Generator, Iterator
@@ -25,7 +24,13 @@ from searchspaces.space import SearchSpace
 from searchspaces.user_code import describe, find_line
 from trainables.arguments import Parser, count, file_path, nonempty
 from trainables.checkpoint import find_os_error
-from trainables.errors import BAD_INPUT, INTERRUPTED, DamagedFileError, UserError
+from trainables.errors import (
+    BAD_INPUT,
+    INTERRUPTED,
+    DamagedFileError,
+    UserError,
+    is_disk_full,
+)
 from trainables.integrity import encode_json
 from trainables.metrics import check_loop
 from trainables.run import Run, build_run
@@ -148,11 +153,6 @@ def task_code(file: str) -> Iterator[None]:
         if is_disk_full(find_os_error(error) or error):
             raise
         raise TrainingError(f"{describe(error)}{find_line(error, file)}") from error
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error says that a disk or a quota is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def print_notes(run: Run, console: Console) -> None:

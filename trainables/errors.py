@@ -1,8 +1,15 @@
 """Exceptions that do not mean a bug, and the exit codes of commands."""
 
+import errno
+
 BAD_INPUT, INCOMPLETE, INTERRUPTED = 2, 3, 130
 """Exit codes after an error of the user, where something could not be read or is written later,
 and after Ctrl-C or SIGTERM."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error says that a disk or a quota is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(Exception):

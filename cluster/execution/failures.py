@@ -8,7 +8,6 @@ of the search) is decided by `trial_queue` and `ray_tuner`.
 
 from __future__ import annotations
 
-import errno
 import re
 import traceback
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from cluster.ledger.trial_log import Failure, FailureClass
 from cluster.storage.redaction import LONGEST, redact
 from cluster.storage.replication import StorageTimeoutError
 from trainables.checkpoint import find_os_error
-from trainables.errors import PreemptedError, TaskError
+from trainables.errors import PreemptedError, TaskError, is_disk_full
 
 MAX_MESSAGE, MAX_LINE, MAX_TRACEBACK = 1000, 5000, 20_000  # characters
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
@@ -87,8 +86,7 @@ def classify(error: BaseException) -> FailureClass:
             cause, torch.AcceleratorError
         ):
             return "out_of_memory"
-        cause = find_os_error(cause) or cause
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(find_os_error(cause) or cause):
             return "storage_full"
     return "failed"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -87,7 +86,8 @@ def watch_local_ray() -> Iterator[None]:
         while all(process.poll() is None for process in processes):
             if left.wait(WATCH_PERIOD):
                 return
-        time.sleep(PATIENCE)
+        if left.wait(PATIENCE):
+            return
         print(
             "\ninterrupted: Ray has ended; continue with the same command and --resume",
             file=sys.stderr,

@@ -8,7 +8,6 @@ task breaks its contract is not retried.
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from cluster.execution.time_limits import AttemptClock, TimeLimits
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import UNCOUNTED, Failure, Outcome
 from cluster.sampling.study import Study
-from trainables.errors import UserError
+from trainables.errors import UserError, is_disk_full
 from trainables.ranking import describe_divergence
 
 RETRIES = 2
@@ -194,9 +193,8 @@ class TrialQueue:
         Where the storage failed, the search ends instead, and the attempt is left for a resume.
         """
         if failure.failure_class == "storage_full":
-            full = OSError(f"{failure.message} (trial {trial})")
-            full.errno = errno.ENOSPC
-            raise full
+            self.fail_to_write(f"{failure.message} (trial {trial})", is_full=True)
+            return
         if failure.failure_class == "storage_unreachable":
             self.storage_error = UserError(
                 f"{failure.message}\n"
@@ -213,6 +211,14 @@ class TrialQueue:
         else:
             self._waiting.append(trial)
             self.on_change(trial)
+
+    def fail_to_write(self, why: str, is_full: bool) -> None:
+        """End the search: nothing can be recorded any more."""
+        fix = "free some space" if is_full else "fix that"
+        self.storage_error = UserError(
+            f"the search cannot write: {why}\n"
+            f"{fix}, then continue with the same command and --resume: nothing is lost"
+        )
 
     def _forget(self, trial: int) -> None:
         self.running.pop(trial, None)
@@ -243,8 +249,4 @@ def recording(queue: TrialQueue) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        fix = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "fix that"
-        queue.storage_error = UserError(
-            f"the search cannot write: {error}\n"
-            f"{fix}, then continue with the same command and --resume: nothing is lost"
-        )
+        queue.fail_to_write(str(error), is_disk_full(error))

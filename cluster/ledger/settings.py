@@ -77,7 +77,7 @@ def write_settings(folder: Path, settings: SearchSettings) -> None:
 def read_space(folder: Path) -> str | None:
     """Return the space of a search, whatever version wrote it; None where it cannot be read."""
     try:
-        space = _read_object(folder / FILE)["space"]
+        space = decode_json((folder / FILE).read_bytes())["space"]
     except (OSError, ValueError, KeyError):
         return None
     return space if isinstance(space, str) else None
@@ -87,7 +87,7 @@ def read_settings(folder: Path) -> SearchSettings:
     """Read `search.json`; raises UserError where it is damaged or of another version."""
     path = folder / FILE
     try:
-        values = _read_object(path)
+        values = decode_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}\n{WAY_OUT}") from error
     known = {f.name: f for f in dataclasses.fields(SearchSettings)}
@@ -103,13 +103,6 @@ def read_settings(folder: Path) -> SearchSettings:
     except ValueError as error:
         raise UserError(f"{path} is damaged: {str(error)[:500]}\n{WAY_OUT}") from error
     return settings
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        return decode_json(path.read_bytes())
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
 
 
 def _check_numbers(settings: SearchSettings) -> None:

@@ -14,7 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.codec import Json
+from searchspaces.json_text import Json
 from searchspaces.parameters import Parameter, with_fixed
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import run_suggest

@@ -9,7 +9,8 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from searchspaces.codec import Json, encode_values
+from searchspaces.codec import encode_values
+from searchspaces.json_text import Json
 from searchspaces.overrides import encode_defaults
 from searchspaces.parameters import (
     Parameter,

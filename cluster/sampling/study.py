@@ -24,7 +24,8 @@ from cluster.sampling.rebuilding import open_or_rebuild
 from cluster.sampling.samplers import ask_optuna, build_sampler
 from cluster.sampling.study_file import quiet
 from searchspaces.check import check_stable, find_infeasible
-from searchspaces.codec import Json, decode_fields, encode_config, to_json
+from searchspaces.codec import decode_fields, encode_config, to_json
+from searchspaces.json_text import Json
 from searchspaces.overrides import InvalidConfigError, build_config, encode_defaults
 from searchspaces.parameters import find_parameters, with_fixed
 from searchspaces.space import SearchSpace

@@ -18,6 +18,7 @@ from time import monotonic, sleep
 from cluster.storage import replication
 from cluster.storage.location import Location, read_bytes, write_bytes
 from trainables.errors import UserError
+from trainables.integrity import decode_json
 
 MISSED_RENEWALS = 4
 """A lease expires after so many missed renewals."""
@@ -110,11 +111,11 @@ def read_lease(location: Location, period: float) -> Lease | None:
     if text is None:
         return None
     try:
-        content = json.loads(text)
+        content = decode_json(text)
         return Lease(
             content["owner"], content["where"], float(content["period"]), content["renewal"]
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return Lease("", "an unknown driver", period, "")
 
 

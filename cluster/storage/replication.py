@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cluster.storage.location import Location, open_for_writing, read_bytes, write_bytes
+from trainables.integrity import decode_json
 
 T = TypeVar("T")
 
@@ -248,10 +249,10 @@ def _write(source: Any, remote: Any, target: str, limit: float) -> int:
 
 def _read(text: bytes, objects: tuple[str, ...]) -> CopyIndex | None:
     try:
-        content = json.loads(text)
+        content = decode_json(text)
         files = {n: (str(o), FileStamp(size, at)) for n, (o, size, at) in content["files"].items()}
         return CopyIndex(str(content["owner"]), int(content["number"]), files, objects)
-    except (ValueError, KeyError, TypeError, RecursionError):  # a partial manifest
+    except (ValueError, KeyError, TypeError):  # a partial manifest
         return None
 
 

@@ -46,7 +46,8 @@ def open_client(uri: str, *, read_only: bool = False) -> MlflowClient:
     """Return a client whose server has answered once.
 
     With `read_only` a database file must exist; otherwise it is created. Raises UserError within
-    15 s where a server does not answer or a database cannot be opened.
+    15 s where a server does not answer or a database cannot be opened; one that another process
+    is creating is waited for, up to `database.CREATION`.
     """
     if "***" in uri:
         raise UserError(

@@ -28,6 +28,7 @@ STATUS: Mapping[Outcome, str] = {
     "diverged": "FAILED",
     "failed": "FAILED",
 }
+SCORE, BEST_REPORT = to_own_name("score"), to_own_name("best_report")
 DEVICE_SECONDS = to_own_name("device_seconds")
 LONGEST_TAG = 8000
 """Characters of a tag; MLflow cuts a longer one, or refuses it."""
@@ -126,9 +127,12 @@ def report_points(logged: LoggedRun, reports: Iterable[Report]) -> list[Point]:
 def final_points(logged: LoggedRun, ledger: Ledger, trial_log: TrialLog) -> list[Point]:
     """Return the totals of an ended trial that a run lacks, as points with step 0."""
     best = ledger.best_report(trial_log)
-    values = {to_own_name(key): to_float(value) for key, value in trial_log.facts.items()}
+    facts = {to_own_name(key): to_float(value) for key, value in trial_log.facts.items()}
+    # A fact may have the name of one of these: as device seconds it would be taken for a report.
+    taken = (SCORE, BEST_REPORT, DEVICE_SECONDS)
+    values = {f"{key}.fact" if key in taken else key: value for key, value in facts.items()}
     if best is not None:
-        values |= {to_own_name("score"): best[0], to_own_name("best_report"): float(best[1])}
+        values |= {SCORE: best[0], BEST_REPORT: float(best[1])}
     now = to_milliseconds(trial_log.ended)
     return [
         (name, value, now, 0)
@@ -185,9 +189,8 @@ def clean_tag(text: str) -> str:
 
 def search_tags(settings: SearchSettings) -> dict[str, str]:
     """Return the tags of a search's parent run: its settings and its provenance."""
-    plain = ["space", "metric", "mode", "reports", "trials", "sampler", "scheduler", "enqueued"]
-    plain.append("seed")
-    tags = {name: str(getattr(settings, name)) for name in plain}
+    plain = ("space", "metric", "mode", "reports", "trials", "seed", "sampler", "scheduler")
+    tags = {name: str(getattr(settings, name)) for name in (*plain, "enqueued")}
     tags |= {"rungs": json.dumps(settings.rungs), "fixed": json.dumps(settings.fixed)}
     code = {name: digest[:16] for name, digest in settings.code.items()}
     tags |= {"code": json.dumps(code), "fields": json.dumps(dict(settings.fields))}

@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.ledger.settings import SearchSettings
 from cluster.sampling.ranges import describe_range, parameter_to_json
-from searchspaces.codec import Json
+from searchspaces.json_text import Json
 from searchspaces.overrides import describe_fields
 from searchspaces.parameters import find_parameters
 from searchspaces.source import hash_sources

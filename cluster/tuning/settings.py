@@ -16,7 +16,8 @@ from cluster.sampling.grid import iterate_grid
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.schedulers import rungs
 from cluster.tuning.same_space import check_same_space, record_space
-from searchspaces.codec import Json, encode_values
+from searchspaces.codec import encode_values
+from searchspaces.json_text import Json
 from searchspaces.overrides import encode_defaults
 from searchspaces.parameters import find_parameters
 from searchspaces.space import SearchSpace

@@ -78,7 +78,10 @@ def check_same_space(space: str, search: Search, changed_code: bool) -> None:
                 "differs.\nRestore the file; a copy is among the artifacts of the search's run, "
                 "in the folder code."
             )
-    recorded = json.loads(search.tags.get("code") or "{}")
+    try:
+        recorded = json.loads(search.tags.get("code") or "{}")
+    except ValueError as error:  # servers cut long tags
+        raise UnreadableError(f"The tag `code` of {search.name!r} is damaged: {error}") from error
     now_code = {name: digest[:16] for name, digest in hash_sources(loaded).items()}
     names = sorted(recorded.keys() | now_code.keys())
     changed = [name for name in names if recorded.get(name) != now_code.get(name)]

@@ -99,6 +99,16 @@ def test_another_start_or_configuration_contradicts_the_log() -> None:
     assert run_records.contradicts(logged, make_log(config={"width": 4}), ended=False)
 
 
+def test_a_fact_never_stands_for_a_score_or_a_report(begin: Callable[..., Ledger]) -> None:
+    facts = {"score": 9.0, "device_seconds": 8.0, "best_report": 7.0}
+    log = make_log(outcome="complete", ended=30.0, facts=facts)
+    points = run_records.final_points(make_logged(log, {}), begin(), log)
+    values = {name: value for name, value, _, _ in points}
+    assert (values["tunery.score"], values["tunery.best_report"]) == (0.25, 2.0)
+    assert DEVICE_SECONDS not in values
+    assert {values[f"tunery.{name}.fact"] for name in facts} == {9.0, 8.0, 7.0}
+
+
 def test_only_missing_reports_become_points_with_device_seconds_last() -> None:
     logged = make_logged(make_log(), {1: 1.5})
     assert run_records.report_points(logged, REPORTS) == [
