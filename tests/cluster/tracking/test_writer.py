@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.tracking import MlflowClient
@@ -102,7 +101,7 @@ def test_a_resume_completes_what_a_killed_writer_left(
 ) -> None:
     end(0, 0.25)
     end(1, 0.5)
-    monkeypatch.setattr(batches, "LIMITS", {RunTag: 100, Param: 100, Metric: 2})
+    monkeypatch.setattr(batches, "MAX_METRICS", 2)
 
     class Killed(BaseException):
         pass
