@@ -54,15 +54,15 @@ def check_same_space(
             raise UserError(
                 f"the search in {folder} has {name} {was!r}, its space now has {is_now!r}\n{FRESH}"
             )
-    if differing := _list_changes(before.fields, now.fields, lambda kind: kind or "no field"):
+    if differing := _list_changes(before.fields, now.fields, _compare_fields):
         raise UserError(
             f"the search in {folder} was started with another Config:\n"
             + "\n".join(differing)
             + f"\n{FRESH}"
         )
-    changed = _list_changed_code(before, now)
+    changed = _list_changes(before.code, now.code, _compare_code)
     if changed and not changed_code:
-        ranges = _list_changes(before.parameters, now.parameters, _describe_range)
+        ranges = _list_changes(before.parameters, now.parameters, _compare_ranges)
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(before.started))
         raise UserError(
             f"the code has changed since the search in {folder} was started ({since}):\n"
@@ -75,31 +75,26 @@ def check_same_space(
 
 
 def _list_changes(
-    before: Mapping[str, Any], now: Mapping[str, Any], describe: Callable[[Any], str]
+    before: Mapping[str, Any], now: Mapping[str, Any], compare: Callable[[Any, Any], str]
 ) -> list[str]:
-    """Return a line for each name that has another value now, or none."""
+    """Return a line for each name whose value has changed; a missing one is None."""
     return [
-        f"  {name}: {describe(before.get(name))} there, {describe(now.get(name))} now"
+        f"  {name}: {compare(before.get(name), now.get(name))}"
         for name in sorted(before.keys() | now.keys())
         if before.get(name) != now.get(name)
     ]
 
 
-def _list_changed_code(before: SearchSettings, now: SearchSettings) -> list[str]:
-    names = sorted(before.code.keys() | now.code.keys())
-    return [
-        f"  {name}: "
-        + (
-            "is imported now"
-            if name not in before.code
-            else "is missing now"
-            if name not in now.code
-            else "has changed"
-        )
-        for name in names
-        if before.code.get(name) != now.code.get(name)
-    ]
+def _compare_fields(before: str | None, now: str | None) -> str:
+    return f"{before or 'no field'} there, {now or 'no field'} now"
 
 
-def _describe_range(about: Mapping[str, Any] | None) -> str:
-    return "not searched" if about is None else describe_range(about)
+def _compare_code(before: str | None, now: str | None) -> str:
+    if before is None:
+        return "is imported now"
+    return "is missing now" if now is None else "has changed"
+
+
+def _compare_ranges(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:
+    there, here = ("not searched" if r is None else describe_range(r) for r in (before, now))
+    return f"{there} there, {here} now"

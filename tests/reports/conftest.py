@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,8 @@ N = {"validation": 300, "test": 400}
 
 
 @pytest.fixture
-def storage(empty_database: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    shutil.copy(empty_database, folder / "mlflow.db")
-    return folder
+def storage(runs: Path) -> Path:
+    return runs
 
 
 @pytest.fixture
