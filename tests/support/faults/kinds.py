@@ -43,7 +43,13 @@ def hung(scene: Scene) -> str | None:
 def group(scene: Scene) -> str | None:
     """Send SIGTERM to the driver and then to its group, as `timeout` and batch systems do."""
     assert scene.search is not None
-    if not scene.ledger.exists() or scene.search.poll() is not None:
+    deadline = time.monotonic() + PATIENCE
+    # The imports come before the first line: until then, a signal ends the driver without one.
+    while not (scene.ledger.exists() and scene.output()):
+        if scene.search.poll() is not None or time.monotonic() > deadline:
+            return None
+        time.sleep(0.1)
+    if scene.search.poll() is not None:
         return None
     os.kill(scene.search.pid, signal.SIGTERM)
     os.killpg(scene.search.pid, signal.SIGTERM)
