@@ -5,17 +5,18 @@ import importlib
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from reports.assemble import Findings, format_winner
+from reports.assemble import Findings, Report, format_winner
 from reports.cli import add_server_arguments, add_space_arguments, run_action
 from reports.contents import Chapter, collect_findings, write_report
 from reports.read.records import Tracker, read_search
 from reports.records import Search
 from reports.upload import log_report
 from reports.write.html import render_html
-from reports.write.safe import to_slug
+from reports.write.safe import to_folder_name
 from reports.write.sections import Section
 from reports.write.style import save_figure
 from reports.write.tablefiles import write_tables
@@ -33,38 +34,37 @@ def main(arguments: list[str] | None = None) -> int:
     if words and words[0] in ACTIONS:
         code: int = importlib.import_module(f"reports.{words[0]}").main(words[1:])
         return code
-    options = _parser().parse_args(words)
-    taken: set[Path] = set()
+    options = build_parser().parse_args(words)
     names = list(dict.fromkeys(options.names))
-    return max([run_action(options, partial(_report, options, name, taken)) for name in names])
+
+    def print_report(name: str, tracker: Tracker) -> None:
+        out, found, report = write_files(options, name, tracker)
+        if found.search.is_synthetic:
+            print("SYNTHETIC DATA:")
+        print(format_winner(found))
+        print(f"report: {out / 'report.md'}")
+        if options.html:
+            print(f"as one file: {out / 'report.html'}")
+        if report.unreadable:
+            raise UnreadableError("The report is not complete:\n" + "\n".join(report.unreadable))
+
+    return max([run_action(options, partial(print_report, name)) for name in names])
 
 
-def _report(options: argparse.Namespace, name: str, taken: set[Path], tracker: Tracker) -> None:
+def write_files(
+    options: argparse.Namespace, name: str, tracker: Tracker
+) -> tuple[Path, Findings, Report]:
+    """Write the report of a search into a folder and log it."""
     search = read_search(tracker, name)
     out = Path(options.out or "report")
     # Each of several reports has its own folder; a single one goes to --out itself.
     several = len(set(options.names)) > 1
-    out = _writable(_choose_folder(out, search, taken) if several or not options.out else out)
+    out = _writable(out / to_folder_name(search.name) if several or not options.out else out)
     optional = _choose_optional_chapters(tracker, search, options)
     found = collect_findings(tracker, search, options.open_test_again, options.open_test)
     more = [(title, partial(write, found)) for title, write in optional]
-    unreadable = _files(tracker, found, more, out, options)
-    if search.is_synthetic:
-        print("SYNTHETIC DATA:")
-    print(format_winner(found))
-    print(f"report: {out / 'report.md'}")
-    if options.html:
-        print(f"as one file: {out / 'report.html'}")
-    if unreadable:
-        raise UnreadableError("The report is not complete:\n" + "\n".join(unreadable))
-
-
-def _choose_folder(out: Path, search: Search, taken: set[Path]) -> Path:
-    # Two names may be the same as a folder, such as `net[2]` and `net(2)`.
-    name = out / to_slug(search.name)
-    folder = name if name not in taken else out / f"{name.name}-{search.run_id[:8]}"
-    taken.add(folder)
-    return folder
+    report = _write_and_log(tracker, found, more, out, options)
+    return out, found, report
 
 
 def _choose_optional_chapters(
@@ -93,13 +93,13 @@ def _choose_optional_chapters(
     return chapters
 
 
-def _files(
+def _write_and_log(
     tracker: Tracker,
     found: Findings,
     more: Sequence[Chapter],
     out: Path,
     options: argparse.Namespace,
-) -> list[str]:
+) -> Report:
     report = write_report(tracker, found, options.ensemble, more)
     for name, figure in report.figures.items():
         save_figure(figure, out / "figures", name)
@@ -112,15 +112,15 @@ def _files(
     if options.html:
         (out / "report.html").write_text(page, encoding="utf-8")
     if options.no_log:
-        return list(report.unreadable)
+        return report
     drawn = [out / "figures" / f"{n}.{kind}" for n in report.figures for kind in ("png", "svg")]
     drawn += [out / "figures" / name for name in report.files]
     try:
         # MLflow renders HTML but shows markdown as text, so the page is logged in any case.
         log_report(tracker, found.search, out, [out / "report.md", *drawn, *tables], page)
     except UserError as error:  # the report itself is written
-        return [*report.unreadable, str(error)]
-    return list(report.unreadable)
+        return replace(report, unreadable=(*report.unreadable, str(error)))
+    return report
 
 
 def _writable(folder: Path) -> Path:
@@ -136,7 +136,8 @@ def _writable(folder: Path) -> Path:
         ) from error
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = Parser(
         prog="python -m reports",
         description="Write the report of a search from MLflow.",

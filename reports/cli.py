@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from cluster.storage.database_file import is_database_file, parse_database_path
 from cluster.storage.redaction import redact, redact_address
@@ -21,6 +22,7 @@ from trainables.errors import (
     UserError,
 )
 
+T = TypeVar("T")
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql")
 """Schemes of the addresses of tracking servers and databases."""
 
@@ -61,13 +63,7 @@ def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -
     exists cannot be read, such as a server that does not answer.
     """
     try:
-        uri = open_storage(options.storage, options.tracking_uri).tracking_uri
-        client = _open_client(uri)
-        try:
-            action(client)
-        except TrackerError as error:
-            message = f"the tracking server {redact_address(uri)} could not answer: {error}"
-            raise UnreadableError(redact(message)[:600]) from error
+        run_with_tracker(options, action)
     except (UserError, OSError) as error:
         if options.debug:
             print_error(traceback.format_exc())
@@ -75,6 +71,17 @@ def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -
         unreadable = isinstance(error, UnreadableError | DamagedFileError)
         return INCOMPLETE if unreadable else BAD_INPUT
     return 0
+
+
+def run_with_tracker(options: argparse.Namespace, action: Callable[[Tracker], T]) -> T:
+    """Return what an action returns with the server of the options; raises UserError."""
+    uri = open_storage(options.storage, options.tracking_uri).tracking_uri
+    client = _open_client(uri)
+    try:
+        return action(client)
+    except TrackerError as error:
+        message = f"the tracking server {redact_address(uri)} could not answer: {error}"
+        raise UnreadableError(redact(message)[:600]) from error
 
 
 def _open_client(uri: str) -> Tracker:

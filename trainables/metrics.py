@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Generator, Mapping
 from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 from trainables.errors import TaskError
+
+LARGEST = 1e300
+"""Numbers from here on count as infinite: MLflow's databases store infinity as the largest one."""
 
 
 def check_loop(loop: Any) -> Generator[Any, None, None]:
@@ -28,7 +32,7 @@ def read_metrics(report: Any, metric: str = "", loop: Any = None) -> dict[str, f
     """Return the metrics of one report as floats.
 
     A number is one of Python or NumPy, or a tensor or an array without dimensions; it may be NaN
-    or infinite. `loop` is the generator that yielded the report. Raises TaskError for any other
+    or infinite, as those beyond 1e300 are. `loop` is the generator that yielded the report. Raises TaskError for any other
     value, for a name that is not a text, and where `metric` is missing.
     """
     where = find_yield(loop)
@@ -80,7 +84,8 @@ def _to_float(value: Any, what: str, where: str) -> float:
             "yield a single number, float('nan') where it is undefined, or leave it out"
         )
     try:
-        return float(value)
+        number = float(value)
+        return math.copysign(math.inf, number) if abs(number) >= LARGEST else number
     except (OverflowError, ValueError) as error:
         raise TaskError(
             f"{what} is {describe_value(given)}, not a float: {error}{where}"

@@ -19,9 +19,16 @@ import filelock
 
 from cluster.ledger.clock import start_clock
 from cluster.ledger.damage import INDEX, complete_index, read_trial_logs, restart_trial
-from cluster.ledger.files import attempt_folder, list_searches, log_path, prune_attempt
+from cluster.ledger.files import (
+    attempt_folder,
+    list_searches,
+    log_path,
+    parse_number,
+    prune_attempt,
+)
 from cluster.ledger.settings import (
     FILE,
+    WAY_OUT,
     SearchSettings,
     read_settings,
     read_space,
@@ -256,7 +263,14 @@ def reopen_ledger(folder: Path, allow_damage: bool = False) -> Ledger:
     """
     lock = acquire_lock(folder)
     try:
-        ledger = Ledger(folder, read_settings(folder), lock)
+        settings = read_settings(folder)
+        is_search = settings.kind == "trial"  # a confirmation lies inside of one
+        if is_search and parse_number(settings.space, folder.name) is None:
+            raise DamagedFileError(
+                f"{folder / FILE} is that of a search of {settings.space}, which has other folders"
+                f"\n{WAY_OUT}"
+            )
+        ledger = Ledger(folder, settings, lock)
         if ledger.damaged and not allow_damage:
             raise DamagedFileError(
                 "\n".join(ledger.damaged.values())
@@ -269,14 +283,23 @@ def reopen_ledger(folder: Path, allow_damage: bool = False) -> Ledger:
 
 
 def find_newest(storage: Path, name: str) -> Path | None:
-    """Return the folder of the newest search of a space; its settings may still be damaged."""
-    # A space called digits-2 has folders that look like the second search of digits.
+    """Return the folder of the newest search of a space; its settings may still be damaged.
+
+    A folder whose trials have no `search.json`, or that of a search of another folder, counts.
+    """
     searches = [
         (number, path)
         for number, path in list_searches(storage, name)
-        if (path / FILE).exists() and read_space(path) in (name, None)
+        if ((path / FILE).exists() or (path / INDEX).exists())
+        and not _is_of_another_space(path, name)
     ]
     return max(searches)[1] if searches else None
+
+
+def _is_of_another_space(folder: Path, name: str) -> bool:
+    # A space called digits-2 has folders that look like the second search of digits.
+    space = read_space(folder)
+    return space not in (name, None) and parse_number(str(space), folder.name) is not None
 
 
 def acquire_lock(folder: Path) -> filelock.FileLock:

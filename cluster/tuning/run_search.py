@@ -8,19 +8,18 @@ from typing import Any
 from rich.console import Console
 
 from cluster.execution.executor import prepare_executor
-from cluster.ledger.settings import write_settings
 from cluster.options import Options
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.tuning.open_search import create_search, open_search
-from cluster.tuning.run_trials import TrialsJob, run_trials
+from cluster.tuning.run_trials import SearchEnd, TrialsJob, run_trials
 from cluster.tuning.summary import print_header, print_summary
-from searchspaces.source import find_sources
+from searchspaces.source import read_sources
 from searchspaces.space import SearchSpace
 from trainables.run import Run
 
 
-def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Console) -> int:
-    """Run a new search, or continue one, and return the exit code."""
+def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Console) -> SearchEnd:
+    """Run a new search, or continue one."""
     search = open_search(space, run, options)
     settings, ledger = search.settings, search.ledger
     print_header(space, settings, ledger, console)
@@ -35,18 +34,16 @@ def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Con
                     settings,
                     search.truth,
                     options.resume_mode,
-                    find_sources(space),
+                    read_sources(space),
                 )
                 if options.resume_mode == "resume":
                     note = f"no search to resume: starting {ledger.folder}"
                     console.print(note, highlight=False, markup=False, soft_wrap=True)
-            else:
-                write_settings(ledger.folder, ledger.settings)
             planned = plan_initial_trials(space, settings.fixed, settings.seeds)
             job = TrialsJob(space, search.run, options, ledger, search.client, planned, prepared)
             outcome = run_trials(job, console)
         print_summary(space, ledger, outcome.infeasible, options.storage, console)
-        return outcome.exit_code(console)
+        return SearchEnd(ledger.folder, outcome.exit_code(console))
     finally:
         if ledger is not None:
             ledger.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from cluster.execution.executor import Executor
 from cluster.execution.time_limits import TimeLimits
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
+from cluster.ledger.settings import write_settings
 from cluster.options import Options, ResumeMode
 from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.study import Study
@@ -58,6 +60,14 @@ class TrialsJob:
 
 
 @dataclass(frozen=True)
+class SearchEnd:
+    """The folder of a search that has run, and the exit code of the command."""
+
+    folder: Path
+    exit_code: int
+
+
+@dataclass(frozen=True)
 class TrialsResult:
     """How the trials ended: `problem` says which writer is behind, if any."""
 
@@ -93,6 +103,8 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
     for note in ledger.notes:
         console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     study = Study(ledger, job.space, list(job.initial_trials))
+    # Of a search that cannot be continued like this, nothing has changed.
+    write_settings(ledger.folder, ledger.settings)
     budget, remote = job.options.time_budget, job.remote
     limits = TimeLimits(
         job.options.report_timeout,

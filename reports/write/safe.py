@@ -1,5 +1,6 @@
 """Make text from users and error messages safe in file names, in markdown and in figures."""
 
+import hashlib
 import re
 import unicodedata
 
@@ -17,6 +18,16 @@ def to_slug(name: str) -> str:
     It is never hidden or empty.
     """
     return re.sub(r"[^\w.-]+", "-", name).lstrip(".")[:100] or "search"
+
+
+def to_folder_name(name: str) -> str:
+    """Return the name of a folder that no other name has: where the slug differs, with a digest.
+
+    `net[2]` and `net(2)` have the same slug.
+    """
+    slug = to_slug(name)
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+    return slug if slug == name else f"{slug}-{digest[:6]}"
 
 
 def to_one_line(text: str) -> str:

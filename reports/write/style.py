@@ -97,11 +97,13 @@ def find_extend(scores: Sequence[float], norm: Normalize) -> str:
 def find_score_limits(
     scores: Sequence[float] | NDArray[np.float64], mode: str
 ) -> tuple[float, float]:
-    """Return the limits of a score axis.
+    """Return the limits of a score axis, (0, 1) without a score that can be drawn.
 
     Few very poor scores lie outside, since they would leave the others too little space.
     """
     values = np.asarray(scores, dtype=float)
+    if not values.size:
+        return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
     poor = float(np.quantile(values, 0.2 if mode == "max" else 0.8))
     if mode == "max" and poor < high:

@@ -106,3 +106,11 @@ def test_an_error_names_the_line_of_the_yield() -> None:
 def test_a_task_is_a_generator(loop: Any) -> None:
     with pytest.raises(TaskError, match=r"train returned .*, not a generator"):
         check_loop(loop)
+
+
+def test_a_number_that_databases_store_for_infinity_is_infinite() -> None:
+    report = {"loss": 1.79e308, "gain": -1e300, "size": 2**70, "small": 5e-324, "large": 9e299}
+    assert read_metrics(report, "loss") == {
+        **{"loss": math.inf, "gain": -math.inf, "size": float(2**70), "small": 5e-324},
+        "large": 9e299,
+    }

@@ -1,6 +1,7 @@
 """A search's folder: one driver, every trial once, and only the files that are needed."""
 
 import multiprocessing
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,6 +205,22 @@ def test_an_older_search_of_another_version_hides_no_newer_one(
     begin()
     newest = ledgers.find_newest(tmp_path / "runs", "toy")
     assert newest == tmp_path / "runs" / "toy-2"
+
+
+def test_trials_without_settings_or_with_those_of_another_search_are_not_passed_over(
+    begin: Callable[..., Ledger], tmp_path: Path
+) -> None:
+    search, other = begin(), begin("other")
+    search.add_trial(0, {}, {"x": 1})
+    search.close()
+    (search.folder / "search.json").unlink()
+    assert ledgers.find_newest(tmp_path / "runs", "toy") == search.folder
+    with pytest.raises(UserError, match=r"cannot read .*toy/search\.json"):
+        ledgers.reopen_ledger(search.folder)
+    shutil.copy(other.folder / "search.json", search.folder)
+    assert ledgers.find_newest(tmp_path / "runs", "toy") == search.folder
+    with pytest.raises(UserError, match=r"that of a search of other"):
+        ledgers.reopen_ledger(search.folder)
 
 
 def test_a_search_of_another_version_is_rejected_by_name(begin: Callable[..., Ledger]) -> None:

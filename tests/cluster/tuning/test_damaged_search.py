@@ -33,7 +33,8 @@ def test_damaged_and_deleted_logs_cost_their_trials_alone(
         storage = Storage(tmp_path / "runs", None, database)
         chosen = Options(storage=storage, executor="inline", trials=4, **options)
         run = Run(4, "loss", "min", cache=tmp_path)
-        return run_search(space, run, chosen, Console(file=out, width=300)), out.getvalue()
+        end = run_search(space, run, chosen, Console(file=out, width=300))
+        return end.exit_code, out.getvalue()
 
     code, output = search(scheduler="none")
     folder = tmp_path / "runs" / "toy"

@@ -18,6 +18,7 @@ from cluster.storage.storage import Storage
 from cluster.tuning.run_search import run_search
 from searchspaces.space import SearchSpace
 from tests.support.reports import make_result
+from trainables.errors import UserError
 from trainables.run import Run
 
 pytestmark = pytest.mark.usefixtures("two_cpus")
@@ -40,7 +41,8 @@ def search(
         monkeypatch.setattr("cluster.execution.ray_tuner.run", ray)
         out = io.StringIO()
         chosen = Options(storage=Storage(tmp_path / "runs", None, database), **options)
-        return run_search(space, Run(4), chosen, Console(file=out, width=300)), out.getvalue()
+        end = run_search(space, Run(4), chosen, Console(file=out, width=300))
+        return end.exit_code, out.getvalue()
 
     return run
 
@@ -71,6 +73,22 @@ def test_a_finished_search_needs_no_cluster_and_can_be_extended(
         "cluster.execution.prepare_cluster.connect", lambda _: pytest.fail("Ray was started")
     )
     assert search(resume_mode="resume")[0] == 0
+
+
+def test_a_rejected_resume_changes_nothing(
+    search: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search()
+    before = read_settings(tmp_path / "runs" / "trivial")
+
+    def reject(*_: Any) -> None:
+        raise UserError("a choice is missing")
+
+    with monkeypatch.context() as rejecting:
+        rejecting.setattr("cluster.tuning.run_trials.Study", reject)
+        with pytest.raises(UserError, match="a choice is missing"):
+            search(trials=9, resume_mode="resume")
+    assert read_settings(tmp_path / "runs" / "trivial") == before
 
 
 def test_a_resume_without_a_search_starts_one(

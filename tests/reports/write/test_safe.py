@@ -12,6 +12,7 @@ from reports.write.safe import (
     format_block,
     format_code,
     shorten,
+    to_folder_name,
     to_one_line,
     to_slug,
 )
@@ -84,3 +85,9 @@ def test_no_password_is_printed(words: list[str], capsys: pytest.CaptureFixture[
     assert "nonsense://***@host" in printed
     assert "Traceback" in printed
     assert "secret" not in printed
+
+
+def test_no_two_names_have_the_same_folder() -> None:
+    names = ["a b", "a?b", "a-b", "a--b", "net[2]", "net(2)", ".x", "x", "网"]
+    assert len({to_folder_name(name) for name in names}) == len(names)
+    assert to_folder_name("digits-2") == "digits-2"

@@ -15,6 +15,10 @@ def test_outliers_are_outside_and_the_best_never(mode: str) -> None:
     assert high - low < 0.3
 
 
+def test_an_axis_without_scores_has_limits() -> None:
+    assert find_score_limits([], "min") == (0.0, 1.0)
+
+
 @pytest.mark.parametrize("scores", [[0.5], [0.0, 0.0], [*[0.9] * 9, 0.2]])
 def test_equal_scores_have_limits(scores: list[float]) -> None:
     low, high = find_score_limits(scores, "max")
