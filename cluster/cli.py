@@ -15,6 +15,7 @@ from cluster.storage.redaction import redact, redact_tracebacks
 from cluster.tuning.confirm import confirm
 from cluster.tuning.dry_run import print_dry_run
 from cluster.tuning.run_search import run_search
+from cluster.tuning.run_trials import SearchEnd
 from searchspaces.loading import list_names, load_space
 from searchspaces.space import SearchSpace
 from trainables.arguments import Parser, file_path, nonempty
@@ -112,7 +113,16 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
         launcher.check_no_credentials(
             words, "put them into ~/.mlflow/credentials, or the address into MLFLOW_TRACKING_URI"
         )
-    run = build_run(
+    run = find_run(space, options, arguments)
+    if arguments.dry_run:
+        print_dry_run(space, run, options, console)
+        return 0
+    return run_requested(space, run, options, console).exit_code
+
+
+def find_run(space: SearchSpace[Any], options: Options, arguments: argparse.Namespace) -> Run:
+    """Return what every trial sees of this machine; raises UserError for a missing folder."""
+    return build_run(
         options.reports or space.reports,
         space.metric,
         space.mode,
@@ -121,16 +131,11 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
         weights=arguments.weights_dir,
         trust_code=arguments.trust_code,
     )
-    return run_requested(space, run, options, arguments.dry_run, console)
 
 
 def run_requested(
-    space: SearchSpace[Any], run: Run, options: Options, dry_run: bool, console: Console
-) -> int:
-    """Run the search, its confirmation, or only the dry run."""
-    if dry_run:
-        print_dry_run(space, run, options, console)
-        return 0
-    if options.confirm:
-        return confirm(space, run, options, console)
-    return run_search(space, run, options, console)
+    space: SearchSpace[Any], run: Run, options: Options, console: Console
+) -> SearchEnd:
+    """Run the search, or its confirmation."""
+    run_it = confirm if options.confirm else run_search
+    return run_it(space, run, options, console)

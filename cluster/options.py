@@ -186,7 +186,8 @@ def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Opti
             f"--seeds {arguments.seeds}: {space.name} has no arms to repeat\n"
             "leave --seeds out, or repeat the best trials with --confirm K"
         )
-    fixed = parse_overrides(space, arguments.set)
+    given = arguments.set  # of Python code, values by their names
+    fixed = dict(given) if isinstance(given, dict) else parse_overrides(space, given)
     if fixed:
         check_space(space, fixed)
     warnings = tuple(list_outside_ranges(space, fixed))

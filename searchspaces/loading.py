@@ -34,11 +34,13 @@ def list_names() -> list[str]:
     return [path.stem for path in files if defined.search(path.read_text(encoding="utf-8"))]
 
 
-def load_space(name: str) -> SearchSpace[Any]:
-    """Load a space by name, or from a Python file of the user by its path.
+def load_space(name: str | SearchSpace[Any]) -> SearchSpace[Any]:
+    """Load a space by name, or from a Python file of the user by its path; a space stays as it is.
 
     A space file is code and is executed. Raises UserError if it is missing or does not load.
     """
+    if isinstance(name, SearchSpace):
+        return name
     module = _from_path(Path(name)) if name.endswith(".py") else _from_name(name)
     space = getattr(module, "SPACE", None)
     if not isinstance(space, SearchSpace):

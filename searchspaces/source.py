@@ -1,4 +1,4 @@
-"""The source files of a space: its own file, and the local modules that it imports.
+"""The sources of a space: its own file, and the local modules that it imports.
 
 A search keeps their digests and a copy: it is continued with the code that it was started with.
 """
@@ -6,42 +6,56 @@ A search keeps their digests and a copy: it is continued with the code that it w
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from searchspaces.space import SearchSpace
 
+DEFINITIONS = "definitions.py"
+"""Name of the code of a space's Config and functions, where Python code hands the space over."""
 
-def find_sources(space: SearchSpace[Any]) -> dict[str, Path]:
+
+def read_sources(space: SearchSpace[Any]) -> dict[str, bytes]:
     """Return the source files of a space, by their path below its folder.
 
     Imports are read, not run: those in functions count, those that a program computes do not. Of
-    a space that Tunery includes, only its own file counts.
+    a space that Tunery includes, only its own file counts. Of a space that Python code hands over,
+    the code of its Config and its functions counts as well, since its file may have several.
     """
     main = Path(space.source_file)
-    if not main.is_file():  # defined in a notebook
-        return {}
-    if not space.file:
-        return {main.name: main}
-    sources = {main.name: main}
-    unread = [main]
+    sources = {DEFINITIONS: _read_definitions(space)} if space.by_value else {}
+    if not main.is_file():  # a cell of a notebook
+        return sources
+    sources[main.name] = main.read_bytes()
+    unread = [main] if space.file else []
     while unread:
         path = unread.pop()
         for found in find_imports(path, main.parent):
             name = found.relative_to(main.parent).as_posix()
             if name not in sources:
-                sources[name] = found
+                sources[name] = found.read_bytes()
                 unread.append(found)
     return sources
+
+
+def _read_definitions(space: SearchSpace[Any]) -> bytes:
+    parts = (space.config, space.train, space.suggest, space.feasible, space.prepare)
+    texts = []
+    for part in parts:
+        with contextlib.suppress(OSError, TypeError):  # typed at a prompt, or built by a program
+            texts.append(inspect.getsource(part))  # type: ignore[arg-type]
+    return "\n\n".join(texts).encode()
 
 
 def hash_sources(space: SearchSpace[Any]) -> dict[str, str]:
     """Return the SHA-256 of each source file of a space, by its path below the space's folder."""
     return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in sorted(find_sources(space).items())
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in sorted(read_sources(space).items())
     }
 
 

@@ -66,7 +66,8 @@ class SearchSpace(Generic[C]):
         published: numbers to compare with.
 
     `load_space` sets `name`, `question` (the first paragraph of the file's docstring) and, for a
-    file of the user, `file`.
+    file of the user, `file`. A space that Python code hands over has `by_value`: it is sent to
+    workers itself, because no file would load it there.
     """
 
     config: type[C]
@@ -90,6 +91,12 @@ class SearchSpace(Generic[C]):
     name: str = ""
     file: str = ""
     question: str = ""
+    by_value: bool = False
+
+    @property
+    def reference(self) -> str | SearchSpace[C]:
+        """Return what a worker loads the space from: its file, its name, or the space itself."""
+        return self if self.by_value else self.file or self.name
 
     @property
     def source_file(self) -> str:

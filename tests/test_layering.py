@@ -27,6 +27,8 @@ PATHS = re.compile(r"\.\./shared|(?<![\w.])/(work|root)\b")
 # From the top down: a module imports from its own layer or from those below it.
 LAYERS = (
     ("trainables.tune", "trainables.train"),  # the two doors of the command line
+    ("cluster.api",),
+    ("cluster.result",),
     ("cluster.cli", "cluster.aws", "cluster.tracking.__main__"),
     ("cluster.tuning",),
     ("cluster.launch",),
@@ -38,6 +40,7 @@ LAYERS = (
     ("searchspaces.train_one",),
     ("searchspaces",),  # the spaces, one file each
     ("searchspaces.check",),
+    ("searchspaces.from_function",),
     ("searchspaces.loading", "searchspaces.parameters", "searchspaces.source"),
     ("searchspaces.overrides", "searchspaces.suggestion"),
     ("searchspaces.space", "searchspaces.codec", "searchspaces.user_code"),
@@ -65,8 +68,8 @@ APART = ("trainables.tasks", "searchspaces")  # the modules of these never impor
 MACHINERY = {
     f"searchspaces.{name}"
     for name in (
-        *("check", "codec", "json_text", "loading", "overrides", "parameters", "source", "space"),
-        *("suggestion", "train_one", "user_code"),
+        *("check", "codec", "from_function", "json_text", "loading", "overrides", "parameters"),
+        *("source", "space", "suggestion", "train_one", "user_code"),
     )
 }
 
@@ -76,6 +79,8 @@ SHARED += ("trainables.errors", "trainables.ranking", "trainables.durations")
 SHARED += ("trainables.arguments", "trainables.terminal", "cluster.tracking.run_records")
 # The one module of reports that restores trained models.
 RESTORING = "reports.trained.models"
+# The one module of a search that writes reports, for the Python API.
+REPORTING = "cluster.result"
 
 # Which modules may import a library; those after "typing:" for annotations alone.
 HOMES = {
@@ -86,6 +91,7 @@ HOMES = {
     },
     "optuna": {
         *("cluster.sampling", "searchspaces.parameters", "searchspaces.suggestion"),
+        "searchspaces.from_function",
         "typing:searchspaces",
         "reports.chapters.hyperparameters.importance",
     },
@@ -115,6 +121,8 @@ def offence(found: Import) -> str | None:
         return None
     if within(by, "reports") != within(what, "reports"):
         if by == RESTORING and what.startswith(("searchspaces", "trainables")):
+            return None
+        if by == REPORTING:
             return None
         shared = any(within(what, module) for module in SHARED)
         return None if shared and within(by, "reports") else "reports stand apart"

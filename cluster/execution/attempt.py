@@ -45,7 +45,7 @@ class WorkerSettings:
     see the driver's cache.
     """
 
-    space: str
+    space: str | SearchSpace[Any]
     folder: Path
     run: Run
     teachers: Location | None = None

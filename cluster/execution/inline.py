@@ -115,7 +115,7 @@ def prepare_worker(space: SearchSpace[Any], folder: Path, run: Run) -> Iterator[
     """Yield the settings of the trials; in this context, SIGTERM interrupts as SIGINT does."""
     with interrupt_when_asked_to_end():
         yield WorkerSettings(
-            space=space.file or space.name,
+            space=space.reference,
             folder=folder,
             run=run,
             threads=max(1, int(space.resources.get("cpu", 1))),

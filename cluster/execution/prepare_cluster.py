@@ -59,7 +59,7 @@ def prepare_cluster(
         if run.teacher:
             upload_teacher(run.teacher, teachers)
         worker = WorkerSettings(
-            space=space.file or space.name,
+            space=space.reference,
             folder=folder,
             run=run,
             teachers=teachers,

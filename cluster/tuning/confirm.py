@@ -35,7 +35,7 @@ from cluster.tuning.open_search import (
     prepare_data,
     use_teacher,
 )
-from cluster.tuning.run_trials import TrialsJob, TrialsResult, run_trials
+from cluster.tuning.run_trials import SearchEnd, TrialsJob, TrialsResult, run_trials
 from cluster.tuning.same_space import check_same_space
 from cluster.tuning.summary import list_next_commands, print_failures
 from searchspaces.overrides import build_config
@@ -48,8 +48,8 @@ FIRST_SEED = 1001
 SEEDS = 5
 
 
-def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Console) -> int:
-    """Confirm the newest search of a space, or continue that, and return the exit code."""
+def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Console) -> SearchEnd:
+    """Confirm the newest search of a space, or continue that."""
     storage = options.storage
     check_writable(storage.folder)
     if storage.remote:
@@ -63,7 +63,7 @@ def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Consol
         reruns = list(plan_reruns(search, space, options.confirm or 1, options.seeds or SEEDS))
         settings = _confirmation_settings(search, folder / FOLDER, reruns)
         outcome = _run_reruns(space, run, options, console, search, settings)
-        return outcome.exit_code(console)
+        return SearchEnd(folder, outcome.exit_code(console))
     finally:
         search.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -153,7 +152,7 @@ def create_search(
     settings: SearchSettings,
     truth: GroundTruth,
     resume_mode: ResumeMode = None,
-    sources: Mapping[str, Path] | None = None,
+    sources: Mapping[str, bytes] | None = None,
 ) -> Ledger:
     """Create the folder of a new search with the targets of its data; settings come last.
 
@@ -169,14 +168,14 @@ def create_search(
             )
         ledger = ledgers.create_ledger(storage, settings)
         write_targets(ledger.folder / "data", truth)
-        copy_sources(sources or {}, ledger.folder)
+        write_sources(sources or {}, ledger.folder)
         write_settings(ledger.folder, ledger.settings)
         return ledger
 
 
-def copy_sources(sources: Mapping[str, Path], folder: Path) -> None:
-    """Copy the source files of a space to the folder `code` of its search."""
-    for name, source in sources.items():
+def write_sources(sources: Mapping[str, bytes], folder: Path) -> None:
+    """Write the source files of a space to the folder `code` of its search."""
+    for name, content in sources.items():
         target = folder / "code" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        target.write_bytes(content)

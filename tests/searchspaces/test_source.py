@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from searchspaces.loading import load_space
-from searchspaces.source import find_sources, hash_sources
+from searchspaces.source import hash_sources, read_sources
 from tests.support.paths import ROOT
 from trainables.errors import UserError
 
@@ -55,7 +55,7 @@ def write(folder: Path, rate: float = 0.5) -> str:
 
 def test_the_files_are_those_that_the_space_imports(tmp_path: Path) -> None:
     space = load_space(write(tmp_path))
-    assert set(find_sources(space)) == {
+    assert set(read_sources(space)) == {
         *("space.py", "helper.py", "deeper.py", "lazily.py"),
         *("package/__init__.py", "package/inner.py", "package/innermost.py"),
     }
@@ -71,7 +71,8 @@ def test_a_changed_file_has_another_digest(tmp_path: Path) -> None:
 
 
 def test_an_included_space_has_its_own_file() -> None:
-    assert find_sources(load_space("digits")) == {"digits.py": ROOT / "searchspaces" / "digits.py"}
+    file = ROOT / "searchspaces" / "digits.py"
+    assert read_sources(load_space("digits")) == {"digits.py": file.read_bytes()}
 
 
 def test_modules_of_the_same_name_beside_two_spaces_do_not_mix(tmp_path: Path) -> None:

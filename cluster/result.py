@@ -1,0 +1,180 @@
+"""The result of a search in Python: its trials as tables, its report, its model."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.ledger.damage import read_trial_logs
+from cluster.ledger.files import attempt_folder
+from cluster.ledger.settings import SearchSettings, read_settings
+from cluster.ledger.trial_log import TrialLog
+from cluster.storage.storage import Storage
+from searchspaces.codec import decode_config
+from searchspaces.space import SearchSpace
+from trainables.errors import DamagedFileError, UserError
+from trainables.predictor import Predictor
+from trainables.ranking import rank_trials
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Best:
+    """The winner of a search: its configuration, its score on validation and its number."""
+
+    config: Any
+    score: float
+    trial: int
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A report that lies in a folder; Jupyter shows its text."""
+
+    folder: Path
+    text: str
+    figures: Mapping[str, Figure]
+
+    def _repr_markdown_(self) -> str:
+        return self.text.replace("](figures/", f"]({self.folder}/figures/")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search has found; Jupyter shows its best trials.
+
+    `folder` is the ledger, from which everything is read when it is asked for. `exit_code` is that
+    of the command line: 0, or 130 after an interruption.
+    """
+
+    space: SearchSpace[Any]
+    folder: Path
+    storage: Storage
+    exit_code: int
+    _again: Callable[..., Result] = field(repr=False, compare=False)
+
+    @property
+    def settings(self) -> SearchSettings:
+        """Return the settings of the search; raises UserError where they are damaged."""
+        return read_settings(self.folder)
+
+    @property
+    def best(self) -> Best:
+        """Return the winner; raises UserError where no trial has a score."""
+        ranked = self._rank()
+        if not ranked:
+            raise UserError(f"no trial of {self.folder} has a score")
+        log, score = ranked[0], self._score(ranked[0])
+        assert score is not None
+        return Best(decode_config(self.space.config, log.config), score, log.trial)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Return a row per trial: its score, outcome, reports, device seconds and configuration.
+
+        The score of a trial is its best report's; a hyperparameter called as one of these columns
+        has the prefix `config.`.
+        """
+        import pandas as pd
+
+        rows = []
+        for log in self._read_logs():
+            best = log.find_best_report(self.settings.metric, self.settings.mode)
+            row: dict[str, Any] = {
+                "trial": log.trial,
+                "score": best[0] if best else None,
+                "best_report": best[1] if best else None,
+                "outcome": log.outcome,
+                "reports": log.done,
+                "seconds": log.seconds,
+            }
+            row |= {f"config.{n}" if n in row else n: value for n, value in log.config.items()}
+            rows.append(row)
+        return pd.DataFrame(rows).set_index("trial") if rows else pd.DataFrame()
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """Return a row per trial and report, with every metric that the task has reported."""
+        import pandas as pd
+
+        rows = [
+            {"trial": log.trial, "report": report.report, **report.metrics}
+            for log in self._read_logs()
+            for report in log.reports
+        ]
+        return pd.DataFrame(rows).set_index(["trial", "report"]) if rows else pd.DataFrame()
+
+    def report(self, out: str | Path | None = None, *options: str) -> WrittenReport:
+        """Write the report, as `python -m reports` does with these options, and return it.
+
+        It opens the test set of a finished search. Raises UserError, and UnreadableError where
+        the report is not complete.
+        """
+        from reports.__main__ import build_parser, write_files
+        from reports.cli import run_with_tracker
+
+        words = [self.settings.id, "--storage", str(self.storage), *options]
+        if uri := self.storage.find_tracking_uri(self.settings.tracking_uri):
+            words += ["--tracking-uri", uri]
+        words += ["--out", str(out)] if out else []
+        parsed = build_parser().parse_args(words)
+        folder, _, report = run_with_tracker(parsed, partial(write_files, parsed, parsed.names[0]))
+        return WrittenReport(folder, report.text, report.figures)
+
+    @property
+    def figures(self) -> Mapping[str, Figure]:
+        """Return the figures of the report, which is written for it."""
+        return self.report().figures
+
+    def model(self) -> Predictor:
+        """Return the winner as a function of a batch of raw inputs; raises UserError."""
+        if self.space.restore is None:
+            raise UserError(
+                f"{self.space.name} has no function `restore`, which loads a model: give "
+                "SearchSpace(restore=...), or read the checkpoint in Result.checkpoint yourself"
+            )
+        return self.space.restore(self.best.config, self.checkpoint)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Return the folder of the winner's best checkpoint."""
+        log = self._rank()[0]
+        return attempt_folder(self.folder, log.trial, log.attempts) / "best"
+
+    def resume(self, trials: int = 0, **changes: Any) -> Result:
+        """Continue the search with so many more trials, and with other arguments of `tune`."""
+        total = self.settings.trials + trials
+        return self._again(**{**changes, "trials": total, "resume": True, "fresh": False})
+
+    def _read_logs(self) -> list[TrialLog]:
+        logs, damaged = read_trial_logs(self.folder)
+        if damaged:
+            raise DamagedFileError("\n".join(damaged.values()) + "\nResult.resume() runs it again")
+        return [logs[trial] for trial in sorted(logs)]
+
+    def _score(self, log: TrialLog) -> float | None:
+        best = log.find_best_report(self.settings.metric, self.settings.mode)
+        return best[0] if best else None
+
+    def _rank(self) -> list[TrialLog]:
+        return rank_trials(
+            self._read_logs(),
+            self.settings.mode,
+            outcome=lambda log: log.outcome,
+            score=self._score,
+            number=lambda log: log.trial,
+        )
+
+    def _repr_html_(self) -> str:
+        order = self.settings.mode == "min"
+        table = self.trials.sort_values("score", ascending=order).head(10)
+        heading = f"{self.space.name}: {self.settings.metric}, {self.folder}"
+        shown: str = table.to_html(border=0)
+        return f"<p>{html.escape(heading)}</p>{shown}"

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.distributions import FloatDistribution
+
+from cluster.api import tune
+from cluster.result import Result
+from trainables.errors import DamagedFileError, UserError
+from trainables.run import Loop, Run
+
+
+def train(config: Any, run: Run) -> Loop:
+    for step in range(run.reports):
+        yield {"reports": config.seconds + step, "loss": 1.0}
+
+
+def failing(config: Any, run: Run) -> Loop:
+    raise RuntimeError("no")
+    yield {}
+
+
+def search(folder: Path, task: Any = train) -> Result:
+    return tune(
+        task,
+        suggest={"seconds": FloatDistribution(0, 1)},
+        metric="reports",
+        mode="max",
+        trials=3,
+        reports=2,
+        executor="inline",
+        storage=folder,
+        scheduler="none",
+        quiet=True,
+    )
+
+
+def test_tables_have_every_trial_and_report(tmp_path: Path) -> None:
+    result = search(tmp_path)
+    trials, curves = result.trials, result.curves
+    assert list(trials.reports) == [2, 2, 2]  # the trial's number of reports, not the metric
+    assert list(trials["config.seconds"] + 1) == list(trials.score)
+    assert len(curves) == 6
+    assert curves.loc[(1, 2), "reports"] == trials.score[1]
+    assert result.best.trial == trials.score.idxmax()
+    assert "<table" in result._repr_html_()
+
+
+def test_a_report_is_written_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = search(tmp_path / "runs").report(tmp_path / "out")
+    assert (report.folder / "report.md").read_text() == report.text
+    assert "training_curves" in report.figures
+    assert f"]({tmp_path}/out/figures/" in report._repr_markdown_()
+
+
+def test_without_a_score_there_is_no_winner(tmp_path: Path) -> None:
+    result = search(tmp_path, failing)
+    assert result.exit_code == 1
+    assert set(result.trials.outcome) == {"failed"}
+    with pytest.raises(UserError, match=r"no trial of .* has a score"):
+        _ = result.best
+
+
+def test_a_damaged_log_is_told(tmp_path: Path) -> None:
+    result = search(tmp_path)
+    (result.folder / "trials" / "001" / "reports.jsonl").unlink()
+    with pytest.raises(DamagedFileError, match="missing"):
+        _ = result.trials
+    assert len(result.resume().trials) == 3
+
+
+def test_a_model_is_the_winners(tmp_path: Path) -> None:
+    result = tune("digits", trials=2, reports=1, executor="inline", storage=tmp_path, quiet=True)
+    model = result.model()
+    probabilities = model(model.example)
+    assert probabilities.shape == (1, 10)
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_a_space_without_restore_has_no_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no function `restore`"):
+        search(tmp_path).model()

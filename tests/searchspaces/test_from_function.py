@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from searchspaces.check import check_space
+from searchspaces.from_function import centre, make_space
+from searchspaces.parameters import find_parameters, is_in_range
+
+
+def train(config: Any, run: Any) -> Any:
+    """What is asked?
+
+    More.
+    """
+    yield {"loss": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("distribution", "middle"),
+    [
+        (FloatDistribution(0, 1), 0.5),
+        (FloatDistribution(1e-4, 1e-2, log=True), 1e-3),
+        (FloatDistribution(0, 1, step=0.25), 0.5),
+        (FloatDistribution(2, 2), 2),
+        (IntDistribution(1, 4), 3),
+        (IntDistribution(1, 100, log=True), 10),
+        (IntDistribution(8, 64, step=8), 40),
+        (CategoricalDistribution(["a", "b"]), "a"),
+    ],
+)
+def test_the_centre_is_a_value_in_the_middle(distribution: BaseDistribution, middle: Any) -> None:
+    assert centre(distribution) == pytest.approx(middle) if middle != "a" else "a"
+    assert is_in_range(distribution, centre(distribution))
+
+
+def test_fields_are_what_suggest_returns_in_any_branch() -> None:
+    def suggest(trial: Any) -> dict[str, Any]:
+        kind = trial.suggest_categorical("kind", ["sgd", "adam"])
+        extra = {"momentum": trial.suggest_float("momentum", 0, 1)} if kind == "sgd" else {}
+        beta = {"beta": trial.suggest_float("beta", 0.9, 1)} if kind == "adam" else {}
+        size = 2 ** trial.suggest_int("power", 4, 6)
+        return {"kind": kind, "size": size, **extra, **beta}
+
+    space = make_space(train, suggest, "loss", "min", {"size": 32})
+    check_space(space)
+    assert vars(space.config()) | {"beta": 0} == {
+        **{"kind": "sgd", "size": 32, "momentum": 0.5, "beta": 0, "seed": 0},
+    }
+    assert set(find_parameters(space)) == {"kind", "momentum", "beta", "power"}
+    assert space.question == "What is asked?"
+
+
+def test_values_of_several_types_are_accepted() -> None:
+    choices: list[Any] = [None, "relu", 3]
+    space = make_space(train, {"act": CategoricalDistribution(choices)}, "loss", "min")
+    check_space(space)
+    check_space(space, {"act": "relu"})
