@@ -32,8 +32,8 @@ def read_metrics(report: Any, metric: str = "", loop: Any = None) -> dict[str, f
     """Return the metrics of one report as floats.
 
     A number is one of Python or NumPy, or a tensor or an array without dimensions; it may be NaN
-    or infinite, as those beyond 1e300 are. `loop` is the generator that yielded the report. Raises TaskError for any other
-    value, for a name that is not a text, and where `metric` is missing.
+    or infinite, as those beyond 1e300 are. `loop` is the generator that yielded the report. Raises
+    TaskError for any other value, for a name that is not a text, and where `metric` is missing.
     """
     where = find_yield(loop)
     if not isinstance(report, Mapping):
