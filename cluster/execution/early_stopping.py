@@ -2,7 +2,8 @@
 
 A trial may take several attempts, and a resumed search starts with an empty scheduler: rungs and
 medians are rebuilt from the ledger, in the order in which its reports arrived. The rules decide
-as Ray's `AsyncHyperBandScheduler` and `MedianStoppingRule` do, which the tests compare them with.
+as Ray's `AsyncHyperBandScheduler` and `MedianStoppingRule` do, which the tests compare them with,
+except that ASHA here does not let all trials pass that are tied at the cutoff.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Protocol
 
@@ -33,24 +35,39 @@ class Rule(Protocol):
         """Record a report of a trial, and return whether to stop the trial."""
 
 
+@dataclass
+class _Rung:
+    """A rung: the scores of the trials that have reached it, and how many of them continued."""
+
+    report: int
+    scores: dict[int, float] = field(default_factory=dict)
+    continued: int = 0
+
+
 class AshaRule:
-    """Asynchronous successive halving (Li et al., 2020)."""
+    """Asynchronous successive halving (Li et al., 2020).
+
+    Where more than two thirds of the trials have one score, as those that predict one class, the
+    cutoff is that score. Of the trials at the cutoff only so many continue that not more than a
+    third of all does.
+    """
 
     def __init__(self, mode: Mode, min_reports: int, reports: int) -> None:
         self._sign = 1.0 if mode == "max" else -1.0
-        self._rungs: list[tuple[int, dict[int, float]]] = [
-            (rung, {}) for rung in reversed(rungs(reports, min_reports))
-        ]
+        self._rungs = [_Rung(report) for report in reversed(rungs(reports, min_reports))]
 
     def stops(self, trial: int, report: int, score: float) -> bool:
         """Return whether a trial that reaches a rung is not in its best third so far."""
-        reached = next((scores for rung, scores in self._rungs if report >= rung), None)
-        if reached is None or trial in reached:
+        rung = next((rung for rung in self._rungs if report >= rung.report), None)
+        if rung is None or trial in rung.scores:
             return False
-        others = list(reached.values())
-        reached[trial] = self._sign * score
+        score, others = self._sign * score, list(rung.scores.values())
+        rung.scores[trial] = score
         cutoff = np.percentile(others, (1 - 1 / REDUCTION) * 100) if others else -math.inf
-        return bool(reached[trial] < cutoff)
+        has_room = rung.continued < len(rung.scores) / REDUCTION
+        continues = bool(score > cutoff or (score == cutoff and has_room))
+        rung.continued += continues
+        return not continues
 
 
 class MedianRule:

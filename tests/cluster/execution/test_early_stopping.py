@@ -167,7 +167,7 @@ def test_the_rules_decide_as_rays_do(
         running[trial] += 1
         ended = running[trial] == reports
         if not ended and draw.random() < 0.9:
-            score = draw.randint(-16, 16) / 8  # sums of these are exact
+            score = draw.randint(-(2**20), 2**20) / 2**10  # without ties; sums are exact
             result = {"n": running[trial], "score": score}
             decision = rays.on_trial_result(None, RayTrial(str(trial)), result)
             ended = decision == TrialScheduler.STOP
@@ -176,6 +176,34 @@ def test_the_rules_decide_as_rays_do(
         if ended:
             del running[trial]
     assert min_reports == reports or 3 < stopped < 30
+
+
+@pytest.mark.parametrize("together", [1, 8])
+@pytest.mark.parametrize("share", [0.7, 0.75, 0.8])
+def test_most_of_the_trials_at_a_plateau_are_stopped(share: float, together: int) -> None:
+    """40 trials of 9 reports, a share of them dead at one score: few of these run to the end."""
+    draw, survived, died, lost = random.Random(0), 0, 0, 0
+    for _ in range(100):
+        rule = AshaRule("max", 1, 9)
+        scores = [0.196 if draw.random() < share else draw.uniform(0.4, 0.9) for _ in range(40)]
+        stopped: set[int] = set()
+        for first in range(0, 40, together):
+            for report in range(1, 9):
+                for trial in range(first, first + together):
+                    if trial not in stopped and rule.stops(trial, report, scores[trial]):
+                        stopped.add(trial)
+        dead = {trial for trial, score in enumerate(scores) if score == 0.196}
+        died += len(dead)
+        survived += len(dead - stopped)
+        lost += max(range(40), key=lambda trial: scores[trial]) in stopped
+    assert survived / died < 0.06  # 35 to 74 % where all ties pass
+    assert lost == 0
+
+
+def test_of_trials_that_are_all_equal_a_third_continues() -> None:
+    rule = AshaRule("min", 1, 9)
+    stopped = [rule.stops(trial, 1, 0.7) for trial in range(30)]
+    assert stopped.count(False) == 10
 
 
 def test_the_control_group_is_sampled_judged_and_never_stopped(
