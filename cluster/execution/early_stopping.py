@@ -2,7 +2,8 @@
 
 A trial may take several attempts, and a resumed search starts with an empty scheduler: rungs and
 medians are rebuilt from the ledger, in the order in which its reports arrived. The rules decide
-as Ray's `AsyncHyperBandScheduler` and `MedianStoppingRule` do, which the tests compare them with.
+as Ray's `AsyncHyperBandScheduler` and `MedianStoppingRule` do, which the tests compare them with,
+except that ASHA here does not let all trials pass that are tied at the cutoff.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Protocol
 
 import numpy as np
 
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.trial_log import Report
+from cluster.ledger.trial_log import Decision, Report
 from cluster.sampling.schedulers import REDUCTION, SCHEDULERS, rungs
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -29,28 +32,45 @@ MIN_SAMPLES = 3
 class Rule(Protocol):
     """Decides from one report after the other; never asked again about a trial it stopped."""
 
-    def stops(self, trial: int, report: int, score: float) -> bool:
-        """Record a report of a trial, and return whether to stop the trial."""
+    def decide(self, trial: int, report: int, score: float) -> Decision | None:
+        """Record a report of a trial, and return the decision; None where there is none yet."""
+
+
+@dataclass
+class _Rung:
+    """A rung: the scores of the trials that have reached it, and how many of them continued."""
+
+    report: int
+    scores: dict[int, float] = field(default_factory=dict)
+    continued: int = 0
 
 
 class AshaRule:
-    """Asynchronous successive halving (Li et al., 2020)."""
+    """Asynchronous successive halving (Li et al., 2020).
+
+    Where more than two thirds of the trials have one score, as those that predict one class, the
+    cutoff is that score. Of the trials at the cutoff only so many continue that not more than a
+    third of all does.
+    """
 
     def __init__(self, mode: Mode, min_reports: int, reports: int) -> None:
         self._sign = 1.0 if mode == "max" else -1.0
-        self._rungs: list[tuple[int, dict[int, float]]] = [
-            (rung, {}) for rung in reversed(rungs(reports, min_reports))
-        ]
+        self._rungs = [_Rung(report) for report in reversed(rungs(reports, min_reports))]
 
-    def stops(self, trial: int, report: int, score: float) -> bool:
-        """Return whether a trial that reaches a rung is not in its best third so far."""
-        reached = next((scores for rung, scores in self._rungs if report >= rung), None)
-        if reached is None or trial in reached:
-            return False
-        others = list(reached.values())
-        reached[trial] = self._sign * score
-        cutoff = np.percentile(others, (1 - 1 / REDUCTION) * 100) if others else -math.inf
-        return bool(reached[trial] < cutoff)
+    def decide(self, trial: int, report: int, score: float) -> Decision | None:
+        """Stop a trial that reaches a rung and is not in its best third so far."""
+        rung = next((rung for rung in self._rungs if report >= rung.report), None)
+        if rung is None or trial in rung.scores:
+            return None
+        own, others = self._sign * score, list(rung.scores.values())
+        rung.scores[trial] = own
+        share = (1 - 1 / REDUCTION) * 100
+        cutoff = float(np.percentile(others, share)) if others else -math.inf
+        has_room = rung.continued < len(rung.scores) / REDUCTION
+        continues = own > cutoff or (own == cutoff and has_room)
+        rung.continued += continues
+        known = self._sign * cutoff if others else None
+        return Decision(report, score, known, not continues)
 
 
 class MedianRule:
@@ -65,8 +85,8 @@ class MedianRule:
         self._means: dict[int, dict[int, float]] = defaultdict(dict)
         """The running mean of every trial that came so far, by report and trial."""
 
-    def stops(self, trial: int, report: int, score: float) -> bool:
-        """Return whether the trial's best score is below the median of the others' means."""
+    def decide(self, trial: int, report: int, score: float) -> Decision | None:
+        """Stop a trial whose best score is below the median of the others' means."""
         score *= self._sign
         best = self._best[trial] = max(self._best[trial], score)
         total, count = self._sums[trial]
@@ -75,12 +95,15 @@ class MedianRule:
                 self._means[missed][trial] = total / count
         self._last[trial] = report
         if report < self._min_reports:
-            return False
+            return None
         self._sums[trial] = total + score, count + 1
         means = self._means[report]
         others = list(means.values())
         means[trial] = (total + score) / (count + 1)
-        return len(others) >= MIN_SAMPLES and best < median(others)
+        if len(others) < MIN_SAMPLES:
+            return None
+        cutoff = median(others)
+        return Decision(report, self._sign * best, self._sign * cutoff, best < cutoff)
 
 
 def build_rule(name: str, space: SearchSpace[Any], reports: int) -> Rule | None:
@@ -99,31 +122,37 @@ def build_rule(name: str, space: SearchSpace[Any], reports: int) -> Rule | None:
 class EarlyStopping:
     """Asks a rule about the trials of a ledger, whose reports so far it replays first.
 
-    Trials of the control group are evaluated like all others, and continue whatever the decision.
+    Every arm that is tuned has a rule of its own. Trials of the control group are evaluated like
+    all others, and continue whatever the decision. Decisions are recorded when they are made.
     """
 
-    def __init__(self, rule: Rule | None, ledger: Ledger) -> None:
-        self.rule = rule
+    def __init__(self, build: Callable[[], Rule | None], ledger: Ledger) -> None:
         self.ledger = ledger
-        self.replayed: dict[int, int] = defaultdict(int)
-        self.stopped: set[int] = set()
+        self.evaluated: dict[int, int] = defaultdict(int)
+        self.condemned: set[int] = set()
+        """The trials that a rule has decided to stop, those of the control group included."""
+        self._rules: dict[str | None, Rule | None] = defaultdict(build)
         for trial, report in _list_in_order(ledger):
             self._decide(trial, report)
 
     def stops(self, trial: int) -> bool:
         """Return whether to stop a trial, after all its reports that were not yet evaluated."""
         trial_log = self.ledger.trial_logs[trial]
-        for report in trial_log.reports[self.replayed[trial] :]:
+        for report in trial_log.reports[self.evaluated[trial] :]:
             self._decide(trial, report)
-        return trial in self.stopped and "control" not in trial_log.tags
+        return trial in self.condemned and "control" not in trial_log.tags
 
     def _decide(self, trial: int, report: Report) -> None:
-        self.replayed[trial] += 1
+        self.evaluated[trial] += 1
+        rule = self._rules[self.ledger.trial_logs[trial].tags.get("arm")]
         score = report.metrics.get(self.ledger.metric, math.nan)
-        if self.rule is None or trial in self.stopped or not math.isfinite(score):
+        if rule is None or trial in self.condemned or not math.isfinite(score):
             return
-        if self.rule.stops(trial, report.report, score):
-            self.stopped.add(trial)
+        decision = rule.decide(trial, report.report, score)
+        if decision is not None:
+            self.ledger.record_decision(trial, decision)
+            if decision.stops:
+                self.condemned.add(trial)
 
 
 def _list_in_order(ledger: Ledger) -> list[tuple[int, Report]]:

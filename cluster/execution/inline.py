@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 from cluster.execution.attempt import AttemptRunner, WorkerSettings
-from cluster.execution.early_stopping import EarlyStopping, build_rule
 from cluster.execution.failures import AttemptError, describe_error
 from cluster.execution.signals import interrupt_when_asked_to_end
 from cluster.execution.trial_queue import Attempt, TrialQueue, recording
@@ -131,9 +130,6 @@ def run(
     recorded one. Raises UserError where the storage fails or the space has no feasible
     configuration.
     """
-    settings = queue.ledger.settings
-    rule = build_rule(settings.scheduler, queue.study.space, settings.reports)
-    early_stopping = EarlyStopping(rule, queue.ledger)
     interruption, slots = Interruption(), [Slot(worker) for _ in range(concurrency)]
     threads = torch.get_num_threads()
     with ExitStack() as stack:
@@ -146,7 +142,7 @@ def run(
             if not queue.running:
                 break
             for slot in _list_active(slots):
-                _make_report(queue, slot, early_stopping, interruption)
+                _make_report(queue, slot, interruption)
                 on_step()
                 if interruption.interrupted or queue.must_end:
                     break
@@ -173,9 +169,7 @@ def _list_active(slots: list[Slot]) -> list[Slot]:
     return shared or busy
 
 
-def _make_report(
-    queue: TrialQueue, slot: Slot, early_stopping: EarlyStopping, interruption: Interruption
-) -> None:
+def _make_report(queue: TrialQueue, slot: Slot, interruption: Interruption) -> None:
     assert slot.attempt is not None
     trial = slot.attempt.trial
     try:
@@ -190,7 +184,6 @@ def _make_report(
         return
     with recording(queue):
         stops = queue.record_result(trial, result)
-        stops = early_stopping.stops(trial) or stops
         if "outcome" in result or stops:
             slot.close()
             queue.record_end(trial, result.get("outcome"))

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle, tune
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from cluster.execution.attempt import WorkerSettings
-from cluster.execution.early_stopping import EarlyStopping, build_rule
 from cluster.execution.failures import read_failure, read_failure_text
 from cluster.execution.hung_workers import HungWorkers
 from cluster.execution.resources import Resources, bundle_resources, max_concurrency
@@ -34,10 +33,7 @@ def run(
     Raises UserError where the storage fails or the space has no feasible configuration, after
     all attempts have ended.
     """
-    settings = queue.ledger.settings
     searcher = TrialSearcher(queue, lambda: max_concurrency(resources))
-    rule = build_rule(settings.scheduler, queue.study.space, settings.reports)
-    early_stopping = EarlyStopping(rule, queue.ledger)
     hung = HungWorkers(queue)
     trainable = tune.with_resources(
         tune.with_parameters(Trial, settings=worker),
@@ -48,7 +44,7 @@ def run(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=LedgerScheduler(early_stopping, searcher.trial_of, hung),
+                scheduler=WatchingScheduler(searcher.trial_of, hung),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,
@@ -118,19 +114,19 @@ class TrialSearcher(Searcher):
         """Restore nothing: the ledger is the state."""
 
 
-class LedgerScheduler(FIFOScheduler):
-    """Decides by the ledger; `trial_of` maps Ray's trial ids to our trials."""
+class WatchingScheduler(FIFOScheduler):
+    """Watches attempts for hanging; early stopping is part of recording a result.
 
-    def __init__(
-        self, early_stopping: EarlyStopping, trial_of: Callable[[str], int], hung: HungWorkers
-    ) -> None:
+    `trial_of` maps Ray's trial ids to our trials.
+    """
+
+    def __init__(self, trial_of: Callable[[str], int], hung: HungWorkers) -> None:
         super().__init__()
-        self.early_stopping = early_stopping
         self.trial_of = trial_of
         self.hung = hung
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return nothing to Tune, which pickles its scheduler: the ledger is the state."""
+        """Return nothing to Tune, which pickles its scheduler."""
         return {}
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
@@ -144,19 +140,12 @@ class LedgerScheduler(FIFOScheduler):
         that one; where trials are shorter than a worker's start, no worker ever came up.
         """
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Return the decision after all reports of the trial that were not yet evaluated."""
-        stops = self.early_stopping.stops(self.trial_of(trial.trial_id))
-        decision: str = TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
-        return decision
-
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Evaluate the last reports: later trials are compared with them."""
-        self.early_stopping.stops(self.trial_of(trial.trial_id))
-
 
 class ResultRecorder(tune.Stopper):
-    """Records every result: Tune calls its stopper before anything else sees a result."""
+    """Records every result, and stops trials early.
+
+    Tune calls its stopper before anything else sees a result.
+    """
 
     def __init__(self, queue: TrialQueue, searcher: TrialSearcher, hung: HungWorkers) -> None:
         self.queue = queue

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.execution.early_stopping import EarlyStopping, build_rule
 from cluster.execution.time_limits import AttemptClock, TimeLimits
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import UNCOUNTED, Failure, Outcome
@@ -66,11 +67,17 @@ class TrialQueue:
         """Why nothing can be recorded any more; what runs is left for a resume."""
         self.notes: list[str] = []
         """What is to be shown to the user of damaged files, and is not yet."""
+        settings = ledger.settings
+        self.early_stopping = EarlyStopping(
+            lambda: build_rule(settings.scheduler, study.space, settings.reports), ledger
+        )
         self._waiting: deque[int] = deque()
         for trial, trial_log in sorted(ledger.trial_logs.items()):
             if trial_log.outcome is None and trial_log.done >= ledger.settings.reports:
                 # The driver ended between the last report and the outcome.
                 self._close(trial, "diverged" if self._find_divergence(trial) else "complete", "")
+            elif trial_log.outcome is None and self.early_stopping.stops(trial):
+                self._close(trial, "stopped", "scheduler")
             elif trial_log.outcome is None:
                 self._waiting.append(trial)
 
@@ -161,7 +168,7 @@ class TrialQueue:
         return {trial: failure for trial, failure in found.items() if failure is not None}
 
     def record_result(self, trial: int, result: Mapping[str, Any]) -> bool:
-        """Record a result and return whether the trial must stop because time is up."""
+        """Record a result and return whether to stop the trial: early, or because time is up."""
         place, notes = result.get("place", ""), result.get("notes", [])
         self.ledger.record_notes(trial, notes)
         self.notes += [f"trial {trial:03d}: {note}" for note in notes]
@@ -169,7 +176,7 @@ class TrialQueue:
             self.on_change(trial)
         if trial in self._clocks:
             self._clocks[trial].restart_report()
-        return self.out_of_time
+        return self.early_stopping.stops(trial) or self.out_of_time
 
     def end_running(self) -> None:
         """Record that the end of the time budget ends what still runs."""
@@ -184,7 +191,8 @@ class TrialQueue:
             return  # it never ran: a resume starts it
         if outcome is None:
             outcome = "stopped"
-            reason = "time budget" if self.out_of_time else "scheduler"
+            early = self.early_stopping.stops(trial)
+            reason = "time budget" if self.out_of_time and not early else "scheduler"
         self._close(trial, outcome, reason)
 
     def record_failure(self, trial: int, failure: Failure) -> None:

@@ -7,6 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+JOURNAL = "study.journal"
+"""File of the Optuna study in a search's folder."""
+
 
 def parse_number(name: str, folder: str) -> int | None:
     """Return the number of a search, from 1, by its folder's name; None for another folder."""
@@ -26,6 +29,17 @@ def list_searches(storage: Path, name: str) -> Iterator[tuple[int, Path]]:
 def log_path(search: Path, trial: int) -> Path:
     """Return the path of a trial's log."""
     return search / "trials" / f"{trial:03d}" / "reports.jsonl"
+
+
+def journal_path(search: Path, arm: int | None = None) -> Path:
+    """Return the path of a study's journal: arms that are tuned have one each."""
+    return search / (JOURNAL if arm is None else f"study-{arm}.journal")
+
+
+def list_journals(search: Path) -> list[Path]:
+    """Return the journals of a search that exist."""
+    journals = [search / JOURNAL, *sorted(search.glob("study-*.journal"))]
+    return [path for path in journals if path.exists()]
 
 
 def attempt_folder(search: Path, trial: int, attempt: int) -> Path:

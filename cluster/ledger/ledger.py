@@ -35,6 +35,7 @@ from cluster.ledger.settings import (
     write_settings,
 )
 from cluster.ledger.trial_log import (
+    Decision,
     Failure,
     Outcome,
     TrialLog,
@@ -44,8 +45,6 @@ from cluster.ledger.trial_log import (
 from trainables.errors import DamagedFileError, UserError
 from trainables.ranking import Mode, rank_trials
 
-JOURNAL = "study.journal"
-"""File of the Optuna study in a search's folder."""
 KEPT_WEIGHTS = 10
 """Number of best trials of a search whose weights are kept."""
 
@@ -149,6 +148,12 @@ class Ledger:
         """Record why an attempt failed."""
         attempts = self.trial_logs[trial].attempts
         self._append(trial, {"failure": asdict(failure), "attempt": attempts})
+
+    def record_decision(self, trial: int, decision: Decision) -> None:
+        """Record a decision of early stopping; the first one at a report stays."""
+        known = {entry.report for entry in self.trial_logs[trial].decisions}
+        if self.trial_logs[trial].outcome is None and decision.report not in known:
+            self._append(trial, {"decision": asdict(decision)})
 
     def record_notes(self, trial: int, notes: Iterable[str]) -> None:
         """Record notes for the user about a trial's damaged files; none after its outcome."""

@@ -26,7 +26,9 @@ class SearchSettings:
 
     `fixed` are the values of --set, `parameters` the searched ranges, `rungs` the reports at
     which ASHA compares, `enqueued` the number of initial trials, `control` the number of trials
-    that are never stopped early. `reruns` of a confirmation are pairs of fixed values and tags.
+    that are never stopped early. `arms` that are tuned, with `tune_arms` trials each, are pairs of
+    the values that an arm fixes and those that its first trial has besides; they are run again on
+    `seeds` seeds. `reruns` of a confirmation are pairs of fixed values and tags.
     `teacher_copy` names the folder of the teacher in the cache. `resources` are what each trial
     got. `fields` are those of the Config with their types, `code` the digests of the space's
     source files, which are copied to the folder `code`. `provenance` is text about code, data and
@@ -44,6 +46,8 @@ class SearchSettings:
     scheduler: str = "none"
     fixed: Mapping[str, Any] = field(default_factory=dict)
     control: int = 0
+    tune_arms: int = 0
+    arms: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = ()
     rungs: tuple[int, ...] = ()
     enqueued: int = 0
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -107,6 +111,7 @@ def read_settings(folder: Path) -> SearchSettings:
 
 def _check_numbers(settings: SearchSettings) -> None:
     lowest = {"trials": 0, "reports": 1, "seeds": 1, "seed": 0, "control": 0, "enqueued": 0}
+    lowest |= {"tune_arms": 0}
     for name, least in lowest.items():
         if not least <= getattr(settings, name) <= MOST:
             raise ValueError(

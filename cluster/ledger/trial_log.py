@@ -53,6 +53,20 @@ class Report:
     metrics: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Decision:
+    """A decision of early stopping on a trial, as it was made at a report.
+
+    `cutoff` is what the score was compared with, None where there was nothing yet. With `stops`
+    the trial ends, but for one of the control group, which would have ended.
+    """
+
+    report: int
+    score: float
+    cutoff: float | None
+    stops: bool
+
+
 @dataclass
 class TrialLog:
     """Everything that is known of one trial.
@@ -72,6 +86,7 @@ class TrialLog:
     failures: list[Failure] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     outcome: Outcome | None = None
     reason: str = ""
@@ -131,6 +146,8 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
     elif "attempt" in event:
         trial_log.attempts = event["attempt"]
         trial_log.spans.append((event["time"], event["time"], ""))
+    elif "decision" in event:
+        trial_log.decisions.append(Decision(**event["decision"]))
     elif "report" in event:
         trial_log.reports.append(
             Report(event["report"], event["time"], event["seconds"], event["metrics"])

@@ -16,7 +16,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cluster.ledger.ledger import JOURNAL, Ledger
+from cluster.ledger.files import JOURNAL
+from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.grid import ContinuousError, iterate_grid
 from cluster.sampling.initial_trials import InitialTrial

@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from cluster.ledger.ledger import JOURNAL
+from cluster.ledger.files import list_journals
 from cluster.sampling.journal_backend import Journal
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -55,10 +55,13 @@ def write_study(path: Path, space: SearchSpace[Any], trials: Iterable[FrozenTria
 
 def count_infeasible(folder: Path) -> int:
     """Return the number of infeasible configurations of a search, by its folder."""
-    storage = open_storage(Journal(folder / JOURNAL))
-    (study,) = optuna.get_all_study_names(storage)
-    trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
-    return sum("infeasible" in trial.user_attrs for trial in trials)
+    count = 0
+    for path in list_journals(folder):
+        storage = open_storage(Journal(path))
+        (study,) = optuna.get_all_study_names(storage)
+        trials = optuna.load_study(study_name=study, storage=storage).get_trials(deepcopy=False)
+        count += sum("infeasible" in trial.user_attrs for trial in trials)
+    return count
 
 
 def open_storage(journal: Journal) -> optuna.storages.JournalStorage:

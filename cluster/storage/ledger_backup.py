@@ -17,8 +17,8 @@ from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.damage import INDEX
-from cluster.ledger.files import parse_number
-from cluster.ledger.ledger import JOURNAL, Ledger
+from cluster.ledger.files import list_journals, parse_number
+from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import read_space
 from cluster.storage import replication
 from cluster.storage.lease import LeaseHolder, acquire_lease
@@ -193,7 +193,9 @@ class LedgerBackup:
     def _snapshot(self) -> None:
         trial_logs = self.ledger.trial_logs
         self._ended = {trial for trial, trial_log in trial_logs.items() if trial_log.outcome}
-        growing = [JOURNAL, INDEX, *(f"trials/{trial:03d}/reports.jsonl" for trial in trial_logs)]
+        journals = [path.name for path in list_journals(self.ledger.folder)]
+        logs = [f"trials/{trial:03d}/reports.jsonl" for trial in trial_logs]
+        growing = [*journals, INDEX, *logs]
         self._files = replication.stat_files(self.ledger.folder, growing)
 
     def _upload(self) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
@@ -30,6 +30,8 @@ STATUS: Mapping[Outcome, str] = {
 }
 SCORE, BEST_REPORT = to_own_name("score"), to_own_name("best_report")
 DEVICE_SECONDS = to_own_name("device_seconds")
+DECISIONS = 50
+"""Decisions of early stopping that a trial's tag has, the last ones: ASHA makes far fewer."""
 LONGEST_TAG = 8000
 """Characters of a tag; MLflow cuts a longer one, or refuses it."""
 Point = tuple[str, float, int, int]
@@ -152,6 +154,8 @@ def to_float(value: float) -> float:
 def trial_tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:
     """Return the tags that change while a trial runs, and those of its outcome."""
     tags = {"attempts": str(trial_log.attempts), "spans": json.dumps(trial_log.spans)}
+    if trial_log.decisions:
+        tags["decisions"] = json.dumps([asdict(d) for d in trial_log.decisions[-DECISIONS:]])
     if trial_log.notes:
         tags["notes"] = "\n".join(trial_log.notes)
     if outcome is not None:

@@ -10,7 +10,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from cluster.ledger import ledger as ledgers
-from cluster.ledger.ledger import JOURNAL, Ledger
+from cluster.ledger.files import JOURNAL
+from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog, read_trial_log
 from searchspaces.json_text import to_text
 

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
-from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from cluster.execution.early_stopping import AshaRule, EarlyStopping
 from cluster.execution.failures import StorageUnreachableError, describe_error
 from cluster.execution.hung_workers import HungWorkers
 from cluster.execution.ray_tuner import (
     AttemptCallback,
-    LedgerScheduler,
     ResultRecorder,
     TrialSearcher,
+    WatchingScheduler,
 )
 from cluster.execution.time_limits import TimeLimits
 from cluster.execution.trial_queue import TrialQueue
+from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import Failure
+from cluster.sampling.study import Study
+from searchspaces.space import SearchSpace
 from tests.support.reports import make_result
 from trainables.errors import UserError
 
@@ -80,22 +82,20 @@ def test_the_searcher_finishes_when_no_attempt_is_left(queue: TrialQueue) -> Non
     assert queue.ledger.finished
 
 
-def test_the_scheduler_stops_a_trial_by_its_reports_in_the_ledger(queue: TrialQueue) -> None:
+def test_the_stopper_stops_a_trial_by_its_reports_in_the_ledger(
+    begin: Callable[..., Ledger], open_study: Callable[..., Study], space: SearchSpace[Any]
+) -> None:
+    ledger = begin(scheduler="asha", reports=9)
+    queue = TrialQueue(ledger, open_study(ledger, space))
     searcher = TrialSearcher(queue, lambda: 9)
-    early_stopping = EarlyStopping(AshaRule("min", 1, 9), queue.ledger)
-    scheduler = LedgerScheduler(early_stopping, searcher.trial_of, HungWorkers(queue))
+    recorder = ResultRecorder(queue, searcher, HungWorkers(queue))
     decisions = []
     for number, loss in enumerate((0.1, 0.2, 0.3)):
-        ray_trial = SimpleNamespace(trial_id=f"ray-{number}")
-        searcher.suggest(ray_trial.trial_id)
-        queue.record_result(number, make_result(loss))
-        if number == 1:  # the last result of a trial that has ended by itself
-            scheduler.on_trial_complete(None, ray_trial, {})
-        else:
-            decisions.append(scheduler.on_trial_result(None, ray_trial, {"report": 99}))
-    assert decisions == [TrialScheduler.CONTINUE, TrialScheduler.STOP]
-    assert early_stopping.stopped == {1, 2}
-    assert scheduler.__getstate__() == {}
+        searcher.suggest(f"ray-{number}")
+        decisions.append(recorder(f"ray-{number}", make_result(loss)))
+    assert decisions == [False, True, True]
+    searcher.on_trial_complete("ray-2", {"report": 99})
+    assert (ledger.trial_logs[2].outcome, ledger.trial_logs[2].reason) == ("stopped", "scheduler")
 
 
 def test_a_space_without_feasible_configuration_stops_the_search(
@@ -190,8 +190,8 @@ def test_an_attempt_whose_worker_was_killed_is_told_why(
 ) -> None:
     monkeypatch.setattr("ray.kill", lambda actor: None)
     searcher, hung = TrialSearcher(queue, lambda: 9), HungWorkers(queue)
-    early_stopping = EarlyStopping(AshaRule("min", 1, 9), queue.ledger)
-    scheduler = LedgerScheduler(early_stopping, searcher.trial_of, hung)
+    scheduler = WatchingScheduler(searcher.trial_of, hung)
+    assert scheduler.__getstate__() == {}
     callback = AttemptCallback(queue, searcher, hung, lambda: None)
     ray_trial = make_ray_trial(tmp_path, ValueError("an actor died"))
     ray_trial.temporary_state = SimpleNamespace(ray_actor="actor")

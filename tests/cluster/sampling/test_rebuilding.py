@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from cluster.ledger.ledger import JOURNAL, Ledger
+from cluster.ledger.files import JOURNAL
+from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from searchspaces.space import SearchSpace
 

@@ -13,7 +13,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from cluster.ledger.ledger import JOURNAL, Ledger
+from cluster.ledger.files import JOURNAL
+from cluster.ledger.ledger import Ledger
 from cluster.sampling.journal_backend import Journal
 from cluster.sampling.samplers import SAMPLERS
 from cluster.sampling.study import DRAWS_BEFORE_STOP, Study

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from cluster.ledger.ledger import JOURNAL, Ledger
+from cluster.ledger.files import JOURNAL
+from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from cluster.sampling.study_file import count_infeasible
 from searchspaces.space import SearchSpace
