@@ -19,8 +19,9 @@ from cluster.tuning.run_trials import SearchEnd
 from searchspaces.loading import list_names, load_space
 from searchspaces.space import SearchSpace
 from trainables.arguments import Parser, file_path, nonempty
+from trainables.build_run import build_run
 from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
-from trainables.run import Run, build_run
+from trainables.run import Run
 
 
 class SearchConsole(Console):

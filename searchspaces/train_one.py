@@ -23,6 +23,7 @@ from searchspaces.overrides import add_teacher_defaults, build_config, parse_ove
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import describe, find_line
 from trainables.arguments import Parser, count, file_path, nonempty
+from trainables.build_run import build_run
 from trainables.checkpoint import find_os_error
 from trainables.errors import (
     BAD_INPUT,
@@ -32,8 +33,8 @@ from trainables.errors import (
     is_disk_full,
 )
 from trainables.integrity import encode_json
-from trainables.metrics import check_loop
-from trainables.run import Run, build_run
+from trainables.loop import end_loop, start_loop
+from trainables.run import Run
 from trainables.terminal import lend_streams
 
 DIVERGED = FAILED = 1
@@ -96,7 +97,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
         task = progress.add_task("training", total=run.reports)
         run.on_progress = lambda share: progress.update(task, completed=run.done + share)
         with task_code(space.file):
-            loop = check_loop(space.train(config, run))
+            loop = start_loop(space.train, config, run)
         for report in iterate(loop, space.file):
             metrics = run.record(report, loop)
             progress.update(task, completed=run.done)
@@ -108,8 +109,11 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
             if run.diverged:
                 text = f"diverged: {run.diverged}"
                 console.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+                loop.close()
                 return DIVERGED
             if run.done >= run.reports:
+                with task_code(space.file):
+                    end_loop(loop)
                 break
     print_notes(run, console)
     with task_code(space.file):

@@ -46,12 +46,13 @@ LAYERS = (
     ("searchspaces.space", "searchspaces.codec", "searchspaces.user_code"),
     ("searchspaces.json_text",),
     ("trainables.tasks",),
+    ("trainables.integrations",),
     ("trainables",),  # fit, optim, cache, data, models and whatever is not named here
     ("trainables.run",),
-    ("trainables.saved_run",),
+    ("trainables.saved_run", "trainables.outputs"),
     (
         *("trainables.predictor", "trainables.predictions", "trainables.environment"),
-        "trainables.checkpoint",
+        *("trainables.checkpoint", "trainables.tree", "trainables.file_parts"),
     ),
     ("trainables.history", "trainables.integrity", "trainables.metrics"),
     ("trainables.errors", "trainables.ranking", "trainables.durations"),

@@ -64,6 +64,7 @@ COVERED_BY = {
     "trainables/data/text_parts.py": "tests/trainables/data/test_text.py",
     "trainables/errors.py": "tests/cluster/test_cli.py",
     "trainables/models/convnet.py": "tests/trainables/models/test_backbones.py",
+    "trainables/outputs.py": "tests/trainables/test_run.py",
     "trainables/predictor.py": SPACES,
     "trainables/task.py": SPACES,
     "trainables/tasks/autoencoder.py": SPACES,
@@ -77,6 +78,7 @@ COVERED_BY = {
     "trainables/tasks/svhn_separable.py": SPACES,
     "trainables/text/causal_lm.py": "tests/reports/test_sample.py",
     "trainables/text/projections.py": "tests/trainables/tasks/test_features.py",
+    "trainables/tree.py": "tests/trainables/test_checkpoint.py",
     "trainables/vision/torchvision_operators.py": "tests/trainables/models/test_backbones.py",
 }
 

@@ -1,8 +1,9 @@
 """Checkpoints without pickle: tensors as safetensors, everything else as JSON.
 
-A checkpoint is a folder with `manifest.json` and the tensor file that it names. The manifest is
-replaced atomically and last, so a reader sees either the old state or the new one. It has a
-checksum of itself and of the tensor file.
+A checkpoint is a folder with `manifest.json`, the tensor file that it names, and a folder of the
+files that parts have saved themselves, in their own formats. The manifest is replaced atomically
+and last, so a reader sees either the old state or the new one. It has a checksum of itself and of
+every file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import random
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,27 +24,41 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from trainables import file_parts
 from trainables.errors import DamagedFileError, TaskError, UserError
+from trainables.file_parts import FRAMEWORK, is_file_part, save_part
 from trainables.integrity import decode_json, encode_json, sum_file
-
-Tree = Any
-"""Nested dicts, lists and tuples of tensors and JSON scalars, as `state_dict` returns them."""
+from trainables.tree import Content, Tree, decode, encode
 
 
-def capture(parts: Mapping[str, Any]) -> dict[str, Tree]:
-    """Return the state of every part and of the global random number generators."""
-    states = {
-        name: part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
-        for name, part in parts.items()
-    }
-    return {"parts": states, "random": _get_random_state()}
+def capture(parts: Mapping[str, Any], draft: Path | None = None) -> dict[str, Tree]:
+    """Return the state of every part and of the global random number generators.
+
+    Parts that save themselves as files do that in the folder `draft`, which is emptied before.
+    """
+    if draft is not None:
+        shutil.rmtree(draft, ignore_errors=True)
+    states = {name: _capture(name, part, draft) for name, part in parts.items()}
+    return {"parts": states, "random": get_random_state()}
+
+
+def _capture(name: str, part: Any, draft: Path | None) -> Tree:
+    if isinstance(part, torch.Generator):
+        return part.get_state()
+    if draft is not None and is_file_part(part):
+        return save_part(part, name, draft)
+    return part.state_dict()
 
 
 def select_inference_state(tree: Mapping[str, Tree], parts: Mapping[str, Any]) -> dict[str, Tree]:
-    """Return the state needed for inference: that of the modules, or of all parts without any."""
+    """Return the state needed for inference: that of the modules, or of all parts without any.
+
+    The files of a framework (`Run.checkpoint_dir`) always belong to it.
+    """
     states = tree["parts"]
     modules = {n: s for n, s in states.items() if isinstance(parts[n], torch.nn.Module)}
-    return {"parts": modules or states}
+    files = {n: s for n, s in states.items() if n == FRAMEWORK}
+    return {"parts": {**modules, **files} if modules else states}
 
 
 def restore(tree: Mapping[str, Tree], parts: Mapping[str, Any], strict: bool = True) -> None:
@@ -61,34 +77,43 @@ def restore(tree: Mapping[str, Tree], parts: Mapping[str, Any], strict: bool = T
         part = parts[name]
         if isinstance(part, torch.Generator):
             part.set_state(state)
+        elif is_file_part(part):
+            part.load(state)
         else:
             part.load_state_dict(state)
     if "random" in tree:
-        _set_random_state(tree["random"])
+        set_random_state(tree["random"])
 
 
 def write(folder: Path, manifest: Mapping[str, Any], tree: Tree) -> None:
     """Write a checkpoint; readers find a complete checkpoint at any moment."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors: dict[str, torch.Tensor] = {}
-    encoded = _encode(tree, "", tensors, {})
-    # Never overwrite the file that the current manifest names: a checkpoint that is written in
+    content = Content()
+    encoded = encode(tree, content)
+    # Never overwrite the files that the current manifest names: a checkpoint that is written in
     # the middle of a report has the same number as the one before it.
-    name, other = (f"state-{manifest['report']}{suffix}.safetensors" for suffix in ("", "-2"))
-    if (folder / name).exists() and _read_file_name(folder) == name:
-        name = other
+    report = manifest["report"]
+    key = f"{report}-2" if _read_file_name(folder) == f"state-{report}.safetensors" else report
+    name = f"state-{key}.safetensors"
+    more = {}
+    if content.files:
+        sums = file_parts.place(content.files, folder / f"files-{key}")
+        more["files"] = {"folder": f"files-{key}", "sums": sums}
     try:
-        save_file(tensors, folder / f"{name}.part")
+        save_file(content.tensors, folder / f"{name}.part")
     except SafetensorError as error:
         raise find_os_error(error) or error from error
     (folder / f"{name}.part").replace(folder / name)
     checksum = sum_file(folder / name)
-    text = encode_json({**manifest, "file": name, "checksum": checksum, "tree": encoded})
+    text = encode_json({**manifest, "file": name, "checksum": checksum, **more, "tree": encoded})
     (folder / "manifest.json.part").write_text(text, encoding="utf-8")
     (folder / "manifest.json.part").replace(folder / "manifest.json")
     for old in folder.glob("state-*"):
         if old.name != name:
             old.unlink(missing_ok=True)
+    for old in folder.glob("files-*"):
+        if old.name != f"files-{key}":
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def find_os_error(error: BaseException) -> OSError | None:
@@ -112,7 +137,10 @@ def read(folder: Path) -> tuple[dict[str, Any], Tree] | None:
             checksum = manifest.pop("checksum", None)
             if checksum is not None and sum_file(file) != checksum:
                 raise ValueError(f"{file.name} does not match its checksum")
-            return manifest, _decode(manifest.pop("tree"), load_file(file))
+            files = manifest.pop("files", {"folder": "", "sums": {}})
+            file_parts.check(folder / files["folder"], files["sums"])
+            tree = decode(manifest.pop("tree"), load_file(file), folder / files["folder"])
+            return manifest, tree
         except FileNotFoundError as error:
             if not path.exists():
                 return None
@@ -138,13 +166,31 @@ def copy(source: Path, target: Path) -> bool:
 
     Raises DamagedFileError.
     """
-    content = read(source)
-    if content is None:
-        return False
-    manifest, tree = content
-    manifest.pop("file")
-    write(target, manifest, tree)
-    return True
+    for tries in reversed(range(3)):
+        content = read(source)
+        if content is None:
+            return False
+        manifest, tree = content
+        manifest.pop("file")
+        try:
+            write(target, manifest, tree)
+            return True
+        except FileNotFoundError:  # its writer has replaced the files since
+            if not tries:
+                raise
+    return False
+
+
+def find_files(folder: Path, part: str = FRAMEWORK) -> Path:
+    """Return the file or folder that a part, or a framework, has saved to a checkpoint.
+
+    Raises UserError where there is none.
+    """
+    content = read(folder)
+    found = content[1]["parts"].get(part) if content else None
+    if not isinstance(found, Path):
+        raise UserError(f"the checkpoint {folder} has no files of the part {part!r}")
+    return found
 
 
 def load_module(module: torch.nn.Module, folder: Path) -> torch.nn.Module:
@@ -169,85 +215,8 @@ def write_predictions(path: Path, predictions: np.ndarray) -> None:
     part.replace(path)
 
 
-def _encode(node: Tree, path: str, tensors: dict[str, torch.Tensor], seen: dict[Any, str]) -> Tree:
-    if isinstance(node, torch.Tensor):
-        return _encode_tensor(node, path, tensors, seen)
-    if isinstance(node, np.ndarray) and node.dtype.kind in "biufc":
-        return {
-            "numpy": _encode_tensor(torch.from_numpy(node.copy()), path, tensors, seen)["tensor"]
-        }
-    if isinstance(node, Mapping):
-        return {
-            "dict": [
-                [_encode_key(k, path), _encode(v, f"{path}.{k}", tensors, seen)]
-                for k, v in node.items()
-            ]
-        }
-    if isinstance(node, list | tuple):
-        container = "list" if isinstance(node, list) else "tuple"
-        return {container: [_encode(v, f"{path}.{i}", tensors, seen) for i, v in enumerate(node)]}
-    if isinstance(node, np.generic) and not isinstance(value := node.item(), np.generic):
-        return _encode(value, path, tensors, seen)
-    if node is None or isinstance(node, bool | int | float | str):
-        return node
-    raise TaskError(
-        f"cannot save {path.strip('.')} in a checkpoint: {type(node).__name__} is not a tensor, "
-        "an array, a number, a string, a list, a tuple or a dict\n"
-        "return only these from state_dict"
-    )
-
-
-def _encode_key(key: object, path: str) -> Tree:
-    key = key.item() if isinstance(key, np.generic) else key
-    if key is None or isinstance(key, bool | int | float | str):
-        return key
-    raise TaskError(
-        f"cannot save {path.strip('.')} in a checkpoint: its key {key!r:.80} is not a number or a "
-        "string\nreturn only these as keys from state_dict"
-    )
-
-
-def _encode_tensor(
-    tensor: torch.Tensor, path: str, tensors: dict[str, torch.Tensor], seen: dict[Any, str]
-) -> dict[str, Any]:
-    # safetensors rejects shared memory and layouts that are not contiguous: tied tensors are
-    # stored once under one name, channels_last is stored as a flag.
-    tensor = tensor.detach()
-    key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
-    name = seen.get(key) if tensor.numel() else None
-    if name is None:
-        name = path.strip(".") or "value"
-        while name in tensors:  # {"a": {"b": x}, "a.b": y}
-            name += "'"
-        stored = tensor.cpu().contiguous()
-        partial = stored.untyped_storage().nbytes() != stored.numel() * stored.element_size()
-        if partial or stored.data_ptr() in seen:  # a view of a larger tensor
-            stored = stored.clone()
-        seen[key] = seen[stored.data_ptr()] = name
-        tensors[name] = stored
-    channels_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    if channels_last and not tensor.is_contiguous():
-        return {"tensor": name, "channels_last": True}
-    return {"tensor": name}
-
-
-def _decode(node: Tree, tensors: Mapping[str, torch.Tensor]) -> Tree:
-    if not isinstance(node, dict):
-        return node
-    if "tensor" in node:
-        tensor = tensors[node["tensor"]]
-        layout = torch.channels_last if node.get("channels_last") else torch.contiguous_format
-        return tensor.contiguous(memory_format=layout)
-    if "numpy" in node:
-        return tensors[node["numpy"]].numpy()
-    if "dict" in node:
-        return {key: _decode(value, tensors) for key, value in node["dict"]}
-    if "list" in node:
-        return [_decode(value, tensors) for value in node["list"]]
-    return tuple(_decode(value, tensors) for value in node["tuple"])
-
-
-def _get_random_state() -> dict[str, Tree]:
+def get_random_state() -> dict[str, Tree]:
+    """Return the states of the global generators of Python, NumPy and torch."""
     state: dict[str, Tree] = {
         "python": random.getstate(),
         "numpy": np.random.get_state(legacy=False),
@@ -258,7 +227,8 @@ def _get_random_state() -> dict[str, Tree]:
     return state
 
 
-def _set_random_state(state: Mapping[str, Tree]) -> None:
+def set_random_state(state: Mapping[str, Tree]) -> None:
+    """Set the global generators of Python, NumPy and torch to states that were returned."""
     random.setstate(state["python"])
     np.random.set_state(state["numpy"])
     torch.set_rng_state(state["torch"])

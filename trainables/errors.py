@@ -31,5 +31,12 @@ class DamagedFileError(UserError):
     """A file that Tunery has written is missing, truncated, or has other content than before."""
 
 
+class TrialStopped(BaseException):
+    """Ends a task that is a plain function, at its report: the trial was stopped.
+
+    Not an Exception, so that a task which catches those is ended, too.
+    """
+
+
 class PreemptedError(Exception):
     """A worker stopped because its machine is preempted; the trial continues on another one."""

@@ -1,10 +1,10 @@
-"""What a task yields, checked where it comes in: metrics are numbers by name."""
+"""What a task reports, checked where it comes in: metrics are numbers by name."""
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -15,38 +15,24 @@ LARGEST = 1e300
 """Numbers from here on count as infinite: MLflow's databases store infinity as the largest one."""
 
 
-def check_loop(loop: Any) -> Generator[Any, None, None]:
-    """Return what `train` has returned if it is a generator; raises TaskError for anything else.
-
-    Another iterator could neither be resumed nor closed.
-    """
-    if not isinstance(loop, Generator):
-        raise TaskError(
-            f"train returned {describe_value(loop)}, not a generator\n"
-            "write it as a function that yields a dict of metrics after every report"
-        )
-    return loop
-
-
-def read_metrics(report: Any, metric: str = "", loop: Any = None) -> dict[str, float]:
+def read_metrics(report: Any, metric: str = "", where: str = "") -> dict[str, float]:
     """Return the metrics of one report as floats.
 
     A number is one of Python or NumPy, or a tensor or an array without dimensions; it may be NaN
-    or infinite, as those beyond 1e300 are. `loop` is the generator that yielded the report. Raises
+    or infinite, as those beyond 1e300 are. `where` says which line made the report. Raises
     TaskError for any other value, for a name that is not a text, and where `metric` is missing.
     """
-    where = find_yield(loop)
     if not isinstance(report, Mapping):
         raise TaskError(
             f"a report is {describe_value(report)}, not a mapping of names to numbers{where}\n"
-            "yield a dict such as {'loss': 0.1}"
+            "report a dict such as {'loss': 0.1}"
         )
     numbers = read_numbers(report, "metric", where)
     if metric and metric not in numbers:
         names = ", ".join(map(repr, numbers)) or "nothing"
         raise TaskError(
             f"a report lacks the searched metric {metric!r}; it has {names}{where}\n"
-            "yield it with every report; other metrics may come less often"
+            "add it to every report; other metrics may come less often"
         )
     return numbers
 
@@ -81,7 +67,7 @@ def _to_float(value: Any, what: str, where: str) -> float:
         of = f" of shape {tuple(shape)}" if isinstance(shape, tuple) else ""
         raise TaskError(
             f"{what} is {describe_value(given)}{of}, not a number{where}\n"
-            "yield a single number, float('nan') where it is undefined, or leave it out"
+            "report a single number, float('nan') where it is undefined, or leave it out"
         )
     try:
         number = float(value)

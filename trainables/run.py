@@ -1,41 +1,47 @@
 """What a task sees of the outside: its budget, its device, its data and its checkpoints.
 
-A task is a generator. Its driver calls `Run.record` after each report, while the generator is
-suspended, so that what is saved is what was reported. A loop that is preempted in the middle of a
-report saves by itself: `Run.save_and_preempt`.
+A task is a generator, or a plain function that calls `Run.report`. Its driver calls `Run.record`
+after each report, while the task is suspended, so that what is saved is what was reported. A loop
+that is preempted in the middle of a report saves by itself: `Run.save_and_preempt`.
 """
 
 from __future__ import annotations
 
 import random
-import re
+import shutil
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import torch
 
 from trainables import checkpoint
-from trainables.environment import default_cache, default_device, find_data_folder, find_weights
+from trainables.environment import default_cache
 from trainables.errors import DamagedFileError, PreemptedError, TaskError, UserError
+from trainables.file_parts import DRAFT, FRAMEWORK, WORKING, create_folder
 from trainables.history import Extent
-from trainables.metrics import read_metrics, read_numbers
-from trainables.predictions import check_functions, read_predictions
+from trainables.metrics import find_yield, read_metrics, read_numbers
+from trainables.outputs import Outputs
 from trainables.predictor import DataKind, Predictions
 from trainables.ranking import Metrics, Mode, describe_divergence, is_better
 from trainables.saved_run import (
     Progress,
+    SavedRun,
     append_to_history,
     check_parts,
     continue_history,
+    count_parameters,
     read_saved_run,
     write_last,
 )
+from trainables.tree import Tree
 
 Loop = Generator[Metrics, None, None]
+Stage = Literal["new", "started", "resumed"]
 
 
 def seed_everything(seed: int) -> torch.Generator:
@@ -65,7 +71,8 @@ class Run:
 
     State: `done` reports, `seconds` of device time, the best `score` and its `best_report`, why
     it `diverged`, if it did, the `history` of reports, `facts` such as the number of parameters,
-    the `parts` to save, and `notes` about damaged files for the user.
+    the `parts` to save, and `notes` about damaged files for the user. `hand_over` passes the
+    reports of a plain function to its driver; without one, `report` records them.
     """
 
     reports: int
@@ -92,9 +99,12 @@ class Run:
     history: list[dict[str, Any]] = field(default_factory=list, init=False)
     facts: dict[str, float] = field(default_factory=dict, init=False)
     parts: dict[str, Any] = field(default_factory=dict, init=False)
-    _predictions: dict[str, Predictions] = field(default_factory=dict, init=False)
-    _artifacts: dict[str, Callable[[Path], None]] = field(default_factory=dict, init=False)
-    _partial: checkpoint.Tree = field(default=None, init=False)
+    hand_over: Callable[[Mapping[str, Any]], Any] | None = field(default=None, init=False)
+    _outputs: Outputs = field(default_factory=Outputs, init=False)
+    _saved: SavedRun | None = field(default=None, init=False)
+    _stage: Stage = field(default="new", init=False)
+    _caller: str = field(default="", init=False)
+    _partial: Tree = field(default=None, init=False)
     _extent: Extent = field(default_factory=Extent, init=False)
     _started: float = field(default_factory=time.monotonic, init=False)
 
@@ -110,31 +120,31 @@ class Run:
     def resume(self, **parts: Any) -> range:
         """Register what changes while training, restore it, and return the remaining reports.
 
-        A part has `state_dict` and `load_state_dict`, or is a `torch.Generator`. Called once,
-        before the loop. The range counts reports from 0. What is saved and damaged is not used:
-        `notes` says so, and the run starts at its first report. Raises TaskError for a part that
-        cannot be saved.
+        A part has `state_dict` and `load_state_dict`, or `save(path)` and `load(path)`, or is a
+        `torch.Generator`. Called once, before the loop. The range counts reports from 0. What is
+        saved and damaged is not used: `notes` says so, and the run starts at its first report.
+        Raises TaskError for a part that cannot be saved.
         """
-        if self.parts:
-            raise TaskError("Run.resume was called twice\ngive it all parts in one call")
         check_parts(parts)
-        self.parts = parts
-        self.facts["parameters"] = float(
-            sum(
-                weight.numel()
-                for part in parts.values()
-                if isinstance(part, torch.nn.Module)
-                for weight in part.parameters()
-            )
-        )
-        if self.folder is not None:
-            self._restore(self.folder)
+        if self._stage == "resumed":
+            raise TaskError("Run.resume was called twice\ngive it all parts in one call")
+        self.restore_progress()
+        self._stage = "resumed"
+        self.parts |= parts
+        self.facts["parameters"] = count_parameters(parts)
+        if self._saved is not None:
+            checkpoint.restore(self._saved.tree, parts)
+            self._partial, self._saved = self._saved.tree.get("partial"), None
         self._started = time.monotonic()
         return self.remaining
 
-    def _restore(self, folder: Path) -> None:
+    def restore_progress(self) -> None:
+        """Restore, once, how far the run has come, and `checkpoint_dir`; `resume` does it, too."""
+        if self._stage != "new" or self.folder is None:
+            return
+        self._stage = "started"
         try:
-            saved = read_saved_run(folder)
+            self._saved = saved = read_saved_run(self.folder)
         except DamagedFileError as error:
             self.notes.append(f"{error}; the training starts again from its first report")
             return
@@ -144,16 +154,30 @@ class Run:
         self.done, self.seconds = progress.report, progress.seconds
         self.score, self.best_report = progress.score, progress.best_report
         self.history = saved.history
-        self._extent = continue_history(folder, saved)
-        checkpoint.restore(saved.tree, self.parts)
-        self._partial = saved.tree.get("partial")
+        self._extent = continue_history(self.folder, saved)
+        if files := saved.tree["parts"].pop(FRAMEWORK, None):
+            self.parts[FRAMEWORK] = create_folder(self.folder)
+            self.parts[FRAMEWORK].load(files)
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Return the folder for the checkpoints of a framework.
+
+        What it holds at a report is saved with it; a run that is resumed finds that again.
+        """
+        self.restore_progress()
+        if FRAMEWORK not in self.parts:
+            self.parts[FRAMEWORK] = create_folder(self.folder)
+        path: Path = self.parts[FRAMEWORK].path
+        return path
 
     def keep_predictions(self, **predictions: Predictions) -> None:
         """Register functions that predict a split, by the split's name.
 
-        They are called once, after the last report of the trial, on its best weights.
+        They are called once, after the last report of the trial, on its best weights; where no
+        weights are saved, at every report that is the best so far.
         """
-        self._predictions.update(check_functions(predictions))
+        self._outputs.add_predictions(predictions)
 
     def add_artifact(self, name: str, write: Callable[[Path], None]) -> None:
         """Register a file (.md, .png or .gif) that the report shows of the best trial.
@@ -161,13 +185,20 @@ class Run:
         `write` is called once with its path, after the last report of the trial, on its best
         weights. It must not use the targets of the test set.
         """
-        if not re.fullmatch(r"[\w-]+\.(md|png|gif)", name):
-            raise ValueError(f"an artifact is NAME.md, NAME.png or NAME.gif, not {name!r}")
-        self._artifacts[name] = write
+        self._outputs.add_artifact(name, write)
 
     def out_of_patience(self, patience: int) -> bool:
         """Return whether the score has not improved for `patience` reports (0: never)."""
         return 0 < patience <= self.done - self.best_report
+
+    def report(self, metrics: Mapping[str, Any]) -> None:
+        """Make one report of a task that is a plain function: a generator yields it instead.
+
+        Raises TrialStopped where the trial ends here, which the function must not catch.
+        """
+        caller = sys._getframe(1)
+        self._caller = f" ({caller.f_code.co_filename}, line {caller.f_lineno})"
+        (self.hand_over or self.record)(metrics)
 
     def record(self, metrics: Mapping[str, Any], loop: Any = None) -> dict[str, float]:
         """Record one report, save `last/` and, if it is the best so far, `best/`.
@@ -176,7 +207,7 @@ class Run:
         `diverged`, and is not saved. `loop` is the generator that yielded it. Raises TaskError
         for what is no report.
         """
-        numbers = read_metrics(metrics, self.metric, loop)
+        numbers = read_metrics(metrics, self.metric, self._caller or find_yield(loop))
         self.facts = read_numbers(self.facts, "value of run.facts")
         self.done += 1
         now = time.monotonic()
@@ -191,10 +222,12 @@ class Run:
             self.score, self.best_report = score, self.done
         if self.folder is not None and self.parts:
             self._save(self.folder, is_best)
+        elif self.folder is not None and is_best:
+            self._outputs.rewrite(self.folder / "best")
         return numbers
 
     def _save(self, folder: Path, is_best: bool) -> None:
-        tree = checkpoint.capture(self.parts)
+        tree = checkpoint.capture(self.parts, folder / DRAFT)
         self._extent = append_to_history(folder, self.history[-1], self._extent)
         if is_best:
             manifest = {"report": self.done, "score": self.score}
@@ -214,7 +247,8 @@ class Run:
         """
         self.seconds += time.monotonic() - self._started
         if self.folder is not None:
-            tree = {**checkpoint.capture(self.parts), "partial": partial}
+            tree = checkpoint.capture(self.parts, self.folder / DRAFT)
+            tree["partial"] = partial
             tree["parts"].update(generator_states or {})
             write_last(self.folder, self._progress(), tree)
         raise PreemptedError(f"saved in the middle of report {self.done + 1}")
@@ -236,27 +270,24 @@ class Run:
         """
         if not self.done:
             raise TaskError(
-                "the task ended without a single report\nyield the metrics at least once"
+                "the task ended without a single report\n"
+                "yield the metrics, or call run.report, at least once"
             )
         if self.folder is None or not self.best_report:
             return
-        if not (self._predictions or self._artifacts):
-            return
         best = self.folder / "best"
-        if self.best_report != self.done:
+        if self._outputs.missing and self.best_report != self.done:
             self._restore_best(best)
-        best.mkdir(parents=True, exist_ok=True)
-        for split, predict in self._predictions.items():
-            predicted = read_predictions(split, predict)
-            checkpoint.write_predictions(best / f"{split}.parquet", predicted)
-        for name, write in self._artifacts.items():
-            write(best / name)
+        self._outputs.write(best)
+        for name in (WORKING, DRAFT):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _restore_best(self, best: Path) -> None:
         if not self.parts:
             raise TaskError(
                 f"the best report is {self.best_report} of {self.done}, and its weights were not "
-                "saved: Run.resume got no parts\ngive it the model, as run.resume(model=model)"
+                f"saved for {' and '.join(self._outputs.missing)}\nregister that before the first "
+                "report, or give Run.resume the model, as run.resume(model=model)"
             )
         found = checkpoint.read(best)
         if found is None:
@@ -265,36 +296,3 @@ class Run:
 
     def _progress(self) -> Progress:
         return Progress(self.done, self.seconds, self.score, self.best_report, self._extent)
-
-
-def build_run(
-    reports: int,
-    metric: str,
-    mode: Mode,
-    *,
-    data_dir: Path | None = None,
-    source: DataKind = "real",
-    weights: Path | None = None,
-    teacher: Path | None = None,
-    trust_code: bool = False,
-    device: str | None = None,
-    folder: Path | None = None,
-) -> Run:
-    """Return a run on this machine from what a user has named, else from the environment.
-
-    Raises UserError for a data folder or a device that cannot be used.
-    """
-    return Run(
-        reports=reports,
-        metric=metric,
-        mode=mode,
-        device=default_device(device),
-        data=find_data_folder(data_dir),
-        cache=default_cache().resolve(),
-        source=source,
-        weights=find_weights(weights),
-        teacher=teacher and teacher.absolute(),
-        trust_code=trust_code,
-        # A task may change the working directory.
-        folder=folder and folder.absolute(),
-    )

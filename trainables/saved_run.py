@@ -16,6 +16,7 @@ import torch
 
 from trainables import checkpoint
 from trainables.errors import DamagedFileError, TaskError
+from trainables.file_parts import FRAMEWORK, is_file_part
 from trainables.history import (
     Extent,
     append_report,
@@ -23,6 +24,7 @@ from trainables.history import (
     read_history,
     truncate_history,
 )
+from trainables.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class SavedRun:
 
     progress: Progress
     history: list[dict[str, Any]]
-    tree: checkpoint.Tree
+    tree: Tree
 
 
 def check_parts(parts: Mapping[str, Any]) -> None:
@@ -50,13 +52,22 @@ def check_parts(parts: Mapping[str, Any]) -> None:
     for name, part in parts.items():
         methods = (getattr(part, method, None) for method in ("state_dict", "load_state_dict"))
         is_class = isinstance(part, type)
-        if is_class or not (all(map(callable, methods)) or isinstance(part, torch.Generator)):
+        known = all(map(callable, methods)) or isinstance(part, torch.Generator)
+        if is_class or not (known or is_file_part(part)):
             what = f"a class, {part.__name__}" if is_class else type(part).__name__
             raise TaskError(
                 f"Run.resume cannot save the part {name!r}, {what}: it needs state_dict and "
-                "load_state_dict, or to be a torch.Generator\n"
-                "give it these two methods, or do not pass it to run.resume"
+                "load_state_dict, or save(path) and load(path), or to be a torch.Generator\n"
+                "give it two of these methods, or do not pass it to run.resume"
             )
+        if name == FRAMEWORK:
+            raise TaskError(f"Run.resume got a part with the name {name!r}, which is taken")
+
+
+def count_parameters(parts: Mapping[str, Any]) -> float:
+    """Return the number of weights of all modules among the parts."""
+    modules = (part for part in parts.values() if isinstance(part, torch.nn.Module))
+    return float(sum(weight.numel() for module in modules for weight in module.parameters()))
 
 
 def append_to_history(folder: Path, entry: Mapping[str, Any], extent: Extent) -> Extent:
@@ -68,7 +79,7 @@ def append_to_history(folder: Path, entry: Mapping[str, Any], extent: Extent) ->
     return append_report(last, entry, extent)
 
 
-def write_last(folder: Path, progress: Progress, tree: checkpoint.Tree) -> None:
+def write_last(folder: Path, progress: Progress, tree: Tree) -> None:
     """Write `last/`: the history must have been appended before."""
     checkpoint.write(folder / "last", asdict(progress), tree)
 

@@ -1,4 +1,4 @@
-"""An attempt at a trial, wherever it runs: a step is one report of the task's generator.
+"""An attempt at a trial, wherever it runs: a step is one report of the task.
 
 It returns numbers and text for the driver. Checkpoints and predictions it writes itself into the
 folder of the attempt, where the next attempt finds them, and uploads them to remote storage,
@@ -31,7 +31,7 @@ from searchspaces.codec import decode_config
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from trainables.errors import PreemptedError
-from trainables.metrics import check_loop
+from trainables.loop import end_loop, start_loop
 from trainables.run import Loop, Run
 
 
@@ -102,7 +102,7 @@ class AttemptRunner:
             raise describe_error(error) from None
 
     def close(self) -> None:
-        """Close the generator and free what it held; its errors change nothing any more."""
+        """End the task and free what it held; its errors change nothing any more."""
         if self.loop is not None:
             loop, self.loop = self.loop, None
             with suppress(Exception, SystemExit):
@@ -149,12 +149,14 @@ class AttemptRunner:
         run = build_worker_run(settings, device)
         self.run = replace(run, folder=folder, preempted=self.preempted)
         self.run.notes += notes
-        loop = space.train(decode_config(space.config, config["config"]), self.run)
-        self.loop = check_loop(loop)
+        values = decode_config(space.config, config["config"])
+        self.loop = start_loop(space.train, values, self.run)
         return self.loop, self.run
 
     def _end(self, outcome: str, sent: int) -> dict[str, Any]:
         if outcome == "complete":
+            if self.loop is not None:
+                end_loop(self.loop)
             self.run.finish()
         return {**self._result(sent), "outcome": outcome}
 

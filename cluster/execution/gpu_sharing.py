@@ -16,6 +16,7 @@ from cluster.execution.attempt import WorkerSettings, build_worker_run
 from searchspaces.loading import load_space
 from searchspaces.overrides import build_config
 from trainables.errors import UserError
+from trainables.loop import start_loop
 from trainables.run import seed_everything
 
 HEADROOM = 0.9  # of the free memory, for what the measurement did not see
@@ -100,7 +101,7 @@ def measure_load(settings: WorkerSettings, values: Mapping[str, Any]) -> Load:
     seed_everything(0)
     torch.cuda.init()
     free, _ = torch.cuda.mem_get_info()
-    loop = space.train(build_config(space, values), run)
+    loop = start_loop(space.train, build_config(space, values), run)
     for _ in itertools.islice(loop, 1):  # loads kernels, fills caches
         torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CUDA]) as seen:

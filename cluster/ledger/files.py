@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainables.file_parts import DRAFT, WORKING
+
 JOURNAL = "study.journal"
 """File of the Optuna study in a search's folder."""
 
@@ -52,8 +54,16 @@ def prune_attempt(attempt: Path, keep_weights: bool) -> None:
     for old in attempt.parent.glob("attempt-*"):
         if old != attempt:
             shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(attempt / "last", ignore_errors=True)
+    for folder in ("last", WORKING, DRAFT):
+        shutil.rmtree(attempt / folder, ignore_errors=True)
     if not keep_weights:
-        for path in (attempt / "best").glob("*"):
-            if path.suffix != ".parquet":
-                path.unlink(missing_ok=True)
+        delete_weights(attempt / "best")
+
+
+def delete_weights(best: Path) -> None:
+    """Delete what a checkpoint holds, except for predictions."""
+    for path in best.glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.suffix != ".parquet":
+            path.unlink(missing_ok=True)

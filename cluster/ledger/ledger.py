@@ -31,7 +31,6 @@ from cluster.ledger.settings import (
     WAY_OUT,
     SearchSettings,
     read_settings,
-    read_space,
     write_settings,
 )
 from cluster.ledger.trial_log import (
@@ -285,26 +284,6 @@ def reopen_ledger(folder: Path, allow_damage: bool = False) -> Ledger:
     except BaseException:
         lock.release()
         raise
-
-
-def find_newest(storage: Path, name: str) -> Path | None:
-    """Return the folder of the newest search of a space; its settings may still be damaged.
-
-    A folder whose trials have no `search.json`, or that of a search of another folder, counts.
-    """
-    searches = [
-        (number, path)
-        for number, path in list_searches(storage, name)
-        if ((path / FILE).exists() or (path / INDEX).exists())
-        and not _is_of_another_space(path, name)
-    ]
-    return max(searches)[1] if searches else None
-
-
-def _is_of_another_space(folder: Path, name: str) -> bool:
-    # A space called digits-2 has folders that look like the second search of digits.
-    space = read_space(folder)
-    return space not in (name, None) and parse_number(str(space), folder.name) is not None
 
 
 def acquire_lock(folder: Path) -> filelock.FileLock:

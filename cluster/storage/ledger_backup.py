@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.damage import INDEX
-from cluster.ledger.files import list_journals, parse_number
+from cluster.ledger.files import delete_weights, list_journals, parse_number
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import read_space
 from cluster.storage import replication
@@ -130,9 +130,7 @@ class LedgerBackup:
                 )
                 # A better trial may have ended meanwhile.
                 if weights and not self.ledger.keeps_weights(trial_log):
-                    for path in (folder / "best").glob("*"):
-                        if path.suffix != ".parquet":
-                            path.unlink(missing_ok=True)
+                    delete_weights(folder / "best")
             self._fetched.add(trial)
 
     def close(self) -> str | None:

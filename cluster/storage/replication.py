@@ -72,9 +72,10 @@ def stat_files(folder: Path, names: Iterable[str]) -> dict[str, FileStamp]:
 
 
 def list_files(folder: Path) -> list[str]:
-    """List the complete files below a folder, without those whose names begin with a dot."""
+    """List the complete files below a folder, without names that begin with a dot."""
     found = []
-    for top, _, files in os.walk(folder):
+    for top, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not PRIVATE.search(name)]
         below = Path(top).relative_to(folder)
         found += [(below / name).as_posix() for name in files if not PRIVATE.search(name)]
     return sorted(found)

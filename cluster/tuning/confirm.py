@@ -22,6 +22,7 @@ from rich.table import Table
 from cluster.execution.executor import prepare_executor
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
+from cluster.ledger.newest import find_newest
 from cluster.ledger.settings import FILE, SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog
 from cluster.options import Options
@@ -54,7 +55,7 @@ def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Consol
     check_writable(storage.folder)
     if storage.remote:
         restore_ledger(storage, space.name, take_over=True)
-    folder = ledgers.find_newest(storage.folder, space.name)
+    folder = find_newest(storage.folder, space.name)
     if folder is None:
         raise UserError(f"there is no search of {space.name} in {storage.folder} to confirm")
     search = ledgers.reopen_ledger(folder)

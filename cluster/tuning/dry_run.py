@@ -25,7 +25,7 @@ from searchspaces.space import SearchSpace
 from trainables.data.source import DataMissingError
 from trainables.durations import format_duration
 from trainables.errors import UserError
-from trainables.metrics import check_loop
+from trainables.loop import start_loop
 from trainables.run import Run, seed_everything
 
 SHARES = (0.02, 0.02, 0.1)
@@ -128,7 +128,7 @@ def time_probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> t
         part = replace(run, download=False, share=share)
         seed_everything(0)
         started = time.perf_counter()
-        loop = check_loop(space.train(config, part))
+        loop = start_loop(space.train, config, part)
         for report in itertools.islice(loop, 1):
             part.record(report, loop)
         part.finish()  # raises TaskError where there was no report

@@ -14,6 +14,7 @@ import filelock
 from cluster.execution.teacher_source import fetch_teacher
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
+from cluster.ledger.newest import find_newest
 from cluster.ledger.settings import SearchSettings, write_settings
 from cluster.options import Options, ResumeMode
 from cluster.storage.ledger_backup import restore_ledger
@@ -101,7 +102,7 @@ def find_search(storage: Path, name: str, resume_mode: ResumeMode) -> Path | Non
     """
     if resume_mode == "fresh":  # whatever state the older search is in
         return None
-    folder = ledgers.find_newest(storage, name)
+    folder = find_newest(storage, name)
     if folder is not None and resume_mode is None:
         raise UserError(
             f"there is already a search of {name} in {folder}\n"
@@ -161,7 +162,7 @@ def create_search(
     """
     name = settings.space
     with filelock.FileLock(storage / f".{name}.lock"):
-        if resume_mode != "fresh" and (other := ledgers.find_newest(storage, name)):
+        if resume_mode != "fresh" and (other := find_newest(storage, name)):
             raise UserError(
                 f"another process has just started the search in {other}\n"
                 "wait for it, or start another search beside it with --fresh"

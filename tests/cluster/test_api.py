@@ -164,6 +164,8 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(200)
 def test_workers_of_ray_run_a_space_of_a_script(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(
@@ -172,7 +174,7 @@ def test_workers_of_ray_run_a_space_of_a_script(tmp_path: Path) -> None:
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=180,
     )
     assert done.stdout.splitlines()[-1:] == ["3 True"], done.stderr
     assert (tmp_path / "runs" / "mine" / "code" / "script.py").read_text() == SCRIPT

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.cli import main
-from cluster.ledger.ledger import Ledger, find_newest, reopen_ledger
+from cluster.ledger.ledger import Ledger, reopen_ledger
+from cluster.ledger.newest import find_newest
 from cluster.tracking.client import open_client
 from reports.read.records import read_search
 from reports.read.winner import choose_winner

@@ -58,3 +58,38 @@ def test_both_executors_give_the_same_search_and_continue_each_other(
     ]
     assert studies[0] == studies[1]
     assert_mlflow_equals_ledger(tmp_path / "mixed")
+
+
+@pytest.mark.timeout(300)
+def test_a_plain_function_gives_the_ledger_of_a_generator_in_both_executors(
+    tune: Callable[..., tuple[int, str]],
+    space_file: Callable[..., Path],
+    empty_database: Path,
+    tmp_path: Path,
+) -> None:
+    configs = [{"behave": name} for name in BEHAVIOURS] + [{"learning_rate": 0.001}]
+    initial = f"initial_configs={tuple(configs)!r}, trials=8, reports=9"
+    function = """
+def call(config, run):
+    for metrics in train(config, run):
+        run.report(metrics)
+"""
+    files = {
+        "generator": space_file(f"SPACE = replace(SPACE, {initial})"),
+        "function": space_file(f"{function}SPACE = replace(SPACE, train=call, {initial})", "toys"),
+    }
+    for name in ("generator", "function", "ray"):
+        (tmp_path / name).mkdir()
+        shutil.copy(empty_database, tmp_path / name / "mlflow.db")
+    words = ("--scheduler", "asha", "--concurrency", "1", "--storage")
+    for name, file in files.items():
+        options = ["--space", str(file), *words, str(tmp_path / name), "--executor", "inline"]
+        assert main(options) == 0
+    code, output = tune("--space", files["function"], *words, tmp_path / "ray")
+    assert code == 0, output
+    expected = describe_trials(read_ledger(tmp_path / "generator" / "toy"))
+    assert {trial["outcome"][0] for trial in expected} == {
+        *("complete", "failed", "diverged", "stopped")
+    }
+    for name in ("function", "ray"):
+        assert describe_trials(read_ledger(tmp_path / name / "toys")) == expected

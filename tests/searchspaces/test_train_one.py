@@ -77,7 +77,7 @@ def test_the_searched_metric_alone_ends_a_training(train: Train) -> None:
         ('yield {"loss": "low"}', 19, "the metric 'loss' is 'low' (str), not a number"),
         ("yield 0.5", 19, "a report is 0.5 (float), not a mapping"),
         ("pass\n    yield from ()", 0, "ended without a single report"),
-        ("pass\n    return None", 0, "train returned None (NoneType), not a generator"),
+        ("pass\n    return None", 0, "train returned None (NoneType) and made no report"),
     ],
 )
 def test_what_is_no_report_is_an_error_with_its_line(

@@ -15,7 +15,7 @@ from torch import nn
 
 from trainables import checkpoint
 from trainables.errors import DamagedFileError, TaskError, UserError
-from trainables.run import Loop, Run, build_run, seed_everything
+from trainables.run import Loop, Run, seed_everything
 
 
 def _task(run: Run, scores: list[float]) -> Loop:
@@ -184,12 +184,35 @@ def test_a_run_without_a_report_or_without_its_best_weights_is_rejected(tmp_path
     with pytest.raises(TaskError, match=r"the predictions of 'test' are None"):
         run.keep_predictions(test=None)  # type: ignore[arg-type]
     run.record({"score": 0.0})
-    with pytest.raises(TaskError, match="the best report is 1 of 2, and its weights were not"):
+    with pytest.raises(
+        TaskError,
+        match=r"the best report is 1 of 2, and its weights were not saved for test\.parquet",
+    ):
         run.finish()
     _drive(run := _run(tmp_path), [0.4, 0.1, 0.3, 0.2])
     (tmp_path / "best" / "manifest.json").unlink()
     with pytest.raises(DamagedFileError, match="best is missing"):
         run.finish()
+
+
+def test_predictions_are_those_of_the_best_report_without_any_part(tmp_path: Path) -> None:
+    calls: list[int] = []
+    run = Run(4, metric="score", folder=tmp_path)
+
+    def predict() -> np.ndarray:
+        calls.append(run.done)
+        return np.array([run.done])
+
+    run.keep_predictions(test=predict)
+    run.add_artifact("note.md", lambda path: path.write_text(f"report {run.done}") and None)
+    for score in (0.1, 0.4, 0.2, 0.3):
+        run.record({"score": score})
+    run.finish()
+    assert pq.read_table(tmp_path / "best" / "test.parquet")["answer"].to_pylist() == [2]
+    assert (tmp_path / "best" / "note.md").read_text() == "report 2"
+    assert calls == [1, 2], "each improvement is predicted once"
+    again = Run(4, metric="score", folder=tmp_path)
+    assert list(again.resume()) == [0, 1, 2, 3], "nothing was saved to continue from"
 
 
 @pytest.mark.parametrize("folder", [None, "out"])
@@ -303,18 +326,3 @@ def test_out_of_patience_counts_reports_since_the_best(tmp_path: Path) -> None:
     assert run.best_report == 1
     assert run.out_of_patience(3) and not run.out_of_patience(4)
     assert not run.out_of_patience(0)
-
-
-def test_a_run_is_built_from_what_the_user_names_and_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TUNERY_DATA", str(tmp_path))
-    monkeypatch.setenv("TUNERY_CACHE", str(tmp_path / "cache"))
-    run = build_run(3, "loss", "min", device="cpu", source="synthetic")
-    assert (run.reports, run.metric, run.mode, run.source) == (3, "loss", "min", "synthetic")
-    assert (run.data, run.cache, run.device.type) == (tmp_path, tmp_path / "cache", "cpu")
-    with pytest.raises(UserError, match="--data-dir"):
-        build_run(3, "loss", "min", data_dir=tmp_path / "none")
-    monkeypatch.chdir(tmp_path)
-    run = build_run(3, "loss", "min", device="cpu", folder=Path("out"), teacher=Path("t"))
-    assert (run.folder, run.teacher) == (tmp_path / "out", tmp_path / "t")

@@ -1,7 +1,6 @@
 """A search's folder: one driver, every trial once, and only the files that are needed."""
 
 import multiprocessing
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
-from cluster.ledger.settings import FILE, SearchSettings, read_settings, write_settings
+from cluster.ledger.settings import FILE, read_settings
 from tests.support.reports import make_history
 from trainables.errors import UserError
 
@@ -123,21 +122,6 @@ def test_a_search_that_cannot_be_read_is_not_left_locked(stopped: Ledger) -> Non
             ledgers.reopen_ledger(stopped.folder)
 
 
-def test_folders_are_numbered_and_the_newest_is_found(
-    begin: Callable[..., Ledger], tmp_path: Path
-) -> None:
-    folders = [begin().folder.name for _ in range(11)]
-    assert folders[:3] == ["toy", "toy-2", "toy-3"]
-    begin("toy-box")
-    begin("toy-99")
-    newest = ledgers.find_newest(tmp_path / "runs", "toy")
-    assert newest is not None
-    assert newest.name == "toy-11"
-    (tmp_path / "runs" / "toy-100").mkdir()  # a driver killed before it wrote the settings
-    assert ledgers.find_newest(tmp_path / "runs", "toy") == newest
-    assert begin().folder.name == "toy-101"
-
-
 def test_only_the_best_trials_keep_their_weights(begin: Callable[..., Ledger]) -> None:
     ledger = begin()
     trials = range(KEPT_WEIGHTS + 4)
@@ -197,55 +181,9 @@ def test_a_ledger_inside_a_search_has_its_own_settings(stopped: Ledger) -> None:
     assert read_settings(stopped.folder).name == ""
 
 
-def test_an_older_search_of_another_version_hides_no_newer_one(
-    begin: Callable[..., Ledger], tmp_path: Path
-) -> None:
-    old = begin()
-    (old.folder / "search.json").write_text('{"space": "toy", "going": "fresh"}')
-    begin()
-    newest = ledgers.find_newest(tmp_path / "runs", "toy")
-    assert newest == tmp_path / "runs" / "toy-2"
-
-
-def test_trials_without_settings_or_with_those_of_another_search_are_not_passed_over(
-    begin: Callable[..., Ledger], tmp_path: Path
-) -> None:
-    search, other = begin(), begin("other")
-    search.add_trial(0, {}, {"x": 1})
-    search.close()
-    (search.folder / "search.json").unlink()
-    assert ledgers.find_newest(tmp_path / "runs", "toy") == search.folder
-    with pytest.raises(UserError, match=r"cannot read .*toy/search\.json"):
-        ledgers.reopen_ledger(search.folder)
-    shutil.copy(other.folder / "search.json", search.folder)
-    assert ledgers.find_newest(tmp_path / "runs", "toy") == search.folder
-    with pytest.raises(UserError, match=r"that of a search of other"):
-        ledgers.reopen_ledger(search.folder)
-
-
 def test_a_search_of_another_version_is_rejected_by_name(begin: Callable[..., Ledger]) -> None:
     old = begin()
     old.close()
     (old.folder / "search.json").write_text('{"space": "toy", "going": "fresh"}')
     with pytest.raises(UserError, match=r"another version of Tunery \(going, metric"):
         ledgers.reopen_ledger(old.folder)
-
-
-@pytest.mark.parametrize("name", ["net[v2]", "it's", "my space", "-x", "a*?b", "Default", "网络"])
-def test_a_search_is_found_whatever_characters_its_name_has(name: str, tmp_path: Path) -> None:
-    settings = SearchSettings(space=name, metric="loss", mode="min", trials=1, reports=1)
-    (tmp_path / f"{name}-x").mkdir()
-    for number in (1, 2):
-        ledger = ledgers.create_ledger(tmp_path, settings)
-        write_settings(ledger.folder, ledger.settings)
-        assert ledger.folder.name == (name if number == 1 else f"{name}-2")
-        assert ledgers.find_newest(tmp_path, name) == ledger.folder
-        ledger.close()
-    assert ledgers.reopen_ledger(tmp_path / f"{name}-2").settings.space == name
-
-
-def test_a_file_of_the_name_is_left_alone(tmp_path: Path) -> None:
-    settings = SearchSettings(space="toy", metric="loss", mode="min", trials=1, reports=1)
-    (tmp_path / "toy").touch()
-    assert ledgers.find_newest(tmp_path, "toy") is None
-    assert ledgers.create_ledger(tmp_path, settings).folder.name == "toy-2"

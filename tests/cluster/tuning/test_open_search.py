@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
+from cluster.ledger.newest import find_newest
 from cluster.ledger.settings import SearchSettings, read_settings
 from cluster.options import Options, ResumeMode
 from cluster.storage.storage import Storage
@@ -74,9 +74,9 @@ def test_targets_are_written_before_the_settings_make_it_a_search(
         killed.setattr(open_search, "write_settings", kill)
         with pytest.raises(SystemError):
             open_search.create_search(tmp_path, SETTINGS, truth)
-    assert ledgers.find_newest(tmp_path, "toy") is None
+    assert find_newest(tmp_path, "toy") is None
     ledger = open_search.create_search(tmp_path, SETTINGS, truth)
-    assert ledgers.find_newest(tmp_path, "toy") == ledger.folder
+    assert find_newest(tmp_path, "toy") == ledger.folder
     table = pq.read_table(ledger.folder / "data" / "test.parquet").to_pydict()
     assert table == {"id": [0, 1, 2], "target": [2, 0, 1]}
     assert read_settings(ledger.folder).id == ledger.id
