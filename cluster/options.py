@@ -219,8 +219,6 @@ def check_inline(options: Options) -> None:
         f"--address {options.address}": options.address,
         f"--gpus-per-trial {options.gpus_per_trial}": options.gpus_per_trial,
         f"--storage {options.storage.remote}": options.storage.remote,
-        f"--report-timeout {options.report_timeout}": options.report_timeout,  # nothing to kill
-        f"--trial-timeout {options.trial_timeout}": options.trial_timeout,
     }
     if wrong := [option for option, value in needing.items() if value]:
         raise UserError(

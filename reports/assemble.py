@@ -76,7 +76,9 @@ def format_winner(findings: Findings) -> str:
     """Return the test accuracy of the winner in one line, or why there is none."""
     choice, accuracy = findings.choice, findings.test.accuracy
     if choice is None:
-        return f"no winner: {explain_no_winner(findings.search)}"
+        unfinished = findings.search.unfinished
+        end = f"; it is unfinished: {unfinished}" if unfinished else ""
+        return f"no winner: {explain_no_winner(findings.search)}{end}"
     if accuracy is None:
         score = format_score(choice.model.metrics["score"], findings.search.metric)
         metric = escape_markdown(findings.search.metric)
@@ -118,6 +120,11 @@ def write_title(findings: Findings) -> str:
 def write_summary(findings: Findings) -> str:
     """Return what was run and which trial is the winner, in one paragraph."""
     search, choice = findings.search, findings.choice
+    if not search.trials and search.unfinished:
+        return (
+            f"**No trial is recorded yet**: {search.unfinished}. Where the storage has trials that "
+            "the tracking server lacks, `python -m cluster.tracking rebuild FOLDER` writes them."
+        )
     if not search.trials:
         return "**This search is empty**: no trial is recorded, so there is nothing to report."
     sentences = [_describe_trials(search), describe_most_common(search)]

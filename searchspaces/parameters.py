@@ -30,8 +30,11 @@ from searchspaces.suggestion import (
     run_suggest,
 )
 
-MAX_ASKED = 5_000
-"""Parameters that `suggest` is asked for, in all, before the search for more branches ends."""
+MAX_ASKED = 50_000
+"""Parameters that `suggest` is asked for, in all, before the search for more branches ends.
+
+One with choices counts as many: it takes as long to build.
+"""
 RANDOM_DRAWS = 16
 MANY = 1000
 """Parameters of one configuration beyond which values are drawn, so that a loop may end."""
@@ -154,7 +157,11 @@ def _run(
     answer = with_fixed(ask, fixed, parameters)
 
     def record(name: str, distribution: BaseDistribution) -> Any:
-        explored.asked += 1
+        match distribution:
+            case CategoricalDistribution(choices=choices):
+                explored.asked += len(choices)
+            case _:
+                explored.asked += 1
         answers[name] = answer(name, distribution)
         return answers[name]
 

@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, cast
 
 import optuna
@@ -55,13 +56,15 @@ class RecordingTrial:
             return FloatDistribution(low, high, log, step)
 
         value = self._ask(name, build)
-        return float(value) if isinstance(value, int | float) else value
+        if step is not None and is_number(value) and low <= value <= high:
+            return find_step(low, step, round((value - low) / step), value)
+        return float(value) if is_number(value) else value
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
         value = self._ask(name, lambda: IntDistribution(low, high, log, step))
-        return int(value) if isinstance(value, int | float) else value
+        return int(value) if is_number(value) else value
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         by_stored: dict[Any, Any] = {}
@@ -101,6 +104,21 @@ class RecordingTrial:
         if not isinstance(distribution, kind):
             raise ValueError(f"parameter {name!r} is asked for as two kinds")
         return answer
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is an int or a float."""
+    return isinstance(value, int | float)
+
+
+def find_step(low: float, step: float, index: int, near: float | None = None) -> float:
+    """Return the value at a step of a float range, in decimals, as people write them.
+
+    0.1 + 2 x 0.1 is the 0.3 of a default Config, and not the 0.30000000000000004 of a sampler.
+    A value `near` it stays as it is where it is more than rounding away, as a fixed one may be.
+    """
+    exact = float(Decimal(str(low)) + index * Decimal(str(step)))
+    return exact if near is None or math.isclose(exact, near, abs_tol=1e-9 * step) else float(near)
 
 
 def config_field(parameter: str) -> str:
@@ -162,7 +180,7 @@ def draw_value(draw: random.Random, distribution: BaseDistribution) -> Any:
         case FloatDistribution(low=low, high=high, step=None):
             return draw.uniform(low, high)
         case FloatDistribution(low=low, high=high, step=float(step)):
-            return low + step * draw.randint(0, round((high - low) / step))
+            return find_step(low, step, draw.randint(0, round((high - low) / step)))
     raise TypeError(f"no such distribution: {distribution}")
 
 

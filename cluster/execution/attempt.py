@@ -144,7 +144,7 @@ class AttemptRunner:
         if settings.remote:
             notes = download_earlier_attempt(folder, settings.remote, config)
         else:
-            notes = copy_earlier_attempt(folder, config["attempt"])
+            notes = copy_earlier_attempt(folder, config["attempt"], config.get("done", 0))
         device = torch.device("cuda" if self.gpus else "cpu")
         run = build_worker_run(settings, device)
         self.run = replace(run, folder=folder, preempted=self.preempted)

@@ -57,15 +57,16 @@ def _check_access(storage: Location) -> None:
         time.sleep(pause)
 
 
-def copy_earlier_attempt(folder: Path, attempt: int) -> list[str]:
+def copy_earlier_attempt(folder: Path, attempt: int, done: int = 0) -> list[str]:
     """Copy the newest intact checkpoints of an earlier attempt, whose worker may still write.
 
-    Returns notes for the user about damaged ones.
+    Returns notes for the user about damaged ones, and about missing ones of a trial with `done`
+    reports.
     """
     if folder.exists():
         shutil.rmtree(folder)  # an attempt of the same number that the ledger does not know
     return _find_intact(
-        folder, attempt, lambda k: copy_saved_run(folder.with_name(f"attempt-{k}"), folder)
+        folder, attempt, done, lambda k: copy_saved_run(folder.with_name(f"attempt-{k}"), folder)
     )
 
 
@@ -91,10 +92,10 @@ def _download_earlier(folder: Path, remote: Location, config: Mapping[str, Any])
         read_saved_run(folder)
         return found
 
-    return _find_intact(folder, attempt, download)
+    return _find_intact(folder, attempt, config.get("done", 0), download)
 
 
-def _find_intact(folder: Path, attempt: int, fetch: Callable[[int], bool]) -> list[str]:
+def _find_intact(folder: Path, attempt: int, done: int, fetch: Callable[[int], bool]) -> list[str]:
     """Fetch the newest earlier attempt that can be fetched, and return a note on each damaged one.
 
     An older attempt, or none, costs the reports since; `best/` alone would not do, since another
@@ -102,14 +103,17 @@ def _find_intact(folder: Path, attempt: int, fetch: Callable[[int], bool]) -> li
     """
     damaged: list[str] = []
     consequence = "the trial starts again from its first report"
+    found = False
     for earlier in range(attempt - 1, 0, -1):
         try:
-            if fetch(earlier):
+            if found := fetch(earlier):
                 consequence = f"the trial continues from attempt {earlier}"
                 break
         except DamagedFileError as error:
             shutil.rmtree(folder, ignore_errors=True)
             damaged.append(str(error))
+    if done and not found and not damaged:
+        damaged.append(f"the checkpoint of report {done} in {folder.parent} is missing")
     return [f"{text}; {consequence}" for text in damaged]
 
 

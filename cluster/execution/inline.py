@@ -31,10 +31,16 @@ INSIST = 1.0
 """Seconds after which a second SIGINT ends the search wherever it is."""
 
 
+class TimeIsUpError(BaseException):
+    """A report takes longer than it may; no `except Exception` of a task keeps it."""
+
+
 class Interruption:
     """Turns SIGINT into KeyboardInterrupt while a task runs, and only remembers it otherwise.
 
-    So an event of the ledger is never interrupted. A batch system may send a signal twice.
+    So an event of the ledger is never interrupted. A batch system may send a signal twice. A time
+    limit interrupts a task in the same way, by SIGALRM, and again every second: it ends what hangs
+    in Python, in `sleep` or in a lock, but no call of C that never returns.
     """
 
     def __init__(self) -> None:
@@ -44,23 +50,33 @@ class Interruption:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Handle SIGINT in this context."""
+        """Handle SIGINT and SIGALRM in this context."""
         before = signal.signal(signal.SIGINT, self._on_sigint)
+        alarm = signal.signal(signal.SIGALRM, self._on_alarm)
         try:
             yield
         finally:
+            signal.signal(signal.SIGALRM, alarm)
             signal.signal(signal.SIGINT, before)
 
     @contextmanager
-    def in_task(self) -> Iterator[None]:
-        """Let SIGINT raise KeyboardInterrupt in this context."""
+    def in_task(self, seconds: float | None = None) -> Iterator[None]:
+        """Let SIGINT raise KeyboardInterrupt in this context, and a limit TimeIsUpError."""
         self._in_task = True
         try:
             if self.interrupted:
                 raise KeyboardInterrupt
+            if seconds is not None:
+                signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001), INSIST)
             yield
         finally:
             self._in_task = False
+            if seconds is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        if self._in_task:
+            raise TimeIsUpError
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
@@ -83,11 +99,14 @@ class Slot:
         self.attempt = attempt
         self.runner.begin(attempt.to_config())
 
-    def step(self, interruption: Interruption) -> dict[str, Any]:
-        """Make one report; raises AttemptError for any failure, `sys.exit()` included."""
+    def step(self, interruption: Interruption, seconds: float | None) -> dict[str, Any]:
+        """Make one report; raises AttemptError for any failure, `sys.exit()` included.
+
+        So does one that takes longer than so many seconds.
+        """
         with self._own_random_state(), lend_streams():
             try:
-                with interruption.in_task():
+                with interruption.in_task(seconds):
                     return self.runner.step()
             except SystemExit as error:
                 raise describe_error(error) from None
@@ -159,6 +178,7 @@ def _start_attempts(queue: TrialQueue, slots: list[Slot], concurrency: int) -> N
         if slot.attempt is None and queue.has_room(concurrency):
             attempt = queue.start_attempt()
             if attempt is not None:
+                queue.record_start(attempt.trial)
                 slot.begin(attempt)
 
 
@@ -173,14 +193,17 @@ def _make_report(queue: TrialQueue, slot: Slot, interruption: Interruption) -> N
     assert slot.attempt is not None
     trial = slot.attempt.trial
     try:
-        result = slot.step(interruption)
+        result = slot.step(interruption, queue.find_seconds_left(trial))
     except KeyboardInterrupt:
         interruption.interrupted = True
         return
     except AttemptError as error:
+        timeout = queue.find_timeouts().get(trial)
         slot.close()
+        if timeout is None and queue.must_end:  # the time budget, of which the driver takes care
+            return
         with recording(queue):
-            queue.record_failure(trial, error.failure)
+            queue.record_failure(trial, timeout or error.failure)
         return
     with recording(queue):
         stops = queue.record_result(trial, result)

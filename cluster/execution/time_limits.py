@@ -53,6 +53,16 @@ class AttemptClock:
         """Start the time of the next report."""
         self.last = time.monotonic()
 
+    def find_seconds_left(self, limits: TimeLimits) -> float | None:
+        """Return the seconds until the first limit is reached; None without a limit."""
+        ends = [
+            self.last + limits.report if limits.report is not None else None,
+            self.started + limits.attempt if limits.attempt is not None else None,
+            limits.deadline + BUDGET_GRACE if limits.deadline is not None else None,
+        ]
+        known = [end for end in ends if end is not None]
+        return max(0.0, min(known) - time.monotonic()) if known else None
+
     def find_timeout(self, limits: TimeLimits, report: int) -> Failure | None:
         """Return the failure of an attempt that is over a limit; it makes this report."""
         now = time.monotonic()
@@ -63,7 +73,6 @@ class AttemptClock:
         else:
             return None
         message = (
-            f"{what} took longer than --{option}-timeout {format_duration(limit)}: "
-            "the worker was killed"
+            f"{what} took longer than --{option}-timeout {format_duration(limit)}: it was ended"
         )
         return Failure("timeout", message, message)

@@ -28,12 +28,13 @@ LOSSES = 20
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at a trial; `exclusive` asks for the whole device."""
+    """One attempt at a trial, which has `done` reports; `exclusive` asks for the whole device."""
 
     trial: int
     attempt: int
     config: Mapping[str, Any]
     exclusive: bool = False
+    done: int = 0
 
     def to_config(self) -> dict[str, Any]:
         """Return what its runner gets."""
@@ -42,6 +43,7 @@ class Attempt:
             "trial": self.trial,
             "attempt": self.attempt,
             "exclusive": self.exclusive,
+            "done": self.done,
         }
 
 
@@ -146,7 +148,7 @@ class TrialQueue:
         failures = trial_log.failures
         exclusive = bool(failures) and failures[-1].failure_class == "out_of_memory"
         number = self.ledger.add_attempt(trial_log.trial)
-        attempt = Attempt(trial_log.trial, number, trial_log.config, exclusive)
+        attempt = Attempt(trial_log.trial, number, trial_log.config, exclusive, trial_log.done)
         self.running[trial_log.trial] = attempt
         self.on_change(trial_log.trial)
         return attempt
@@ -166,6 +168,11 @@ class TrialQueue:
             for trial, clock in self._clocks.items()
         }
         return {trial: failure for trial, failure in found.items() if failure is not None}
+
+    def find_seconds_left(self, trial: int) -> float | None:
+        """Return the seconds that the next report of an attempt may take from now on."""
+        self._clocks[trial].restart_report()
+        return self._clocks[trial].find_seconds_left(self.limits)
 
     def record_result(self, trial: int, result: Mapping[str, Any]) -> bool:
         """Record a result and return whether to stop the trial: early, or because time is up."""

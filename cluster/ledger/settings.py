@@ -87,6 +87,15 @@ def read_space(folder: Path) -> str | None:
     return space if isinstance(space, str) else None
 
 
+def read_id(file: Path) -> str | None:
+    """Return the id of the search with this `search.json`; None where it cannot be read."""
+    try:
+        found = decode_json(file.read_bytes())["id"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return found if isinstance(found, str) else None
+
+
 def read_settings(folder: Path) -> SearchSettings:
     """Read `search.json`; raises UserError where it is damaged or of another version."""
     path = folder / FILE

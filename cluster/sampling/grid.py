@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from optuna.distributions import (
@@ -17,7 +16,7 @@ from optuna.distributions import (
 from searchspaces.json_text import Json
 from searchspaces.parameters import Parameter, with_fixed
 from searchspaces.space import SearchSpace
-from searchspaces.suggestion import run_suggest
+from searchspaces.suggestion import find_step, run_suggest
 from trainables.errors import UserError
 
 
@@ -77,9 +76,7 @@ def _list_values(name: str, distribution: BaseDistribution) -> Values:
         case IntDistribution(low=low, high=high, step=step):
             return Values((high - low) // step + 1, lambda i: low + step * i)
         case FloatDistribution(low=low, high=high, step=float(step)):
-            # In decimals, as people write them: 0.1 + 2 x 0.1 is the 0.3 of a default Config.
-            first, by = Decimal(str(low)), Decimal(str(step))
-            return Values(round((high - low) / step) + 1, lambda i: float(first + i * by))
+            return Values(round((high - low) / step) + 1, lambda i: find_step(low, step, i))
         case FloatDistribution(low=low, high=high) if low == high:
             return Values(1, lambda i: low)
     raise ContinuousError(

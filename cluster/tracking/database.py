@@ -20,6 +20,7 @@ from urllib.request import url2pathname
 
 import filelock
 
+from cluster.ledger.settings import read_id
 from cluster.storage.database_file import artifact_location, format_database_uri
 from trainables.errors import UserError
 
@@ -171,12 +172,25 @@ def _list_changes(db: sqlite3.Connection, path: Path, is_new: bool) -> dict[str,
             names = [name for (name,) in db.execute(query, [len(location) + 1, f"{location}/"])]
             is_here = any((path.parent / "artifacts" / name).exists() for name in names)
             is_there = any((old / name).exists() for name in names)
-            if is_here or (is_storage and not is_there):
+            is_ours = _has_search_of(db, location, path.parent)
+            if is_here or (is_storage and (is_ours or not is_there)):
                 changes[location] = here
         # MLflow's experiment 0 is created with the tables, below the folder of the process.
         elif is_storage and location.endswith("/mlruns/0") and not _count_runs(db, location):
             changes[location] = here
     return changes
+
+
+def _has_search_of(db: sqlite3.Connection, location: str, storage: Path) -> bool:
+    """Return whether a search of a storage has its artifacts at a location.
+
+    Those of a copy belong beside the copy, even where the original has them still.
+    """
+    ids = [read_id(file) for file in storage.glob("*/search.json")]
+    query = "SELECT 1 FROM tags JOIN runs USING (run_uuid) WHERE key = 'search' AND value = ?"
+    query += " AND substr(artifact_uri, 1, ?) = ?"
+    found = (db.execute(query, [own, len(location) + 1, f"{location}/"]) for own in ids if own)
+    return any(row.fetchone() for row in found)
 
 
 def _count_runs(db: sqlite3.Connection, location: str) -> int:

@@ -119,7 +119,11 @@ def list_next_commands(ledger: Ledger, storage: Storage) -> str:
         f"\nledger and checkpoints: {ledger.folder}",
         f"MLflow database:        {redact_address(uri)}",
         "next:",
-        *([f"  mlflow ui --backend-store-uri {shlex.quote(uri)}"] if is_file else []),
+        *(
+            [f"  mlflow ui --backend-store-uri {shlex.quote(redact_address(uri))}"]
+            if is_file
+            else []
+        ),
         *([f"  python -m reports {shlex.join(words)}"] if ledger.top_trials else []),
     ]
     return "\n".join(lines)

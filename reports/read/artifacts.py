@@ -50,7 +50,7 @@ def download_artifact(tracker: Tracker, run_id: str, path: str, folder: Path, na
     if path not in list_files(tracker, run_id, "" if parent == "." else parent, name):
         raise UnreadableError(
             f"{path} of run {name!r} ({run_id}) is missing: the search has written it.\n"
-            f"Its place is {_find_place(tracker, run_id)}: if the files were moved, move them "
+            f"Its place is {find_place(tracker, run_id)}: if the files were moved, move them "
             "back or name the storage with --storage."
         )
     try:
@@ -73,7 +73,8 @@ def _describe(what: str, run_id: str, name: str, error: Exception) -> Unreadable
     )
 
 
-def _find_place(tracker: Tracker, run_id: str) -> str:
+def find_place(tracker: Tracker, run_id: str) -> str:
+    """Return the address of a run's files."""
     try:
         return str(tracker.get_run(run_id).info.artifact_uri)
     except Exception as error:

@@ -1,12 +1,13 @@
 """Download the weights of a run; exhibits that its task made with them are stored with them."""
 
+import json
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from cluster.storage.redaction import first_line
-from reports.read.artifacts import WEIGHTS, list_files
+from reports.read.artifacts import WEIGHTS, find_place, list_files
 from reports.read.records import Tracker
 from reports.records import TrialRecord
 from trainables.errors import UnreadableError
@@ -46,7 +47,21 @@ def download_weights(tracker: Tracker, run: TrialRecord, folder: Path) -> bool:
                 f"The weights of {run.name!r} ({run.run_id}) cannot be read: {first_line(error)}"
             ) from error
         shutil.move(found, folder)
+    if missing := _find_missing(folder):
+        raise UnreadableError(
+            f"{PLACE}/{missing} of run {run.name!r} ({run.run_id}) is missing: the search has "
+            f"written it.\nIts place is {find_place(tracker, run.run_id)}: move the file back."
+        )
     for path in folder.iterdir():
         if EXHIBIT.fullmatch(path.name):
             path.unlink()
     return True
+
+
+def _find_missing(checkpoint: Path) -> str | None:
+    """Return the file that the manifest of a checkpoint names and that is not beside it."""
+    try:
+        name = json.loads((checkpoint / "manifest.json").read_bytes())["file"]
+    except (ValueError, KeyError, TypeError):
+        return None  # damaged: told where it is restored
+    return None if (checkpoint / str(name)).exists() else str(name)

@@ -24,7 +24,7 @@ from searchspaces.overrides import build_config, describe_fields, parse_params
 from searchspaces.source import hash_sources
 from searchspaces.space import SearchSpace
 from trainables.environment import default_device, find_data_folder
-from trainables.errors import UnreadableError, UserError
+from trainables.errors import DamagedFileError, UnreadableError, UserError
 from trainables.predictor import GroundTruth
 from trainables.predictor import Predictor as Predictor
 from trainables.run import Run
@@ -49,6 +49,10 @@ def restore_model(space: str, params: Mapping[str, str], checkpoint: Path) -> Pr
         )
     try:
         return found.restore(_build_config(found, params), checkpoint)
+    except DamagedFileError as error:
+        raise UnreadableError(
+            str(error).replace(str(checkpoint), f"of a trial of {found.name}")
+        ) from error
     except UserError:
         raise
     except Exception as error:  # of safetensors, of JSON, or of the space's own code

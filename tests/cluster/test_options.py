@@ -66,8 +66,6 @@ def test_what_needs_ray_is_rejected_for_a_search_in_this_process(
         ("--gpus-per-trial", "auto"),
         ("--gpus-per-trial", "0.5"),
         ("--storage", "s3://bucket/x"),
-        ("--report-timeout", "5.0"),
-        ("--trial-timeout", "5.0"),
     ):
         with pytest.raises(UserError, match=f"{option} {value} needs Ray, and --executor inline"):
             read(space, "--executor", "inline", option, value)

@@ -68,9 +68,10 @@ def test_trials_that_hang_are_killed_and_continue(
     assert all(failure_class == "lost" for failure_class, _ in closes)
     for kind, found in failures.items():
         timeouts = [message for failure_class, message in found if failure_class == "timeout"]
-        assert timeouts == [
-            "report 2 took longer than --report-timeout 20 s: the worker was killed"
-        ], (kind, found)
+        assert timeouts == ["report 2 took longer than --report-timeout 20 s: it was ended"], (
+            kind,
+            found,
+        )
 
 
 def test_the_time_budget_ends_a_trial_that_hangs(

@@ -126,6 +126,15 @@ def test_an_empty_search(write_search: Write, read_report: Read) -> None:
     assert "**This search is empty**" in read_report()
 
 
+def test_a_search_whose_driver_was_killed_is_not_called_empty(
+    write_search: Write, read_report: Read
+) -> None:
+    write_search([], {"trials": "3"})
+    text = read_report()
+    assert "**No trial is recorded yet**: 0 of 3 trials have ended" in text
+    assert "python -m cluster.tracking rebuild" in text
+
+
 def test_one_trial_and_one_report(
     write_search: Write, read_report: Read, some_trials: Trials
 ) -> None:

@@ -46,6 +46,15 @@ def test_a_worker_killed_while_it_copied_an_earlier_attempt_loses_nothing(
     assert (best[0]["report"], last[0]["report"]) == (1, 2)
 
 
+def test_a_checkpoint_that_is_gone_is_told(tmp_path: Path) -> None:
+    save_attempt(tmp_path / "attempt-1")
+    (tmp_path / "attempt-1" / "last" / "manifest.json").unlink()
+    (note,) = copy_earlier_attempt(tmp_path / "attempt-2", 2, done=2)
+    assert "the checkpoint of report 2" in note
+    assert "is missing; the trial starts again from its first report" in note
+    assert copy_earlier_attempt(tmp_path / "attempt-2", 2, done=0) == []
+
+
 def test_a_damaged_copy_on_remote_storage_is_noticed(
     on: Callable[..., AttemptRunner], tmp_path: Path
 ) -> None:

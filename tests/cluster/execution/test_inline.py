@@ -44,13 +44,14 @@ def search(
         ledger: Ledger | None = None,
         concurrency: int = 1,
         on_step: Callable[[TrialQueue], None] = lambda queue: None,
+        limits: TimeLimits | None = None,
         **settings: Any,
     ) -> TrialQueue:
         file = space_file(f"SPACE = replace(SPACE, initial_configs={configs!r})")
         space = load_space(str(file))
         if ledger is None:
             ledger = begin(**{"trials": len(configs) + 1, **settings})
-        queue = TrialQueue(ledger, open_study(ledger, space))
+        queue = TrialQueue(ledger, open_study(ledger, space), limits or TimeLimits())
         setup = Run(ledger.settings.reports, "loss", "min", cache=tmp_path / "cache")
         worker = WorkerSettings(str(file), ledger.folder, setup)
         finished = inline.run(queue, worker, concurrency, lambda: on_step(queue))
@@ -58,6 +59,25 @@ def search(
         return queue
 
     return run
+
+
+def test_a_report_that_hangs_is_ended_and_retried(search: Search) -> None:
+    queue = search({"behave": "hang"}, limits=TimeLimits(report=3.0), trials=2)
+    hanging, other = queue.ledger.trial_logs[1], queue.ledger.trial_logs[0]
+    assert (other.outcome, hanging.outcome) == ("complete", "failed")
+    assert [f.failure_class for f in hanging.failures] == ["timeout"] * 3
+    assert "report 2 took longer than --report-timeout" in hanging.failures[0].message
+
+
+def test_the_time_budget_ends_a_report_that_hangs(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.execution.time_limits.BUDGET_GRACE", 0.2)
+    deadline = time.monotonic() + 5.0
+    queue = search({"behave": "hang"}, limits=TimeLimits(deadline=deadline), trials=2)
+    assert queue.out_of_time
+    assert queue.ledger.trial_logs[1].outcome == "stopped"
+    assert queue.ledger.trial_logs[1].reason == "time budget"
 
 
 def test_trials_fail_are_retried_diverge_and_end_early(search: Search) -> None:

@@ -28,7 +28,7 @@ def test_the_message_names_the_limit_and_the_report(limits: TimeLimits, what: st
     assert failure is not None
     assert failure.failure_class == "timeout"
     assert failure.message.startswith(what)
-    assert failure.message.endswith("the worker was killed")
+    assert failure.message.endswith("it was ended")
 
 
 def test_a_report_starts_its_time_again_but_not_that_of_the_attempt() -> None:

@@ -20,6 +20,7 @@ from cluster.tracking import database
 from cluster.tracking.client import find_experiment, open_client
 from tests.support.paths import ROOT
 from trainables.errors import UserError
+from trainables.integrity import encode_json
 
 Make = Callable[[Path], MlflowClient]
 
@@ -89,6 +90,24 @@ def test_a_copy_keeps_its_own_artifacts(make_storage: Make, tmp_path: Path) -> N
     assert not (original / "artifacts" / run).exists()
     shutil.rmtree(original)
     assert len(read_texts(open_client(uri, read_only=True), tmp_path / "scratch")) == 2
+
+
+def test_a_copy_without_its_artifacts_leaves_the_original_alone(
+    make_storage: Make, tmp_path: Path
+) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    client = make_storage(original)
+    (original / "toy" / "search.json").write_text(encode_json({"id": "toy-1234"}))
+    experiment = client.get_experiment_by_name("toy")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    client.set_tag(run.info.run_id, "search", "toy-1234")
+    shutil.copytree(original, copy)
+    shutil.rmtree(copy / "artifacts")
+    own = open_client(format_database_uri(copy / "mlflow.db"))
+    assert own.get_run(run.info.run_id).info.artifact_uri.startswith(copy.as_uri())
+    other = open_client(format_database_uri(original / "mlflow.db"))
+    assert other.get_run(run.info.run_id).info.artifact_uri.startswith(original.as_uri())
 
 
 def test_a_report_reads_a_moved_storage_that_it_cannot_write_to(

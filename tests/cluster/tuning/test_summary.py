@@ -155,6 +155,14 @@ def test_the_next_commands_name_the_storage_and_the_server(
     assert commands[-1] == expected[-1]
 
 
+def test_no_command_shows_a_password(ledger: Ledger) -> None:
+    address = "sqlite:////runs/x.db?api_key=tokTOK&password=s3cr3t"
+    text = list_next_commands(ledger, Storage(Path("/runs"), None, address))
+    assert "mlflow ui" in text
+    assert "tokTOK" not in text
+    assert "s3cr3t" not in text
+
+
 @pytest.mark.parametrize(
     ("name", "command"),
     [

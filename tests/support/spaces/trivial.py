@@ -74,6 +74,8 @@ def train(config: Config, run: Run) -> Loop:
                     raise torch.OutOfMemoryError("CUDA out of memory on purpose")
                 case "early":
                     return
+                case "hang":
+                    time.sleep(1000)
                 case "exit":
                     sys.exit(3)
                 case "full":
