@@ -1,26 +1,27 @@
-"""The command line of a search: `python -m trainables.tune --space NAME`."""
+"""The command line of a search: `python -m trainables.tune --space NAME`.
+
+What takes seconds to import (torch, Optuna, MLflow, Ray) is imported when it is known what is
+wanted: `--help` and `--list` need none of it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from cluster.execution.signals import discard_output, interrupt_when_asked_to_end
-from cluster.launch import launcher
 from cluster.options import Options, add_arguments, read_options
 from cluster.storage.redaction import redact, redact_tracebacks
-from cluster.tuning.confirm import confirm
-from cluster.tuning.dry_run import print_dry_run
-from cluster.tuning.run_search import run_search
-from searchspaces.loading import list_names, load_space
-from searchspaces.space import SearchSpace
+from searchspaces.catalog import list_names, read_question
 from trainables.arguments import Parser, file_path, nonempty
-from trainables.build_run import build_run
 from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
-from trainables.run import Run
+
+if TYPE_CHECKING:
+    from searchspaces.space import SearchSpace
+    from trainables.run import Run
 
 
 class SearchConsole(Console):
@@ -89,12 +90,17 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
     """Do what the arguments ask for and return the exit code."""
     if arguments.list or not arguments.space:
         for name in list_names():
-            question = load_space(name).question
-            console.print(f"{name:22s} {question}", highlight=False, markup=False, soft_wrap=True)
+            console.print(
+                f"{name:22s} {read_question(name)}", highlight=False, markup=False, soft_wrap=True
+            )
         if arguments.list:
             return 0
         print("\nname one of these with --space, or your own file", file=sys.stderr)
         return BAD_INPUT
+    from cluster.launch import launcher
+    from searchspaces.loading import load_space
+    from trainables.build_run import build_run
+
     space = load_space(arguments.space)
     options = read_options(arguments, space)
     for warning in options.warnings:
@@ -129,6 +135,10 @@ def run_requested(
     space: SearchSpace[Any], run: Run, options: Options, dry_run: bool, console: Console
 ) -> int:
     """Run the search, its confirmation, or only the dry run."""
+    from cluster.tuning.confirm import confirm
+    from cluster.tuning.dry_run import print_dry_run
+    from cluster.tuning.run_search import run_search
+
     if dry_run:
         print_dry_run(space, run, options, console)
         return 0

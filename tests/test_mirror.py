@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from searchspaces.loading import list_names
+from searchspaces.catalog import list_names
 from tests.support.paths import ROOT
 
 PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
