@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from trainables.integrations.lightning import ReportCallback  # isort: skip - before torchvision
+from trainables.integrations.lightning import ReportCallback  # before torchvision
+
+# isort: split
 import lightning as L
 import torch
 from sklearn.datasets import load_digits

@@ -7,7 +7,9 @@ short reviews are made up. The transformer starts from random weights: nothing i
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainables.integrations.transformers import ReportCallback  # isort: skip - before torchvision
+from trainables.integrations.transformers import ReportCallback  # before torchvision
+
+# isort: split
 import numpy as np
 import pandas as pd
 import torch

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import trainables.vision.torchvision_operators  # noqa: F401 - before torchvision
+
+# isort: split
 from lightning.pytorch.callbacks import Checkpoint
 
-import trainables.vision.torchvision_operators  # noqa: F401 - before torchvision
 from trainables.run import Run
 
 

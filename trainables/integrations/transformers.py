@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import trainables.vision.torchvision_operators  # noqa: F401 - before torchvision
+
+# isort: split
 from transformers import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-import trainables.vision.torchvision_operators  # noqa: F401 - before torchvision
 from trainables.run import Run
 
 
