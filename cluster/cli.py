@@ -1,27 +1,28 @@
-"""The command line of a search: `python -m trainables.tune --space NAME`."""
+"""The command line of a search: `python -m trainables.tune --space NAME`.
+
+What takes seconds to import (torch, Optuna, MLflow, Ray) is imported when it is known what is
+wanted: `--help` and `--list` need none of it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from cluster.execution.signals import discard_output, interrupt_when_asked_to_end
-from cluster.launch import launcher
 from cluster.options import Options, add_arguments, read_options
 from cluster.storage.redaction import redact, redact_tracebacks
-from cluster.tuning.confirm import confirm
-from cluster.tuning.dry_run import print_dry_run
-from cluster.tuning.run_search import run_search
-from cluster.tuning.run_trials import SearchEnd
-from searchspaces.loading import list_names, load_space
-from searchspaces.space import SearchSpace
+from searchspaces.catalog import list_names, read_question
 from trainables.arguments import Parser, file_path, nonempty
-from trainables.build_run import build_run
 from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
-from trainables.run import Run
+
+if TYPE_CHECKING:
+    from cluster.tuning.run_trials import SearchEnd
+    from searchspaces.space import SearchSpace
+    from trainables.run import Run
 
 
 class SearchConsole(Console):
@@ -90,12 +91,16 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
     """Do what the arguments ask for and return the exit code."""
     if arguments.list or not arguments.space:
         for name in list_names():
-            question = load_space(name).question
-            console.print(f"{name:22s} {question}", highlight=False, markup=False, soft_wrap=True)
+            console.print(
+                f"{name:22s} {read_question(name)}", highlight=False, markup=False, soft_wrap=True
+            )
         if arguments.list:
             return 0
         print("\nname one of these with --space, or your own file", file=sys.stderr)
         return BAD_INPUT
+    from cluster.launch import launcher
+    from searchspaces.loading import load_space
+
     space = load_space(arguments.space)
     options = read_options(arguments, space)
     for warning in options.warnings:
@@ -116,6 +121,8 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
         )
     run = find_run(space, options, arguments)
     if arguments.dry_run:
+        from cluster.tuning.dry_run import print_dry_run
+
         print_dry_run(space, run, options, console)
         return 0
     return run_requested(space, run, options, console).exit_code
@@ -123,6 +130,8 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
 
 def find_run(space: SearchSpace[Any], options: Options, arguments: argparse.Namespace) -> Run:
     """Return what every trial sees of this machine; raises UserError for a missing folder."""
+    from trainables.build_run import build_run
+
     return build_run(
         options.reports or space.reports,
         space.metric,
@@ -138,5 +147,8 @@ def run_requested(
     space: SearchSpace[Any], run: Run, options: Options, console: Console
 ) -> SearchEnd:
     """Run the search, or its confirmation."""
+    from cluster.tuning.confirm import confirm
+    from cluster.tuning.run_search import run_search
+
     run_it = confirm if options.confirm else run_search
     return run_it(space, run, options, console)

@@ -8,18 +8,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cluster.ledger.names import check_name
-from cluster.sampling.ranges import list_outside_ranges
-from cluster.sampling.samplers import SAMPLERS
+from cluster.sampling import SAMPLERS
 from cluster.sampling.schedulers import SCHEDULERS
 from cluster.storage.storage import Storage, add_storage_arguments, open_storage
-from searchspaces.check import check_space
-from searchspaces.overrides import add_teacher_defaults, parse_overrides
-from searchspaces.space import SearchSpace
 from trainables.arguments import count, duration, file_path, gpu_fraction, nonempty, seed, whole
 from trainables.errors import UserError
+
+if TYPE_CHECKING:
+    from searchspaces.space import SearchSpace
 
 ResumeMode = Literal["resume", "fresh"] | None
 ExecutorName = Literal["ray", "inline"]
@@ -179,6 +178,11 @@ def _add_resume_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Options:
     """Return the options of a command line for a space; raises UserError."""
+    # Here, since `--help` needs neither Optuna nor torch.
+    from cluster.sampling.ranges import list_outside_ranges
+    from searchspaces.check import check_space
+    from searchspaces.overrides import add_teacher_defaults, parse_overrides
+
     check_name(space.name)
     check_space(space)
     if arguments.seeds and not space.arms and not arguments.confirm:

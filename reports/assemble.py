@@ -122,8 +122,9 @@ def write_summary(findings: Findings) -> str:
     search, choice = findings.search, findings.choice
     if not search.trials and search.unfinished:
         return (
-            f"**No trial is recorded yet**: {search.unfinished}. Where the storage has trials that "
-            "the tracking server lacks, `python -m cluster.tracking rebuild FOLDER` writes them."
+            f"**No trial is recorded yet**: {search.unfinished}. Where the storage has trials "
+            "that the tracking server lacks, `python -m cluster.tracking rebuild FOLDER` "
+            "writes them."
         )
     if not search.trials:
         return "**This search is empty**: no trial is recorded, so there is nothing to report."

@@ -3,14 +3,20 @@
 Each space is a file here, `searchspaces/NAME.py`, or a file of the user.
 """
 
-from searchspaces.space import (
-    Published,
-    SearchSpace,
-    Trial,
-    Values,
-    get_defaults,
-    suggest_learning_rate,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from searchspaces.space import (
+        Published,
+        SearchSpace,
+        Trial,
+        Values,
+        get_defaults,
+        suggest_learning_rate,
+    )
 
 __all__ = [
     "Published",
@@ -20,3 +26,10 @@ __all__ = [
     "get_defaults",
     "suggest_learning_rate",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is used: listing the spaces takes no second for torch."""
+    if name in __all__:
+        return getattr(importlib.import_module("searchspaces.space"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from searchspaces.catalog import find_question, list_names
 from searchspaces.overrides import build_config, describe_unknown
 from searchspaces.source import find_imports
 from searchspaces.space import SearchSpace
@@ -27,13 +27,6 @@ _BESIDE: dict[str, ModuleType] = {}
 """Modules that space files of the user have imported from beside them, by name."""
 
 
-def list_names() -> list[str]:
-    """Return the names of the included spaces: the files here that define SPACE."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    defined = re.compile(r"^SPACE\b", re.MULTILINE)
-    return [path.stem for path in files if defined.search(path.read_text(encoding="utf-8"))]
-
-
 def load_space(name: str | SearchSpace[Any]) -> SearchSpace[Any]:
     """Load a space by name, or from a Python file of the user by its path; a space stays as it is.
 
@@ -45,7 +38,7 @@ def load_space(name: str | SearchSpace[Any]) -> SearchSpace[Any]:
     space = getattr(module, "SPACE", None)
     if not isinstance(space, SearchSpace):
         raise UserError(f"{module.__file__} defines no SPACE = SearchSpace(...)")
-    question = " ".join((module.__doc__ or "").strip().split("\n\n")[0].split())
+    question = find_question(module.__doc__)
     file = str(Path(name).resolve()) if name.endswith(".py") else ""
     return dataclasses.replace(space, name=Path(name).stem, file=file, question=question)
 

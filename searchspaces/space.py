@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import Mode
-from trainables.run import Loop, Run
+from trainables.run import Run
 
 if TYPE_CHECKING:
     import optuna
@@ -44,7 +44,8 @@ class SearchSpace(Generic[C]):
 
     What is trained (a task offers these as `**TASK`):
         config: a frozen dataclass of hyperparameters with defaults; checks its values.
-        train: a generator that trains a configuration and yields the metrics of each report.
+        train: trains a configuration; a generator that yields the metrics of each report, or a
+            function that calls `run.report` with them.
         metric, mode: the objective, "max" or "min".
         feasible: returns why a configuration is infeasible, or None.
         prepare: downloads what training needs; returns the targets for the report.
@@ -71,7 +72,7 @@ class SearchSpace(Generic[C]):
     """
 
     config: type[C]
-    train: Callable[[C, Run], Loop]
+    train: Callable[[C, Run], Any]
     suggest: Callable[[Trial], Values]
     metric: str
     mode: Mode

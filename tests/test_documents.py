@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cluster.cli import build_parser as tune_parser
-from searchspaces.loading import list_names
+from searchspaces.catalog import list_names
 from searchspaces.train_one import build_parser as train_parser
 from tests.support.imports import IMPORTS, MODULES, within
 from tests.support.paths import ROOT

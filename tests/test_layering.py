@@ -44,7 +44,7 @@ LAYERS = (
     ("searchspaces.loading", "searchspaces.parameters", "searchspaces.source"),
     ("searchspaces.overrides", "searchspaces.suggestion"),
     ("searchspaces.space", "searchspaces.codec", "searchspaces.user_code"),
-    ("searchspaces.json_text",),
+    ("searchspaces.json_text", "searchspaces.catalog"),
     ("trainables.tasks",),
     ("trainables.integrations",),
     ("trainables",),  # fit, optim, cache, data, models and whatever is not named here
@@ -69,8 +69,8 @@ APART = ("trainables.tasks", "searchspaces")  # the modules of these never impor
 MACHINERY = {
     f"searchspaces.{name}"
     for name in (
-        *("check", "codec", "from_function", "json_text", "loading", "overrides", "parameters"),
-        *("source", "space", "suggestion", "train_one", "user_code"),
+        *("catalog", "check", "codec", "from_function", "json_text", "loading", "overrides"),
+        *("parameters", "source", "space", "suggestion", "train_one", "user_code"),
     )
 }
 

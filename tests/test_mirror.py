@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from searchspaces.loading import list_names
+from searchspaces.catalog import list_names
 from tests.support.paths import ROOT
 
 PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
@@ -15,6 +15,7 @@ DOORS = ("reports/__main__.py", "trainables/train.py", "trainables/tune.py")
 REPORT = "tests/reports/test_report.py"  # whole reports, read chapter by chapter
 ENSEMBLES = "tests/reports/chapters/ensembles/test_chapter.py"
 EXPORT = "tests/reports/test_export.py"
+EXAMPLES = "tests/searchspaces/test_examples.py"
 SPACES = "tests/searchspaces/test_spaces.py"  # whole trainings of every space on few data
 COVERED_BY = {
     "reports/assemble.py": REPORT,
@@ -47,6 +48,13 @@ COVERED_BY = {
     "reports/trained/winner_model.py": EXPORT,
     "reports/upload.py": REPORT,
     "reports/write/sections.py": "tests/reports/write/test_html.py",
+    **{
+        f"searchspaces/examples/{name}.py": EXAMPLES
+        for name in (
+            *("lightgbm_table", "lightning_digits", "pytorch_digits", "sklearn_digits"),
+            *("transformers_texts", "xgboost_table"),
+        )
+    },
     "searchspaces/overrides.py": "tests/searchspaces/test_loading.py",
     "searchspaces/space.py": SPACES,
     "trainables/data/ag_news.py": "tests/trainables/tasks/test_features.py",
@@ -63,6 +71,10 @@ COVERED_BY = {
     "trainables/data/source.py": "tests/trainables/data/test_sources.py",
     "trainables/data/text_parts.py": "tests/trainables/data/test_text.py",
     "trainables/errors.py": "tests/cluster/test_cli.py",
+    **{
+        f"trainables/integrations/{name}.py": EXAMPLES
+        for name in ("lightgbm", "lightning", "sklearn", "transformers", "xgboost")
+    },
     "trainables/models/convnet.py": "tests/trainables/models/test_backbones.py",
     "trainables/outputs.py": "tests/trainables/test_run.py",
     "trainables/predictor.py": SPACES,

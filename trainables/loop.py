@@ -98,16 +98,20 @@ class FunctionThread:
 
     def resume(self) -> Report | None:
         """Return the next report, None where the function has returned; raises what it raises."""
+        interrupted = False
         try:
             self._give_turn()
             report = self._reports.get()
         except KeyboardInterrupt:
+            interrupted = True
             report = self._interrupt()
         self._waits = report is not None
         if report is None:
             self._thread.join()
         if self._error is not None:
             error, self._error = self._error, None
+            if interrupted:  # a library may answer it with any error
+                raise KeyboardInterrupt from error
             raise error
         return report
 

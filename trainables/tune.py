@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
-from cluster.api import tune
 from cluster.cli import main
-from cluster.result import Result
 from trainables.terminal import escape_output
 
+if TYPE_CHECKING:
+    from cluster.api import tune
+    from cluster.result import Result
+
 __all__ = ["Result", "main", "tune"]
+
+
+def __getattr__(name: str) -> Any:
+    """Return `tune` or `Result`, whose imports take seconds that `--help` does not need."""
+    if name == "tune":
+        from cluster.api import tune
+
+        return tune
+    if name == "Result":
+        from cluster.result import Result
+
+        return Result
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 if __name__ == "__main__":
     escape_output()

@@ -19,8 +19,9 @@ from cluster.storage.location import Location
 from cluster.storage.redaction import first_line
 from cluster.tracking.client import open_client
 from cluster.tracking.names import from_mlflow_params
+from searchspaces.catalog import list_names
 from searchspaces.codec import encode_values
-from searchspaces.loading import list_names, load_space, read_trained
+from searchspaces.loading import load_space, read_trained
 from searchspaces.overrides import parse_params
 from trainables import cache, checkpoint
 from trainables.errors import UserError

@@ -15,10 +15,9 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
+from cluster.sampling import SAMPLERS
 from searchspaces.suggestion import Answer
 from trainables.errors import UserError
-
-SAMPLERS = ("tpe", "random", "qmc", "grid", "gp", "cmaes")
 
 
 def build_sampler(name: str, seed: int, number: int) -> BaseSampler:

@@ -115,15 +115,12 @@ def list_next_commands(ledger: Ledger, storage: Storage) -> str:
     name = ledger.folder.name
     # After `--` a name may begin with a dash, but options may not follow.
     words = [*options, "--", name] if name.startswith("-") else [name, *options]
+    address = shlex.quote(redact_address(uri))
     lines = [
         f"\nledger and checkpoints: {ledger.folder}",
         f"MLflow database:        {redact_address(uri)}",
         "next:",
-        *(
-            [f"  mlflow ui --backend-store-uri {shlex.quote(redact_address(uri))}"]
-            if is_file
-            else []
-        ),
+        *([f"  mlflow ui --backend-store-uri {address}"] if is_file else []),
         *([f"  python -m reports {shlex.join(words)}"] if ledger.top_trials else []),
     ]
     return "\n".join(lines)

@@ -17,8 +17,8 @@ import torch
 from cluster.storage.redaction import first_line
 from cluster.tracking.run_records import clean_tag
 from reports.records import Search
+from searchspaces.catalog import list_names as list_names
 from searchspaces.check import check_space
-from searchspaces.loading import list_names as list_names
 from searchspaces.loading import load_space
 from searchspaces.overrides import build_config, describe_fields, parse_params
 from searchspaces.source import hash_sources

@@ -13,6 +13,7 @@ import pytest
 
 from cluster import cli
 from cluster.cli import main
+from tests.support.paths import ROOT
 
 SpaceFile = Callable[..., Path]
 Reject = Callable[..., str]
@@ -232,7 +233,7 @@ def test_a_full_disk_at_the_start_is_a_message(
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device", "runs/toy/search.json.part")
 
-    monkeypatch.setattr(cli, "run_search", full)
+    monkeypatch.setattr("cluster.tuning.run_search.run_search", full)
     words = ["--space", "digits", "--storage", str(tmp_path / "runs")]
     assert main(words) == 2
     error = capsys.readouterr().err
@@ -244,8 +245,9 @@ def test_a_full_disk_at_the_start_is_a_message(
 
 def test_the_module_is_a_command_that_starts_without_ray() -> None:
     """Ray takes two seconds, which a search in this process does not need."""
+    words = ["--space", "digits", "--dry-run"]
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "trainables.tune", "--list"],
+        [sys.executable, "-X", "importtime", "-m", "trainables.tune", *words],
         capture_output=True,
         text=True,
         check=True,
@@ -266,3 +268,19 @@ def test_a_search_continues_when_nothing_reads_its_output(
         console = cli.SearchConsole(file=pipe)
         for line in ("after `| head`", "and later"):
             console.print(line)
+
+
+@pytest.mark.parametrize("option", ["--help", "--list"])
+def test_help_and_list_need_no_library_that_takes_seconds(option: str) -> None:
+    absent = ["ray", "optuna", "mlflow", "torch", "numpy", "pyarrow", "sklearn", "transformers"]
+    program = f"""
+import sys
+sys.modules.update(dict.fromkeys({absent}))  # None there makes an import fail
+from trainables.tune import main
+sys.exit(main([{option!r}]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("--space" if option == "--help" else "svhn_150k   ") in done.stdout

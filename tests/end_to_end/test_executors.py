@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from cluster.cli import main
+from tests.support.paths import ROOT
 from tests.support.searches import (
     assert_mlflow_equals_ledger,
     describe_trials,
     read_ledger,
     read_study,
 )
+from trainables import checkpoint
 
 BEHAVIOURS = ("raise", "nan", "early", "out_of_memory")
 
@@ -93,3 +95,24 @@ def call(config, run):
     }
     for name in ("function", "ray"):
         assert describe_trials(read_ledger(tmp_path / name / "toys")) == expected
+
+
+@pytest.mark.timeout(300)
+def test_a_trainer_of_a_library_gives_the_same_search_in_both_executors(
+    tune: Callable[..., tuple[int, str]], empty_database: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("skops", reason="needs skops: pip install '.[sklearn]'")
+    words = ["--space", str(ROOT / "searchspaces/examples/sklearn_digits.py"), "--trials", "3"]
+    words += ["--reports", "3", "--concurrency", "1", "--storage"]
+    for name in ("inline", "ray"):
+        (tmp_path / name).mkdir()
+        shutil.copy(empty_database, tmp_path / name / "mlflow.db")
+    assert main([*words, str(tmp_path / "inline"), "--executor", "inline"]) == 0
+    code, output = tune(*words, tmp_path / "ray")
+    assert code == 0, output
+    inline, ray = (read_ledger(tmp_path / name / "sklearn_digits") for name in ("inline", "ray"))
+    assert describe_trials(ray) == describe_trials(inline)
+    assert {log.outcome for log in ray.trial_logs.values()} == {"complete", "stopped"}
+    best = ray.latest_attempt(ray.top_trials[0].trial) / "best"
+    assert (best / "test.parquet").exists()
+    assert checkpoint.find_files(best, "model").is_file()

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from searchspaces.catalog import list_names
 from searchspaces.check import check_space
-from searchspaces.loading import list_names, load_space
+from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 

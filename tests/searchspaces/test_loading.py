@@ -9,7 +9,8 @@ from typing import Any, Literal
 import pytest
 import torch
 
-from searchspaces.loading import list_names, load_space
+from searchspaces.catalog import list_names
+from searchspaces.loading import load_space
 from searchspaces.overrides import build_config, parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError

@@ -8,7 +8,8 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from searchspaces.loading import list_names, load_space
+from searchspaces.catalog import list_names
+from searchspaces.loading import load_space
 from searchspaces.parameters import find_parameters
 from tests.support.branching_space import BRANCHES, make_space
 

@@ -20,7 +20,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.loading import list_names, load_space
+from searchspaces.catalog import list_names
+from searchspaces.loading import load_space
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import config_field, run_suggest

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.ledger.files import attempt_folder, list_searches, log_path, parse_number
+from cluster.ledger.files import (
+    attempt_folder,
+    list_searches,
+    log_path,
+    parse_number,
+    prune_attempt,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +36,17 @@ def test_all_searches_of_a_space_are_listed(tmp_path: Path) -> None:
 def test_a_trial_has_a_folder_per_attempt(tmp_path: Path) -> None:
     assert log_path(tmp_path, 7) == tmp_path / "trials" / "007" / "reports.jsonl"
     assert attempt_folder(tmp_path, 1234, 2) == tmp_path / "trials" / "1234" / "attempt-2"
+
+
+def test_the_files_of_an_ended_attempt_are_pruned(tmp_path: Path) -> None:
+    attempt = tmp_path / "attempt-2"
+    kept = ["best/manifest.json", "best/files-3/checkpoint_dir/a.txt", "best/test.parquet"]
+    for name in ("last/state.safetensors", ".files/a.txt", ".draft/b/a.txt", *kept):
+        (attempt / name).parent.mkdir(parents=True, exist_ok=True)
+        (attempt / name).touch()
+    (tmp_path / "attempt-1").mkdir()
+    prune_attempt(attempt, keep_weights=True)
+    left = [path.relative_to(attempt).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(left) == sorted(kept)
+    prune_attempt(attempt, keep_weights=False)
+    assert [path.name for path in (attempt / "best").iterdir()] == ["test.parquet"]

@@ -1,0 +1,50 @@
+"""How much CPU time does it take to ask for help, and to list the spaces, beside Optuna's help?
+
+Each command is a process of its own, in turns with `optuna --help`, its files in the page cache.
+
+    python -m tests.benchmarks.startup
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.benchmarks.report import MET, MISSED, heading, spread, verdict
+
+COMMANDS = {
+    "tune --help": (1.2, [sys.executable, "-m", "trainables.tune", "--help"]),
+    "tune --list": (1.7, [sys.executable, "-m", "trainables.tune", "--list"]),
+}
+"""The largest ratio to the CPU time of Optuna, 0.6 s: 0.7 s, and 1 s."""
+OPTUNA = [str(Path(sys.executable).with_name("optuna")), "--help"]
+ROUNDS = 7
+
+
+def measure(command: list[str]) -> float:
+    """Return the seconds of CPU of a command, user and system."""
+    before = os.times()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    after = os.times()
+    spent = after.children_user + after.children_system
+    return spent - before.children_user - before.children_system
+
+
+def main() -> int:
+    """Print the times and their ratios; gives the exit code."""
+    heading("start-up: CPU time of commands that run nothing")
+    met = True
+    for name, (required, command) in COMMANDS.items():
+        measure(command), measure(OPTUNA)
+        times = [(measure(command), measure(OPTUNA)) for _ in range(ROUNDS)]
+        ours, theirs = ([pair[i] for pair in times] for i in (0, 1))
+        print(f"{name}: {spread(ours)} s, optuna --help: {spread(theirs)} s")
+        ratios = [a / b for a, b in times]
+        met = verdict(f"{name} / optuna --help", ratios, below=required) and met
+    return MET if met else MISSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""The examples for other libraries: searched, stopped and resumed as their users would."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from searchspaces.loading import load_space
+from tests.support.paths import ROOT
+from tests.support.searches import read_ledger
+from trainables.loop import end_loop, start_loop
+from trainables.run import Run
+
+FOLDER = ROOT / "searchspaces" / "examples"
+LIBRARIES = {
+    "pytorch_digits": "torch",
+    "lightning_digits": "lightning",
+    "transformers_texts": "accelerate",
+    "xgboost_table": "xgboost",
+    "lightgbm_table": "lightgbm",
+    "sklearn_digits": "skops",
+}
+TIMES = re.compile("runtime|_per_second")
+"""Metrics of Hugging Face that depend on the machine."""
+
+
+@pytest.fixture(params=LIBRARIES)
+def file(request: pytest.FixtureRequest) -> Path:
+    """Return the file of an example whose library is installed."""
+    library = LIBRARIES[request.param]
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"needs {library}: pip install '.[dev]'")
+    return FOLDER / f"{request.param}.py"
+
+
+def drive(space: Any, run: Run, most: int = 99) -> list[dict[str, float]]:
+    """Return the reports of the default configuration, closed after a number of them."""
+    loop = start_loop(space.train, space.config(), run)
+    reports = []
+    for _, report in zip(range(most), loop, strict=False):
+        reports.append(run.record(report, loop))
+        if run.done >= run.reports:
+            end_loop(loop)
+            run.finish()
+            break
+    loop.close()
+    # How long it took differs.
+    return [
+        {k: v for k, v in r.items() if "runtime" not in k and "_per_" not in k} for r in reports
+    ]
+
+
+def test_there_is_an_example_for_every_integration() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} == LIBRARIES.keys()
+    pieces = {path.stem for path in (ROOT / "trainables/integrations").glob("[a-z]*.py")}
+    assert pieces == {name.partition("_")[0] for name in LIBRARIES} - {"pytorch"}
+
+
+def test_an_integration_has_at_most_40_lines() -> None:
+    for path in (ROOT / "trainables/integrations").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 40, path
+
+
+def test_a_resumed_example_has_the_numbers_of_an_undisturbed_one(
+    file: Path, tmp_path: Path
+) -> None:
+    space = load_space(str(file))
+    settings: dict[str, Any] = {"metric": space.metric, "mode": space.mode}
+    whole = drive(space, Run(3, folder=tmp_path / "whole", **settings))
+    assert len(whole) == 3
+    cut = drive(space, Run(3, folder=tmp_path / "cut", **settings), 1)
+    assert not multiprocessing.active_children()
+    assert not [t for t in threading.enumerate() if t.name == "tunery-task"]
+    run = Run(3, folder=tmp_path / "cut", **settings)
+    assert cut + drive(space, run) == whole
+    assert (run.done, run.notes) == (3, [])
+
+
+def test_an_example_is_searched(
+    file: Path, tune_inline: Callable[..., tuple[int, str]], runs: Path
+) -> None:
+    code, output = tune_inline("--space", file, "--trials", 4, "--reports", 3)
+    assert code == 0, output
+    logs = read_ledger(runs / file.stem).trial_logs
+    assert {log.outcome for log in logs.values()} == {"complete", "stopped"}
+    assert not [log.failures for log in logs.values() if log.failures]
+
+
+def test_the_predictions_of_scikit_learn_are_kept(tmp_path: Path) -> None:
+    pytest.importorskip("skops", reason="needs skops: pip install '.[sklearn]'")
+    space = load_space(str(FOLDER / "sklearn_digits.py"))
+    drive(space, Run(3, "accuracy", "max", folder=tmp_path))
+    assert space.prepare is not None
+    targets = space.prepare(space.config(), Run(1)).targets
+    for split in ("validation", "test"):
+        table = pq.read_table(tmp_path / "best" / f"{split}.parquet")
+        assert (table.num_rows, table.num_columns) == (len(targets[split]), 11)
+
+
+def test_a_table_of_ones_own_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason="needs accelerate: pip install '.[dev]'")
+    rows = [f"{'a b' if n % 2 else 'c d e'},{n % 2}" for n in range(40)]
+    (tmp_path / "mine.csv").write_text("\n".join(["text,label", *rows]))
+    space = load_space(str(FOLDER / "transformers_texts.py"))
+    run = Run(1, "eval_loss", "min")
+    loop = start_loop(space.train, space.config(table=tmp_path / "mine.csv"), run)
+    assert 0 <= run.record(next(loop), loop)["eval_accuracy"] <= 1
+    loop.close()
+
+
+def test_the_readme_counts_the_changed_lines() -> None:
+    """A line of `train` is changed where it uses the run, or what an integration has made."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in LIBRARIES:
+        row = rf"^\|.*\(searchspaces/examples/{name}\.py\) *\| *(\d+) *\|$"
+        (count,) = re.findall(row, readme, re.M)
+        _, _, text = (FOLDER / f"{name}.py").read_text().partition("\ndef train(")
+        lines = text.partition("\n\n\n")[0].splitlines()[1:]
+        changed = [s for s in lines if re.search(r"\b(run|report|Estimator)\b", s)]
+        assert int(count) == len(changed), (name, changed)
