@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 from scipy.stats import t as student
 from statsmodels.stats import contingency_tables
-from statsmodels.stats.multitest import multipletests
 
 from reports.numbers.statistics import Interval
 
@@ -102,7 +101,12 @@ def _find_residual(side: Array) -> float:
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for multiple tests (Holm, 1979), in the same order."""
-    if not p_values:
-        return []
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    """Return p-values corrected for multiple tests (Holm, 1979), in the same order.
+
+    Not statsmodels' `multipletests`, which collects garbage on each call: 0.1 s.
+    """
+    order = np.argsort(p_values, kind="stable")
+    tests_left = np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.maximum.accumulate(np.asarray(p_values)[order] * tests_left)
+    return [float(p) for p in np.minimum(corrected, 1)]

@@ -1,14 +1,13 @@
 """Pairwise tests of the groups of a comparison, with intervals of the differences."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import ttest_ind
 
 from reports.chapters.comparison.groups import Group, name_group
+from reports.numbers.means import LEVEL, compare_means, explain_refusal
 from reports.numbers.paired import Array, adjust_p_values, mcnemar, paired_bootstrap
 from reports.numbers.statistics import Interval
 from reports.records import Search
@@ -16,7 +15,6 @@ from reports.write.intervals import format_difference, format_p_value
 from reports.write.safe import escape_markdown
 from reports.write.tables import format_count, is_share, join_words
 
-LEVEL = 0.05  # familywise, over all pairs
 NAMED = 4  # pairs in a sentence
 
 
@@ -36,13 +34,30 @@ class Pair:
         return self.p < LEVEL
 
 
-def compare_by_seeds(order: Sequence[Group], mode: str) -> list[Pair]:
-    """Compare all pairs of groups, best first, that are repeated over seeds by Welch's t-test.
+def compare_by_seeds(order: Sequence[Group], mode: str, step: float = 0.0) -> list[Pair]:
+    """Compare all pairs of groups, best first, that are repeated over seeds, by their means.
 
-    Groups of a single run are left out: their variance is unknown.
+    Groups of a single run are left out: their variance is unknown. Empty where nothing can be
+    said (`explain_untested`). `step` is the difference of neighbouring scores.
     """
-    order = [g for g in order if len(g.trials) > 1]
-    return _correct([_compare_means(one, two, mode) for one, two in combinations(order, 2)])
+    order = _select_repeated(order)
+    if explain_refusal([g.outcomes for g in order], step):
+        return []
+    sign = 1 if mode == "max" else -1
+    found = compare_means([[sign * score for score in g.outcomes] for g in order], step)
+    return [
+        Pair(order[c.first], order[c.second], c.difference.interval, c.difference.p, c.p)
+        for c in found
+    ]
+
+
+def explain_untested(order: Sequence[Group], step: float = 0.0) -> str | None:
+    """Return why groups that are repeated over seeds are not compared; None if they are."""
+    return explain_refusal([g.outcomes for g in _select_repeated(order)], step)
+
+
+def _select_repeated(order: Sequence[Group]) -> list[Group]:
+    return [g for g in order if len(g.trials) > 1]
 
 
 def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> list[Pair]:
@@ -56,19 +71,6 @@ def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> li
         gap = paired_bootstrap(a.astype(np.float64) - b, resamples=1000)
         found.append(Pair(one, two, gap, mcnemar(a, b)))
     return _correct(found)
-
-
-def _compare_means(one: Group, two: Group, mode: str) -> Pair:
-    sign = 1 if mode == "max" else -1
-    gap = sign * (one.mean - two.mean)
-    if np.ptp(one.scores) == 0 and np.ptp(two.scores) == 0:  # no variance
-        return Pair(one, two, Interval(gap, gap, gap, 0), float(gap == 0))
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # one has no variance
-        test = ttest_ind(one.scores, two.scores, equal_var=False)
-        ends = test.confidence_interval(0.95)
-    low, high = sorted((sign * float(ends.low), sign * float(ends.high)))
-    n = len(one.scores) + len(two.scores)
-    return Pair(one, two, Interval(gap, low, high, n), float(test.pvalue))
 
 
 def _correct(found: list[Pair]) -> list[Pair]:

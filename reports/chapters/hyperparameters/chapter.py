@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from reports.chapters.hyperparameters.axis_plots import (
     BINS,
     FEWEST,
-    LOST,
     PANELS,
     draw_axis_plots,
 )
 from reports.chapters.hyperparameters.boundary import Edge, count_near_edges
 from reports.read.space import Parameter, find_value
-from reports.read.winner import Choice
+from reports.read.winner import LOST, Choice
 from reports.records import Search
 from reports.write.safe import shorten
 from reports.write.sections import Section, embed_figure, join_paragraphs
