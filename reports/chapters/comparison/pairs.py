@@ -8,7 +8,7 @@ import numpy as np
 
 from reports.chapters.comparison.groups import Group, name_group
 from reports.numbers.means import LEVEL, compare_means, explain_refusal
-from reports.numbers.paired import Array, adjust_p_values, mcnemar, paired_bootstrap
+from reports.numbers.paired import Array, adjust_p_values, compare_correct
 from reports.numbers.statistics import Interval
 from reports.records import Search
 from reports.write.intervals import format_difference, format_p_value
@@ -67,9 +67,8 @@ def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> li
     known.sort(key=lambda g: -float(hits[g.best.number].mean()))
     found = []
     for one, two in combinations(known, 2):
-        a, b = hits[one.best.number], hits[two.best.number]
-        gap = paired_bootstrap(a.astype(np.float64) - b, resamples=1000)
-        found.append(Pair(one, two, gap, mcnemar(a, b)))
+        difference = compare_correct(hits[one.best.number], hits[two.best.number])
+        found.append(Pair(one, two, difference.interval, difference.p))
     return _correct(found)
 
 
@@ -94,7 +93,7 @@ def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
         widest = max(found, key=lambda pair: pair.gap.value)
         return (
             f"**No pair of rows differs significantly** ({corrected}). The largest difference: "
-            f"{_describe_pair(search, widest)}. {_describe_resolution(search, found)}"
+            f"{_describe_pair(search, widest)}.{_describe_resolution(search, found)}"
         )
     shown = "; ".join(_describe_pair(search, pair) for pair in differ[:NAMED])
     more = f"; and {len(differ) - NAMED} more" if len(differ) > NAMED else ""
@@ -103,15 +102,18 @@ def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
         if len(differ) == len(found)
         else f"**{len(differ)} of {len(found)} pairs of rows differ significantly**"
     )
-    rest = "" if len(differ) == len(found) else f" {_describe_resolution(search, found)}"
+    rest = "" if len(differ) == len(found) else _describe_resolution(search, found)
     return f"{head} ({corrected}): {shown}{more}.{rest}"
 
 
 def _describe_resolution(search: Search, found: Sequence[Pair]) -> str:
-    half = float(np.median([(pair.gap.high - pair.gap.low) / 2 for pair in found]))
+    known = [pair.gap for pair in found if pair.gap.is_known]
+    if not known:
+        return ""
+    half = float(np.median([(gap.high - gap.low) / 2 for gap in known]))
     size = f"{half * 100:.2f} points" if is_share(search.metric) else f"{half:.3g}"
     return (
-        f"The median half-width of the 95 % intervals is {size}, before the correction: this "
+        f" The median half-width of the 95 % intervals is {size}, before the correction: this "
         "search cannot detect smaller differences, which does not mean that there are none."
     )
 

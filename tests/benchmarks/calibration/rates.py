@@ -42,6 +42,18 @@ class Row:
         high = self.high + 2 * self.rate.get_error(self.high) if self.high < 1 else 1.0
         return low <= self.rate.value <= high
 
+    def to_line(self) -> str:
+        """Return the row as a line of a markdown table."""
+        required = f"at least {self.low:.0%}" if self.low else f"at most {self.high:.0%}"
+        if self.low and self.high < 1:
+            required = f"{self.low:.0%} to {self.high:.0%}"
+        verdict = ("met" if self.holds else "MISSED") if self.is_required else "for information"
+        share, error, n = self.rate.value, self.rate.get_error(), self.rate.n
+        return (
+            f"| {self.what} | {self.setting} | {required} | {share:.2%} | {error:.2%} | {n:,} "
+            f"| {verdict} |"
+        )
+
 
 Rows = Iterator[Row]
 
