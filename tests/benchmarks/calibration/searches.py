@@ -1,0 +1,40 @@
+"""Searches: best of k trials, warnings at the ends of ranges, and importances."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.chapters.budget import median_best
+from tests.benchmarks.calibration.rates import Rate, Row, Rows
+
+
+def draw_trials(random: np.random.Generator, kind: str, n: int) -> NDArray[np.float64]:
+    """Return scores of random trials."""
+    if kind == "skewed":
+        return np.asarray(1 - np.exp(random.normal(-3, 1, n)))
+    if kind == "some fail":
+        return np.where(random.random(n) < 0.3, 0.1, random.beta(40, 2, n))
+    return np.where(
+        random.random(n) < 0.02, random.normal(0.95, 0.005, n), random.normal(0.8, 0.02, n)
+    )
+
+
+def measure_budget_coverage(kind: str, n: int, k: int, experiments: int) -> Rate:
+    """Return how often the interval contains the median of the best of k trials."""
+    random = np.random.default_rng(0)
+    truth = np.median(draw_trials(random, kind, 100_000 * k).reshape(-1, k).max(axis=1))
+    covered = []
+    for _ in range(experiments):
+        low, _, high = median_best(draw_trials(random, kind, n), [k])[:, 0]
+        covered.append(bool(low <= truth <= high))
+    return Rate(float(np.mean(covered)), experiments)
+
+
+def simulate(experiments: int) -> Rows:
+    """Yield the rows of single searches."""
+    for kind in ("skewed", "some fail", "few good"):
+        for n, k in ((20, 1), (40, 1), (40, 5), (100, 1), (100, 10)):
+            rate = measure_budget_coverage(kind, n, k, experiments)
+            setting = f"scores {kind}, best of {k} from {n} trials"
+            yield Row("interval of the best of k", setting, rate, 0.93, 0.98)
