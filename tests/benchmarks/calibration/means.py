@@ -100,7 +100,7 @@ def simulate(experiments: int) -> Rows:
         rate = measure_familywise_error(kind, arms, seeds, examples, experiments)
         setting += " (refused)" if refused else ""
         yield Row("equal arms differ", setting, rate, high=LEVEL, is_required=kind != "unequal")
-    for arms, seeds, errors in ((2, 3, 4), (2, 5, 3.5), (2, 10, 3), (6, 3, 5), (6, 5, 4.5)):
+    for arms, seeds, errors in ((2, 3, 4.5), (2, 5, 3.5), (2, 10, 3), (6, 3, 5.5), (6, 5, 4.5)):
         rate = measure_power(arms, seeds, errors, experiments)
         setting = f"{errors:g} standard errors, {arms} arms × {seeds} seeds"
         yield Row("a true difference is found", setting, rate, low=0.8)

@@ -6,7 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.chapters.budget import median_best
-from tests.benchmarks.calibration.rates import Rate, Row, Rows
+from reports.chapters.hyperparameters.boundary import count_near_edges
+from reports.read.space import Parameter
+from reports.read.winner import choose_winner
+from tests.benchmarks.calibration.rates import Rate, Row, Rows, repeat
+from tests.support.make_search import make_search, make_trial
 
 
 def draw_trials(random: np.random.Generator, kind: str, n: int) -> NDArray[np.float64]:
@@ -31,6 +35,39 @@ def measure_budget_coverage(kind: str, n: int, k: int, experiments: int) -> Rate
     return Rate(float(np.mean(covered)), experiments)
 
 
+def measure_edge_warnings(
+    parameters: int, trials: int, experiments: int, end: float = 0.0
+) -> Rate:
+    """Return how often a search warns of an end; the score is noise plus `end` × the first."""
+    space = (
+        *(Parameter(f"x{i}", 1e-4, 1e-1, log=True) for i in range(parameters - 1)),
+        Parameter("depth", 1, 4, whole=True, step=1),
+    )
+
+    def is_warned(random: np.random.Generator) -> bool:
+        places = random.random((trials, parameters - 1))
+        scores = random.normal(0, 1, trials) + end * places[:, 0]
+        depths = random.integers(1, 5, trials)
+        made = make_search(
+            *(
+                make_trial(
+                    n,
+                    float(scores[n]),
+                    params={
+                        "depth": depths[n],
+                        **{f"x{i}": 10 ** (3 * place - 4) for i, place in enumerate(places[n])},
+                    },
+                )
+                for n in range(trials)
+            )
+        )
+        choice = choose_winner(made)
+        assert choice is not None
+        return any(count_near_edges(space, p, choice, made.trials).warning for p in space)
+
+    return repeat(is_warned, experiments)
+
+
 def simulate(experiments: int) -> Rows:
     """Yield the rows of single searches."""
     for kind in ("skewed", "some fail", "few good"):
@@ -38,3 +75,7 @@ def simulate(experiments: int) -> Rows:
             rate = measure_budget_coverage(kind, n, k, experiments)
             setting = f"scores {kind}, best of {k} from {n} trials"
             yield Row("interval of the best of k", setting, rate, 0.93, 0.98)
+    for parameters, trials in ((2, 40), (6, 40), (6, 200)):
+        rate = measure_edge_warnings(parameters, trials, max(200, experiments // 4))
+        setting = f"noise, {parameters} hyperparameters, {trials} trials"
+        yield Row("a search warns of the end of a range", setting, rate, high=0.05)
