@@ -31,7 +31,7 @@ from reports.write.tables import (
     format_count,
     format_score,
     format_value,
-    is_share,
+    is_proportion,
     join_words,
     to_markdown,
 )
@@ -59,7 +59,7 @@ def write_section(
     if not order:
         return None
     hits = {} if repeated else _read_correct(tracker, search, order)
-    step = 1 / validation if validation and is_share(search.metric) else 0.0
+    step = 1 / validation if validation and is_proportion(search.metric) else 0.0
     every = (
         pairs.compare_by_seeds(order[:SHOWN], search.mode, step)
         if repeated
@@ -81,10 +81,10 @@ def write_section(
         _explain_published(search, theirs, validation) if theirs else None,
         embed_figure("comparison", "Scores of the compared settings"),
         _write_legend(
-            repeated, theirs, is_share(search.metric) and validation is not None, incomplete
+            repeated, theirs, is_proportion(search.metric) and validation is not None, incomplete
         ),
     )
-    n = validation if is_share(search.metric) else None
+    n = validation if is_proportion(search.metric) else None
     return Section(text, {"comparison": draw_comparison(search, drawn, repeated, theirs, n)})
 
 
@@ -142,7 +142,7 @@ def _test_against_best(best: Group, every: Sequence[Pair]) -> dict[tuple[str, ..
 def _read_correct(tracker: Tracker, search: Search, order: Sequence[Group]) -> dict[int, Array]:
     """Return which validation examples the best trials of the first groups predict correctly."""
     examples = read_examples(tracker, search, "validation")
-    if examples is None or not is_share(search.metric):
+    if examples is None or not is_proportion(search.metric):
         return {}
     found = read_predictions(tracker, search, [g.best for g in order[:TESTED]], examples)
     return {
