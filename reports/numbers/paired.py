@@ -107,8 +107,8 @@ def compare_over_seeds(ours: Array, theirs: Array, confidence: float = 0.95) -> 
         parts.append((of_examples, n - 1))
     variance = sum(part for part, _ in parts)
     mean = float(differences.mean())
-    if variance == 0:
-        return Difference(Interval(mean, mean, mean, n), 1.0 if mean == 0 else 0.0)
+    if variance == 0:  # every example differs in the same way, or none: the sign test of n
+        return Difference(Interval(mean, math.nan, math.nan, n), 0.5 ** (n - 1) if mean else 1.0)
     degrees = variance**2 / sum(part**2 / free for part, free in parts)
     half = student.ppf((1 + confidence) / 2, degrees) * math.sqrt(variance)
     p = 2 * student.sf(abs(mean) / math.sqrt(variance), degrees)

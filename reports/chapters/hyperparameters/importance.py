@@ -32,8 +32,8 @@ from reports.write.sections import Section, embed_figure
 from reports.write.style import BLUE, create_figure, figure_style
 from reports.write.tables import NAME, Table, format_count, join_words
 
-FEWEST = 40  # trials, so that halves of them have enough good ones to show the spread
-GOOD = 0.1  # the best share of the trials, at least five, whose values are explained
+FEWEST = 80  # trials; fewer often name another hyperparameter first
+GOOD = 0.2  # of the trials are the good ones whose values are explained; 0.1 is noisier
 HALVES = 20  # random halves of the trials, for the spread
 MOST = 300  # the last trials that are used; more cost time and change little
 BARS = 30  # hyperparameters in the figure

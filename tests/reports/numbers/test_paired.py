@@ -110,7 +110,8 @@ def test_without_example_variance_it_is_welchs_t_test_over_seeds() -> None:
 
 def test_differences_without_variance_and_too_few_seeds() -> None:
     ones, zeros = np.ones((2, 9)), np.zeros((2, 9))
-    assert compare_over_seeds(ones, zeros).p == 0
+    assert compare_over_seeds(ones, zeros).p == 2 * 0.5**9
+    assert not compare_over_seeds(ones, zeros).interval.is_known
     assert compare_over_seeds(ones, ones).p == 1
     with pytest.raises(ValueError, match="1 and 2 seeds"):
         compare_over_seeds(ones[:1], ones)

@@ -42,7 +42,7 @@ def trials(count: int) -> list[TrialRecord]:
 
 
 def test_the_most_important_hyperparameter_is_first() -> None:
-    found = write_section(NOWHERE, make_search(*trials(60)), SPACE)
+    found = write_section(NOWHERE, make_search(*trials(100)), SPACE)
     assert found is not None
     (axes,) = found.figures["importances"].axes
     names = [label.get_text() for label in axes.get_yticklabels()]
@@ -50,7 +50,7 @@ def test_the_most_important_hyperparameter_is_first() -> None:
     widths = [bar.get_width() for bar in axes.patches]
     assert widths[-1] > 60
     assert abs(sum(widths) - 100) < 1e-6
-    assert "60 trials that ran to the end" in found.text
+    assert "100 trials that ran to the end" in found.text
 
 
 def test_only_trials_of_the_full_budget_count() -> None:
@@ -65,11 +65,11 @@ def test_only_trials_of_the_full_budget_count() -> None:
 
 
 def test_too_few_trials_have_no_importances() -> None:
-    found = write_section(NOWHERE, make_search(*trials(39)), SPACE)
+    found = write_section(NOWHERE, make_search(*trials(79)), SPACE)
     assert found is not None
-    assert found.text.startswith("Not available: 39 trials ran to the end; importances of ")
+    assert found.text.startswith("Not available: 79 trials ran to the end; importances of ")
     assert not found.figures
-    assert write_section(NOWHERE, make_search(*trials(50)), SPACE[:1]) is None
+    assert write_section(NOWHERE, make_search(*trials(90)), SPACE[:1]) is None
 
 
 def test_after_early_stopping_the_scores_of_the_first_rung_count() -> None:
@@ -97,7 +97,7 @@ def test_early_stopping_does_not_hide_what_matters() -> None:
 
 
 def test_lower_is_better_in_min_mode() -> None:
-    some = [make_trial(t.number, -t.metrics["score"], params=dict(t.params)) for t in trials(60)]
+    some = [make_trial(t.number, -t.metrics["score"], params=dict(t.params)) for t in trials(100)]
     found = write_section(NOWHERE, make_search(*some, mode="min"), SPACE)
     assert found is not None
     assert found.figures["importances"].axes[0].get_yticklabels()[-1].get_text() == "rate"
@@ -108,7 +108,7 @@ def test_many_hyperparameters_are_measured_once_and_drawn_in_part() -> None:
     rng = np.random.default_rng(1)
     some = [
         make_trial(t.number, t.metrics["score"], params={**t.params, **dict.fromkeys(names, n)})
-        for t, n in zip(trials(60), rng.random(60), strict=True)
+        for t, n in zip(trials(100), rng.random(100), strict=True)
     ]
     space = (*(Parameter(name, 0.0, 1.0) for name in names), *SPACE)
     search = make_search(*some)
@@ -124,7 +124,7 @@ def test_many_hyperparameters_are_measured_once_and_drawn_in_part() -> None:
 
 
 def test_more_choices_than_trials_can_tell_are_left_out() -> None:
-    some = trials(40)
+    some = trials(80)
     kind = Parameter("any", choices=tuple(map(str, range(1000))))
     found = write_section(NOWHERE, make_search(*some), (kind, *SPACE))
     assert found is not None
