@@ -155,11 +155,11 @@ def _list_analyses(tracker: Tracker, search: Search, choice: Choice) -> Iterator
         # Where all trials were enqueued, the comparison has shown the compared hyperparameters.
         if len(find_enqueued(search)) == len(search.trials):
             space = tuple(p for p in space if p.field not in search.compare)
-        return importance.sort_by_importance(search, space)
+        return importance.sort_by_importance(tracker, search, space)
 
     yield "Training curves", lambda: curves.write_section(tracker, search, choice)
     yield "Hyperparameters", lambda: hyperparameters.write_section(search, choice, read()[0])
-    yield "Hyperparameter importance", lambda: importance.write_section(search, *read())
+    yield "Hyperparameter importance", lambda: importance.write_section(tracker, search, *read())
     yield "Parallel coordinates", lambda: parallel.write_section(search, choice, read()[0])
     yield "Search budget", lambda: budget.write_section(search)
     yield "Model size", lambda: size.write_section(search, choice)

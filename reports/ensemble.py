@@ -108,7 +108,7 @@ def evaluate_members(
             "Before and after temperature scaling, fitted on validation:",
             write_quality_table([alone, ours], temperatures),
         ]
-    return "\n\n".join([*parts, describe_gain(ours, alone)])
+    return "\n\n".join([*parts, describe_gain(ours, alone, (temperatures[1], temperatures[0]))])
 
 
 def find_members(search: Search, ids: Sequence[str]) -> list[TrialRecord]:

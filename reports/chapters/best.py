@@ -14,6 +14,7 @@ from reports.write.tables import (
     format_count,
     format_score,
     format_value,
+    is_proportion,
     is_share,
     join_words,
     to_markdown,
@@ -46,7 +47,7 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
     shown += [t for t in search.trials if t.number == 0 and t not in shown]
     varied = find_varied(search)
     names = varied[:COLUMNS]
-    n = validation if is_share(search.metric) else None
+    n = validation if is_proportion(search.metric) else None
     interval = f"95 % interval, n = {n:,}" if n else ""
     rows = tuple(_format_trial(search, choice, trial, names, n) for trial in shown)
     if all(trial.outcome == "complete" for trial in shown):
@@ -148,7 +149,7 @@ def compare_with_default(search: Search, choice: Choice, validation: int | None)
     )
     if choice.is_confirmed:
         text += " It was chosen by its mean over new seeds, which is more reliable."
-    if is_share(search.metric) and validation and 0 <= ours <= 1:
+    if is_proportion(search.metric) and validation and 0 <= ours <= 1:
         spread = wilson_interval(round(ours * validation), validation)
         text += (
             f" The 95 % interval of a single score on n = {validation:,} examples is about "

@@ -1,7 +1,7 @@
-"""Expected best validation score of a search of k trials, as a function of k.
+"""Best validation score that a search of k trials reaches, as a function of k.
 
-Dodge et al. (2019) recommend it; the estimator without replacement is unbiased (Tang et al.,
-2020).
+Dodge et al. (2019) recommend such a curve. It shows the median of the best, not its mean: the
+median has an interval that holds for every distribution of the scores.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
-from scipy.special import gammaln
-from scipy.stats import t as student
+from scipy.stats import binom
 
 from reports.chapters.comparison.groups import find_enqueued
 from reports.numbers.statistics import is_finite
@@ -31,13 +30,13 @@ from reports.write.tables import format_count
 
 RANDOM = ("random", "qmc")  # samplers that do not depend on the results of earlier trials
 FEWEST = 8  # random trials for the estimate
-TRUSTED = 0.1  # of the trials: for these budgets the coverage of the interval is 93 to 97 %
+LEVELS = (0.025, 0.5, 0.975)  # the ends of the interval and the estimate
 
 Floats = NDArray[np.float64]
 
 
 def write_section(search: Search) -> Section | None:
-    """Return the best score so far, and the expected best if the trials are random.
+    """Return the best score so far, and the median best of k if the trials are random.
 
     None for fewer than two scores, or if all trials were enqueued: their order has no meaning.
     """
@@ -55,19 +54,16 @@ def write_section(search: Search) -> Section | None:
     )
     if expect:
         text += (
-            f" Curve: the expected best of k trials of this {sampler} search, by the unbiased "
-            f"estimator over its {format_count(len(drawn), 'random trial')} (drawn without "
-            "replacement), with a 95 % interval (jackknife) for k up to "
-            f"{_find_trusted(len(drawn))}, beyond which its coverage is too low. Trials without a "
-            "score count as the worst one, stopped ones with their best score."
+            f" Curve: the best of k trials of this {sampler} search in the median, from its "
+            f"{format_count(len(drawn), 'random trial')}, with a 95 % interval (of order "
+            "statistics) as far as they suffice for one. Trials without a score count as the "
+            "worst one, stopped ones with their best score."
         )
     elif sampler in RANDOM:
-        text += (
-            f" The expected best of k trials needs {FEWEST} random trials; there are {len(drawn)}."
-        )
+        text += f" The best of k trials needs {FEWEST} random trials; there are {len(drawn)}."
     else:
         text += (
-            f" The expected best of k trials is not shown: the estimator assumes random trials, "
+            " The best of k trials is not shown: the estimator assumes random trials, "
             f"and the sampler ({sampler}) depends on earlier ones."
         )
     return Section(text, {"budget": draw_budget(search, trials, drawn if expect else None)})
@@ -89,42 +85,30 @@ def find_random_scores(search: Search) -> Floats:
     return np.asarray(values[np.isfinite(values)])
 
 
-def expected_best(scores: Sequence[float] | Floats, budgets: Sequence[int]) -> Floats:
-    """Return the mean over all subsets of k of the n scores of their maximum, for k in budgets.
+def median_best(
+    scores: Sequence[float] | Floats, budgets: Sequence[int], levels: Sequence[float] = LEVELS
+) -> Floats:
+    """Return the median of the best of k independent trials, for k in budgets, with its interval.
 
-    Returns (budgets,); k in 1 .. n. sum_i C(i-1, k-1) / C(n, k) x_(i), Tang et al. (2020), eq. 4.
+    Returns (levels, budgets); by default the ends of the 95 % interval and the estimate between
+    them, nan where n scores are too few for a level. The best of k is below the median if all k
+    trials are, so the median is the quantile 2^(-1/k) of a single trial. The number of scores
+    below that is binomial, whatever their distribution, which gives an exact interval from two
+    order statistics (Thompson, 1936); between these it is interpolated (Beran and Hall, 1993).
     """
     x = np.sort(np.asarray(scores, dtype=float))
-    return np.array([_find_weights(len(x), k) @ x for k in budgets])
-
-
-def jackknife_interval(
-    scores: Sequence[float] | Floats, budgets: Sequence[int], confidence: float = 0.95
-) -> tuple[Floats, Floats]:
-    """Return the ends of the jackknife interval of `expected_best`, a U-statistic.
-
-    Arvesen (1969). It is valid for k up to TRUSTED of the n scores: the maximum of most of them
-    varies too little between subsets.
-    """
-    x = np.sort(np.asarray(scores, dtype=float))
-    n = len(x)
-    low, high = [], []
+    n, found = len(x), []
     for k in budgets:
-        less = _find_weights(n - 1, k)
-        # Without the j-th smallest, smaller scores keep their rank and larger ones lose one.
-        below = np.concatenate([[0.0], np.cumsum(less * x[:-1])])
-        above = np.concatenate([np.cumsum((less * x[1:])[::-1])[::-1], [0.0]])
-        without = below + above
-        error = np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
-        middle = float(_find_weights(n, k) @ x)
-        half = float(student.ppf(0.5 + confidence / 2, n - 1)) * float(error)
-        low.append(middle - half)
-        high.append(middle + half)
-    return np.array(low), np.array(high)
+        if not 1 <= k <= n:
+            raise ValueError(f"a budget of {k} trials is not between 1 and {n}")
+        # The probability that the i-th smallest score is above the quantile.
+        above = binom.cdf(np.arange(n), n, 0.5 ** (1 / k))
+        found.append(np.interp(levels, above, x, left=np.nan, right=np.nan))
+    return np.array(found).T
 
 
 def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | None) -> Figure:
-    """Return the best score so far and, for random scores `drawn`, the expected best."""
+    """Return the best score so far and, for random scores `drawn`, the median best of k."""
     sign = 1.0 if search.mode == "max" else -1.0
     ranked = set(rank_trials(search, trials))
     scores = np.array([sign * t.metrics["score"] if t in ranked else -np.inf for t in trials])
@@ -140,13 +124,12 @@ def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | N
         if drawn is not None:
             n = len(drawn)
             budgets = sorted({int(k) for k in np.geomspace(1, n, 60).round()})
-            mean = sign * expected_best(sign * drawn, budgets)
-            axes.plot(budgets, mean, color=BLUE, lw=1.8, label="expected best of k random trials")
-            trusted = [k for k in budgets if k <= _find_trusted(n)]
-            low, high = jackknife_interval(sign * drawn, trusted)
-            ends = (sign * low, sign * high)
-            axes.fill_between(trusted, *ends, color=BLUE, alpha=0.2, lw=0, label="95 % interval")
-            shown += [mean, sign * low, sign * high]
+            low, middle, high = sign * median_best(sign * drawn, budgets)
+            axes.plot(budgets, middle, color=BLUE, lw=1.8, label="best of k random trials, median")
+            axes.fill_between(
+                budgets, low, high, color=BLUE, alpha=0.2, lw=0, label="95 % interval"
+            )
+            shown += [ends[np.isfinite(ends)] for ends in (low, middle, high)]
         default = next((t for t in trials if t.number == 0), None)
         if default is not None and is_finite(default.metrics.get("score")):
             shown.append(np.array([default.metrics["score"]]))
@@ -165,23 +148,3 @@ def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | N
         format_score_axis(axes.yaxis, search.metric)
         axes.legend(loc="best")
     return figure
-
-
-def _find_trusted(n: int) -> int:
-    return max(1, int(TRUSTED * n))
-
-
-def _find_weights(n: int, k: int) -> Floats:
-    """Return the probability that the i-th smallest of n is the largest of k of them, (n,)."""
-    if not 1 <= k <= n:
-        raise ValueError(f"a budget of {k} trials is not between 1 and {n}")
-    ranks = np.arange(k, n + 1)
-
-    weights = np.zeros(n)
-    weights[k - 1 :] = np.exp(_log_binomial(ranks - 1, k - 1) - _log_binomial(np.array([n]), k))
-    return weights
-
-
-def _log_binomial(n: NDArray[np.int64], k: int) -> Floats:
-    result: Floats = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    return result

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.numbers.paired import mcnemar, paired_bootstrap
+from reports.numbers.paired import compare_correct
 from reports.numbers.statistics import Proportion, wilson_interval
 from reports.read.opened_test import OpenedTest
 from reports.records import Search
@@ -111,14 +111,14 @@ def _evaluate_gain(
     targets: NDArray[np.int64],
 ) -> tuple[str, ...]:
     before, after = once.argmax(axis=1) == targets, five.argmax(axis=1) == targets
-    gain = paired_bootstrap(after.astype(float) - before)
+    gain = compare_correct(after, before)
     return (
         split,
         f"{len(targets):,}",
         format_proportion(wilson_interval(int(before.sum()), len(targets))),
         format_proportion(wilson_interval(int(after.sum()), len(targets))),
-        format_difference(gain, "accuracy"),
-        format_p_value(mcnemar(after, before)),
+        format_difference(gain.interval, "accuracy"),
+        format_p_value(gain.p),
     )
 
 

@@ -121,13 +121,25 @@ def split_halves(targets: Array, stratified: bool, seed: int = 0) -> list[tuple[
 
 
 def predict_out_of_fold(
-    recipe: Recipe, outputs: Array, targets: Array, folds: list[tuple[Array, Array]]
+    recipe: Recipe,
+    outputs: Array,
+    targets: Array,
+    folds: list[tuple[Array, Array]],
+    calibrate: bool,
 ) -> Array:
-    """Return outputs (n, classes), each of the blend that was fitted without that example."""
+    """Return outputs (n, classes), each of the blend that was fitted without that example.
+
+    With `calibrate` the blend is at the temperature that was fitted with it. Otherwise an
+    ensemble of overconfident models gains likelihood over one of them by being softer alone.
+    """
     result = np.empty(outputs.shape[1:], np.float64)
     for fit, evaluate in folds:
         blend = recipe(outputs[:, fit], targets[fit])
-        result[evaluate] = apply_blend(blend, outputs[:, evaluate])
+        output = apply_blend(blend, outputs[:, evaluate])
+        if calibrate:
+            t = fit_temperature(apply_blend(blend, outputs[:, fit]), targets[fit])
+            output = apply_temperature(output, t)
+        result[evaluate] = output
     return result
 
 

@@ -1,4 +1,4 @@
-"""Quality of predicted probabilities: likelihood, calibration error and temperature.
+"""Quality of predicted probabilities: likelihood and temperature.
 
 All take probabilities (n, classes) and integer targets (n,).
 """
@@ -14,7 +14,6 @@ from scipy.special import softmax
 Array = NDArray[Any]
 
 SMALLEST = 1e-12  # a probability of 0 for the target would have an infinite loss
-BINS = 15
 RANGE = (0.05, 20.0)  # of temperatures; beyond it outputs are uniform or one-hot
 
 
@@ -27,18 +26,6 @@ def nll_per_example(probabilities: Array, targets: Array) -> NDArray[np.float64]
     """Return the negative log-likelihood per example, (n,), in nats."""
     likelihood = probabilities[np.arange(len(targets)), targets].astype(np.float64)
     return np.asarray(-np.log(np.maximum(likelihood, SMALLEST)))
-
-
-def ece(probabilities: Array, targets: Array, bins: int = BINS) -> float:
-    """Return the expected calibration error: mean gap of confidence and accuracy over bins.
-
-    Naeini et al. (2015), with the equal-width bins of Guo et al. (2017), open to the left.
-    """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    correct = probabilities.argmax(axis=1) == targets
-    bin_index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_index, confidence - correct, bins)
-    return float(np.abs(gaps).sum() / len(targets))
 
 
 def fit_temperature(probabilities: Array, targets: Array) -> float:

@@ -20,7 +20,9 @@ from cluster.tracking.names import (
     split_metrics,
     to_mlflow_name,
 )
+from reports.numbers.statistics import is_finite
 from reports.records import Curve, Search, TrialRecord
+from reports.write.tables import is_share
 from trainables.errors import UserError
 from trainables.ranking import Mode
 
@@ -113,6 +115,7 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
             f"(min or max; here {tags.get('mode')!r}).\nAnother program has probably written it."
         )
     trials = _children(tracker, run)
+    _require_fractions(tags["metric"], trials)
     return Search(
         run_id=run.info.run_id,
         name=run.info.run_name or space,
@@ -126,6 +129,18 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
         is_finished=run.info.status == "FINISHED",
         **parse_tags(tags),
     )
+
+
+def _require_fractions(metric: str, trials: Sequence[TrialRecord]) -> None:
+    # A difference of 1.5 would be 150 points, and an interval of 97.6 be cut off at 1.
+    for trial in trials:
+        score = trial.metrics.get("score")
+        if score is not None and is_finite(score) and is_share(metric) and not 0 <= score <= 1:
+            raise UserError(
+                f"{metric} is {score:g} in {trial.title}, but an accuracy is a share between 0 "
+                "and 1, which reports show in per cent.\nReport a fraction, or give the metric "
+                f"another name, such as {metric}_percent."
+            )
 
 
 def parse_tags(tags: Mapping[str, str]) -> dict[str, Any]:

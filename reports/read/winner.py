@@ -1,5 +1,6 @@
 """Choose the winner of a search on validation, by the ranking that the search itself uses."""
 
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ from trainables import ranking
 
 SEEDS = 2
 """Re-runs that a configuration must have before its mean can decide."""
+
+
+LOST = ("diverged", "failed")
+"""Outcomes of runs without a result, which count as the worst score where means are compared."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,47 @@ def group_reruns(search: Search) -> dict[int, tuple[TrialRecord, ...]]:
     return {of: tuple(by_seed.values()) for of, by_seed in sorted(found.items())}
 
 
+def find_worst(search: Search) -> float:
+    """Return the worst score of all runs of a search; nan where no run has one."""
+    scores = [_find_score(run) for run in (*search.trials, *search.reruns)]
+    known = [score for score in scores if score is not None and math.isfinite(score)]
+    return (min if search.mode == "max" else max)(known, default=math.nan)
+
+
+def score_reruns(search: Search) -> dict[int, list[float]]:
+    """Return the scores of the re-runs by the number of the trial that they repeat.
+
+    A seed that diverged or failed has the worst score of the search: left out, it would let an
+    unstable configuration win by its lucky seeds.
+    """
+    worst, found = find_worst(search), dict[int, list[float]]()
+    for of, runs in group_reruns(search).items():
+        found[of] = [run.metrics["score"] for run in runs]
+        found[of] += [worst] * len(list_lost(search, of))
+    return found
+
+
+def list_lost(search: Search, of: int) -> list[TrialRecord]:
+    """Return the re-runs of a trial that diverged or failed and were not repeated with success."""
+    seeds = {run.params.get("seed", run.label) for run in group_reruns(search).get(of, ())}
+    lost = {
+        run.params.get("seed", run.label): run
+        for run in search.reruns
+        if run.of == of and run.outcome in LOST
+    }
+    return [run for seed, run in lost.items() if seed not in seeds]
+
+
 def rank_confirmed(search: Search) -> list[int]:
-    """Return the trials with at least SEEDS re-runs, by the mean score of these, best first."""
+    """Return the trials with at least SEEDS complete re-runs, by their mean score, best first.
+
+    Re-runs that diverged or failed count as the worst score (`score_reruns`).
+    """
     may_win = {trial.number for trial in rank_trials(search, search.trials)}
+    groups, scores = group_reruns(search), score_reruns(search)
     means = {
-        of: float(np.mean([run.metrics["score"] for run in runs]))
-        for of, runs in group_reruns(search).items()
+        of: float(np.mean(scores[of]))
+        for of, runs in groups.items()
         if len(runs) >= SEEDS and of in may_win
     }
     return ranking.rank_trials(

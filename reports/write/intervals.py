@@ -21,12 +21,6 @@ def format_interval(interval: Interval, metric: str) -> str:
     return f"{value} ({low.removesuffix(' %')} to {high})"
 
 
-def format_probability(interval: Interval) -> str:
-    """Return a probability with its interval as `0.84 (0.51 to 0.97)`."""
-    known = f" ({interval.low:.2f} to {interval.high:.2f})" if interval.is_known else ""
-    return f"{interval.value:.2f}{known}"
-
-
 def format_difference(interval: Interval, metric: str) -> str:
     """Return `+0.42 points (95 % interval -0.10 to +0.94)`; points are percentage points."""
     share = is_share(metric)

@@ -9,6 +9,7 @@ from reports.write.safe import escape_markdown, shorten
 
 RULES = {"l": ":---", "r": "---:", "c": ":---:"}
 LONGEST = 400  # characters of a cell
+UNEQUAL = {"balanced", "class", "classes", "macro", "mean", "per", "weighted"}
 NAME = 60  # characters of a name or a value in a cell or a sentence
 
 
@@ -60,6 +61,15 @@ def is_share(metric: str) -> bool:
         "exact",
         "match",
     ]
+
+
+def is_proportion(metric: str) -> bool:
+    """Return whether a metric is the share of correct examples, each of which counts the same.
+
+    Only that is binomial: a balanced accuracy is a mean over classes, of few examples each.
+    """
+    words = set(re.findall(r"[a-z]+", metric.lower()))
+    return is_share(metric) and not words & UNEQUAL
 
 
 def format_score(value: float | None, metric: str) -> str:

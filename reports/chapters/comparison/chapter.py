@@ -13,10 +13,11 @@ from reports.chapters.comparison.groups import (
     is_repeated,
     name_group,
 )
-from reports.chapters.comparison.pairs import LEVEL, Pair
+from reports.chapters.comparison.pairs import Pair
 from reports.chapters.comparison.published import Column, describe_ranking, find_column
-from reports.numbers.paired import Array, adjust_p_values
-from reports.numbers.statistics import interquartile_mean, mean_interval, rank_by
+from reports.numbers.means import LEVEL
+from reports.numbers.paired import Array
+from reports.numbers.statistics import rank_by
 from reports.read.predictions import find_correct, read_examples, read_predictions
 from reports.read.records import Tracker
 from reports.records import Search
@@ -30,7 +31,7 @@ from reports.write.tables import (
     format_count,
     format_score,
     format_value,
-    is_share,
+    is_proportion,
     join_words,
     to_markdown,
 )
@@ -39,7 +40,6 @@ TESTED = 20  # groups compared by their predictions, which are one file each
 SHOWN = 40  # groups in the table
 DRAWN = 40  # groups in the figure
 NAMED = 12  # hyperparameters in a sentence
-SEEDS = 3  # per row for interquartile means
 
 
 def write_section(
@@ -59,8 +59,9 @@ def write_section(
     if not order:
         return None
     hits = {} if repeated else _read_correct(tracker, search, order)
+    step = 1 / validation if validation and is_proportion(search.metric) else 0.0
     every = (
-        pairs.compare_by_seeds(order[:SHOWN], search.mode)
+        pairs.compare_by_seeds(order[:SHOWN], search.mode, step)
         if repeated
         else pairs.compare_by_examples(order, hits)
     )
@@ -68,25 +69,22 @@ def write_section(
     theirs = find_column(search, groups)
     shown = order[:SHOWN] + [g for g in groups if not g.trials][:SHOWN]
     left_out = max(0, len(order) - SHOWN)
-    returns = repeated and search.mode == "max" and not is_share(search.metric)
-    interquartile = returns and all(len(g.trials) >= SEEDS for g in order)
     drawn = [g for g in shown if g.trials or (theirs and theirs.text(g))][:DRAWN]
     incomplete = any(not g.trials for g in drawn)
     text = join_paragraphs(
-        _write_table(search, shown, order[0], against, theirs, repeated, interquartile),
+        _write_table(search, shown, order[0], against, theirs, repeated),
         _describe_best_run(search, order) if repeated else None,
         pairs.describe_pairs(search, every),
-        _describe_against_best(order[0], every, against),
         describe_ranking(search, theirs, every) if theirs else None,
-        _explain(search, groups, repeated, interquartile, len(against))
+        _explain(search, groups, repeated, pairs.explain_untested(order[:SHOWN], step), len(every))
         + (f" {left_out:,} further rows are not shown or tested." if left_out else ""),
         _explain_published(search, theirs, validation) if theirs else None,
         embed_figure("comparison", "Scores of the compared settings"),
         _write_legend(
-            repeated, theirs, is_share(search.metric) and validation is not None, incomplete
+            repeated, theirs, is_proportion(search.metric) and validation is not None, incomplete
         ),
     )
-    n = validation if is_share(search.metric) else None
+    n = validation if is_proportion(search.metric) else None
     return Section(text, {"comparison": draw_comparison(search, drawn, repeated, theirs, n)})
 
 
@@ -97,7 +95,6 @@ def _write_table(
     against: Mapping[tuple[str, ...], float],
     theirs: Column | None,
     repeated: bool,
-    interquartile: bool,
 ) -> str:
     lost = any(len(g.trials) < len(g.tried) for g in shown)
     rows = []
@@ -114,12 +111,7 @@ def _write_table(
                 f"{len(g.trials):,}",
                 f"{g.best.number}" if scored else "",
                 format_score(g.best.metrics["score"], search.metric) if scored else "",
-                format_interval(mean_interval(g.scores), search.metric)
-                if scored and repeated
-                else "",
-                format_interval(interquartile_mean(g.scores), search.metric)
-                if scored and interquartile
-                else "",
+                format_interval(g.interval, search.metric) if scored and repeated else "",
                 theirs.text(g) if theirs else "",
                 "best" if g is best else verdict if scored else "",
             )
@@ -131,42 +123,26 @@ def _write_table(
         "best trial",
         f"best {search.metric}",
         "mean over seeds (95 %)",
-        "interquartile mean (95 %)",
         f"published ({theirs.name})" if theirs else "",
         "compared with the best",
     )
-    align = "l" * len(search.compare) + "rrrrrrrl"
+    align = "l" * len(search.compare) + "rrrrrrl"
     return to_markdown(drop_empty_columns(Table(header, tuple(rows), align)))
 
 
 def _test_against_best(best: Group, every: Sequence[Pair]) -> dict[tuple[str, ...], float]:
-    # Fewer tests than all pairs, so they have their own correction.
-    p_values = {}
-    for pair in every:
-        if best in (pair.first, pair.second):
-            other = pair.second if pair.first is best else pair.first
-            p_values[other.values] = pair.uncorrected
-    return dict(zip(p_values, adjust_p_values(list(p_values.values())), strict=True))
-
-
-def _describe_against_best(
-    best: Group, every: Sequence[Pair], against: Mapping[tuple[str, ...], float]
-) -> str | None:
-    among_all = sum(pair.is_significant for pair in every if best in (pair.first, pair.second))
-    worse = sum(p < LEVEL for p in against.values())
-    if worse <= among_all:
-        return None
-    return (
-        f"The last column of the table compares with the best row only and corrects for fewer "
-        f"tests: {format_count(worse, 'row')} {'is' if worse == 1 else 'are'} significantly worse "
-        "by it."
-    )
+    # Corrected for all pairs: the best row was selected by the same scores.
+    return {
+        (pair.second if pair.first is best else pair.first).values: pair.p
+        for pair in every
+        if best in (pair.first, pair.second)
+    }
 
 
 def _read_correct(tracker: Tracker, search: Search, order: Sequence[Group]) -> dict[int, Array]:
     """Return which validation examples the best trials of the first groups predict correctly."""
     examples = read_examples(tracker, search, "validation")
-    if examples is None or not is_share(search.metric):
+    if examples is None or not is_proportion(search.metric):
         return {}
     found = read_predictions(tracker, search, [g.best for g in order[:TESTED]], examples)
     return {
@@ -193,7 +169,7 @@ def _list_names(names: Sequence[str]) -> list[str]:
 
 
 def _explain(
-    search: Search, groups: Sequence[Group], repeated: bool, interquartile: bool, tests: int
+    search: Search, groups: Sequence[Group], repeated: bool, untested: str | None, tests: int
 ) -> str:
     names = ", ".join(map(format_code, search.compare))
     where = " on validation" if search.metric.startswith("validation") else ""
@@ -211,14 +187,18 @@ def _explain(
                 f"The sampler also varied {listed} between the runs of a row, so a mean is over "
                 "these, too. "
             )
-        if not tests:
-            return text + (
-                "Means are over seeds. The best row is not tested against the others: a test "
-                "needs two complete runs of both."
+        if lost := sum(len(g.outcomes) - len(g.scores) for g in groups if g.trials):
+            text += (
+                f"{format_count(lost, 'run')} of these rows diverged or failed and "
+                f"{'counts' if lost == 1 else 'count'} as the worst score of the search; the mean "
+                "of such a row has no interval. "
             )
+        if not tests:
+            return text + f"Means are over seeds. The rows are not compared: {untested}."
         text += (
-            "Every row was repeated over seeds, and the means are compared (Welch's t-test "
-            "against the best row"
+            "Every row was repeated over seeds, and the means are compared (Student's t, with the "
+            "larger of the pair's own variance and that pooled over all rows; for more than two "
+            "rows also a permutation test of all of them"
         )
     else:
         text += (
@@ -239,17 +219,13 @@ def _explain(
             )
         text += "The best trials are compared on the same validation examples (McNemar, mid-p"
     text += (
-        f", Holm-corrected for {format_count(tests, 'comparison')}): *no significant difference* "
+        f", Holm-corrected for {format_count(tests, 'pair')}): *no significant difference* "
         f"from the best means p ≥ {LEVEL:g}."
     )
     if not repeated:
         text += " Seeds are not repeated: the test does not include the variance between runs."
-    elif interquartile:
-        text += (
-            " An interquartile mean drops the best and the worst quarter of the seeds, rounded "
-            "down (none of three; Agarwal et al., 2021); its bootstrap interval is too narrow for "
-            "few seeds."
-        )
+    elif search.metric.startswith("validation"):
+        text += " All runs are on the same examples: others would add their own variance."
     return text
 
 

@@ -74,7 +74,7 @@ def _find_mark(group: Group, repeated: bool, n: int | None) -> Interval:
     if not group.trials:
         return Interval(np.nan, np.nan, np.nan, 0)
     if repeated:
-        return mean_interval(group.scores)
+        return group.interval
     score = group.best.metrics["score"]
     if n is None or not 0 <= score <= 1:
         return mean_interval([score])

@@ -1,12 +1,14 @@
 """The groups of a comparison: trials with the same values of the compared hyperparameters."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from reports.read.winner import rank_trials
+from reports.numbers.statistics import Interval, mean_interval
+from reports.read.winner import LOST, find_worst, rank_trials
 from reports.records import Search, TrialRecord
 from reports.write.tables import format_value
 
@@ -18,6 +20,7 @@ class Group:
     values: tuple[str, ...]
     trials: tuple[TrialRecord, ...]  # complete, with a score
     tried: tuple[TrialRecord, ...]  # all
+    worst: float = math.nan  # of all trials of the search: the score of a lost one
 
     @property
     def best(self) -> TrialRecord:
@@ -30,9 +33,23 @@ class Group:
         return [trial.metrics["score"] for trial in self.trials]
 
     @property
+    def outcomes(self) -> list[float]:
+        """Return the scores of the complete trials, and the worst one for each that was lost.
+
+        Without the lost ones an unstable setting would be judged by its lucky seeds.
+        """
+        return [*self.scores, *(self.worst for t in self.tried if t.outcome in LOST)]
+
+    @property
     def mean(self) -> float:
-        """Return the mean score of the complete trials."""
-        return float(np.mean(self.scores))
+        """Return the mean of the outcomes."""
+        return float(np.mean(self.outcomes))
+
+    @property
+    def interval(self) -> Interval:
+        """Return the mean with Student's t-interval, whose ends are unknown with lost trials."""
+        lost = len(self.outcomes) > len(self.scores)
+        return mean_interval([self.mean] if lost else self.scores)
 
 
 def group_trials(search: Search) -> list[Group]:
@@ -48,8 +65,10 @@ def group_trials(search: Search) -> list[Group]:
         if any(name in trial.params for name in search.compare):
             key = tuple(trial.params.get(name, "") for name in search.compare)
             by_values.setdefault(key, []).append(trial)
+    worst = find_worst(search)
     return [
-        Group(key, _rank_complete(search, found), tuple(found)) for key, found in by_values.items()
+        Group(key, _rank_complete(search, found), tuple(found), worst)
+        for key, found in by_values.items()
     ]
 
 

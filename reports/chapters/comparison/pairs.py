@@ -1,22 +1,20 @@
 """Pairwise tests of the groups of a comparison, with intervals of the differences."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import ttest_ind
 
 from reports.chapters.comparison.groups import Group, name_group
-from reports.numbers.paired import Array, adjust_p_values, mcnemar, paired_bootstrap
+from reports.numbers.means import LEVEL, compare_means, explain_refusal
+from reports.numbers.paired import Array, adjust_p_values, compare_correct
 from reports.numbers.statistics import Interval
 from reports.records import Search
 from reports.write.intervals import format_difference, format_p_value
 from reports.write.safe import escape_markdown
 from reports.write.tables import format_count, is_share, join_words
 
-LEVEL = 0.05  # familywise, over all pairs
 NAMED = 4  # pairs in a sentence
 
 
@@ -36,13 +34,30 @@ class Pair:
         return self.p < LEVEL
 
 
-def compare_by_seeds(order: Sequence[Group], mode: str) -> list[Pair]:
-    """Compare all pairs of groups, best first, that are repeated over seeds by Welch's t-test.
+def compare_by_seeds(order: Sequence[Group], mode: str, step: float = 0.0) -> list[Pair]:
+    """Compare all pairs of groups, best first, that are repeated over seeds, by their means.
 
-    Groups of a single run are left out: their variance is unknown.
+    Groups of a single run are left out: their variance is unknown. Empty where nothing can be
+    said (`explain_untested`). `step` is the difference of neighbouring scores.
     """
-    order = [g for g in order if len(g.trials) > 1]
-    return _correct([_compare_means(one, two, mode) for one, two in combinations(order, 2)])
+    order = _select_repeated(order)
+    if explain_refusal([g.outcomes for g in order], step):
+        return []
+    sign = 1 if mode == "max" else -1
+    found = compare_means([[sign * score for score in g.outcomes] for g in order], step)
+    return [
+        Pair(order[c.first], order[c.second], c.difference.interval, c.difference.p, c.p)
+        for c in found
+    ]
+
+
+def explain_untested(order: Sequence[Group], step: float = 0.0) -> str | None:
+    """Return why groups that are repeated over seeds are not compared; None if they are."""
+    return explain_refusal([g.outcomes for g in _select_repeated(order)], step)
+
+
+def _select_repeated(order: Sequence[Group]) -> list[Group]:
+    return [g for g in order if len(g.trials) > 1]
 
 
 def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> list[Pair]:
@@ -52,23 +67,9 @@ def compare_by_examples(order: Sequence[Group], hits: Mapping[int, Array]) -> li
     known.sort(key=lambda g: -float(hits[g.best.number].mean()))
     found = []
     for one, two in combinations(known, 2):
-        a, b = hits[one.best.number], hits[two.best.number]
-        gap = paired_bootstrap(a.astype(np.float64) - b, resamples=1000)
-        found.append(Pair(one, two, gap, mcnemar(a, b)))
+        difference = compare_correct(hits[one.best.number], hits[two.best.number])
+        found.append(Pair(one, two, difference.interval, difference.p))
     return _correct(found)
-
-
-def _compare_means(one: Group, two: Group, mode: str) -> Pair:
-    sign = 1 if mode == "max" else -1
-    gap = sign * (one.mean - two.mean)
-    if np.ptp(one.scores) == 0 and np.ptp(two.scores) == 0:  # no variance
-        return Pair(one, two, Interval(gap, gap, gap, 0), float(gap == 0))
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # one has no variance
-        test = ttest_ind(one.scores, two.scores, equal_var=False)
-        ends = test.confidence_interval(0.95)
-    low, high = sorted((sign * float(ends.low), sign * float(ends.high)))
-    n = len(one.scores) + len(two.scores)
-    return Pair(one, two, Interval(gap, low, high, n), float(test.pvalue))
 
 
 def _correct(found: list[Pair]) -> list[Pair]:
@@ -92,7 +93,7 @@ def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
         widest = max(found, key=lambda pair: pair.gap.value)
         return (
             f"**No pair of rows differs significantly** ({corrected}). The largest difference: "
-            f"{_describe_pair(search, widest)}. {_describe_resolution(search, found)}"
+            f"{_describe_pair(search, widest)}.{_describe_resolution(search, found)}"
         )
     shown = "; ".join(_describe_pair(search, pair) for pair in differ[:NAMED])
     more = f"; and {len(differ) - NAMED} more" if len(differ) > NAMED else ""
@@ -101,15 +102,18 @@ def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
         if len(differ) == len(found)
         else f"**{len(differ)} of {len(found)} pairs of rows differ significantly**"
     )
-    rest = "" if len(differ) == len(found) else f" {_describe_resolution(search, found)}"
+    rest = "" if len(differ) == len(found) else _describe_resolution(search, found)
     return f"{head} ({corrected}): {shown}{more}.{rest}"
 
 
 def _describe_resolution(search: Search, found: Sequence[Pair]) -> str:
-    half = float(np.median([(pair.gap.high - pair.gap.low) / 2 for pair in found]))
+    known = [pair.gap for pair in found if pair.gap.is_known]
+    if not known:
+        return ""
+    half = float(np.median([(gap.high - gap.low) / 2 for gap in known]))
     size = f"{half * 100:.2f} points" if is_share(search.metric) else f"{half:.3g}"
     return (
-        f"The median half-width of the 95 % intervals is {size}, before the correction: this "
+        f" The median half-width of the 95 % intervals is {size}, before the correction: this "
         "search cannot detect smaller differences, which does not mean that there are none."
     )
 

@@ -109,6 +109,9 @@ def describe_ranking(search: Search, theirs: Column, found: Sequence[Pair]) -> s
     text = text.strip()
     if is_share(search.metric) != is_share(theirs.metric):
         return text
+    both = [(pair, gap) for pair, gap in both if pair.gap.is_known]
+    if not both:
+        return text
     small = [pair for pair, gap in both if abs(gap) < (pair.gap.high - pair.gap.low) / 2]
     return text + (
         f" {format_count(len(small), 'published difference').capitalize()} of {len(both)} "

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from reports.chapters.confirmation.significance import describe_tests, format_gain, get_scores
+from reports.chapters.confirmation.significance import describe_tests, format_gain
 from reports.numbers.paired import Array
-from reports.numbers.statistics import is_finite, mean_interval, probability_better
+from reports.numbers.statistics import is_finite, mean_interval
 from reports.read.holdout_log import Opening
 from reports.read.opened_test import OpenedTest
 from reports.read.predictions import find_correct
 from reports.read.records import Tracker
-from reports.read.winner import SEEDS, group_reruns, rank_confirmed
+from reports.read.winner import SEEDS, group_reruns, list_lost, rank_confirmed, score_reruns
 from reports.records import Search, TrialRecord
-from reports.write.intervals import format_interval, format_probability
+from reports.write.intervals import format_interval
 from reports.write.tables import Table, drop_empty_columns, format_count, join_words, to_markdown
 
 
@@ -41,8 +41,8 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
         parts.append(_write_table(search, ranking, groups, opened))
     if ranking:
         parts += [
-            _describe_lost_lead(search, ranking, groups),
-            *describe_tests(search, ranking, groups, opened),
+            _describe_lost_lead(search, ranking),
+            *describe_tests(search, ranking, opened),
         ]
     return "\n\n".join(part for part in parts if part)
 
@@ -93,8 +93,9 @@ def _list_caveats(search: Search) -> list[str]:
         outcomes = Counter(run.outcome for run in lost)
         each = join_words([f"{n} {outcome}" for outcome, n in sorted(outcomes.items())])
         lines.append(
-            f"**Not all re-runs are complete**: {each} ({_name_trials(lost)}). They are left out; "
-            "without failed or diverged runs the means below are optimistically biased."
+            f"**Not all re-runs are complete**: {each} ({_name_trials(lost)}). A seed that "
+            "diverged or failed counts as the worst score of the search, and such a mean has no "
+            "interval."
         )
     groups = group_reruns(search)
     few = [run for run in search.reruns if len(groups.get(run.of or 0, ())) < SEEDS]
@@ -124,9 +125,9 @@ def _write_table(
 ) -> str:
     rows = []
     cut = _find_stopped(search)
-    default = get_scores(groups.get(0, ()))
+    every = score_reruns(search)
     for of in [*ranking, *(of for of in groups if of not in ranking)]:
-        scores = get_scores(groups[of])
+        scores = every[of]
         marks = [
             word
             for word, holds in (
@@ -137,8 +138,8 @@ def _write_table(
             if holds
         ]
         found = _find_search_score(search, of)
-        mean = mean_interval(scores)
-        better = probability_better(scores, default, search.mode) if of and default else None
+        lost = bool(list_lost(search, of))
+        mean = mean_interval([float(np.mean(scores))] if lost else scores)
         test = mean_interval(opened[of].mean(axis=1).tolist()) if of in opened else None
         rows.append(
             (
@@ -148,7 +149,6 @@ def _write_table(
                 format_interval(mean, search.metric),
                 "" if found is None or of in cut else format_gain(search, found - mean.value),
                 format_interval(test, "test_accuracy") if test else "",
-                format_probability(better) if better else "",
             )
         )
     header = (
@@ -158,12 +158,11 @@ def _write_table(
         f"mean {search.metric}",
         "winner's curse",
         "mean test accuracy",
-        "P(better than default)",
     )
-    text = to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
+    text = to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrr")))
     return text + (
-        "\n\nIn brackets 95 % intervals over seeds on the same examples (Student's t; P(better) "
-        "by the noncentral t distribution, for normally distributed runs). The winner's curse is "
+        "\n\nIn brackets 95 % intervals over seeds on the same examples (Student's t, for "
+        "normally distributed runs; unknown where all agree). The winner's curse is "
         "the search score minus the mean of the re-runs"
         f"{', with the opposite sign' if search.mode == 'min' else ''}: it is positive if the "
         "search score is optimistically biased."
@@ -176,16 +175,14 @@ def _write_table(
     )
 
 
-def _describe_lost_lead(
-    search: Search, ranking: list[int], groups: Mapping[int, tuple[TrialRecord, ...]]
-) -> str:
+def _describe_lost_lead(search: Search, ranking: list[int]) -> str:
     best, cut = (max if search.mode == "max" else min), _find_stopped(search)
     found = {of: _find_search_score(search, of) for of in ranking if of not in cut}
     scores = {of: score for of, score in found.items() if score is not None}
     leader = best(scores, key=lambda of: scores[of], default=ranking[0])
     if leader == ranking[0]:
         return ""
-    mean = float(np.mean(get_scores(groups[leader])))
+    mean = float(np.mean(score_reruns(search)[leader]))
     return (
         f"The best of these by search score, trial {leader}, is not the best with new seeds: its "
         f"search score is {format_gain(search, scores[leader] - mean)} better than its mean over "

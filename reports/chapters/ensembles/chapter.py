@@ -16,7 +16,8 @@ from reports.chapters.ensembles.evaluation import (
 from reports.numbers.blends import (
     AVERAGES,
     VOTES,
-    apply_blend,
+    Array,
+    Recipe,
     average_all,
     equal_weights,
     predict_out_of_fold,
@@ -35,8 +36,8 @@ HOW = (
     "Every ensemble was fitted on one half of the validation set and evaluated on the other, and "
     "vice versa (two-fold cross-validation); the single model was selected in the same way. "
     "Members and weights are those fitted on the whole validation set. In brackets 95 % intervals "
-    "(Wilson); NLL is the negative log-likelihood in nats, ECE the expected calibration error (15 "
-    "bins)."
+    "(Wilson); NLL is the negative log-likelihood in nats, of every model and ensemble at the "
+    "temperature fitted on the other half: a softer output alone is no gain."
 )
 
 
@@ -58,9 +59,8 @@ def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | N
         )
     if models.runs[0] is not choice.model:
         return f"No validation predictions of the winner, {choice.model.title}, are stored."
-    ours = _evaluate_all(models) + _average_seeds(tracker, search, choice.winner.number, models)
-    folds = split_halves(models.targets, stratified=not models.has_answers)
-    output = predict_out_of_fold(select_single, models.outputs, models.targets, folds)
+    ours = evaluate_recipes(models) + _average_seeds(tracker, search, choice.winner.number, models)
+    output = _predict(select_single, models)
     # The best single model on validation, which is not always the winner of a confirmation.
     first = select_single(models.outputs, models.targets).members[0]
     single = EvaluatedEnsemble("single best", equal_weights(1), models.select([first]), output)
@@ -92,22 +92,25 @@ def find_best_ensemble(
     models = examples and read_library(tracker, search, runs, examples)
     if not models or models.has_answers or len(models.runs) < 2 or len(models.targets) < 4:
         return None
-    return max(_evaluate_all(models), key=score_ensemble)
+    return max(evaluate_recipes(models), key=score_ensemble)
 
 
-def _evaluate_all(models: Library) -> list[EvaluatedEnsemble]:
+def evaluate_recipes(models: Library) -> list[EvaluatedEnsemble]:
+    """Return an ensemble of every recipe, evaluated on validation by two-fold cross-validation."""
     recipes = VOTES if models.has_answers else AVERAGES
-    outputs, targets = models.outputs, models.targets
-    folds = split_halves(targets, stratified=not models.has_answers)
     return [
         EvaluatedEnsemble(
-            name,
-            recipe(outputs, targets),
-            models,
-            predict_out_of_fold(recipe, outputs, targets, folds),
+            name, recipe(models.outputs, models.targets), models, _predict(recipe, models)
         )
         for name, recipe in recipes.items()
     ]
+
+
+def _predict(recipe: Recipe, models: Library) -> Array:
+    folds = split_halves(models.targets, stratified=not models.has_answers)
+    return predict_out_of_fold(
+        recipe, models.outputs, models.targets, folds, calibrate=not models.has_answers
+    )
 
 
 def _average_seeds(
@@ -120,7 +123,7 @@ def _average_seeds(
         return []
     blend = average_all(seeds.outputs, seeds.targets)
     name = f"{len(seeds.runs)} seeds of trial {winner}"
-    return [EvaluatedEnsemble(name, blend, seeds, apply_blend(blend, seeds.outputs))]
+    return [EvaluatedEnsemble(name, blend, seeds, _predict(average_all, seeds))]
 
 
 def _list_single(left_out: Sequence[EvaluatedEnsemble]) -> str:
@@ -174,4 +177,12 @@ def _evaluate_on_test(
         f"On {format_count(len(one.targets), 'test example')} that were not used before, without "
         "and with temperature scaling fitted on validation:"
     )
-    return [lead, table, *parts, *(describe_gain(other, tested[0]) for other in tested[1:])]
+    return [
+        lead,
+        table,
+        *parts,
+        *(
+            describe_gain(other, tested[0], (t, temperatures[0]))
+            for other, t in zip(tested[1:], temperatures[1:], strict=True)
+        ),
+    ]

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from reports.numbers.blends import Blend, apply_blend
 from reports.numbers.calibration import (
     apply_temperature,
-    ece,
     fit_temperature,
     nll,
     nll_per_example,
 )
-from reports.numbers.paired import mcnemar, paired_bootstrap
+from reports.numbers.paired import compare_correct, paired_bootstrap
 from reports.numbers.statistics import Interval, wilson_interval
 from reports.read.ensemble_members import Library
 from reports.records import TrialRecord
@@ -105,47 +104,57 @@ def write_cost_table(ensembles: Sequence[EvaluatedEnsemble], single: EvaluatedEn
                 *_format_quality(ensemble.output, ensemble.library),
             )
         )
-    header = ("model", "parameters", "relative", "passes", "accuracy", "NLL", "ECE")
-    return to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
+    header = ("model", "parameters", "relative", "passes", "accuracy", "NLL")
+    return to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrr")))
 
 
 def write_quality_table(
     ensembles: Sequence[EvaluatedEnsemble], temperatures: Sequence[float | None]
 ) -> str:
-    """Return accuracy, likelihood and calibration before and after temperature scaling."""
+    """Return accuracy, and likelihood before and after temperature scaling."""
     rows = []
     for ensemble, t in zip(ensembles, temperatures, strict=True):
-        after = ("", "", "")
+        after = ("", "")
         if t is not None and not ensemble.library.has_answers:
             cooled = apply_temperature(ensemble.output, t)
-            after = (f"{t:.3g}", *_format_quality(cooled, ensemble.library)[1:])
+            after = (f"{t:.3g}", _format_quality(cooled, ensemble.library)[1])
         rows.append((ensemble.name, *_format_quality(ensemble.output, ensemble.library), *after))
-    header = ("model", "accuracy", "NLL", "ECE", "temperature", "NLL after", "ECE after")
-    return to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrr")))
+    header = ("model", "accuracy", "NLL", "temperature", "NLL after")
+    return to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrr")))
 
 
-def describe_gain(ours: EvaluatedEnsemble, single: EvaluatedEnsemble) -> str:
-    """Return the gain of an ensemble over one model on the same examples, with intervals."""
-    correct, reference = ours.correct, single.correct
-    accuracy = paired_bootstrap(correct.astype(float) - reference)
+def describe_gain(
+    ours: EvaluatedEnsemble,
+    single: EvaluatedEnsemble,
+    temperatures: tuple[float | None, float | None],
+) -> str:
+    """Return the gain of an ensemble over one model on the same examples, with intervals.
+
+    `temperatures` of both, fitted on other examples, for a comparison of their likelihoods at
+    equal calibration; without them the likelihoods are not compared.
+    """
+    gain = compare_correct(ours.correct, single.correct)
     text = (
         f'The gain of "{ours.name}" over the single model is '
-        f"{format_difference(accuracy, 'accuracy')} in accuracy, McNemar's mid-"
-        f"{format_p_value(mcnemar(correct, reference))}"
+        f"{format_difference(gain.interval, 'accuracy')} in accuracy, McNemar's mid-"
+        f"{format_p_value(gain.p)}"
     )
-    if not ours.library.has_answers:
-        gain = nll_per_example(single.output, single.library.targets) - nll_per_example(
-            ours.output, ours.library.targets
-        )
-        likelihood = format_difference(paired_bootstrap(gain), "nats")
-        text += f", and {likelihood} nats per example in likelihood"
-    return f"{text}; paired bootstrap over {format_count(len(correct), 'example')}."
+    first, second = temperatures
+    if first is None or second is None:
+        return f"{text}, over {format_count(gain.interval.n, 'example')}."
+    losses = [
+        nll_per_example(apply_temperature(ensemble.output, t), ensemble.library.targets)
+        for ensemble, t in ((ours, first), (single, second))
+    ]
+    likelihood = format_difference(paired_bootstrap(losses[1] - losses[0]), "nats")
+    return (
+        f"{text}, and {likelihood} nats per example in likelihood, both at their temperatures "
+        f"(paired bootstrap); over {format_count(gain.interval.n, 'example')}."
+    )
 
 
-def _format_quality(output: Array, library: Library) -> tuple[str, str, str]:
+def _format_quality(output: Array, library: Library) -> tuple[str, str]:
     targets = library.targets
     found = wilson_interval(int((output.argmax(axis=1) == targets).sum()), len(targets))
     accuracy = format_interval(Interval(found.value, found.low, found.high, found.n), "accuracy")
-    if library.has_answers:
-        return accuracy, "", ""
-    return accuracy, f"{nll(output, targets):.4f}", f"{ece(output, targets):.4f}"
+    return accuracy, "" if library.has_answers else f"{nll(output, targets):.4f}"

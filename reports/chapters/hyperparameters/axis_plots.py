@@ -16,7 +16,7 @@ from reports.chapters.hyperparameters.boundary import Edge
 from reports.chapters.hyperparameters.broken_axis import set_broken_axis
 from reports.numbers.statistics import is_finite, sample_evenly
 from reports.read.space import Parameter, find_any_value, find_value
-from reports.read.winner import Choice
+from reports.read.winner import LOST, Choice
 from reports.records import Search, TrialRecord
 from reports.write.labels import to_label
 from reports.write.style import (
@@ -34,7 +34,6 @@ from reports.write.tables import format_value
 
 BINS = 8  # of a range, for the isolation plot
 FEWEST = 3  # complete trials in a bin; the best of fewer is too noisy
-LOST = ("diverged", "failed")
 COLUMNS = 3
 PANELS = 18  # in one readable figure
 TICKS = 12  # choices with a label

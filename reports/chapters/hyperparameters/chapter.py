@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from reports.chapters.hyperparameters.axis_plots import (
     BINS,
     FEWEST,
-    LOST,
     PANELS,
     draw_axis_plots,
 )
 from reports.chapters.hyperparameters.boundary import Edge, count_near_edges
 from reports.read.space import Parameter, find_value
-from reports.read.winner import Choice
+from reports.read.winner import LOST, Choice
 from reports.records import Search
 from reports.write.safe import shorten
 from reports.write.sections import Section, embed_figure, join_paragraphs
@@ -30,7 +29,7 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
     """
     if not space:
         return None
-    edges = {p.name: count_near_edges(space, p, choice, search.mode) for p in space}
+    edges = {p.name: count_near_edges(space, p, choice, search.trials) for p in space}
     lost = any(trial.outcome in LOST for trial in search.trials)
     table = _build_table(search, choice, space, edges, lost)
     shown = Table(table.header, table.rows[:ROWS], table.align)
@@ -114,7 +113,10 @@ def _write_warnings(space: Sequence[Parameter], edges: Mapping[str, Edge]) -> st
         )
     if any(not p.is_checked for p in space):
         return None
-    return "No boundary warning: the best trials are not concentrated at the end of a range."
+    return (
+        "No boundary warning: the best trials are not near the end of a range significantly more "
+        "often than all trials (Fisher's exact test, corrected for all ends)."
+    )
 
 
 def _format_row(

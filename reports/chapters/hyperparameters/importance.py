@@ -1,8 +1,13 @@
-"""Importance of the hyperparameters: Optuna's PED-ANOVA over trials of equal budget."""
+"""Importance of the hyperparameters: Optuna's PED-ANOVA over scores at an equal budget.
+
+After early stopping that is the first rung: the trials that ran to the end are the good ones,
+and what made them good no longer varies between them.
+"""
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -16,8 +21,9 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
-from reports.chapters.outcomes.chapter import get_full_length
+from reports.chapters.outcomes.chapter import get_full_length, read_rungs
 from reports.numbers.statistics import is_finite
+from reports.read.records import Tracker, read_curves
 from reports.read.space import Parameter, find_value
 from reports.records import Search, TrialRecord
 from reports.write.labels import to_label
@@ -26,26 +32,39 @@ from reports.write.sections import Section, embed_figure
 from reports.write.style import BLUE, create_figure, figure_style
 from reports.write.tables import NAME, Table, format_count, join_words
 
-FEWEST = 10  # complete trials; fewer give only noise
-GOOD = 0.1  # the best share of the trials, at least five, whose values are explained
+FEWEST = 80  # trials; fewer often name another hyperparameter first
+GOOD = 0.2  # of the trials are the good ones whose values are explained; 0.1 is noisier
 HALVES = 20  # random halves of the trials, for the spread
-HALVED_FROM = 40  # trials, so that a half has enough good ones
 MOST = 300  # the last trials that are used; more cost time and change little
 BARS = 30  # hyperparameters in the figure
 PER_CHOICE = 2  # trials, for an importance of a categorical hyperparameter
+AT_RUNG = (
+    " Only there do all trials have a score: those that ran to the end were selected by it, and "
+    "what distinguishes good from bad trials no longer varies between them."
+)
 RESAMPLED = 60  # hyperparameters; more take too long to evaluate so often
 
 
 def write_section(
-    search: Search, space: tuple[Parameter, ...], shares: Mapping[str, float] | None = None
+    tracker: Tracker,
+    search: Search,
+    space: tuple[Parameter, ...],
+    shares: Mapping[str, float] | None = None,
 ) -> Section | None:
-    """Return the bars; None for fewer than two hyperparameters or too few complete trials.
+    """Return the bars; None for fewer than two hyperparameters, a sentence for too few trials.
 
     `shares` are those of `sort_by_importance`, if it has evaluated them.
     """
-    trials, measured = select_measured(search, space)
-    if len(measured) < 2 or len(trials) < FEWEST:
+    trials, measured = select_measured(tracker, search, space)
+    if len(measured) < 2:
         return None
+    report = find_first_rung(search)
+    where = f"have a score at report {report}, the first rung" if report else "ran to the end"
+    if len(trials) < FEWEST:
+        return Section(
+            f"Not available: {format_count(len(trials), 'trial')} {where}; "
+            f"importances of fewer than {FEWEST} are mostly noise."
+        )
     spread: dict[str, tuple[float, float]] = {}
     if not shares or len(shares) <= RESAMPLED:
         frozen = [_freeze(measured, trial) for trial in trials]
@@ -54,10 +73,9 @@ def write_section(
     text = (
         f"{embed_figure('importances', 'Importance of the hyperparameters')}\n\n"
         f"PED-ANOVA (Watanabe et al., 2023) over the {format_count(len(trials), 'trial')} that "
-        "ran to the end: how far the values of the best "
+        f"{where}: how far the values of the best "
         f"{max(GOOD, 5 / len(trials)) * 100:.0f} % differ from those of all of them, as shares "
-        "of 100 %. Stopped trials are left out, since their scores are at a smaller budget."
-        + _describe_limits(len(trials), len(shares), bool(spread))
+        f"of 100 %.{AT_RUNG if report else ''}" + _describe_limits(len(shares), bool(spread))
     )
     left_out = [format_code(shorten(p.name, NAME)) for p in space if p not in measured]
     if left_out:
@@ -72,21 +90,22 @@ def write_section(
     return Section(text, {"importances": figure}, tables=whole)
 
 
-def _describe_limits(trials: int, shares: int, has_spread: bool) -> str:
+def _describe_limits(shares: int, has_spread: bool) -> str:
     text = ""
     if has_spread:
-        text = f" The lines are the 5 to 95 % range over {HALVES} random halves of the trials."
+        text = (
+            f" The lines are the 5 to 95 % range over {HALVES} random halves of the trials: "
+            "hyperparameters whose lines overlap are in no order."
+        )
     elif shares > RESAMPLED:
         text = " With so many hyperparameters, shares are not evaluated on halves of the trials."
-    elif trials < HALVED_FROM:
-        text = f" With fewer than {HALVED_FROM} trials, only the ranking is meaningful."
     if shares > BARS:
         text += f" The first {BARS} of {shares:,} are drawn; all are in `tables/importances.csv`."
     return text
 
 
 def sort_by_importance(
-    search: Search, space: tuple[Parameter, ...]
+    tracker: Tracker, search: Search, space: tuple[Parameter, ...]
 ) -> tuple[tuple[Parameter, ...], Mapping[str, float]]:
     """Return the parameters in their order; of too many for a figure the important ones first.
 
@@ -94,7 +113,7 @@ def sort_by_importance(
     """
     if len(space) <= BARS:
         return space, {}
-    trials, measured = select_measured(search, space)
+    trials, measured = select_measured(tracker, search, space)
     if len(trials) < FEWEST or len(measured) < 2:
         return space, {}
     shares = evaluate_importances([_freeze(measured, trial) for trial in trials], search.mode)
@@ -103,16 +122,41 @@ def sort_by_importance(
 
 
 def select_measured(
-    search: Search, space: tuple[Parameter, ...]
+    tracker: Tracker, search: Search, space: tuple[Parameter, ...]
 ) -> tuple[list[TrialRecord], tuple[Parameter, ...]]:
-    """Return the last trials of equal budget, and the parameters that they can measure.
+    """Return the last trials with a score at equal budget, and the parameters they can measure.
 
-    A parameter of too many choices for these trials would seem important: each good trial has
-    another one.
+    After early stopping the score is the best one up to the first rung. A parameter of too many
+    choices for these trials would seem important: each good trial has another one.
     """
-    trials = select_equal_budget(search)[-MOST:]
+    report = find_first_rung(search)
+    if report is None:
+        trials = select_equal_budget(search)[-MOST:]
+    else:
+        reached = [t for t in search.trials if t.reports >= report][-MOST:]
+        trials = score_at_report(search, read_curves(tracker, reached, [search.metric]), report)
     measured = tuple(p for p in space if PER_CHOICE * len(p.choices) <= len(trials))
     return trials, measured
+
+
+def find_first_rung(search: Search) -> int | None:
+    """Return the report of the first rung if trials were stopped there or later, else None."""
+    rungs = read_rungs(search)
+    stopped = any(t.outcome == "stopped" and t.reason != "time budget" for t in search.trials)
+    return rungs[0] if rungs and stopped else None
+
+
+def score_at_report(
+    search: Search, trials: Sequence[TrialRecord], report: int
+) -> list[TrialRecord]:
+    """Return the trials with their best score up to a report; those without one are left out."""
+    best, found = max if search.mode == "max" else min, []
+    for trial in trials:
+        curve = trial.curves.get(search.metric, ())
+        values = [v for at, v in curve if at <= report and is_finite(v)]
+        if values:
+            found.append(replace(trial, metrics={**trial.metrics, "score": best(values)}))
+    return found
 
 
 def select_equal_budget(search: Search) -> list[TrialRecord]:
@@ -142,9 +186,7 @@ def evaluate_importances(trials: list[FrozenTrial], mode: str) -> dict[str, floa
 
 
 def resample_importances(trials: list[FrozenTrial], mode: str) -> dict[str, tuple[float, float]]:
-    """Return the 5 to 95 % range of shares over random halves; empty for too few trials."""
-    if len(trials) < HALVED_FROM:
-        return {}
+    """Return the 5 to 95 % range of shares over random halves."""
     rng = np.random.default_rng(0)
     drawn: dict[str, list[float]] = {}
     for _ in range(HALVES):

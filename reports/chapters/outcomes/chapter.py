@@ -116,12 +116,8 @@ def _describe_savings(search: Search) -> str:
         return ""
     missing = sum(max(0, full - trial.reports) for trial in stopped)
     made = sum(trial.reports for trial in search.trials)
-    saved = sum(
-        max(0, full - trial.reports) * trial.metrics.get("device_seconds", 0.0) / trial.reports
-        for trial in stopped
-    )
+    # No time: a trial's device time has its start-up, which its further reports would not have.
     return (
-        f" Stopping {format_count(len(stopped), 'trial')} early saved {missing:,} reports, about "
-        f"{format_duration(saved)} at the speed of each trial: the search made {made:,} reports, "
-        f"as many as {made / full:.3g} complete trials."
+        f" Stopping {format_count(len(stopped), 'trial')} early saved {missing:,} reports: the "
+        f"search made {made:,} reports, as many as {made / full:.3g} complete trials."
     )

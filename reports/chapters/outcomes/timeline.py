@@ -36,7 +36,7 @@ class Span:
 
 
 def write_section(search: Search) -> Section | None:
-    """Return the figure and the utilization of the devices; None if no times are recorded."""
+    """Return the figure and how many trials ran at once; None if no times are recorded."""
     spans, damaged = read_spans(search)
     lost = ""
     if damaged:
@@ -49,13 +49,13 @@ def write_section(search: Search) -> Section | None:
     devices = list(dict.fromkeys(device for device, _ in placed))
     start, end = min(s.start for s in spans), max(s.end for s in spans)
     busy = sum(s.end - s.start for s in spans)
-    share = busy / ((end - start) * len(placed)) if end > start else 1.0
+    at_once = busy / (end - start) if end > start else 1.0
     text = (
         f"{embed_figure('timeline', 'Trials on devices over time')}\n\n"
         f"One bar per attempt, {format_count(len(spans), 'attempt')} on "
         f"{format_count(len(devices), 'device')}; a device that ran several trials at the same "
-        "time has several rows. Between the first start and the last end the rows were in use "
-        f"{share * 100:.0f} % of the time."
+        "time has several rows. Between the first start and the last end "
+        f"{at_once:.3g} attempts ran at the same time on average."
     )
     if len(placed) > LANES_SHOWN:
         text += f" The first {LANES_SHOWN} of {len(placed)} rows are drawn."

@@ -1,4 +1,4 @@
-"""Likelihood, calibration error and temperature against hand-computed and fitted references."""
+"""Likelihood and temperature against hand-computed and fitted references."""
 
 import math
 
@@ -10,7 +10,6 @@ from sklearn.metrics import log_loss
 
 from reports.numbers.calibration import (
     apply_temperature,
-    ece,
     fit_temperature,
     nll,
     nll_per_example,
@@ -24,23 +23,6 @@ def draw_targets(n: int, heat: float) -> tuple[np.ndarray, np.ndarray]:
     true = softmax(logits, axis=1)
     targets = (true.cumsum(axis=1) > random.random((n, 1))).argmax(axis=1)
     return softmax(heat * logits, axis=1), targets
-
-
-def test_ece_of_five_examples_by_hand() -> None:
-    confidence = np.array([0.95, 0.93, 0.55, 0.52, 0.75])
-    right = np.array([1, 0, 1, 1, 0])
-    probabilities = np.stack([confidence, 1 - confidence], axis=1)
-    # Of ten bins (0.9, 1] has 0.94 against 1/2, (0.5, 0.6] 0.535 against 1, and (0.7, 0.8] has
-    # 0.75 against 0.
-    expected = 2 / 5 * 0.44 + 2 / 5 * 0.465 + 1 / 5 * 0.75
-    assert ece(probabilities, 1 - right, bins=10) == pytest.approx(expected)
-
-
-def test_ece_at_the_ends_of_bins() -> None:
-    certain = np.array([[1.0, 0.0], [1.0, 0.0]])
-    assert ece(certain, np.array([0, 0])) == 0
-    assert ece(certain, np.array([1, 1])) == 1
-    assert ece(np.array([[0.5, 0.5]]), np.array([0]), bins=2) == pytest.approx(0.5)
 
 
 def test_likelihood_is_that_of_sklearn_and_never_infinite() -> None:
@@ -57,7 +39,6 @@ def test_the_temperature_of_the_data_is_fitted(heat: float) -> None:
     probabilities, targets = draw_targets(20_000, heat)
     fitted = fit_temperature(probabilities, targets)
     assert fitted == pytest.approx(heat, rel=0.05)
-    assert ece(apply_temperature(probabilities, fitted), targets) < 0.02
 
 
 def test_the_temperature_is_that_of_a_logistic_regression() -> None:

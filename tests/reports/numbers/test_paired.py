@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, chi2, ttest_ind, ttest_rel
 
-from reports.numbers.paired import adjust_p_values, compare_over_seeds, mcnemar, paired_bootstrap
+from reports.numbers.paired import (
+    adjust_p_values,
+    compare_correct,
+    compare_over_seeds,
+    mcnemar,
+    paired_bootstrap,
+)
 
 
 def make_disagreement(
@@ -48,10 +54,8 @@ def test_mcnemar_keeps_its_level() -> None:
     assert 0.03 < np.mean([p_values[k] < 0.05 for k in wins]) < 0.06
 
 
-@pytest.mark.parametrize("continuous", [True, False])
-def test_the_paired_bootstrap_is_that_of_scipy(continuous: bool) -> None:
-    random = np.random.default_rng(0)
-    values = random.exponential(1, 300) if continuous else random.choice([-1, 0, 1], 300)
+def test_the_paired_bootstrap_is_that_of_scipy() -> None:
+    values = np.random.default_rng(0).exponential(1, 300)
     found = paired_bootstrap(values, resamples=20_000)
     reference = bootstrap(
         (values,), np.mean, method="percentile", n_resamples=20_000, rng=1
@@ -62,11 +66,29 @@ def test_the_paired_bootstrap_is_that_of_scipy(continuous: bool) -> None:
     assert found.high == pytest.approx(reference.high, abs=0.03 * width)
 
 
-def test_the_bootstrap_is_reproducible_and_has_no_width_without_variance() -> None:
+def test_the_bootstrap_is_reproducible_and_unknown_without_variance() -> None:
     values = np.random.default_rng(0).normal(size=50)
     assert paired_bootstrap(values) == paired_bootstrap(values)
-    same = paired_bootstrap(np.zeros(50))
-    assert (same.value, same.low, same.high) == (0, 0, 0)
+    same = paired_bootstrap(np.full(50, 0.5))
+    assert same.value == 0.5
+    assert not same.is_known
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    [(4, 0, None, None), (2, 2, None, None), (6, 1, -0.00144, 0.02914), (12, 3, 0.00337, 0.04650)],
+)
+def test_a_gain_in_accuracy_is_that_of_agresti_and_min(
+    first: int, second: int, low: float | None, high: float | None
+) -> None:
+    found = compare_correct(*make_disagreement(first, second, 359 - first - second))
+    assert found.interval.value == pytest.approx((first - second) / 359)
+    assert found.p == mcnemar(*make_disagreement(first, second))
+    # By hand: (5 ± 1.96 × sqrt(8 - 25 / 361)) / 361 and (9 ± 1.96 × sqrt(16 - 81 / 361)) / 361.
+    if low is None:  # too few disagreements
+        assert not found.interval.is_known
+    else:
+        assert (found.interval.low, found.interval.high) == pytest.approx((low, high), abs=1e-5)
 
 
 def test_without_seed_variance_it_is_the_paired_t_test_over_examples() -> None:
@@ -88,7 +110,8 @@ def test_without_example_variance_it_is_welchs_t_test_over_seeds() -> None:
 
 def test_differences_without_variance_and_too_few_seeds() -> None:
     ones, zeros = np.ones((2, 9)), np.zeros((2, 9))
-    assert compare_over_seeds(ones, zeros).p == 0
+    assert compare_over_seeds(ones, zeros).p == 2 * 0.5**9
+    assert not compare_over_seeds(ones, zeros).interval.is_known
     assert compare_over_seeds(ones, ones).p == 1
     with pytest.raises(ValueError, match="1 and 2 seeds"):
         compare_over_seeds(ones[:1], ones)

@@ -7,6 +7,7 @@ from reports.write.tables import (
     drop_empty_columns,
     format_score,
     format_value,
+    is_proportion,
     is_share,
     join_words,
     to_fraction,
@@ -32,6 +33,20 @@ def test_markdown_escapes_bars_and_line_breaks() -> None:
 )
 def test_shares_are_recognized_by_their_names(metric: str, expected: bool) -> None:
     assert is_share(metric) is expected
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("validation_accuracy", True),
+        ("top5_accuracy", True),
+        ("balanced_accuracy", False),
+        ("mean_class_accuracy", False),
+        ("loss", False),
+    ],
+)
+def test_only_a_share_of_equal_examples_is_binomial(metric: str, expected: bool) -> None:
+    assert is_proportion(metric) is expected
 
 
 def test_an_accuracy_in_per_cent_is_the_same_as_a_fraction() -> None:

@@ -61,7 +61,7 @@ def test_the_best_of_each_value_on_the_same_examples(
         ["lion", "1", "1", "4", "80.00 %", "significantly worse"],
         ["never", "1", "0", "", "", ""],
     ]
-    assert "McNemar, mid-p, Holm-corrected for 2 comparisons" in text
+    assert "McNemar, mid-p, Holm-corrected for 3 pairs" in text
 
 
 def test_settings_repeated_over_seeds_are_compared_by_their_means(

@@ -1,8 +1,9 @@
 """Pairwise significance tests, with intervals and a summary."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from scipy.stats import ttest_ind
 
 from reports.chapters.comparison import pairs
 from reports.chapters.comparison.groups import (
@@ -12,18 +13,17 @@ from reports.chapters.comparison.groups import (
     name_group,
     sort_by_values,
 )
-from reports.numbers.paired import adjust_p_values
+from reports.numbers.means import compare_means
 from tests.support.comparison import ALIKE, APART, repeated
 from tests.support.make_search import make_search, make_trial
 
 
 def test_every_pair_is_tested_and_corrected() -> None:
-    found = pairs.compare_by_seeds(group_trials(repeated(APART)), "max")
+    groups = group_trials(repeated(APART))
+    found = pairs.compare_by_seeds(groups, "max")
     assert len(found) == 6
-    alone = [
-        ttest_ind(pair.first.scores, pair.second.scores, equal_var=False).pvalue for pair in found
-    ]
-    assert [pair.p for pair in found] == pytest.approx(adjust_p_values(alone))
+    expected = compare_means([g.scores for g in groups])
+    assert [pair.p for pair in found] == [comparison.p for comparison in expected]
     one = next(p for p in found if p.first.values == ("16",) and p.second.values == ("512",))
     assert one.gap.value == pytest.approx(0.87 - 0.505)
     assert one.gap.low < 0.365 < one.gap.high
@@ -50,10 +50,35 @@ def test_in_min_mode_the_lower_one_is_first() -> None:
     assert 0 < found.gap.low < found.gap.high
 
 
-def test_rows_without_variance() -> None:
-    still = repeated({16: [0.5, 0.5], 32: [0.5, 0.5], 64: [0.6, 0.6]})
-    found = pairs.compare_by_seeds(group_trials(still), "max")
-    assert [pair.p for pair in found] == [1.0, 0.0, 0.0]
+def test_rows_without_variance_are_not_compared() -> None:
+    still = group_trials(repeated({16: [0.5] * 3, 32: [0.5] * 3, 64: [0.6] * 3}))
+    assert pairs.compare_by_seeds(still, "max") == []
+    assert "the spread of the runs is unknown" in (pairs.explain_untested(still) or "")
+    # As shares of 10 examples they have the variance of neighbouring scores, at least.
+    found = pairs.compare_by_seeds(still, "max", step=0.1)
+    assert [pair.is_significant for pair in found] == [False, False, False]
+
+
+def test_two_seeds_of_two_rows_decide_nothing() -> None:
+    # One of 359 examples, and both seeds of a row happen to agree.
+    two = group_trials(repeated({16: [351 / 359] * 2, 32: [350 / 359] * 2}))
+    assert pairs.compare_by_seeds(two, "max", step=1 / 359) == []
+    assert pairs.explain_untested(two, 1 / 359) == (
+        "4 runs in 2 rows are too few for a test: it needs 3 seeds per row"
+    )
+
+
+def test_a_lost_seed_counts_as_the_worst_score() -> None:
+    made = repeated({16: [0.99, 0.98, 0.98], 32: [0.90, 0.91, 0.90]})
+    trials = [
+        dataclasses.replace(t, outcome="diverged", metrics={}) if t.number in (1, 2) else t
+        for t in made.trials
+    ]
+    lucky, stable = group_trials(dataclasses.replace(made, trials=tuple(trials)))
+    assert sorted(lucky.outcomes) == [0.90, 0.90, 0.99]
+    assert lucky.mean == pytest.approx(0.93)
+    assert not lucky.interval.is_known
+    assert stable.interval.is_known
 
 
 def test_single_runs_are_paired_by_their_examples() -> None:

@@ -1,6 +1,5 @@
 """Published results are in their rows, in our unit, and rankings are compared."""
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from reports.chapters.comparison.published import describe_ranking, find_column
 from reports.chapters.comparison.published import write_section as left_over
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import choose_winner
-from tests.support.comparison import ALIKE, APART, BATCHES, entries, repeated, with_published
+from tests.support.comparison import ALIKE, APART, BATCHES, entries, with_published
 
 
 def cells(text: str) -> dict[str, list[str]]:
@@ -123,17 +122,3 @@ def test_the_users_own_data_are_not_compared_with_published_results() -> None:
     assert text == (
         "Not available: the data have other classes than those of the published results."
     )
-
-
-def test_a_return_has_an_interquartile_mean() -> None:
-    scores: Any = {"dqn": [100.0, 480.0, 490.0, 500.0], "ppo": [450.0, 470.0, 480.0, 490.0]}
-    search = dataclasses.replace(repeated(scores), metric="validation_return")
-    found = write_section(None, search)  # type: ignore[arg-type]
-    assert found is not None
-    table = cells(found.text)
-    at = table["batch_size"].index("interquartile mean (95 %)")
-    assert table["dqn"][at].startswith("485 (")
-    few = dataclasses.replace(repeated({1: [1.0, 2.0], 2: [3.0, 4.0]}), metric="loss")
-    found = write_section(None, few)  # type: ignore[arg-type]
-    assert found is not None
-    assert "| interquartile" not in found.text

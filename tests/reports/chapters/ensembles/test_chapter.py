@@ -14,8 +14,8 @@ from scipy.special import softmax
 
 from reports.chapters.ensembles import chapter
 from reports.ensemble import main
-from reports.numbers.calibration import apply_temperature, ece, fit_temperature, nll
-from reports.numbers.paired import mcnemar, paired_bootstrap
+from reports.numbers.calibration import apply_temperature, fit_temperature, nll
+from reports.numbers.paired import compare_correct
 from reports.read.ensemble_members import build_library
 from reports.read.opened_test import OpenedTest
 from reports.read.predictions import Examples, Predictions
@@ -161,21 +161,33 @@ def test_test_results_are_those_of_the_predictions(
     assert values[1].startswith(f"{right.mean():.2%}".replace("%", " %"))
     expected = [
         nll(mix["test"], targets("test")),
-        ece(mix["test"], targets("test")),
         t,
         nll(after, targets("test")),
-        ece(after, targets("test")),
     ]
     assert [float(v) for v in values[2:]] == pytest.approx(expected, rel=5e-3, abs=1e-4)
     single = alone.argmax(1) == targets("test")
-    gain = paired_bootstrap(right.astype(float) - single)
+    difference = compare_correct(right, single)
+    gain = difference.interval
     assert gain.low > 0
     assert (
         f"is +{gain.value * 100:.2f} points (95 % interval +{gain.low * 100:.2f} to "
         f"+{gain.high * 100:.2f}) in accuracy" in text
     )
-    assert mcnemar(right, single) < 0.001
+    assert difference.p < 0.001
     assert "McNemar's mid-p < 0.001" in text
+
+
+def test_copies_of_one_overconfident_model_are_no_ensemble(
+    client: MlflowClient, write_search: Write
+) -> None:
+    # Averages of copies can only be softer, which the temperature of the single model is, too.
+    outputs = {split: softmax(3 * np.log(probabilities(split, 0)), axis=1) for split in N}
+    parent = write_search([trial(n, 0.9, outputs=outputs) for n in range(5)])
+    text = section(client, read_search(client, "digits"))
+    assert text is not None
+    assert "is **a single model**" in text
+    assert "The gain of" not in text
+    assert len(list_openings(client, parent)) == 1  # the winner's
 
 
 def test_seeds_of_the_best_configuration_are_an_ensemble(

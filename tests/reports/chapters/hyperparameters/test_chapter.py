@@ -25,7 +25,7 @@ def describe(space: tuple[Parameter, ...], values: dict[str, list[object]]) -> S
 def test_a_large_space_is_shown_in_part_and_whole_as_a_table() -> None:
     names = [f"h{n}" for n in range(300)]
     space = tuple(Parameter(name, 0.0, 1.0) for name in names)
-    found = describe(space, {name: [0.0, 0.5, 1.0] for name in names})
+    found = describe(space, {name: [0.5] * 20 + [1.0] * 10 for name in names})
     figure = found.figures["hyperparameters"]
     assert sum(axes.get_visible() for axes in figure.axes) == PANELS
     assert f"{300 - PANELS} further hyperparameters are not drawn." in found.text
@@ -44,7 +44,7 @@ def test_many_choices_are_counted() -> None:
 
 
 def test_an_end_of_a_range_that_varies_is_not_checked() -> None:
-    values: dict[str, list[object]] = {"width": [16, 32, 64]}
+    values: dict[str, list[object]] = {"width": [16, 32] * 10 + [64] * 10}
     fixed = describe((Parameter("width", 4, 64, whole=True),), values)
     assert "**Boundary warnings**" in fixed.text
     assert "| width | 4 to 64 | 64 |" in fixed.text

@@ -26,8 +26,8 @@ def test_trials_that_share_a_device_have_separate_rows() -> None:
     found = write_section(made)
     assert found is not None
     assert "4 attempts on 2 devices" in found.text
-    # 10 + 10 + 7 + 5 seconds of three rows of 30.
-    assert "in use 36 % of the time" in found.text
+    # 10 + 10 + 7 + 5 seconds within 30.
+    assert "1.07 attempts ran at the same time on average" in found.text
     assert found.unreadable == "The records of when 1 trial ran are damaged (3)."
     assert found.unreadable in found.text
 

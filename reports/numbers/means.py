@@ -1,0 +1,124 @@
+"""Comparison of the mean scores of groups of runs, such as the seeds of several settings."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import permutation_test
+from scipy.stats import t as student
+
+from reports.numbers.paired import Difference, adjust_p_values
+from reports.numbers.statistics import Interval
+
+FREEDOM = 4  # residual degrees of freedom; with fewer, half-failed seeds look like certainty
+LEVEL = 0.05  # familywise, over all pairs
+PERMUTATIONS = 4999
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two groups by their places, and the first mean less the second one."""
+
+    first: int
+    second: int
+    difference: Difference  # with the p-value of this pair alone
+    p: float  # corrected for all pairs
+
+
+def explain_refusal(groups: Sequence[Sequence[float]], step: float = 0.0) -> str | None:
+    """Return why the means of these groups cannot be compared; None if they can.
+
+    `step` is the difference of two scores next to each other, 1 / n for a share of n examples.
+    """
+    runs, freedom = sum(map(len, groups)), sum(map(len, groups)) - len(groups)
+    if len(groups) < 2 or min(map(len, groups)) < 2:
+        return "a test needs two complete runs of at least two rows"
+    if freedom < FREEDOM:
+        needed = math.ceil(FREEDOM / len(groups)) + 1
+        return (
+            f"{runs} runs in {len(groups)} rows are too few for a test: it needs {needed} seeds "
+            "per row"
+        )
+    if step == 0 and all(len(set(scores)) == 1 for scores in groups):
+        return "all runs of a row have the same score, so the spread of the runs is unknown"
+    return None
+
+
+def compare_means(
+    groups: Sequence[Sequence[float]], step: float = 0.0, confidence: float = 0.95
+) -> list[Comparison]:
+    """Compare all pairs of groups of independent runs by their means.
+
+    Student's t with the standard error of Welch (1947), but at least that of the variance pooled
+    over all groups: two seeds that agree by chance have a variance of 0, and one unstable group
+    has more than the pooled one. The variance within a group is at least that of two
+    neighbouring scores, `step` / 2 squared, and the degrees of freedom of the other groups count
+    half if the pair's own variance is the larger one. The p-values are Holm-corrected. For more
+    than two groups no pair differs unless the groups do, by the permutation test of the variance
+    between them, whatever the distribution of the runs. `tests/benchmarks/calibration.py`
+    measures the familywise error and the power. Raises ValueError where `explain_refusal` does
+    not return None.
+    """
+    if reason := explain_refusal(groups, step):
+        raise ValueError(reason)
+    values = [np.asarray(scores, np.float64) for scores in groups]
+    sizes = np.array([len(v) for v in values])
+    free = sizes - 1
+    means = np.array([v.mean() for v in values])
+    variances = np.maximum([v.var(ddof=1) for v in values], (step / 2) ** 2)
+    pooled = np.average(variances, weights=free)
+    first, second = np.array(list(combinations(range(len(groups)), 2))).T
+    parts = variances / sizes
+    own = parts[first] + parts[second]
+    least = pooled * (1 / sizes[first] + 1 / sizes[second])
+    squares = parts**2 / free
+    with np.errstate(invalid="ignore"):  # a pair without any variance has the pooled one
+        satterthwaite = own**2 / (squares[first] + squares[second])
+    others = free.sum() - free[first] - free[second]
+    is_own = (own >= least) | (len(groups) == 2)
+    degrees = np.where(is_own, satterthwaite + others / 2, free.sum())
+    error = np.sqrt(np.maximum(own, least))
+    gaps = means[first] - means[second]
+    halves = student.ppf((1 + confidence) / 2, degrees) * error
+    p_values = 2 * student.sf(np.abs(gaps) / error, degrees)
+    corrected = adjust_p_values(p_values.tolist())
+    if len(groups) > 2 and min(corrected) < LEVEL:
+        overall = _test_all(values)
+        corrected = [max(p, overall) for p in corrected]
+    return [
+        Comparison(
+            int(i), int(j), Difference(Interval(gap, gap - half, gap + half, runs), alone), p
+        )
+        for i, j, gap, half, runs, alone, p in zip(
+            first,
+            second,
+            gaps.tolist(),
+            halves.tolist(),
+            (sizes[first] + sizes[second]).tolist(),
+            p_values.tolist(),
+            corrected,
+            strict=True,
+        )
+    ]
+
+
+def _test_all(values: Sequence[NDArray[np.float64]]) -> float:
+    def find_variance(*samples: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        means = np.stack([sample.mean(axis=axis) for sample in samples])
+        sizes = np.array([sample.shape[axis] for sample in samples])
+        return np.asarray(np.tensordot(sizes, means**2, axes=1))
+
+    # Centred, since the squares of means far from 0 would lose their last digits.
+    centre = np.concatenate(values).mean()
+    result = permutation_test(
+        [v - centre for v in values],
+        find_variance,
+        vectorized=True,
+        n_resamples=PERMUTATIONS,
+        alternative="greater",
+        rng=np.random.default_rng(0),
+    )
+    return float(result.pvalue)

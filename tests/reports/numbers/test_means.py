@@ -1,0 +1,65 @@
+"""Comparison of means over seeds: against scipy, by hand, and its level in simulation."""
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_ind
+
+from reports.numbers.means import compare_means, explain_refusal
+from tests.benchmarks.calibration.means import measure_familywise_error
+
+
+def test_two_groups_of_equal_size_are_welchs_t_test() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.normal(1, 1, 5), random.normal(0, 3, 5)
+    (found,) = compare_means([a.tolist(), b.tolist()])
+    reference = ttest_ind(a, b, equal_var=False)
+    assert found.difference.p == pytest.approx(reference.pvalue)
+    assert found.p == found.difference.p
+    low, high = reference.confidence_interval()
+    assert (found.difference.interval.low, found.difference.interval.high) == pytest.approx(
+        (low, high)
+    )
+
+
+def test_a_pair_that_agrees_by_chance_has_the_pooled_variance() -> None:
+    # Variances 0, 0 and 1 with 2 degrees of freedom each: pooled 1 / 3.
+    found = compare_means([[2.0, 2.0, 2.0], [0.0, 0.0, 0.0], [0.0, 1.0, 2.0]])
+    first = found[0].difference.interval
+    half = 2.446911851144969 * np.sqrt(1 / 3 * 2 / 3)  # Student's t with 6 degrees of freedom
+    assert (first.low, first.high) == pytest.approx((2 - half, 2 + half))
+
+
+def test_neighbouring_scores_are_no_difference() -> None:
+    one, two = [351 / 359] * 3, [350 / 359] * 3
+    (found,) = compare_means([one, two], step=1 / 359)
+    # The gap of one example, of a variance of a quarter: t = sqrt(6) with 4 degrees of freedom.
+    assert found.p == pytest.approx(0.0705, abs=1e-4)
+
+
+def test_one_large_difference_among_equal_groups_is_found_alone() -> None:
+    scores = np.random.default_rng(2).normal(0, 1, (6, 3))
+    scores[2] += 12
+    differ = {(c.first, c.second) for c in compare_means(scores.tolist()) if c.p < 0.05}
+    assert differ == {(0, 2), (1, 2), (2, 3), (2, 4), (2, 5)}
+
+
+@pytest.mark.parametrize(
+    ("groups", "reason"),
+    [
+        ([[1.0, 2.0]], "two complete runs of at least two rows"),
+        ([[1.0, 2.0, 3.0], [1.0]], "two complete runs of at least two rows"),
+        ([[1.0, 2.0], [3.0, 4.0]], "4 runs in 2 rows are too few for a test: it needs 3 seeds"),
+        ([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]], "the spread of the runs is unknown"),
+    ],
+)
+def test_where_nothing_can_be_said_nothing_is(groups: list[list[float]], reason: str) -> None:
+    assert reason in (explain_refusal(groups) or "")
+    with pytest.raises(ValueError, match="row"):
+        compare_means(groups)
+
+
+@pytest.mark.parametrize("kind", ["normal", "skewed", "tied", "half dead", "unequal"])
+@pytest.mark.parametrize(("arms", "seeds"), [(2, 3), (3, 3), (6, 2)])
+def test_equal_groups_differ_in_no_more_than_5_per_cent(kind: str, arms: int, seeds: int) -> None:
+    found = measure_familywise_error(kind, arms, seeds, 359, experiments=400)
+    assert found.value <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / found.n)
