@@ -8,8 +8,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
-from scipy.special import nctdtrinc
-from scipy.stats import norm as normal
 from scipy.stats import t as student
 from scipy.stats import trim_mean
 from statsmodels.stats.proportion import proportion_confint
@@ -71,34 +69,6 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
         return Interval(mean, math.nan, math.nan, n)
     half = student.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)
     return Interval(mean, float(mean - half), float(mean + half), n)
-
-
-def probability_better(
-    ours: Sequence[float], theirs: Sequence[float], mode: str, confidence: float = 0.95
-) -> Interval:
-    """Return the probability that a new run of ours is better than a new one of theirs.
-
-    The estimate counts pairs of runs, ties as half. The interval inverts the noncentral t
-    distribution (normal runs, Welch's degrees of freedom). A bootstrap has far too low coverage
-    with the usual 3 to 10 seeds: if all of ours are better than all of theirs, its interval is
-    1 to 1. The interval is unknown for fewer than two runs or without any variance.
-    """
-    sign = 1.0 if mode == "max" else -1.0
-    a, b = sign * np.asarray(ours, float), sign * np.asarray(theirs, float)
-    wins = np.sign(a[:, None] - b[None, :])
-    value = float((wins.mean() + 1) / 2)
-    low = high = math.nan
-    if min(len(a), len(b)) > 1 and a.var() + b.var() > 0:
-        parts = [side.var(ddof=1) / len(side) for side in (a, b)]
-        squares = [part**2 / (len(side) - 1) for part, side in zip(parts, (a, b), strict=True)]
-        of_means, of_runs = sum(parts), a.var(ddof=1) + b.var(ddof=1)
-        degrees = of_means**2 / sum(squares)
-        t = (a.mean() - b.mean()) / math.sqrt(of_means)
-        tail = (1 - confidence) / 2
-        # nctdtrinc returns the noncentrality for which t is this quantile.
-        shifts = nctdtrinc(degrees, np.array([1 - tail, tail]), t)
-        low, high = normal.cdf(shifts * math.sqrt(of_means / of_runs))
-    return Interval(value, float(low), float(high), len(a))
 
 
 def interquartile_mean(

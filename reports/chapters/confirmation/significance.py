@@ -1,62 +1,132 @@
-"""Significance tests of the confirmed winner against the others, paired and corrected."""
+"""Verdicts of a confirmation: the winner against the others, on the sealed test set alone.
 
-from collections.abc import Iterable, Mapping, Sequence
+Validation chose the winner, from the search and again from the re-runs, so that a difference on
+it is optimistically biased and no test is made there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import ttest_ind
 
-from reports.numbers.paired import Array, adjust_p_values, compare_over_seeds
+from reports.numbers.paired import Difference
+from reports.numbers.seeds import compare_selected
 from reports.numbers.statistics import mean_interval
+from reports.read.opened_test import OpenedTest
+from reports.read.winner import group_reruns, list_compared, rank_confirmed
 from reports.records import Search, TrialRecord
 from reports.write.intervals import format_difference, format_p_value
 
 LEVEL = 0.05
 PAIRED = (
-    "The runs are compared on the same test examples, with seeds and examples as crossed random "
-    "effects (Student's t). McNemar's test on pooled pairs would count every example once per "
-    "seed, and the bootstrap intervals of few seeds are too narrow."
+    "The runs are compared on the same test examples, over new seeds and new examples (Student's "
+    "t for the seeds); the part of the seeds allows for each configuration that was re-run and "
+    "could have been the winner. The comparisons are made in this order, each only where all "
+    "before it are significant: a p-value is the largest up to there. Intervals are of 95 % each."
 )
-UNPAIRED = "Without test predictions the validation scores are compared by Welch's t-test."
+NO_VERDICT = (
+    "**No verdict**: these are differences on the validation data, by which these configurations "
+    "and the winner were selected. They are optimistically biased (selection), and no test on "
+    "the same data can say whether the winner is better on new ones."
+)
 
 
-def describe_tests(
-    search: Search,
-    ranking: Sequence[int],
-    groups: Mapping[int, Sequence[TrialRecord]],
-    opened: Mapping[int, Array],
-) -> list[str]:
-    """Return paragraphs that compare the winner with the runner-up, the default and all opened.
+@dataclass(frozen=True)
+class Comparison:
+    """The winner less another configuration on the test set; `p` is corrected for their number."""
 
-    `opened` holds correct predictions, (seeds, n), per configuration. p-values are
-    Holm-corrected.
+    of: int
+    difference: Difference
+    p: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Return whether the two differ beyond chance."""
+        return self.p < LEVEL
+
+    @property
+    def text(self) -> str:
+        """Return the difference with its interval and p-value."""
+        gain = format_difference(self.difference.interval, "test_accuracy")
+        return f"{gain}, {format_p_value(self.p)}"
+
+
+def compare_winner(search: Search, test: OpenedTest) -> list[Comparison]:
+    """Return the winner compared with the others whose re-runs are open, the default first.
+
+    They are tested in a fixed sequence: each only where all before it are significant, so that
+    the family-wise error is that of one test. All that were confirmed count, opened or not, since
+    each of them could have been the winner by the luck of the seeds that are tested.
     """
-    winner = ranking[0]
-    others = [of for of in ranking[1:] if of == ranking[1] or of == 0 or of in opened]
-    if not others:
+    ranking = rank_confirmed(search)
+    if len(ranking) < 2 or ranking[0] not in test.reruns:
+        return []
+    default = search.default.number if search.default else None
+    ours, found, p = test.reruns[ranking[0]], [], 0.0
+    for of in sorted(ranking[1:], key=lambda of: of != default):
+        if of in test.reruns:
+            difference = compare_selected(ours, test.reruns[of], len(ranking) - 1)
+            p = max(p, difference.p)
+            found.append(Comparison(of, difference, p))
+    return found
+
+
+def judge_default(search: Search, test: OpenedTest) -> str:
+    """Return in a sentence whether the confirmed winner is better than the default on the test.
+
+    Empty where nothing was confirmed, or where the default was not.
+    """
+    default, ranking = search.default, rank_confirmed(search)
+    if default is None or default.number not in ranking:
+        return ""
+    name = f"the default configuration (trial {default.number})"
+    if ranking[0] == default.number:
+        return (
+            f"**The winner is {name}**: no other has a better mean over new seeds. It is "
+            "recommended."
+        )
+    compared = next((c for c in compare_winner(search, test) if c.of == default.number), None)
+    if compared is None:
+        return (
+            f"Whether the winner is better than {name} is not known: their re-runs are not "
+            "compared on the test set."
+        )
+    if not compared.is_significant:
+        return (
+            f"**{name[0].upper()}{name[1:]} is as good as the winner** on the test set: the "
+            f"difference, {compared.text}, is not statistically significant. **The default is "
+            "recommended.**"
+        )
+    if compared.difference.interval.value < 0:
+        return (
+            f"**The winner is worse than {name}** on the test set: {compared.text}. **The default "
+            "is recommended.**"
+        )
+    return f"**The winner beats {name}** on the test set: {compared.text}."
+
+
+def describe_tests(search: Search, test: OpenedTest) -> list[str]:
+    """Return paragraphs that compare the winner with runner-up, default and whatever is open."""
+    ranking = rank_confirmed(search)
+    if len(ranking) < 2:
         return ["There is no second configuration to compare with the winner."]
-    paired = all(of in opened for of in (winner, *others))
-    lines, p_values = [], []
-    for of in others:
-        if paired:
-            difference = compare_over_seeds(opened[winner], opened[of])
-            gain = format_difference(difference.interval, "test_accuracy")
-            lines.append(f"{gain} on the test set")
-            p_values.append(difference.p)
-        else:
-            gap, p = _compare_on_validation(groups[winner], groups[of])
-            lines.append(f"{format_gain(search, gap)} on validation")
-            p_values.append(p)
-    text = [
-        f"- {_name_other(of, ranking)}: {line}, {format_p_value(p)}. **"
-        f"{'Statistically significant' if p < LEVEL else 'Not statistically significant'}.**"
-        for of, line, p in zip(others, lines, adjust_p_values(p_values), strict=True)
+    compared = compare_winner(search, test)
+    if not compared:
+        groups = group_reruns(search)
+        best = float(np.mean(get_scores(groups[ranking[0]])))
+        lines = [
+            f"- {_name_other(search, of, ranking)}: "
+            f"{format_gain(search, best - float(np.mean(get_scores(groups[of]))))} on validation"
+            for of in list_compared(search)[1:]
+        ]
+        return [f"{NO_VERDICT}\n\n" + "\n".join(lines)]
+    lines = [
+        f"- {_name_other(search, c.of, ranking)}: {c.text}. **"
+        f"{'Statistically significant' if c.is_significant else 'Not statistically significant'}."
+        "**"
+        for c in compared
     ]
-    correction = f", Holm-corrected for {len(others)} comparisons" if len(others) > 1 else ""
-    return [
-        f"Difference of the winner to the others{correction}:",
-        "\n".join(text),
-        PAIRED if paired else UNPAIRED,
-    ]
+    return ["Difference of the winner to the others on the test set:", "\n".join(lines), PAIRED]
 
 
 def get_scores(runs: Iterable[TrialRecord]) -> list[float]:
@@ -71,16 +141,7 @@ def format_gain(search: Search, gain: float) -> str:
     )
 
 
-def _compare_on_validation(
-    ours: Sequence[TrialRecord], theirs: Sequence[TrialRecord]
-) -> tuple[float, float]:
-    a, b = get_scores(ours), get_scores(theirs)
-    gap = float(np.mean(a) - np.mean(b))
-    if np.ptp(a) == 0 and np.ptp(b) == 0:  # no variance: different or equal for certain
-        return gap, float(gap == 0)
-    return gap, float(ttest_ind(a, b, equal_var=False).pvalue)
-
-
-def _name_other(of: int, ranking: Sequence[int]) -> str:
-    marks = (("the runner-up", of == ranking[1]), ("the default", of == 0))
+def _name_other(search: Search, of: int, ranking: list[int]) -> str:
+    default = search.default is not None and of == search.default.number
+    marks = (("the runner-up", of == ranking[1]), ("the default", default))
     return ", ".join([f"against trial {of}", *(word for word, holds in marks if holds)])

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm
 
 from reports.numbers.paired import compare_over_seeds, paired_bootstrap
-from reports.numbers.statistics import Interval, mean_interval, probability_better
+from reports.numbers.statistics import Interval, mean_interval
 
 EXPERIMENTS = 2000
 
@@ -29,21 +29,6 @@ def measure_coverage(
 @pytest.mark.parametrize("seeds", [2, 5])
 def test_the_mean_over_seeds(seeds: int) -> None:
     share = measure_coverage(lambda r: mean_interval(r.normal(0.9, 0.01, seeds).tolist()), 0.9)
-    assert 0.93 <= share <= 0.97
-
-
-@pytest.mark.parametrize(
-    ("seeds", "spread", "lead"), [((3, 3), 1.0, 0.5), ((5, 5), 1.0, 1.5), ((5, 5), 2.0, 1.0)]
-)
-def test_the_probability_of_being_better(
-    seeds: tuple[int, int], spread: float, lead: float
-) -> None:
-    def experiment(random: np.random.Generator) -> Interval:
-        ours, theirs = random.normal(lead, spread, seeds[0]), random.normal(0, 1, seeds[1])
-        return probability_better(ours.tolist(), theirs.tolist(), "max")
-
-    # The coverage for three seeds is 96.4 % (of 20,000): 2,000 are too few to tell it from 97.
-    share = measure_coverage(experiment, norm.cdf(lead / np.hypot(spread, 1)), 3 * EXPERIMENTS)
     assert 0.93 <= share <= 0.97
 
 
