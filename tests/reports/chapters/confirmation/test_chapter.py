@@ -1,6 +1,7 @@
 """Confirmation with new seeds: the winner, its significance and its test accuracy."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from reports.read.opened_test import open_test
 from reports.read.records import read_search
 from reports.read.winner import choose_winner
 from reports.records import Search
+from tests.benchmarks.calibration_pipeline import Setting, run_searches
 from tests.support.make_search import TARGETS, list_openings, outputs, rerun
 
 Trials = list[dict[str, Any]]
@@ -260,3 +262,13 @@ def test_the_model_of_a_confirmed_winner_is_its_best_re_run(
     assert choice is not None
     assert (choice.winner.number, choice.model.of) == (5, 5)
     assert choice.model.metrics["score"] == 0.952
+
+
+def test_searches_of_equal_configurations_do_not_beat_the_default() -> None:
+    # The sentences of every report are checked against its test inside.
+    equal = Setting(best=3, seeds=3, trials=10)
+    found = run_searches(equal, 15)
+    assert found.searches == 15
+    assert found.beats <= 3  # more than that has a probability below 1 % at a level of 5 %
+    better = run_searches(replace(equal, trials=3, luck=0.0, lead=8.0, skill=1.0), 5)
+    assert better.best_beats == 5
