@@ -26,12 +26,7 @@ from cluster.sampling.study_file import quiet
 from searchspaces.check import check_stable, find_infeasible
 from searchspaces.codec import decode_fields, encode_config, to_json
 from searchspaces.json_text import Json
-from searchspaces.overrides import (
-    InvalidConfigError,
-    build_config,
-    encode_defaults,
-    is_default,
-)
+from searchspaces.overrides import InvalidConfigError, build_config, encode_defaults, is_default
 from searchspaces.parameters import find_parameters, with_fixed
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import run_suggest
