@@ -1,17 +1,20 @@
 """Assemble a report: title, summary and chapters, with their figures and tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from cluster.storage.redaction import redact
+from reports.chapters.confirmation.significance import judge_default
 from reports.chapters.outcomes.chapter import sum_device_seconds
 from reports.chapters.outcomes.failures import describe_most_common
-from reports.read.holdout_log import describe_openings, has_winner_changed
+from reports.numbers.seeds import FEWEST
+from reports.read.holdout_log import Opening, describe_openings, has_winner_changed
 from reports.read.opened_test import OpenedTest
-from reports.read.winner import Choice, explain_no_winner
+from reports.read.winner import Choice, explain_no_winner, group_reruns, list_lost, score_reruns
 from reports.records import Search
 from reports.write.safe import escape_markdown, format_block, format_code
 from reports.write.sections import Section
@@ -35,6 +38,7 @@ class Findings:
     sizes: Mapping[str, int]  # examples per split
     splits: tuple[str, ...] = ()  # that the search has stored
     unreadable: tuple[str, ...] = ()  # why something on record cannot be read
+    others: Mapping[str, Sequence[Opening]] = field(default_factory=dict)  # of the same data
 
     @property
     def has_test(self) -> bool:
@@ -84,10 +88,31 @@ def format_winner(findings: Findings) -> str:
         metric = escape_markdown(findings.search.metric)
         why = findings.test.missing if findings.has_test else "this search has no test set"
         return f"winner: {choice.model.title}, {metric} {score}; {why}"
+    n = f"n = {accuracy.n}"
+    if (mean := findings.test.confirmed) is None:
+        return (
+            f"winner test accuracy: {accuracy.value * 100:.2f} % (95 % interval "
+            f"{accuracy.low * 100:.2f} to {accuracy.high * 100:.2f} %, {n}; one run, not "
+            "confirmed)"
+        )
+    if list_lost(findings.search, choice.winner.number):
+        ends = "no interval, since others diverged or failed"
+    elif mean.is_known:
+        ends = f"95 % interval over seeds and examples {mean.low * 100:.2f} to "
+        ends += f"{mean.high * 100:.2f} %"
+    else:
+        ends = f"no interval from fewer than {FEWEST} re-runs"
     return (
-        f"winner test accuracy: {accuracy.value * 100:.2f} % (95 % interval "
-        f"{accuracy.low * 100:.2f} to {accuracy.high * 100:.2f} %, n = {accuracy.n})"
+        f"winner test accuracy: {mean.value * 100:.2f} % (mean of "
+        f"{count_reruns(findings.search, choice.winner.number)}, {ends}, {n})"
     )
+
+
+def count_reruns(search: Search, number: int) -> str:
+    """Return how many re-runs of a trial are complete: `5 re-runs`, or `4 of 5 re-runs`."""
+    complete = len(group_reruns(search)[number])
+    of = sum(run.of == number for run in search.reruns)
+    return f"{complete} of {of} re-runs" if complete < of else f"{complete} re-runs"
 
 
 def _list_unreadable(unreadable: Sequence[str]) -> str:
@@ -147,12 +172,25 @@ def write_summary(findings: Findings) -> str:
             "This search has no test set: the score is optimistically biased, since the winner "
             "was selected by it."
         )
-    if (accuracy := findings.test.accuracy) is not None:
+    accuracy = findings.test.accuracy
+    if accuracy is not None and findings.others:
+        sentences.append(
+            f"**{_count_searches(len(findings.others))} of the same data "
+            f"{'has' if len(findings.others) == 1 else 'have'} opened this test set as well** "
+            "(see its use)."
+        )
+    if choice.is_confirmed:
+        sentences.append(judge_default(search, findings.test))
+    elif accuracy is not None:
         sentences.append(
             f"Its predictions are correct for {accuracy.correct:,} of {accuracy.n:,} test "
             "examples, which were not used to choose it."
         )
     return " ".join(filter(None, sentences))
+
+
+def _count_searches(n: int) -> str:
+    return "One other search" if n == 1 else f"{n} other searches"
 
 
 def _describe_trials(search: Search) -> str:
@@ -181,27 +219,29 @@ def _describe_winner(findings: Findings, choice: Choice) -> str:
     winner, model = choice.winner, choice.model
     report = model.metrics.get("best_report")
     validation = findings.sizes.get("validation")
-    which = f"The winner is trial {winner.number} ({format_code(model.name)})"
-    if model is not winner:
-        which = (
-            f"The winner is trial {winner.number}, whose own run was {winner.outcome}; its model "
-            f"is the best of its complete re-runs, {model.label} ({format_code(model.name)}),"
-        )
-    why = f"the best of {format_count(len(choice.candidates), 'candidate')}"
+    metric = findings.search.metric
+    on = f" on {validation:,} validation examples" if validation else ""
     if choice.is_confirmed:
-        why = "chosen by its mean over new seeds"
+        scores = score_reruns(findings.search)[winner.number]
+        return (
+            f"The winner is trial {winner.number} ({format_code(winner.name)}), with the best "
+            f"mean over new seeds: {format_score(float(np.mean(scores)), metric)} in "
+            f"{count_reruns(findings.search, winner.number)}{on}. Its model is the re-run that is "
+            f"best on validation, {model.label} ({format_code(model.name)})."
+        )
     return (
-        f"{which} with {format_score(model.metrics['score'], findings.search.metric)}"
-        f"{f' at report {report:.0f}' if report is not None else ''}"
-        f"{f' on {validation:,} validation examples' if validation else ''}, {why}."
+        f"The winner is trial {winner.number} ({format_code(model.name)}) with "
+        f"{format_score(model.metrics['score'], metric)}"
+        f"{f' at report {report:.0f}' if report is not None else ''}{on}, the best of "
+        f"{format_count(len(choice.candidates), 'candidate')}: one run, not confirmed."
     )
 
 
 def describe_test_set(findings: Findings, openings: Sequence[Mapping[str, Any]]) -> str | None:
     """Return when the test set was opened and for what; `openings` are all on record."""
-    if findings.choice is None or not (findings.has_test or openings):
+    if findings.choice is None or not (findings.has_test or openings or findings.others):
         return None
-    text = describe_openings(openings)
+    text = describe_openings(openings, findings.others)
     if findings.test.missing:
         text = (
             f"There is no test accuracy for {findings.choice.model.title}: "

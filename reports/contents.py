@@ -25,6 +25,7 @@ from reports.chapters.hyperparameters import chapter as hyperparameters
 from reports.chapters.hyperparameters import importance, parallel
 from reports.chapters.outcomes import chapter as outcomes
 from reports.chapters.outcomes import failures, timeline
+from reports.read.holdout_log import read_other_openings
 from reports.read.opened_test import CLOSED, OpenedTest, open_test
 from reports.read.predictions import count_examples, list_splits
 from reports.read.records import Tracker
@@ -62,12 +63,13 @@ def collect_findings(
     try:
         splits = list_splits(tracker, search)
         sizes = count_examples(tracker, search)
-        test = open_test(tracker, search, choice.model if choice else None, again, early)
+        test = open_test(tracker, search, choice, again, early)
     except UnreadableError as error:
         unreadable.append(str(error))
         model = choice.model if choice else None
         test = OpenedTest(tracker, search, model, missing=CLOSED, is_unreadable=True)
-    return Findings(search, choice, test, sizes, tuple(splits), tuple(unreadable))
+    others = read_other_openings(tracker, search)
+    return Findings(search, choice, test, sizes, tuple(splits), tuple(unreadable), others)
 
 
 def write_report(
@@ -133,9 +135,9 @@ def _list_results(tracker: Tracker, findings: Findings, choice: Choice) -> Itera
     yield "Best trials", lambda: write_best_trials(search, choice, validation)
     yield (
         "Confirmation on new seeds",
-        lambda: confirmation.write_section(tracker, search, test),
+        lambda: confirmation.write_section(search, test),
     )
-    yield "Winner and default", lambda: compare_with_default(search, choice, validation)
+    yield "Winner and default", lambda: compare_with_default(search, choice, test)
     yield "Comparison", lambda: comparison.write_section(tracker, search, validation)
     groups = group_trials(search)
     column = published.find_column(search, groups) if len(groups) > 1 else None

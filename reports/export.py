@@ -188,11 +188,18 @@ def describe_test_result(tracker: Tracker, search: Search, trials: Sequence[Tria
     accuracy = find_recorded_accuracy(read_openings(tracker, search), model)
     missing = "the test set was not opened for it, since validation did not choose it"
     if accuracy is None and choice is not None and model is choice.model:
-        test = open_test(tracker, search, model)
+        test = open_test(tracker, search, choice)
+        if (mean := test.confirmed) is not None:
+            ends = f", 95 % interval {mean.low:.2%} to {mean.high:.2%}" if mean.is_known else ""
+            return (
+                f"Test accuracy {mean.value:.2%} (mean of the "
+                f"{len(test.reruns[choice.winner.number])} re-runs of its configuration{ends}, "
+                f"n = {mean.n}); this model is the one that is best on validation."
+            )
         accuracy, missing = test.accuracy, test.missing
     if accuracy is None:
         return f"Its test accuracy is not known: {missing}."
     return (
         f"Test accuracy {accuracy.value:.2%} (95 % interval {accuracy.low:.2%} to "
-        f"{accuracy.high:.2%}, n = {accuracy.n})."
+        f"{accuracy.high:.2%}, n = {accuracy.n}; one run, not confirmed)."
     )

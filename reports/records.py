@@ -63,6 +63,11 @@ class Search:
         return self.tags.get("source") == "synthetic"
 
     @property
+    def default(self) -> TrialRecord | None:
+        """Return the first trial of the default configuration; None where no trial is that."""
+        return next((trial for trial in self.trials if "default" in trial.tags), None)
+
+    @property
     def has_own_data(self) -> bool:
         """Return whether the data are the user's, with other classes than the published ones."""
         return self.tags.get("own_data") == "yes"

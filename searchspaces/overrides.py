@@ -63,6 +63,14 @@ def encode_defaults(space: SearchSpace[Any], fixed: Mapping[str, Any]) -> dict[s
     return encode_config(build_config(space, fixed))
 
 
+def is_default(
+    space: SearchSpace[Any], fixed: Mapping[str, Any], config: Mapping[str, Json]
+) -> bool:
+    """Return whether a configuration is the default one but for the fixed values and the seed."""
+    seed = {"seed": None}
+    return {**config, **seed} == {**encode_defaults(space, fixed), **seed}
+
+
 def list_fields(space: SearchSpace[Any]) -> list[str]:
     """Return the names of the Config's fields."""
     return sorted(field.name for field in dataclasses.fields(space.config) if field.init)

@@ -221,7 +221,11 @@ class Ledger:
 
     def _rank_with(self, trial_log: TrialLog) -> list[TrialLog]:
         others = (log for log in self.top_trials if log.trial != trial_log.trial)
-        return self.rank_trials([*others, trial_log])
+        ranked = self.rank_trials([*others, trial_log])
+        # Of a confirmation the best re-run of every configuration comes first: its mean, which
+        # is known at the end, decides which of them is the winner and has the model.
+        best = {log.tags.get("of"): log.trial for log in reversed(ranked)}
+        return sorted(ranked, key=lambda log: best[log.tags.get("of")] != log.trial)
 
     def _append(self, trial: int, event: Mapping[str, Any]) -> TrialLog:
         # Written first: what the driver knows of a trial is never more than its file has.

@@ -27,7 +27,7 @@ from cluster.sampling.study_file import quiet
 from searchspaces.check import check_stable, find_infeasible
 from searchspaces.codec import decode_fields, encode_config, to_json
 from searchspaces.json_text import Json
-from searchspaces.overrides import InvalidConfigError, build_config, encode_defaults
+from searchspaces.overrides import InvalidConfigError, build_config, encode_defaults, is_default
 from searchspaces.parameters import find_parameters, with_fixed
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import run_suggest
@@ -147,7 +147,8 @@ class Study:
                 # Before the ledger has it: its number must never be given to another trial.
                 self.journal.sync()
                 encoded = encode_config(config)
-                return Suggestion(trial.number, dict(trial.params), encoded, self._tags(trial))
+                tags = self._tags(trial, encoded)
+                return Suggestion(trial.number, dict(trial.params), encoded, tags)
             self._reject(trial, reason, key)
             infeasible += 1
         if not infeasible:
@@ -257,15 +258,19 @@ class Study:
             attributes = {name: frozen.user_attrs[name] for name in ("initial", "fixed", "tags")}
             self._enqueue(frozen.system_attrs.get("fixed_params", {}), attributes)
 
-    def _tags(self, trial: optuna.Trial) -> Mapping[str, str]:
+    def _tags(self, trial: optuna.Trial, config: Mapping[str, Json]) -> Mapping[str, str]:
+        # What runs decides, not what was planned: an arm may be the default, or none is.
+        marked = self.ledger.settings.kind == "trial" and is_default(
+            self.space, self.fixed, config
+        )
+        default = {"default": "yes"} if marked else {}
         # The control group are the first sampled trials: their draws depend on no result.
         if "initial" in trial.user_attrs:
-            tags: Mapping[str, str] = trial.user_attrs["tags"]
-            return tags
+            return {**trial.user_attrs["tags"], **default}
         if self._control <= 0:
-            return {}
+            return default
         self._control -= 1
-        return {"control": "yes"}
+        return {"control": "yes", **default}
 
     def _frozen(self, number: int) -> FrozenTrial:
         storage = self.study._storage

@@ -39,7 +39,7 @@ from cluster.tuning.open_search import (
 from cluster.tuning.run_trials import SearchEnd, TrialsJob, TrialsResult, run_trials
 from cluster.tuning.same_space import check_same_space
 from cluster.tuning.summary import list_next_commands, print_failures
-from searchspaces.overrides import build_config
+from searchspaces.overrides import build_config, is_default
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 from trainables.run import Run
@@ -128,8 +128,8 @@ def plan_reruns(
             "add one that the training uses"
         )
     chosen: dict[int, TrialLog] = {log.trial: log for log in complete[:best]}
-    if 0 in search.trial_logs:
-        chosen.setdefault(0, search.trial_logs[0])
+    if (default := find_default(search, space)) is not None:
+        chosen.setdefault(default.trial, default)
     used = {trial_log.config["seed"] for trial_log in search.trial_logs.values()}
     new = (seed for seed in itertools.count(FIRST_SEED) if seed not in used)
     for seed in itertools.islice(new, seeds):
@@ -137,6 +137,13 @@ def plan_reruns(
             config = {**trial_log.config, "seed": seed}
             build_config(space, config)  # whatever it rejects is known before anything runs
             yield InitialTrial({}, config, whole=True, tags={"of": str(trial)})
+
+
+def find_default(search: Ledger, space: SearchSpace[Any]) -> TrialLog | None:
+    """Return the first trial of the default configuration; None where no trial is that."""
+    fixed = search.settings.fixed
+    logs = (log for _, log in sorted(search.trial_logs.items()))
+    return next((log for log in logs if is_default(space, fixed, log.config)), None)
 
 
 def make_reruns_table(ledger: Ledger, search: Ledger) -> Table:

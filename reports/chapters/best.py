@@ -3,7 +3,9 @@
 import math
 from collections import defaultdict
 
+from reports.chapters.confirmation.significance import judge_default
 from reports.numbers.statistics import is_finite, wilson_interval
+from reports.read.opened_test import OpenedTest
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
 from reports.write.safe import format_code, shorten
@@ -44,7 +46,8 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
     A score that is a share of `validation` examples has an interval.
     """
     shown = list(choice.candidates[:SHOWN])
-    shown += [t for t in search.trials if t.number == 0 and t not in shown]
+    default = search.default
+    shown += [default] if default and default not in shown else []
     varied = find_varied(search)
     names = varied[:COLUMNS]
     n = validation if is_proportion(search.metric) else None
@@ -93,9 +96,10 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
 def _format_trial(
     search: Search, choice: Choice, trial: TrialRecord, names: list[str], n: int | None
 ) -> tuple[str, ...]:
+    default = search.default
     marks = [
         word
-        for word, holds in (("winner", trial is choice.winner), ("default", trial.number == 0))
+        for word, holds in (("winner", trial is choice.winner), ("default", trial is default))
         if holds
     ]
     metrics = trial.metrics
@@ -118,44 +122,23 @@ def _format_interval(score: float | None, n: int | None) -> str:
     return f"{interval.low * 100:.2f} to {interval.high * 100:.2f} %"
 
 
-def compare_with_default(search: Search, choice: Choice, validation: int | None) -> str:
-    """Compare the winner with the default configuration (trial 0), in score and settings."""
-    default = next((trial for trial in search.trials if trial.number == 0), None)
+def compare_with_default(search: Search, choice: Choice, test: OpenedTest) -> str:
+    """Compare the winner with the default configuration, in score and settings.
+
+    Only re-runs on the sealed test set say which is better.
+    """
+    default, winner = search.default, choice.winner
     if default is None:
-        return "Trial 0, the default configuration, is not recorded."
-    winner = choice.winner
-    if default is winner and search.unfinished:
-        return (
-            "So far the default configuration (trial 0) is the best. This is not a result yet: "
-            "the search is unfinished."
-        )
-    if default is winner:
-        better = "has a better mean over new seeds" if choice.is_confirmed else "scored better"
-        return f"**The default configuration won**: no other candidate {better} on validation."
-    ours, theirs = winner.metrics["score"], default.metrics.get("score")
-    if default.outcome in ("diverged", "failed"):
-        return f"The default configuration (trial 0) cannot be compared: it {default.outcome}."
-    if theirs is None or not is_finite(theirs):
-        return f"The default configuration (trial 0) has no score: it is {default.outcome}."
-    gain = (ours - theirs) * (1 if search.mode == "max" else -1)
-    by = f"{abs(gain) * 100:.2f} points" if is_share(search.metric) else f"{abs(gain):.4g}"
-    verdict = (
-        "is better than" if gain > 0 else "is worse than" if gain < 0 else "is no better than"
-    )
-    text = (
-        f"The winner **{verdict} the default** configuration (trial 0, {default.outcome}) in "
-        f"{format_code(search.metric)}: {format_score(ours, search.metric)} against "
-        f"{format_score(theirs, search.metric)}, a difference of {by}."
-    )
+        return "No trial of this search is the default configuration, so none is compared with it."
     if choice.is_confirmed:
-        text += " It was chosen by its mean over new seeds, which is more reliable."
-    if is_proportion(search.metric) and validation and 0 <= ours <= 1:
-        spread = wilson_interval(round(ours * validation), validation)
-        text += (
-            f" The 95 % interval of a single score on n = {validation:,} examples is about "
-            f"±{(spread.high - spread.low) * 50:.2f} points, and the score of the winner is "
-            "optimistically biased, since it is the best of many."
+        text = judge_default(search, test) or (
+            f"The default configuration (trial {default.number}) was not re-run on enough seeds: "
+            "whether the winner is better is not known."
         )
+    else:
+        text = _compare_scores(search, choice, default)
+    if default is winner:
+        return text
     rows = tuple(
         (
             shorten(name, NAME),
@@ -171,3 +154,30 @@ def compare_with_default(search: Search, choice: Choice, validation: int | None)
     if len(rows) > ROWS:
         text += f"\n\n{len(rows) - ROWS:,} further ones differ: see `tables/trials.csv`."
     return text
+
+
+def _compare_scores(search: Search, choice: Choice, default: TrialRecord) -> str:
+    winner, name = choice.winner, f"The default configuration (trial {default.number})"
+    if default is winner and search.unfinished:
+        return (
+            f"So far {name[0].lower()}{name[1:]} is the best. This is not a result yet: the "
+            "search is unfinished."
+        )
+    if default is winner:
+        return f"**{name} won**: no other candidate scored better on validation."
+    if default.outcome in ("diverged", "failed"):
+        return f"{name} cannot be compared: it {default.outcome}."
+    ours, theirs = winner.metrics["score"], default.metrics.get("score")
+    if theirs is None or not is_finite(theirs):
+        return f"{name} has no score: it is {default.outcome}."
+    gain = abs(ours - theirs)
+    by = f"{gain * 100:.2f} points" if is_share(search.metric) else f"{gain:.4g}"
+    return (
+        f"In {format_code(search.metric)} the winner has {format_score(ours, search.metric)} and "
+        f"the default configuration (trial {default.number}, {default.outcome}) "
+        f"{format_score(theirs, search.metric)}, a difference of {by}. **This is one run of each, "
+        "not confirmed**: the score of the winner is the best of "
+        f"{format_count(len(choice.candidates), 'candidate')}, and so optimistically biased. "
+        "Whether it is better than the default is not known: `--confirm 1` runs both again on new "
+        "seeds."
+    )

@@ -72,7 +72,7 @@ def write_section(search: Search) -> Section | None:
 def find_random_scores(search: Search) -> Floats:
     """Return the scores of the random trials; trials without a score get the worst one.
 
-    Trial 0 (the default configuration) and the other enqueued trials are not random.
+    The enqueued trials, such as the default configuration, are not random.
     """
     enqueued = int(search.tags["enqueued"]) if search.tags.get("enqueued", "").isdigit() else 1
     trials = [t for t in search.trials if t.number >= enqueued and t.outcome != "unfinished"]
@@ -130,14 +130,15 @@ def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | N
                 budgets, low, high, color=BLUE, alpha=0.2, lw=0, label="95 % interval"
             )
             shown += [ends[np.isfinite(ends)] for ends in (low, middle, high)]
-        default = next((t for t in trials if t.number == 0), None)
+        default = search.default
         if default is not None and is_finite(default.metrics.get("score")):
             shown.append(np.array([default.metrics["score"]]))
         low_end, high_end = find_score_limits(np.concatenate(shown), search.mode)
         axes.set_ylim(low_end, high_end)
         level = default.metrics.get("score") if default is not None else None
-        if level is not None and low_end < level < high_end:
-            axes.axhline(level, color=RED, lw=1, ls="--", label="default (trial 0)")
+        if default is not None and level is not None and low_end < level < high_end:
+            name = f"default (trial {default.number})"
+            axes.axhline(level, color=RED, lw=1, ls="--", label=name)
         axes.set_xlim(1, max(2, len(trials)))
         if len(trials) > 20:
             axes.set_xscale("log")

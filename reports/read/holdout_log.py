@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from reports.read.records import Tracker, TrackerError
+from reports.read.records import Tracker, TrackerError, list_same_data
 from reports.records import Search, TrialRecord
+from reports.write.safe import escape_markdown
 from reports.write.tables import join_words
 from trainables.errors import UserError
 
@@ -39,6 +40,13 @@ def find_kind(entry: Opening) -> str:
     return next((word for word in KINDS if word in entry), "")
 
 
+def find_winner(entry: Opening) -> int | None:
+    """Return the trial whose configuration was the winner of an opening; None for others."""
+    compared = entry.get("reruns_of")
+    winner = compared[0] if isinstance(compared, list) and compared else entry.get("trial")
+    return winner if isinstance(winner, int) else None
+
+
 def find_opening(openings: Sequence[Opening], entry: Opening) -> Opening | None:
     """Return the opening on record that was for the same as this entry."""
     wanted = {key: value for key, value in _shorten(entry).items() if key != "again"}
@@ -63,19 +71,39 @@ def add_opening(tracker: Tracker, search: Search, entry: Opening) -> None:
 
 def read_openings(tracker: Tracker, search: Search) -> tuple[Opening, ...]:
     """Return all openings in the order of their times, as the server has them now."""
-    tags = tracker.get_run(search.run_id).data.tags
+    return _parse_openings(search.name, tracker.get_run(search.run_id))
+
+
+def read_other_openings(tracker: Tracker, search: Search) -> dict[str, tuple[Opening, ...]]:
+    """Return the openings by other searches of the same data, by the names of the searches.
+
+    The seal is that of the data: a second search of them finds the test set used. Two searches
+    of one name are told apart by their runs.
+    """
+    found: dict[str, tuple[Opening, ...]] = {}
+    for run in list_same_data(tracker, search):
+        name = str(run.info.run_name)
+        if openings := _parse_openings(name, run):
+            deleted = " (deleted)" if run.info.lifecycle_stage == "deleted" else ""
+            label = f"{name}{deleted}"
+            found[label if label not in found else f"{label} ({run.info.run_id})"] = openings
+    return found
+
+
+def _parse_openings(name: str, run: Any) -> tuple[Opening, ...]:
+    tags = run.data.tags
     ours = sorted(tag for tag in tags if tag.startswith(PREFIX))
-    return tuple(_parse_opening(search, tag, tags[tag]) for tag in ours)
+    return tuple(_parse_opening(name, run.info.run_id, tag, tags[tag]) for tag in ours)
 
 
-def _parse_opening(search: Search, tag: str, text: str) -> Opening:
+def _parse_opening(name: str, run_id: str, tag: str, text: str) -> Opening:
     try:
         found = json.loads(text)
     except ValueError:
         found = None
     if not isinstance(found, dict):
         raise UserError(
-            f"The tag `{tag}` of run {search.name!r} ({search.run_id}) is damaged: "
+            f"The tag `{tag}` of run {name!r} ({run_id}) is damaged: "
             f"{text[:200]!r}\nCorrect it, so that the record of test openings stays complete."
         )
     return found
@@ -95,27 +123,46 @@ def _shorten(entry: Opening) -> dict[str, Any]:
     return short
 
 
-def describe_openings(openings: Sequence[Opening]) -> str:
-    """Return one sentence on how often, when and for what the test set was opened."""
-    if not openings:
-        return "The test set of this search has not been opened."
-    times = {1: "once", 2: "twice"}.get(len(openings), f"{len(openings)} times")
-    each = "; ".join(_describe_opening(opening) for opening in openings)
-    again = sum(bool(opening.get("again")) for opening in openings)
-    by_option = f" Of these, {again} by `--open-test-again`." if again else ""
-    return f"The test set of this search was opened {times}: {each}.{by_option}"
+def describe_openings(
+    openings: Sequence[Opening], others: Mapping[str, Sequence[Opening]] | None = None
+) -> str:
+    """Return how often, when and for what the test set was opened.
+
+    `others` are the openings by other searches of the same data (`read_other_openings`).
+    """
+    text = "The test set of this search has not been opened."
+    if openings:
+        each = "; ".join(_describe_opening(opening) for opening in openings)
+        again = sum(bool(opening.get("again")) for opening in openings)
+        by_option = f" Of these, {again} by `--open-test-again`." if again else ""
+        times = _count_times(len(openings))
+        text = f"The test set of this search was opened {times}: {each}.{by_option}"
+    if not others:
+        return text
+    counts = [f"{escape_markdown(name)} ({len(found)})" for name, found in others.items()]
+    more = sum(map(len, others.values()))
+    return (
+        f"{text} **Other searches of the same data have opened it {_count_times(more)}**: "
+        f"{join_words(counts)}; with this search {_count_times(more + len(openings))} in all. "
+        "Choosing between searches by their test results would turn the test set into a "
+        "validation set."
+    )
+
+
+def _count_times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
 def has_winner_changed(openings: Sequence[Opening]) -> bool:
     """Return whether the test set was opened for one winner and later for another."""
-    return len({(o["trial"], o.get("rerun")) for o in openings if "trial" in o}) > 1
+    return len({find_winner(o) for o in openings} - {None}) > 1
 
 
 def _describe_opening(opening: Opening) -> str:
     time = opening.get("time")
     if "reruns_of" in opening:
         runs = opening.get("count", len(opening.get("runs", ())))
-        return f"for {runs} re-runs of trial {opening['reruns_of']} at {time}"
+        return f"for {runs} re-runs of {_name_trials(opening)} at {time}"
     if "ensemble" in opening:
         members = list(opening.get("members", ()))
         more = opening.get("count", len(members)) - NAMED
@@ -128,6 +175,13 @@ def _describe_opening(opening: Opening) -> str:
 
 
 def describe_model(opening: Opening) -> str:
-    """Return which run an opening was for: `trial 3`, or `re-run 1 of trial 3`."""
+    """Return what an opening was for: `trial 3`, `re-run 1 of trial 3`, `the re-runs of …`."""
+    if "reruns_of" in opening:
+        return f"the re-runs of {_name_trials(opening)}"
     again = f"re-run {opening['rerun']} of " if opening.get("rerun") is not None else ""
     return f"{again}trial {opening['trial']}"
+
+
+def _name_trials(opening: Opening) -> str:
+    of = opening["reruns_of"]
+    return join_words([f"trial {n}" for n in (of if isinstance(of, list) else [of])])

@@ -4,10 +4,15 @@ A report shows no test score that is not on record, and opens nothing for a choi
 choice may still replace.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from reports.numbers.statistics import Proportion, wilson_interval
+import numpy as np
+
+from reports.numbers.paired import Array
+from reports.numbers.seeds import accuracy_over_seeds
+from reports.numbers.statistics import Interval, Proportion, wilson_interval
+from reports.read.artifacts import PREDICTIONS, has_artifact
 from reports.read.holdout_log import (
     BY_HAND,
     KINDS,
@@ -17,12 +22,16 @@ from reports.read.holdout_log import (
     describe_model,
     find_kind,
     find_opening,
+    find_winner,
     read_openings,
 )
 from reports.read.predictions import Predictions, find_correct, read_examples, read_predictions
 from reports.read.records import Tracker
+from reports.read.winner import Choice, group_reruns, list_compared, rank_confirmed
 from reports.records import Search, TrialRecord
+from reports.write.tables import join_words
 
+TEST = "predictions/test.parquet"
 CLOSED = "what the search has stored for it cannot be read"
 """Why nothing is opened where something is unreadable."""
 
@@ -32,7 +41,8 @@ class OpenedTest:
     """The test set of a search: what of it is open, and what may be opened.
 
     `model` is the winner's run and `accuracy` its test accuracy; where there is none, `missing`
-    says why. `broken` are the KINDS of entries for which the test set was opened before for
+    says why. `reruns` has which predictions are correct, (seeds, n), by the trial that was
+    confirmed. `broken` are the KINDS of entries for which the test set was opened before for
     others. `again` (`--open-test-again`) allows these to be opened once more. `unfinished` says
     why a search whose winner may still change has nothing opened. Nothing is opened either where
     something that the search has stored is unreadable.
@@ -42,11 +52,20 @@ class OpenedTest:
     search: Search
     model: TrialRecord | None = None
     accuracy: Proportion | None = None
+    reruns: Mapping[int, Array] = field(default_factory=dict)
     missing: str = ""
     broken: frozenset[str] = frozenset()
     again: bool = False
     unfinished: str = ""
     is_unreadable: bool = False
+
+    @property
+    def confirmed(self) -> Interval | None:
+        """Return the mean test accuracy over the winner's re-runs; None before they are open."""
+        of = self.model.of if self.model else None
+        correct = None if of is None else self.reruns.get(of)
+        of_all = len(rank_confirmed(self.search))
+        return None if correct is None else accuracy_over_seeds(correct, of_all)
 
     def is_closed(self, entry: Opening) -> bool:
         """Return whether this must not be opened, unless it is on record."""
@@ -105,7 +124,7 @@ class OpenedTest:
         if known is not None:
             return replace(self, accuracy=known)
         if self.is_closed(entry):
-            return replace(self, missing=self._describe_closed(openings, self.model))
+            return replace(self, missing=self._describe_closed(openings, entry, self.model.title))
         found = self._read([self.model])
         if found is None:
             return replace(self, missing="no usable test predictions of it are stored")
@@ -115,13 +134,51 @@ class OpenedTest:
         add_opening(self.tracker, self.search, self.mark(entry))
         return replace(self, accuracy=accuracy)
 
-    def _describe_closed(self, openings: Sequence[Opening], model: TrialRecord) -> str:
-        last = next((o for o in reversed(openings) if "trial" in o), None)
+    def open_reruns(self) -> "OpenedTest":
+        """Return this with the test predictions of what a confirmation compares.
+
+        Winner, runner-up and default are opened at once, as one opening; with `again` all others
+        that were confirmed are opened as well.
+        """
+        assert self.model is not None
+        groups = {
+            of: runs
+            for of, runs in group_reruns(self.search).items()
+            if all(has_artifact(self.tracker, run, PREDICTIONS, TEST) for run in runs)
+        }
+        compared = [of for of in list_compared(self.search) if of in groups]
+        if self.model.of not in compared:
+            return replace(self, missing="not all of its re-runs have stored test predictions")
+        together = [run for of in compared for run in groups[of]]
+        entry = self.mark({"reruns_of": compared, "runs": [run.number for run in together]})
+        openings = self.read_openings()
+        if self.is_closed(entry) and not find_opening(openings, entry):
+            what = f"the re-runs of {join_words([f'trial {of}' for of in compared])}"
+            return replace(self, missing=self._describe_closed(openings, entry, what))
+        found = self.open_predictions(together, entry)
+        if found is None:
+            return replace(self, missing="the test predictions of its re-runs are not usable")
+        correct = [find_correct(output, found.examples.targets) for output in found.outputs]
+        by_run = dict(zip(together, correct, strict=True))
+        accuracy = wilson_interval(int(by_run[self.model].sum()), len(found.examples))
+        reruns = {of: np.stack([by_run[run] for run in groups[of]]) for of in compared}
+        more = rank_confirmed(self.search) if self.again else []
+        for of in more:
+            if of in groups and of not in reruns:
+                runs = groups[of]
+                entry = {"reruns_of": of, "runs": [run.number for run in runs], "again": True}
+                if (other := self.open_predictions(runs, entry)) is not None:
+                    targets = other.examples.targets
+                    reruns[of] = np.stack([find_correct(o, targets) for o in other.outputs])
+        return replace(self, accuracy=accuracy, reruns=reruns)
+
+    def _describe_closed(self, openings: Sequence[Opening], entry: Opening, what: str) -> str:
+        last = next((o for o in reversed(openings) if find_winner(o) is not None), None)
         if last is None:
-            return self.describe_rejection(build_entry(model), model.title)
+            return self.describe_rejection(entry, what)
         return (
             f"the test set was opened before for {describe_model(last)} on "
-            f"{str(last.get('time'))[:10]}; `--open-test-again` opens it for {model.title}, and "
+            f"{str(last.get('time'))[:10]}; `--open-test-again` opens it for {what}, and "
             "that is counted"
         )
 
@@ -149,7 +206,9 @@ def seal_test(
         return OpenedTest(tracker, search)
     before = [o for o in read_openings(tracker, search) if o.get("ensemble") != BY_HAND]
     broken = {find_kind(opening) for opening in before}
-    changed = "trial" in broken and not find_opening(before, build_entry(model))
+    # A confirmation of the same configuration opens its re-runs: the winner is the same.
+    winners = {winner for o in before if (winner := find_winner(o)) is not None}
+    changed = bool(winners) and (model.number if model.of is None else model.of) not in winners
     return OpenedTest(
         tracker,
         search,
@@ -163,13 +222,18 @@ def seal_test(
 def open_test(
     tracker: Tracker,
     search: Search,
-    model: TrialRecord | None,
+    choice: Choice | None,
     again: bool = False,
     early: bool = False,
 ) -> OpenedTest:
-    """Return the test set of a search, opened for the winner's run as far as is allowed."""
-    sealed = seal_test(tracker, search, model, again, early)
-    return sealed.open_accuracy() if model is not None else sealed
+    """Return the test set of a search, opened for the winner as far as is allowed.
+
+    A confirmed winner is opened with what it is compared with: no run of it is opened alone.
+    """
+    sealed = seal_test(tracker, search, choice.model if choice else None, again, early)
+    if choice is None:
+        return sealed
+    return sealed.open_reruns() if choice.is_confirmed else sealed.open_accuracy()
 
 
 def find_recorded_accuracy(openings: Sequence[Opening], model: TrialRecord) -> Proportion | None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
-from mlflow.entities import Experiment, Run
+from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -84,6 +85,34 @@ def _list_searches(tracker: Tracker) -> tuple[list[Experiment], list[Run]]:
         )
     )
     return existing, searches
+
+
+def list_same_data(tracker: Tracker, search: Search) -> list[Run]:
+    """Return the runs of all other searches of the same data on this server, deleted ones too.
+
+    None where the data of the search have no fingerprint.
+    """
+    fingerprint = search.tags.get("data_fingerprint")
+    if not fingerprint:
+        return []
+    experiments = _pages(partial(tracker.search_experiments, view_type=ViewType.ALL))
+    ids = [experiment.experiment_id for experiment in experiments]
+    searches = _pages(
+        lambda page_token: tracker.search_runs(
+            ids,
+            "tags.kind = 'search'",
+            run_view_type=ViewType.ALL,
+            max_results=PAGE,
+            page_token=page_token,
+        )
+    )
+    # Compared here: a filter of MLflow has no way to quote every text.
+    return [
+        run
+        for run in searches
+        if run.data.tags.get("data_fingerprint") == fingerprint
+        and run.info.run_id != search.run_id
+    ]
 
 
 def _find_by_name(searches: Sequence[Run], name: str) -> Run | None:

@@ -25,7 +25,7 @@ class Choice:
     candidates: tuple[TrialRecord, ...]
     is_complete: bool  # False: no trial is complete, and the candidates were stopped early
     is_confirmed: bool = False  # True: the winner has the best mean over fresh seeds
-    rerun: TrialRecord | None = None  # of a confirmed winner that was itself stopped early
+    rerun: TrialRecord | None = None  # of a confirmed winner: its best one on validation
 
     @property
     def winner(self) -> TrialRecord:
@@ -66,8 +66,8 @@ def choose_winner(search: Search) -> Choice | None:
     """Return the winner and the other candidates; None where no trial may win.
 
     Where configurations were run again, the one with the best mean over fresh seeds wins, since
-    a search score is optimistically biased: it is the best of many. If that configuration was
-    stopped early, the best of its complete re-runs is its model.
+    a search score is optimistically biased: it is the best of many. Its model is then the best
+    of its re-runs on validation: it is one of the runs whose mean a report quotes.
     """
     pool = find_candidates(search)
     if not pool:
@@ -77,8 +77,7 @@ def choose_winner(search: Search) -> Choice | None:
     if best is None:
         return Choice(tuple(pool), only_complete)
     winner = next(trial for trial in search.trials if trial.number == best)
-    reruns = group_reruns(search)[best] if winner.outcome != "complete" else ()
-    rerun = next(iter(rank_trials(search, reruns)), None)
+    rerun = rank_trials(search, group_reruns(search)[best])[0]
     others = [trial for trial in pool if trial is not winner]
     return Choice((winner, *others), only_complete, True, rerun)
 
@@ -150,3 +149,10 @@ def rank_confirmed(search: Search) -> list[int]:
     return ranking.rank_trials(
         means, search.mode, outcome=lambda _: "complete", score=means.get, number=lambda of: of
     )
+
+
+def list_compared(search: Search) -> list[int]:
+    """Return the confirmed trials that a report compares: winner, runner-up and default."""
+    default = search.default.number if search.default else None
+    ranking = rank_confirmed(search)
+    return [of for place, of in enumerate(ranking) if place < 2 or of == default]

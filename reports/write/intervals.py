@@ -35,3 +35,9 @@ def format_difference(interval: Interval, metric: str) -> str:
 def format_p_value(p: float) -> str:
     """Return `p = 0.032` or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def format_probability(interval: Interval) -> str:
+    """Return a probability with its interval as `0.84 (0.51 to 0.97)`."""
+    known = f" ({interval.low:.2f} to {interval.high:.2f})" if interval.is_known else ""
+    return f"{interval.value:.2f}{known}"

@@ -141,7 +141,7 @@ def _write_trial(
         "search": "abc",
         "trial": str(number),
         **({"of": str(trial["of"])} if "of" in trial else {}),
-        **{key: trial[key] for key in ("outcome", "error", "reason") if trial.get(key)},
+        **{key: trial[key] for key in ("outcome", "error", "reason", "default") if trial.get(key)},
     }
     run = client.create_run(experiment, run_name=f"digits-{number:03d}", tags=tags).info.run_id
     metrics = []
@@ -214,6 +214,7 @@ def _trial(number: int) -> dict[str, Any]:
     return {
         "number": number,
         "outcome": outcome,
+        "default": "" if number else "yes",
         "params": {
             "learning_rate": 0.1 / (number + 3),
             "optimizer": ["sgd", "adamw"][number % 2],

@@ -43,11 +43,12 @@ def test_the_summary_describes_the_search_and_its_result(
     assert "SYNTHETIC" not in text
     lines = re.findall(
         r"^winner test accuracy: \d\d\.\d\d % \(95 % interval \d\d\.\d\d to \d\d\.\d\d %, "
-        r"n = \d+\)$",
+        r"n = \d+; one run, not confirmed\)$",
         text,
         re.MULTILINE,
     )
-    assert lines == ["winner test accuracy: 94.25 % (95 % interval 91.52 to 96.14 %, n = 400)"]
+    (line,) = lines
+    assert "94.25 % (95 % interval 91.52 to 96.14 %, n = 400; one run, not confirmed)" in line
 
 
 def test_the_winner_is_the_best_complete_trial(
@@ -57,7 +58,9 @@ def test_the_winner_is_the_best_complete_trial(
     text = read_report()
     assert "The winner is trial 3 (`digits-003`) with 97.00 %" in text
     assert "1 trial with a better score is not complete and could not win: 7 (99.00 %)" in text
-    assert "**is better than the default**" in text
+    assert "**This is one run of each, not confirmed**" in text
+    assert "better than the default is not known" in text
+    assert "beats" not in text
     assert "a difference of 4.00 points" in text
     winner = row(text, "3 (winner)")
     found = wilson_interval(291, 300)
@@ -141,7 +144,7 @@ def test_one_trial_and_one_report(
     some_trials[0]["curves"] = {"validation_accuracy": [0.93]}
     write_search(some_trials[:1])
     text = read_report()
-    assert "**The default configuration won**" in text
+    assert "**The default configuration (trial 0) won**" in text
     assert not {"## Training curves", "## Hyperparameters", "## Hyperparameter importance"} & {
         *text.split("\n")
     }
@@ -179,7 +182,7 @@ def test_an_unfinished_search_opens_no_test_set_and_has_no_result(
     parent = write_search(trials, tags)
     text = read_report("digits", "--ensemble")
     assert f"**It is unfinished**: {recorded}" in text
-    assert "**The default configuration won**" not in text
+    assert "**The default configuration (trial 0) won**" not in text
     assert "`--open-test` opens it for trial 0, and that is counted" in text
     assert list_openings(client, parent) == []
     assert "winner test accuracy: 95.00 %" in read_report("digits", "--open-test")
@@ -216,7 +219,7 @@ def test_no_complete_trial(write_search: Write, read_report: Read, some_trials: 
     text = read_report()
     assert "**No trial is complete**" in text
     assert "The winner is trial 7" in text
-    assert "Trial 0, the default configuration, is not recorded" in text
+    assert "No trial of this search is the default configuration" in text
 
 
 def test_a_figure_of_few_trials_keeps_the_default(
@@ -274,4 +277,4 @@ def test_equal_scores(
         trial["score"] = 0.0
         trial["curves"] = {"validation_accuracy": [0.0] * 9, "train_loss": [0.0] * 9}
     write_search(some_trials, {"mode": mode, "sampler": "random"})
-    assert "**The default configuration won**" in read_report()
+    assert "**The default configuration (trial 0) won**" in read_report()

@@ -175,7 +175,13 @@ def write_section(
         for entry in left
     ]
     name = f"this search, {choice.model.title}"
-    if test.accuracy is not None:
+    if (mean := test.confirmed) is not None:
+        name = f"this search, re-runs of trial {choice.winner.number}"
+        ends = f"95 % interval {mean.low * 100:.2f} to {mean.high * 100:.2f} %, "
+        note = f"mean of {len(test.reruns[choice.winner.number])} seeds, "
+        note += f"{ends if mean.is_known else ''}n = {mean.n:,}"
+        rows.append((name, "test accuracy", format_score(mean.value, "test_accuracy"), note))
+    elif test.accuracy is not None:
         a = test.accuracy
         note = f"95 % interval {a.low * 100:.2f} to {a.high * 100:.2f} %, n = {a.n:,}"
         rows.append((name, "test accuracy", format_score(a.value, "test_accuracy"), note))

@@ -1,4 +1,4 @@
-"""Confirmation of the best configurations with new seeds, without selection bias."""
+"""Confirmation of the best configurations with new seeds: means, curse, verdicts on the test."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,67 +6,36 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from reports.chapters.confirmation.significance import describe_tests, format_gain
-from reports.numbers.paired import Array
+from reports.numbers.means import LEVEL
+from reports.numbers.seeds import FEWEST, accuracy_over_seeds, probability_better
 from reports.numbers.statistics import is_finite, mean_interval
-from reports.read.holdout_log import Opening
 from reports.read.opened_test import OpenedTest
-from reports.read.predictions import find_correct
-from reports.read.records import Tracker
 from reports.read.winner import SEEDS, group_reruns, list_lost, rank_confirmed, score_reruns
 from reports.records import Search, TrialRecord
-from reports.write.intervals import format_interval
+from reports.write.intervals import format_interval, format_probability
 from reports.write.tables import Table, drop_empty_columns, format_count, join_words, to_markdown
 
+SEED_PART = "winner's curse, new seeds"
+WHOLE = "winner's curse, new seeds and examples"
 
-def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | None:
+
+def write_section(search: Search, test: OpenedTest) -> str | None:
     """Return the results of the re-runs and which configurations differ; None without re-runs.
 
-    Opens the test predictions of the winner's, the runner-up's and the default's re-runs as far
-    as that is allowed; with `--open-test-again` those of all configurations.
+    Opens nothing: `test` has the predictions that were opened for what is compared.
     """
     if not search.reruns:
         return None
     ranking, groups = rank_confirmed(search), group_reruns(search)
-    opened = _open_reruns(search, ranking, test)
     parts = [_introduce(search, ranking), *_list_caveats(search)]
-    entries = {of: _build_entry(of, groups[of]) for of in _select_tested(ranking)}
-    rejected = [of for of, entry in entries.items() if of not in opened and test.is_closed(entry)]
-    if rejected:
-        parts.append(
-            f"**The test set is not opened for the re-runs of {_name_numbers(rejected)}**: "
-            f"{test.describe_rejection(entries[rejected[0]], 'these')}. The validation results "
-            "are not affected."
-        )
+    if ranking and not test.reruns:
+        why = test.missing or "this search has none"
+        parts.append(f"**The test set is not opened for these re-runs**: {why}.")
     if groups:
-        parts.append(_write_table(search, ranking, groups, opened))
+        parts.append(_write_table(search, ranking, groups, test))
     if ranking:
-        parts += [
-            _describe_lost_lead(search, ranking),
-            *describe_tests(search, ranking, opened),
-        ]
+        parts += [_describe_lost_lead(search, ranking), *describe_tests(search, test)]
     return "\n\n".join(part for part in parts if part)
-
-
-def _select_tested(ranking: list[int]) -> list[int]:
-    return [of for place, of in enumerate(ranking) if place < 2 or of == 0]
-
-
-def _build_entry(of: int, runs: Iterable[TrialRecord]) -> Opening:
-    return {"reruns_of": of, "runs": [run.number for run in runs]}
-
-
-def _open_reruns(search: Search, ranking: list[int], test: OpenedTest) -> dict[int, Array]:
-    # Correct predictions, (seeds, n), per configuration whose re-runs all have test predictions.
-    groups, opened = group_reruns(search), {}
-    picked = _select_tested(ranking)
-    for of in ranking:
-        if of in picked or test.again:
-            entry = test.mark(_build_entry(of, groups[of]), of in picked)
-            found = test.open_predictions(groups[of], entry)
-            if found is not None:
-                targets = found.examples.targets
-                opened[of] = np.stack([find_correct(output, targets) for output in found.outputs])
-    return opened
 
 
 def _introduce(search: Search, ranking: list[int]) -> str:
@@ -104,8 +73,11 @@ def _list_caveats(search: Search) -> list[str]:
             f"**Fewer than {SEEDS} seeds** for {_name_trials(few)}: no interval and no test, and "
             f"{'it' if len({run.of for run in few}) == 1 else 'they'} cannot win."
         )
-    if 0 not in {run.of for run in search.reruns}:
-        lines.append("The default configuration (trial 0) was not re-run.")
+    default = search.default
+    if default is None:
+        lines.append("No trial of this search is the default configuration.")
+    elif default.number not in {run.of for run in search.reruns}:
+        lines.append(f"The default configuration (trial {default.number}) was not re-run.")
     return lines
 
 
@@ -121,11 +93,11 @@ def _write_table(
     search: Search,
     ranking: list[int],
     groups: Mapping[int, tuple[TrialRecord, ...]],
-    opened: Mapping[int, Array],
+    test: OpenedTest,
 ) -> str:
-    rows = []
     cut = _find_stopped(search)
-    every = score_reruns(search)
+    default = search.default.number if search.default else None
+    every, rows = score_reruns(search), []
     for of in [*ranking, *(of for of in groups if of not in ranking)]:
         scores = every[of]
         marks = [
@@ -133,22 +105,21 @@ def _write_table(
             for word, holds in (
                 ("winner", ranking[:1] == [of]),
                 ("runner-up", ranking[1:2] == [of]),
-                ("default", of == 0),
+                ("default", of == default),
             )
             if holds
         ]
-        found = _find_search_score(search, of)
-        lost = bool(list_lost(search, of))
+        score, lost = _find_search_score(search, of), bool(list_lost(search, of))
         mean = mean_interval([float(np.mean(scores))] if lost else scores)
-        test = mean_interval(opened[of].mean(axis=1).tolist()) if of in opened else None
+        fair = None if of in cut else score  # a stopped trial's is at a smaller budget
         rows.append(
             (
                 f"{of}" + (f" ({', '.join(marks)})" if marks else ""),
                 f"{len(scores)}",
-                "" if found is None else format_interval(mean_interval([found]), search.metric),
+                "" if score is None else format_interval(mean_interval([score]), search.metric),
                 format_interval(mean, search.metric),
-                "" if found is None or of in cut else format_gain(search, found - mean.value),
-                format_interval(test, "test_accuracy") if test else "",
+                "" if fair is None else format_gain(search, fair - mean.value),
+                *_format_tested(search, test, of, fair, len(ranking)),
             )
         )
     header = (
@@ -156,23 +127,68 @@ def _write_table(
         "seeds",
         "search score",
         f"mean {search.metric}",
-        "winner's curse",
+        SEED_PART,
         "mean test accuracy",
+        WHOLE,
+        "P(better than default)",
     )
-    text = to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrr")))
-    return text + (
-        "\n\nIn brackets 95 % intervals over seeds on the same examples (Student's t, for "
-        "normally distributed runs; unknown where all agree). The winner's curse is "
-        "the search score minus the mean of the re-runs"
-        f"{', with the opposite sign' if search.mode == 'min' else ''}: it is positive if the "
-        "search score is optimistically biased."
-        + "".join(
-            f" It is empty for trial {of}, which was {cut[of]}: its search score is at a smaller "
-            "budget."
-            for of in groups
-            if of in cut
+    text = to_markdown(drop_empty_columns(Table(header, tuple(rows), "lrrrrrrr")))
+    return f"{text}\n\n{_explain_table(search, test, [of for of in groups if of in cut])}"
+
+
+def _format_tested(
+    search: Search, test: OpenedTest, of: int, score: float | None, among: int
+) -> tuple[str, str, str]:
+    """Return test accuracy, whole winner's curse and P(better than default) of a trial as text.
+
+    Each is empty where it is not known.
+    """
+    opened = test.reruns.get(of)
+    if opened is None:
+        return "", "", ""
+    mean = accuracy_over_seeds(opened, among)
+    curse = format_gain(search, score - mean.value) if score is not None else ""
+    default = test.reruns.get(search.default.number) if search.default else None
+    better = ""
+    if default is not None and default is not opened:
+        # As of the best of all but the default, which each of them could have been.
+        confidence = 1 - LEVEL / max(1, among - 1)
+        better = format_probability(probability_better(opened, default, confidence))
+    return (
+        format_interval(mean, "test_accuracy"),
+        curse if search.metric == "validation_accuracy" else "",
+        better,
+    )
+
+
+def _explain_table(search: Search, test: OpenedTest, cut: list[int]) -> str:
+    sign = ", with the opposite sign" if search.mode == "min" else ""
+    parts = [
+        f"In brackets 95 % intervals. That of the mean {search.metric} is over new seeds on the "
+        "same examples (Student's t): the search selected by these examples, and the best mean "
+        f"is selected once more. The winner's curse is the search score minus the mean{sign}, "
+        'positive where the search score is optimistically biased. "New seeds" is the part of it '
+        "that is due to seeds alone."
+    ]
+    if test.reruns:
+        parts.append(
+            "The test accuracy selected nothing. Its interval is over new seeds and new examples, "
+            f"from {FEWEST} runs on, and allows for the luck of the seeds by which the winner was "
+            "selected. P(better) is the probability that a new run has a higher accuracy than one "
+            "of the default on new examples (noncentral t distribution, corrected for the "
+            "number of configurations)."
         )
-    )
+    if test.reruns and search.metric == "validation_accuracy":
+        parts.append(
+            "The winner's curse of new seeds and examples is the whole of it, and what the test "
+            "set is easier or harder than the validation set."
+        )
+    stopped = [f"trial {of}, which was {_find_stopped(search)[of]}" for of in cut]
+    if stopped:
+        parts.append(
+            f"It is empty for {join_words(stopped)}: the search score is at a smaller budget."
+        )
+    return " ".join(parts)
 
 
 def _describe_lost_lead(search: Search, ranking: list[int]) -> str:

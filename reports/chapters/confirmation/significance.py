@@ -1,65 +1,131 @@
-"""Significance tests of the confirmed winner against the others, paired and corrected."""
+"""Verdicts of a confirmation: the winner against the others, on the sealed test set alone.
 
-from collections.abc import Mapping, Sequence
+Validation chose the winner, from the search and again from the re-runs, so that a difference on
+it is optimistically biased and no test is made there.
+"""
 
-from reports.numbers.means import LEVEL, compare_means, explain_refusal
-from reports.numbers.paired import Array, adjust_p_values, compare_over_seeds
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.numbers.means import LEVEL
+from reports.numbers.paired import Difference
+from reports.numbers.seeds import compare_selected
 from reports.numbers.statistics import mean_interval
-from reports.read.winner import list_lost, score_reruns
+from reports.read.opened_test import OpenedTest
+from reports.read.winner import list_compared, list_lost, rank_confirmed, score_reruns
 from reports.records import Search
 from reports.write.intervals import format_difference, format_p_value
 
 PAIRED = (
-    "The runs are compared on the same test examples, with seeds and examples as crossed random "
-    "effects (Student's t). McNemar's test on pooled pairs would count every example once per "
-    "seed, and the bootstrap intervals of few seeds are too narrow."
+    "The runs are compared on the same test examples, over new seeds and new examples (Student's "
+    "t for the seeds); the part of the seeds allows for each configuration that was re-run and "
+    "could have been the winner. The comparisons are made in this order, each only where all "
+    "before it are significant: a p-value is the largest up to there. Intervals are of 95 % each."
 )
-UNPAIRED = (
-    "The mean validation scores over seeds are compared (Student's t), since not all re-runs have "
-    "test predictions."
+NO_VERDICT = (
+    "**No verdict**: these are differences on the validation data, by which these configurations "
+    "and the winner were selected. They are optimistically biased (selection), and no test on "
+    "the same data can say whether the winner is better on new ones."
 )
 
 
-def describe_tests(
-    search: Search, ranking: Sequence[int], opened: Mapping[int, Array]
-) -> list[str]:
-    """Return paragraphs that compare the winner with the runner-up, the default and all opened.
+@dataclass(frozen=True)
+class Comparison:
+    """The winner less another configuration on the test set; `p` is corrected for their number."""
 
-    `opened` holds correct predictions, (seeds, n), per configuration. p-values are
-    Holm-corrected.
+    of: int
+    difference: Difference
+    p: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Return whether the two differ beyond chance."""
+        return self.p < LEVEL
+
+    @property
+    def text(self) -> str:
+        """Return the difference with its interval and p-value."""
+        gain = format_difference(self.difference.interval, "test_accuracy")
+        return f"{gain}, {format_p_value(self.p)}"
+
+
+def compare_winner(search: Search, test: OpenedTest) -> list[Comparison]:
+    """Return the winner compared with the others whose re-runs are open, the default first.
+
+    They are tested in a fixed sequence: each only where all before it are significant, so that
+    the family-wise error is that of one test. All that were confirmed count, opened or not, since
+    each of them could have been the winner by the luck of the seeds that are tested. One that
+    lost a seed is not tested: those that are left flatter it.
     """
-    winner = ranking[0]
-    others = [of for of in ranking[1:] if of == ranking[1] or of == 0 or of in opened]
-    if not others:
+    ranking = rank_confirmed(search)
+    if len(ranking) < 2 or ranking[0] not in test.reruns or list_lost(search, ranking[0]):
+        return []
+    default = search.default.number if search.default else None
+    ours, found, p = test.reruns[ranking[0]], [], 0.0
+    for of in sorted(ranking[1:], key=lambda of: of != default):
+        if of in test.reruns and not list_lost(search, of):
+            difference = compare_selected(ours, test.reruns[of], len(ranking) - 1)
+            p = max(p, difference.p)
+            found.append(Comparison(of, difference, p))
+    return found
+
+
+def judge_default(search: Search, test: OpenedTest) -> str:
+    """Return in a sentence whether the confirmed winner is better than the default on the test.
+
+    Empty where nothing was confirmed, or where the default was not.
+    """
+    default, ranking = search.default, rank_confirmed(search)
+    if default is None or default.number not in ranking:
+        return ""
+    name = f"the default configuration (trial {default.number})"
+    if ranking[0] == default.number:
+        return (
+            f"**The winner is {name}**: no other has a better mean over new seeds. It is "
+            "recommended."
+        )
+    compared = next((c for c in compare_winner(search, test) if c.of == default.number), None)
+    if compared is None:
+        return (
+            f"Whether the winner is better than {name} is not known: their re-runs are not "
+            "compared on the test set."
+        )
+    if not compared.is_significant:
+        return (
+            f"**{name[0].upper()}{name[1:]} is as good as the winner** on the test set: the "
+            f"difference, {compared.text}, is not statistically significant. **The default is "
+            "recommended.**"
+        )
+    if compared.difference.interval.value < 0:
+        return (
+            f"**The winner is worse than {name}** on the test set: {compared.text}. **The default "
+            "is recommended.**"
+        )
+    return f"**The winner beats {name}** on the test set: {compared.text}."
+
+
+def describe_tests(search: Search, test: OpenedTest) -> list[str]:
+    """Return paragraphs that compare the winner with runner-up, default and whatever is open."""
+    ranking = rank_confirmed(search)
+    if len(ranking) < 2:
         return ["There is no second configuration to compare with the winner."]
-    lost = [of for of in (winner, *others) if list_lost(search, of)]
-    if not lost and all(of in opened for of in (winner, *others)):
-        found = [compare_over_seeds(opened[winner], opened[of]) for of in others]
-        gains = [
-            f"{format_difference(difference.interval, 'test_accuracy')} on the test set"
-            for difference in found
+    compared = compare_winner(search, test)
+    if not compared:
+        means = {of: float(np.mean(scores)) for of, scores in score_reruns(search).items()}
+        lines = [
+            f"- {_name_other(search, of, ranking)}: "
+            f"{format_gain(search, means[ranking[0]] - means[of])} on validation"
+            for of in list_compared(search)[1:]
         ]
-        p_values, how = adjust_p_values([difference.p for difference in found]), PAIRED
-        tests = len(others)
-    else:
-        scores = score_reruns(search)
-        runs = [scores[of] for of in (winner, *others)]
-        if reason := explain_refusal(runs):
-            return [f"The winner is not tested against the others: {reason}."]
-        every = compare_means(runs)
-        pairs, tests = [pair for pair in every if pair.first == 0], len(every)
-        gains = [
-            f"{format_gain(search, pair.difference.interval.value)} on validation"
-            for pair in pairs
-        ]
-        p_values, how = [pair.p for pair in pairs], UNPAIRED
-    text = [
-        f"- {_name_other(of, ranking)}: {gain}, {format_p_value(p)}. **"
-        f"{'Statistically significant' if p < LEVEL else 'Not statistically significant'}.**"
-        for of, gain, p in zip(others, gains, p_values, strict=True)
+        return [f"{NO_VERDICT}\n\n" + "\n".join(lines)]
+    lines = [
+        f"- {_name_other(search, c.of, ranking)}: {c.text}. **"
+        f"{'Statistically significant' if c.is_significant else 'Not statistically significant'}."
+        "**"
+        for c in compared
     ]
-    correction = f", Holm-corrected for {tests} comparisons" if tests > 1 else ""
-    return [f"Difference of the winner to the others{correction}:", "\n".join(text), how]
+    return ["Difference of the winner to the others on the test set:", "\n".join(lines), PAIRED]
 
 
 def format_gain(search: Search, gain: float) -> str:
@@ -69,6 +135,7 @@ def format_gain(search: Search, gain: float) -> str:
     )
 
 
-def _name_other(of: int, ranking: Sequence[int]) -> str:
-    marks = (("the runner-up", of == ranking[1]), ("the default", of == 0))
+def _name_other(search: Search, of: int, ranking: list[int]) -> str:
+    default = search.default is not None and of == search.default.number
+    marks = (("the runner-up", of == ranking[1]), ("the default", default))
     return ", ".join([f"against trial {of}", *(word for word, holds in marks if holds)])

@@ -50,14 +50,16 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
     others = [trial for trial in search.trials if trial not in candidates]
     keys = find_curve_metrics(search)
     drawn = thin_out([*choice.candidates, *others], DRAWN)
-    drawn += [trial for trial in search.trials if trial.number == 0 and trial not in drawn]
+    default = search.default
+    drawn += [default] if default and default not in drawn else []
     trials = read_curves(tracker, drawn, keys)
     figure = draw_training_curves(search, trials, choice.winner.number, keys)
     if figure is None:
         return None
     text = (
         f"{embed_figure('training_curves', 'Training curves of the trials')}\n\n"
-        "One line per trial, darker for better scores; the winner is red, the default dashed. "
+        "One line per trial, darker for better scores; the winner is red"
+        f"{', the default dashed' if default else ''}. "
         f"Curves of at least {SMOOTHED_FROM} reports are drawn thin as reported and thick as "
         "smoothed (Savitzky-Golay filter, quadratic, over a quarter of the curve and at least "
         "five reports). The worst two fifths of the scores have the same colour, and outliers may "
@@ -143,15 +145,18 @@ def _draw_lines(
 ) -> None:
     scored = [t for t in trials if is_finite(t.metrics.get("score")) and t.number != winner]
     worst_first = rank_by(scored, lambda t: t.metrics["score"], search.mode)[::-1]
-    worst_first.sort(key=lambda t: t.number == 0)  # the default over the others, under the winner
+    default = search.default.number if search.default else None
+    # The default is drawn over the others, and under the winner.
+    worst_first.sort(key=lambda t: t.number == default)
     for trial in [*worst_first, *(t for t in trials if t.number == winner)]:
         curve = mark_gaps(trial.curves.get(key, ()))
         if not find_drawable(curve):
             continue
-        best, default = trial.number == winner, trial.number == 0
-        colour = RED if best else "black" if default else colours(norm(trial.metrics["score"]))
-        label = f"winner (trial {winner})" if best else "default (trial 0)" if default else None
-        dashes = "--" if default and not best else "-"
+        best, second = trial.number == winner, trial.number == default != winner
+        colour = RED if best else "black" if second else colours(norm(trial.metrics["score"]))
+        name = "winner" if best else "default" if second else None
+        label = name and f"{name} (trial {trial.number})"
+        dashes = "--" if second else "-"
         steps, values = zip(*curve, strict=True)
         dot = choose_marker(curve)
         smoothed = None if dot else smooth(values)

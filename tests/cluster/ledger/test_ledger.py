@@ -187,3 +187,21 @@ def test_a_search_of_another_version_is_rejected_by_name(begin: Callable[..., Le
     (old.folder / "search.json").write_text('{"space": "toy", "going": "fresh"}')
     with pytest.raises(UserError, match=r"another version of Tunery \(going, metric"):
         ledgers.reopen_ledger(old.folder)
+
+
+def test_the_best_re_run_of_every_configuration_keeps_its_weights(
+    begin: Callable[..., Ledger],
+) -> None:
+    ledger = begin(kind="confirmation")
+    for trial in range(2 * KEPT_WEIGHTS):
+        of = "1" if trial in (3, 7) else "0"  # the worst of all, but the best two of trial 1
+        ledger.add_trial(trial, {}, {"width": trial}, {"of": of})
+        ledger.add_attempt(trial)
+        loss = 9.0 - trial / 100 if of == "1" else 0.1
+        ledger.record_reports(trial, make_history([loss]), {})
+        ledger.record_outcome(trial, "complete")
+        ledger.prune(trial)
+    top = {log.trial for log in ledger.top_trials}
+    assert len(top) == KEPT_WEIGHTS
+    assert 7 in top
+    assert 3 not in top

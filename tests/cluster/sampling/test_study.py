@@ -1,6 +1,7 @@
 """The study of a search: suggestions, outcomes, and what a killed driver leaves behind."""
 
 import contextlib
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -454,3 +455,37 @@ def test_an_infeasible_configuration_is_tried_once_also_after_a_resume(
         assert study.exhausted
         assert (len(ledger.trial_logs), study.infeasible) == (3, 1)
         ledger = reopen(ledger)
+
+
+def tell_defaults(
+    ledger: Ledger, space: SearchSpace[Any], open_study: Callable[..., Study], n: int
+) -> list[int]:
+    """Return which of the first trials are marked as the default configuration."""
+    study, found = open_study(ledger, space), []
+    for _ in range(n):
+        suggestion = study.ask()
+        assert suggestion is not None
+        ledger.add_trial(
+            suggestion.trial, suggestion.parameters, suggestion.config, suggestion.tags
+        )
+        found += [suggestion.trial] if "default" in suggestion.tags else []
+    return found
+
+
+def test_only_the_default_configuration_is_marked_as_the_default(
+    begin: Callable[..., Ledger],
+    change: Callable[..., SearchSpace[Any]],
+    open_study: Callable[..., Study],
+) -> None:
+    def scaled(trial: optuna.Trial) -> Mapping[str, Any]:
+        return {"width": 8 * trial.suggest_int("width", 1, 4)}  # none of which is the default's
+
+    assert tell_defaults(begin(), change(), open_study, 3) == [0]
+    assert tell_defaults(begin(), change(suggest=scaled), open_study, 3) == [0]
+    assert tell_defaults(begin(fixed={"width": 4}), change(), open_study, 3) == [0]
+    # The first of these arms has another width, the second is the default itself.
+    arms = change(arms=({"width": 3, "learning_rate": 0.1}, {"width": 2, "learning_rate": 0.1}))
+    arms = dataclasses.replace(arms, suggest=lambda trial: {})
+    assert tell_defaults(begin(seeds=2), arms, open_study, 4) == [1, 3]
+    arms = dataclasses.replace(arms, arms=arms.arms[:1])
+    assert tell_defaults(begin(seeds=2), arms, open_study, 2) == []

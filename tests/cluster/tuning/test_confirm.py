@@ -12,6 +12,7 @@ from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from cluster.tuning import confirm
+from searchspaces.overrides import encode_defaults
 from searchspaces.space import SearchSpace
 from tests.support.reports import make_history
 from trainables.errors import UserError
@@ -45,6 +46,22 @@ def test_the_best_complete_trials_and_the_default_run_on_new_seeds(
     for rerun in reruns:
         config = search.trial_logs[int(rerun.tags["of"])].config
         assert {**config, "seed": rerun.fixed["seed"]} == dict(rerun.fixed)
+
+
+def test_trial_0_is_not_confirmed_as_the_default_where_it_is_an_arm(
+    begin: Callable[..., Ledger], space: SearchSpace[Any]
+) -> None:
+    ledger = begin()
+    default = encode_defaults(space, {})
+    for trial, (width, loss) in enumerate([(3, 0.9), (4, 0.1), (5, 0.5)]):
+        ledger.add_trial(trial, {}, {**default, "width": width})
+        ledger.record_reports(trial, make_history([loss] * 4), {})
+        ledger.record_outcome(trial, "complete")
+    assert confirm.find_default(ledger, space) is None
+    reruns = list(confirm.plan_reruns(ledger, space, best=1, seeds=1))
+    assert [rerun.tags["of"] for rerun in reruns] == ["1"]
+    ledger.add_trial(3, {}, {**default, "seed": 7})
+    assert confirm.find_default(ledger, space) is ledger.trial_logs[3]
 
 
 def test_a_stopped_trial_is_never_confirmed(search: Ledger, space: SearchSpace[Any]) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from reports.read.holdout_log import add_opening, describe_openings, find_opening, read_openings
+from reports.read.holdout_log import (
+    add_opening,
+    describe_openings,
+    find_opening,
+    read_openings,
+    read_other_openings,
+)
 from reports.read.records import read_search
 from tests.support.make_search import list_openings
 from trainables.errors import UserError
@@ -53,3 +59,29 @@ def test_a_damaged_record_is_an_error(
     write_search([], {"test_opening.1": text})
     with pytest.raises(UserError, match=r"test_opening\.1"):
         read_openings(client, read_search(client, "digits"))
+
+
+def test_openings_by_other_searches_of_the_same_data_count(
+    client: MlflowClient, write_search: Write, read_report: Read, some_trials: Trials
+) -> None:
+    opened = {"trial": 3, "n": 400, "correct": 377}
+    write_search([], {"search_name": "digits-other", "data_fingerprint": "another"})
+    add_opening(client, read_search(client, "digits-other"), opened)
+    write_search([], {"search_name": "digits_wide", "search": "first"})
+    for number in (1, 2):
+        add_opening(client, read_search(client, "digits_wide"), {**opened, "trial": number})
+    gone = write_search([], {"search_name": "digits_old", "search": "gone"})
+    add_opening(client, read_search(client, "digits_old"), opened)
+    client.delete_run(gone)  # what was opened stays opened
+    write_search(some_trials)
+    text = read_report()
+    assert "**2 other searches of the same data have opened this test set as well**" in text
+    used = text[text.index("## Use of the test set") :]
+    assert "The test set of this search was opened once: for trial 3" in used
+    assert "**Other searches of the same data have opened it 3 times**" in used
+    assert "digits_old (deleted) (1)" in used
+    assert "digits_wide (2)" in used
+    assert "with this search 4 times in all" in used
+    assert "digits-other" not in used
+    others = read_other_openings(client, read_search(client, "digits_wide"))
+    assert sorted(others) == ["digits", "digits_old (deleted)"]

@@ -1,0 +1,295 @@
+"""How often a report says that the winner beats the default where all configurations are equal.
+
+Whole searches are simulated: 40 trials, their re-runs as `--confirm` plans them, the winner, the
+opening of the test set, and the sentences of the report. Only training is replaced: a run answers
+an example correctly where its margin is positive, the sum of the configuration's skill, of how
+easy the example is (for all runs, and for this configuration), of the luck of the run, which
+validation and test share, and of noise.
+
+    python -m tests.benchmarks.calibration_pipeline --searches 400
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+from scipy.stats import norm
+
+from cluster.ledger.ledger import Ledger, create_ledger
+from cluster.ledger.settings import SearchSettings
+from cluster.tuning.confirm import plan_reruns
+from reports.assemble import Findings, format_winner, write_summary
+from reports.chapters.best import compare_with_default
+from reports.chapters.confirmation.chapter import write_section
+from reports.chapters.confirmation.significance import compare_winner
+from reports.contents import collect_findings
+from reports.numbers.seeds import FEWEST, probability_better
+from reports.records import Search, TrialRecord
+from searchspaces.space import SearchSpace
+from tests.support.memory_tracker import MemoryTracker
+from trainables.run import Loop, Run
+
+SPLITS = ("validation", "test")
+METRIC = "validation_accuracy"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration, which is nothing but its number: 0 is the default."""
+
+    number: int = 0
+    seed: int = 0
+
+
+def _suggest(trial: Any) -> Mapping[str, Any]:
+    return {"number": trial.suggest_int("number", 0, 10_000)}
+
+
+def _train(config: Config, run: Run) -> Loop:
+    raise NotImplementedError("runs are simulated")
+    yield {}
+
+
+SPACE = SearchSpace(Config, _train, _suggest, METRIC, "max", reports=1, name="simulated")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is simulated: sizes, the number of configurations and seeds to confirm, and spreads.
+
+    `lead` is the skill of one configuration beyond the others', in standard errors of the
+    difference of two means over the re-runs on the test set.
+    """
+
+    best: int = 5
+    seeds: int = 5
+    validation: int = 360
+    test: int = 360
+    skill: float = 2.2
+    luck: float = 0.1
+    own: float = 0.25
+    noise: float = 0.5
+    lead: float = 0.0
+    trials: int = 40
+
+    @property
+    def spread(self) -> float:
+        """Return the standard deviation of a margin."""
+        return math.sqrt(1 + self.own**2 + self.luck**2 + self.noise**2)
+
+
+@dataclass
+class Tally:
+    """What the reports of simulated searches say, in numbers of searches."""
+
+    searches: int = 0
+    beats: int = 0
+    best_beats: int = 0
+    differs: int = 0
+    probable: int = 0
+    covered: int = 0
+    curses: list[float] = field(default_factory=list)
+
+
+def run_searches(setting: Setting, searches: int, seed: int = 0) -> Tally:
+    """Simulate searches and return what their reports say; raises where words and numbers differ.
+
+    `covered` counts the quoted intervals that hold the true accuracy of the winner's
+    configuration, `probable` those of P(better) that are above one half.
+    """
+    tally = Tally()
+    for number in range(searches):
+        with tempfile.TemporaryDirectory() as folder:
+            _run_search(setting, np.random.default_rng([seed, number]), Path(folder), tally)
+    return tally
+
+
+def _run_search(setting: Setting, random: np.random.Generator, folder: Path, tally: Tally) -> None:
+    easy = {split: random.normal(0, 1, getattr(setting, split)) for split in SPLITS}
+    skills = np.full(setting.trials, setting.skill)
+    leader = int(random.integers(1, setting.trials))
+    skills[leader] += _find_lead(setting) if setting.lead else 0.0
+    tracker = MemoryTracker(folder / "server")
+    root = int(random.integers(2**31))
+
+    def train(number: int, seed: int) -> dict[str, np.ndarray]:
+        own = {s: np.random.default_rng([root, number, zlib.crc32(s.encode())]) for s in SPLITS}
+        run = np.random.default_rng([root, number, seed])
+        luck = run.normal(0, setting.luck)
+        return {
+            s: skills[number]
+            + easy[s]
+            + own[s].normal(0, setting.own, len(easy[s]))
+            + luck
+            + run.normal(0, setting.noise, len(easy[s]))
+            > 0
+            for s in SPLITS
+        }
+
+    trials, reruns = _store_search(setting, folder, tracker, train)
+    tags = {"splits": '["validation", "test"]', "data_fingerprint": "simulated", "reports": "1"}
+    search = Search("parent", "simulated", "simulated", METRIC, "max", tags, {}, trials)
+    search = replace(search, reruns=reruns)
+    tracker.tags["parent"] = tags
+    for split in SPLITS:
+        n = len(easy[split])
+        table = pa.table({"id": np.arange(n), "target": np.ones(n, np.int64)})
+        tracker.log_table("parent", f"data/{split}.parquet", table)
+    findings = collect_findings(cast("Any", tracker), search)
+    _count(setting, findings, skills, leader, tally)
+
+
+def _store_search(
+    setting: Setting, folder: Path, tracker: MemoryTracker, train: Any
+) -> tuple[tuple[TrialRecord, ...], tuple[TrialRecord, ...]]:
+    """Run a search in a ledger, and the re-runs that `--confirm` plans from it."""
+    settings = SearchSettings("simulated", METRIC, "max", trials=setting.trials, reports=1)
+    ledger = create_ledger(folder, settings)
+    for number in range(setting.trials):
+        _store_trial(ledger, number, float(train(number, 0)["validation"].mean()))
+    trials = tuple(
+        _make_record(f"trial{n}", n, log.config, ledger.best_report(log))
+        for n, log in ledger.trial_logs.items()
+    )
+    reruns = []
+    planned = plan_reruns(ledger, SPACE, setting.best, setting.seeds)
+    for place, rerun in enumerate(planned):
+        of, config = int(rerun.tags["of"]), rerun.fixed
+        correct = train(of, int(cast("int", config["seed"])))
+        record = _make_record(f"rerun{place}", place, config, (correct["validation"].mean(), 1))
+        reruns.append(replace(record, of=of, tags={"predictions": '["test"]'}))
+        answers = pa.table({"id": np.arange(setting.test), "answer": correct["test"].astype(int)})
+        tracker.log_table(record.run_id, "predictions/test.parquet", answers)
+    ledger.close()
+    return trials, tuple(reruns)
+
+
+def _store_trial(ledger: Ledger, number: int, score: float) -> None:
+    ledger.add_trial(number, {}, {"number": number, "seed": 0})
+    ledger.add_attempt(number)
+    ledger.record_reports(number, [{"report": 1, "seconds": 1.0, "metrics": {METRIC: score}}], {})
+    ledger.record_outcome(number, "complete")
+
+
+def _make_record(run_id: str, number: int, config: Any, best: Any) -> TrialRecord:
+    params = {name: str(value) for name, value in config.items()}
+    tags = {"default": "yes"} if config["number"] == 0 else {}
+    metrics = {"score": float(best[0])}
+    return TrialRecord(run_id, run_id, number, "complete", params, metrics=metrics, tags=tags)
+
+
+def _count(
+    setting: Setting, findings: Findings, skills: np.ndarray, leader: int, tally: Tally
+) -> None:
+    search, choice, test = findings.search, findings.choice, findings.test
+    assert choice is not None and test.confirmed is not None
+    verdicts = {c.of: c for c in compare_winner(search, test)}
+    against = verdicts.get(0)
+    won = against is not None and against.is_significant and against.difference.interval.value > 0
+    check_words(findings, won)
+    winner = choice.winner.number
+    tally.searches += 1
+    tally.beats += won
+    tally.best_beats += won and winner == leader
+    tally.differs += any(c.is_significant for c in verdicts.values())
+    truth = float(norm.cdf(skills[winner] / setting.spread))
+    tally.covered += test.confirmed.low <= truth <= test.confirmed.high
+    if against is not None:
+        level = 1 - 0.05 / (len({run.of for run in search.reruns}) - 1)
+        better = probability_better(test.reruns[winner], test.reruns[0], level)
+        tally.probable += better.low > 0.5
+    tally.curses.append(choice.winner.metrics["score"] - test.confirmed.value)
+
+
+def check_words(findings: Findings, won: bool) -> None:
+    """Raise AssertionError where the sentences of a report claim another result than its test."""
+    search, choice, test = findings.search, findings.choice, findings.test
+    assert choice is not None
+    chapter = write_section(search, test) or ""
+    verdict = compare_with_default(search, choice, test)
+    for text in (write_summary(findings), verdict):
+        assert ("beats the default" in text) == won, text
+        assert won == ("recommended" not in text), text
+    # No other sentence claims what the verdict does not.
+    claims = re.findall(r"beats|outperforms|superior|(?:better|worse) than (?:the|trial)", chapter)
+    assert not claims, (claims, chapter)
+    assert "mean of" in format_winner(findings)
+    assert "one run" not in format_winner(findings)
+
+
+def _find_lead(setting: Setting) -> float:
+    """Return how much more skill has an accuracy that is `lead` standard errors higher."""
+    random, n, runs = np.random.default_rng(0), 20_000, setting.seeds
+    easy = random.normal(setting.skill, 1, n)
+    sides = [
+        (easy + random.normal(0, setting.own, n) + random.normal(0, setting.noise, (runs, n)) > 0)
+        for _ in range(2)
+    ]
+    of_examples = (sides[0].mean(axis=0) - sides[1].mean(axis=0)).var() / setting.test
+    accuracies = norm.cdf(
+        (setting.skill + random.normal(0, setting.luck, n))
+        / math.sqrt(setting.spread**2 - setting.luck**2)
+    )
+    error = math.sqrt(of_examples + 2 * accuracies.var() / runs)
+    target = norm.cdf(setting.skill / setting.spread) + setting.lead * error
+    return float(norm.ppf(target)) * setting.spread - setting.skill
+
+
+NULL = {
+    "5 confirmed, 5 seeds": Setting(),
+    "5 confirmed, 5 seeds, much luck": Setting(luck=0.4),
+    "10 confirmed, 3 seeds": Setting(best=10, seeds=3),
+    "1 confirmed, 2 seeds": Setting(best=1, seeds=2),
+    "5 confirmed, 5 seeds, n = 2,000": Setting(validation=2000, test=2000),
+}
+"""All configurations are equal."""
+POWER = {
+    "one of two is 3 standard errors better": Setting(
+        best=2, trials=2, luck=0.0, skill=1.2, test=2000, validation=2000, lead=3.0
+    ),
+}
+"""The better one is among those that are confirmed: whether the search finds it is not asked."""
+
+
+def list_rates(
+    searches: int, seed: int = 0
+) -> Iterator[tuple[str, str, float, int, float, float]]:
+    """Yield what was measured, the setting, the share, n, and the range that is required."""
+    for name, setting in NULL.items():
+        found = run_searches(setting, searches, seed)
+        n = found.searches
+        yield "the winner beats the default, all equal", name, found.beats / n, n, 0.0, 0.05
+        yield "any difference significant, all equal", name, found.differs / n, n, 0.0, 0.05
+        yield "P(better) above 0.5, all equal", name, found.probable / n, n, 0.0, 0.05
+        if setting.seeds >= FEWEST:
+            yield "95 % interval that is quoted", name, found.covered / n, n, 0.93, 0.98
+    for name, setting in POWER.items():
+        found = run_searches(setting, searches, seed)
+        n = found.searches
+        yield "the better one beats the default", name, found.best_beats / n, n, 0.80, 1.0
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--searches", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    for what, setting, share, n, low, high in list_rates(options.searches, options.seed):
+        error = math.sqrt(max(share * (1 - share), 0.25 / n) / n)
+        needed = f"required {100 * low:.0f} to {100 * high:.0f} %"
+        print(f"{what}; {setting}: {100 * share:.1f} ± {100 * error:.1f} % of {n}, {needed}")
+
+
+if __name__ == "__main__":
+    main()

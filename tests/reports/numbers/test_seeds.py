@@ -1,0 +1,94 @@
+"""Runs on the same examples: intervals over seeds and examples, and the best of several."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from reports.numbers.seeds import accuracy_over_seeds, compare_selected, probability_better
+
+EXPERIMENTS = 400
+SKILL, OWN, NOISE = 2.0, 0.25, 0.5
+
+
+def make_runs(
+    random: np.random.Generator, easy: np.ndarray, luck: np.ndarray, skill: float = SKILL
+) -> np.ndarray:
+    """Return which examples are right, (seeds, n), of runs with this luck."""
+    n = len(easy)
+    margin = skill + easy + random.normal(0, OWN, n) + luck[:, None]
+    return np.asarray(margin + random.normal(0, NOISE, (len(luck), n)) > 0)
+
+
+def find_truth(spread: float) -> float:
+    return float(norm.cdf(SKILL / math.sqrt(1 + OWN**2 + NOISE**2 + spread**2)))
+
+
+@pytest.mark.parametrize(("seeds", "n", "spread"), [(3, 300, 0.1), (5, 1000, 0.0), (5, 300, 0.25)])
+def test_the_interval_of_one_configuration_covers(seeds: int, n: int, spread: float) -> None:
+    random, covered = np.random.default_rng(0), 0
+    for _ in range(EXPERIMENTS):
+        runs = make_runs(random, random.normal(0, 1, n), random.normal(0, spread, seeds))
+        found = accuracy_over_seeds(runs)
+        covered += found.low <= find_truth(spread) <= found.high
+    assert 0.91 <= covered / EXPERIMENTS <= 0.99
+
+
+def test_the_interval_of_the_luckiest_of_six_covers_and_it_beats_no_other() -> None:
+    random, seeds, n, spread = np.random.default_rng(1), 5, 300, 0.25
+    covered = plain = beats = better = 0
+    for _ in range(EXPERIMENTS):
+        easy, luck = random.normal(0, 1, n), random.normal(0, spread, (6, seeds))
+        runs = [make_runs(random, easy, row) for row in luck]
+        best = int(luck.mean(axis=1).argmax())  # as a large validation set would select
+        found = accuracy_over_seeds(runs[best], of=6)
+        covered += found.low <= find_truth(spread) <= found.high
+        other = accuracy_over_seeds(runs[best])
+        plain += other.low <= find_truth(spread) <= other.high
+        if best:
+            beats += compare_selected(runs[best], runs[0], of=5).p < 0.05
+            better += probability_better(runs[best], runs[0], 0.99).low > 0.5
+    assert 0.91 <= covered / EXPERIMENTS <= 0.99
+    assert plain < covered
+    assert beats / EXPERIMENTS <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)
+    assert better / EXPERIMENTS <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)
+
+
+def test_a_difference_of_three_standard_errors_is_found() -> None:
+    random, n, seeds = np.random.default_rng(2), 800, 5
+
+    def measure(skill: float, times: int) -> list[tuple[float, float]]:
+        found = []
+        for _ in range(times):
+            easy, luck = random.normal(0, 1, n), np.zeros(seeds)
+            sides = make_runs(random, easy, luck, skill), make_runs(random, easy, luck)
+            difference = compare_selected(*sides, of=1)
+            found.append((difference.interval.value, difference.p))
+        return found
+
+    gaps = [gap for gap, _ in measure(SKILL, 300)]
+    spread = math.sqrt(1 + OWN**2 + NOISE**2)
+    lead = norm.ppf(find_truth(0) + 3 * np.std(gaps)) * spread
+    assert np.mean([p < 0.05 for _, p in measure(float(lead), 300)]) >= 0.8 - 2 * 0.023
+
+
+def test_values_by_hand() -> None:
+    right, wrong = np.ones((3, 50)), np.zeros((3, 50))
+    all_right = accuracy_over_seeds(right)
+    assert all_right.value == all_right.high == 1.0
+    assert all_right.low == pytest.approx(50 / (50 + norm.ppf(0.975) ** 2))  # Wilson, 50 of 50
+    assert accuracy_over_seeds(wrong).low == 0.0
+    assert not accuracy_over_seeds(right[:2]).is_known  # two runs have no interval
+    same = compare_selected(right, right, of=1)
+    assert same.p == 1.0
+    assert same.interval.low < 0 < same.interval.high  # that all runs agree is no certainty
+    one = right.copy()
+    one[:, 0] = 0  # all three runs miss one example of 50
+    assert compare_selected(right, one, of=1).p > 0.05
+    assert compare_selected(right, wrong, of=1).p < 1e-6
+    assert compare_selected(wrong, right, of=1).interval.value == -1.0
+    with pytest.raises(ValueError, match="at least two"):
+        compare_selected(right[:1], right, of=1)
+    assert not probability_better(right, right).is_known
+    assert not probability_better(right[:2], one[:2]).is_known
