@@ -11,6 +11,7 @@ from rich.console import Console
 from cluster.execution.signals import discard_output, interrupt_when_asked_to_end
 from cluster.launch import launcher
 from cluster.options import Options, add_arguments, read_options
+from cluster.sampling.compared import choose_arms
 from cluster.storage.redaction import redact, redact_tracebacks
 from cluster.tuning.confirm import confirm
 from cluster.tuning.dry_run import print_dry_run
@@ -94,7 +95,7 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
             return 0
         print("\nname one of these with --space, or your own file", file=sys.stderr)
         return BAD_INPUT
-    space = load_space(arguments.space)
+    space = choose_arms(load_space(arguments.space), arguments.compare)
     options = read_options(arguments, space)
     for warning in options.warnings:
         console.print(f"note: {warning}", markup=False, soft_wrap=True)

@@ -14,8 +14,8 @@ from cluster.execution.time_limits import TimeLimits
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.options import Options, ResumeMode
+from cluster.sampling.arm_studies import open_studies
 from cluster.sampling.initial_trials import InitialTrial
-from cluster.sampling.study import Study
 from cluster.storage.ledger_backup import LedgerBackup
 from cluster.storage.location import Location
 from cluster.tracking import writer
@@ -92,7 +92,7 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
     ledger.restart_damaged()
     for note in ledger.notes:
         console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    study = Study(ledger, job.space, list(job.initial_trials))
+    study = open_studies(ledger, job.space, job.initial_trials)
     budget, remote = job.options.time_budget, job.remote
     limits = TimeLimits(
         job.options.report_timeout,
