@@ -1,0 +1,126 @@
+"""Whether the order of the arms depends on the budget: their best score by number of trials."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.chapters.budget import (
+    FEWEST,
+    RANDOM,
+    TRUSTED,
+    expected_best,
+    jackknife_interval,
+)
+from reports.chapters.comparison.arms import TunedArm, find_stable_budget
+from reports.chapters.comparison.groups import name_group
+from reports.numbers.statistics import Interval
+from reports.read.winner import rank_trials
+from reports.records import Search
+from reports.write.intervals import format_interval
+from reports.write.sections import join_paragraphs
+from reports.write.tables import Table, to_markdown
+
+COLUMNS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # budgets in the table, and the last one
+
+Floats = NDArray[np.float64]
+
+
+def describe_budgets(search: Search, arms: Sequence[TunedArm]) -> str | None:
+    """Return the best score of each arm by the number of its trials, and how stable the order is.
+
+    For a sampler that does not learn this is the expected best of k random trials. None for fewer
+    than two trials of an arm, or where one has no score.
+    """
+    random = search.tags.get("sampler") in RANDOM
+    drawn = [arm.tried[1:] if random else arm.tried for arm in arms]  # the first was not drawn
+    sign = 1.0 if search.mode == "max" else -1.0
+    scores = []
+    for trials in drawn:
+        ranked = set(rank_trials(search, trials))
+        values = [sign * t.metrics["score"] if t in ranked else -np.inf for t in trials]
+        scores.append(np.array(values, dtype=float))
+    most = min(map(len, scores))
+    if most < (FEWEST if random else 2) or not all(np.isfinite(s[:most]).any() for s in scores):
+        return None
+    budgets = list(range(1, most + 1))
+    curves = [_expect(s, budgets) if random else np.maximum.accumulate(s[:most]) for s in scores]
+    stable = find_stable_budget([curve.tolist() for curve in curves])
+    shown = sorted({*(k for k in COLUMNS if k < most), most})
+    rows = tuple(
+        (
+            name_group(search, arm.group),
+            *(
+                _format(search, sign, curve[k - 1], _interval(s, k) if random else None)
+                for k in shown
+            ),
+        )
+        for arm, curve, s in zip(arms, curves, scores, strict=True)
+    )
+    names = ("expected best of" if random else "best of the first", *map(str, shown))
+    return join_paragraphs(
+        _describe_order(stable, most),
+        to_markdown(Table(names, rows, "l" + "r" * len(shown))),
+        _explain(search, random, most),
+    )
+
+
+def _describe_order(stable: int, most: int) -> str:
+    if stable == most:
+        return (
+            f"**The order of the arms by their best validation score depends on the budget**: it "
+            f"changes up to the last of {most} trials per arm, and may change with more."
+        )
+    if stable == 1:
+        return (
+            "**The order of the arms by their best validation score is the same for every "
+            f"budget** from 1 to {most} trials per arm."
+        )
+    return (
+        f"**The order of the arms by their best validation score is the same from {stable} trials "
+        f"per arm on**, up to the {most} that there are; with fewer it is another one."
+    )
+
+
+def _explain(search: Search, random: bool, most: int) -> str:
+    text = (
+        f"Validation scores, of the search seed alone, by the number of trials per arm (of {most})"
+    )
+    if random:
+        return text + (
+            ": the unbiased estimator over the random trials, drawn without replacement, with a "
+            f"95 % interval (jackknife) for k up to {_find_trusted(most)}, beyond which its "
+            "coverage is too low. Trials without a score count as the worst one."
+        )
+    return text + (
+        f". These are the trials of this one search: the sampler ({search.tags.get('sampler')}) "
+        "learns from earlier ones, so that an expectation over searches cannot be estimated from "
+        "it; `--sampler random` allows that, with intervals."
+    )
+
+
+def _expect(scores: Floats, budgets: Sequence[int]) -> Floats:
+    return expected_best(_fill(scores), budgets)
+
+
+def _fill(scores: Floats) -> Floats:
+    finite = np.isfinite(scores)
+    return np.where(finite, scores, scores[finite].min())
+
+
+def _find_trusted(n: int) -> int:
+    return max(1, int(TRUSTED * n))
+
+
+def _interval(scores: Floats, k: int) -> tuple[float, float] | None:
+    if k > _find_trusted(len(scores)):
+        return None
+    low, high = jackknife_interval(_fill(scores), [k])
+    return float(low[0]), float(high[0])
+
+
+def _format(search: Search, sign: float, value: float, ends: tuple[float, float] | None) -> str:
+    if not np.isfinite(value):
+        return "no score"
+    low, high = sorted(sign * end for end in ends) if ends else (np.nan, np.nan)
+    return format_interval(Interval(sign * value, low, high, 1), search.metric)
