@@ -13,6 +13,7 @@ from rich.console import Console
 from cluster.cli import find_run, run_requested
 from cluster.options import ExecutorName, add_arguments, read_options
 from cluster.result import Result
+from cluster.sampling.compared import choose_arms
 from searchspaces.from_function import Suggest, make_space
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
@@ -45,6 +46,8 @@ def tune(
     sampler: str | None = None,
     scheduler: str | None = None,
     control: int | None = None,
+    tune_arms: int | None = None,
+    compare: str | None = None,
     confirm: int | None = None,
     time_budget: float | str | None = None,
     report_timeout: float | str | None = None,
@@ -89,6 +92,7 @@ def tune(
     add_arguments(parser)
     arguments = parser.parse_args(words)
     arguments.set = dict(set or {})
+    found = choose_arms(found, arguments.compare)
     options = read_options(arguments, found)
     console = Console(emoji=False, quiet=quiet)
     for warning in options.warnings:

@@ -99,9 +99,10 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
         print("\nname one of these with --space, or your own file", file=sys.stderr)
         return BAD_INPUT
     from cluster.launch import launcher
+    from cluster.sampling.compared import choose_arms
     from searchspaces.loading import load_space
 
-    space = load_space(arguments.space)
+    space = choose_arms(load_space(arguments.space), arguments.compare)
     options = read_options(arguments, space)
     for warning in options.warnings:
         console.print(f"note: {warning}", markup=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,8 +29,8 @@ class Options:
     """What the user asked for; None where the space or an earlier search decides.
 
     `time_budget` and the timeouts are in seconds, `gpus_per_trial` a fraction of a GPU or "auto",
-    `fixed` the values of --set, `confirm` the number of configurations to run again, `warnings`
-    texts to print.
+    `fixed` the values of --set, `confirm` the number of configurations to run again, `tune_arms`
+    the trials per arm, `compare` the texts of --compare, `warnings` texts to print.
     """
 
     trials: int | None = None
@@ -41,6 +41,8 @@ class Options:
     scheduler: str | None = None
     control: int | None = None
     confirm: int | None = None
+    tune_arms: int | None = None
+    compare: Sequence[str] = ()
     teacher: str | None = None
     resume_mode: ResumeMode = None
     changed_code: bool = False
@@ -76,21 +78,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=count,
         help="reports of a full trial, the unit of budget (default: of the space)",
     )
-    add("--seeds", type=count, help="runs of each arm; with --confirm, of each trial")
     add("--seed", type=seed, help="seed of sampler and training (default 0)")
     add("--sampler", choices=SAMPLERS, help="Optuna sampler (default tpe)")
     add(
         "--scheduler",
         choices=SCHEDULERS,
-        help="early stopping (default asha; none for a space with arms)",
+        help="early stopping (default asha; none for arms that are not tuned)",
     )
     add(
         "--control",
         type=count,
         metavar="N",
-        help="number of sampled trials that are never stopped early",
+        help="number of sampled trials, of each tuned arm, that are never stopped early",
     )
-    add("--confirm", type=count, metavar="K", help="run the best K trials on new seeds")
     add(
         "--time-budget",
         type=duration,
@@ -130,9 +130,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=nonempty,
         help="address of a running Ray cluster, or auto (default: RAY_ADDRESS)",
     )
+    _add_comparison_arguments(parser)
     add_storage_arguments(parser)
     _add_data_arguments(parser)
     _add_resume_arguments(parser)
+
+
+def _add_comparison_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--seeds", type=count, help="runs of each arm; with --confirm, of each trial")
+    add(
+        "--tune-arms",
+        type=whole(0),
+        metavar="N",
+        help="tune each arm with N trials, then run its best on new seeds (0: do not)",
+    )
+    add(
+        "--compare",
+        action="append",
+        default=[],
+        metavar="NAME,NAME=V,V",
+        help="make arms of hyperparameters, of all choices or of these values, and tune each",
+    )
+    add("--confirm", type=count, metavar="K", help="run the best K trials on new seeds")
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -206,6 +226,7 @@ def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Opti
         "storage": open_storage(arguments.storage, arguments.tracking_uri),
         "fixed": fixed,
         "warnings": warnings,
+        "compare": tuple(arguments.compare),
     }
     options = Options(**values)
     if options.executor == "inline":

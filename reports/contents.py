@@ -16,7 +16,8 @@ from reports.chapters import audit, budget, classes, exhibits, parts, size
 from reports.chapters.best import compare_with_default, write_best_trials
 from reports.chapters.classes import read_class_names
 from reports.chapters.comparison import chapter as comparison
-from reports.chapters.comparison import published
+from reports.chapters.comparison import published, tuned
+from reports.chapters.comparison.arms import find_arms
 from reports.chapters.comparison.groups import find_enqueued, group_trials
 from reports.chapters.confirmation import chapter as confirmation
 from reports.chapters.curves import chapter as curves
@@ -133,13 +134,15 @@ def _list_results(tracker: Tracker, findings: Findings, choice: Choice) -> Itera
     search, test = findings.search, findings.test
     validation = findings.sizes.get("validation")
     yield "Best trials", lambda: write_best_trials(search, choice, validation)
-    yield (
-        "Confirmation on new seeds",
-        lambda: confirmation.write_section(search, test),
-    )
+    arms = find_arms(search)
+    if {run.of for run in search.reruns} - {arm.best.number for arm in arms if arm.best}:
+        yield "Confirmation on new seeds", lambda: confirmation.write_section(search, test)
     yield "Winner and default", lambda: compare_with_default(search, choice, test)
-    yield "Comparison", lambda: comparison.write_section(tracker, search, validation)
-    groups = group_trials(search)
+    if arms:
+        yield "Comparison", lambda: tuned.write_section(search, test)
+    else:
+        yield "Comparison", lambda: comparison.write_section(tracker, search, validation)
+    groups = [arm.group for arm in arms if arm.group.trials] or group_trials(search)
     column = published.find_column(search, groups) if len(groups) > 1 else None
     yield "Published results", lambda: published.write_section(search, choice, test, column)
     yield "Results per class", lambda: classes.write_section(tracker, search, choice, test)
@@ -163,6 +166,6 @@ def _list_analyses(tracker: Tracker, search: Search, choice: Choice) -> Iterator
     yield "Hyperparameters", lambda: hyperparameters.write_section(search, choice, read()[0])
     yield "Hyperparameter importance", lambda: importance.write_section(tracker, search, *read())
     yield "Parallel coordinates", lambda: parallel.write_section(search, choice, read()[0])
-    yield "Search budget", lambda: budget.write_section(search)
+    yield "Search budget", lambda: None if find_arms(search) else budget.write_section(search)
     yield "Model size", lambda: size.write_section(search, choice)
     yield "Check of early stopping", lambda: audit.write_section(tracker, search, choice)

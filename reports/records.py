@@ -81,4 +81,8 @@ class Search:
         if running or len(self.trials) < wanted:
             ended, of = len(self.trials) - running, max(wanted, len(self.trials))
             return f"{ended} of {of} trials have ended: the same command with `--resume` continues"
+        tuned = any("arm" in trial.tags and trial.outcome == "complete" for trial in self.trials)
+        waits = any(run.outcome == "unfinished" for run in self.reruns)
+        if tuned and (waits or not self.reruns or not self.is_finished):
+            return "re-runs of the arms are missing: the same command with `--resume` continues"
         return ""

@@ -67,6 +67,9 @@ def _check_plain_fields(space: SearchSpace[Any]) -> None:
         value = getattr(space, name)
         is_count = isinstance(value, int) and not isinstance(value, bool)
         _require(space, name, is_count and 0 < value < 2**31, "a whole number above 0")
+    is_count = isinstance(space.tune_arms, int) and not isinstance(space.tune_arms, bool)
+    right = is_count and 0 <= space.tune_arms < 2**31
+    _require(space, "tune_arms", right, "a whole number, 0 or more")
     for name, amount in _require_mapping(space, "resources", space.resources).items():
         is_amount = isinstance(amount, int | float) and not isinstance(amount, bool)
         right = name in ("cpu", "gpu") and is_amount and 0 <= amount < math.inf

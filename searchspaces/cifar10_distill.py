@@ -1,10 +1,10 @@
 """Does a small CNN learn more from the predictions of a larger one than from the labels alone?
 
 Knowledge distillation (Hinton et al., 2015) on CIFAR-10: a student of 0.08 M parameters without a
-teacher, and with the teachers ResNet32 (0.47 M) and pre-activation WideResNet14-2 (0.69 M). The
-rows of the table differ in the teacher only; more trials search temperature, weight and learning
-rate. `--teacher` names another model as the teacher: a run of `cifar10_depth`, or any other with
-the same ten classes.
+teacher, and with the teachers ResNet32 (0.47 M) and pre-activation WideResNet14-2 (0.69 M).
+Temperature, weight and learning rate are tuned for each with the same number of trials.
+`--teacher` names another model as the teacher: a run of `cifar10_depth`, or any other with the
+same ten classes.
 """
 
 from searchspaces import Published, SearchSpace, Trial, Values, get_defaults
@@ -43,6 +43,7 @@ SPACE = SearchSpace(
     min_reports=5,
     compare=("teacher",),
     arms=tuple({"teacher": name, **FIXED} for name in TEACHERS),
+    tune_arms=10,
     teacher_defaults={"teacher": "custom"},
     published=(
         publish("ResNet32, 0.47 M, a teacher", 0.842),

@@ -1,9 +1,10 @@
 """Is it better for flowers to train from scratch, the top of a pretrained network, or all of it?
 
 DenseNet-169 and ResNet-18 (any other torchvision classifier with `--set backbone=NAME`), from
-scratch, or pretrained on ImageNet with the last layers or all layers trained further. Published
-is the ranking of the losses, all below top below scratch, DenseNet-169 better than ResNet-18, and
-the one number below. These used Adam, batches of 32 and 5 epochs, with an evaluation on train and
+scratch, or pretrained on ImageNet with the last layers or all layers trained further; each is
+tuned with the same number of trials, from the learning rate that is usual for it on. Published is
+the ranking of the losses, all below top below scratch, DenseNet-169 better than ResNet-18, and the
+one number below. These used Adam, batches of 32 and 5 epochs, with an evaluation on train and
 validation every 40 batches.
 
 So a report is 40 batches here, wherever in an epoch they end: 12 reports are 480 batches, five
@@ -43,6 +44,7 @@ SPACE = SearchSpace(
         for name in BACKBONES
         for mode, rate in RATES.items()
     ),
+    tune_arms=6,
     published=(
         Published(
             "DenseNet-169, top layers alone",

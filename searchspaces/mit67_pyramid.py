@@ -3,10 +3,18 @@
 MIT Indoor-67 (Quattoni and Torralba, 2009). PyramidCNN: blocks of convolutions, each twice as
 wide and half as large as the one before, mean pooling and fully connected layers. Published,
 beside the scores below: batch norm and augmentation helped; pretraining as an autoencoder (see
-`mit67_autoencoder`) and non-local blocks (Wang et al., 2018) did not.
+`mit67_autoencoder`) and non-local blocks (Wang et al., 2018) did not. So one network has all that
+helped, each of the others differs from it in one of these, and all are tuned by as many trials.
 """
 
-from searchspaces import Published, SearchSpace, Trial, Values, suggest_learning_rate
+from searchspaces import (
+    Published,
+    SearchSpace,
+    Trial,
+    Values,
+    get_defaults,
+    suggest_learning_rate,
+)
 from trainables.tasks import pyramid
 
 RATES = {"adam": (3e-5, 3e-3), "sgd": (3e-3, 0.3)}
@@ -41,6 +49,11 @@ SPACE = SearchSpace(
     min_reports=10,
     trials=40,
     compare=("batch_norm", "augment", "non_local"),
+    arms=tuple(
+        {**get_defaults(pyramid.Config, "batch_norm", "augment", "non_local"), **change}
+        for change in ({}, {"batch_norm": False}, {"augment": False}, {"non_local": True})
+    ),
+    tune_arms=10,
     published=(
         Published("PyramidCNN, best single", 58.0, "validation accuracy, %"),
         Published("ensemble of 10 trained independently", 64.0, "validation accuracy, %"),

@@ -102,12 +102,13 @@ def parse_overrides(space: SearchSpace[Any], assignments: list[str]) -> dict[str
             raise UserError(describe_unknown("hyperparameter", name, known))
         if name in values:
             raise UserError(f"--set {assignment!r}: {name} has been set before")
-        values[name] = _parse(text, types[name], name)
+        values[name] = parse_value(text, types[name], name)
     build_config(space, values)
     return values
 
 
-def _parse(text: str, annotation: Any, name: str) -> Any:
+def parse_value(text: str, annotation: Any, name: str) -> Any:
+    """Parse the text of a hyperparameter's value by its type; raises UserError."""
     try:
         value = parse(text, annotation)
     except (ValueError, TypeError) as error:

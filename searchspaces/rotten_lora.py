@@ -1,12 +1,12 @@
 """How few weights must be trained to fine-tune an encoder for film reviews?
 
-Full fine-tuning and low-rank adapters (Hu et al., 2021) by rank and by the attention matrices
-that they are added to, on Rotten Tomatoes (Pang and Lee, 2005), or on your own texts:
-`--data-dir reviews.csv`. Adapters need about ten times the learning rate of full fine-tuning, so
-it is searched for each separately. The published numbers are of DistilBERT: `--set
-encoder=distilbert-base-uncased` repeats them; the default encoder is available as a package,
-without the hub. How many trials share a GPU depends on the encoder: `--gpus-per-trial auto`
-measures it.
+Full fine-tuning and low-rank adapters (Hu et al., 2021) by rank and by the attention matrices that
+they are added to, each tuned with the same number of trials, on Rotten Tomatoes (Pang and Lee,
+2005), or on your own texts: `--data-dir reviews.csv`. Adapters need about ten times the learning
+rate of full fine-tuning, so it is searched for each separately. The published numbers are of
+DistilBERT: `--set encoder=distilbert-base-uncased` repeats them; the default encoder is available
+as a package, without the hub. How many trials share a GPU depends on the encoder:
+`--gpus-per-trial auto` measures it.
 """
 
 from searchspaces import Published, SearchSpace, Trial, Values, suggest_learning_rate
@@ -41,6 +41,7 @@ SPACE = SearchSpace(
     suggest=suggest,
     reports=12,
     min_reports=3,
+    tune_arms=8,
     compare=("method", "targets", "rank"),
     arms=(
         *(

@@ -58,6 +58,9 @@ class SearchSpace(Generic[C]):
         trials: number of trials.
         initial_configs: configurations that run first, after the default, which is trial 0.
         arms: configurations to compare; each runs `seeds` times.
+        tune_arms: trials per arm, 0 for arms that leave nothing to tune. With more, each arm fixes
+            the compared hyperparameters only, is searched by itself from the arm's configuration
+            on, and its best configuration runs on `seeds` new seeds.
         seeds: seeds per arm.
         resources: CPUs and GPUs per trial.
         teacher_defaults: values that change with `--teacher`; None: no teacher is used.
@@ -83,6 +86,7 @@ class SearchSpace(Generic[C]):
     prepare: Callable[[C, Run], GroundTruth] | None = None
     compare: tuple[str, ...] = ()
     arms: tuple[Values, ...] = ()
+    tune_arms: int = 0
     seeds: int = 3
     initial_configs: tuple[Values, ...] = ()
     published: tuple[Published, ...] = ()

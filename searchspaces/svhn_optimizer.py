@@ -1,8 +1,9 @@
 """Is SGD with momentum better than Adam on house numbers, if both are tuned?
 
-The published baseline (a small CNN, batches of 256, 5 epochs) uses Adam. Which optimizer is
-better depends on how well each is tuned, so learning rate and weight decay are searched for each,
-and momentum for SGD. Weight decay is a term of the gradient in both.
+The published baseline (a small CNN, batches of 256, 5 epochs) uses Adam. Which optimizer is better
+depends on how well each is tuned, so each gets the same number of trials for its learning rate and
+weight decay, and SGD's momentum, and the best of each runs on new seeds. Weight decay is a term of
+the gradient in both.
 """
 
 from searchspaces import Published, SearchSpace, Trial, Values, suggest_learning_rate
@@ -28,9 +29,10 @@ SPACE = SearchSpace(
     suggest=suggest,
     reports=5,
     min_reports=2,
-    trials=40,
     compare=("optimizer",),
-    initial_configs=({"optimizer": "sgd", "learning_rate": 5e-2},),
+    arms=({"optimizer": "adam"}, {"optimizer": "sgd", "learning_rate": 5e-2}),
+    tune_arms=20,
+    seeds=5,
     published=(
         Published(
             "Adam with 1e-3, not tuned", 86.16, "test accuracy, %", of={"optimizer": "adam"}

@@ -17,6 +17,7 @@ from cluster.execution.early_stopping import EarlyStopping, build_rule
 from cluster.execution.time_limits import AttemptClock, TimeLimits
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import UNCOUNTED, Failure, Outcome
+from cluster.sampling.arm_studies import ArmStudies
 from cluster.sampling.study import Study
 from trainables.errors import UserError, is_disk_full
 from trainables.ranking import describe_divergence
@@ -53,7 +54,7 @@ class TrialQueue:
     def __init__(
         self,
         ledger: Ledger,
-        study: Study,
+        study: Study | ArmStudies,
         limits: TimeLimits | None = None,
         on_change: Callable[[int], None] = lambda trial: None,
     ) -> None:

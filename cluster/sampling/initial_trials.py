@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
 
 from searchspaces.codec import encode_values
 from searchspaces.json_text import Json
@@ -83,6 +84,18 @@ def plan_initial_trials(
     return planned
 
 
+def plan_arm_start(
+    space: SearchSpace[Any],
+    fixed: Mapping[str, Json],
+    arm: Mapping[str, Json],
+    start: Mapping[str, Json],
+) -> InitialTrial:
+    """Return the first trial of an arm that is tuned: the default with the values of the arm."""
+    own = {**fixed, **arm}
+    whole = {**encode_defaults(space, own), **start}
+    return make_known_trial(space, whole, own, find_parameters(space))
+
+
 def make_known_trial(
     space: SearchSpace[Any],
     config: Mapping[str, Json],
@@ -130,3 +143,13 @@ def to_parameters(
     known = {config_field(name) for name in named} | fixed.keys()
     others = {name: value for name, value in values.items() if name not in known}
     return named, others, not unknown
+
+
+def can_be_redrawn(trial: FrozenTrial) -> bool:
+    """Return whether an initial trial was rejected for sampled values, which can be drawn again.
+
+    An arm is not lost by one infeasible draw of the parameters that it leaves open.
+    """
+    rejected = "infeasible" in trial.user_attrs and trial.state.is_finished()
+    enqueued = trial.system_attrs.get("fixed_params", {})
+    return rejected and "initial" in trial.user_attrs and set(trial.params) > set(enqueued)

@@ -13,7 +13,6 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.journal_backend import Journal
@@ -26,17 +25,20 @@ from searchspaces.space import SearchSpace
 def open_or_rebuild(
     path: Path,
     space: SearchSpace[Any],
-    ledger: Ledger,
+    trial_logs: Mapping[int, TrialLog],
     parameters: Mapping[str, Parameter],
     initial_trials: Sequence[InitialTrial],
 ) -> tuple[Journal, optuna.Study, str]:
-    """Return the journal and the study of a search, and a note where it was damaged."""
+    """Return the journal and the study of a search, and a note where it was damaged.
+
+    `trial_logs` are by their numbers in the study.
+    """
     note = ""
     try:
         journal = Journal(path)
         study = open_study(journal, space)
         trials = study.get_trials(deepcopy=False)
-        if missing := sorted(ledger.trial_logs.keys() - {trial.number for trial in trials}):
+        if missing := sorted(trial_logs.keys() - {trial.number for trial in trials}):
             raise DamagedJournalError(path, f"it lacks trial {missing[0]}")
         if not widen_choices(trials, space, parameters):
             return journal, study, ""
@@ -44,7 +46,7 @@ def open_or_rebuild(
         kept = _keep(path)
         note = f"{path} is damaged ({error.problem:.200}): written again from the trials, kept as "
         note += kept
-        trials = _make_trials(ledger, parameters, initial_trials)
+        trials = _make_trials(space, trial_logs, parameters, initial_trials)
     write_study(path, space, trials)
     journal = Journal(path)
     return journal, open_study(journal, space), note
@@ -60,7 +62,8 @@ def _keep(path: Path) -> str:
 
 
 def _make_trials(
-    ledger: Ledger,
+    space: SearchSpace[Any],
+    trial_logs: Mapping[int, TrialLog],
     parameters: Mapping[str, Parameter],
     initial_trials: Sequence[InitialTrial],
 ) -> list[FrozenTrial]:
@@ -69,9 +72,9 @@ def _make_trials(
     The first of them are the initial ones, in their order; those that are missing run again.
     """
     trials = []
-    for number in range(max(ledger.trial_logs, default=-1) + 1):
-        if trial_log := ledger.trial_logs.get(number):
-            trials.append(_make_trial(trial_log, ledger, parameters))
+    for number in range(max(trial_logs, default=-1) + 1):
+        if trial_log := trial_logs.get(number):
+            trials.append(_make_trial(space, trial_log, parameters))
             if number < len(initial_trials):
                 trials[-1].user_attrs.update(initial_trials[number].attributes)
         else:
@@ -80,7 +83,7 @@ def _make_trials(
 
 
 def _make_trial(
-    trial_log: TrialLog, ledger: Ledger, parameters: Mapping[str, Parameter]
+    space: SearchSpace[Any], trial_log: TrialLog, parameters: Mapping[str, Parameter]
 ) -> FrozenTrial:
     """Return a trial as the study would have it."""
     params = {
@@ -88,7 +91,7 @@ def _make_trial(
         for name, value in trial_log.parameters.items()
         if name in parameters and is_in_range(parameters[name].distribution, value)
     }
-    best = ledger.best_report(trial_log)
+    best = trial_log.find_best_report(space.metric, space.mode)
     state, value = TrialState.PRUNED, None
     if trial_log.outcome is None:
         state = TrialState.RUNNING
@@ -103,8 +106,8 @@ def _make_trial(
         params=params,
         distributions={name: parameters[name].distribution for name in params},
         intermediate_values={
-            report.report: report.metrics[ledger.metric]
+            report.report: report.metrics[space.metric]
             for report in reports
-            if ledger.metric in report.metrics
+            if space.metric in report.metrics
         },
     )

@@ -16,11 +16,12 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from cluster.ledger.files import JOURNAL
+from cluster.ledger.files import journal_path
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
+from cluster.sampling.arms import Arm
 from cluster.sampling.grid import ContinuousError, iterate_grid
-from cluster.sampling.initial_trials import InitialTrial
+from cluster.sampling.initial_trials import InitialTrial, can_be_redrawn
 from cluster.sampling.rebuilding import open_or_rebuild
 from cluster.sampling.samplers import ask_optuna, build_sampler
 from cluster.sampling.study_file import quiet
@@ -57,44 +58,56 @@ class Study:
     """Asks Optuna for feasible configurations and tells it their results."""
 
     def __init__(
-        self, ledger: Ledger, space: SearchSpace[Any], initial_trials: list[InitialTrial]
+        self,
+        ledger: Ledger,
+        space: SearchSpace[Any],
+        initial_trials: list[InitialTrial],
+        arm: Arm | None = None,
     ) -> None:
         self.ledger = ledger
         self.space = space
+        self.arm = arm or Arm()
         self.sampler: str = ledger.settings.sampler
         self.seed: int = ledger.settings.seed
-        self.fixed: Mapping[str, Json] = ledger.settings.fixed
+        self.fixed: Mapping[str, Json] = {**ledger.settings.fixed, **self.arm.fixed}
         self.parameters = find_parameters(space)
         self.exhausted = False
         """Whether every configuration of the space has been tried."""
+        logs = {
+            self.arm.to_number(trial): log
+            for trial, log in ledger.trial_logs.items()
+            if self.arm.has_trial(trial)
+        }
         self.journal, self.study, self.note = open_or_rebuild(
-            ledger.folder / JOURNAL, space, ledger, self.parameters, initial_trials
+            journal_path(ledger.folder, arm.number if arm else None),
+            space,
+            logs,
+            self.parameters,
+            initial_trials,
         )
         self.infeasible_reasons: collections.Counter[str] = collections.Counter()
         self._interrupted: list[int] = []
         self._waiting: list[int] = []
         self._scores: list[float] = []
-        self._tried = {_to_key(log.config) for log in ledger.trial_logs.values()}
+        self._tried = {_to_key(log.config) for log in logs.values()}
         self._grid: Iterator[Any] | None = iterate_grid(space, self.fixed, self.parameters)
         self._defaults = encode_defaults(space, {})
         self._control = ledger.settings.control
-        self._control -= sum(
-            "control" in trial_log.tags for trial_log in ledger.trial_logs.values()
-        )
+        self._control -= sum("control" in trial_log.tags for trial_log in logs.values())
         enqueued = set()
         trials = self.study.get_trials(deepcopy=False)
         self._asked = len(trials)
         for trial in trials:
-            if "initial" in trial.user_attrs and not _can_be_redrawn(trial):
+            if "initial" in trial.user_attrs and not can_be_redrawn(trial):
                 enqueued.add(trial.user_attrs["initial"])
             if "infeasible" in trial.user_attrs and trial.state.is_finished():
                 self.infeasible_reasons[trial.user_attrs["infeasible"]] += 1
                 self._tried.add(trial.user_attrs.get("config", ""))
             if trial.state == TrialState.RUNNING:
-                self._repair(trial)
+                self._repair(trial, logs.get(trial.number))
             if trial.state == TrialState.WAITING:
                 self._waiting.append(trial.number)
-        ranked = ledger.rank_trials(ledger.trial_logs.values())
+        ranked = ledger.rank_trials(logs.values())
         self._scores = sorted(
             best[0] for trial_log in ranked if (best := ledger.best_report(trial_log))
         )
@@ -147,8 +160,8 @@ class Study:
                 # Before the ledger has it: its number must never be given to another trial.
                 self.journal.sync()
                 encoded = encode_config(config)
-                tags = self._tags(trial, encoded)
-                return Suggestion(trial.number, dict(trial.params), encoded, tags)
+                number, tags = self.arm.to_trial(trial.number), self._tags(trial, encoded)
+                return Suggestion(number, dict(trial.params), encoded, tags)
             self._reject(trial, reason, key)
             infeasible += 1
         if not infeasible:
@@ -168,7 +181,7 @@ class Study:
         if attributes.get("whole"):
             return fixed
         ask = with_fixed(ask_optuna(trial), fixed, self.parameters)
-        return {**run_suggest(self.space, ask, trial.number), **fixed}
+        return {**run_suggest(self.space, ask, self.arm.to_trial(trial.number)), **fixed}
 
     def _complete(self, values: Mapping[str, Json]) -> dict[str, Json]:
         """Return the whole configuration of some values, as the ledger would have it."""
@@ -194,7 +207,8 @@ class Study:
 
     def tell(self, trial_log: TrialLog) -> None:
         """Record the result of an ended trial in the study; repeating it changes nothing."""
-        frozen = self._frozen(trial_log.trial)
+        number = self.arm.to_number(trial_log.trial)
+        frozen = self._frozen(number)
         if frozen.state.is_finished():
             return
         metric = self.space.metric
@@ -212,11 +226,11 @@ class Study:
         with quiet():
             # Without parameters it would leave the samplers no parameter that all trials have.
             if trial_log.outcome == "failed" or not frozen.params:
-                self.study.tell(trial_log.trial, state=TrialState.FAIL)
+                self.study.tell(number, state=TrialState.FAIL)
             elif trial_log.outcome == "complete" and best is not None:
-                self.study.tell(trial_log.trial, best[0])
+                self.study.tell(number, best[0])
             else:
-                self.study.tell(trial_log.trial, state=TrialState.PRUNED)
+                self.study.tell(number, state=TrialState.PRUNED)
 
     def _next_trial(self, at_random: bool) -> optuna.Trial:
         # Like Study.ask, which would search all trials for a waiting one.
@@ -235,7 +249,7 @@ class Study:
             trial_id = storage.create_new_trial(self.study._study_id)
         # Every trial has its own sampler, seeded by its number: a resumed driver does not repeat
         # the draws of the one that was killed.
-        self.study.sampler = build_sampler(name, self.seed, number)
+        self.study.sampler = build_sampler(name, self.seed, self.arm.to_trial(number))
         with quiet():
             return optuna.Trial(self.study, trial_id)
 
@@ -254,32 +268,28 @@ class Study:
             self.study.tell(trial, middle)
         self.infeasible_reasons[reason] += 1
         frozen = self._frozen(trial.number)
-        if _can_be_redrawn(frozen):
+        if can_be_redrawn(frozen):
             attributes = {name: frozen.user_attrs[name] for name in ("initial", "fixed", "tags")}
             self._enqueue(frozen.system_attrs.get("fixed_params", {}), attributes)
 
     def _tags(self, trial: optuna.Trial, config: Mapping[str, Json]) -> Mapping[str, str]:
         # What runs decides, not what was planned: an arm may be the default, or none is.
-        marked = self.ledger.settings.kind == "trial" and is_default(
-            self.space, self.fixed, config
-        )
-        default = {"default": "yes"} if marked else {}
+        settings, own = self.ledger.settings, dict(self.arm.tags)
+        if settings.kind == "trial" and is_default(self.space, settings.fixed, config):
+            own["default"] = "yes"
         # The control group are the first sampled trials: their draws depend on no result.
         if "initial" in trial.user_attrs:
-            return {**trial.user_attrs["tags"], **default}
-        if self._control <= 0:
-            return default
-        self._control -= 1
-        return {"control": "yes", **default}
+            return {**trial.user_attrs["tags"], **own}
+        if self._control > 0:
+            self._control -= 1
+            own["control"] = "yes"
+        return own
 
     def _frozen(self, number: int) -> FrozenTrial:
-        storage = self.study._storage
-        return storage.get_trial(
-            storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
-        )
+        storage, study = self.study._storage, self.study._study_id
+        return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study, number))
 
-    def _repair(self, trial: FrozenTrial) -> None:
-        trial_log = self.ledger.trial_logs.get(trial.number)
+    def _repair(self, trial: FrozenTrial, trial_log: TrialLog | None) -> None:
         if trial_log is None:
             self._interrupted.append(trial.number)  # killed between ask and ledger
         elif trial_log.outcome is not None:
@@ -288,13 +298,3 @@ class Study:
 
 def _to_key(config: Mapping[str, Json]) -> str:
     return json.dumps(config, sort_keys=True)
-
-
-def _can_be_redrawn(trial: FrozenTrial) -> bool:
-    """Return whether an initial trial was rejected for sampled values, which can be drawn again.
-
-    An arm is not lost by one infeasible draw of the parameters that it leaves open.
-    """
-    rejected = "infeasible" in trial.user_attrs and trial.state.is_finished()
-    enqueued = trial.system_attrs.get("fixed_params", {})
-    return rejected and "initial" in trial.user_attrs and set(trial.params) > set(enqueued)

@@ -196,6 +196,7 @@ def search_tags(settings: SearchSettings) -> dict[str, str]:
     plain = ("space", "metric", "mode", "reports", "trials", "seed", "sampler", "scheduler")
     tags = {name: str(getattr(settings, name)) for name in (*plain, "enqueued")}
     tags |= {"rungs": json.dumps(settings.rungs), "fixed": json.dumps(settings.fixed)}
+    tags["arms"] = json.dumps([fixed for fixed, _ in settings.arms]) if settings.arms else ""
     code = {name: digest[:16] for name, digest in settings.code.items()}
     tags |= {"code": json.dumps(code), "fields": json.dumps(dict(settings.fields))}
     tags |= {"kind": "search", "search": settings.id, **NAMING, **settings.provenance}

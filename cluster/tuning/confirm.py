@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -62,7 +62,7 @@ def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Consol
     try:
         search.settings = check_same_space(folder, search.settings, space, options.changed_code)
         reruns = list(plan_reruns(search, space, options.confirm or 1, options.seeds or SEEDS))
-        settings = _confirmation_settings(search, folder / FOLDER, reruns)
+        settings = make_settings(search, folder / FOLDER, reruns)
         outcome = _run_reruns(space, run, options, console, search, settings)
         return SearchEnd(folder, outcome.exit_code(console))
     finally:
@@ -93,10 +93,7 @@ def _run_reruns(
     try:
         with executor if needed else contextlib.nullcontext() as prepared:
             ledger = ledgers.attach_ledger(folder, settings)
-            planned = [
-                InitialTrial({}, config, whole=True, tags=tags) for config, tags in settings.reruns
-            ]
-            job = TrialsJob(space, run, options, ledger, client, planned, prepared)
+            job = TrialsJob(space, run, options, ledger, client, list_reruns(settings), prepared)
             outcome = run_trials(job, console)
         console.print(make_reruns_table(ledger, search))
         print_failures(space, ledger, console)
@@ -130,13 +127,26 @@ def plan_reruns(
     chosen: dict[int, TrialLog] = {log.trial: log for log in complete[:best]}
     if (default := find_default(search, space)) is not None:
         chosen.setdefault(default.trial, default)
+    yield from repeat_on_new_seeds(search, space, chosen.values(), seeds)
+
+
+def repeat_on_new_seeds(
+    search: Ledger, space: SearchSpace[Any], chosen: Iterable[TrialLog], seeds: int
+) -> Iterator[InitialTrial]:
+    """Yield one run per chosen trial and new seed, the seeds in the outer loop."""
+    chosen = list(chosen)
     used = {trial_log.config["seed"] for trial_log in search.trial_logs.values()}
     new = (seed for seed in itertools.count(FIRST_SEED) if seed not in used)
     for seed in itertools.islice(new, seeds):
-        for trial, trial_log in chosen.items():
+        for trial_log in chosen:
             config = {**trial_log.config, "seed": seed}
             build_config(space, config)  # whatever it rejects is known before anything runs
-            yield InitialTrial({}, config, whole=True, tags={"of": str(trial)})
+            yield InitialTrial({}, config, whole=True, tags={"of": str(trial_log.trial)})
+
+
+def list_reruns(settings: SearchSettings) -> list[InitialTrial]:
+    """Return the re-runs of these settings as trials to run."""
+    return [InitialTrial({}, config, whole=True, tags=tags) for config, tags in settings.reruns]
 
 
 def find_default(search: Ledger, space: SearchSpace[Any]) -> TrialLog | None:
@@ -166,9 +176,8 @@ def make_reruns_table(ledger: Ledger, search: Ledger) -> Table:
     return table
 
 
-def _confirmation_settings(
-    search: Ledger, folder: Path, reruns: list[InitialTrial]
-) -> SearchSettings:
+def make_settings(search: Ledger, folder: Path, reruns: list[InitialTrial]) -> SearchSettings:
+    """Return the settings of the re-runs of a search, those in the folder included."""
     # Earlier confirmations of this search, of other configurations, stay and are continued.
     old = read_settings(folder).reruns if (folder / FILE).exists() else ()
     new = [(dict(rerun.fixed), dict(rerun.tags)) for rerun in reruns]
@@ -182,4 +191,6 @@ def _confirmation_settings(
         sampler="grid",  # a list, and nothing sampled beyond it
         scheduler="none",
         control=0,
+        tune_arms=0,
+        arms=(),
     )

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cluster.ledger.settings import SearchSettings
 from cluster.options import Options
 from cluster.sampling.ranges import describe_range, format_number, range_to_json
-from cluster.sampling.schedulers import REDUCTION, expected_reports, rungs
+from cluster.sampling.schedulers import REDUCTION, expected_reports
 from cluster.tuning.open_search import use_teacher
 from cluster.tuning.settings import decide_settings
 from searchspaces.codec import encode_values
@@ -37,7 +38,7 @@ def print_dry_run(space: SearchSpace[Any], run: Run, options: Options, console: 
     """Print model, space, plan and cost; works without data, weights and network."""
     settings = decide_settings(space, options)
     _, run = use_teacher(settings, run, options)
-    fixed, trials, scheduler = options.fixed, settings.trials, settings.scheduler
+    fixed = options.fixed
     lacking, data = find_missing(space, fixed, run)
     try:
         per_report, probed = time_probe(space, fixed, run)
@@ -48,14 +49,13 @@ def print_dry_run(space: SearchSpace[Any], run: Run, options: Options, console: 
         per_report, probed = time_probe(space, fixed, run)
     print_model(probed, console)
     print_space(space, fixed, console)
-    print_plan(space, trials, run.reports, scheduler, console)
+    likely = print_plan(space, settings, console)
     if run.source == "placeholder":
         what = "data missing " if data else ""
         unknown = f"cost unknown: {what}({lacking})"
         console.print(unknown, highlight=False, markup=False, soft_wrap=True)
     else:
-        likely = expected_reports(trials, run.reports, space.min_reports, scheduler)
-        print_cost(per_report, likely, trials, console)
+        print_cost(per_report, likely, settings.trials, console)
         if lacking:
             console.print(
                 f"missing here; a search that cannot download it is rejected: {lacking}",
@@ -101,18 +101,37 @@ def print_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Cons
     console.print(table)
 
 
-def print_plan(
-    space: SearchSpace[Any], trials: int, reports: int, scheduler: str, console: Console
-) -> None:
-    """Print trials x reports, the rungs, and the number of reports that early stopping leaves."""
-    console.print(f"plan: {trials} trials of {reports} reports = at most {trials * reports}")
-    steps = rungs(reports, min(space.min_reports, reports)) if scheduler == "asha" else []
-    if steps:
-        console.print(
-            f"ASHA compares at reports {', '.join(map(str, steps))}; about "
-            f"1 in {REDUCTION} continues: likely "
-            f"{expected_reports(trials, reports, space.min_reports, scheduler)} reports"
+def print_plan(space: SearchSpace[Any], settings: SearchSettings, console: Console) -> int:
+    """Print trials x reports, the rungs, and the reports that early stopping is likely to leave.
+
+    Returns their number. Every arm that is tuned has rungs of its own, and its best runs again.
+    """
+    trials, reports, arms = settings.trials, settings.reports, len(settings.arms)
+    again = arms * settings.seeds
+    each = expected_reports(
+        settings.tune_arms or trials, reports, space.min_reports, settings.scheduler
+    )
+    likely = each * max(1, arms) + again * reports
+    plan = f"plan: {trials} trials of {reports} reports"
+    if arms:
+        plan = (
+            f"plan: {arms} arms of {settings.tune_arms} trials, in turns, then the best of each "
+            f"arm on {settings.seeds} new seeds: {trials + again} runs of {reports} reports"
         )
+    console.print(f"{plan} = at most {(trials + again) * reports}", soft_wrap=True)
+    for fixed, start in settings.arms:
+        values = ", ".join(f"{name}={format_number(value)}" for name, value in fixed.items())
+        others = ", ".join(f"{name}={format_number(value)}" for name, value in start.items())
+        line = f"  arm {values}{f', from {others} on' if others else ''}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if settings.rungs:
+        console.print(
+            f"ASHA compares{' within each arm' if arms else ''} at reports "
+            f"{', '.join(map(str, settings.rungs))}; about 1 in {REDUCTION} continues: likely "
+            f"{likely} reports",
+            soft_wrap=True,
+        )
+    return likely
 
 
 def time_probe(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[float, Run]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
-from cluster.execution.executor import prepare_executor
+from cluster.execution.executor import Executor, prepare_executor
+from cluster.ledger.ledger import Ledger, attach_ledger
 from cluster.options import Options
 from cluster.sampling.initial_trials import plan_initial_trials
-from cluster.tuning.open_search import create_search, open_search
+from cluster.tuning.arm_reruns import has_reruns_left, make_arms_table, plan_arm_reruns
+from cluster.tuning.confirm import FOLDER, list_reruns
+from cluster.tuning.open_search import OpenedSearch, create_search, open_search
 from cluster.tuning.run_trials import SearchEnd, TrialsJob, run_trials
-from cluster.tuning.summary import print_header, print_summary
+from cluster.tuning.summary import print_failures, print_header, print_summary
 from searchspaces.source import read_sources
 from searchspaces.space import SearchSpace
 from trainables.run import Run
@@ -24,8 +29,9 @@ def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Con
     settings, ledger = search.settings, search.ledger
     print_header(space, settings, ledger, console)
     # A machine that cannot run the search is found out before the search has a folder.
-    needed = ledger is None or not ledger.finished
+    needed = ledger is None or not ledger.finished or has_reruns_left(ledger, space)
     executor = prepare_executor(space, search.run, settings.fixed, options, console)
+    started = time.monotonic()
     try:
         with executor if needed else contextlib.nullcontext() as prepared:
             if ledger is None:
@@ -42,8 +48,37 @@ def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Con
             planned = plan_initial_trials(space, settings.fixed, settings.seeds)
             job = TrialsJob(space, search.run, options, ledger, search.client, planned, prepared)
             outcome = run_trials(job, console)
+            if options.time_budget:
+                left = max(1.0, options.time_budget - (time.monotonic() - started))
+                options = replace(options, time_budget=left)
+            again = run_arms_again(space, search, options, ledger, prepared, console)
         print_summary(space, ledger, outcome.infeasible, options.storage, console)
-        return SearchEnd(ledger.folder, outcome.exit_code(console))
+        return SearchEnd(ledger.folder, outcome.exit_code(console) or again)
     finally:
         if ledger is not None:
             ledger.close()
+
+
+def run_arms_again(
+    space: SearchSpace[Any],
+    search: OpenedSearch,
+    options: Options,
+    ledger: Ledger,
+    executor: Executor | None,
+    console: Console,
+) -> int:
+    """Run the best of each arm on new seeds where arms are tuned, and return the exit code."""
+    settings = plan_arm_reruns(ledger, space)
+    if settings is None:
+        return 0
+    reruns = attach_ledger(ledger.folder / FOLDER, settings)
+    try:
+        planned = list_reruns(settings)
+        job = TrialsJob(space, search.run, options, reruns, search.client, planned, executor)
+        outcome = run_trials(job, console)
+        console.print()
+        console.print(make_arms_table(reruns, ledger))
+        print_failures(space, reruns, console)
+        return outcome.exit_code(console)
+    finally:
+        reruns.close()

@@ -16,8 +16,8 @@ from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import write_settings
 from cluster.options import Options, ResumeMode
+from cluster.sampling.arm_studies import open_studies
 from cluster.sampling.initial_trials import InitialTrial
-from cluster.sampling.study import Study
 from cluster.storage.ledger_backup import LedgerBackup
 from cluster.storage.location import Location
 from cluster.tracking import writer
@@ -102,7 +102,7 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
     ledger.restart_damaged()
     for note in ledger.notes:
         console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    study = Study(ledger, job.space, list(job.initial_trials))
+    study = open_studies(ledger, job.space, job.initial_trials)
     # Of a search that cannot be continued like this, nothing has changed.
     write_settings(ledger.folder, ledger.settings)
     budget, remote = job.options.time_budget, job.remote

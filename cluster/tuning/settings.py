@@ -12,6 +12,7 @@ from cluster.execution.teacher_source import resolve_name
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.options import Options
+from cluster.sampling.arms import Pair, plan_arms
 from cluster.sampling.grid import iterate_grid
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.schedulers import rungs
@@ -23,6 +24,7 @@ from searchspaces.parameters import find_parameters
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 
+TUNE_ARMS = "say how many trials each arm gets with --tune-arms N"
 MAX_GRID = 10_000
 """Configurations of a grid that are tried without --trials."""
 
@@ -44,18 +46,20 @@ def resolve_settings(
 def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings:
     """Return the settings of a new search: what the user asked for, else what the space says."""
     seeds = options.seeds or space.seeds
+    fixed = encode_values(options.fixed)
+    tune_arms, arms = _decide_arms(space, options, fixed)
     sampler = options.sampler or "tpe"
     reports = options.reports or space.reports
-    scheduler = options.scheduler or ("none" if space.arms else "asha")
-    fixed = encode_values(options.fixed)
-    enqueued = len(plan_initial_trials(space, fixed, seeds))
+    scheduler = options.scheduler or ("none" if space.arms and not arms else "asha")
+    enqueued = len(arms) or len(plan_initial_trials(space, fixed, seeds))
     if sampler == "grid" and not space.arms:
         enqueued = options.trials or _count_grid(space, fixed)
     trials = enqueued if space.arms or sampler == "grid" else max(space.trials, enqueued)
+    trials = tune_arms * len(arms) or options.trials or trials
     first = min(space.min_reports, reports)
     return SearchSettings(
         space=space.name,
-        trials=options.trials or trials,
+        trials=trials,
         reports=reports,
         seeds=seeds,
         seed=options.seed or 0,
@@ -63,12 +67,38 @@ def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings
         scheduler=scheduler,
         fixed=fixed,
         control=options.control or 0,
+        tune_arms=tune_arms,
+        arms=arms,
         rungs=tuple(rungs(reports, first)) if scheduler == "asha" else (),
         enqueued=enqueued,
         **record_space(space, fixed),
         teacher=resolve_name(options.teacher) if options.teacher else "",
         tracking_uri=options.storage.recorded_tracking_uri,
     )
+
+
+def _decide_arms(
+    space: SearchSpace[Any], options: Options, fixed: Mapping[str, Json]
+) -> tuple[int, tuple[Pair, ...]]:
+    """Return the trials per arm and the arms, 0 and none where arms are not tuned.
+
+    A space that tunes its arms by default does not where the fixed values leave one arm alone.
+    """
+    asked = options.tune_arms
+    tune_arms = space.tune_arms if asked is None else asked
+    if not tune_arms:
+        return 0, ()
+    arms = plan_arms(space, fixed)
+    if len(arms) < 2 and (asked is not None or options.compare):
+        raise UserError(
+            f"{space.name} has {'one arm' if arms else 'no arms'} to tune\n"
+            "make arms of hyperparameters with --compare NAME, and do not fix them with --set"
+        )
+    if len(arms) < 2:
+        return 0, ()
+    if options.trials:
+        raise UserError(f"--trials {options.trials}: {space.name} tunes each arm\n{TUNE_ARMS}")
+    return tune_arms, tuple(arms)
 
 
 def _count_grid(space: SearchSpace[Any], fixed: Mapping[str, Json]) -> int:
@@ -90,6 +120,9 @@ def _requested_settings(options: Options, new: SearchSettings) -> dict[str, Any]
     """Return the settings that the user named, as a new search would have them."""
     names = [f.name for f in fields(SearchSettings)]
     named = {name: getattr(new, name) for name in names if getattr(options, name, None)}
+    named |= {"arms": new.arms} if options.compare else {}
+    if options.tune_arms is not None:
+        named["tune_arms"] = new.tune_arms
     if options.seed is not None:
         named["seed"] = options.seed
     if options.storage.user_tracking_uri:
@@ -100,15 +133,19 @@ def _requested_settings(options: Options, new: SearchSettings) -> dict[str, Any]
 def merge_settings(
     folder: Path, settings: SearchSettings, requested: Mapping[str, Any]
 ) -> SearchSettings:
-    """Return the settings of a resumed search; a larger number of trials extends it.
+    """Return the settings of a resumed search; more trials, or trials per arm, extend it.
 
     Raises UserError that lists every other requested setting that differs.
     """
     requested = json.loads(json.dumps(dict(requested)))
+    before = json.loads(json.dumps({name: getattr(settings, name) for name in requested}))
+    if settings.tune_arms and "trials" in requested:
+        raise UserError(f"the search in {folder} tunes each arm\n{TUNE_ARMS}")
+    size = "tune_arms" if settings.tune_arms else "trials"
     differing = [
-        f"  {name}: {getattr(settings, name)!r} there, {value!r} now"
+        f"  {name}: {before[name]!r} there, {value!r} now"
         for name, value in requested.items()
-        if getattr(settings, name) != value and not (name == "trials" and value > settings.trials)
+        if before[name] != value and not (name == size and value > before[name])
     ]
     if differing:
         raise UserError(
@@ -116,4 +153,7 @@ def merge_settings(
             + "\n".join(differing)
             + "\nleave them out to continue it, or start another search with --fresh"
         )
+    tune_arms = requested.get("tune_arms", settings.tune_arms)
+    if tune_arms > settings.tune_arms:
+        return replace(settings, tune_arms=tune_arms, trials=tune_arms * len(settings.arms))
     return replace(settings, trials=requested.get("trials", settings.trials))

@@ -37,9 +37,10 @@ def print_header(
     trial_logs = ledger.trial_logs if ledger else {}
     ended = sum(trial_log.outcome is not None for trial_log in trial_logs.values())
     already = f", {ended} of them ended before" if ended else ""
+    arms = f" ({len(settings.arms)} arms of {settings.tune_arms})" if settings.arms else ""
     console.print(
         f"[bold]{escape(space.name)}[/]: {escape(space.question)}\n"
-        f"{settings.trials} trial{'' if settings.trials == 1 else 's'}{already}, "
+        f"{settings.trials} trial{'' if settings.trials == 1 else 's'}{arms}{already}, "
         f"{settings.reports} reports each, sampler "
         f"{settings.sampler}, scheduler {settings.scheduler}, seed {settings.seed}",
         highlight=False,

@@ -1,5 +1,6 @@
-"""Check of early stopping with a control group: trials that were never stopped."""
+"""Check of early stopping: the decisions on record, and a control group that was never stopped."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +10,9 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from reports.chapters.outcomes.chapter import read_rungs
-from reports.numbers.statistics import is_finite, sample_evenly
+from reports.numbers.statistics import is_finite
 from reports.read.records import Tracker, read_curves
-from reports.read.winner import Choice
+from reports.read.winner import Choice, rank_trials
 from reports.records import Search, TrialRecord
 from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import (
@@ -25,185 +26,210 @@ from reports.write.style import (
 )
 from reports.write.tables import Table, format_count, join_words, to_markdown
 
-COMPARED = 100  # other trials whose scores at the rungs are read, one request each
 FEWEST = 3  # control trials for a rank correlation
+FEWEST_INTERVAL = 10  # for its interval, which needs a large sample
+KEPT = 3  # ASHA continues one in so many trials
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision of early stopping, as it was recorded when it was made."""
+
+    report: int
+    score: float
+    stops: bool
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A rung: the scores of the control trials there, and the cutoff of ASHA."""
+    """The recorded decisions at a report, and how well the scores there predict later ones.
+
+    `scores` are those of the control trials there, `later` the best of their later reports.
+    """
 
     report: int
-    scores: dict[int, float]  # trial: the metric at this report
-    cutoff: float  # ASHA continues trials that are at least as good
-    correlation: float  # Spearman, with the final scores
+    decided: int  # trials
+    stopped: int  # of these, without the control group
+    scores: dict[int, float]
+    later: dict[int, float]
+    condemned: frozenset[int]  # control trials that would have been stopped here
+    correlation: float  # Spearman's
     low: float
     high: float
 
 
+def read_decisions(trial: TrialRecord) -> list[Decision]:
+    """Return the decisions on a trial; none where its search has not recorded any."""
+    try:
+        found = json.loads(trial.tags.get("decisions", "[]"))
+        return [Decision(int(d["report"]), float(d["score"]), bool(d["stops"])) for d in found]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
 def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
-    """Return correlations, late bloomers and figure; None without early stopping by ASHA."""
+    """Return decisions, correlations, late bloomers and figure; None without ASHA."""
     at = read_rungs(search)
     if search.tags.get("scheduler") != "asha" or not at:
         return None
     control = [
-        t
-        for t in search.trials
-        if t.tags.get("control") == "yes"
-        and t.outcome == "complete"
-        and is_finite(t.metrics.get("score"))
+        t for t in rank_trials(search, search.trials) if is_control(t) and t.outcome == "complete"
     ]
-    if len(control) < FEWEST:
-        return Section(
-            f"Not available: {format_count(len(control), 'control trial')} ran to the end. "
-            f"Whether early stopping lost good trials can be checked with at least {FEWEST} "
-            "trials that are never stopped: `--control 4` adds such a group."
-        )
-    others = [t for t in search.trials if t not in control and t.reports >= at[0]]
-    sample = sample_evenly(others, COMPARED)
-    compared = read_curves(tracker, sample, [search.metric])
-    control_curves = read_curves(tracker, control, [search.metric])
-    eta = at[1] / at[0] if len(at) > 1 else 3.0
-    rungs = [rung for r in at if (rung := audit_rung(search, control_curves, compared, r, eta))]
-    if not rungs:
-        return None
+    if not any(map(read_decisions, search.trials)):
+        return Section("Not available: the search has not recorded its decisions.")
+    curves = read_curves(tracker, control, [search.metric])
+    rungs = [rung for report in at if (rung := audit_rung(search, curves, report)) is not None]
     rows = tuple(
         (
             f"{rung.report}",
+            f"{rung.decided}",
+            f"{rung.stopped}",
             f"{len(rung.scores)}",
-            "unknown" if math.isnan(rung.correlation) else f"{rung.correlation:.2f}",
+            f"{len(rung.condemned)}",
+            "" if math.isnan(rung.correlation) else f"{rung.correlation:.2f}",
             "" if math.isnan(rung.low) else f"{rung.low:.2f} to {rung.high:.2f}",
-            f"{len(find_stopped(search, rung))}",
         )
         for rung in rungs
     )
-    header = ("rung (report)", "control trials", "rank correlation", "95 % interval", "would stop")
-    among = (
-        "all trials"
-        if len(sample) == len(others)
-        else f"the control trials and {len(sample):,} of the {len(others):,} others (spread "
-        "evenly over the search)"
+    header = (
+        "rung (report)",
+        "decided",
+        "stopped",
+        "control trials",
+        "would have stopped",
+        "rank correlation",
+        "95 % interval",
     )
+    intro = (
+        "The decisions of ASHA as they were recorded when they were made, each against the trials "
+        "that had reached the rung by then."
+    )
+    table = to_markdown(Table(header, rows, "lrrrrrr"))
+    if len(control) < FEWEST:
+        return Section(
+            join_paragraphs(
+                intro,
+                table,
+                f"Whether early stopping lost good trials cannot be checked: "
+                f"{format_count(len(control), 'control trial')} ran to the end, and {FEWEST} are "
+                "needed. `--control 4` adds such a group, whose trials are never stopped.",
+            )
+        )
+    drawn = [rung for rung in rungs if len(rung.later) >= FEWEST]
     text = join_paragraphs(
-        f"{format_count(len(control), 'control trial')} ran to the end regardless of their scores "
-        "at the rungs. Spearman's rank correlation between the score at a rung and the final "
-        "score shows how well the rung predicts it (interval: Bonett and Wright, 2000). *Would "
-        f"stop* counts control trials that are not among the best 1/{eta:g} of {among} with a "
-        "score at that rung, which is ASHA's rule.",
-        to_markdown(Table(header, rows, "lrrrr")),
-        describe_late_bloomers(search, choice, control, rungs),
-        embed_figure("asha_audit", "Final scores against scores at the rungs"),
-        "Outliers are drawn at the edge of their panel.",
+        f"{intro} {format_count(len(control), 'control trial')} ran to the end regardless of the "
+        "decisions on them. Spearman's rank correlation is the one between their scores at the "
+        "rung and the best of their later reports (interval: Bonett and Wright, 2000, from "
+        f"{FEWEST_INTERVAL} control trials on).",
+        table,
+        describe_late_bloomers(search, choice, control),
+        embed_figure("asha_audit", "Best later scores against scores at the rungs")
+        if drawn
+        else None,
+        "Outliers are drawn at the edge of their panel." if drawn else None,
     )
-    return Section(text, {"asha_audit": draw_audit(search, control, rungs)})
+    return Section(text, {"asha_audit": draw_audit(search, drawn)} if drawn else {})
 
 
-def audit_rung(
-    search: Search,
-    control: Sequence[TrialRecord],
-    others: Sequence[TrialRecord],
-    report: int,
-    eta: float,
-) -> Rung | None:
-    """Return a rung; None if fewer than FEWEST control trials have a score at that report."""
-    scores = {
+def is_control(trial: TrialRecord) -> bool:
+    """Return whether a trial is one of the control group."""
+    return trial.tags.get("control") == "yes"
+
+
+def audit_rung(search: Search, control: Sequence[TrialRecord], report: int) -> Rung | None:
+    """Return the decisions at a rung; None where none is recorded. `control` have curves."""
+    decisions = {t: d for t in search.trials for d in read_decisions(t) if d.report == report}
+    if not decisions:
+        return None
+    numbers = {t.number for t in control}
+    judged = {t.number: d for t, d in decisions.items() if t.number in numbers}
+    later = {
         t.number: value
         for t in control
-        if (value := _find_value(t, search.metric, report)) is not None
+        if t.number in judged and (value := _find_later(search, t, report)) is not None
     }
-    if len(scores) < FEWEST:
-        return None
-    recorded = [*scores.values()]
-    recorded += [v for t in others if (v := _find_value(t, search.metric, report)) is not None]
-    share = 1 - 1 / eta if search.mode == "max" else 1 / eta
-    final = [t.metrics["score"] for t in control if t.number in scores]
-    rho, low, high = rank_correlation(list(scores.values()), final)
-    return Rung(report, scores, float(np.quantile(recorded, share)), rho, low, high)
+    both = [n for n in judged if n in later]
+    rho, low, high = rank_correlation([judged[n].score for n in both], [later[n] for n in both])
+    return Rung(
+        report,
+        len(decisions),
+        sum(d.stops and not is_control(t) for t, d in decisions.items()),
+        {n: d.score for n, d in judged.items()},
+        later,
+        frozenset(n for n, d in judged.items() if d.stops),
+        rho,
+        low,
+        high,
+    )
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
-    """Return Spearman's correlation and its 95 % interval (Bonett and Wright, 2000) or nan."""
+    """Return Spearman's correlation and its 95 % interval (Bonett and Wright, 2000) or nan.
+
+    The interval is unknown for fewer than FEWEST_INTERVAL values, or where the ranks agree
+    completely.
+    """
     if len(x) < FEWEST or len(set(x)) < 2 or len(set(y)) < 2:
         return math.nan, math.nan, math.nan
     rho = float(spearmanr(x, y).statistic)
-    if len(x) < 4:
+    if len(x) < FEWEST_INTERVAL or abs(rho) > 1 - 1e-9:
         return rho, math.nan, math.nan
     half = 1.96 * math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
-    at = math.atanh(max(-0.999999, min(0.999999, rho)))
+    at = math.atanh(rho)
     return rho, math.tanh(at - half), math.tanh(at + half)
 
 
-def find_stopped(search: Search, rung: Rung) -> list[int]:
-    """Return the control trials that ASHA would have stopped at this rung."""
-    sign = 1 if search.mode == "max" else -1
-    return [n for n, value in rung.scores.items() if sign * value < sign * rung.cutoff]
-
-
 def find_late_bloomers(
-    search: Search, control: Sequence[TrialRecord], rungs: Sequence[Rung]
+    control: Sequence[TrialRecord],
 ) -> tuple[list[TrialRecord], list[TrialRecord]]:
-    """Return the control trials that ASHA would have stopped, and the late bloomers of these.
+    """Return the control trials that would have been stopped, and the late bloomers of these.
 
-    A late bloomer ends at least as good as the median complete trial outside the control group.
+    A late bloomer ends in the best third of the control group, which `control` has best first:
+    of these trials alone it is known how all of them would have ended.
     """
-    stopped = {n for rung in rungs for n in find_stopped(search, rung)}
-    would_stop = [t for t in control if t.number in stopped]
-    inside = set(control)
-    others = [
-        t.metrics["score"]
-        for t in search.trials
-        if t.outcome == "complete" and t not in inside and is_finite(t.metrics.get("score"))
-    ]
-    if not others:
-        return would_stop, []
-    sign = 1 if search.mode == "max" else -1
-    bar = sign * float(np.median(others))
-    return would_stop, [t for t in would_stop if sign * t.metrics["score"] >= bar]
+    condemned = [t for t in control if any(d.stops for d in read_decisions(t))]
+    best = control[: math.ceil(len(control) / KEPT)]
+    return condemned, [t for t in condemned if t in best]
 
 
-def describe_late_bloomers(
-    search: Search, choice: Choice, control: Sequence[TrialRecord], rungs: Sequence[Rung]
-) -> str:
-    """Return what ASHA would have stopped, and which of these trials ended well."""
-    would_stop, late = find_late_bloomers(search, control, rungs)
-    if not would_stop:
-        return "ASHA would have stopped none of them."
+def describe_late_bloomers(search: Search, choice: Choice, control: Sequence[TrialRecord]) -> str:
+    """Return what would have been stopped of the control group, and what of it ended well."""
+    condemned, late = find_late_bloomers(control)
+    if not condemned:
+        return "None of them would have been stopped."
     text = (
-        f"ASHA would have stopped {len(would_stop)} of the {len(control)}. **Late bloomers: "
+        f"{len(condemned)} of the {len(control)} would have been stopped. **Late bloomers: "
         f"{len(late)}**"
     )
-    if not late:
-        return (
-            f"{text}: none of these ended at least as good as the median complete trial outside "
-            "the control group."
+    if late:
+        names = join_words([f"{t.number}" for t in sorted(late, key=lambda t: t.number)])
+        text += f" (trial {names}): they ended in the best third of the control group."
+    else:
+        text += ": none of these ended in the best third of the control group."
+    if choice.winner in condemned:
+        text += (
+            f" **The winner, trial {choice.winner.number}, would have been stopped**: only the "
+            "control group has kept it."
         )
-    names = join_words([f"{t.number}" for t in late])
-    text += (
-        f" (trial {names}): they ended at least as good as the median complete trial outside "
-        "the control group."
-    )
-    if choice.winner in late:
-        text += " The winner is one of them: without the control group it would have been stopped."
     return text
 
 
-def draw_audit(search: Search, control: Sequence[TrialRecord], rungs: Sequence[Rung]) -> Figure:
-    """Return a panel per rung: final score against the score there, with ASHA's cutoff."""
-    final = {t.number: t.metrics["score"] for t in control}
-    up = find_score_limits(list(final.values()), search.mode)
+def draw_audit(search: Search, rungs: Sequence[Rung]) -> Figure:
+    """Return a panel per rung: the best later score against the score there."""
+    up = find_score_limits([v for rung in rungs for v in rung.later.values()], search.mode)
     with figure_style():
         figure = create_figure(search, 2.5 * len(rungs) + 0.7, 2.7)
         panels = figure.subplots(1, len(rungs), squeeze=False, sharey=True)[0]
         for axes, rung in zip(panels, rungs, strict=True):
-            stopped = set(find_stopped(search, rung))
-            across = find_score_limits([*rung.scores.values(), rung.cutoff], search.mode)
-            for numbers, colour, mark, label in (
-                ([n for n in rung.scores if n not in stopped], BLUE, "o", "would continue"),
-                ([n for n in rung.scores if n in stopped], RED, "X", "would stop"),
+            across = find_score_limits([*rung.scores.values()], search.mode)
+            for stops, colour, mark, label in (
+                (False, BLUE, "o", "would continue"),
+                (True, RED, "X", "would have stopped"),
             ):
+                numbers = [n for n in rung.later if (n in rung.condemned) == stops]
                 axes.scatter(
                     np.clip([rung.scores[n] for n in numbers], *across),
-                    np.clip([final[n] for n in numbers], *up),
+                    np.clip([rung.later[n] for n in numbers], *up),
                     s=30,
                     c=colour,
                     marker=mark,
@@ -211,18 +237,18 @@ def draw_audit(search: Search, control: Sequence[TrialRecord], rungs: Sequence[R
                     linewidths=0.5,
                     label=label,
                 )
-            axes.axvline(rung.cutoff, color="0.35", lw=1, ls="--", label="ASHA's cutoff")
             axes.set_xlabel(f"{label_axis(search.metric)}\nat report {rung.report}")
             axes.locator_params(axis="x", nbins=4)
             format_score_axis(axes.xaxis, search.metric)
             axes.margins(0.08)
-        panels[0].set_ylabel(label_axis(search.metric, "final "))
+        panels[0].set_ylabel(label_axis(search.metric, "best later "))
         format_score_axis(panels[0].yaxis, search.metric)
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+        figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
 
 
-def _find_value(trial: TrialRecord, metric: str, report: int) -> float | None:
-    value = dict(trial.curves.get(metric, ())).get(report)
-    return value if is_finite(value) else None
+def _find_later(search: Search, trial: TrialRecord, report: int) -> float | None:
+    best = max if search.mode == "max" else min
+    later = [v for at, v in trial.curves.get(search.metric, ()) if at > report and is_finite(v)]
+    return best(later) if later else None

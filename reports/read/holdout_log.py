@@ -20,7 +20,7 @@ from trainables.errors import UserError
 Opening = Mapping[str, Any]
 
 PREFIX = "test_opening."
-KINDS = ("trial", "reruns_of", "ensemble")
+KINDS = ("trial", "reruns_of", "arms", "ensemble")
 """Keys that say what an opening was for."""
 BY_HAND = "by hand"
 """The name of an ensemble whose members the user listed: no report has chosen it."""
@@ -163,6 +163,9 @@ def _describe_opening(opening: Opening) -> str:
     if "reruns_of" in opening:
         runs = opening.get("count", len(opening.get("runs", ())))
         return f"for {runs} re-runs of {_name_trials(opening)} at {time}"
+    if "arms" in opening:
+        runs = opening.get("count", len(opening.get("runs", ())))
+        return f"for {runs} re-runs of the best trials of {len(opening['arms'])} arms at {time}"
     if "ensemble" in opening:
         members = list(opening.get("members", ()))
         more = opening.get("count", len(members)) - NAMED

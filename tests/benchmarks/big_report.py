@@ -124,6 +124,11 @@ def trials(size: Size, parent: str) -> Iterator[Made]:
             "seed": "0",
             **{f"nuisance_{k}": repr(float(rng.random())) for k in range(size.nuisances)},
         }
+        decisions = [
+            {"report": r, "score": float(curves[r - 1, 0]), "cutoff": 0.5, "stops": stopped}
+            for r in rungs
+            if r <= made
+        ]
         start = number * 10.0
         tags = {
             "mlflow.parentRunId": parent,
@@ -134,6 +139,7 @@ def trials(size: Size, parent: str) -> Iterator[Made]:
             "outcome": "stopped" if stopped else "complete",
             "reason": "scheduler" if stopped else "",
             "spans": json.dumps([[start, start + made * 3.0, f"host-{number % 8}/GPU 0"]]),
+            "decisions": json.dumps(decisions),
             **({"control": "yes"} if control else {}),
         }
         best = int(curves[:, 0].argmax())

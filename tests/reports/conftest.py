@@ -140,7 +140,7 @@ def _write_trial(
         "kind": "trial" if "of" not in trial else "confirmation",
         "search": "abc",
         "trial": str(number),
-        **({"of": str(trial["of"])} if "of" in trial else {}),
+        **{key: str(trial[key]) for key in ("of", "arm", "decisions") if key in trial},
         **{key: trial[key] for key in ("outcome", "error", "reason", "default") if trial.get(key)},
     }
     run = client.create_run(experiment, run_name=f"digits-{number:03d}", tags=tags).info.run_id

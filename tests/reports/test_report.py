@@ -251,6 +251,8 @@ def test_every_chapter_of_a_full_search(
         client.set_tag(run.info.run_id, "spans", json.dumps(spans))
         if number < 4:
             client.set_tag(run.info.run_id, "control", "yes")
+            decision = {"report": 3, "score": 0.5, "cutoff": 0.6, "stops": number == 3}
+            client.set_tag(run.info.run_id, "decisions", json.dumps([decision]))
     text = read_report()
     drawn = {path.stem for path in (tmp_path / "out/figures").glob("*.png")}
     assert drawn == {

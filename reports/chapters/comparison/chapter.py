@@ -6,7 +6,7 @@ from reports.chapters.comparison import pairs
 from reports.chapters.comparison.figure import draw_comparison
 from reports.chapters.comparison.groups import (
     Group,
-    find_differing,
+    differ_in_compared_only,
     find_enqueued,
     find_nuisances,
     group_trials,
@@ -58,8 +58,10 @@ def write_section(
     order = rank_by([g for g in groups if g.trials], score, search.mode)
     if not order:
         return None
-    hits = {} if repeated else _read_correct(tracker, search, order)
+    alike = not repeated and differ_in_compared_only(order, search.compare)
+    hits = _read_correct(tracker, search, order) if alike else {}
     step = 1 / validation if validation and is_proportion(search.metric) else 0.0
+    untested = pairs.explain_untested(order[:SHOWN], step)
     every = (
         pairs.compare_by_seeds(order[:SHOWN], search.mode, step)
         if repeated
@@ -76,7 +78,7 @@ def write_section(
         _describe_best_run(search, order) if repeated else None,
         pairs.describe_pairs(search, every),
         describe_ranking(search, theirs, every) if theirs else None,
-        _explain(search, groups, repeated, pairs.explain_untested(order[:SHOWN], step), len(every))
+        _explain(search, groups, repeated, alike, untested, len(every))
         + (f" {left_out:,} further rows are not shown or tested." if left_out else ""),
         _explain_published(search, theirs, validation) if theirs else None,
         embed_figure("comparison", "Scores of the compared settings"),
@@ -169,7 +171,12 @@ def _list_names(names: Sequence[str]) -> list[str]:
 
 
 def _explain(
-    search: Search, groups: Sequence[Group], repeated: bool, untested: str | None, tests: int
+    search: Search,
+    groups: Sequence[Group],
+    repeated: bool,
+    alike: bool,
+    untested: str | None,
+    tests: int,
 ) -> str:
     names = ", ".join(map(format_code, search.compare))
     where = " on validation" if search.metric.startswith("validation") else ""
@@ -205,12 +212,14 @@ def _explain(
             "A row shows the best trial over all other hyperparameters, which is optimistically "
             "biased for rows with more trials. "
         )
-        drawn = find_differing([g.best for g in groups if g.trials], search.compare)
-        if drawn and any(len(g.trials) == 1 for g in groups):
-            listed = join_words(_list_names(drawn))
-            text += (
-                f"A row of one trial has one sample of {listed}, so a difference may be caused by "
-                "these. "
+        if not alike:
+            counts = sorted({len(g.tried) for g in groups})
+            each = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+            return text + (
+                f"**The rows are not tested against each other**: they have had {each} "
+                f"{'trial' if counts[-1] == 1 else 'trials'} each, of different hyperparameters, "
+                f"and the best of more is better by chance. `--compare {','.join(search.compare)} "
+                "--tune-arms N` gives each as many, and compares their best on new seeds."
             )
         if not tests:
             return text + (

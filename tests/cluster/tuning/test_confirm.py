@@ -83,9 +83,7 @@ def test_a_larger_confirmation_continues_the_smaller_one(
     trials: list[list[int]] = []
     for best in (1, 3, 3):
         reruns = list(confirm.plan_reruns(search, space, best, seeds=2))
-        ledger = ledgers.attach_ledger(
-            folder, confirm._confirmation_settings(search, folder, reruns)
-        )
+        ledger = ledgers.attach_ledger(folder, confirm.make_settings(search, folder, reruns))
         assert ledger.id == search.id
         queue = TrialQueue(ledger, Study(ledger, space, reruns))
         trials.append([])
@@ -115,7 +113,7 @@ def test_the_settings_of_a_confirmation_are_those_of_its_search(
     search: Ledger, space: SearchSpace[Any]
 ) -> None:
     reruns = list(confirm.plan_reruns(search, space, best=1, seeds=2))
-    settings = confirm._confirmation_settings(search, search.folder / confirm.FOLDER, reruns)
+    settings = confirm.make_settings(search, search.folder / confirm.FOLDER, reruns)
     assert (settings.kind, settings.name, settings.id) == (
         "confirmation",
         "toy-confirm",
@@ -131,7 +129,7 @@ def test_the_table_has_mean_and_spread_over_the_new_seeds(
 ) -> None:
     reruns = list(confirm.plan_reruns(search, space, best=1, seeds=2))
     folder = search.folder / confirm.FOLDER
-    settings = confirm._confirmation_settings(search, folder, reruns)
+    settings = confirm.make_settings(search, folder, reruns)
     ledger = ledgers.attach_ledger(folder, settings)
     losses = {"1": [0.3, 0.4], "0": [0.25, None]}
     for trial, rerun in enumerate(reruns):

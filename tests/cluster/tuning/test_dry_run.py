@@ -125,3 +125,19 @@ def test_what_a_task_yields_is_checked(dry_run: Callable[..., str]) -> None:
         dry_run(train=silent)
     with pytest.raises(TaskError, match="train returned None"):
         dry_run(train=lambda config, run: None)
+
+
+def test_the_plan_of_arms_that_are_tuned_counts_their_re_runs(space: SearchSpace[Any]) -> None:
+    arms = ({"momentum": False}, {"momentum": True, "learning_rate": 0.2})
+    space = replace(space, arms=arms, compare=("momentum",), tune_arms=9)
+    out = io.StringIO()
+    options, run = Options(reports=9, seeds=5), Run(9, metric="loss", mode="min")
+    print_dry_run(space, run, options, Console(file=out, width=200))
+    assert (
+        "plan: 2 arms of 9 trials, in turns, then the best of each arm on 5 new seeds: 28 runs of "
+        "9 reports = at most 252"
+    ) in out.getvalue()
+    assert "arm momentum=True, from learning_rate=0.2 on" in out.getvalue()
+    # 9 + 2 x 3 + 6 x 1 reports per arm, and 10 whole runs.
+    assert "ASHA compares within each arm at reports 1, 3" in out.getvalue()
+    assert f"likely {2 * 21 + 90} reports" in out.getvalue()

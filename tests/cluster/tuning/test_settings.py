@@ -157,3 +157,49 @@ def test_another_seed_or_server_is_listed(
 def test_a_new_search_has_no_ledger_to_compare_with(space: SearchSpace[Any]) -> None:
     options = Options(trials=2, seed=3)
     assert resolve_settings(space, options, None) == decide_settings(space, options)
+
+
+ARMS = ({"momentum": False}, {"momentum": True})
+
+
+def test_arms_that_are_tuned_have_as_many_trials_each(change: Change) -> None:
+    space = change(arms=ARMS, compare=("momentum",), tune_arms=5)
+    settings = decide_settings(space, Options(seeds=2))
+    assert (settings.trials, settings.tune_arms, settings.seeds) == (10, 5, 2)
+    assert settings.arms == (({"momentum": False}, {}), ({"momentum": True}, {}))
+    assert (settings.scheduler, settings.enqueued) == ("asha", 2)
+    assert decide_settings(space, Options(tune_arms=3)).trials == 6
+    plain = decide_settings(space, Options(tune_arms=0, seeds=2))
+    assert (plain.trials, plain.arms, plain.scheduler) == (4, (), "none")
+    alone = decide_settings(space, Options(fixed={"momentum": True}))
+    assert (alone.arms, alone.tune_arms) == ((), 0)
+
+
+def test_trials_of_all_arms_together_are_rejected(change: Change) -> None:
+    space = change(arms=ARMS, compare=("momentum",), tune_arms=5)
+    with pytest.raises(UserError, match=r"--trials 7: trivial tunes each arm\n.*--tune-arms N"):
+        decide_settings(space, Options(trials=7))
+    with pytest.raises(UserError, match=r"has no arms to tune\n.*--compare NAME"):
+        decide_settings(change(), Options(tune_arms=5))
+    with pytest.raises(UserError, match="has one arm to tune"):
+        decide_settings(space, Options(tune_arms=5, fixed={"momentum": True}))
+
+
+def test_a_search_that_tunes_arms_is_extended_by_trials_per_arm(
+    change: Change, begin: Callable[..., Ledger]
+) -> None:
+    space = change(arms=ARMS, compare=("momentum",), tune_arms=5)
+    settings = decide_settings(space, Options())
+    folder = begin().folder
+    merged = merge_settings(folder, settings, {"tune_arms": 7})
+    assert (merged.tune_arms, merged.trials) == (7, 14)
+    assert merge_settings(folder, settings, {"arms": settings.arms}) == settings
+    with pytest.raises(UserError, match="tune_arms: 5 there, 4 now"):
+        merge_settings(folder, settings, {"tune_arms": 4})
+    with pytest.raises(UserError, match=r"arms: .* there"):
+        merge_settings(folder, settings, {"arms": settings.arms[:1]})
+    with pytest.raises(UserError, match="--tune-arms N"):
+        merge_settings(folder, settings, {"trials": 50})
+    plain = decide_settings(change(), Options())
+    with pytest.raises(UserError, match="tune_arms: 0 there, 5 now"):
+        merge_settings(folder, plain, {"tune_arms": 5})

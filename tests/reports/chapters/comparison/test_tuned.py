@@ -1,0 +1,131 @@
+"""The comparison of tuned arms: the best of each on new seeds, on a test set opened once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+
+from reports.chapters.comparison import tuned
+from reports.numbers.paired import adjust_p_values, compare_over_seeds
+from reports.read.holdout_log import describe_openings, read_openings
+from reports.read.opened_test import OpenedTest
+from reports.read.records import read_search
+from tests.support.make_search import TARGETS, list_openings, outputs, rerun
+from tests.support.tuned_arms import make_tuned
+
+Write = Callable[..., str]
+RIGHT = {"sgd": 300, "adam": 360, "lion": 362}
+
+
+def write_tuned(write: Write, lost: bool = False, **tags: str) -> str:
+    """Write three arms of three trials, and two re-runs of the best of each."""
+    trials: list[dict[str, Any]] = [
+        {
+            "number": n * 3 + arm,
+            "arm": arm,
+            "outcome": "complete",
+            "score": 0.8 + 0.02 * n + 0.01 * arm,
+            "params": {"optimizer": name, "seed": 0, "learning_rate": 0.1 / (n + 1)},
+        }
+        for arm, name in enumerate(RIGHT)
+        for n in range(3)
+    ]
+    for arm, (name, right) in enumerate(RIGHT.items()):
+        for seed in range(2):
+            number, of = len(trials) - 9, 6 + arm
+            params = {"optimizer": name, "seed": 1001 + seed, "learning_rate": 0.1 / 3}
+            about = {"params": params, "parameters": 500 + arm, "device_seconds": 60.0}
+            trials.append(rerun(number, of, right / 400 - 0.01, right + seed, **about))
+    if lost:
+        trials[-1]["outcome"] = "diverged"
+    return write(trials, {"scheduler": "asha", **tags})
+
+
+def section(client: MlflowClient) -> str:
+    search = read_search(client, "digits")
+    found = tuned.write_section(search, OpenedTest(client, search, unfinished=search.unfinished))
+    assert found is not None
+    return found.text
+
+
+@pytest.fixture
+def finish(client: MlflowClient) -> Callable[[str], None]:
+    return lambda parent: client.set_terminated(parent, "FINISHED")
+
+
+def test_the_arms_are_tested_on_a_test_set_that_is_opened_once_for_all(
+    client: MlflowClient, write_search: Write, finish: Callable[[str], None]
+) -> None:
+    finish(parent := write_tuned(write_search))
+    text = section(client)
+    hits = [
+        np.stack([outputs(r + s, 2 * arm + s).argmax(1) == TARGETS for s in range(2)])
+        for arm, r in enumerate(RIGHT.values())
+    ]
+    pairs = [compare_over_seeds(hits[b], hits[a]) for a, b in ((0, 1), (0, 2), (1, 2))]
+    p_values = adjust_p_values([pair.p for pair in pairs])
+    assert [p < 0.05 for p in p_values] == [True, True, False]
+    assert "**2 of 3 pairs of rows differ significantly**" in text
+    table = [[c.strip() for c in line.split("|")] for line in text.splitlines() if "|" in line]
+    rows = {row[1]: row for row in table[2:5]}
+    assert list(rows) == ["lion", "adam", "sgd"]
+    letters = {name: row[7] for name, row in rows.items()}
+    assert letters["lion"] == letters["adam"] != letters["sgd"]
+    assert rows["adam"][2:5] == ["3", "7", "2"]
+    assert rows["adam"][6].startswith(f"{360.5 / 4:.2f} %"[:5])
+    assert rows["adam"][8:10] == ["501", "1 min 00 s"]
+    (opening,) = list_openings(client, parent)
+    assert (opening["arms"], opening["runs"]) == ([6, 7, 8], [0, 1, 2, 3, 4, 5])
+    assert section(client) == text
+    assert len(list_openings(client, parent)) == 1, "what is on record is not opened again"
+    openings = read_openings(client, read_search(client, "digits"))
+    assert "6 re-runs of the best trials of 3 arms" in describe_openings(openings)
+
+
+def test_an_unfinished_search_opens_nothing_and_judges_nothing(
+    client: MlflowClient, write_search: Write
+) -> None:
+    parent = write_tuned(write_search)  # its run is still running
+    text = section(client)
+    assert "No arms are tested against each other: the search is unfinished" in text
+    assert "differ" not in text
+    assert not list_openings(client, parent)
+
+
+def test_an_arm_whose_re_run_was_lost_is_not_compared(
+    client: MlflowClient, write_search: Write, finish: Callable[[str], None]
+) -> None:
+    finish(write_tuned(write_search, lost=True))
+    text = section(client)
+    assert "**Not compared: lion**" in text
+    assert "1 of 2" in text
+    assert "**adam and sgd differ significantly**" in text
+
+
+def test_without_test_predictions_the_verdict_is_on_validation() -> None:
+    search = make_tuned(
+        {"sgd": [0.8, 0.9], "adam": [0.7, 0.85]},
+        {2: [0.9, 0.91, 0.905, 0.9], 3: [0.8, 0.81, 0.805, 0.8]},
+    )
+    found = tuned.write_section(search, Silent(None, search))  # type: ignore[arg-type]
+    assert found is not None
+    assert "**sgd and adam differ significantly**" in found.text
+    assert "on the examples by which their configurations were chosen" in found.text
+
+
+class Silent(OpenedTest):
+    """A test set without predictions."""
+
+    def open_predictions(self, runs: Any, entry: Any) -> None:
+        return None
+
+
+def test_arms_without_re_runs_are_not_compared_by_search_scores() -> None:
+    search = make_tuned({"sgd": [0.8, 0.9], "adam": [0.7, 0.85]}, {})
+    found = tuned.write_section(search, Silent(None, search))  # type: ignore[arg-type]
+    assert found is not None
+    assert "have not run on new seeds yet" in found.text
+    assert "re-runs of the arms are missing" in found.text
+    assert not found.figures
