@@ -17,6 +17,7 @@ from trainables.arguments import nonempty
 from trainables.errors import (
     BAD_INPUT,
     INCOMPLETE,
+    INTERRUPTED,
     DamagedFileError,
     UnreadableError,
     UserError,
@@ -64,6 +65,9 @@ def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -
     """
     try:
         run_with_tracker(options, action)
+    except KeyboardInterrupt:
+        print_error("\ninterrupted; give the same command again")
+        return INTERRUPTED
     except (UserError, OSError) as error:
         if options.debug:
             print_error(traceback.format_exc())

@@ -29,7 +29,7 @@ from searchspaces.overrides import (
     list_fields,
 )
 from searchspaces.space import Published, SearchSpace
-from searchspaces.user_code import user_code
+from searchspaces.user_code import describe, user_code
 from trainables.errors import UserError
 
 DRAWS = 16
@@ -82,8 +82,7 @@ def _check_config(space: SearchSpace[Any]) -> None:
     _require(space, "config", is_class, "a class with @dataclass(frozen=True)")
     with user_code(f"{config.__name__}(), the default configuration,", space.source_file):
         default = config()
-    with user_code(f"an annotation of {config.__name__}", space.source_file):
-        types = find_types(config)
+    types = _read_types(space)
     for name in list_fields(space):
         value, annotation = getattr(default, name), types[name]
         try:
@@ -98,6 +97,32 @@ def _check_config(space: SearchSpace[Any]) -> None:
                 "annotate the field with the type of its values, such as int | None or "
                 "tuple[int, ...]"
             )
+
+
+def _read_types(space: SearchSpace[Any]) -> Mapping[str, Any]:
+    """Return the annotations of the Config; raises UserError for one that cannot be read."""
+    config = space.config
+    try:
+        return find_types(config)
+    except Exception as error:  # of NameError, SyntaxError, or the code in an annotation
+        texts = {f.name: f.type for f in dataclasses.fields(config) if isinstance(f.type, str)}
+        named = [f"{name}: {text}" for name, text in texts.items() if _is_meant(text, error)]
+        raise UserError(
+            f"{config.__name__} in {space.source_file}: the annotation "
+            f"{named[0] if named else 'of a field'} cannot be read: {describe(error)}\n"
+            "import or define in that file what it names, not only under TYPE_CHECKING"
+        ) from error
+
+
+def _is_meant(annotation: str, error: Exception) -> bool:
+    """Return whether an error is that of evaluating an annotation."""
+    if isinstance(error, NameError):
+        return bool(error.name) and str(error.name) in annotation
+    try:
+        compile(annotation, "annotation", "eval")
+    except SyntaxError:
+        return True
+    return False
 
 
 def check_stable(space: SearchSpace[Any], config: Any) -> None:

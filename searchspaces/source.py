@@ -9,12 +9,14 @@ import ast
 import contextlib
 import hashlib
 import inspect
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from searchspaces.space import SearchSpace
 
+TUNERY = Path(__file__).resolve().parents[1]
 DEFINITIONS = "definitions.py"
 """Name of the code of a space's Config and functions, where Python code hands the space over."""
 
@@ -22,9 +24,10 @@ DEFINITIONS = "definitions.py"
 def read_sources(space: SearchSpace[Any]) -> dict[str, bytes]:
     """Return the source files of a space, by their path below its folder.
 
-    Imports are read, not run: those in functions count, those that a program computes do not. Of
-    a space that Tunery includes, only its own file counts. Of a space that Python code hands over,
-    the code of its Config and its functions counts as well, since its file may have several.
+    Imports are read, not run: those in functions count, those that a program computes do not, nor
+    do installed packages. Modules of another folder are named by their path below that. Of a space
+    that Tunery includes, only its own file counts. Of a space that Python code hands over, the
+    code of its Config and its functions counts as well, since its file may have several.
     """
     main = Path(space.source_file)
     sources = {DEFINITIONS: _read_definitions(space)} if space.by_value else {}
@@ -34,11 +37,14 @@ def read_sources(space: SearchSpace[Any]) -> dict[str, bytes]:
     unread = [main] if space.file else []
     while unread:
         path = unread.pop()
-        for found in find_imports(path, main.parent):
-            name = found.relative_to(main.parent).as_posix()
-            if name not in sources:
-                sources[name] = found.read_bytes()
-                unread.append(found)
+        for folder in (main.parent, *list_folders()):
+            for found in find_imports(path, folder):
+                if not found.is_relative_to(folder):  # imported by a dot, from beside the file
+                    continue
+                name = found.relative_to(folder).as_posix()
+                if name not in sources:
+                    sources[name] = found.read_bytes()
+                    unread.append(found)
     return sources
 
 
@@ -57,6 +63,20 @@ def hash_sources(space: SearchSpace[Any]) -> dict[str, str]:
         name: hashlib.sha256(content).hexdigest()
         for name, content in sorted(read_sources(space).items())
     }
+
+
+def list_folders() -> list[Path]:
+    """Return the folders that modules are imported from, but for installed ones and Tunery's."""
+    installed = [Path(place).resolve() for place in {sys.prefix, sys.base_prefix}]
+    folders = dict.fromkeys(Path(entry).resolve() for entry in sys.path)
+    return [
+        folder
+        for folder in folders
+        if folder.is_dir()
+        and folder != TUNERY
+        and not any(folder.is_relative_to(place) for place in installed)
+        and not {"site-packages", "dist-packages"} & set(folder.parts)
+    ]
 
 
 def find_imports(path: Path, root: Path) -> Iterator[Path]:

@@ -33,7 +33,7 @@ from trainables.errors import (
     is_disk_full,
 )
 from trainables.integrity import encode_json
-from trainables.loop import end_loop, start_loop
+from trainables.loop import end_forked_children, end_loop, start_loop
 from trainables.run import Run
 from trainables.terminal import lend_streams
 
@@ -134,7 +134,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
 def iterate(loop: Generator[Any, None, None], file: str) -> Iterator[Any]:
     """Yield what a task yields; raises TrainingError for what it raises."""
     while True:
-        with task_code(file):
+        with task_code(file), end_forked_children():
             try:
                 report = next(loop)
             except StopIteration:

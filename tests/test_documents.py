@@ -96,7 +96,7 @@ def test_ci_runs_the_commands_of_the_documents() -> None:
         [CI, "--list"], capture_output=True, text=True, check=True, cwd=ROOT, timeout=20
     )
     listed = done.stdout.splitlines()
-    assert listed[0] == "pip install -e '.[dev]' && pytest"
+    assert listed[0] == "pip install -e '.[dev]' && pytest -n 2"
     checks = re.search(r"^## Checks$(.*?)^## ", read("CONTRIBUTING.md"), re.M | re.S)
     assert checks is not None
     blocks = re.findall(r"```sh\n(.*?)```", checks[1], re.S)

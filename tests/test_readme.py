@@ -84,7 +84,7 @@ def test_shortened_commands_are_in_the_readme() -> None:
 
 
 def test_the_test_command_stands_alone_on_its_line() -> None:
-    assert re.search(r"^pip install -e '\.\[dev\]' && pytest$", README, re.M)
+    assert re.search(r"^pip install -e '\.\[dev\]' && pytest -n 2$", README, re.M)
 
 
 def test_every_command_of_the_readme_is_run() -> None:
@@ -92,7 +92,7 @@ def test_every_command_of_the_readme_is_run() -> None:
     assert {language for language, _ in blocks} == {"sh", "python"}
     lines = [line for kind, block in blocks if kind == "sh" for line in block.splitlines()]
     run = [line.removeprefix("pip install . && ") for line in lines]
-    by_ci = ["pip install -e '.[dev]' && pytest"]
+    by_ci = ["pip install -e '.[dev]' && pytest -n 2"]
     assert sorted(run) == sorted([*read_commands("README.md"), *by_ci])
 
 

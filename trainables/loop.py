@@ -11,8 +11,10 @@ import contextvars
 import ctypes
 import inspect
 import os
+import sys
 import threading
-from collections.abc import Callable, Generator, Mapping
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -51,12 +53,47 @@ def end_loop(loop: Loop) -> None:
         loop.close()
 
 
+@contextlib.contextmanager
+def end_forked_children() -> Iterator[None]:
+    """End a process that a task has forked in this context, where it leaves the task's code.
+
+    It would go on as a second driver or worker: record results, and run other trials.
+    """
+    parent = os.getpid()
+    try:
+        yield
+    except BaseException as error:
+        if os.getpid() != parent:
+            _end_child(error)
+        raise
+    if os.getpid() != parent:
+        _end_child(None)
+
+
+def _end_child(error: BaseException | None) -> None:
+    """End this process with the exit code that its own program would have."""
+    code = 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        traceback.print_exception(error)
+        code = 1
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
 def _reject_report(metrics: Any) -> None:
     raise TaskError("a generator has called run.report\nyield the metrics, or yield nothing")
 
 
 def _drive(train: Callable[[Any, Run], Any], config: Any, run: Run) -> Loop:
-    thread = FunctionThread(lambda: train(config, run))
+    def call() -> Any:
+        with end_forked_children():
+            return train(config, run)
+
+    thread = FunctionThread(call)
     run.hand_over = thread.hand_over
     run.restore_progress()
     silent = not run.done

@@ -31,7 +31,7 @@ from searchspaces.codec import decode_config
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from trainables.errors import PreemptedError
-from trainables.loop import end_loop, start_loop
+from trainables.loop import end_forked_children, end_loop, start_loop
 from trainables.run import Loop, Run
 
 
@@ -93,7 +93,8 @@ class AttemptRunner:
         `facts`, `notes` and `place`, and when the trial has ended by itself, `outcome`.
         """
         try:
-            return self._make_report()
+            with end_forked_children():
+                return self._make_report()
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # such as a panic of an extension in Rust

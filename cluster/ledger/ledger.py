@@ -23,13 +23,11 @@ from cluster.ledger.files import (
     attempt_folder,
     list_searches,
     log_path,
-    parse_number,
     prune_attempt,
 )
 from cluster.ledger.settings import (
-    FILE,
-    WAY_OUT,
     SearchSettings,
+    check_folder,
     read_settings,
     write_settings,
 )
@@ -272,12 +270,7 @@ def reopen_ledger(folder: Path, allow_damage: bool = False) -> Ledger:
     lock = acquire_lock(folder)
     try:
         settings = read_settings(folder)
-        is_search = settings.kind == "trial"  # a confirmation lies inside of one
-        if is_search and parse_number(settings.space, folder.name) is None:
-            raise DamagedFileError(
-                f"{folder / FILE} is that of a search of {settings.space}, which has other folders"
-                f"\n{WAY_OUT}"
-            )
+        check_folder(folder, settings)
         ledger = Ledger(folder, settings, lock)
         if ledger.damaged and not allow_damage:
             raise DamagedFileError(

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster.ledger.files import parse_number
 from searchspaces.codec import decode_config
-from trainables.errors import UserError
+from trainables.errors import DamagedFileError, UserError
 from trainables.integrity import decode_json, encode_json
 from trainables.ranking import Mode
 
@@ -116,6 +117,16 @@ def read_settings(folder: Path) -> SearchSettings:
     except ValueError as error:
         raise UserError(f"{path} is damaged: {str(error)[:500]}\n{WAY_OUT}") from error
     return settings
+
+
+def check_folder(folder: Path, settings: SearchSettings) -> None:
+    """Raise DamagedFileError where a folder has the settings of a search of another space."""
+    is_search = settings.kind == "trial"  # a confirmation lies inside of one
+    if is_search and parse_number(settings.space, folder.name) is None:
+        raise DamagedFileError(
+            f"{folder / FILE} is that of a search of {settings.space}, which has other folders\n"
+            f"{WAY_OUT}"
+        )
 
 
 def _check_numbers(settings: SearchSettings) -> None:

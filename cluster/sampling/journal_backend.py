@@ -16,6 +16,7 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend
 
 from cluster.ledger import trial_log
+from trainables.integrity import decode_json
 
 Log = dict[str, Any]
 
@@ -57,6 +58,6 @@ def _read(path: Path) -> Iterator[Log]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield dict(json.loads(line))
-            except (ValueError, TypeError, RecursionError) as error:
+                yield decode_json(line)
+            except (ValueError, TypeError) as error:
                 raise ValueError(f"line {number} is {line[:80]!r}") from error

@@ -99,7 +99,7 @@ def check_database(path: Path, read_only: bool) -> None:
             else:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.rollback()
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, ValueError) as error:  # names that are no UTF-8
         raise _fail(path, str(error), _advise(str(error))) from error
 
 
@@ -148,7 +148,7 @@ def follow_database(path: Path, is_new: bool = False) -> Path:
         with contextlib.closing(_connect(copy, "rw")) as db:
             _rewrite(db, changes)
         return copy
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, ValueError) as error:  # names that are no UTF-8
         raise _fail(path, str(error), _advise(str(error))) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -159,21 +160,37 @@ def find_default(search: Ledger, space: SearchSpace[Any]) -> TrialLog | None:
 def make_reruns_table(ledger: Ledger, search: Ledger) -> Table:
     """Return a table of each configuration's mean over seeds beside its search score."""
     scores: dict[int, list[float]] = defaultdict(list)
+    lost: set[int] = set()
     for trial_log in ledger.trial_logs.values():
         if trial_log.outcome == "complete" and (best := ledger.best_report(trial_log)):
             scores[int(trial_log.tags["of"])].append(best[0])
+        elif trial_log.outcome in ("diverged", "failed"):  # the worst score, as in the report
+            scores[int(trial_log.tags["of"])].append(find_worst_score(search, ledger))
+            lost.add(int(trial_log.tags["of"]))
     table = Table(title=f"{escape(ledger.metric)} on new seeds", title_justify="left", box=None)
     for column in ("trial", "search score", "mean on new seeds", "standard deviation", "n"):
         table.add_column(column, justify="right")
     order = sorted(scores, key=lambda trial: mean(scores[trial]), reverse=ledger.mode == "max")
     for trial in order:
         best, again = search.best_report(search.trial_logs[trial]), scores[trial]
-        spread = format_number(stdev(again)) if len(again) > 1 else ""
+        known = len(again) > 1 and trial not in lost
+        spread = format_number(stdev(again)) if known else ""
         searched = format_number(best[0]) if best else ""
         table.add_row(
             f"{trial:03d}", searched, format_number(mean(again)), spread, str(len(again))
         )
     return table
+
+
+def find_worst_score(*ledgers: Ledger) -> float:
+    """Return the worst best score of all trials, NaN where no trial has one."""
+    best = [
+        found[0]
+        for ledger in ledgers
+        for trial_log in ledger.trial_logs.values()
+        if (found := ledger.best_report(trial_log))
+    ]
+    return (min if ledgers[0].mode == "max" else max)(best, default=math.nan)
 
 
 def make_settings(search: Ledger, folder: Path, reruns: list[InitialTrial]) -> SearchSettings:

@@ -118,7 +118,7 @@ def test_a_field_of_the_space_is_named_with_its_value(
         ("f: float = None", r"Config.f .*None is not of type float(.|\n)*int \| None"),
         ("f: int = 'a'", "Config.f .*'a' is not of type int"),
         ("f: object = (1, 2)", r"Config.f .*read back as \[1, 2\](.|\n)*tuple\[int"),
-        ("f: 'Missing' = 1", r"annotation of Config raised NameError: .*Missing"),
+        ("f: 'Missing' = 1", r"the annotation f: 'Missing' cannot be read: NameError"),
         ("f: int", "default argument|failed to load"),
         (
             "def __post_init__(self): object.__setattr__(self, 'rate', self.rate / 2)",

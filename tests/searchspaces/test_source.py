@@ -8,7 +8,7 @@ import pytest
 
 from searchspaces.loading import load_space
 from searchspaces.source import hash_sources, read_sources
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, TRIVIAL
 from trainables.errors import UserError
 
 FILE = '''"""Which helper?"""
@@ -95,3 +95,21 @@ def test_an_import_in_a_function_finds_the_module_beside(tmp_path: Path) -> None
 
     space = load_space(write(tmp_path))
     assert list(space.train(space.config(), Run(reports=1))) == [{"loss": 0.5}]
+
+
+def test_modules_of_other_folders_on_the_path_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "project" / "spaces" / "mine.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(TRIVIAL.read_text() + "\nfrom common.score import FACTOR\n")
+    common = tmp_path / "project" / "common"
+    common.mkdir()
+    (common / "__init__.py").touch()
+    (common / "score.py").write_text("FACTOR = 1\n")
+    monkeypatch.syspath_prepend(tmp_path / "project")
+    before = hash_sources(load_space(str(file)))
+    assert "common/score.py" in before
+    (common / "score.py").write_text("FACTOR = -1\n")
+    after = hash_sources(load_space(str(file)))
+    assert {name for name in before if before[name] != after[name]} == {"common/score.py"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.paths import ROOT
 from trainables.errors import TaskError, TrialStopped
 from trainables.loop import end_loop, start_loop
 from trainables.metrics import find_yield
@@ -297,3 +300,25 @@ def test_a_function_trains_with_the_threads_of_its_driver() -> None:
         run.report({"loss": torch.get_num_threads()})
 
     assert drive(train, Run(1)) == [torch.get_num_threads()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [("sys.exit(3)", 3), ("sys.exit()", 0), ("raise ValueError", 1), ("pass", 0)],
+)
+def test_a_forked_child_ends_where_it_leaves_the_task(ending: str, code: int) -> None:
+    program = f"""
+import os, sys
+from trainables.loop import end_forked_children
+with end_forked_children():
+    child = os.fork()
+    if not child:
+        {ending}
+    else:
+        _, status = os.waitpid(child, 0)
+print("driver", os.waitstatus_to_exitcode(status))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [f"driver {code}"]

@@ -85,7 +85,7 @@ def test_a_rejected_resume_changes_nothing(
         raise UserError("a choice is missing")
 
     with monkeypatch.context() as rejecting:
-        rejecting.setattr("cluster.tuning.run_trials.Study", reject)
+        rejecting.setattr("cluster.tuning.run_trials.open_studies", reject)
         with pytest.raises(UserError, match="a choice is missing"):
             search(trials=9, resume_mode="resume")
     assert read_settings(tmp_path / "runs" / "trivial") == before

@@ -115,7 +115,7 @@ def test_the_search_and_its_report_rank_alike_and_name_the_same_reports(
 ) -> None:
     settings = SearchSettings(
         space="digits",
-        metric="accuracy",
+        metric="gain",
         mode=mode,
         trials=len(ENDS),
         reports=3,
@@ -126,7 +126,7 @@ def test_the_search_and_its_report_rank_alike_and_name_the_same_reports(
         ledger.add_trial(number, {}, {"width": number})
         ledger.add_attempt(number)
         for report, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True), 1):
-            metrics = {"accuracy": accuracy if mode == "max" else -accuracy, "loss": loss}
+            metrics = {"gain": accuracy if mode == "max" else -accuracy, "loss": loss}
             entry = {"report": report, "seconds": float(report), "metrics": metrics}
             ledger.record_reports(number, [entry], {})
         if outcome == "failed":

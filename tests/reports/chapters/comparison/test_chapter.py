@@ -95,7 +95,7 @@ def test_single_trials_that_differ_in_nothing_else_are_compared_on_the_same_exam
         ["adamw", "1", "1", "96.00 %", "no significant difference"],
         ["lion", "1", "2", "80.00 %", "significantly worse"],
     ]
-    assert "McNemar, mid-p, Holm-corrected for 2 comparisons" in text
+    assert "McNemar, mid-p, Holm-corrected for 3 pairs" in text
 
 
 def test_settings_repeated_over_seeds_are_compared_by_their_means(
