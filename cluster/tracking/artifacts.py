@@ -16,6 +16,9 @@ from mlflow.tracking import MlflowClient
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import FILE
 
+KEPT = ("yes", "artifacts")
+"""Values of the tag `weights` of a run whose files are stored: with weights, or without."""
+
 
 def upload_search(client: MlflowClient, folder: Path, run_id: str) -> None:
     """Upload the settings, the targets and the code of a search from its folder to its run.
@@ -35,9 +38,9 @@ def upload_search(client: MlflowClient, folder: Path, run_id: str) -> None:
 def upload_best(
     client: MlflowClient, ledger: Ledger, runs: Mapping[int, str], marked: Sequence[Run]
 ) -> None:
-    """Upload the weights of the best trials, and delete those of all others.
+    """Upload the weights and artifacts of the best trials, and delete those of all others.
 
-    `runs` maps trials to MLflow run ids; `marked` are the runs that are tagged as having weights.
+    `runs` maps trials to MLflow run ids; `marked` are the runs that are tagged as having some.
     """
     top = {trial_log.trial for trial_log in ledger.top_trials}
     uploaded = {int(run.data.tags["trial"]): run for run in marked}
@@ -51,11 +54,13 @@ def upload_best(
     for trial in top - uploaded.keys():
         ledger.fetch(trial)
         best = ledger.latest_attempt(trial) / "best"
-        if trial in runs and (best / "manifest.json").exists():
-            for path in best.glob("*"):
-                if path.suffix != ".parquet":
-                    client.log_artifact(runs[trial], str(path), "checkpoint")
-            client.set_tag(runs[trial], "weights", "yes")
+        files = [path for path in best.glob("*") if path.suffix != ".parquet"]
+        if trial in runs and files:
+            for path in files:
+                client.log_artifact(runs[trial], str(path), "checkpoint")
+            # A task without parts has no weights, and may have artifacts all the same.
+            has_weights = (best / "manifest.json").exists()
+            client.set_tag(runs[trial], "weights", KEPT[0] if has_weights else KEPT[1])
 
 
 def upload_predictions(client: MlflowClient, ledger: Ledger, trial: int, run_id: str) -> None:

@@ -39,3 +39,19 @@ def test_only_the_best_trials_have_weights_and_all_have_predictions(
     assert [client.get_run(runs[n]).data.tags["weights"] for n in (0, 1)] == ["no", "yes"]
     for run_id in runs.values():
         assert list_files(client, run_id, "predictions") == {"validation.parquet"}
+
+
+def test_artifacts_of_a_task_without_weights_are_uploaded(
+    ledger: Ledger, end: Callable[..., None]
+) -> None:
+    client = open_client(ledger.settings.tracking_uri)
+    experiment = find_experiment(client, "toy")
+    runs = {0: client.create_run(experiment, tags={"trial": "0"}).info.run_id}
+    end(0, 0.5)
+    best = ledger.latest_attempt(0) / "best"
+    for path in best.glob("*"):
+        if path.suffix in (".json", ".safetensors"):
+            path.unlink()
+    upload_best(client, ledger, runs, [])
+    assert list_files(client, runs[0], "checkpoint") == {"episode.gif"}
+    assert client.get_run(runs[0]).data.tags["weights"] == "artifacts"
