@@ -1,5 +1,6 @@
 """The contents of a report: its chapters in order, written from what the tracking server has."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -37,8 +38,10 @@ from reports.records import Search
 from reports.write.labels import choose_fonts, collect_replaced, describe_replaced
 from reports.write.safe import escape_markdown
 from reports.write.sections import Section, join_paragraphs
+from reports.write.tables import format_count
 from trainables.errors import UnreadableError
 
+OUTCOMES = ("complete", "stopped", "diverged", "failed")
 Chapter = tuple[str, Callable[[], Section | str | None]]
 """Heading, and a function that writes the content."""
 
@@ -64,6 +67,7 @@ def collect_findings(
     try:
         splits = list_splits(tracker, search)
         sizes = count_examples(tracker, search)
+        _check_complete(search)
         test = open_test(tracker, search, choice, again, early)
     except UnreadableError as error:
         unreadable.append(str(error))
@@ -71,6 +75,23 @@ def collect_findings(
         test = OpenedTest(tracker, search, model, missing=CLOSED, is_unreadable=True)
     others = read_other_openings(tracker, search)
     return Findings(search, choice, test, sizes, tuple(splits), tuple(unreadable), others)
+
+
+def _check_complete(search: Search) -> None:
+    """Raise UnreadableError where the server lacks trials that a search has recorded there.
+
+    Another trial than the deleted winner would win, and open the test set.
+    """
+    found = Counter(trial.outcome for trial in search.trials)
+    recorded = {outcome: int(search.metrics.get(outcome, 0)) for outcome in OUTCOMES}
+    missing = sum(max(0, recorded[outcome] - found[outcome]) for outcome in OUTCOMES)
+    if missing:
+        raise UnreadableError(
+            f"{format_count(missing, 'trial')} of {search.name} that the search has recorded "
+            f"{'is' if missing == 1 else 'are'} missing on the tracking server: their runs were "
+            "deleted, or not accepted. Restore them (`mlflow runs restore`), or write the search "
+            "again with `python -m cluster.tracking rebuild FOLDER`."
+        )
 
 
 def write_report(

@@ -11,7 +11,10 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import reports.chapters.curves.chapter
+from cluster.tracking.names import to_own_name
+from reports.contents import collect_findings
 from reports.numbers.statistics import wilson_interval
+from reports.read.records import read_search
 from tests.support.make_search import list_openings
 
 Trials = list[dict[str, Any]]
@@ -280,3 +283,21 @@ def test_equal_scores(
         trial["curves"] = {"validation_accuracy": [0.0] * 9, "train_loss": [0.0] * 9}
     write_search(some_trials, {"mode": mode, "sampler": "random"})
     assert "**The default configuration (trial 0) won**" in read_report()
+
+
+def test_a_deleted_trial_is_told_and_no_other_one_wins_in_its_place(
+    client: MlflowClient, write_search: Write, some_trials: Trials
+) -> None:
+    parent = write_search(some_trials)
+    for outcome in ("complete", "stopped", "diverged", "failed"):
+        count = sum(trial["outcome"] == outcome for trial in some_trials)
+        client.log_metric(parent, to_own_name(outcome), count)
+    best = max((t for t in some_trials if t["outcome"] == "complete"), key=lambda t: t["score"])
+    (run,) = client.search_runs(
+        [client.get_run(parent).info.experiment_id], f"tags.trial = '{best['number']}'"
+    )
+    client.delete_run(run.info.run_id)
+    found = collect_findings(client, read_search(client, "digits"))
+    assert "1 trial of digits that the search has recorded is missing" in found.unreadable[0]
+    assert found.test.accuracy is None
+    assert list_openings(client, parent) == []
