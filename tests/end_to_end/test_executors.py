@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,8 +70,9 @@ def test_a_plain_function_gives_the_ledger_of_a_generator_in_both_executors(
     empty_database: Path,
     tmp_path: Path,
 ) -> None:
-    configs = [{"behave": name} for name in BEHAVIOURS] + [{"learning_rate": 0.001}]
-    initial = f"initial_configs={tuple(configs)!r}, trials=8, reports=9"
+    configs: list[dict[str, Any]] = [{"behave": name} for name in BEHAVIOURS]
+    configs.append({"learning_rate": 0.001})
+    initial = f"initial_configs={tuple(configs)!r}, trials=6, reports=9, min_reports=3"
     function = """
 def call(config, run):
     for metrics in train(config, run):

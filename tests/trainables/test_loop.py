@@ -24,6 +24,14 @@ from trainables.metrics import find_yield
 from trainables.run import Loop, Run
 
 
+@pytest.fixture(autouse=True)
+def interrupt_by_sigint() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt also where a shell has started the tests with `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def drive(train: Any, run: Run, most: int = 99) -> list[float]:
     """Return the losses of a task that is closed after a number of reports."""
     loop = start_loop(train, None, run)

@@ -53,6 +53,7 @@ def test_attempts_are_suggested_up_to_the_concurrency(queue: TrialQueue) -> None
         "trial": 0,
         "attempt": 1,
         "exclusive": False,
+        "done": 0,
     }
     assert searcher.suggest("ray-2") is not None
     assert searcher.suggest("ray-3") is None

@@ -79,8 +79,7 @@ def test_a_projection_is_drawn_once_and_copied(
         run = Run(reports=1, cache=tmp_path, folder=tmp_path / f"trial-{number}")
         projections.show_projections(run, data, {"of": "test"}, vectors)
         assert run.folder is not None
-        for name, write in run._artifacts.items():
-            write(tmp_path / name)
+        run._outputs.write(tmp_path)
     assert methods == ["tsne"]
     with Image.open(tmp_path / "map_tsne.png") as image:
         assert len(image.convert("RGB").getcolors(1 << 20) or []) > len(data.classes)
