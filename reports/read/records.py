@@ -23,7 +23,7 @@ from cluster.tracking.names import (
 )
 from reports.numbers.statistics import is_finite
 from reports.records import Curve, Search, TrialRecord
-from reports.write.tables import is_share
+from reports.write.tables import NumberName
 from trainables.errors import UserError
 from trainables.ranking import Mode
 
@@ -144,12 +144,11 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
             f"(min or max; here {tags.get('mode')!r}).\nAnother program has probably written it."
         )
     trials = _children(tracker, run)
-    _require_fractions(tags["metric"], trials)
     return Search(
         run_id=run.info.run_id,
         name=run.info.run_name or space,
         space=space,
-        metric=tags["metric"],
+        metric=_find_unit(tags["metric"], trials),
         mode=mode,
         tags=tags,
         metrics=split_metrics(run.data.metrics, tags)[0],
@@ -160,16 +159,14 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
     )
 
 
-def _require_fractions(metric: str, trials: Sequence[TrialRecord]) -> None:
-    # A difference of 1.5 would be 150 points, and an interval of 97.6 be cut off at 1.
-    for trial in trials:
-        score = trial.metrics.get("score")
-        if score is not None and is_finite(score) and is_share(metric) and not 0 <= score <= 1:
-            raise UserError(
-                f"{metric} is {score:g} in {trial.title}, but an accuracy is a share between 0 "
-                "and 1, which reports show in per cent.\nReport a fraction, or give the metric "
-                f"another name, such as {metric}_percent."
-            )
+def _find_unit(metric: str, trials: Sequence[TrialRecord]) -> str:
+    """Return the name of the metric, as one that is no share where a score is not from 0 to 1.
+
+    As a share, a difference of 1.5 would be 150 points, and an interval be cut off at 1.
+    """
+    scores = [trial.metrics.get("score") for trial in trials]
+    shares = all(0 <= score <= 1 for score in scores if score is not None and is_finite(score))
+    return metric if shares else NumberName(metric)
 
 
 def parse_tags(tags: Mapping[str, str]) -> dict[str, Any]:

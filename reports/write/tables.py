@@ -51,11 +51,17 @@ def drop_empty_columns(table: Table) -> Table:
     )
 
 
+class NumberName(str):
+    """The name of a metric that is no share, such as an accuracy in per cent, whatever it says."""
+
+
 def is_share(metric: str) -> bool:
     """Return whether a metric is a fraction of examples, which is shown in per cent.
 
     Published metrics may have their unit behind a comma: `test accuracy, %`.
     """
+    if isinstance(metric, NumberName):
+        return False
     words = re.findall(r"[a-z]+", metric.lower())
     return words[-1:] in (["accuracy"], ["accuracies"], ["acc"]) or words[-2:] == [
         "exact",

@@ -179,7 +179,7 @@ def test_a_report_without_the_metric_fails_the_trial_and_names_the_metric(
     path = space_file(
         "SPACE = replace(SPACE, initial_configs=({'behave': 'no_metric'},), trials=3)"
     )
-    code, output = tune_inline("--space", path)
+    code, output = tune_inline("--space", path, "--scheduler", "none")
     assert code == 0, output
     trial_log = read_ledger(tmp_path / "runs" / "toy").trial_logs[1]
     assert trial_log.outcome == "failed"

@@ -301,3 +301,15 @@ def test_a_deleted_trial_is_told_and_no_other_one_wins_in_its_place(
     assert "1 trial of digits that the search has recorded is missing" in found.unreadable[0]
     assert found.test.accuracy is None
     assert list_openings(client, parent) == []
+
+
+def test_an_accuracy_in_per_cent_is_shown_as_it_is(
+    write_search: Write, read_report: Read, some_trials: Trials
+) -> None:
+    for trial in some_trials:
+        if "score" in trial:
+            trial["score"] = 100 * trial["score"]
+    write_search(some_trials)
+    text = read_report()
+    assert "with 97 at report" in text
+    assert "9700" not in text

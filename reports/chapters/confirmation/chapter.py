@@ -13,7 +13,14 @@ from reports.read.opened_test import OpenedTest
 from reports.read.winner import SEEDS, group_reruns, list_lost, rank_confirmed, score_reruns
 from reports.records import Search, TrialRecord
 from reports.write.intervals import format_interval, format_probability
-from reports.write.tables import Table, drop_empty_columns, format_count, join_words, to_markdown
+from reports.write.tables import (
+    Table,
+    drop_empty_columns,
+    format_count,
+    is_share,
+    join_words,
+    to_markdown,
+)
 
 SEED_PART = "winner's curse, new seeds"
 WHOLE = "winner's curse, new seeds and examples"
@@ -156,9 +163,14 @@ def _format_tested(
         better = format_probability(probability_better(opened, default, confidence))
     return (
         format_interval(mean, "test_accuracy"),
-        curse if search.metric == "validation_accuracy" else "",
+        curse if _is_accuracy(search) else "",
         better,
     )
+
+
+def _is_accuracy(search: Search) -> bool:
+    """Return whether the score is what the test accuracy is, on other examples."""
+    return search.metric == "validation_accuracy" and is_share(search.metric)
 
 
 def _explain_table(search: Search, test: OpenedTest, cut: list[int]) -> str:
@@ -178,7 +190,7 @@ def _explain_table(search: Search, test: OpenedTest, cut: list[int]) -> str:
             "of the default on new examples (noncentral t distribution, corrected for the "
             "number of configurations)."
         )
-    if test.reruns and search.metric == "validation_accuracy":
+    if test.reruns and _is_accuracy(search):
         parts.append(
             "The winner's curse of new seeds and examples is the whole of it, and what the test "
             "set is easier or harder than the validation set."

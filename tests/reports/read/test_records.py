@@ -106,11 +106,10 @@ def test_a_space_is_found_by_any_name(name: str, client: MlflowClient) -> None:
         read_search(client, f"{name}x")
 
 
-def test_an_accuracy_in_per_cent_is_rejected(client: MlflowClient, write_search: Any) -> None:
+def test_an_accuracy_in_per_cent_is_no_share(client: MlflowClient, write_search: Any) -> None:
+    write_search([{"number": 0, "outcome": "complete", "score": 0.976}])
+    assert is_share(read_search(client, "digits").metric)
     write_search([{"number": 0, "outcome": "complete", "score": 97.6}])
-    with pytest.raises(
-        UserError, match=r"accuracy is 97\.6 in trial 0, but an accuracy is a share"
-    ):
-        read_search(client, "digits")
-    write_search([{"number": 0, "outcome": "complete", "score": 97.6}], {"metric": "percent"})
-    assert read_search(client, "digits").trials[0].metrics["score"] == 97.6
+    search = read_search(client, "digits")
+    assert search.metric == "validation_accuracy"
+    assert not is_share(search.metric)
