@@ -8,6 +8,7 @@ from mlflow.tracking import MlflowClient
 
 import reports.read.records
 from reports.read.records import read_curves, read_named_search, read_search
+from reports.write.tables import is_share
 from trainables.errors import UserError
 
 Trials = list[dict[str, Any]]
