@@ -80,3 +80,17 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)  # the session that was started above
             self.process.wait()
             self.process = None
+            self._wait_for_port()
+
+    def _wait_for_port(self) -> None:
+        """Wait until nothing listens any more: the server's own processes end after it."""
+        deadline = time.monotonic() + 60
+        while True:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", self.port))
+                    return
+                except OSError:
+                    assert time.monotonic() < deadline, f"port {self.port} is still in use"
+            time.sleep(0.2)
