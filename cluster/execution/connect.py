@@ -27,6 +27,7 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of attempts whose result no longer matters
     "RAY_worker_niceness": "0",  # by default workers yield to all other processes
 }
 
