@@ -49,11 +49,11 @@ def read_sources(space: SearchSpace[Any]) -> dict[str, bytes]:
 
 
 def _read_definitions(space: SearchSpace[Any]) -> bytes:
-    parts = (space.config, space.train, space.suggest, space.feasible, space.prepare)
+    parts: list[Any] = [space.config, space.train, space.suggest, space.feasible, space.prepare]
     texts = []
-    for part in parts:
+    for part in filter(None, parts):
         with contextlib.suppress(OSError, TypeError):  # typed at a prompt, or built by a program
-            texts.append(inspect.getsource(part))  # type: ignore[arg-type]
+            texts.append(inspect.getsource(part))
     return "\n\n".join(texts).encode()
 
 

@@ -81,17 +81,17 @@ def write_settings(folder: Path, settings: SearchSettings) -> None:
 
 def read_space(folder: Path) -> str | None:
     """Return the space of a search, whatever version wrote it; None where it cannot be read."""
-    try:
-        space = decode_json((folder / FILE).read_bytes())["space"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return space if isinstance(space, str) else None
+    return _read_text(folder / FILE, "space")
 
 
 def read_id(file: Path) -> str | None:
     """Return the id of the search with this `search.json`; None where it cannot be read."""
+    return _read_text(file, "id")
+
+
+def _read_text(file: Path, name: str) -> str | None:
     try:
-        found = decode_json(file.read_bytes())["id"]
+        found = decode_json(file.read_bytes())[name]
     except (OSError, ValueError, KeyError):
         return None
     return found if isinstance(found, str) else None

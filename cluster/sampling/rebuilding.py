@@ -53,7 +53,7 @@ def open_or_rebuild(
 
 
 def _keep(path: Path) -> str:
-    """Give a damaged journal another name, and return that."""
+    """Rename a damaged journal, and return its new name."""
     number = 1
     while (old := path.with_name(f"study.damaged-{number}.journal")).exists():
         number += 1

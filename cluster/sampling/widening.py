@@ -20,7 +20,7 @@ from trainables.errors import UserError
 def widen_choices(
     trials: Sequence[FrozenTrial], space: SearchSpace[Any], parameters: Mapping[str, Parameter]
 ) -> bool:
-    """Give the trials of a study the choices that their parameters have now.
+    """Set the choices in the trials of a study to those that their parameters have now.
 
     Returns whether any parameter has more than before: the study must then be written again.
     Raises UserError where a parameter lacks choices that it had, or is of another kind.

@@ -40,7 +40,7 @@ class Comparison:
 
     @property
     def is_significant(self) -> bool:
-        """Return whether the two differ beyond chance."""
+        """Return whether the difference is statistically significant."""
         return self.p < LEVEL
 
     @property
@@ -56,7 +56,7 @@ def compare_winner(search: Search, test: OpenedTest) -> list[Comparison]:
     They are tested in a fixed sequence: each only where all before it are significant, so that
     the family-wise error is that of one test. All that were confirmed count, opened or not, since
     each of them could have been the winner by the luck of the seeds that are tested. One that
-    lost a seed is not tested: those that are left flatter it.
+    lost a seed is not tested: its remaining seeds are optimistically biased.
     """
     ranking = rank_confirmed(search)
     if len(ranking) < 2 or ranking[0] not in test.reruns or list_lost(search, ranking[0]):

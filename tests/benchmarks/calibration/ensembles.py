@@ -33,7 +33,7 @@ def draw_library(random: np.random.Generator, members: int, n: int, own: float) 
 
 
 def measure_ensemble_gain(own: float, members: int, n: int, experiments: int) -> tuple[Rate, Rate]:
-    """Return how often the selected ensemble gains likelihood and accuracy beyond chance."""
+    """Return how often the selected ensemble gains likelihood and accuracy significantly."""
     likelihood, accuracy = [], []
     for seed in range(experiments):
         random = np.random.default_rng(seed)
