@@ -24,6 +24,12 @@ from trainables.run import Loop, Run
 
 Report = tuple[Any]
 """What a function has passed to `run.report`, whatever it is."""
+SIGNAL_PERIOD = 0.2
+"""Seconds after which a signal is handled that came just before the driver's thread waited.
+
+Python runs handlers between instructions and on a wait that the signal interrupts, not in a wait
+that has begun after it.
+"""
 INTERRUPT_LIMIT = 3.0
 """Seconds in which a function must answer an interrupt; one that does not is left behind."""
 
@@ -138,7 +144,7 @@ class FunctionThread:
         interrupted = False
         try:
             self._give_turn()
-            report = self._reports.get()
+            report = self._wait_for_report()
         except KeyboardInterrupt:
             interrupted = True
             report = self._interrupt()
@@ -189,6 +195,11 @@ class FunctionThread:
             self._waits = False
         else:
             self._thread.start()
+
+    def _wait_for_report(self) -> Report | None:
+        while True:
+            with contextlib.suppress(Empty):
+                return self._reports.get(timeout=SIGNAL_PERIOD)
 
     def _interrupt(self) -> Report | None:
         """Pass Ctrl-C on, and return the report that the function makes nevertheless."""
