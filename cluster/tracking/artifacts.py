@@ -16,8 +16,11 @@ from mlflow.tracking import MlflowClient
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import FILE
 
-KEPT = ("yes", "artifacts")
-"""Values of the tag `weights` of a run whose files are stored: with weights, or without."""
+MARKED = "tags.weights != 'no'"
+"""The filter for runs whose files are stored: `yes` with weights, `artifacts` without.
+
+A run without the tag does not match it.
+"""
 
 
 def upload_search(client: MlflowClient, folder: Path, run_id: str) -> None:
@@ -60,7 +63,7 @@ def upload_best(
                 client.log_artifact(runs[trial], str(path), "checkpoint")
             # A task without parts has no weights, and may have artifacts all the same.
             has_weights = (best / "manifest.json").exists()
-            client.set_tag(runs[trial], "weights", KEPT[0] if has_weights else KEPT[1])
+            client.set_tag(runs[trial], "weights", "yes" if has_weights else "artifacts")
 
 
 def upload_predictions(client: MlflowClient, ledger: Ledger, trial: int, run_id: str) -> None:

@@ -23,7 +23,7 @@ from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.storage.redaction import first_line
 from cluster.tracking import run_records
-from cluster.tracking.artifacts import KEPT, upload_best, upload_predictions, upload_search
+from cluster.tracking.artifacts import MARKED, upload_best, upload_predictions, upload_search
 from cluster.tracking.batches import log_in_batches
 from cluster.tracking.client import find_experiment, is_refusal, search_all_runs
 from cluster.tracking.names import NAMING
@@ -187,8 +187,7 @@ class MLflowWriter:
 
     def upload_best(self) -> None:
         """Upload what the best trials have saved, and delete that of all others."""
-        marked = [run for kept in KEPT for run in self._search(f"and tags.weights = '{kept}'")]
-        upload_best(self.client, self.ledger, self._runs, marked)
+        upload_best(self.client, self.ledger, self._runs, self._search(f"and {MARKED}"))
 
     def _work(self) -> None:
         upload = time.monotonic() + UPLOAD_PERIOD
