@@ -1,6 +1,6 @@
 """Run the commands of the documents in an empty folder, as a newcomer would, and check the rest.
 
-README.md and reports/README.md are followed from top to bottom; the results in
+README.md and reports/README.md are each followed from top to bottom; the results in
 searchspaces/README.md took hours, so that their commands run with --dry-run.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster import cli
 from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,12 +47,7 @@ def read_commands(document: str) -> list[str]:
     return [line for line in lines if line.startswith(("python ", "mlflow "))]
 
 
-FOLLOWED = [
-    line
-    for document in ("README.md", "reports/README.md")
-    for line in read_commands(document)
-    if "--cluster" not in line
-]
+FOLLOWED = [line for line in read_commands("README.md") if "--cluster" not in line]
 ON_A_CLUSTER = [line for line in read_commands("README.md") if "--cluster" in line]
 
 
@@ -106,26 +102,49 @@ def test_newcomer_follows_the_readme(tmp_path: Path, environment: dict[str, str]
     example = re.search(r"```python\n(.*?)```", README, re.S)
     assert example is not None
     (tmp_path / "mine.py").write_text(example[1])
-    for command in FOLLOWED:
-        if command.startswith("mlflow ui"):
-            assert "<html" in open_in_browser(command, tmp_path, environment)
-            continue
-        printed = run_command(f"{command} {LESS.get(command, '')}", tmp_path, environment)
-        if command == "python -m reports digits":
-            assert "winner test accuracy:" in printed
-            assert (tmp_path / "report/digits/report.md").is_file()
-    for path in tmp_path.rglob("*"):
-        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+    follow(FOLLOWED, tmp_path, environment)
+    assert (tmp_path / "report/digits/report.md").is_file()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_results_can_be_planned(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_newcomer_follows_the_page_of_the_reports(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    digits = "python -m trainables.tune --space digits --executor inline"
+    svhn = "python -m trainables.tune --space svhn_150k"
+    searches = [digits, f"{digits} --fresh --trials 4", f"{svhn} {LESS[svhn]} --executor inline"]
+    follow([*searches, *read_commands("reports/README.md")], tmp_path, environment)
+
+
+def follow(commands: list[str], folder: Path, environment: dict[str, str]) -> None:
+    """Run documented commands one after the other, and look for secrets in what they write."""
+    for command in commands:
+        if command.startswith("mlflow ui"):
+            assert "<html" in open_in_browser(command, folder, environment)
+            continue
+        printed = run_command(f"{command} {LESS.get(command, '')}", folder, environment)
+        if command == "python -m reports digits":
+            assert "winner test accuracy:" in printed
+    for path in folder.rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_results_can_be_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TUNERY_DATA", raising=False)
     commands = read_commands("searchspaces/README.md")
     assert commands
     for command in commands:
-        plan = command if "--dry-run" in command else f"{command} --dry-run"
-        run_command(plan, tmp_path, environment)
+        words = command.split()
+        if words[2] != "trainables.tune":
+            continue
+        code = cli.main([*words[3:], *([] if "--dry-run" in words else ["--dry-run"])])
+        assert code == 0, (command, capsys.readouterr())
 
 
 @pytest.mark.parametrize("command", ON_A_CLUSTER)

@@ -26,7 +26,7 @@ Tune = Callable[..., tuple[int, str]]
 
 TRIALS = 5
 SPACE = f"SPACE = replace(SPACE, trials={TRIALS}, reports=5)"
-PLAIN = ("--sampler", "random", "--scheduler", "none", "--concurrency", 2, "--set", "nap=0.2")
+PLAIN = ("--sampler", "random", "--scheduler", "none", "--set", "nap=0.2")
 
 
 def assert_whole(storage: Path, space_file: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_killed_worker_and_a_killed_driver_change_nothing(
 ) -> None:
     path = space_file(SPACE)
     folder = tmp_path / "runs" / "toy"
-    search = start("--space", path, *PLAIN)
+    search = start("--space", path, *PLAIN, "--concurrency", 2)
     search.wait_until(lambda: count_reports(folder) >= 3 and find_worker(folder))
     worker = find_worker(folder)
     assert worker is not None
@@ -89,11 +89,22 @@ def test_a_killed_worker_and_a_killed_driver_change_nothing(
 
 
 @pytest.mark.parametrize(
-    "moment",
-    ["settings", "first trial", "first outcome", "last report", "twice"],
+    ("executor", "moment"),
+    [
+        ("inline", "settings"),
+        ("ray", "first trial"),
+        ("inline", "first outcome"),
+        ("inline", "last report"),
+        ("ray", "twice"),
+    ],
 )
 def test_the_driver_may_be_killed_at_any_moment(
-    start: Start, tune: Tune, space_file: Callable[..., Path], tmp_path: Path, moment: str
+    start: Start,
+    tune: Tune,
+    space_file: Callable[..., Path],
+    tmp_path: Path,
+    executor: str,
+    moment: str,
 ) -> None:
     path = space_file(SPACE)
     folder = tmp_path / "runs" / "toy"
@@ -104,17 +115,18 @@ def test_the_driver_may_be_killed_at_any_moment(
         "last report": lambda: count_reports(folder) == 5 * TRIALS,
         "twice": lambda: count_reports(folder) >= 4,
     }
-    search = start("--space", path, *PLAIN)
+    where = ("--executor", executor)
+    search = start("--space", path, *PLAIN, *where)
     search.wait_until(reached[moment])
     search.kill()
     search.wait()
     if moment == "twice":
         before = count_reports(folder)
-        search = start("--space", path, "--resume")
+        search = start("--space", path, "--resume", *where)
         search.wait_until(lambda: count_reports(folder) >= before + 4)
         search.kill()
         search.wait()
-    code, output = tune("--space", path, "--resume")
+    code, output = tune("--space", path, "--resume", *where)
     assert code == 0, output
     assert_whole(tmp_path / "runs", path)
 
@@ -128,7 +140,7 @@ def test_an_interrupted_search_and_one_out_of_time_can_be_continued(
 ) -> None:
     path = space_file(SPACE)
     folder = tmp_path / "runs" / "toy"
-    search = start("--space", path, *PLAIN, "--fresh")
+    search = start("--space", path, *PLAIN, "--concurrency", 2, "--fresh")
     search.wait_until(lambda: count_reports(folder) >= 3)
     processes = psutil.Process(search.pid).children(recursive=True)
     assert len(processes) >= 6, "Ray and two workers"
@@ -140,7 +152,7 @@ def test_an_interrupted_search_and_one_out_of_time_can_be_continued(
     assert "Traceback" not in search.output and "SIGTERM" not in search.output
     _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive, [process.name() for process in alive]
-    search = start("--space", path, *PLAIN, "--resume")
+    search = start("--space", path, *PLAIN, "--concurrency", 2, "--resume")
     search.wait_until(lambda: count_reports(folder) >= 5)
     os.killpg(search.pid, signal.SIGINT)  # what Ctrl-C does: the whole session gets it
     assert search.wait() == 130

@@ -132,9 +132,20 @@ class Trials:
         return reports
 
 
-@pytest.fixture(scope="module")
-def trials(space: SearchSpace[Any], cache: Path) -> Trials:
-    return Trials(space, cache)
+def list_trained() -> list[Any]:
+    """Return all spaces; where several share a task, all but the first are marked slow."""
+    tasks: set[str] = set()
+    listed = []
+    for name in list_names():
+        task = load_space(name).config.__module__
+        listed.append(pytest.param(name, marks=[pytest.mark.slow] if task in tasks else []))
+        tasks.add(task)
+    return listed
+
+
+@pytest.fixture(scope="module", params=list_trained())
+def trials(request: pytest.FixtureRequest, cache: Path) -> Trials:
+    return Trials(load_space(request.param), cache)
 
 
 @pytest.fixture(scope="module")
