@@ -277,9 +277,16 @@ def test_reports_have_the_metric_and_finite_numbers(
     assert run.facts["parameters"] > 0
 
 
+@pytest.fixture(scope="module")
+def whole(trials: Trials) -> Reports:
+    """The three reports of a trial that nothing has disturbed."""
+    return trials.train(trials.run(reports=3))
+
+
 @pytest.mark.parametrize("first", [1, 2])
-def test_resuming_changes_nothing(trials: Trials, tmp_path: Path, first: int) -> None:
-    whole = trials.train(trials.run(reports=3))
+def test_resuming_changes_nothing(
+    trials: Trials, whole: Reports, tmp_path: Path, first: int
+) -> None:
     cut = trials.train(trials.run(tmp_path, reports=3), most=first)
     run = trials.run(tmp_path, reports=3)
     assert cut + trials.train(run) == whole
