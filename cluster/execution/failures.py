@@ -19,6 +19,7 @@ import torch
 from cluster.ledger.trial_log import Failure, FailureClass
 from cluster.storage.redaction import LONGEST, redact
 from cluster.storage.replication import StorageTimeoutError
+from searchspaces.user_file import PREFIX
 from trainables.checkpoint import find_os_error
 from trainables.errors import PreemptedError, TaskError, is_disk_full
 
@@ -45,6 +46,8 @@ def describe_error(error: BaseException) -> AttemptError:
     """Return the error that carries `error` to the driver, classified by its type."""
     text = "".join(traceback.format_exception(error)).strip()
     message = " ".join("".join(traceback.format_exception_only(error)).split())
+    if type(error).__module__.startswith(PREFIX):
+        message = message.removeprefix(f"{type(error).__module__}.")
     failure = Failure(
         classify(error),
         redact(_cut_line(message))[:MAX_MESSAGE],
