@@ -46,7 +46,7 @@ def describe_error(error: BaseException) -> AttemptError:
     """Return the error that carries `error` to the driver, classified by its type."""
     text = "".join(traceback.format_exception(error)).strip()
     message = " ".join("".join(traceback.format_exception_only(error)).split())
-    if type(error).__module__.startswith(PREFIX):
+    if type(error).__module__.startswith((PREFIX, "trainables.")):
         message = message.removeprefix(f"{type(error).__module__}.")
     failure = Failure(
         classify(error),
