@@ -18,6 +18,7 @@ from cluster.storage.redaction import redact, redact_tracebacks
 from searchspaces.catalog import list_names, read_question
 from trainables.arguments import Parser, file_path, nonempty
 from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
+from trainables.terminal import escape_control
 
 if TYPE_CHECKING:
     from cluster.tuning.run_trials import SearchEnd
@@ -69,7 +70,7 @@ def main(words: list[str] | None = None) -> int:
         if arguments.debug:
             raise
         Console(stderr=True, markup=False, highlight=False, emoji=False).print(
-            redact(str(error)), style="red", soft_wrap=True
+            escape_control(redact(str(error))), style="red", soft_wrap=True
         )
         return BAD_INPUT
     except OSError as error:

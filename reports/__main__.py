@@ -16,13 +16,13 @@ from reports.read.records import Tracker, read_search
 from reports.records import Search
 from reports.upload import log_report
 from reports.write.html import render_html
-from reports.write.safe import to_folder_name
+from reports.write.safe import to_folder_name, to_one_line
 from reports.write.sections import Section
 from reports.write.style import save_figure
 from reports.write.tablefiles import write_tables
 from trainables.arguments import Parser, file_path, nonempty
 from trainables.errors import UnreadableError, UserError
-from trainables.terminal import escape_output
+from trainables.terminal import run_main
 
 ACTIONS = ("ensemble", "export", "compare", "predict", "sample")
 """Modules of this package that have a `main` of their own."""
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         out, found, report = write_files(options, name, tracker)
         if found.search.is_synthetic:
             print("SYNTHETIC DATA:")
-        print(format_winner(found))
+        print(format_winner(found, to_one_line))
         print(f"report: {out / 'report.md'}")
         if options.html:
             print(f"as one file: {out / 'report.html'}")
@@ -196,5 +196,4 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    escape_output()
-    sys.exit(main())
+    run_main(main)

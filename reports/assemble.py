@@ -1,6 +1,6 @@
 """Assemble a report: title, summary and chapters, with their figures and tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,8 +76,11 @@ def assemble_report(findings: Findings, chapters: Sequence[tuple[str, Section | 
     return Report("\n\n".join(parts) + "\n", figures, files, tables, findings.unreadable)
 
 
-def format_winner(findings: Findings) -> str:
-    """Return the test accuracy of the winner in one line, or why there is none."""
+def format_winner(findings: Findings, escape: Callable[[str], str] = escape_markdown) -> str:
+    """Return the test accuracy of the winner in one line, or why there is none.
+
+    `escape` makes a name safe where the line is shown, by default in markdown.
+    """
     choice, accuracy = findings.choice, findings.test.accuracy
     if choice is None:
         unfinished = findings.search.unfinished
@@ -85,7 +88,7 @@ def format_winner(findings: Findings) -> str:
         return f"no winner: {explain_no_winner(findings.search)}{end}"
     if accuracy is None:
         score = format_score(choice.model.metrics["score"], findings.search.metric)
-        metric = escape_markdown(findings.search.metric)
+        metric = escape(findings.search.metric)
         why = findings.test.missing if findings.has_test else "this search has no test set"
         return f"winner: {choice.model.title}, {metric} {score}; {why}"
     n = f"n = {accuracy.n}"

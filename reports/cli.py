@@ -22,6 +22,7 @@ from trainables.errors import (
     UnreadableError,
     UserError,
 )
+from trainables.terminal import escape_control
 
 T = TypeVar("T")
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql")
@@ -103,5 +104,5 @@ def _is_server(uri: str) -> bool:
 
 
 def print_error(message: object) -> None:
-    """Print to standard error, with credentials redacted."""
-    print(redact(str(message)), file=sys.stderr)
+    """Print to standard error, with credentials redacted and control characters shown."""
+    print(escape_control(redact(str(message))), file=sys.stderr)

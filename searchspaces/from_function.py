@@ -22,7 +22,8 @@ from optuna.distributions import (
 
 from searchspaces.overrides import describe_unknown
 from searchspaces.space import SearchSpace, Trial, Values
-from searchspaces.suggestion import Answer, RecordingTrial, draw_value
+from searchspaces.suggestion import Answer, draw_value
+from searchspaces.suggestion import Trial as RecordingTrial
 from searchspaces.user_code import user_code
 from trainables.errors import UserError
 from trainables.ranking import Mode

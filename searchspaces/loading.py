@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from searchspaces.catalog import find_question, list_names
 from searchspaces.overrides import build_config, describe_unknown
-from searchspaces.source import find_imports
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import describe, find_line
+from searchspaces.user_file import execute_file
 from trainables.errors import UserError
 from trainables.integrity import decode_json
 from trainables.predictor import Predictor
@@ -23,8 +21,6 @@ from trainables.run import Run
 
 SHOWN = 300
 """Characters of a line of code in a message."""
-_BESIDE: dict[str, ModuleType] = {}
-"""Modules that space files of the user have imported from beside them, by name."""
 
 
 def load_space(name: str | SearchSpace[Any]) -> SearchSpace[Any]:
@@ -116,58 +112,7 @@ def _from_name(name: str) -> ModuleType:
 def _from_path(path: Path) -> ModuleType:
     if not path.is_file():
         raise UserError(f"the space file {path} does not exist")
-    path = path.resolve()
-    module = ModuleType(f"space_{path.stem}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses look up their module by name
-    with _import_beside(path):
-        # Not imported: if a file changes within a second, Python runs the old bytecode.
-        return _load(lambda: _execute(path, module), str(path))
-
-
-def _execute(path: Path, module: ModuleType) -> ModuleType:
-    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    return module
-
-
-@contextlib.contextmanager
-def _import_beside(path: Path) -> Iterator[None]:
-    """Let a file import the modules beside it, first as in a script, later after all others.
-
-    Modules of another folder that such a file has imported before do not get in its way.
-    """
-    folder = str(path.parent)
-    for name, module in _BESIDE.items():
-        if sys.modules.get(name) is module:
-            del sys.modules[name]
-    _BESIDE.clear()
-    _check_not_loaded(path)
-    before = set(sys.modules)
-    sys.path.insert(0, folder)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
-        if folder not in sys.path:
-            sys.path.append(folder)  # for imports in functions
-        for name in sys.modules.keys() - before:
-            file = getattr(sys.modules[name], "__file__", None) or ""
-            if Path(file).is_relative_to(path.parent):
-                _BESIDE[name] = sys.modules[name]
-
-
-def _check_not_loaded(path: Path) -> None:
-    """Raise UserError where a file imports a module beside it whose name is taken already."""
-    with contextlib.suppress(SyntaxError, ValueError):  # told when the file is executed
-        for found in find_imports(path, path.parent):
-            name = found.relative_to(path.parent).parts[0].removesuffix(".py")
-            taken = getattr(sys.modules.get(name), "__file__", None)
-            if name in sys.modules and not Path(taken or "").is_relative_to(path.parent):
-                raise UserError(
-                    f"{path} imports {name}, and {found} has the name of a module that is in use "
-                    f"already ({taken or 'a part of Python'})\nrename {found.name}"
-                )
+    return _load(lambda: execute_file(path), str(path.resolve()))
 
 
 def _load(execute: Callable[[], ModuleType], name: str) -> ModuleType:

@@ -30,7 +30,7 @@ Answer = Callable[[str, BaseDistribution], Any]
 """Returns the value of a parameter, as Optuna stores it."""
 
 
-class RecordingTrial:
+class Trial:
     """Replaces Optuna's trial in `suggest`, and passes every parameter to a function."""
 
     def __init__(self, config: type[Any], answer: Answer, number: int = 0) -> None:
@@ -147,7 +147,7 @@ def run_suggest(space: SearchSpace[Any], answer: Answer, number: int = 0) -> dic
 
     Raises UserError for whatever `suggest` raises, and for a result that is not a dict by names.
     """
-    trial = RecordingTrial(space.config, answer, number)
+    trial = Trial(space.config, answer, number)
     with user_code(f"suggest of {space.name}", space.source_file):
         suggested = space.suggest(cast(optuna.Trial, trial))
     if not isinstance(suggested, Mapping):

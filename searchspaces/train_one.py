@@ -35,7 +35,7 @@ from trainables.errors import (
 from trainables.integrity import encode_json
 from trainables.loop import end_forked_children, end_loop, start_loop
 from trainables.run import Run
-from trainables.terminal import lend_streams
+from trainables.terminal import escape_control, lend_streams
 
 DIVERGED = FAILED = 1
 
@@ -229,6 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
             text += "\nfree some space, then continue with the same command: nothing is lost"
         else:
             text += "\nfix that, or find where it was raised with --debug"
+    text = escape_control(text)
     Console(stderr=True).print(text, style="red", highlight=False, markup=False, soft_wrap=True)
     return code
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 
 from trainables.errors import UserError
+from trainables.terminal import escape_control
 
 
 @contextlib.contextmanager
@@ -32,7 +33,7 @@ def describe(error: BaseException) -> str:
 def read_message(error: BaseException) -> str:
     """Return the message of an error in one line, empty where the error cannot say it."""
     try:
-        return " ".join(str(error).split())
+        return escape_control(" ".join(str(error).split()))
     except Exception:  # its __str__ is code of the user, too
         return ""
 

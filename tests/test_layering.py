@@ -41,8 +41,9 @@ LAYERS = (
     ("searchspaces",),  # the spaces, one file each
     ("searchspaces.check",),
     ("searchspaces.from_function",),
-    ("searchspaces.loading", "searchspaces.parameters", "searchspaces.source"),
-    ("searchspaces.overrides", "searchspaces.suggestion"),
+    ("searchspaces.loading", "searchspaces.parameters"),
+    ("searchspaces.user_file",),
+    ("searchspaces.overrides", "searchspaces.source", "searchspaces.suggestion"),
     ("searchspaces.space", "searchspaces.codec", "searchspaces.user_code"),
     ("searchspaces.json_text", "searchspaces.catalog"),
     ("trainables.tasks",),
@@ -70,7 +71,7 @@ MACHINERY = {
     f"searchspaces.{name}"
     for name in (
         *("catalog", "check", "codec", "from_function", "json_text", "loading", "overrides"),
-        *("parameters", "source", "space", "suggestion", "train_one", "user_code"),
+        *("parameters", "source", "space", "suggestion", "train_one", "user_code", "user_file"),
     )
 }
 

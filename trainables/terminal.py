@@ -4,9 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import re
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from trainables.errors import INTERRUPTED
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that a terminal obeys, such as the start of a colour; not tabs and ends of lines."""
+
+
+def run_main(main: Callable[[], int]) -> NoReturn:
+    """Run the main function of a command and exit with its code.
+
+    Ctrl-C while it imports what it needs shows no traceback.
+    """
+    escape_output()
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ninterrupted; give the same command again", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def escape_control(text: str) -> str:
+    """Return text whose control characters are shown, and not obeyed."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def escape_output() -> None:
@@ -47,10 +72,32 @@ class LentStream:
 @contextlib.contextmanager
 def lend_streams() -> Iterator[None]:
     """Let a task in this context replace or close standard output and error for itself only."""
-    streams = sys.stdout, sys.stderr
+    streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
     lent: Any = [stream and LentStream(stream) for stream in streams]
-    sys.stdout, sys.stderr = lent
+    sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = lent  # type: ignore[misc]
+    try:
+        with _restore_descriptors():
+            yield
+    finally:
+        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def _restore_descriptors() -> Iterator[None]:
+    """Open the descriptors 1 and 2 again that are closed or replaced in this context."""
+    kept = {number: os.dup(number) for number in (1, 2) if _is_open(number)}
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = streams
+        for number, copy in kept.items():
+            if not _is_open(number) or not os.path.sameopenfile(number, copy):
+                os.dup2(copy, number)
+            os.close(copy)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

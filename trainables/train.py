@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from searchspaces.train_one import main
-from trainables.terminal import escape_output
+from trainables.terminal import run_main
 
 __all__ = ["main"]
 
 if __name__ == "__main__":
-    escape_output()
-    sys.exit(main())
+    run_main(main)

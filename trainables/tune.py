@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from cluster.cli import main
-from trainables.terminal import escape_output
+from trainables.terminal import run_main
 
 if TYPE_CHECKING:
     from cluster.api import tune
@@ -29,5 +28,4 @@ def __getattr__(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    escape_output()
-    sys.exit(main())
+    run_main(main)

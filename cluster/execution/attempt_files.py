@@ -113,7 +113,7 @@ def _find_intact(folder: Path, attempt: int, done: int, fetch: Callable[[int], b
             shutil.rmtree(folder, ignore_errors=True)
             damaged.append(str(error))
     if done and not found and not damaged:
-        damaged.append(f"the checkpoint of report {done} in {folder.parent} is missing")
+        damaged.append(f"{folder.parent} has no checkpoint of report {done}")
     return [f"{text}; {consequence}" for text in damaged]
 
 

@@ -19,8 +19,10 @@ import torch
 from cluster.ledger.trial_log import Failure, FailureClass
 from cluster.storage.redaction import LONGEST, redact
 from cluster.storage.replication import StorageTimeoutError
+from searchspaces.user_file import PREFIX
 from trainables.checkpoint import find_os_error
 from trainables.errors import PreemptedError, TaskError, is_disk_full
+from trainables.terminal import escape_control
 
 MAX_MESSAGE, MAX_LINE, MAX_TRACEBACK = 1000, 5000, 20_000  # characters
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
@@ -45,9 +47,11 @@ def describe_error(error: BaseException) -> AttemptError:
     """Return the error that carries `error` to the driver, classified by its type."""
     text = "".join(traceback.format_exception(error)).strip()
     message = " ".join("".join(traceback.format_exception_only(error)).split())
+    if type(error).__module__.startswith((PREFIX, "trainables.")):
+        message = message.removeprefix(f"{type(error).__module__}.")
     failure = Failure(
         classify(error),
-        redact(_cut_line(message))[:MAX_MESSAGE],
+        redact(_cut_line(escape_control(message)))[:MAX_MESSAGE],
         redact(_cut_traceback(text))[-MAX_TRACEBACK:],
     )
     return AttemptError(asdict(failure))

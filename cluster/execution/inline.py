@@ -8,10 +8,13 @@ report in turn.
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,11 +27,20 @@ from cluster.execution.signals import interrupt_when_asked_to_end
 from cluster.execution.trial_queue import Attempt, TrialQueue, recording
 from searchspaces.space import SearchSpace
 from trainables import checkpoint
+from trainables.errors import INTERRUPTED
 from trainables.run import Run
 from trainables.terminal import lend_streams
 
 INSIST = 1.0
 """Seconds after which a second SIGINT ends the search wherever it is."""
+PATIENCE = 10.0
+"""Seconds in which a task must end that is interrupted; then its process ends."""
+
+UNENDING = (
+    "the task does not end: it catches every interrupt{where}\n"
+    "use `except Exception` there in place of `except` or `except BaseException`\n"
+    "this process ends now; continue with the same command and --resume"
+)
 
 
 class TimeIsUpError(BaseException):
@@ -40,13 +52,15 @@ class Interruption:
 
     So an event of the ledger is never interrupted. A batch system may send a signal twice. A time
     limit interrupts a task in the same way, by SIGALRM, and again every second: it ends what hangs
-    in Python, in `sleep` or in a lock, but no call of C that never returns.
+    in Python, in `sleep` or in a lock, but no call of C that never returns. A task that catches
+    every interrupt for `PATIENCE` ends this process: nothing recorded is lost.
     """
 
     def __init__(self) -> None:
         self.interrupted = False
         self._first = math.inf
         self._in_task = False
+        self._limit_reached = math.inf
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -71,18 +85,43 @@ class Interruption:
             yield
         finally:
             self._in_task = False
-            if seconds is not None:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            self._limit_reached = math.inf
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
-        if self._in_task:
-            raise TimeIsUpError
+        if not self._in_task:
+            return
+        now = time.monotonic()
+        self._limit_reached = min(self._limit_reached, now)
+        if now > min(self._first, self._limit_reached) + PATIENCE:
+            end_process(frame)
+        raise KeyboardInterrupt if self.interrupted else TimeIsUpError
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
         self._first = min(self._first, time.monotonic())
-        if self._in_task or time.monotonic() > self._first + INSIST:
+        if self._in_task:
+            left = self._first + PATIENCE - time.monotonic()
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0) + 0.1, INSIST)
             raise KeyboardInterrupt
+        if time.monotonic() > self._first + INSIST:
+            raise KeyboardInterrupt
+
+
+def end_process(frame: FrameType | None) -> None:
+    """End this process and those that its task has started, and say where the task is."""
+    where = ""
+    while frame is not None and frame.f_code is not AttemptRunner._make_report.__code__:
+        where = f" ({frame.f_code.co_filename}, line {frame.f_lineno})"
+        frame = frame.f_back
+    with suppress(OSError, ValueError):
+        if sys.__stderr__ is not None:
+            cursor = "\x1b[?25h" if sys.__stderr__.isatty() else ""
+            sys.__stderr__.write(f"{cursor}\n{UNENDING.format(where=where)}\n")
+            sys.__stderr__.flush()
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(INTERRUPTED)
 
 
 class Slot:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from cluster.ledger.files import log_path
@@ -24,8 +25,8 @@ INDEX = "trials.jsonl"
 def read_trial_logs(search: Path) -> tuple[dict[int, TrialLog], dict[int, str]]:
     """Read the logs of a search by trial, and why others cannot be read."""
     trial_logs: dict[int, TrialLog] = {}
-    damaged: dict[int, str] = {}
     index = read_index(search)
+    damaged = _find_lost(search, index)
     folders = (path.parent.name for path in search.glob("trials/*/reports.jsonl"))
     for trial in sorted({int(name) for name in folders if name.isdecimal()} | index.keys()):
         path = log_path(search, trial)
@@ -46,8 +47,7 @@ def read_trial_logs(search: Path) -> tuple[dict[int, TrialLog], dict[int, str]]:
 def read_index(search: Path) -> dict[int, Event]:
     """Return the first events of the trials by their numbers; a damaged line is left out."""
     path = search / INDEX
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    events = [event for line in lines if (event := _parse_first(line))]
+    events = [event for line in _read_lines(path) if (event := _parse_first(line))]
     return {event["trial"]: event for event in events}
 
 
@@ -55,9 +55,12 @@ def complete_index(search: Path) -> None:
     """Write to the index what it lacks: it is damaged, or of an older version."""
     known = read_index(search)
     path = search / INDEX
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
-        with path.open("ab") as file:  # a killed driver, or a damaged end
-            file.write(b"\n")
+    lines = _read_lines(path)
+    intact = [line for line in lines if _parse_first(line)]
+    if len(intact) < len(lines) or (lines and not path.read_bytes().endswith(b"\n")):
+        part = path.with_name(f"{INDEX}.part")
+        part.write_bytes(b"".join(line + b"\n" for line in intact))
+        part.replace(path)
     for log in sorted(search.glob("trials/*/reports.jsonl")):
         with log.open("rb") as file:
             event = _parse_first(file.readline())
@@ -88,6 +91,34 @@ def restart_trial(search: Path, trial: int, why: str) -> tuple[TrialLog | None, 
         append_event(path, {"attempt": max(attempts), "time": time.time()})
     note = f"{why}: trial {trial} begins again with the same configuration{what}"
     return read_trial_log(path), note
+
+
+def _find_lost(search: Path, index: Mapping[int, Event]) -> dict[int, str]:
+    """Return why trials are lost whose line of the index is damaged and whose log is missing.
+
+    Where the number is lost, too, it is negative.
+    """
+    path, folders = search / INDEX, (log.parent.name for log in search.glob("trials/*/*.jsonl"))
+    unlisted = {int(name) for name in folders if name.isdecimal()} - index.keys()
+    unknown: list[tuple[int, int]] = []
+    for number, line in enumerate(_read_lines(path), 1):
+        if _parse_first(line):
+            continue
+        found = re.match(rb'\{"trial": (\d{1,9}),', line)
+        trial = int(found[1]) if found else -number
+        if trial in unlisted:
+            unlisted.remove(trial)
+        else:
+            unknown.append((number, -number if trial in index else trial))
+    # A line without a number may be that of any trial whose log is there.
+    return {
+        trial: f"{path}, line {number} is damaged, and the log of its trial is missing"
+        for number, trial in unknown[len(unlisted) :]
+    }
+
+
+def _read_lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.exists() else []
 
 
 def _parse_first(line: bytes) -> Event | None:

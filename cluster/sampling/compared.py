@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution
 
+from searchspaces.check import check_space
 from searchspaces.codec import find_types
 from searchspaces.overrides import describe_unknown, list_fields, parse_value
 from searchspaces.parameters import find_parameters
@@ -23,9 +24,11 @@ def choose_arms(space: SearchSpace[Any], texts: Iterable[str]) -> SearchSpace[An
     Its trials are divided among the arms unless it has a number per arm. Raises UserError for what
     has no values to compare.
     """
-    compared = parse_compared(space, texts)
-    if not compared:
+    texts = tuple(texts)
+    if not texts:
         return space
+    check_space(space)
+    compared = parse_compared(space, texts)
     combinations = itertools.product(*compared.values())
     arms = tuple(dict(zip(compared, values, strict=True)) for values in combinations)
     each = space.tune_arms or max(2, space.trials // len(arms))

@@ -13,6 +13,7 @@ from cluster.storage.storage import Storage
 from cluster.tracking.client import open_client
 from cluster.tracking.writer import MLflowWriter
 from trainables.errors import UserError
+from trainables.terminal import run_main
 
 INCOMPLETE = 3
 """Exit code: something is still to be written."""
@@ -66,4 +67,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -173,7 +173,8 @@ def _list_changes(db: sqlite3.Connection, path: Path, is_new: bool) -> dict[str,
             is_here = any((path.parent / "artifacts" / name).exists() for name in names)
             is_there = any((old / name).exists() for name in names)
             is_ours = _has_search_of(db, location, path.parent)
-            if is_here or (is_storage and (is_ours or not is_there)):
+            is_copy = _is_copy(path, old.parent / path.name) and _has_search(db, location)
+            if is_here or is_copy or (is_storage and (is_ours or not is_there)):
                 changes[location] = here
         # MLflow's experiment 0 is created with the tables, below the folder of the process.
         elif is_storage and location.endswith("/mlruns/0") and not _count_runs(db, location):
@@ -191,6 +192,17 @@ def _has_search_of(db: sqlite3.Connection, location: str, storage: Path) -> bool
     query += " AND substr(artifact_uri, 1, ?) = ?"
     found = (db.execute(query, [own, len(location) + 1, f"{location}/"]) for own in ids if own)
     return any(row.fetchone() for row in found)
+
+
+def _is_copy(path: Path, original: Path) -> bool:
+    """Return whether a database is a copy, made without its artifacts, of one that exists."""
+    return original.is_file() and not original.samefile(path)
+
+
+def _has_search(db: sqlite3.Connection, location: str) -> bool:
+    query = "SELECT 1 FROM tags JOIN runs USING (run_uuid) WHERE key = 'search'"
+    query += " AND substr(artifact_uri, 1, ?) = ? LIMIT 1"
+    return db.execute(query, [len(location) + 1, f"{location}/"]).fetchone() is not None
 
 
 def _count_runs(db: sqlite3.Connection, location: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cluster.ledger.ledger import Ledger
+from cluster.storage.database_file import is_database_file
 from cluster.storage.redaction import first_line
 from cluster.tracking.client import is_refusal
 
@@ -66,10 +67,11 @@ def describe_refusals(ledger: Ledger, reasons: Mapping[int, str]) -> str:
     )
 
 
-def format_rebuild_command(ledger: Ledger) -> str:
-    """Return the command that writes a search to MLflow again."""
+def format_rebuild_command(ledger: Ledger, uri: str = "") -> str:
+    """Return the command that writes a search to MLflow again, by default where it was written."""
     folder = ledger.folder if ledger.settings.kind == "trial" else ledger.folder.parent
     words = ["python", "-m", "cluster.tracking", "rebuild", str(folder)]
-    if ledger.settings.tracking_uri:
-        words += ["--tracking-uri", ledger.settings.tracking_uri]
+    recorded = ledger.settings.tracking_uri
+    if uri or not is_database_file(recorded):  # which the command finds itself
+        words += ["--tracking-uri", uri or recorded] if uri or recorded else []
     return shlex.join(words)

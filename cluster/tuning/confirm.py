@@ -30,7 +30,6 @@ from cluster.options import Options
 from cluster.sampling.initial_trials import InitialTrial
 from cluster.sampling.ranges import format_number
 from cluster.storage.ledger_backup import restore_ledger
-from cluster.tracking.client import open_client
 from cluster.tuning.open_search import (
     check_same_data,
     check_writable,
@@ -40,6 +39,7 @@ from cluster.tuning.open_search import (
 from cluster.tuning.run_trials import SearchEnd, TrialsJob, TrialsResult, run_trials
 from cluster.tuning.same_space import check_same_space
 from cluster.tuning.summary import list_next_commands, print_failures
+from cluster.tuning.tracking_server import open_server
 from searchspaces.overrides import build_config, is_default
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -79,7 +79,8 @@ def _run_reruns(
     settings: SearchSettings,
 ) -> TrialsResult:
     storage, folder = options.storage, search.folder / FOLDER
-    client = open_client(storage.find_tracking_uri(settings.tracking_uri))
+    client, recorded = open_server(storage, search)
+    settings = replace(settings, tracking_uri=recorded)
     settings, run = use_teacher(settings, replace(run, reports=settings.reports), options)
     check_same_data(search, prepare_data(space, settings.fixed, run))
     trials = sorted({tags["of"] for _, tags in settings.reruns}, key=int)
@@ -94,6 +95,7 @@ def _run_reruns(
     try:
         with executor if needed else contextlib.nullcontext() as prepared:
             ledger = ledgers.attach_ledger(folder, settings)
+            ledger.notes += search.notes
             job = TrialsJob(space, run, options, ledger, client, list_reruns(settings), prepared)
             outcome = run_trials(job, console)
         console.print(make_reruns_table(ledger, search))

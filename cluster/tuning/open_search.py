@@ -18,10 +18,10 @@ from cluster.ledger.newest import find_newest
 from cluster.ledger.settings import SearchSettings, write_settings
 from cluster.options import Options, ResumeMode
 from cluster.storage.ledger_backup import restore_ledger
-from cluster.tracking.client import open_client
 from cluster.tracking.provenance import collect_provenance
 from cluster.tuning.settings import resolve_settings
 from cluster.tuning.targets import repair_targets, write_targets
+from cluster.tuning.tracking_server import open_server
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -67,7 +67,8 @@ def _check_search(
 ) -> OpenedSearch:
     settings = resolve_settings(space, options, ledger)
     run = replace(run, reports=settings.reports)
-    client = open_client(options.storage.find_tracking_uri(settings.tracking_uri))
+    client, recorded = open_server(options.storage, ledger)
+    settings = replace(settings, tracking_uri=recorded)
     settings, run = use_teacher(settings, run, options)
     truth = prepare_data(space, settings.fixed, run)
     if ledger is None:

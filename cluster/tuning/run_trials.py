@@ -137,8 +137,9 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
         problems = [tracker.close(finished, patience), backup.close() if backup else None]
     if study.exhausted:
         tried = len(ledger.trial_logs) + study.infeasible
+        what = f"all {tried} configurations" if tried > 1 else "the only configuration"
         console.print(
-            f"all {tried} configurations of {job.space.name} were tried: the search ends",
+            f"{what} of {job.space.name} {'were' if tried > 1 else 'was'} tried: the search ends",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -118,15 +118,13 @@ def _count_grid(space: SearchSpace[Any], fixed: Mapping[str, Json]) -> int:
 
 def _requested_settings(options: Options, new: SearchSettings) -> dict[str, Any]:
     """Return the settings that the user named, as a new search would have them."""
-    names = [f.name for f in fields(SearchSettings)]
+    names = [f.name for f in fields(SearchSettings)]  # not of the server, which may have moved
     named = {name: getattr(new, name) for name in names if getattr(options, name, None)}
     named |= {"arms": new.arms} if options.compare else {}
     if options.tune_arms is not None:
         named["tune_arms"] = new.tune_arms
     if options.seed is not None:
         named["seed"] = options.seed
-    if options.storage.user_tracking_uri:
-        named["tracking_uri"] = new.tracking_uri
     return named
 
 

@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from trainables.errors import INTERRUPTED
+from trainables.terminal import escape_control
+
 CODE = """
 import sys
 from trainables.terminal import escape_output
@@ -43,3 +46,44 @@ def test_every_door_escapes_its_output(door: str) -> None:
     )
     assert done.returncode == 2
     assert b"Traceback" not in done.stdout + done.stderr
+
+
+def test_control_characters_are_shown_and_not_obeyed() -> None:
+    assert escape_control("a\x1b[31m\0\r\x9b\tb\nä") == "a\\x1b[31m\\x00\\r\\x9b\tb\nä"
+
+
+def test_an_interrupt_while_a_command_imports_shows_no_traceback() -> None:
+    script = """
+from trainables.terminal import run_main
+def main():
+    raise KeyboardInterrupt
+run_main(main)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (INTERRUPTED, "")
+    assert done.stderr == "\ninterrupted; give the same command again\n"
+
+
+TASKS = {
+    "closed": "os.close(1); os.close(2)",
+    "streams": "sys.__stdout__.close(); sys.__stderr__.close()",
+    "redirected": "file = os.open(os.devnull, os.O_WRONLY); os.dup2(file, 1); os.dup2(file, 2)",
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_a_task_does_to_the_descriptors_is_undone(task: str) -> None:
+    script = f"""
+import os, sys
+from trainables.terminal import lend_streams
+for _ in range(2):
+    with lend_streams():
+        {TASKS[task]}
+    print("printed", flush=True)
+    print("told", file=sys.__stderr__, flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "printed\n" * 2, "told\n" * 2)
+    open_descriptors = f"{script}\nprint(len(os.listdir('/proc/self/fd')))"
+    done = subprocess.run([sys.executable, "-c", open_descriptors], capture_output=True, text=True)
+    assert int(done.stdout.split()[-1]) <= 6

@@ -10,18 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.csv
 
 from trainables.cache import check_is_regular
 from trainables.data.formats import is_photo_name
 from trainables.data.prepare import Photo
 from trainables.data.splitting import NAMES, PARTS, check_known_classes, list_names
+from trainables.data.text_tables import read_table
 from trainables.errors import UserError
 
 IGNORED = (".", "__MACOSX", "@eaDir", "$RECYCLE", "Thumbs.db", "desktop.ini")
@@ -157,20 +155,25 @@ def _read_groups(root: Path, names: Sequence[str]) -> dict[str, str]:
         return {}
     try:
         check_is_regular(path)
-        text = pa.csv.ConvertOptions(column_types={"file": pa.string(), "group": pa.string()})
-        table = pa.csv.read_csv(path, convert_options=text)
-        rows = zip(table["file"].to_pylist(), table["group"].to_pylist(), strict=True)
-        groups: Mapping[str, str] = {file.replace("\\", "/"): group for file, group in rows}
-    except (pa.ArrowException, KeyError, OSError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    table = read_table(path)
+    columns = table.columns
+    if missing := {"file", "group"} - set(columns.column_names):
         raise UserError(
-            f"{path} cannot be read: {error}\nit needs the columns file and group"
-        ) from error
+            f"{path} has no column {min(missing)!r}; its columns are "
+            f"{list_names(columns.column_names, 5)}\nit needs the columns file and group"
+        )
+    if table.invalid:
+        raise UserError(f"{path} cannot be read: {table.invalid[0]}\ncorrect that line")
+    rows = zip(columns["file"].to_pylist(), columns["group"].to_pylist(), strict=True)
+    groups = {file.replace("\\", "/"): group for file, group in rows}
     if unknown := sorted(set(groups) - set(names)):
         raise UserError(
             f"{path} names files that are not there: {list_names(unknown, 5)}\n"
             f"write them relative to {root}, such as {names[0] if names else 'cat/1.jpg'}"
         )
-    return dict(groups)
+    return groups
 
 
 def _get_name(folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from searchspaces.loading import load_space
 from tests.support.searches import describe_trials
-from trainables.errors import UserError
+from trainables.errors import INTERRUPTED, UserError
 from trainables.run import Run
 
 Search = Callable[..., TrialQueue]
@@ -62,6 +63,7 @@ def search(
 
 
 def test_a_report_that_hangs_is_ended_and_retried(search: Search) -> None:
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # its imports may take longer
     queue = search({"behave": "hang"}, limits=TimeLimits(report=3.0), trials=2)
     hanging, other = queue.ledger.trial_logs[1], queue.ledger.trial_logs[0]
     assert (other.outcome, hanging.outcome) == ("complete", "failed")
@@ -189,6 +191,32 @@ def test_a_signal_waits_until_the_ledger_is_written_unless_it_is_repeated(
         monkeypatch.setattr(inline.time, "monotonic", lambda: later)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("ask", ["interruption._on_sigint(2, None)", "time.sleep(0)"])
+def test_a_task_that_catches_every_interrupt_ends_the_process(tmp_path: Path, ask: str) -> None:
+    script = f"""
+import time
+from cluster.execution import inline
+inline.INSIST, inline.PATIENCE = 0.05, 0.3
+
+def task():
+    while True:
+        try:
+            {ask}
+            time.sleep(5)
+        except:
+            pass
+
+interruption = inline.Interruption()
+with interruption.installed(), interruption.in_task(0.1):
+    task()
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == INTERRUPTED
+    assert "the task does not end: it catches every interrupt" in done.stderr
+    assert "--resume" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_process_that_a_task_forks_ends_at_sigterm(tmp_path: Path) -> None:

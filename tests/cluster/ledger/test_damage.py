@@ -133,3 +133,22 @@ def test_other_folders_are_no_trials(ended: Ledger) -> None:
     assert sorted(ledger.trial_logs) == [0, 1, 2]
     events = [json.loads(line) for line in (ended.folder / INDEX).read_text().splitlines()]
     assert [event["trial"] for event in events] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("text", [b'"x": 1', b'1, "parameters"', b'"trial": 1'])
+def test_a_trial_whose_line_and_log_are_lost_is_told_once(ended: Ledger, text: bytes) -> None:
+    """Whatever the flipped bit makes of its number: `3`, or none at all."""
+    shutil.rmtree(log_path(ended.folder, 1).parent)
+    _flip(ended.folder / INDEX, text)
+    problem = f"{ended.folder / INDEX}, line 2 is damaged, and the log of its trial is missing"
+    with pytest.raises(DamagedFileError, match="line 2 is damaged"):
+        ledgers.reopen_ledger(ended.folder)
+    ledger = ledgers.reopen_ledger(ended.folder, allow_damage=True)
+    assert list(ledger.damaged.values()) == [problem] and not ledger.finished
+    ledger.restart_damaged()
+    assert ledger.notes == [f"{problem}: its configuration is lost, too, and another one is tried"]
+    assert ledger.trial_logs.keys() == {0, 2}
+    ledger.close()
+    again = ledgers.reopen_ledger(ended.folder)
+    assert not again.damaged and read_index(ended.folder).keys() == {0, 2}
+    again.close()

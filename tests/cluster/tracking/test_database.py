@@ -110,6 +110,25 @@ def test_a_copy_without_its_artifacts_leaves_the_original_alone(
     assert other.get_run(run.info.run_id).info.artifact_uri.startswith(original.as_uri())
 
 
+def test_a_copy_of_the_database_alone_leaves_the_original_alone(
+    make_storage: Make, tmp_path: Path
+) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    client = make_storage(original)
+    experiment = find_experiment(client, "toy")
+    run = client.create_run(experiment, tags={"search": "toy-1"})
+    copy.mkdir()
+    shutil.copy(original / "mlflow.db", copy)
+    own = open_client(format_database_uri(copy / "mlflow.db"))
+    assert own.get_run(run.info.run_id).info.artifact_uri.startswith(copy.as_uri())
+    # Moved, it still finds the artifacts that have stayed.
+    moved = tmp_path / "moved" / "mlflow.db"
+    moved.parent.mkdir()
+    shutil.move(original / "mlflow.db", moved)
+    there = open_client(format_database_uri(moved)).get_run(run.info.run_id).info
+    assert there.artifact_uri.startswith(original.as_uri())
+
+
 def test_a_report_reads_a_moved_storage_that_it_cannot_write_to(
     make_storage: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,7 +139,7 @@ def test_the_same_options_continue_a_search_that_was_written(
     assert settings == replace(ledger.settings, trials=trials)
 
 
-def test_another_seed_or_server_is_listed(
+def test_another_seed_is_listed_and_another_server_is_none_of_the_settings(
     begin: Callable[..., Ledger], space: SearchSpace[Any], tmp_path: Path
 ) -> None:
     ledger = begin(seed=7, tracking_uri="http://***@server:5000", **record_space(space, {}))
@@ -149,9 +149,7 @@ def test_another_seed_or_server_is_listed(
     with pytest.raises(UserError) as error:
         resolve_settings(space, other, ledger)
     assert "seed: 7 there, 0 now" in str(error.value)
-    assert "tracking_uri: 'http://***@server:5000' there, 'http://other:5000' now" in str(
-        error.value
-    )
+    assert "tracking_uri" not in str(error.value)
 
 
 def test_a_new_search_has_no_ledger_to_compare_with(space: SearchSpace[Any]) -> None:

@@ -152,6 +152,39 @@ def test_groups_are_read_from_a_file(tmp_path: Path) -> None:
         list_photos(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"file;group\na/1.jpg;x\n",
+        b"\xef\xbb\xbffile;group\r\na/1.jpg;x\r\n",  # as Excel writes it in Germany
+        b'"file"\t"group"\na/1.jpg\tx\n',
+    ],
+)
+def test_groups_are_read_whatever_separates_the_columns(tmp_path: Path, content: bytes) -> None:
+    _touch(tmp_path, "a/1.jpg", "b/1.jpg")
+    (tmp_path / "groups.csv").write_bytes(content)
+    assert list_photos(tmp_path).groups == {"a/1.jpg": "x"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"path,patient\na/1.jpg,x\n", "no column 'file'; its columns are path, patient"),
+        (b"file,group\na/1.jpg,x,y\n", "3 values instead of 2: 'a/1.jpg,x,y'"),
+        (b"file,group\n\xff.jpg,x\n", "groups.csv cannot be read as CSV"),
+        (b"", "groups.csv cannot be read as CSV"),
+    ],
+)
+def test_groups_that_cannot_be_read_are_named(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    _touch(tmp_path, "a/1.jpg", "b/1.jpg")
+    (tmp_path / "groups.csv").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        list_photos(tmp_path)
+    assert problem in str(caught.value)
+
+
 def test_groups_are_read_from_regular_files_only(tmp_path: Path) -> None:
     _touch(tmp_path, "a/1.jpg", "b/1.jpg")
     os.mkfifo(tmp_path / "groups.csv")

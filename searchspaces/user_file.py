@@ -1,0 +1,117 @@
+"""Space files of the user as modules: this module imports them, in any process, by their names.
+
+The name of such a module ends with the file's own and a digest of its path. A process that a task
+spawns gets this process's `sys.path`, on which the folder of the file is, and so finds the file
+again when it unpickles what the file defines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import re
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+from searchspaces.source import find_imports
+from trainables.errors import UserError
+
+__path__: list[str] = []
+"""Makes this module a package, whose modules only the finder below knows."""
+PREFIX = f"{__name__}."
+_BESIDE: dict[str, ModuleType] = {}
+"""Modules that space files of the user have imported from beside them, by name."""
+
+
+def to_module_name(path: Path) -> str:
+    """Return the name of the module of a file, whose path is absolute."""
+    stem = re.sub(r"\W", "_", path.stem)
+    return f"{PREFIX}{stem}_{zlib.crc32(str(path).encode(errors='surrogateescape')):08x}"
+
+
+def execute_file(path: Path) -> ModuleType:
+    """Return the module of a file, executed anew; raises whatever its code raises."""
+    path = path.resolve()
+    spec = importlib.util.spec_from_loader(to_module_name(path), _Executor(), origin=str(path))
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look up their module by name
+    _Executor().exec_module(module)
+    return module
+
+
+class _Executor(Loader):
+    """Executes a file from its text: within a second of a change, Python runs old bytecode."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute the file that the module's spec names."""
+        assert module.__spec__ is not None and module.__spec__.origin is not None
+        path = Path(module.__spec__.origin)
+        module.__file__ = str(path)
+        with _import_beside(path):
+            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the file of a module in the folders of `sys.path`."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of the module of a space file, None for any other module."""
+        if not name.startswith(PREFIX):
+            return None
+        for folder in sys.path:
+            for file in Path(folder).glob("*.py"):
+                if to_module_name(file) == name:
+                    return importlib.util.spec_from_loader(name, _Executor(), origin=str(file))
+        return None
+
+
+sys.meta_path.append(_Finder())
+
+
+@contextlib.contextmanager
+def _import_beside(path: Path) -> Iterator[None]:
+    """Let a file import the modules beside it, first as in a script, later after all others.
+
+    Modules of another folder that such a file has imported before do not get in its way.
+    """
+    folder = str(path.parent)
+    for name, module in _BESIDE.items():
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
+    _BESIDE.clear()
+    _check_not_loaded(path)
+    before = set(sys.modules)
+    sys.path.insert(0, folder)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)  # for imports in functions
+        for name in sys.modules.keys() - before:
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            if Path(file).is_relative_to(path.parent):
+                _BESIDE[name] = sys.modules[name]
+
+
+def _check_not_loaded(path: Path) -> None:
+    """Raise UserError where a file imports a module beside it whose name is taken already."""
+    with contextlib.suppress(SyntaxError, ValueError):  # told when the file is executed
+        for found in find_imports(path, path.parent):
+            name = found.relative_to(path.parent).parts[0].removesuffix(".py")
+            taken = getattr(sys.modules.get(name), "__file__", None)
+            if name in sys.modules and not Path(taken or "").is_relative_to(path.parent):
+                raise UserError(
+                    f"{path} imports {name}, and {found} has the name of a module that is in use "
+                    f"already ({taken or 'a part of Python'})\nrename {found.name}"
+                )
