@@ -15,7 +15,7 @@ import pytest
 
 from cluster.cli import build_parser as tune_parser
 from searchspaces.catalog import list_names
-from searchspaces.train_one import build_parser as train_parser
+from searchspaces.train_options import build_parser as train_parser
 from tests.support.imports import IMPORTS, MODULES, within
 from tests.support.paths import ROOT
 from trainables.run import Run

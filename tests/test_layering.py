@@ -44,7 +44,7 @@ LAYERS = (
     ("searchspaces.loading", "searchspaces.parameters", "searchspaces.source"),
     ("searchspaces.overrides", "searchspaces.suggestion"),
     ("searchspaces.space", "searchspaces.codec", "searchspaces.user_code"),
-    ("searchspaces.json_text", "searchspaces.catalog"),
+    ("searchspaces.json_text", "searchspaces.catalog", "searchspaces.train_options"),
     ("trainables.tasks",),
     ("trainables.integrations",),
     ("trainables",),  # fit, optim, cache, data, models and whatever is not named here
@@ -70,7 +70,8 @@ MACHINERY = {
     f"searchspaces.{name}"
     for name in (
         *("catalog", "check", "codec", "from_function", "json_text", "loading", "overrides"),
-        *("parameters", "source", "space", "suggestion", "train_one", "user_code"),
+        *("parameters", "source", "space", "suggestion", "train_one", "train_options"),
+        "user_code",
     )
 }
 

@@ -57,6 +57,7 @@ COVERED_BY = {
     },
     "searchspaces/overrides.py": "tests/searchspaces/test_loading.py",
     "searchspaces/space.py": SPACES,
+    "searchspaces/train_options.py": "tests/searchspaces/test_train_one.py",
     "trainables/data/ag_news.py": "tests/trainables/tasks/test_features.py",
     "trainables/data/arrow.py": "tests/trainables/data/test_images.py",
     "trainables/data/cifar10.py": "tests/trainables/data/test_sources.py",

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from searchspaces.train_one import main
+from searchspaces.train_options import build_parser
 from trainables.terminal import escape_output
 
-__all__ = ["main"]
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    options = build_parser().parse_args(arguments)
+    from searchspaces.train_one import run  # here, since `--help` needs no torch
+
+    return run(options)
+
 
 if __name__ == "__main__":
     escape_output()
