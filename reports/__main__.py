@@ -17,18 +17,22 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     action = words[0] if words else ""
     if action in PARSERS:
-        options = PARSERS[action]().parse_args(words[1:])
-    else:
-        if near := suggest(action, PARSERS):
-            print(
-                f"{action!r} is no action of reports: did you mean {near}?\n"
-                f"for a report of a search with that name: python -m reports -- {action}",
-                file=sys.stderr,
-            )
-            return BAD_INPUT
-        options = build_report_parser().parse_args(words)
-    module = importlib.import_module(f"reports.{action if action in PARSERS else 'report'}")
-    code: int = module.run(options)
+        return run_action(action, words[1:])
+    if near := suggest(action, PARSERS):
+        print(
+            f"{action!r} is no action of reports: did you mean {near}?\n"
+            f"for a report of a search with that name: python -m reports -- {action}",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+    return run_action("report", words)
+
+
+def run_action(action: str, words: list[str]) -> int:
+    """Run an action, or `report`, with the words behind it, and return the exit code."""
+    build_parser = {"report": build_report_parser, **PARSERS}[action]
+    options = build_parser().parse_args(words)
+    code: int = importlib.import_module(f"reports.{action}").run(options)
     return code
 
 
