@@ -9,7 +9,7 @@ import sys
 from reports.options import PARSERS, build_report_parser
 from trainables.arguments import suggest
 from trainables.errors import BAD_INPUT
-from trainables.terminal import escape_output
+from trainables.terminal import announce, escape_output
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,6 +32,7 @@ def run_action(action: str, words: list[str]) -> int:
     """Run an action, or `report`, with the words behind it, and return the exit code."""
     build_parser = {"report": build_report_parser, **PARSERS}[action]
     options = build_parser().parse_args(words)
+    announce("loading MLflow, SciPy and matplotlib")
     code: int = importlib.import_module(f"reports.{action}").run(options)
     return code
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from searchspaces.train_options import build_parser
-from trainables.terminal import escape_output
+from trainables.terminal import announce, escape_output
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = build_parser().parse_args(arguments)
+    announce("loading PyTorch")
     from searchspaces.train_one import run  # here, since `--help` needs no torch
 
     return run(options)

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from trainables.terminal import announce
+
 CODE = """
 import sys
 from trainables.terminal import escape_output
@@ -43,3 +45,12 @@ def test_every_door_escapes_its_output(door: str) -> None:
     )
     assert done.returncode == 2
     assert b"Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_what_is_waited_for_is_said_on_a_terminal_alone(
+    watched: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched)
+    announce("loading PyTorch")
+    assert capsys.readouterr().err == ("loading PyTorch ...\n" if watched else "")
