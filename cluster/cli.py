@@ -18,7 +18,7 @@ from cluster.storage.redaction import redact, redact_tracebacks
 from searchspaces.catalog import list_names, read_question
 from trainables.arguments import Parser, file_path, nonempty
 from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
-from trainables.terminal import escape_control
+from trainables.terminal import announce, escape_control
 
 if TYPE_CHECKING:
     from cluster.tuning.run_trials import SearchEnd
@@ -99,6 +99,7 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
             return 0
         print("\nname one of these with --space, or your own file", file=sys.stderr)
         return BAD_INPUT
+    announce("loading PyTorch and Optuna")
     from cluster.launch import launcher
     from cluster.sampling.compared import choose_arms
     from searchspaces.loading import load_space

@@ -117,14 +117,15 @@ class Result:
         It opens the test set of a finished search. Raises UserError, and UnreadableError where
         the report is not complete.
         """
-        from reports.__main__ import build_parser, write_files
         from reports.cli import run_with_tracker
+        from reports.options import build_report_parser
+        from reports.report import write_files
 
         words = [self.settings.id, "--storage", str(self.storage), *options]
         if uri := self.storage.find_tracking_uri(self.settings.tracking_uri):
             words += ["--tracking-uri", uri]
         words += ["--out", str(out)] if out else []
-        parsed = build_parser().parse_args(words)
+        parsed = build_report_parser().parse_args(words)
         folder, _, report = run_with_tracker(parsed, partial(write_files, parsed, parsed.names[0]))
         return WrittenReport(folder, report.text, report.figures)
 

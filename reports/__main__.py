@@ -1,198 +1,40 @@
-"""The command line `python -m reports digits`: read a search and write its report."""
+"""The command line `python -m reports NAME`: read a search and write its report.
 
-import argparse
+What takes seconds to import is imported when the options have been read.
+"""
+
 import importlib
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-from reports.assemble import Findings, Report, format_winner
-from reports.cli import add_server_arguments, add_space_arguments, run_action
-from reports.contents import Chapter, collect_findings, write_report
-from reports.read.records import Tracker, read_search
-from reports.records import Search
-from reports.upload import log_report
-from reports.write.html import render_html
-from reports.write.safe import to_folder_name, to_one_line
-from reports.write.sections import Section
-from reports.write.style import save_figure
-from reports.write.tablefiles import write_tables
-from trainables.arguments import Parser, file_path, nonempty
-from trainables.errors import UnreadableError, UserError
-from trainables.terminal import run_main
-
-ACTIONS = ("ensemble", "export", "compare", "predict", "sample")
-"""Modules of this package that have a `main` of their own."""
+from reports.options import PARSERS, build_report_parser
+from trainables.arguments import suggest
+from trainables.errors import BAD_INPUT
+from trainables.terminal import announce, run_main
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, 2 or 3 (`reports.cli.run_action`)."""
     words = sys.argv[1:] if arguments is None else arguments
-    if words and words[0] in ACTIONS:
-        code: int = importlib.import_module(f"reports.{words[0]}").main(words[1:])
-        return code
-    options = build_parser().parse_args(words)
-    names = list(dict.fromkeys(options.names))
-
-    def print_report(name: str, tracker: Tracker) -> None:
-        out, found, report = write_files(options, name, tracker)
-        if found.search.is_synthetic:
-            print("SYNTHETIC DATA:")
-        print(format_winner(found, to_one_line))
-        print(f"report: {out / 'report.md'}")
-        if options.html:
-            print(f"as one file: {out / 'report.html'}")
-        if report.unreadable:
-            raise UnreadableError("The report is not complete:\n" + "\n".join(report.unreadable))
-
-    return max([run_action(options, partial(print_report, name)) for name in names])
-
-
-def write_files(
-    options: argparse.Namespace, name: str, tracker: Tracker
-) -> tuple[Path, Findings, Report]:
-    """Write the report of a search into a folder and log it."""
-    search = read_search(tracker, name)
-    out = Path(options.out or "report")
-    # Each of several reports has its own folder; a single one goes to --out itself.
-    several = len(set(options.names)) > 1
-    out = _writable(out / to_folder_name(search.name) if several or not options.out else out)
-    optional = _choose_optional_chapters(tracker, search, options)
-    found = collect_findings(tracker, search, options.open_test_again, options.open_test)
-    more = [(title, partial(write, found)) for title, write in optional]
-    report = _write_and_log(tracker, found, more, out, options)
-    return out, found, report
-
-
-def _choose_optional_chapters(
-    tracker: Tracker, search: Search, options: argparse.Namespace
-) -> list[tuple[str, Callable[[Findings], Section]]]:
-    """Return the chapters that need the winner's weights and data.
-
-    Both are loaded before the test set is opened, so that an error wastes no opening. Only these
-    chapters need torch, whose import takes seconds.
-    """
-    if not (options.explain or options.robust):
-        return []
-    from reports.chapters import explain, robust
-    from reports.trained import winner_model
-
-    winner = winner_model.restore_winner(
-        tracker, search, options.space, options.data_dir, options.changed_code
-    )
-    chapters: list[tuple[str, Callable[[Findings], Section]]] = []
-    if options.explain:
-        chapters.append(
-            ("What the winner looks at", lambda f: explain.write_section(search, winner, f.test))
+    action = words[0] if words else ""
+    if action in PARSERS:
+        return run_action(action, words[1:])
+    if near := suggest(action, PARSERS):
+        print(
+            f"{action!r} is no action of reports: did you mean {near}?\n"
+            f"for a report of a search with that name: python -m reports -- {action}",
+            file=sys.stderr,
         )
-    if options.robust:
-        chapters.append(("Under attack", lambda f: robust.write_section(search, winner, f.test)))
-    return chapters
+        return BAD_INPUT
+    return run_action("report", words)
 
 
-def _write_and_log(
-    tracker: Tracker,
-    found: Findings,
-    more: Sequence[Chapter],
-    out: Path,
-    options: argparse.Namespace,
-) -> Report:
-    report = write_report(tracker, found, options.ensemble, more)
-    for name, figure in report.figures.items():
-        save_figure(figure, out / "figures", name)
-    for name, content in report.files.items():
-        (out / "figures").mkdir(exist_ok=True)
-        (out / "figures" / name).write_bytes(content)
-    tables = write_tables(report.text, found.search, out / "tables", report.tables)
-    (out / "report.md").write_text(report.text, encoding="utf-8")
-    page = render_html(report.text, out)
-    if options.html:
-        (out / "report.html").write_text(page, encoding="utf-8")
-    if options.no_log:
-        return report
-    drawn = [out / "figures" / f"{n}.{kind}" for n in report.figures for kind in ("png", "svg")]
-    drawn += [out / "figures" / name for name in report.files]
-    try:
-        # MLflow renders HTML but shows markdown as text, so the page is logged in any case.
-        log_report(tracker, found.search, out, [out / "report.md", *drawn, *tables], page)
-    except UserError as error:  # the report itself is written
-        return replace(report, unreadable=(*report.unreadable, str(error)))
-    return report
-
-
-def _writable(folder: Path) -> Path:
-    # Checked before the test set is opened: an opening without a report would be wasted.
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        raise UserError(
-            f"The folder {folder} cannot be written to: {error.strerror}\n"
-            "Name another folder with --out DIR."
-        ) from error
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    parser = Parser(
-        prog="python -m reports",
-        description="Write the report of a search from MLflow.",
-        epilog="other commands, each with its own --help: "
-        + ", ".join(f"python -m reports {action}" for action in ACTIONS),
-    )
-    parser.add_argument(
-        "names",
-        type=nonempty,
-        nargs="+",
-        metavar="NAME",
-        help="a space (its name or the id of its MLflow experiment) for its newest search, or a "
-        "search (its name, such as digits-2, or its id, the tag `search`); several are possible",
-    )
-    add_server_arguments(parser)
-    parser.add_argument(
-        "--out",
-        type=file_path,
-        metavar="DIR",
-        help="where report.md goes (default: report/NAME; with several names DIR/NAME)",
-    )
-    parser.add_argument(
-        "--html", action="store_true", help="write one self-contained HTML file as well"
-    )
-    parser.add_argument(
-        "--ensemble", action="store_true", help="add a chapter on ensembles of the best trials"
-    )
-    parser.add_argument(
-        "--explain", action="store_true", help="add class activation maps of the winner"
-    )
-    parser.add_argument(
-        "--robust", action="store_true", help="add the winner's accuracy under FGSM and PGD"
-    )
-    parser.add_argument(
-        "--data-dir",
-        type=file_path,
-        metavar="DIR",
-        help="for --explain and --robust: folder of the search's data (default: TUNERY_DATA)",
-    )
-    add_space_arguments(parser, "for --explain and --robust: ")
-    parser.add_argument(
-        "--no-log", action="store_true", help="do not log the report to the tracking server"
-    )
-    parser.add_argument(
-        "--open-test",
-        action="store_true",
-        help="open the test set although the search is unfinished; this is recorded",
-    )
-    parser.add_argument(
-        "--open-test-again",
-        action="store_true",
-        help="open the test set although it was opened before for another choice; this is "
-        "recorded",
-    )
-    return parser
+def run_action(action: str, words: list[str]) -> int:
+    """Run an action, or `report`, with the words behind it, and return the exit code."""
+    build_parser = {"report": build_report_parser, **PARSERS}[action]
+    options = build_parser().parse_args(words)
+    announce("loading MLflow, SciPy and matplotlib")
+    code: int = importlib.import_module(f"reports.{action}").run(options)
+    return code
 
 
 if __name__ == "__main__":

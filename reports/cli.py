@@ -1,19 +1,16 @@
 """Options and error handling that all commands of reports share."""
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from cluster.storage.database_file import is_database_file, parse_database_path
 from cluster.storage.redaction import redact, redact_address
-from cluster.storage.storage import add_storage_arguments, open_storage
+from cluster.storage.storage import open_storage
 from cluster.tracking.client import open_client
 from reports.read.records import Tracker, TrackerError
-from trainables.arguments import nonempty
 from trainables.errors import (
     BAD_INPUT,
     INCOMPLETE,
@@ -27,35 +24,6 @@ from trainables.terminal import escape_control
 T = TypeVar("T")
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql")
 """Schemes of the addresses of tracking servers and databases."""
-
-
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where a search was written, and --debug."""
-    add_storage_arguments(parser)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-
-
-def add_space_arguments(parser: argparse.ArgumentParser, used: str = "") -> None:
-    """Add the options that say which code restores the models of a search."""
-    parser.add_argument(
-        "--space",
-        type=space_file,
-        metavar="FILE",
-        help=f"{used}file of a space that is not in searchspaces/; its code is executed",
-    )
-    parser.add_argument(
-        "--changed-code",
-        action="store_true",
-        help=f"{used}use the code of the space although it has changed since the search",
-    )
-
-
-def space_file(value: str) -> str:
-    """Read the name of a space, or the path of a space file, which must exist."""
-    value = nonempty(value)
-    if (value.endswith(".py") or os.sep in value) and not Path(value).is_file():
-        raise argparse.ArgumentTypeError(f"the space file {value!r} does not exist")
-    return value
 
 
 def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -> int:

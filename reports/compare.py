@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.cli import add_server_arguments, run_action
+from reports.cli import run_action
 from reports.numbers.statistics import mean_interval
 from reports.read.records import Tracker, read_named_search
 from reports.read.winner import find_candidates
@@ -26,7 +26,6 @@ from reports.write.safe import escape_markdown, format_code
 from reports.write.sections import join_paragraphs
 from reports.write.style import create_figure, figure_style, save_figure
 from reports.write.tables import Table, drop_empty_columns, join_words, to_markdown
-from trainables.arguments import Parser, file_path, nonempty
 from trainables.errors import UnreadableError, UserError
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
@@ -55,9 +54,8 @@ class BestSoFar:
         return f"{self.search.tags.get('seed', '')} {_fixed(self.search).get('seed', '')}".strip()
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit code: 0, 2 or 3 (`reports.cli.run_action`)."""
-    options = _parser().parse_args(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Do what the options ask for; return the exit code of `reports.cli.run_action`."""
 
     def compare(tracker: Tracker) -> None:
         searches = read_searches(tracker, options.names)
@@ -264,18 +262,3 @@ def _fixed(search: Search) -> dict[str, object]:
 
 def _with_interval(values: Sequence[float], metric: str) -> str:
     return format_interval(mean_interval(values), metric)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m reports compare",
-        description="Compare searches of one space by their best score over time.",
-    )
-    parser.add_argument(
-        "names", nargs="+", type=nonempty, help="names of searches, such as digits digits-2"
-    )
-    parser.add_argument(
-        "--out", type=file_path, default="report/compare", help="default: report/compare"
-    )
-    add_server_arguments(parser)
-    return parser

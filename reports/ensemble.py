@@ -15,7 +15,7 @@ from reports.chapters.ensembles.evaluation import (
     write_cost_table,
     write_quality_table,
 )
-from reports.cli import add_server_arguments, run_action
+from reports.cli import run_action
 from reports.numbers.blends import apply_blend, average_all, equal_weights
 from reports.read.ensemble_members import Library, build_library
 from reports.read.holdout_log import BY_HAND, find_opening
@@ -25,15 +25,13 @@ from reports.read.records import Tracker, read_search
 from reports.read.winner import rank_trials
 from reports.records import Search, TrialRecord
 from reports.write.tables import format_count
-from trainables.arguments import Parser, nonempty
 from trainables.errors import UserError
 
 PREFIX = 6  # letters of a run id that are enough to name it
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit code: 0, 2 or 3 (`reports.cli.run_action`)."""
-    options = _parser().parse_args(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Do what the options ask for; return the exit code of `reports.cli.run_action`."""
 
     def evaluate(tracker: Tracker) -> None:
         search = read_search(tracker, options.name)
@@ -44,36 +42,6 @@ def main(arguments: list[str]) -> int:
         )
 
     return run_action(options, evaluate)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m reports ensemble", description="Evaluate an ensemble of the named trials."
-    )
-    parser.add_argument(
-        "name", type=nonempty, help="the name of a space or of a search, such as digits-2"
-    )
-    parser.add_argument(
-        "--members",
-        nargs="+",
-        type=nonempty,
-        required=True,
-        metavar="ID",
-        help="trial numbers or run ids",
-    )
-    parser.add_argument(
-        "--split",
-        type=nonempty,
-        default="validation",
-        help="validation (default), test, or another stored split",
-    )
-    parser.add_argument(
-        "--open-test-again",
-        action="store_true",
-        help="open the test set for these members; this is recorded and reported",
-    )
-    add_server_arguments(parser)
-    return parser
 
 
 def evaluate_members(

@@ -14,7 +14,7 @@ from cluster.storage.redaction import redact_address
 from reports.card import write_card
 from reports.chapters.ensembles.chapter import find_best_ensemble
 from reports.chapters.ensembles.evaluation import fit_ensemble_temperature
-from reports.cli import add_server_arguments, add_space_arguments, run_action
+from reports.cli import run_action
 from reports.packaging import ExportedModel, copy_files, log_model, name_folder, write_description
 from reports.read.holdout_log import read_openings
 from reports.read.opened_test import find_recorded_accuracy, open_test
@@ -25,16 +25,14 @@ from reports.read.winner import choose_winner, explain_no_winner
 from reports.records import Search, TrialRecord
 from reports.trained import models
 from reports.trained.restoring import find_space
-from trainables.arguments import Parser, nonempty, whole
 from trainables.errors import UserError
 
 PORT = 5001
 """Of a served model in the printed commands: `mlflow ui` uses 5000."""
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit code: 0, 2 or 3 (`reports.cli.run_action`)."""
-    options = build_parser().parse_args(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Do what the options ask for; return the exit code of `reports.cli.run_action`."""
 
     def export(tracker: Tracker) -> None:
         search = read_search(tracker, options.name)
@@ -57,27 +55,6 @@ def main(arguments: list[str]) -> int:
         print(f"request:    {write_request(example)}")
 
     return run_action(options, export)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    p = Parser(prog="python -m reports export", description=__doc__)
-    p.add_argument("name", type=nonempty, help="a space, or a search such as digits-2")
-    p.add_argument(
-        "--ensemble", action="store_true", help="export the ensemble that is best on validation"
-    )
-    p.add_argument(
-        "--members",
-        nargs="+",
-        type=whole(0),
-        help="export the average of these trials, by their numbers",
-    )
-    p.add_argument(
-        "--register", type=nonempty, help="name of the registered model (default: the space)"
-    )
-    add_space_arguments(p)
-    add_server_arguments(p)
-    return p
 
 
 def select_members(search: Search, numbers: Sequence[int] | None) -> ExportedModel:

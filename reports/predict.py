@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.cli import add_server_arguments, add_space_arguments, run_action
+from reports.cli import run_action
 from reports.read.records import Tracker, read_search
 from reports.records import Search
 from reports.trained import models
@@ -25,15 +25,13 @@ from reports.trained.restoring import find_space, restore_run, select_run
 from reports.write.labels import choose_fonts, collect_replaced, to_label
 from reports.write.safe import to_one_line, to_slug
 from reports.write.style import create_figure, figure_style
-from trainables.arguments import Parser, file_path, nonempty, whole
 from trainables.errors import UserError
 
 LISTED = 5  # classes
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit code: 0, 2 or 3 (`reports.cli.run_action`)."""
-    options = _parser().parse_args(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Do what the options ask for; return the exit code of `reports.cli.run_action`."""
 
     def predict(tracker: Tracker) -> None:
         pictures = [(path, read_picture(path)) for path in options.pictures]
@@ -136,29 +134,3 @@ def _describe_inputs(example: object) -> str:
     array = np.asarray(example)
     shape = " x ".join(map(str, array.shape[1:]))
     return f"{array.dtype} inputs of shape {shape}" if shape else f"{array.dtype} inputs"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m reports predict",
-        description="Classify image files with the best model of a search. The shorter side is "
-        "resized, the probabilities of five crops (centre and corners) are averaged, and the "
-        "class activation map of the centre crop is drawn.",
-    )
-    parser.add_argument("name", type=nonempty, help="a space, or a search such as svhn_150k-2")
-    parser.add_argument(
-        "pictures", nargs="+", type=file_path, metavar="PICTURE", help="image files"
-    )
-    parser.add_argument(
-        "--trial", type=whole(0), metavar="N", help="use this trial instead of the winner"
-    )
-    parser.add_argument(
-        "--out",
-        type=file_path,
-        default="report",
-        metavar="DIR",
-        help="folder of the figures (default: report)",
-    )
-    add_space_arguments(parser)
-    add_server_arguments(parser)
-    return parser

@@ -22,7 +22,6 @@ from searchspaces.loading import load_space, read_trained, read_training
 from searchspaces.overrides import add_teacher_defaults, build_config, parse_overrides
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import describe, find_line
-from trainables.arguments import Parser, count, file_path, nonempty
 from trainables.build_run import build_run
 from trainables.checkpoint import find_os_error
 from trainables.errors import (
@@ -42,34 +41,6 @@ DIVERGED = FAILED = 1
 
 class TrainingError(Exception):
     """Says in one line what a task has raised, and where; its cause is that error."""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command line."""
-    p = Parser(
-        prog="python -m trainables.train", description="Train one configuration, without Ray."
-    )
-    p.add_argument(
-        "--space",
-        required=True,
-        type=nonempty,
-        help="name or file of a space; a file is code and is executed",
-    )
-    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    p.add_argument("--reports", type=count, help="default: that of the space")
-    p.add_argument("--data", choices=["real", "synthetic"], default="real")
-    p.add_argument("--data-dir", type=file_path, help="folder of data sets (or TUNERY_DATA)")
-    p.add_argument("--weights-dir", type=file_path, help="folder of pretrained weights")
-    p.add_argument("--teacher", type=file_path, help="model to learn from: an --out folder")
-    p.add_argument(
-        "--trust-code", action="store_true", help="execute the space file that a teacher names"
-    )
-    p.add_argument("--device", type=nonempty, help="default: cuda if available, else cpu")
-    p.add_argument(
-        "--out", type=file_path, help="folder of checkpoints; resumes from its last one"
-    )
-    p.add_argument("--debug", action="store_true", help="show tracebacks")
-    return p
 
 
 def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Console) -> int:
@@ -202,9 +173,8 @@ def write_config(
     return notes
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
-    options = build_parser().parse_args(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Train what the options ask for, print errors, and return the exit code."""
     code = BAD_INPUT
     try:
         return run_command(options, Console())

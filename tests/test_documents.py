@@ -15,12 +15,12 @@ import pytest
 
 from cluster.cli import build_parser as tune_parser
 from searchspaces.catalog import list_names
-from searchspaces.train_one import build_parser as train_parser
+from searchspaces.train_options import build_parser as train_parser
 from tests.support.imports import IMPORTS, MODULES, within
 from tests.support.paths import ROOT
 from trainables.run import Run
 
-FOLDERS = ("cluster", "reports", "searchspaces", "tests", "trainables")
+FOLDERS = ("cluster", "reports", "searchspaces", "tests", "trainables", "tunery")
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))]
@@ -30,6 +30,7 @@ DRAWN = (
     "reports/README.md",
     "searchspaces/README.md",
     "trainables/README.md",
+    "tunery/README.md",
 )
 CI = ROOT / ".ci" / "run"
 

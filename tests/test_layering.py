@@ -26,6 +26,7 @@ PATHS = re.compile(r"\.\./shared|(?<![\w.])/(work|root)\b")
 
 # From the top down: a module imports from its own layer or from those below it.
 LAYERS = (
+    ("tunery",),  # the console script
     ("trainables.tune", "trainables.train"),  # the two doors of the command line
     ("cluster.api",),
     ("cluster.result",),
@@ -45,7 +46,7 @@ LAYERS = (
     ("searchspaces.user_file",),
     ("searchspaces.overrides", "searchspaces.source", "searchspaces.suggestion"),
     ("searchspaces.space", "searchspaces.codec", "searchspaces.user_code"),
-    ("searchspaces.json_text", "searchspaces.catalog"),
+    ("searchspaces.json_text", "searchspaces.catalog", "searchspaces.train_options"),
     ("trainables.tasks",),
     ("trainables.integrations",),
     ("trainables",),  # fit, optim, cache, data, models and whatever is not named here
@@ -57,6 +58,7 @@ LAYERS = (
     ),
     ("trainables.history", "trainables.integrity", "trainables.metrics"),
     ("trainables.errors", "trainables.ranking", "trainables.durations"),
+    ("trainables.shadowing",),
     # reports/ stands apart, and has an order of its own:
     ("reports",),  # the commands, and what they write
     ("reports.chapters",),
@@ -71,7 +73,8 @@ MACHINERY = {
     f"searchspaces.{name}"
     for name in (
         *("catalog", "check", "codec", "from_function", "json_text", "loading", "overrides"),
-        *("parameters", "source", "space", "suggestion", "train_one", "user_code", "user_file"),
+        *("parameters", "source", "space", "suggestion", "train_one", "train_options"),
+        *("user_code", "user_file"),
     )
 }
 
@@ -79,6 +82,7 @@ MACHINERY = {
 SHARED = ("cluster.storage", "cluster.tracking.client", "cluster.tracking.names")
 SHARED += ("trainables.errors", "trainables.ranking", "trainables.durations")
 SHARED += ("trainables.arguments", "trainables.terminal", "cluster.tracking.run_records")
+SHARED += ("trainables.shadowing",)
 # The one module of reports that restores trained models.
 RESTORING = "reports.trained.models"
 # The one module of a search that writes reports, for the Python API.
@@ -121,12 +125,12 @@ def offence(found: Import) -> str | None:
             return f"{library} must not be imported there"
     if library not in PACKAGES:
         return None
-    if within(by, "reports") != within(what, "reports"):
+    if within(by, "reports") != within(what, "reports") and not within(by, "tunery"):
         if by == RESTORING and what.startswith(("searchspaces", "trainables")):
             return None
         if by == REPORTING:
             return None
-        shared = any(within(what, module) for module in SHARED)
+        shared = what == "trainables" or any(within(what, module) for module in SHARED)
         return None if shared and within(by, "reports") else "reports stand apart"
     if layer(what) < layer(by):
         return "imports run strictly down"

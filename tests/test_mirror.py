@@ -8,10 +8,13 @@ from pathlib import Path
 from searchspaces.catalog import list_names
 from tests.support.paths import ROOT
 
-PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
+PACKAGES = ("cluster", "reports", "searchspaces", "trainables", "tunery")
 
 # Modules without a test module of their own: either a door, or covered by another test module.
-DOORS = ("reports/__main__.py", "trainables/train.py", "trainables/tune.py")
+DOORS = (
+    *("reports/__main__.py", "trainables/train.py", "trainables/tune.py"),
+    *("tunery/__main__.py", "tunery/app.py"),
+)
 REPORT = "tests/reports/test_report.py"  # whole reports, read chapter by chapter
 ENSEMBLES = "tests/reports/chapters/ensembles/test_chapter.py"
 EXPORT = "tests/reports/test_export.py"
@@ -57,6 +60,7 @@ COVERED_BY = {
     },
     "searchspaces/overrides.py": "tests/searchspaces/test_loading.py",
     "searchspaces/space.py": SPACES,
+    "searchspaces/train_options.py": "tests/searchspaces/test_train_one.py",
     "trainables/data/ag_news.py": "tests/trainables/tasks/test_features.py",
     "trainables/data/arrow.py": "tests/trainables/data/test_images.py",
     "trainables/data/cifar10.py": "tests/trainables/data/test_sources.py",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -18,8 +19,25 @@ LARGEST_SEED = 2**32 - 1
 NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,4})?|\.[0-9]+([eE][+-]?[0-9]{1,4})?")
 
 
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is nearest to a misspelt one, or an empty text."""
+    return next(iter(get_close_matches(word, known, n=1, cutoff=0.75)), "")
+
+
 class Parser(argparse.ArgumentParser):
-    """Reports an error in one line instead of the long usage."""
+    """Reports an error in one line instead of the long usage, and names the option meant."""
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Return the values of the options, or print what is wrong and exit."""
+        values, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            options = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+            near = [suggest(option, self._option_string_actions) for option in options]
+            meant = f"; did you mean {', '.join(filter(None, near))}?" if any(near) else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        return values
 
     def error(self, message: str) -> NoReturn:
         """Print the error and exit."""

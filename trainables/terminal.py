@@ -44,6 +44,12 @@ def escape_output() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def announce(text: str) -> None:
+    """Say on a terminal what is being waited for: imports take seconds and print nothing."""
+    if sys.stderr.isatty():
+        print(f"{text} ...", file=sys.stderr, flush=True)
+
+
 class LentStream:
     """Writes to a stream that others use, too: closing or detaching it closes nothing."""
 

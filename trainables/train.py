@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from searchspaces.train_one import main
-from trainables.terminal import run_main
+from searchspaces.train_options import build_parser
+from trainables.terminal import announce, run_main
 
-__all__ = ["main"]
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    options = build_parser().parse_args(arguments)
+    announce("loading PyTorch")
+    from searchspaces.train_one import run  # here, since `--help` needs no torch
+
+    return run(options)
+
 
 if __name__ == "__main__":
     run_main(main)

@@ -7,8 +7,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,6 +17,7 @@ import ray
 from cluster.execution.local_ray import start_local_ray, watch_local_ray
 from cluster.execution.time_limits import CLEANUP_LIMIT
 from trainables.errors import UserError
+from trainables.shadowing import HOME, find_shadows
 
 QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -60,6 +62,8 @@ def _connect(address: str | None) -> None:
         "logging_level": logging.ERROR,
         "runtime_env": {"env_vars": workers},
     }
+    if find_shadows(Path.cwd()):
+        options["job_config"] = _prefer_installed_packages()
     try:
         with _keep_handler_of_sigterm():
             if address:  # pending trials are what an autoscaler scales by
@@ -84,6 +88,21 @@ def _connect(address: str | None) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
+class _InstalledFirst(list[str]):
+    """Folders that workers put in front of their path, one by one: the last one comes first."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        """Add what Ray adds, the working directory, and behind it the folder of Tunery."""
+        super().extend([*folders, str(HOME)])
+
+
+def _prefer_installed_packages() -> Any:
+    """Return settings with which a folder of the user hides no package of Tunery in workers."""
+    settings = ray.job_config.JobConfig()
+    settings._py_driver_sys_path = _InstalledFirst()
+    return settings
+
+
 def _disconnect() -> None:
     if ray.is_initialized():
         ray.shutdown()
@@ -101,6 +120,12 @@ def _keep_handler_of_sigterm() -> Iterator[None]:
     finally:
         if is_main:
             signal.signal(signal.SIGTERM, handler)
+
+
+def find_version() -> str:
+    """Return the version of Ray, which this has imported."""
+    version: str = ray.__version__
+    return version
 
 
 def _check_address(address: str) -> None:

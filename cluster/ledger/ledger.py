@@ -19,6 +19,7 @@ import filelock
 
 from cluster.ledger.clock import start_clock
 from cluster.ledger.damage import INDEX, complete_index, read_trial_logs, restart_trial
+from cluster.ledger.driver import LOCK
 from cluster.ledger.files import (
     attempt_folder,
     list_searches,
@@ -285,7 +286,7 @@ def reopen_ledger(folder: Path, allow_damage: bool = False) -> Ledger:
 
 def acquire_lock(folder: Path) -> filelock.FileLock:
     """Lock a search's folder; raises UserError where another driver has it."""
-    lock = filelock.FileLock(folder / ".lock")
+    lock = filelock.FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:

@@ -45,7 +45,9 @@ def collect_provenance(space: SearchSpace[Any], truth: GroundTruth) -> dict[str,
 def describe_command() -> str:
     """Return the command line, with credentials redacted."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
+    script = Path(sys.argv[0]).name
     start = ["python", "-m", spec.name] if spec else ["python", *sys.argv[:1]]
+    start = ["tunery"] if script == "tunery" else start
     return shlex.join([*start, *map(redact_address, sys.argv[1:])])
 
 

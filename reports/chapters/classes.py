@@ -5,7 +5,6 @@ import json
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from reports.read.opened_test import OpenedTest
 from reports.read.predictions import Array, read_examples, read_predictions
@@ -56,7 +55,7 @@ def write_section(
             f"The {SHOWN} classes with the lowest and the {SHOWN} with the highest F1 of {k:,}; "
             "all are in `tables/all_classes.csv`."
         )
-    matrix = confusion_matrix(answers, guesses, labels=range(k))
+    matrix = count_confusions(answers, guesses, k)
     most = _describe_confusions(matrix, names)
     text = join_paragraphs(
         f"The winner, {choice.model.title}, on {len(answers):,} validation examples"
@@ -92,10 +91,17 @@ def read_class_names(search: Search) -> list[str]:
 
 def score_classes(answers: Array, guesses: Array, k: int) -> NDArray[np.float64]:
     """Return precision, recall, F1 and number of examples per class, (k, 4); nan for 0 of 0."""
-    scores = precision_recall_fscore_support(
-        answers, guesses, labels=range(k), zero_division=np.nan
-    )
-    return np.column_stack([np.asarray(part, dtype=float) for part in scores])
+    matrix = count_confusions(answers, guesses, k)
+    hits, actual, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan
+        scores = hits / predicted, hits / actual, 2 * hits / (actual + predicted)
+    return np.column_stack([*scores, actual])
+
+
+def count_confusions(answers: Array, guesses: Array, k: int) -> NDArray[np.int64]:
+    """Return how many examples of each true class (row) are predicted as each class, (k, k)."""
+    cells = np.ravel_multi_index((answers, guesses), (k, k))
+    return np.bincount(cells, minlength=k * k).reshape(k, k)
 
 
 def draw_confusion_matrix(search: Search, matrix: NDArray[np.int64], names: list[str]) -> Figure:

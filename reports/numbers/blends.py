@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from reports.numbers.calibration import apply_temperature, fit_temperature, nll
 from reports.numbers.greedy import select_greedily
@@ -113,6 +112,8 @@ def split_halves(targets: Array, stratified: bool, seed: int = 0) -> list[tuple[
         raise ValueError(
             f"{len(targets)} examples are too few to split into halves; at least 4 are needed"
         )
+    from sklearn.model_selection import KFold, StratifiedKFold  # half a second, for this alone
+
     if stratified and np.unique(targets, return_counts=True)[1].min() > 1:
         folds = StratifiedKFold(2, shuffle=True, random_state=seed).split(targets, targets)
     else:

@@ -14,9 +14,15 @@ from pathlib import Path
 
 from tests.benchmarks.report import MET, MISSED, heading, spread, verdict
 
+TUNERY = str(Path(sys.executable).with_name("tunery"))
 COMMANDS = {
     "tune --help": (1.2, [sys.executable, "-m", "trainables.tune", "--help"]),
     "tune --list": (1.7, [sys.executable, "-m", "trainables.tune", "--list"]),
+    "train --help": (1.2, [sys.executable, "-m", "trainables.train", "--help"]),
+    "reports --help": (1.2, [sys.executable, "-m", "reports", "--help"]),
+    "tunery --help": (1.2, [TUNERY, "--help"]),
+    "tunery tune --help": (1.2, [TUNERY, "tune", "--help"]),
+    "tunery list": (1.7, [TUNERY, "list"]),
 }
 """The largest ratio to the CPU time of Optuna, 0.6 s: 0.7 s, and 1 s."""
 OPTUNA = [str(Path(sys.executable).with_name("optuna")), "--help"]

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
-import reports.__main__
+import reports.report
 from cluster.tracking.names import NAMING, to_own_name
 from reports.__main__ import main
 
@@ -61,7 +61,7 @@ def outline_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
             (folder / f"{name}.{kind}").write_bytes(bytes(24))
 
     if "draw_figures" not in request.fixturenames:
-        monkeypatch.setattr(reports.__main__, "save_figure", save)
+        monkeypatch.setattr(reports.report, "save_figure", save)
 
 
 @pytest.fixture

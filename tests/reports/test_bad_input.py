@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 import cluster.tracking.client
-import reports.__main__
+import reports.report
 from reports.__main__ import main
 from tests.support.make_search import list_openings
 
@@ -130,6 +130,6 @@ def test_a_server_that_fails_during_a_report(
     def gone(*_: object) -> None:
         raise MlflowException("connection reset")
 
-    monkeypatch.setattr(reports.__main__, "read_search", gone)
+    monkeypatch.setattr(reports.report, "read_search", gone)
     message = run_with_error(capsys, "digits", "--storage", str(storage), code=3)
     assert "could not answer: connection reset" in message

@@ -108,7 +108,7 @@ def test_a_file_that_is_not_an_image_is_an_error(
     path = tmp_path / "there.jpg"
     if content is not None:
         path.write_bytes(content)
-    assert predict.main(arguments(storage, tmp_path, path)) == 2
+    assert main(["predict", *arguments(storage, tmp_path, path)]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -125,11 +125,11 @@ def test_a_model_of_other_inputs_and_an_unknown_trial_are_errors(
         classes = ("a", "b")
 
     monkeypatch.setattr(predict, "restore_run", lambda *_: Reader())
-    assert predict.main(arguments(storage, tmp_path, picture)) == 2
+    assert main(["predict", *arguments(storage, tmp_path, picture)]) == 2
     assert (
         "are not image classifiers: they take int64 inputs of shape 80" in capsys.readouterr().err
     )
-    assert predict.main(arguments(storage, tmp_path, picture, "--trial", 7)) == 2
+    assert main(["predict", *arguments(storage, tmp_path, picture, "--trial", 7)]) == 2
     assert "digits has no trial 7; it has 0 to 0" in capsys.readouterr().err
 
 
@@ -142,7 +142,7 @@ def test_missing_weights_are_an_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_search(some_trials)
-    assert predict.main(arguments(storage, tmp_path, picture)) == 2
+    assert main(["predict", *arguments(storage, tmp_path, picture)]) == 2
     assert "The weights of trial 3 of digits are not stored" in capsys.readouterr().err
 
 

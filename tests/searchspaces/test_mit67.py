@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from cluster.cli import main as tune
 from searchspaces.loading import load_space, load_trained
 from searchspaces.overrides import build_config
-from searchspaces.train_one import main
 from trainables import checkpoint
 from trainables.models.backbones import build_backbone
+from trainables.train import main
 
 COLOURS = {"garden": (40, 160, 50), "salle à manger": (180, 60, 40), "workshop": (60, 60, 190)}
 SMALL = ("backbone=shufflenet_v2_x0_5", "size=32", "shift=2", "learning_rate=0.003")

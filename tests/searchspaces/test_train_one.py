@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from searchspaces.train_one import TrainingError, main
+from searchspaces.train_one import TrainingError
+from trainables.train import main
 
 SPACE = """
 from dataclasses import dataclass

@@ -8,8 +8,9 @@ import pytest
 
 from searchspaces.loading import load_space, load_trained, read_trained
 from searchspaces.overrides import add_teacher_defaults
-from searchspaces.train_one import main, write_config
+from searchspaces.train_one import write_config
 from trainables.errors import UserError
+from trainables.train import main
 
 
 def test_a_folder_without_a_model_is_rejected_with_the_command_that_writes_one(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
+PACKAGES = ("cluster", "reports", "searchspaces", "trainables", "tunery")
 
 
 @dataclass(frozen=True)

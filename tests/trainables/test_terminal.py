@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from trainables.errors import INTERRUPTED
-from trainables.terminal import escape_control
+from trainables.terminal import announce, escape_control
 
 CODE = """
 import sys
@@ -87,3 +87,12 @@ for _ in range(2):
     open_descriptors = f"{script}\nprint(len(os.listdir('/proc/self/fd')))"
     done = subprocess.run([sys.executable, "-c", open_descriptors], capture_output=True, text=True)
     assert int(done.stdout.split()[-1]) <= 6
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_what_is_waited_for_is_said_on_a_terminal_alone(
+    watched: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched)
+    announce("loading PyTorch")
+    assert capsys.readouterr().err == ("loading PyTorch ...\n" if watched else "")

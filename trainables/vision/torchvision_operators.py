@@ -37,4 +37,5 @@ def declare_missing() -> bool:
     return True
 
 
-declare_missing()
+MISSING = declare_missing()
+"""Whether the compiled operators do not load."""

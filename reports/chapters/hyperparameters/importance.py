@@ -2,24 +2,19 @@
 
 After early stopping that is the first rung: the trials that ran to the end are the good ones,
 and what made them good no longer varies between them.
+Optuna's evaluator takes half a second to import, which a report of few trials does not need.
 """
+
+from __future__ import annotations
 
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import optuna
 from matplotlib.figure import Figure
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.trial import FrozenTrial, create_trial
 
 from reports.chapters.outcomes.chapter import get_full_length, read_rungs
 from reports.numbers.statistics import is_finite
@@ -31,6 +26,10 @@ from reports.write.safe import format_code, shorten
 from reports.write.sections import Section, embed_figure
 from reports.write.style import BLUE, create_figure, figure_style
 from reports.write.tables import NAME, Table, format_count, join_words
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 FEWEST = 80  # trials; fewer often name another hyperparameter first
 GOOD = 0.2  # of the trials are the good ones whose values are explained; 0.1 is noisier
@@ -173,6 +172,9 @@ def select_equal_budget(search: Search) -> list[TrialRecord]:
 
 def evaluate_importances(trials: list[FrozenTrial], mode: str) -> dict[str, float]:
     """Return shares that sum to 1, largest first; equal ones if nothing has importance."""
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator
+
     optuna.logging.set_verbosity(logging.ERROR)
     study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
     study.add_trials(trials)
@@ -220,6 +222,8 @@ def draw_importances(
 
 
 def _freeze(space: tuple[Parameter, ...], trial: TrialRecord) -> FrozenTrial:
+    from optuna.trial import create_trial
+
     values = [(p, v) for p in space if (v := find_value(space, p, trial)) is not None]
     return create_trial(
         params={p.name: int(v) if p.whole and not p.choices else v for p, v in values},
@@ -229,6 +233,8 @@ def _freeze(space: tuple[Parameter, ...], trial: TrialRecord) -> FrozenTrial:
 
 
 def _to_distribution(p: Parameter) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
     if p.choices:
         return CategoricalDistribution(p.choices)
     if p.whole:

@@ -15,8 +15,8 @@ from cluster.storage import replication
 from cluster.storage.location import Location
 from cluster.tracking.client import find_experiment, open_client
 from searchspaces.loading import load_space, load_trained, read_training
-from searchspaces.train_one import main as train
 from trainables.errors import UserError
+from trainables.train import main as train
 
 SMALL = {"width": 16, "depth": 1, "epochs": 1}
 

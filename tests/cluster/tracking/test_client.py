@@ -93,7 +93,7 @@ def test_a_client_works_in_other_threads(database: Path) -> None:
 
 def test_importing_the_client_or_reports_imports_no_ray_and_silences_mlflow() -> None:
     program = (
-        "import sys, os, reports.__main__, reports.compare, reports.ensemble, reports.predict, "
+        "import sys, os, reports.report, reports.compare, reports.ensemble, reports.predict, "
         "reports.export; print('ray' in sys.modules, os.environ['MLFLOW_DISABLE_TELEMETRY'], "
         "os.environ['MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR'])"
     )

@@ -4,14 +4,27 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from reports.chapters.classes import (
+    count_confusions,
     draw_confusion_matrix,
     read_class_names,
     score_classes,
     select_classes,
 )
 from tests.support.make_search import make_search
+
+
+def test_scores_and_counts_are_those_of_sklearn() -> None:
+    draw = np.random.default_rng(0)
+    answers, guesses = draw.integers(0, 5, 200), draw.integers(1, 7, 200)  # 0, 5 and 6 are rare
+    scores = precision_recall_fscore_support(
+        answers, guesses, labels=range(8), zero_division=np.nan
+    )
+    np.testing.assert_allclose(score_classes(answers, guesses, 8), np.column_stack(scores))
+    counts = confusion_matrix(answers, guesses, labels=range(8))
+    np.testing.assert_array_equal(count_confusions(answers, guesses, 8), counts)
 
 
 def test_precision_recall_and_f1() -> None:

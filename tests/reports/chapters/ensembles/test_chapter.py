@@ -12,8 +12,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 from scipy.special import softmax
 
+from reports.__main__ import main
 from reports.chapters.ensembles import chapter
-from reports.ensemble import main
 from reports.numbers.calibration import apply_temperature, fit_temperature, nll
 from reports.numbers.paired import compare_correct
 from reports.read.ensemble_members import build_library
@@ -258,7 +258,7 @@ def test_answers_are_voted_on(client: MlflowClient, voters: str) -> None:
 def test_ties_of_a_vote_go_to_the_best_member(
     client: MlflowClient, voters: str, storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["digits", "--members", "0", "2", "4", "--storage", str(storage)]) == 0
+    assert main(["ensemble", "digits", "--members", "0", "2", "4", "--storage", str(storage)]) == 0
     votes = np.stack([answers(0.6 + n / 100, n, "validation") for n in (4, 2, 0)])
     truth = targets("validation").astype(str)
     won = [
@@ -281,7 +281,7 @@ def test_answers_become_classes_in_the_order_of_the_models() -> None:
 
 
 def run(storage: Path, *arguments: str) -> int:
-    return main(["digits", *arguments, "--storage", str(storage)])
+    return main(["ensemble", "digits", *arguments, "--storage", str(storage)])
 
 
 def test_members_by_hand_on_validation(

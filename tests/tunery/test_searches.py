@@ -1,0 +1,89 @@
+"""What lies in a storage, as tables and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from cluster.ledger.ledger import Ledger
+from trainables.errors import UserError
+
+Write = Callable[..., Ledger]
+Run = Callable[..., Result]
+
+
+def read(result: Result) -> list[dict[str, object]]:
+    assert result.exit_code == 0, result.output
+    found: list[dict[str, object]] = json.loads(result.output)
+    return found
+
+
+def test_searches_have_their_state_best_and_next_command(
+    write_search: Write, run: Run, tmp_path: Path
+) -> None:
+    write_search(0.5, 0.25).close()
+    write_search(0.75).close()
+    running = write_search(0.5, space="other")
+    found = {
+        str(facts["name"]): facts
+        for facts in read(run("searches", "--storage", tmp_path, "--json"))
+    }
+    running.close()
+    assert {name: facts["state"] for name, facts in found.items()} == {
+        "toy": "finished",
+        "toy-2": "interrupted",
+        "other": "running",
+    }
+    assert [found[name]["best"] for name in ("toy", "toy-2")] == [0.25, 0.75]
+    assert found["toy"]["next"] == f"tunery report toy --storage {tmp_path}"
+    assert found["toy-2"]["next"] == f"tunery tune mine/toy.py --resume --storage {tmp_path}"
+    assert found["other"]["next"] == f"tunery stop other --storage {tmp_path}"
+
+
+def test_only_the_newest_search_of_a_space_can_be_continued(
+    write_search: Write, run: Run, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        write_search(0.5).close()
+    table = run("searches", "--storage", tmp_path).output
+    assert "1 of 2" in table
+    assert f"tunery report toy --storage {tmp_path}" in table
+    assert table.count("--resume") == 1
+
+
+def test_a_damaged_search_is_listed_with_the_reason(
+    write_search: Write, run: Run, tmp_path: Path
+) -> None:
+    ledger = write_search(0.5)
+    ledger.close()
+    (ledger.folder / "search.json").write_text("{")
+    [facts] = read(run("searches", "--storage", tmp_path, "--json"))
+    assert facts["state"] == "unreadable"
+    assert "search.json" in str(facts["reason"])
+    assert "cannot read" in run("searches", "--storage", tmp_path).output
+
+
+def test_show_has_settings_best_configuration_and_last_trials(
+    write_search: Write, run: Run, tmp_path: Path
+) -> None:
+    write_search(0.5, 0.25, 0.75).close()
+    facts = json.loads(run("show", "toy", "--storage", tmp_path, "--json").output)
+    assert facts["best_trial"]["config"] == {"width": 1, "depth": 2}
+    assert [trial["score"] for trial in facts["last_trials"]] == [0.5, 0.25, 0.75]
+    assert facts["settings"]["fixed"] == {"depth": 2}
+    text = run("show", "toy", "--storage", tmp_path).output
+    assert "trial 1: width=1  depth=2" in text
+    assert "best loss (min): 0.25" in text
+
+
+def test_an_unknown_search_is_told_with_those_that_there_are(
+    write_search: Write, run: Run, tmp_path: Path
+) -> None:
+    write_search(0.5).close()
+    with pytest.raises(UserError, match=r"no search 'tyo' in .* has: toy"):
+        raise run("show", "tyo", "--storage", tmp_path).exception or AssertionError
+    assert "no search lies in" in run("searches", "--storage", tmp_path / "empty").output

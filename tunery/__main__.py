@@ -1,0 +1,6 @@
+"""The same as the console script: `python -m tunery`."""
+
+from tunery.app import main
+
+if __name__ == "__main__":
+    main()

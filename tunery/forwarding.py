@@ -1,0 +1,95 @@
+"""Make commands of Typer from the parsers of `python -m`, so that an option is stated once.
+
+Typer lists, explains and completes the options; the parser reads the words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+Main = Callable[[list[str]], int]
+
+
+class ForwardedCommand(TyperCommand):
+    """A command that leaves its words to another parser."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the words as they are, except to show the help and to complete a word."""
+        if ctx.resilient_parsing or {"-h", "--help"} & set(args):
+            rest: list[str] = super().parse_args(ctx, args if ctx.resilient_parsing else ["-h"])
+            return rest
+        ctx.args = list(args)
+        return args
+
+
+def forward(
+    parser: argparse.ArgumentParser,
+    main: Main,
+    complete: Callable[[], Sequence[str]] | None = None,
+    optional: str = "",
+) -> Callable[..., None]:
+    """Return a function for Typer with the options of a parser, which calls `main` with the words.
+
+    `complete` returns the possible names of what the command is about. `optional` is an option,
+    such as `--space`, whose value may also be the first word.
+    """
+
+    def command(ctx: typer.Context, **_: object) -> None:
+        words = list(ctx.args)
+        if optional and words and not words[0].startswith("-"):
+            words = [optional, *words]
+        raise typer.Exit(main(words))
+
+    parameters = [inspect.Parameter("ctx", KIND, annotation=typer.Context)]
+    if optional:
+        shown = typer.Argument(
+            metavar="NAME", help=f"the same as {optional}", autocompletion=_completer(complete)
+        )
+        annotation: Any = Annotated[str, shown]
+        parameters.append(inspect.Parameter("name_", KIND, default="", annotation=annotation))
+    for action in parser._actions:
+        if not isinstance(action, argparse._HelpAction):
+            is_name = not action.option_strings or optional in action.option_strings
+            parameters.append(_to_parameter(action, complete if is_name else None))
+    command.__doc__ = parser.description
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command
+
+
+KIND = inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+
+def _to_parameter(
+    action: argparse.Action, complete: Callable[[], Sequence[str]] | None
+) -> inspect.Parameter:
+    several = action.nargs == "+" or isinstance(action, argparse._AppendAction)
+    choices = [str(choice) for choice in action.choices or ()]
+    names = (lambda: choices) if choices else complete
+    how: dict[str, Any] = {"help": action.help}
+    if action.nargs != 0:
+        metavar = action.metavar or "|".join(choices) or action.dest.upper()
+        how |= {"metavar": metavar, "autocompletion": _completer(names)}
+    if not action.option_strings:
+        of: Any = list[str] if several else str
+        annotation = Annotated[of, typer.Argument(**how)]
+        return inspect.Parameter(action.dest, KIND, annotation=annotation)
+    option = typer.Option(*action.option_strings, show_default=False, **how)
+    kind: Any = bool if action.nargs == 0 else list[str] if several else str
+    default: Any = False if action.nargs == 0 else [] if several else ""
+    name = action.option_strings[-1].lstrip("-").replace("-", "_")
+    return inspect.Parameter(name, KIND, default=default, annotation=Annotated[kind, option])
+
+
+def _completer(
+    names: Callable[[], Sequence[str]] | None,
+) -> Callable[[str], list[str]] | None:
+    if names is None:
+        return None
+    return lambda incomplete: [name for name in names() if name.startswith(incomplete)]

@@ -1,0 +1,199 @@
+"""What lies in a storage: its searches, how far each is, and the command that goes on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cluster.ledger.damage import read_trial_logs
+from cluster.ledger.driver import find_driver
+from cluster.ledger.newest import find_newest
+from cluster.ledger.settings import FILE, SearchSettings, read_settings
+from cluster.ledger.trial_log import TrialLog
+from cluster.storage.storage import Storage
+from trainables.durations import format_duration
+from trainables.errors import UserError
+from trainables.ranking import rank_trials
+
+Facts = dict[str, Any]
+LAST = 10
+"""Trials that `tunery show` lists."""
+
+
+def list_searches(storage: Storage) -> list[Facts]:
+    """Return name, space, state, trials, best score, start and next command of every search.
+
+    The state is `running`, `interrupted`, `finished` or `unreadable`, then with the reason.
+    """
+    folders = sorted(path.parent for path in storage.folder.glob(f"*/{FILE}"))
+    found = []
+    for folder in folders:
+        try:
+            found.append(_describe(storage, folder, read_settings(folder)))
+        except UserError as error:
+            reason = str(error).partition("\n")[0]
+            found.append({"name": folder.name, "state": "unreadable", "reason": reason})
+    return sorted(found, key=lambda facts: facts.get("started", ""))
+
+
+def show_search(storage: Storage, name: str) -> Facts:
+    """Return the facts, settings, best trial and last trials of a search, or of a space's newest.
+
+    Raises UserError where there is no such search.
+    """
+    folder = find_folder(storage, name)
+    settings = read_settings(folder)
+    logs, damaged = read_trial_logs(folder)
+    ranked = _rank(logs, settings)
+    latest = sorted(logs.values(), key=lambda log: log.last)[-LAST:]
+    return {
+        **_describe(storage, folder, settings),
+        "folder": str(folder),
+        "metric": settings.metric,
+        "mode": settings.mode,
+        "settings": {
+            "sampler": settings.sampler,
+            "scheduler": settings.scheduler,
+            "reports": settings.reports,
+            "seed": settings.seed,
+            "fixed": dict(settings.fixed),
+        },
+        "best_trial": _describe_trial(ranked[0], settings) if ranked else None,
+        "last_trials": [_describe_trial(log, settings) for log in latest],
+        "damaged": list(damaged.values()),
+    }
+
+
+def find_folder(storage: Storage, name: str) -> Path:
+    """Return the folder of a search, or of the newest of a space; raises UserError."""
+    folder = storage.folder / name
+    newest = find_newest(storage.folder, name)
+    if newest is not None or (folder / FILE).is_file():
+        return newest or folder
+    names = [path.parent.name for path in storage.folder.glob(f"*/{FILE}")]
+    known = ", ".join(sorted(names)[:20]) or "none"
+    raise UserError(
+        f"there is no search {name!r} in {storage}, which has: {known}\n"
+        "name one of these, or another storage with --storage"
+    )
+
+
+def _describe(storage: Storage, folder: Path, settings: SearchSettings) -> Facts:
+    logs, damaged = read_trial_logs(folder)
+    ended = sum(log.outcome is not None for log in logs.values())
+    ranked = _rank(logs, settings)
+    driver = find_driver(folder)
+    is_finished = ended == len(logs) and ended >= settings.trials and not damaged
+    best = ranked[0].find_best_report(settings.metric, settings.mode) if ranked else None
+    state = "running" if driver else "finished" if is_finished else "interrupted"
+    return {
+        "name": folder.name,
+        "space": settings.space,
+        "state": state,
+        "process": driver,
+        "trials": settings.trials,
+        "ended": ended,
+        "best": best[0] if best else None,
+        "started": datetime.fromtimestamp(settings.started).astimezone().isoformat("T", "seconds"),
+        "next": _find_next(storage, folder, settings, state),
+    }
+
+
+def _find_next(storage: Storage, folder: Path, settings: SearchSettings, state: str) -> str:
+    options = [] if str(storage) == "runs" else ["--storage", str(storage)]
+    if state == "running":
+        return shlex.join(["tunery", "stop", folder.name, *options])
+    if state == "interrupted" and find_newest(storage.folder, settings.space) == folder:
+        space = settings.provenance.get("space_file") or settings.space
+        return shlex.join(["tunery", "tune", space, "--resume", *options])
+    return shlex.join(["tunery", "report", folder.name, *options])
+
+
+def _rank(logs: Mapping[int, TrialLog], settings: SearchSettings) -> list[TrialLog]:
+    def score(log: TrialLog) -> float | None:
+        best = log.find_best_report(settings.metric, settings.mode)
+        return best[0] if best else None
+
+    return rank_trials(
+        logs.values(),
+        settings.mode,
+        outcome=lambda log: log.outcome,
+        score=score,
+        number=lambda log: log.trial,
+    )
+
+
+def _describe_trial(log: TrialLog, settings: SearchSettings) -> Facts:
+    best = log.find_best_report(settings.metric, settings.mode)
+    return {
+        "trial": log.trial,
+        "outcome": log.outcome or "unfinished",
+        "score": best[0] if best else None,
+        "reports": log.done,
+        "seconds": log.seconds,
+        "config": dict(log.config),
+    }
+
+
+def print_searches(searches: list[Facts], console: Console) -> None:
+    """Print a table of the searches, and the next command of each."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("search", "space", "state"):
+        table.add_column(column)
+    for column in ("trials", "best", "started"):
+        table.add_column(column, justify="right")
+    for facts in searches:
+        if facts["state"] == "unreadable":
+            table.add_row(escape(facts["name"]), "", "unreadable", "", "", "")
+            continue
+        table.add_row(
+            escape(facts["name"]),
+            escape(facts["space"]),
+            facts["state"],
+            f"{facts['ended']} of {facts['trials']}",
+            "-" if facts["best"] is None else f"{facts['best']:.6g}",
+            facts["started"][:16].replace("T", " "),
+        )
+    console.print(table)
+    for facts in searches:
+        text = facts.get("next") or f"{facts['name']}: {facts['reason']}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_search(facts: Facts, console: Console) -> None:
+    """Print one search: settings, best trial with its configuration, and last trials."""
+    best = "none" if facts["best"] is None else f"{facts['best']:.6g}"
+    values = {**facts["settings"], **facts["settings"]["fixed"]}
+    del values["fixed"]
+    lines = [
+        f"{facts['name']} (space {facts['space']}): {facts['state']}, "
+        f"{facts['ended']} of {facts['trials']} trials, started {facts['started']}",
+        f"folder: {facts['folder']}",
+        "settings: " + "  ".join(f"{name}={value}" for name, value in values.items()),
+        f"best {facts['metric']} ({facts['mode']}): {best}",
+    ]
+    if trial := facts["best_trial"]:
+        config = "  ".join(f"{name}={value}" for name, value in trial["config"].items())
+        lines.append(f"trial {trial['trial']}: {config}")
+    lines += facts["damaged"]
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    table = Table(title="last trials", title_justify="left", box=None, pad_edge=False)
+    for column in ("trial", "outcome", "score", "reports", "device time"):
+        table.add_column(column, justify="left" if column == "outcome" else "right")
+    for trial in facts["last_trials"]:
+        table.add_row(
+            str(trial["trial"]),
+            trial["outcome"],
+            "-" if trial["score"] is None else f"{trial['score']:.6g}",
+            str(trial["reports"]),
+            format_duration(trial["seconds"]),
+        )
+    console.print(table)
+    console.print(f"next: {facts['next']}", markup=False, highlight=False, soft_wrap=True)

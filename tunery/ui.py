@@ -1,0 +1,105 @@
+"""Start MLflow's UI, or Optuna's dashboard, for the searches of a storage."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import webbrowser
+from collections.abc import Sequence
+
+from cluster.ledger.files import journal_path
+from cluster.storage.database_file import is_database_file
+from cluster.storage.redaction import redact_address
+from cluster.storage.storage import Storage
+from trainables.errors import UserError
+from tunery.searches import find_folder
+
+LOOPBACK = "127.0.0.1"
+
+
+def show_mlflow(storage: Storage, name: str, port: int) -> int:
+    """Serve the storage's database and open the runs of a space; return the exit code.
+
+    A tracking server that answers elsewhere is opened as it is. Raises UserError.
+    """
+    from cluster.tracking.client import open_client
+
+    uri = storage.tracking_uri
+    client = open_client(uri, read_only=True)
+    experiments = client.search_experiments()
+    own = [e for e in experiments if e.name == name.rstrip("0123456789").rstrip("-")]
+    chosen = [e for e in experiments if e.name == name] or own
+    if name and not chosen:
+        known = ", ".join(sorted(e.name for e in experiments if e.name != "Default")) or "none"
+        raise UserError(
+            f"MLflow has no experiment of {name!r}; it has: {known}\nname one of these spaces"
+        )
+    latest = max(chosen or experiments, key=lambda e: e.last_update_time or 0)
+    server = f"http://{LOOPBACK}:{port}" if is_database_file(uri) else redact_address(uri)
+    page = f"{server}/#/experiments/{latest.experiment_id}/runs?workflowType=machine_learning"
+    if not is_database_file(uri):
+        return _open(page)
+    command = ["mlflow", "ui", "--backend-store-uri", uri, "--host", LOOPBACK, "--port", str(port)]
+    return _serve([sys.executable, "-m", *command], page, port)
+
+
+def show_dashboard(storage: Storage, name: str, port: int) -> int:
+    """Serve Optuna's dashboard of a search's study; raises UserError where it is not installed."""
+    if not name:
+        raise UserError("--optuna shows one search\nname it: tunery ui NAME --optuna")
+    if importlib.util.find_spec("optuna_dashboard") is None:
+        raise UserError(
+            "optuna-dashboard is not installed\ninstall it: pip install 'tunery[dashboard]'"
+        )
+    journal = journal_path(find_folder(storage, name))
+    start = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
+    options = ["--host", LOOPBACK, "--port", str(port)]
+    command = [sys.executable, "-c", start, str(journal), *options]
+    return _serve(command, f"http://{LOOPBACK}:{port}/", port)
+
+
+def _serve(command: Sequence[str], page: str, port: int) -> int:
+    _check_free(port)
+    print(f"starting ... open {page}\nCtrl-C ends it", flush=True)
+    server = subprocess.Popen(command, env={**os.environ, "PYTHONSAFEPATH": "1"})
+    try:
+        if _wait_until_it_answers(server, port):
+            webbrowser.open(page)
+        return server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        return server.wait() and 0
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> bool:
+    while server.poll() is None:
+        try:
+            with socket.create_connection((LOOPBACK, port), timeout=1):
+                return True
+        except OSError:
+            try:
+                server.wait(0.2)
+            except subprocess.TimeoutExpired:
+                continue
+    return False
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} of this machine is not free: {error.strerror}\n"
+                f"end what uses it, or choose another one with --port {port + 1}"
+            ) from error
+
+
+def _open(page: str) -> int:
+    print(f"open {page}")
+    webbrowser.open(page)
+    return 0
