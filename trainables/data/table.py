@@ -25,19 +25,16 @@ from trainables.data.own import OWN_TABLE
 from trainables.data.splitting import (
     Example,
     check_class_sizes,
-    check_known_classes,
     group_examples,
     list_names,
     split_stratified,
 )
 from trainables.data.table_columns import TableColumns, TargetKind
-from trainables.data.text_columns import sort_classes
 from trainables.errors import UserError
 from trainables.predictor import DataKind, GroundTruth
 
 LAYOUT = 1  # version of the Arrow files; a new number makes every machine read the files again
 HELD_OUT = 0.2  # fraction of all rows, each, for a validation and a test set that are drawn
-STRATA = 5  # of a regression's target: a part that is drawn has as many rows of each
 PLACEHOLDER_SIZES = {"train": 120, "validation": 40, "test": 40}
 
 
@@ -163,11 +160,11 @@ def _write(
         if not kept[part]:
             raise UserError(f"{first.path}: {part} has no row with a value of {target!r}")
     labels = {part: [str(targets[part][row]) for row in rows] for part, rows in kept.items()}
-    classes, codes = _encode_targets(labels, is_regression)
+    classes, codes = cols.encode_targets(labels, is_regression)
     examples = {
         part: [
             Example(f"{part} row {row + 1}", int(label), tuple(raw[part][n][row] for n in names))
-            for row, label in zip(rows, _to_strata(codes[part], is_regression), strict=True)
+            for row, label in zip(rows, cols.to_strata(codes[part], is_regression), strict=True)
         ]
         for part, rows in kept.items()
     }
@@ -197,34 +194,6 @@ def _write(
     summary += _describe(first.path, columns, classes, ignored)
     summary += [f"left out: {len(losses):,} rows ({losses[0]}, ...)"] if losses else []
     summary += told
-
-
-def _encode_targets(
-    texts: Mapping[str, Sequence[str]], is_regression: bool
-) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Return the classes, none of a regression, and the targets of each part."""
-    if is_regression:
-        return (), {part: np.array(list(map(float, of))) for part, of in texts.items()}
-    # 1 and 1.0 are one class, as pandas writes whole numbers beside missing values.
-    plain = {part: [_shorten(text) for text in of] for part, of in texts.items()}
-    classes = sort_classes(plain["train"])
-    others = {part: sort_classes(found) for part, found in plain.items()}
-    check_known_classes(OWN_TABLE.name, classes, others)
-    numbers = {name: number for number, name in enumerate(classes)}
-    return classes, {p: np.array([numbers[t] for t in of]) for p, of in plain.items()}
-
-
-def _shorten(text: str) -> str:
-    whole, _, rest = text.partition(".")
-    return whole if rest and not rest.strip("0") and whole.lstrip("-").isdigit() else text
-
-
-def _to_strata(targets: np.ndarray, is_regression: bool) -> np.ndarray:
-    """Return what a split is stratified by: the classes, or the quantiles of numbers."""
-    if not is_regression:
-        return targets
-    edges = np.quantile(targets, np.linspace(0, 1, STRATA + 1)[1:-1])
-    return np.searchsorted(edges, targets, side="right")
 
 
 def _to_arrow(values: list[str | None], name: str, is_number: bool, part: str) -> pa.Array:
@@ -273,7 +242,7 @@ def _make_splits(
     fraction = HELD_OUT
     for part in ("test", "validation"):
         if part not in splits:
-            strata = _to_strata(train.targets, is_regression)
+            strata = cols.to_strata(train.targets, is_regression)
             rest, drawn = split_stratified(strata, fraction, 0, own)
             splits[part] = train.select(drawn)
             train, own = train.select(rest), own[rest]

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainables.data.splitting import list_names
+from trainables.data.splitting import check_known_classes, list_names
+from trainables.data.text_columns import sort_classes
 from trainables.data.text_tables import Table
 from trainables.errors import UserError
 
@@ -24,6 +25,8 @@ MOST_LEVELS = 100
 """Categories of a column that the model tells apart: the most frequent ones."""
 UNIQUE = 0.9
 """Fraction of different values from which a column of texts is a name, not a category."""
+STRATA = 5
+"""Quantiles of a regression's target: a part that is drawn has as many rows of each."""
 
 Values = np.ndarray
 """The values of a column (n,): float64 with NaN, or objects of type str or None."""
@@ -134,3 +137,31 @@ def describe_columns(
         else:
             categories.append(name)
     return tuple(numbers), tuple(categories), ignored
+
+
+def encode_targets(
+    texts: Mapping[str, Sequence[str]], is_regression: bool
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Return the classes, none of a regression, and the targets of each part."""
+    if is_regression:
+        return (), {part: np.array(list(map(float, of))) for part, of in texts.items()}
+    # 1 and 1.0 are one class, as pandas writes whole numbers beside missing values.
+    plain = {part: [_shorten(text) for text in of] for part, of in texts.items()}
+    classes = sort_classes(plain["train"])
+    others = {part: sort_classes(found) for part, found in plain.items()}
+    check_known_classes("own_table", classes, others)
+    numbers = {name: number for number, name in enumerate(classes)}
+    return classes, {p: np.array([numbers[t] for t in of]) for p, of in plain.items()}
+
+
+def _shorten(text: str) -> str:
+    whole, _, rest = text.partition(".")
+    return whole if rest and not rest.strip("0") and whole.lstrip("-").isdigit() else text
+
+
+def to_strata(targets: np.ndarray, is_regression: bool) -> np.ndarray:
+    """Return what a split is stratified by: the classes, or the quantiles of numbers."""
+    if not is_regression:
+        return targets
+    edges = np.quantile(targets, np.linspace(0, 1, STRATA + 1)[1:-1])
+    return np.searchsorted(edges, targets, side="right")

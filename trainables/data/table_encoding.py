@@ -107,7 +107,9 @@ def fit_encoding(
 
 def read_encoding(saved: Mapping[str, Any]) -> Encoding:
     """Return the encoding that `to_json` has written."""
-    fields = {n: tuple(v) if isinstance(v, list | tuple) else v for n, v in saved.items()}
+    fields: dict[str, Any] = {
+        n: tuple(v) if isinstance(v, list | tuple) else v for n, v in saved.items()
+    }
     fields["levels"] = tuple(tuple(levels) for levels in fields["levels"])
     return Encoding(**fields)
 

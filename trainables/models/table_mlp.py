@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainables.data.table_encoding import Encoding, read_encoding
 from trainables.models.mlp import mlp
 
 WIDEST = 32
-"""The largest dimension of an embedding; small columns have half as many as they have levels."""
+"""The largest dimension of an embedding; small columns have half as many as they have codes."""
 
 
 class TableMLP(nn.Module):
-    """Numbers (n, width) and codes (n, categories) -> (n, outputs); saved with its encoding.
+    """Numbers (n, inputs) and codes (n, categories) -> (n, outputs).
 
-    Each column of categories has an embedding, of which the row of code 0, a missing value or an
-    unknown one, is learned as the others are.
+    Each column of categories has an embedding of as many rows as `codes` says. `description` is
+    JSON that is saved with the weights: how the columns of a table are encoded.
     """
 
-    def __init__(self, encoding: Encoding, depth: int, hidden: int, dropout: float) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        codes: Sequence[int],
+        hidden: Sequence[int],
+        outputs: int,
+        dropout: float,
+        description: Mapping[str, Any],
+    ) -> None:
         super().__init__()
-        self.encoding = encoding
-        sizes = [len(levels) + 1 for levels in encoding.levels]
-        widths = [min(WIDEST, (size + 1) // 2) for size in sizes]
-        self.embeddings = nn.ModuleList(map(nn.Embedding, sizes, widths))
-        inputs, outputs = encoding.width + sum(widths), len(encoding.classes) or 1
-        self.body = mlp(inputs, [hidden] * depth, outputs, dropout)
+        self.description = description
+        widths = [min(WIDEST, (count + 1) // 2) for count in codes]
+        self.embeddings = nn.ModuleList(map(nn.Embedding, codes, widths))
+        self.body = mlp(inputs + sum(widths), hidden, outputs, dropout)
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         embedded = [of(codes[:, index]) for index, of in enumerate(self.embeddings)]
@@ -37,8 +42,8 @@ class TableMLP(nn.Module):
         return output
 
     # A checkpoint writes this state as JSON beside the tensors.
-    def get_extra_state(self) -> dict[str, Any]:
-        return self.encoding.to_json()
+    def get_extra_state(self) -> Mapping[str, Any]:
+        return self.description
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
-        self.encoding = read_encoding(state)
+        self.description = state

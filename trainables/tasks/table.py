@@ -69,7 +69,14 @@ class Config:
 
 def build_network(config: Config, encoding: Encoding) -> TableMLP:
     """Build the perceptron for the columns of an encoding."""
-    return TableMLP(encoding, config.depth, config.width, config.dropout)
+    return TableMLP(
+        encoding.width,
+        [len(levels) + 1 for levels in encoding.levels],
+        [config.width] * config.depth,
+        len(encoding.classes) or 1,
+        config.dropout,
+        encoding.to_json(),
+    )
 
 
 def load_data(config: Config, run: Run) -> TableData:
@@ -114,8 +121,8 @@ def train(config: Config, run: Run) -> Loop:
 
     if data.classes:
         run.keep_predictions(
-            validation=lambda: predict_rows(model, data.validation.rows),
-            test=lambda: predict_rows(model, data.test.rows),
+            validation=lambda: predict_rows(model, encoding, data.validation.rows),
+            test=lambda: predict_rows(model, encoding, data.test.rows),
         )
     yield from fit(
         run,
@@ -125,7 +132,7 @@ def train(config: Config, run: Run) -> Loop:
         steps=steps,
         batches=batches,
         measure=measure,
-        evaluate=lambda: evaluate(model, validation),
+        evaluate=lambda: evaluate(model, encoding, validation),
         learning_rate=config.learning_rate,
         schedule=cosine,
     )
@@ -147,10 +154,10 @@ def compute_loss(encoding: Encoding, outputs: Tensor, targets: Tensor) -> Tensor
     return F.cross_entropy(outputs, targets)
 
 
-def evaluate(model: TableMLP, examples: Batch) -> Metrics:
+def evaluate(model: TableMLP, encoding: Encoding, examples: Batch) -> Metrics:
     """Return loss and score, and of a regression the root of the mean squared error, in units."""
     numbers, codes, targets = examples
-    outputs, encoding = _apply(model, numbers, codes), model.encoding
+    outputs = _apply(model, numbers, codes)
     loss = compute_loss(encoding, outputs, targets).item()
     if not encoding.is_regression:
         score = (outputs.argmax(1) == targets).double().mean().item()
@@ -166,9 +173,8 @@ def evaluate(model: TableMLP, examples: Batch) -> Metrics:
     }
 
 
-def predict_rows(model: TableMLP, rows: np.ndarray) -> np.ndarray:
+def predict_rows(model: TableMLP, encoding: Encoding, rows: np.ndarray) -> np.ndarray:
     """Return the probabilities (n, classes) of rows (n, columns), or the numbers (n,)."""
-    encoding = model.encoding
     device = next(model.parameters()).device
     numbers, codes = map(torch.from_numpy, encoding.encode(rows))
     outputs = _apply(model, numbers.to(device), codes.to(device)).cpu()
@@ -205,7 +211,7 @@ def restore(config: Config, folder: Path) -> Predictor:
     model = build_network(config, encoding)
     checkpoint.load_module(model, folder)
     example = np.array([[*encoding.means, *(of[0] for of in encoding.levels)]], dtype=object)
-    return Predictor(lambda rows: predict_rows(model, rows), example, encoding.classes)
+    return Predictor(lambda rows: predict_rows(model, encoding, rows), example, encoding.classes)
 
 
 TASK = Task(
