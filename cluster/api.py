@@ -14,6 +14,7 @@ from cluster.cli import find_run, run_requested
 from cluster.options import ExecutorName, add_arguments, read_options
 from cluster.result import Result
 from cluster.sampling.compared import choose_arms
+from searchspaces.catalog import find_question
 from searchspaces.from_function import Suggest, make_space
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
@@ -147,7 +148,8 @@ def _complete(space: SearchSpace[Any], name: str) -> SearchSpace[Any]:
         file = inspect.getfile(space.train)
     except TypeError:  # an object with __call__
         file = ""
-    return replace(space, name=name, file=file, by_value=True)
+    question = space.question or find_question(space.train.__doc__)
+    return replace(space, name=name, file=file, question=question, by_value=True)
 
 
 def _name(space: SearchSpace[Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +12,7 @@ from cluster.ledger.damage import read_trial_logs
 from cluster.ledger.files import attempt_folder
 from cluster.ledger.settings import SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog
+from cluster.result_page import show_result
 from cluster.storage.storage import Storage
 from searchspaces.codec import decode_config
 from searchspaces.space import SearchSpace
@@ -174,8 +174,15 @@ class Result:
         )
 
     def _repr_html_(self) -> str:
-        order = self.settings.mode == "min"
-        table = self.trials.sort_values("score", ascending=order).head(10)
-        heading = f"{self.space.name}: {self.settings.metric}, {self.folder}"
-        shown: str = table.to_html(border=0)
-        return f"<p>{html.escape(heading)}</p>{shown}"
+        """Return the page that Jupyter shows: the winner, the best trials, curves, next steps."""
+        settings, ranked = self.settings, self._rank()
+        found = self.best if ranked else None
+        return show_result(
+            f"{self.space.name}: {self.space.question}",
+            settings.metric,
+            self.trials,
+            self.curves,
+            [log.trial for log in ranked],
+            found and (found.trial, found.score, vars(found.config)),
+            self.folder,
+        )

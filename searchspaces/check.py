@@ -150,6 +150,7 @@ def _check_values(space: SearchSpace[Any]) -> None:
     arms = _require_tuple(space, "arms", space.arms, Mapping)
     initial = _require_tuple(space, "initial_configs", space.initial_configs, Mapping)
     published = _require_tuple(space, "published", space.published, Published)
+    pinned = _require_tuple(space, "pinned", space.pinned, str)
     teacher = space.teacher_defaults
     for number in published:
         is_number = isinstance(number.value, int | float) and math.isfinite(number.value)
@@ -159,6 +160,7 @@ def _check_values(space: SearchSpace[Any]) -> None:
     if teacher is not None:
         _require_mapping(space, "teacher_defaults", teacher)
     named = [("compare", name) for name in names]
+    named += [("pinned", name) for name in pinned]
     named += [("arms", name) for arm in arms for name in arm]
     named += [("initial_configs", name) for config in initial for name in config]
     named += [("published", name) for number in published for name in number.of]

@@ -8,6 +8,7 @@ folder. With `--set origin=none` all layers are trained from scratch.
 """
 
 from searchspaces import Published, SearchSpace, Trial, Values
+from trainables.data.mit67 import MIT67
 from trainables.tasks import photo_transfer
 
 
@@ -27,7 +28,7 @@ def suggest(trial: Trial) -> Values:
 
 
 SPACE = SearchSpace(
-    **photo_transfer.TASK,
+    **photo_transfer.task(MIT67, photo_transfer.Config),
     suggest=suggest,
     reports=15,
     min_reports=2,

@@ -63,6 +63,8 @@ class SearchSpace(Generic[C]):
             on, and its best configuration runs on `seeds` new seeds.
         seeds: seeds per arm.
         resources: CPUs and GPUs per trial.
+        pinned: hyperparameters whose default depends on the machine. A search fixes them, as
+            `--set` does, so that it keeps their values on whatever machine it continues.
         teacher_defaults: values that change with `--teacher`; None: no teacher is used.
 
     What the report shows:
@@ -89,6 +91,7 @@ class SearchSpace(Generic[C]):
     tune_arms: int = 0
     seeds: int = 3
     initial_configs: tuple[Values, ...] = ()
+    pinned: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     restore: Callable[[C, Path], Predictor] | None = None
     teacher_defaults: Values | None = None

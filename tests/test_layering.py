@@ -30,6 +30,7 @@ LAYERS = (
     ("trainables.tune", "trainables.train"),  # the two doors of the command line
     ("cluster.api",),
     ("cluster.result",),
+    ("cluster.result_page",),
     ("cluster.cli", "cluster.aws", "cluster.tracking.__main__"),
     ("cluster.tuning",),
     ("cluster.launch",),

@@ -68,6 +68,7 @@ COVERED_BY = {
     "trainables/data/hub.py": "tests/trainables/data/test_download.py",
     "trainables/data/mit67.py": "tests/trainables/data/test_sources.py",
     "trainables/data/mnist.py": "tests/trainables/data/test_sources.py",
+    "trainables/data/own.py": SPACES,
     "trainables/data/parquet.py": "tests/trainables/data/test_images.py",
     "trainables/data/photo_list.py": "tests/trainables/data/test_photos.py",
     "trainables/data/questions.py": "tests/trainables/data/test_mathematics.py",
@@ -80,6 +81,7 @@ COVERED_BY = {
         for name in ("lightgbm", "lightning", "sklearn", "transformers", "xgboost")
     },
     "trainables/models/convnet.py": "tests/trainables/models/test_backbones.py",
+    "trainables/models/table_mlp.py": "tests/trainables/tasks/test_table.py",
     "trainables/outputs.py": "tests/trainables/test_run.py",
     "trainables/predictor.py": SPACES,
     "trainables/task.py": SPACES,

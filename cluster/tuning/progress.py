@@ -1,4 +1,4 @@
-"""Show a running search: a live table on a terminal, else a line per trial."""
+"""Show a running search: a live table on a terminal or in a notebook, else a line per trial."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.table import Table
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.ranges import format_number
+from cluster.tuning.notebook import NotebookDisplay
 from searchspaces.space import SearchSpace
 from trainables.durations import format_duration
 
@@ -54,7 +55,11 @@ class ProgressDisplay:
         self.before = self._reports()
         self.printed = {log.trial for log in queue.ledger.trial_logs.values() if log.outcome}
         self._next = 0.0
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._live: Live | NotebookDisplay | None = None
+        if console.is_jupyter:
+            self._live = NotebookDisplay(console)
+        elif console.is_terminal:
+            self._live = Live(console=console, auto_refresh=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing for Tune to pickle."""

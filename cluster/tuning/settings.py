@@ -21,7 +21,7 @@ from searchspaces.codec import encode_values
 from searchspaces.json_text import Json
 from searchspaces.overrides import encode_defaults
 from searchspaces.parameters import find_parameters
-from searchspaces.space import SearchSpace
+from searchspaces.space import SearchSpace, get_defaults
 from trainables.errors import UserError
 
 TUNE_ARMS = "say how many trials each arm gets with --tune-arms N"
@@ -46,7 +46,8 @@ def resolve_settings(
 def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings:
     """Return the settings of a new search: what the user asked for, else what the space says."""
     seeds = options.seeds or space.seeds
-    fixed = encode_values(options.fixed)
+    pinned = [name for name in space.pinned if name not in space.compare]
+    fixed = encode_values({**get_defaults(space.config, *pinned), **options.fixed})
     tune_arms, arms = _decide_arms(space, options, fixed)
     sampler = options.sampler or "tpe"
     reports = options.reports or space.reports

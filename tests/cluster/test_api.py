@@ -87,8 +87,22 @@ def test_a_space_object_is_searched_under_its_name(tmp_path: Path) -> None:
     space = replace(load_space("digits"), name="", file="", trials=1, reports=1)
     first = tune(space, executor="inline", storage=tmp_path, quiet=True)
     assert first.folder == tmp_path / "digits"
+    assert first.space.question == space.question
     again = tune(space, name="mine", executor="inline", storage=tmp_path, quiet=True)
     assert again.folder == tmp_path / "mine"
+
+
+def test_a_space_object_asks_what_its_function_says(tmp_path: Path) -> None:
+    def train(config: Any, run: Run) -> Loop:
+        """Which digit?
+
+        And more.
+        """
+        yield {"validation_accuracy": config.width}
+
+    space = replace(load_space("digits"), name="", file="", question="", train=train, prepare=None)
+    result = tune(space, trials=1, reports=1, executor="inline", storage=tmp_path, quiet=True)
+    assert result.space.question == "Which digit?"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "mathematics_rnn": {"count": 90, "embedding": 8, "hidden": 16},
     "mnist_mlp": {"width": 64},
     "mnist_warmup": {"batch_size": 64},
+    "own_photos": {"size": 32, "shift": 2, "backbone": "shufflenet_v2_x0_5", "unfrozen": 40},
+    "own_table": {"steps": 4, "width": 16},
+    "own_texts": {"encoder": "tiny"},
     "rotten_features": {"encoder": "tiny"},
     "rotten_lora": {"encoder": "tiny", "epochs": 1, "batch_size": 16},
     "svhn_150k": {"stem": 8, "width": 8, "growth": 8, "batch_size": 128},
@@ -82,7 +85,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 REPORTS = 2
 WHOLE = {
-    *("agnews_features", "rotten_features", "cifar10_gradients"),
+    *("agnews_features", "own_texts", "rotten_features", "cifar10_gradients"),
     *("cartpole_dqn", "cartpole_ppo", "lunarlander_dqn", "lunarlander_ppo"),
 }
 """Spaces whose loops end after a report, never within one."""

@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 
-from trainables.data import images, photos, text
+from trainables.data import images, photos, table, text
 from trainables.data.images import ImageData
 from trainables.data.losses import ACCEPTED
-from trainables.data.source import Source
+from trainables.data.own import OWN_TABLE
+from trainables.data.source import DataMissingError, Source, describe_options
 from trainables.data.svhn import SVHN
+from trainables.data.table import TableData
+from trainables.data.table_columns import TargetKind
 from trainables.data.text import TextData
 from trainables.data.text_columns import Columns
 from trainables.errors import UserError
@@ -43,6 +46,19 @@ def load_texts(
     return text.load(source, columns=columns, accept_losses=accept_losses, **settings)
 
 
+def load_table(
+    run: Run, target: str = "", kind: TargetKind = "auto", accept_losses: float = ACCEPTED
+) -> TableData:
+    """Load a table of the user's own; raises DataMissingError without one.
+
+    `target` names the column to predict, `kind` says how. Raises UserError if a larger fraction
+    of the rows than `accept_losses` cannot be used.
+    """
+    settings = _settings(OWN_TABLE, run, may_be_file=True)
+    del settings["download"]
+    return table.load(target=target, target_kind=kind, accept_losses=accept_losses, **settings)
+
+
 def load_svhn(run: Run, extra: bool = False) -> ImageData:
     """Load SVHN; the extra digits join train only, so validation and test stay the same."""
     plain = load_images(SVHN, run)
@@ -60,6 +76,8 @@ def _settings(source: Source, run: Run, *, may_be_file: bool = False) -> dict[st
         raise UserError(
             f"--data-dir {run.data} is a file, but {source.name} needs the folder of its files"
         )
+    if source.is_own and run.data is None and run.source == "real":
+        raise DataMissingError(f"{source.name} has no data of its own\n{describe_options(source)}")
     return {
         "folder": run.data,
         "cache": run.cache,

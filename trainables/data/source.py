@@ -37,9 +37,14 @@ class Source:
     tar_size: str = ""  # of that archive, such as 2.4 GB
     drop: tuple[str, ...] = ()  # notes of photographs to leave out: see trainables.data.prepare
 
+    @property
+    def is_own(self) -> bool:
+        """Return whether the data are the user's in any case: they are published nowhere."""
+        return not (self.hub or self.tar or self.classes)
+
     def has_other_classes(self, classes: Iterable[str]) -> bool:
         """Return whether these are not the classes of the data set: the data are the user's."""
-        return bool(self.classes) and set(classes) != set(self.classes)
+        return self.is_own or (bool(self.classes) and set(classes) != set(self.classes))
 
 
 class DataMissingError(UserError):
@@ -57,6 +62,13 @@ def check_downloaded(source: Source, cache: Path, key: Mapping[str, object]) -> 
 
 def describe_options(source: Source) -> str:
     """Return the options of a user who does not have the data, as lines of an error message."""
+    if source.is_own:
+        form = "FOLDER: a folder of photographs, with one folder per class"
+        if not source.photos:
+            form = (
+                "FILE: a table as CSV, TSV, JSON lines or Parquet, or a folder with one per part"
+            )
+        return f"name your own with --data-dir {form}"
     files = "one folder per class, Parquet files" if source.photos else "these files"
     lines = [f"  --data-dir FOLDER or TUNERY_DATA=FOLDER: a folder with {files} or {source.name}/"]
     if source.image == ("text",):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +94,7 @@ def load(
     if kind == "synthetic":
         raise UserError(f"{source.name} has no synthetic data; omit --data synthetic")
     if kind == "placeholder":
+        source = replace(source, classes=source.classes or ("0", "1"))
         drawings = {split: _draw_placeholder(source, split) for split in PLACEHOLDER_SIZES}
         placeholders = {split: TextSplit(*drawing) for split, drawing in drawings.items()}
         return _build_data(source, placeholders, source.classes, "placeholder", kind)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import nn
 
 from trainables.checks import (
@@ -18,7 +19,7 @@ from trainables.checks import (
 )
 from trainables.data.load import load_photos
 from trainables.data.losses import ACCEPTED
-from trainables.data.mit67 import MIT67
+from trainables.data.source import Source
 from trainables.models.backbones import get_pretrained_mean_std
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Loop, Run
@@ -70,6 +71,20 @@ class Config:
         check_between(self, 0, self.size - 1, "shift")
 
 
+def find_size() -> int:
+    """Return the side of an image that this machine can train on: smaller without a GPU."""
+    return 224 if torch.cuda.is_available() else 128
+
+
+@dataclass(frozen=True)
+class OwnConfig(Config):
+    """The same settings for photographs of the user's own; `size` fits the machine."""
+
+    backbone: str = "resnet18"
+    size: int = field(default_factory=find_size)
+    shift: int = 8
+
+
 def build_network(config: Config, classes: int, run: Run | None = None) -> nn.Module:
     """Build backbone and head, with pretrained weights if built for a run."""
     return build_pretrained(
@@ -85,17 +100,17 @@ def build_network(config: Config, classes: int, run: Run | None = None) -> nn.Mo
     )
 
 
-def train(config: Config, run: Run) -> Loop:
+def train(source: Source, config: Config, run: Run) -> Loop:
     """Fine-tune one network."""
-    data = load_photos(MIT67, run, config.size, config.accept_losses)
+    data = load_photos(source, run, config.size, config.accept_losses)
     build = partial(build_network, config, run=run)
     mean_std = None if config.origin == "none" else get_pretrained_mean_std(config.backbone)
     yield from train_photo_classifier(config, run, data, build, mean_std)
 
 
-def prepare(config: Config, run: Run) -> GroundTruth:
+def prepare(source: Source, config: Config, run: Run) -> GroundTruth:
     """Load the photographs and the pretrained weights, so that a search does not start without."""
-    data = load_photos(MIT67, run, config.size, config.accept_losses)
+    data = load_photos(source, run, config.size, config.accept_losses)
     if run.share == 1:  # not where only the data are needed
         build_network(config, len(data.classes), run)
     return build_ground_truth(data)
@@ -106,11 +121,13 @@ def restore(config: Config, folder: Path) -> Predictor:
     return restore_photo_classifier(partial(build_network, config), config.size, folder)
 
 
-TASK = Task(
-    config=Config,
-    train=train,
-    metric="validation_accuracy",
-    mode="max",
-    prepare=prepare,
-    restore=restore,
-)
+def task(source: Source, config: type[Config]) -> Task[Config]:
+    """Return the task of classifying photographs of a source, with the defaults of a Config."""
+    return Task(
+        config=config,
+        train=partial(train, source),
+        metric="validation_accuracy",
+        mode="max",
+        prepare=partial(prepare, source),
+        restore=restore,
+    )

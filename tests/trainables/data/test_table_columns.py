@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from trainables.data.table_columns import (
+    describe_columns,
+    find_target,
+    is_regression,
+    read_column,
+    to_numbers,
+)
+from trainables.data.text_tables import Table
+from trainables.errors import UserError
+
+
+def table(**columns: object) -> Table:
+    return Table(Path("t.csv"), pa.table(columns), {}, ())
+
+
+@pytest.mark.parametrize(
+    ("names", "named", "target"),
+    [
+        ("a b c", "", "c"),
+        ("a Target c", "", "Target"),
+        ("y b label", "", "label"),  # not clear, so the last one
+        ("a y c", "a", "a"),
+    ],
+)
+def test_the_target_is_named_or_usual_or_last(names: str, named: str, target: str) -> None:
+    assert find_target(table(**{name: [1] for name in names.split()}), named) == target
+
+
+def test_an_unknown_target_is_told_with_the_columns() -> None:
+    with pytest.raises(UserError, match=r"no column 'z'\nits columns are a, b"):
+        find_target(table(a=[1], b=[2]), "z")
+
+
+def test_values_are_texts_and_missing_ones_none() -> None:
+    tables = [table(a=["1", " n/a", ""]), table(a=["NaN", "None", " x "])]
+    assert read_column(tables, "a") == ["1", None, None, None, None, "x"]
+    assert read_column([table(a=[1.5, None])], "a") == ["1.5", None]
+    assert read_column([table(a=[True, False])], "a") == ["true", "false"]
+    with pytest.raises(UserError, match="no column 'b'"):
+        read_column(tables, "b")
+    with pytest.raises(UserError, match="list"):
+        read_column([table(a=[[1], [2]])], "a")
+
+
+def test_numbers_are_finite() -> None:
+    numbers = to_numbers(["1e3", None, "-2"])
+    assert numbers is not None
+    assert np.array_equal(numbers, [1000, np.nan, -2], equal_nan=True)
+    assert to_numbers(["1", "x"]) is None
+    assert to_numbers(["1", "inf"]) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["0", "1", None], False),
+        (["0.5", "1"], True),
+        ([str(n) for n in range(21)], True),
+        ([f"{n}.0" for n in range(20)], False),
+        (["low", "high"], False),
+    ],
+)
+def test_the_kind_of_a_target_is_told_by_its_values(
+    values: list[str | None], expected: bool
+) -> None:
+    assert is_regression(values, "y", "auto") is expected
+    assert not is_regression(values, "y", "classification")
+
+
+def test_a_regression_on_texts_is_refused() -> None:
+    assert is_regression(["1", "2"], "y", "regression")
+    with pytest.raises(UserError, match="'y' has the value 'low'"):
+        is_regression(["1", "low"], "y", "regression")
+
+
+def test_columns_are_numbers_categories_or_left_out() -> None:
+    rows = 40
+    numbers, categories, ignored = describe_columns(
+        {
+            "age": [str(n) for n in range(rows)],
+            "color": ["red", None, "blue", "red"] * (rows // 4),
+            "name": [f"person {n}" for n in range(rows)],
+            "constant": ["1", None] * (rows // 2),
+            "id": [str(n) for n in range(rows)],
+        }
+    )
+    assert (numbers, categories) == (("age",), ("color",))
+    assert ignored.keys() == {"name", "constant", "id"}

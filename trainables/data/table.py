@@ -1,0 +1,283 @@
+"""A table of the user's own, of which one column is predicted from the others.
+
+Read once per machine. Columns are recognized: numbers, categories, and those to leave out. Copies
+of a row are kept in one part, and rows without a target are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trainables import cache as caches
+from trainables.data import arrow, parquet, text_tables
+from trainables.data import table_columns as cols
+from trainables.data.losses import ACCEPTED, Losses, check_losses, count_losses
+from trainables.data.own import OWN_TABLE
+from trainables.data.splitting import (
+    Example,
+    check_class_sizes,
+    group_examples,
+    list_names,
+    split_stratified,
+)
+from trainables.data.table_columns import TableColumns, TargetKind
+from trainables.errors import UserError
+from trainables.predictor import DataKind, GroundTruth
+
+LAYOUT = 1  # version of the Arrow files; a new number makes every machine read the files again
+HELD_OUT = 0.2  # fraction of all rows, each, for a validation and a test set that are drawn
+PLACEHOLDER_SIZES = {"train": 120, "validation": 40, "test": 40}
+
+
+@dataclass(frozen=True)
+class TableSplit:
+    """A split: rows (n, columns) of numbers and texts, and targets (n,): int64 or float64."""
+
+    rows: np.ndarray
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def select(self, chosen: np.ndarray) -> TableSplit:
+        """Return the split with these rows only."""
+        return TableSplit(self.rows[chosen], self.targets[chosen])
+
+
+@dataclass(frozen=True)
+class TableData:
+    """The three splits of a table; without `classes` the target is a number."""
+
+    columns: TableColumns
+    train: TableSplit
+    validation: TableSplit
+    test: TableSplit
+    classes: tuple[str, ...]
+    fingerprint: str
+    source: DataKind
+
+
+def load(
+    *,
+    folder: Path | None,
+    cache: Path,
+    kind: DataKind = "real",
+    target: str = "",
+    target_kind: TargetKind = "auto",
+    accept_losses: float = ACCEPTED,
+) -> TableData:
+    """Load a table; read its file first if this machine has not done so yet.
+
+    `folder` is a table, or holds one, or one per part. Parts that it does not have are drawn from
+    train, a fifth of all rows each, stratified by the target, always the same. `target` names the
+    column to predict where it is not found, `target_kind` says whether it is a class or a number.
+    Raises DataMissingError, or UserError for a table that cannot be used or of which a larger
+    fraction of the rows than `accept_losses` cannot.
+    """
+    if kind == "synthetic":
+        raise UserError("own_table has no synthetic data; omit --data synthetic")
+    if kind == "placeholder":
+        return _draw_placeholder()
+    assert folder is not None
+    files = text_tables.find_tables(OWN_TABLE, folder)
+    key: dict[str, object] = {"table": LAYOUT, "target": target, "kind": target_kind}
+    key |= {"files": parquet.hash_files(files, cache)}
+    summary: list[str] = []
+
+    def build(draft: Path) -> None:
+        _write(draft, files, target, target_kind, summary)
+
+    stored = caches.get_or_build(cache, OWN_TABLE.name, key, build)
+    facts, parts, groups = _read(stored)
+    columns = TableColumns(**facts["columns"])
+    splits = _make_splits(parts, groups, columns.is_regression)
+    if summary:
+        sizes = "split: {:,} train, {:,} validation, {:,} test"
+        summary.append(sizes.format(*(len(splits[name]) for name in splits)))
+        print("\n  ".join(summary), file=sys.stderr)
+    found = facts["losses"]
+    losses = Losses(found["total"], found["lost"], tuple(found["first"]))
+    check_losses(OWN_TABLE.name, losses, accept_losses)
+    return TableData(
+        columns, **splits, classes=facts["classes"], fingerprint=facts["fingerprint"], source=kind
+    )
+
+
+def build_ground_truth(data: TableData) -> GroundTruth:
+    """Return the labels and the rows of validation and test for reports.
+
+    A regression has none: a report scores classes.
+    """
+    splits = {"validation": data.validation, "test": data.test} if data.classes else {}
+    return GroundTruth(
+        fingerprint=data.fingerprint,
+        source=data.source,
+        is_own=True,
+        classes=data.classes,
+        targets={name: split.targets for name, split in splits.items()},
+        inputs=lambda name: splits[name].rows,
+    )
+
+
+def _write(
+    draft: Path,
+    files: Mapping[str, Sequence[Path]],
+    target: str,
+    kind: TargetKind,
+    summary: list[str],
+) -> None:
+    """Read the tables of every part; write their columns, and facts about them."""
+    tables = {part: [text_tables.read_table(path) for path in files[part]] for part in files}
+    first = tables["train"][0]
+    target = cols.find_target(first, target)
+    targets = {part: cols.read_column(of, target) for part, of in tables.items()}
+    is_regression = cols.is_regression([v for of in targets.values() for v in of], target, kind)
+    names = [name for name in first.columns.column_names if name != target]
+    raw = {p: {name: cols.read_column(of, name) for name in names} for p, of in tables.items()}
+    numbers, categories, ignored = cols.describe_columns(raw["train"])
+    if not numbers + categories:
+        raise UserError(
+            f"{first.path} has no column that predicts {target!r}: "
+            + "; ".join(f"{name!r} is {why}" for name, why in ignored.items())
+        )
+    columns = TableColumns(target, is_regression, numbers, categories)
+    losses = [line for of in tables.values() for table in of for line in table.invalid]
+    total = len(losses) + sum(map(len, targets.values()))
+    kept = {}
+    for part, values in targets.items():
+        kept[part] = [row for row, value in enumerate(values) if value is not None]
+        lost = sorted({*range(len(values))} - {*kept[part]})
+        losses += [f"{part} row {row + 1}: no value of {target}" for row in lost]
+        if not kept[part]:
+            raise UserError(f"{first.path}: {part} has no row with a value of {target!r}")
+    labels = {part: [str(targets[part][row]) for row in rows] for part, rows in kept.items()}
+    classes, codes = cols.encode_targets(labels, is_regression)
+    examples = {
+        part: [
+            Example(f"{part} row {row + 1}", int(label), tuple(raw[part][n][row] for n in names))
+            for row, label in zip(rows, cols.to_strata(codes[part], is_regression), strict=True)
+        ]
+        for part, rows in kept.items()
+    }
+    groups, told = group_examples(OWN_TABLE.name, examples)
+    if not is_regression:
+        advice = [
+            f"the target is the column {target!r}; --set target=NAME names another one, "
+            "--set kind=regression estimates a number"
+        ]
+        check_class_sizes(OWN_TABLE.name, classes, examples, groups, advice)
+    checksum = hashlib.sha256(json.dumps([target, classes, names]).encode())
+    for part, rows in kept.items():
+        checksum.update(json.dumps([part, labels[part], groups[part].tolist()]).encode())
+        content = {"target": pa.array(codes[part]), "group": pa.array(groups[part])}
+        for index, name in enumerate(columns.names):
+            values = [raw[part][name][row] for row in rows]
+            checksum.update(json.dumps(values).encode())
+            content[f"column {index}"] = _to_arrow(values, name, index < len(numbers), part)
+        arrow.write(draft / f"{part}.arrow", content)
+    facts = {
+        "columns": vars(columns),
+        "classes": classes,
+        "fingerprint": checksum.hexdigest()[:16],
+        "losses": vars(count_losses(total, losses)),
+    }
+    (draft / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    summary += _describe(first.path, columns, classes, ignored)
+    summary += [f"left out: {len(losses):,} rows ({losses[0]}, ...)"] if losses else []
+    summary += told
+
+
+def _to_arrow(values: list[str | None], name: str, is_number: bool, part: str) -> pa.Array:
+    if not is_number:
+        return pa.array(values, pa.string())
+    numbers = cols.to_numbers(values)
+    if numbers is None:
+        wrong = next(v for v in values if v is not None and cols.to_numbers([v]) is None)
+        raise UserError(
+            f"{part} has {wrong!r:.80} in the column {name!r}, which has numbers in train\n"
+            "correct the value, or leave it empty"
+        )
+    return pa.array(numbers)
+
+
+def _read(
+    folder: Path,
+) -> tuple[dict[str, Any], dict[str, TableSplit], dict[str, np.ndarray]]:
+    """Return what `_write` wrote: facts, and the rows and groups of every part."""
+    try:
+        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} is damaged: {error}\ndelete that folder") from error
+    facts["classes"] = tuple(facts["classes"])
+    facts["columns"] |= {n: tuple(facts["columns"][n]) for n in ("numbers", "categories")}
+    parts, groups = {}, {}
+    for path in sorted(folder.glob("*.arrow")):
+        content = arrow.read_mapped(path)
+        columns = [content[name] for name in content if name.startswith("column ")]
+        rows = np.empty((len(content["target"]), len(columns)), dtype=object)
+        for index, column in enumerate(columns):
+            rows[:, index] = column.to_numpy(zero_copy_only=False)
+        # Copies, because torch needs writable memory.
+        parts[path.stem] = TableSplit(rows, content["target"].to_numpy().copy())
+        groups[path.stem] = content["group"].to_numpy().copy()
+    return facts, parts, groups
+
+
+def _make_splits(
+    parts: Mapping[str, TableSplit], groups: Mapping[str, np.ndarray], is_regression: bool
+) -> dict[str, TableSplit]:
+    """Return the three splits; those that the table does not have are drawn from train."""
+    splits = dict(parts)
+    own = groups["train"]
+    train, own = parts["train"].select(own >= 0), own[own >= 0]
+    fraction = HELD_OUT
+    for part in ("test", "validation"):
+        if part not in splits:
+            strata = cols.to_strata(train.targets, is_regression)
+            rest, drawn = split_stratified(strata, fraction, 0, own)
+            splits[part] = train.select(drawn)
+            train, own = train.select(rest), own[rest]
+            fraction = HELD_OUT / (1 - HELD_OUT)
+    return {"train": train, "validation": splits["validation"], "test": splits["test"]}
+
+
+def _describe(
+    path: Path, columns: TableColumns, classes: Sequence[str], ignored: Mapping[str, str]
+) -> list[str]:
+    kind = (
+        "a number" if columns.is_regression else f"{len(classes)} classes: {list_names(classes)}"
+    )
+    lines = [f"own_table: predict the column {columns.target!r} of {path}, {kind}"]
+    for what in ("numbers", "categories"):
+        if names := getattr(columns, what):
+            lines.append(f"{what}: {list_names(names)}")
+    if ignored:
+        why = [f"{name!r} ({reason})" for name, reason in ignored.items()]
+        lines.append(f"columns left out: {list_names(why)}")
+    return lines
+
+
+def _draw_placeholder() -> TableData:
+    """Draw rows of two numbers and a category, some missing, whose class depends on all three."""
+    splits = {}
+    for index, (part, count) in enumerate(PLACEHOLDER_SIZES.items()):
+        generator = np.random.default_rng(index)
+        rows = np.empty((count, 3), dtype=object)
+        numbers = generator.normal(size=(count, 2))
+        rows[:, :2] = np.where(generator.random((count, 2)) < 0.1, np.nan, numbers)
+        rows[:, 2] = generator.choice(np.array(["red", "green", "blue", None]), count)
+        score = numbers.sum(1) + (rows[:, 2] == "red") + generator.normal(size=count)
+        splits[part] = TableSplit(rows, (score > 0.3).astype(np.int64))
+    columns = TableColumns("y", False, ("a", "b"), ("color",))
+    return TableData(
+        columns, **splits, classes=("0", "1"), fingerprint="placeholder", source="placeholder"
+    )

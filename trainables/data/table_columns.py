@@ -1,0 +1,167 @@
+"""What the columns of a table are: the target, numbers, categories, or nothing to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainables.data.splitting import check_known_classes, list_names
+from trainables.data.text_columns import sort_classes
+from trainables.data.text_tables import Table
+from trainables.errors import UserError
+
+TargetKind = Literal["auto", "classification", "regression"]
+TARGETS = ("label", "target", "class", "y")
+INDEXES = ("", "id", "idx", "index", "unnamed: 0", "__index_level_0__")
+MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
+MOST_CLASSES = 20
+"""Different whole numbers of a target that are classes; more of them are numbers."""
+MOST_LEVELS = 100
+"""Categories of a column that the model tells apart: the most frequent ones."""
+UNIQUE = 0.9
+"""Fraction of different values from which a column of texts is a name, not a category."""
+STRATA = 5
+"""Quantiles of a regression's target: a part that is drawn has as many rows of each."""
+
+Values = np.ndarray
+"""The values of a column (n,): float64 with NaN, or objects of type str or None."""
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The name and the kind of the target, and the columns that predict it, numbers first."""
+
+    target: str
+    is_regression: bool
+    numbers: tuple[str, ...]
+    categories: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the columns that predict the target."""
+        return self.numbers + self.categories
+
+
+def find_target(table: Table, named: str) -> str:
+    """Return the column to predict: the named one, one with a usual name, or the last one.
+
+    Raises UserError where the table has no such column, or two columns of one name.
+    """
+    names = table.columns.column_names
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{table.path} has two columns {list_names(repeated)}\nrename one of them")
+    if named and named not in names:
+        raise UserError(
+            f"{table.path} has no column {named!r}\nits columns are {list_names(names, 30)}\n"
+            "name the one to predict: --set target=NAME"
+        )
+    usual = [name for name in names if name.strip().lower() in TARGETS]
+    return named or (usual[0] if len(usual) == 1 else names[-1])
+
+
+def read_column(tables: Iterable[Table], name: str) -> list[str | None]:
+    """Return the values of a column of all tables as texts, None where one is missing.
+
+    Raises UserError for a table without the column, or with lists or images in it.
+    """
+    values: list[str | None] = []
+    for table in tables:
+        if name not in table.columns.column_names:
+            raise UserError(
+                f"{table.path} has no column {name!r}, which train has\n"
+                "give every part the same columns"
+            )
+        try:
+            texts = pc.cast(table.columns[name], pa.string()).to_pylist()
+        except pa.ArrowException as error:
+            kind = table.columns.schema.field(name).type
+            raise UserError(
+                f"{table.path} has {kind} in the column {name!r}, not numbers or categories\n"
+                "leave the column out"
+            ) from error
+        stripped = (text if text is None else text.strip() for text in texts)
+        values += [None if v is None or v.lower() in MISSING else v for v in stripped]
+    return values
+
+
+def to_numbers(values: Sequence[str | None]) -> Values | None:
+    """Return values as float64, NaN where one is missing; None where one is no finite number."""
+    try:
+        numbers = np.array([np.nan if value is None else float(value) for value in values])
+    except ValueError:
+        return None
+    return None if np.isinf(numbers).any() else numbers
+
+
+def is_regression(values: Sequence[str | None], name: str, kind: TargetKind) -> bool:
+    """Return whether a target is a number to estimate, and no class.
+
+    Left to "auto", it is one where its values are fractions, or more than 20 different whole
+    numbers. Raises UserError for a regression on something else than numbers.
+    """
+    numbers = to_numbers(values)
+    if kind == "classification":
+        return False
+    if numbers is None:
+        if kind == "regression":
+            wrong = next(v for v in values if v is not None and to_numbers([v]) is None)
+            raise UserError(
+                f"kind=regression: the target {name!r} has the value {wrong!r:.80}, which is no "
+                "finite number\nname another column with --set target=NAME"
+            )
+        return False
+    found = np.unique(numbers[~np.isnan(numbers)])
+    return kind == "regression" or bool((found % 1 != 0).any()) or len(found) > MOST_CLASSES
+
+
+def describe_columns(
+    columns: Mapping[str, Sequence[str | None]],
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
+    """Return which columns of train are numbers, which categories, and why others are neither."""
+    numbers, categories, ignored = [], [], {}
+    for name, values in columns.items():
+        present = [value for value in values if value is not None]
+        if name.strip().lower() in INDEXES:
+            ignored[name] = "an index"
+        elif len(set(present)) < 2:
+            ignored[name] = "the same everywhere"
+        elif to_numbers(values) is not None:
+            numbers.append(name)
+        elif len(set(present)) > max(UNIQUE * len(present), 10):
+            ignored[name] = "different in every row"
+        else:
+            categories.append(name)
+    return tuple(numbers), tuple(categories), ignored
+
+
+def encode_targets(
+    texts: Mapping[str, Sequence[str]], is_regression: bool
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Return the classes, none of a regression, and the targets of each part."""
+    if is_regression:
+        return (), {part: np.array(list(map(float, of))) for part, of in texts.items()}
+    # 1 and 1.0 are one class, as pandas writes whole numbers beside missing values.
+    plain = {part: [_shorten(text) for text in of] for part, of in texts.items()}
+    classes = sort_classes(plain["train"])
+    others = {part: sort_classes(found) for part, found in plain.items()}
+    check_known_classes("own_table", classes, others)
+    numbers = {name: number for number, name in enumerate(classes)}
+    return classes, {p: np.array([numbers[t] for t in of]) for p, of in plain.items()}
+
+
+def _shorten(text: str) -> str:
+    whole, _, rest = text.partition(".")
+    return whole if rest and not rest.strip("0") and whole.lstrip("-").isdigit() else text
+
+
+def to_strata(targets: np.ndarray, is_regression: bool) -> np.ndarray:
+    """Return what a split is stratified by: the classes, or the quantiles of numbers."""
+    if not is_regression:
+        return targets
+    edges = np.quantile(targets, np.linspace(0, 1, STRATA + 1)[1:-1])
+    return np.searchsorted(edges, targets, side="right")
