@@ -16,6 +16,7 @@ from reports.read.holdout_log import Opening, describe_openings, has_winner_chan
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import Choice, explain_no_winner, group_reruns, list_lost, score_reruns
 from reports.records import Search
+from reports.write.charts import Chart
 from reports.write.safe import escape_markdown, format_block, format_code
 from reports.write.sections import Section
 from reports.write.tables import (
@@ -54,18 +55,21 @@ class Report:
     figures: Mapping[str, Figure]
     files: Mapping[str, bytes]  # existing pictures
     tables: Mapping[str, Table]  # too long for the text
+    charts: Mapping[str, Chart]  # instead of figures in an HTML page
     unreadable: tuple[str, ...] = ()  # why something on record is not in the report
 
 
 def assemble_report(findings: Findings, chapters: Sequence[tuple[str, Section | None]]) -> Report:
     """Return title, summary, test accuracy and the chapters that are not empty."""
-    parts = [write_title(findings), write_summary(findings)]
-    parts += [_list_unreadable(findings.unreadable)] if findings.unreadable else []
+    parts = [write_title(findings)]
     if findings.test.accuracy is not None:
         parts.append(format_winner(findings))
+    parts.append(write_summary(findings))
+    parts += [_list_unreadable(findings.unreadable)] if findings.unreadable else []
     figures: dict[str, Figure] = {}
     files: dict[str, bytes] = {}
     tables: dict[str, Table] = {}
+    charts: dict[str, Chart] = {}
     for heading, section in chapters:
         if section is None:
             continue
@@ -73,7 +77,9 @@ def assemble_report(findings: Findings, chapters: Sequence[tuple[str, Section | 
         figures |= section.figures
         files |= section.files
         tables |= section.tables
-    return Report("\n\n".join(parts) + "\n", figures, files, tables, findings.unreadable)
+        charts |= section.charts
+    text = "\n\n".join(parts) + "\n"
+    return Report(text, figures, files, tables, charts, findings.unreadable)
 
 
 def format_winner(findings: Findings, escape: Callable[[str], str] = escape_markdown) -> str:

@@ -13,7 +13,7 @@ from reports.assemble import (
     describe_test_set,
     write_provenance,
 )
-from reports.chapters import audit, budget, classes, exhibits, parts, size
+from reports.chapters import audit, budget, classes, exhibits, next_steps, parts, size
 from reports.chapters.best import compare_with_default, write_best_trials
 from reports.chapters.classes import read_class_names
 from reports.chapters.comparison import chapter as comparison
@@ -25,6 +25,7 @@ from reports.chapters.curves import chapter as curves
 from reports.chapters.ensembles import chapter as ensembles
 from reports.chapters.hyperparameters import chapter as hyperparameters
 from reports.chapters.hyperparameters import importance, parallel
+from reports.chapters.left_out import write_left_out
 from reports.chapters.outcomes import chapter as outcomes
 from reports.chapters.outcomes import failures, timeline
 from reports.read.holdout_log import read_other_openings
@@ -107,6 +108,9 @@ def write_report(
         section, error = _write_chapter(write)
         written.append((heading, section))
         unreadable |= dict.fromkeys([error] if error else [])
+    empty = [heading for heading, section in written if section is None]
+    if findings.choice is not None and (text := write_left_out(empty)):
+        written.append(("Chapters left out", Section(text)))
     return assemble_report(replace(findings, unreadable=tuple(unreadable)), written)
 
 
@@ -138,6 +142,9 @@ def _list_chapters(
     tracker: Tracker, findings: Findings, ensemble: bool, more: Sequence[Chapter]
 ) -> Iterator[Chapter]:
     search, choice, test = findings.search, findings.choice, findings.test
+    if search.trials:
+        yield "Next steps", lambda: next_steps.write_next_steps(search, choice)
+        yield "Key facts", lambda: next_steps.write_key_facts(search, choice, test)
     if choice is not None:
         yield from _list_results(tracker, findings, choice)
         yield from more

@@ -56,6 +56,13 @@ class Search:
     versions: Mapping[str, str] = field(default_factory=dict)
     reruns: tuple[TrialRecord, ...] = ()  # of a confirmation, with fresh seeds
     is_finished: bool = True  # also where a finite space has no more configurations
+    experiment: str = ""  # its id in MLflow
+    tracking_uri: str = ""  # where it was read from
+
+    @property
+    def server(self) -> str:
+        """Return the http address of the tracking server; empty for a database."""
+        return self.tracking_uri if self.tracking_uri.startswith("http") else ""
 
     @property
     def is_synthetic(self) -> bool:

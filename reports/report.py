@@ -96,7 +96,7 @@ def _write_and_log(
         (out / "figures" / name).write_bytes(content)
     tables = write_tables(report.text, found.search, out / "tables", report.tables)
     (out / "report.md").write_text(report.text, encoding="utf-8")
-    page = render_html(report.text, out)
+    page = render_html(report.text, out, report.charts)
     if options.html:
         (out / "report.html").write_text(page, encoding="utf-8")
     if options.no_log:
@@ -105,7 +105,8 @@ def _write_and_log(
     drawn += [out / "figures" / name for name in report.files]
     try:
         # MLflow renders HTML but shows markdown as text, so the page is logged in any case.
-        log_report(tracker, found.search, out, [out / "report.md", *drawn, *tables], page)
+        files = [out / "report.md", *drawn, *tables]
+        log_report(tracker, found.search, out, files, page, format_winner(found))
     except UserError as error:  # the report itself is written
         return replace(report, unreadable=(*report.unreadable, str(error)))
     return report

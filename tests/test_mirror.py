@@ -19,6 +19,7 @@ REPORT = "tests/reports/test_report.py"  # whole reports, read chapter by chapte
 ENSEMBLES = "tests/reports/chapters/ensembles/test_chapter.py"
 EXPORT = "tests/reports/test_export.py"
 EXAMPLES = "tests/searchspaces/test_examples.py"
+CHARTS = "tests/reports/write/test_charts.py"
 SPACES = "tests/searchspaces/test_spaces.py"  # whole trainings of every space on few data
 COVERED_BY = {
     "reports/assemble.py": REPORT,
@@ -28,6 +29,8 @@ COVERED_BY = {
         "tests/reports/chapters/confirmation/test_chapter.py"
     ),
     "reports/chapters/curves/by_arm.py": "tests/reports/chapters/comparison/test_figure.py",
+    "reports/chapters/curves/chart.py": CHARTS,
+    "reports/chapters/hyperparameters/chart.py": CHARTS,
     "reports/chapters/ensembles/evaluation.py": ENSEMBLES,
     "reports/chapters/explain.py": REPORT,
     "reports/chapters/hyperparameters/broken_axis.py": (

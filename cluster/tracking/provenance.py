@@ -31,7 +31,7 @@ def collect_provenance(space: SearchSpace[Any], truth: GroundTruth) -> dict[str,
         "compare": json.dumps(space.compare),
         "published": json.dumps([asdict(number) for number in space.published]),
         "command": describe_command(),
-        "git_commit": find_commit(),
+        "git_commit": find_commit(Path(space.source_file)),
         "versions": json.dumps(list_versions()),
         "hardware": describe_hardware(),
         "source": truth.source,
@@ -51,12 +51,16 @@ def describe_command() -> str:
     return shlex.join([*start, *map(redact_address, sys.argv[1:])])
 
 
-def find_commit() -> str:
-    """Return the git commit of the code, with a + where files were changed; else an empty text."""
-    here = Path(__file__).parent
+def find_commit(file: Path) -> str:
+    """Return the git commit of a file's repository, with a + where files were changed.
+
+    That is the repository of the space: the user's own, or that of Tunery. The text is empty for
+    a file that no repository has.
+    """
+    here = file.absolute().parent
     try:
         head = _git(here, "rev-parse", "--short=12", "HEAD")
-        tracked = _git(here, "ls-files", "--error-unmatch", __file__)
+        tracked = _git(here, "ls-files", "--error-unmatch", str(file.absolute()))
         changed = _git(here, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return ""

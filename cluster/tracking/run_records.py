@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
@@ -30,6 +31,10 @@ STATUS: Mapping[Outcome, str] = {
 }
 SCORE, BEST_REPORT = to_own_name("score"), to_own_name("best_report")
 DEVICE_SECONDS = to_own_name("device_seconds")
+NAME = 120
+"""Characters of a run's name, unless the search has a longer one."""
+SHORT = {"learning_rate": "lr", "weight_decay": "wd", "batch_size": "batch"}
+"""Hyperparameters as they are called in the name of a run."""
 DECISIONS = 50
 """Decisions of early stopping that a trial's tag has, the last ones: ASHA makes far fewer."""
 LONGEST_TAG = 8000
@@ -65,6 +70,32 @@ def list_derived(settings: SearchSettings) -> frozenset[str]:
     """Return the parameters whose value no Config field has, such as an exponent."""
     ranges = settings.parameters.items()
     return frozenset(name for name, about in ranges if about.get("field", name) is None)
+
+
+def run_name(ledger: Ledger, trial_log: TrialLog) -> str:
+    """Return the name of a trial's run, such as `digits-017 lr=0.0075 depth=2`.
+
+    The first word has the number; the searched hyperparameters follow, cut to NAME characters.
+    """
+    values = {**trial_log.parameters, **trial_log.config}
+    settings = [
+        f"{SHORT.get(name, name)}={format_value(values[name])}"
+        for name in ledger.settings.searched
+        if name in values
+    ]
+    name = f"{ledger.name}-{trial_log.trial:03d}"
+    return " ".join([name, *settings])[: max(NAME, len(name))].rstrip()
+
+
+def strip_run_name(name: str, number: int) -> str:
+    """Return the name of a trial's run without the hyperparameters that follow its number."""
+    start, found, _ = name.partition(f"-{number:03d} ")
+    return f"{start}{found}".rstrip()
+
+
+def format_value(value: object) -> str:
+    """Return a hyperparameter or a score in four significant digits, as it is in a name."""
+    return f"{value:.4g}" if isinstance(value, float) else to_text(value)
 
 
 def run_params(trial_log: TrialLog, derived: Collection[str] = ()) -> dict[str, str]:
@@ -151,6 +182,18 @@ def to_float(value: float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
+def first_tags(ledger: Ledger, trial_log: TrialLog, parent: str) -> dict[str, str]:
+    """Return the tags that a trial's run has from the beginning; `parent` is a run id."""
+    return {
+        **trial_log.tags,
+        **NAMING,
+        "kind": ledger.settings.kind,
+        "search": ledger.id,
+        "trial": str(trial_log.trial),
+        "mlflow.parentRunId": parent,
+    }
+
+
 def trial_tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:
     """Return the tags that change while a trial runs, and those of its outcome."""
     tags = {"attempts": str(trial_log.attempts), "spans": json.dumps(trial_log.spans)}
@@ -200,15 +243,32 @@ def search_tags(settings: SearchSettings) -> dict[str, str]:
     code = {name: digest[:16] for name, digest in settings.code.items()}
     tags |= {"code": json.dumps(code), "fields": json.dumps(dict(settings.fields))}
     tags |= {"kind": "search", "search": settings.id, **NAMING, **settings.provenance}
+    tags |= source_tags(settings.space, settings.provenance)
     return {key: clean_tag(value) for key, value in tags.items() if value}
 
 
-def outcome_counts(ledger: Ledger, infeasible: int) -> list[Point]:
-    """Return the number of trials per outcome, as points of the parent run."""
+def source_tags(space: str, provenance: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags by which MLflow shows where the code of a search comes from."""
+    file = provenance.get("space_file")
+    return {
+        "mlflow.source.name": PurePath(file).name if file else f"searchspaces/{space}.py",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": provenance.get("git_commit", "").rstrip("+"),
+    }
+
+
+def count_outcomes(ledger: Ledger) -> dict[str, int]:
+    """Return the number of trials per outcome."""
     counts: dict[str, int] = dict.fromkeys(STATUS, 0)
     for trial_log in ledger.trial_logs.values():
         if trial_log.outcome is not None:
             counts[trial_log.outcome] += 1
+    return counts
+
+
+def outcome_counts(ledger: Ledger, infeasible: int) -> list[Point]:
+    """Return the number of trials per outcome, as points of the parent run."""
+    counts = count_outcomes(ledger)
     counts["infeasible"] = infeasible
     counts["retried"] = sum(
         len(trial_log.failures) > 0 for trial_log in ledger.trial_logs.values()

@@ -13,7 +13,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -26,7 +26,7 @@ from cluster.tracking import run_records
 from cluster.tracking.artifacts import MARKED, upload_best, upload_predictions, upload_search
 from cluster.tracking.batches import log_in_batches
 from cluster.tracking.client import find_experiment, is_refusal, search_all_runs
-from cluster.tracking.names import NAMING
+from cluster.tracking.parent import describe_search, write_best
 from cluster.tracking.problems import (
     FailedTrials,
     describe_delay,
@@ -73,7 +73,7 @@ class MLflowWriter:
         self.kind = ledger.settings.kind
         self._derived = run_records.list_derived(ledger.settings)
         self.behind: str = ""
-        self._experiment = self._parent = ""
+        self.experiment = self._parent = ""
         self._runs: dict[int, str] = {}
         self._existing: dict[int, Run] = {}
         self._logged: dict[int, LoggedRun] = {}
@@ -99,8 +99,8 @@ class MLflowWriter:
 
     def _open(self) -> None:
         settings = self.ledger.settings
-        self._experiment = find_experiment(self.client, settings.space)
-        searches = search_all_runs(self.client, self._experiment, "tags.kind = 'search'")
+        self.experiment = find_experiment(self.client, settings.space)
+        searches = search_all_runs(self.client, self.experiment, "tags.kind = 'search'")
         # Compared here: a filter of MLflow has no way to quote every name.
         found = [run for run in searches if run.data.tags.get("search") == self.ledger.id]
         if found:
@@ -114,11 +114,11 @@ class MLflowWriter:
         else:
             tags, name = search_tags(settings), self.ledger.folder.name
             started = to_milliseconds(settings.started)
-            made = self.client.create_run(self._experiment, started, tags, run_name=name)
+            made = self.client.create_run(self.experiment, started, tags, run_name=name)
             self._parent = made.info.run_id
         if self.kind == "trial":
             upload_search(self.client, self.ledger.folder, self._parent)
-            self.client.set_tag(self._parent, "trials", str(settings.trials))
+            describe_search(self.client, self.ledger, self._parent, self.experiment)
         for run in self._search():
             trial = int(run.data.tags["trial"])
             if trial in self._runs and trial not in self._dirty:
@@ -172,8 +172,7 @@ class MLflowWriter:
                 self.client.delete_run(run.info.run_id)
         self.upload_best()
         if self.kind == "trial":
-            counts = run_records.outcome_counts(self.ledger, self.infeasible())
-            log_in_batches(self.client, self._parent, counts, {}, {})
+            self._write_best(run_records.outcome_counts(self.ledger, self.infeasible()))
             resources = self.ledger.settings.resources
             if resources:  # what trials got; the space only has what it requested
                 self.client.set_tag(self._parent, "resources", json.dumps(resources))
@@ -189,6 +188,11 @@ class MLflowWriter:
         """Upload what the best trials have saved, and delete that of all others."""
         upload_best(self.client, self.ledger, self._runs, self._search(f"and {MARKED}"))
 
+    def _write_best(self, points: Sequence[run_records.Point] = ()) -> None:
+        if self.kind == "trial":
+            page = self._parent, self.experiment
+            write_best(self.client, self.ledger, *page, self._runs, points)
+
     def _work(self) -> None:
         upload = time.monotonic() + UPLOAD_PERIOD
         while True:
@@ -197,6 +201,7 @@ class MLflowWriter:
             if not is_ending and not self.behind and time.monotonic() > upload:
                 with contextlib.suppress(Exception):  # it is repeated at the end of the search
                     self.upload_best()
+                    self._write_best()
                 upload = time.monotonic() + UPLOAD_PERIOD
             with self._lock:
                 left = self._dirty - self._failed.refused
@@ -276,24 +281,17 @@ class MLflowWriter:
         if DEVICE_SECONDS in data.metrics:  # written last of each report, which is then complete
             history = self.client.get_metric_history(run.info.run_id, DEVICE_SECONDS)
             seconds = {metric.step: metric.value for metric in history}
-        about = run.info.run_id, run.info.start_time, data.params, data.metrics, seconds, data.tags
-        return LoggedRun(*about)
+        about = data.params, data.metrics, seconds, data.tags
+        return LoggedRun(run.info.run_id, run.info.start_time, *about)
 
     def _create(self, trial_log: TrialLog) -> LoggedRun:
-        tags = {
-            **trial_log.tags,
-            **NAMING,
-            "kind": self.kind,
-            "search": self.ledger.id,
-            "trial": str(trial_log.trial),
-            "mlflow.parentRunId": self._parent,
-        }
-        name = f"{self.ledger.name}-{trial_log.trial:03d}"
+        tags = run_records.first_tags(self.ledger, trial_log, self._parent)
+        name = run_records.run_name(self.ledger, trial_log)
         started = to_milliseconds(trial_log.started)
-        made = self.client.create_run(self._experiment, started, tags, run_name=name)
+        made = self.client.create_run(self.experiment, started, tags, run_name=name)
         return LoggedRun(made.info.run_id, started, {}, {}, {}, tags)
 
     def _search(self, condition: str = "") -> list[Run]:
         """Return the runs of this search, or of this confirmation."""
         query = f"tags.`mlflow.parentRunId` = '{self._parent}' and tags.kind = '{self.kind}'"
-        return search_all_runs(self.client, self._experiment, f"{query} {condition}".strip())
+        return search_all_runs(self.client, self.experiment, f"{query} {condition}".strip())

@@ -100,7 +100,7 @@ def _run_reruns(
             outcome = run_trials(job, console)
         console.print(make_reruns_table(ledger, search))
         print_failures(space, ledger, console)
-        following = list_next_commands(search, storage)
+        following = list_next_commands(search, storage, outcome.experiment)
         console.print(following, highlight=False, markup=False, soft_wrap=True)
         return outcome
     finally:

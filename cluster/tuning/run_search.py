@@ -17,7 +17,12 @@ from cluster.tuning.arm_reruns import has_reruns_left, make_arms_table, plan_arm
 from cluster.tuning.confirm import FOLDER, list_reruns
 from cluster.tuning.open_search import OpenedSearch, create_search, open_search
 from cluster.tuning.run_trials import SearchEnd, TrialsJob, run_trials
-from cluster.tuning.summary import print_failures, print_header, print_summary
+from cluster.tuning.summary import (
+    list_next_commands,
+    print_failures,
+    print_header,
+    print_summary,
+)
 from searchspaces.source import read_sources
 from searchspaces.space import SearchSpace
 from trainables.run import Run
@@ -52,7 +57,8 @@ def run_search(space: SearchSpace[Any], run: Run, options: Options, console: Con
                 left = max(1.0, options.time_budget - (time.monotonic() - started))
                 options = replace(options, time_budget=left)
             again = run_arms_again(space, search, options, ledger, prepared, console)
-        print_summary(space, ledger, outcome.infeasible, options.storage, console)
+        following = list_next_commands(ledger, options.storage, outcome.experiment)
+        print_summary(space, ledger, outcome.infeasible, following, console)
         return SearchEnd(ledger.folder, outcome.exit_code(console) or again)
     finally:
         if ledger is not None:

@@ -69,7 +69,10 @@ class SearchEnd:
 
 @dataclass(frozen=True)
 class TrialsResult:
-    """How the trials ended: `problem` says which writer is behind, if any."""
+    """How the trials ended: `problem` says which writer is behind, if any.
+
+    `experiment` is the id of the space's experiment in MLflow.
+    """
 
     finished: bool
     out_of_time: bool
@@ -77,6 +80,7 @@ class TrialsResult:
     infeasible: int
     problem: str | None
     resume_mode: ResumeMode = None
+    experiment: str = ""
 
     def exit_code(self, console: Console) -> int:
         """Print what is left to do, if anything, and return the exit code for it."""
@@ -151,6 +155,7 @@ def run_trials(job: TrialsJob, console: Console) -> TrialsResult:
         infeasible=study.infeasible,
         problem="\n".join(filter(None, problems)) or None,
         resume_mode=job.options.resume_mode,
+        experiment=tracker.experiment,
     )
 
 

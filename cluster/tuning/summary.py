@@ -15,6 +15,7 @@ from cluster.sampling.ranges import format_number
 from cluster.storage.database_file import is_database_file
 from cluster.storage.redaction import redact_address
 from cluster.storage.storage import Storage
+from cluster.tracking.pages import LOCAL_SERVER, format_experiment_page
 from cluster.tuning.progress import describe_failure
 from searchspaces.json_text import to_text
 from searchspaces.space import SearchSpace
@@ -49,15 +50,14 @@ def print_header(
 
 
 def print_summary(
-    space: SearchSpace[Any], ledger: Ledger, infeasible: int, storage: Storage, console: Console
+    space: SearchSpace[Any], ledger: Ledger, infeasible: int, following: str, console: Console
 ) -> None:
-    """Print the best trials, the failures, where everything is, and the next commands."""
+    """Print the best trials, the failures, and what `list_next_commands` returns."""
     console.print()
     console.print(make_best_trials_table(ledger))
     print_failures(space, ledger, console)
     if infeasible:
         console.print(f"{infeasible} infeasible configurations were rejected, at no cost")
-    following = list_next_commands(ledger, storage)
     console.print(following, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -107,8 +107,11 @@ def make_best_trials_table(ledger: Ledger) -> Table | str:
     return table
 
 
-def list_next_commands(ledger: Ledger, storage: Storage) -> str:
-    """Return where everything is, and the exact commands that show it."""
+def list_next_commands(ledger: Ledger, storage: Storage, experiment: str) -> str:
+    """Return where everything is, and the exact commands that show it.
+
+    `experiment` is the id of the space's experiment in MLflow.
+    """
     uri = storage.find_tracking_uri(ledger.settings.tracking_uri)
     is_default, is_file = uri == storage.default_tracking_uri, is_database_file(uri)
     options = [] if str(storage) == "runs" else _option("--storage", str(storage))
@@ -117,11 +120,14 @@ def list_next_commands(ledger: Ledger, storage: Storage) -> str:
     # After `--` a name may begin with a dash, but options may not follow.
     words = [*options, "--", name] if name.startswith("-") else [name, *options]
     address = shlex.quote(redact_address(uri))
+    server = LOCAL_SERVER if is_file else uri
+    page = format_experiment_page(server, experiment) if server.startswith("http") else ""
     lines = [
         f"\nledger and checkpoints: {ledger.folder}",
         f"MLflow database:        {redact_address(uri)}",
+        *([f"runs in MLflow:         {page}"] if page and not is_file else []),
         "next:",
-        *([f"  mlflow ui --backend-store-uri {address}"] if is_file else []),
+        *([f"  mlflow ui --backend-store-uri {address}", f"    {page}"] if is_file else []),
         *([f"  python -m reports {shlex.join(words)}"] if ledger.top_trials else []),
     ]
     return "\n".join(lines)

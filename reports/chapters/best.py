@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 
+from cluster.tracking.pages import format_run_page
 from reports.chapters.confirmation.significance import judge_default
 from reports.numbers.statistics import is_finite, wilson_interval
 from reports.read.opened_test import OpenedTest
@@ -58,7 +59,8 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
     about = ("trial", "outcome", f"best {search.metric}", interval)
     shown_names = [shorten(name, NAME) for name in names]
     header = (*about, "at report", "parameters", "device time", *shown_names)
-    table = Table(header, rows, "llrrrrr" + "r" * len(names))
+    links = tuple(link_run(search, trial) for trial in shown)
+    table = Table(header, rows, "llrrrrr" + "r" * len(names), links)
     text = to_markdown(drop_empty_columns(table))
     if len(varied) > len(names):
         text += (
@@ -91,6 +93,13 @@ def write_best_trials(search: Search, choice: Choice, validation: int | None = N
             f"{shown_ahead}{' and others' if len(ahead) > 5 else ''}."
         )
     return text
+
+
+def link_run(search: Search, trial: TrialRecord) -> str:
+    """Return the address of a trial's run in MLflow; empty where no server shows it."""
+    if not search.server:
+        return ""
+    return format_run_page(search.server, search.experiment, trial.run_id)
 
 
 def _format_trial(

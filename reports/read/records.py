@@ -21,6 +21,7 @@ from cluster.tracking.names import (
     split_metrics,
     to_mlflow_name,
 )
+from cluster.tracking.run_records import strip_run_name
 from reports.numbers.statistics import is_finite
 from reports.records import Curve, Search, TrialRecord
 from reports.write.tables import NumberName
@@ -155,6 +156,8 @@ def _search(tracker: Tracker, space: str, run: Run) -> Search:
         trials=tuple(trial for trial in trials if trial.of is None),
         reruns=tuple(trial for trial in trials if trial.of is not None),
         is_finished=run.info.status == "FINISHED",
+        experiment=run.info.experiment_id,
+        tracking_uri=str(tracker.tracking_uri),
         **parse_tags(tags),
     )
 
@@ -238,7 +241,7 @@ def _trial(run: Run) -> TrialRecord:
     suggested = {name for name in params if name.startswith(SUGGESTED)}
     return TrialRecord(
         run_id=run.info.run_id,
-        name=run.info.run_name or number,
+        name=strip_run_name(run.info.run_name or number, int(number)),
         number=int(number),
         outcome=tags.get("outcome", "unfinished"),
         params={name: text for name, text in params.items() if name not in suggested},

@@ -1,7 +1,12 @@
-"""A report as one self-contained HTML file with its pictures, for offline use and print."""
+"""A report as one self-contained HTML file with its pictures, for offline use and print.
+
+Tables are sorted by a click on a column, and a figure with a chart shows the chart instead. Where
+no script runs, and in print, the figures remain.
+"""
 
 import base64
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -9,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from reports.write.charts import SCRIPT, Chart, to_script_json
 from reports.write.style import DPI
 
 SCREEN = 105  # pixels of a page per inch of a figure
@@ -16,8 +22,12 @@ PICTURE = re.compile(r'(?:<a href="[^"]*">\s*)?<img src="([^"]+)" alt="([^"]*)"[
 FIGURE = re.compile(r"figures/[\w-]+\.(png|gif)")
 
 
-def render_html(text: str, folder: Path) -> str:
-    """Return the markdown of a report as a whole page, with its pictures read from `folder`."""
+def render_html(text: str, folder: Path, charts: Mapping[str, Chart] | None = None) -> str:
+    """Return the markdown of a report as a whole page, with its pictures read from `folder`.
+
+    `charts` take the place of the figures with their names.
+    """
+    charts = charts or {}
     # Raw HTML in a report can only come from a name or an error message: it is shown, not run.
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     # GitHub's mark of a warning is not markdown; the block quote around it is kept.
@@ -25,7 +35,7 @@ def render_html(text: str, folder: Path) -> str:
 
     def render(part: list[Token]) -> str:
         body = parser.renderer.render(part, parser.options, {})
-        body = PICTURE.sub(lambda image: _embed(image[1], image[2], folder), body)
+        body = PICTURE.sub(lambda image: _embed(image[1], image[2], folder, charts), body)
         body = body.replace("<table>", '<div class="wide"><table>')
         return body.replace("</table>", "</table></div>")
 
@@ -38,15 +48,17 @@ def render_html(text: str, folder: Path) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
+    page_script = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
     return environment.get_template("page.html").render(
         title=tokens[1].content if end else "Report",
         heading=render(tokens[:end]),
         chapters=[render([tokens[i + 1]]) for i in chapters],
         body=render(tokens[end:]),
+        scripts=[*([SCRIPT.read_text(encoding="utf-8")] if charts else []), page_script],
     )
 
 
-def _embed(source: str, alt: str, folder: Path) -> str:
+def _embed(source: str, alt: str, folder: Path, charts: Mapping[str, Chart]) -> str:
     # The text of a task may name any file or address: only figures of the report are shown.
     source = unquote(source)  # a parser of markdown quotes letters that are not ASCII
     if not FIGURE.fullmatch(source) or not (folder / source).is_file():
@@ -57,4 +69,8 @@ def _embed(source: str, alt: str, folder: Path) -> str:
         return f'<img src="data:image/gif;base64,{data}" alt="{alt}">'
     # Bytes 16 to 20 of a PNG are its width; scaled by it, all figures have the same font size.
     width = int.from_bytes(content[16:20], "big") * SCREEN // DPI
-    return f'<img src="data:image/png;base64,{data}" alt="{alt}" width="{width}">'
+    image = f'<img src="data:image/png;base64,{data}" alt="{alt}" width="{width}">'
+    if (chart := charts.get(Path(source).stem)) is None:
+        return image
+    script = f'<script type="application/json">{to_script_json(chart)}</script>'
+    return f'<span class="chart">{image}{script}</span>'

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
+from reports.write.charts import Chart
 from reports.write.tables import Table
 
 
@@ -12,15 +13,17 @@ from reports.write.tables import Table
 class Section:
     """Markdown, and figures that are saved next to it as `figures/NAME.png` and `.svg`.
 
-    `files` holds existing pictures by their name in `figures`. `tables` holds tables that are
-    too long for the text and are written as CSV and LaTeX only. `unreadable` says what of it is
-    on record and cannot be read.
+    `charts` take the place of figures in an HTML page, by the names of these. `files` holds
+    existing pictures by their name in `figures`. `tables` holds tables that are too long for the
+    text and are written as CSV and LaTeX only. `unreadable` says what of it is on record and
+    cannot be read.
     """
 
     text: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    charts: Mapping[str, Chart] = field(default_factory=dict)
     unreadable: str = ""
 
 

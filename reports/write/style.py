@@ -66,9 +66,20 @@ def create_figure(search: Search, width: float, height: float) -> Figure:
     return figure
 
 
+def end_at_all(figure: Figure) -> None:
+    """Let axes in per cent end at 100 %, which is the most that there is."""
+    for axes in figure.axes:
+        for axis, limits in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
+            low, high = axis.get_view_interval()
+            shows_percent = getattr(axis.get_major_formatter(), "func", None) is format_percent
+            if shows_percent and low < 1 < high:
+                limits(low, 1.0)
+
+
 def save_figure(figure: Figure, folder: Path, name: str) -> None:
     """Write `name`.png and `name`.svg to the folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    end_at_all(figure)
     with figure_style():
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
         figure.set_layout_engine("none")  # the layout stays: to find it takes half of the time

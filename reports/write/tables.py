@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from reports.numbers.statistics import is_finite
 from reports.write.safe import escape_markdown, shorten
 
 RULES = {"l": ":---", "r": "---:", "c": ":---:"}
+ADDRESS = ":/?#&=@%+,;~.-_"  # characters that an address keeps within a markdown link
 LONGEST = 400  # characters of a cell
 UNEQUAL = {"balanced", "class", "classes", "macro", "mean", "per", "weighted"}
 NAME = 60  # characters of a name or a value in a cell or a sentence
@@ -15,11 +17,15 @@ NAME = 60  # characters of a name or a value in a cell or a sentence
 
 @dataclass(frozen=True)
 class Table:
-    """A table of plain text; `align` has one letter of l, r, c per column."""
+    """A table of plain text; `align` has one letter of l, r, c per column.
+
+    `links`, if given, are addresses that the first cells of the rows lead to.
+    """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     align: str
+    links: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         widths = {len(self.header), len(self.align), *(len(row) for row in self.rows)}
@@ -31,12 +37,15 @@ class Table:
 
 def to_markdown(table: Table) -> str:
     """Return a table as GitHub's markdown."""
+    rows = [[escape_markdown(shorten(text, LONGEST)) for text in row] for row in table.rows]
+    for row, link in zip(rows, table.links, strict=False):
+        row[0] = f"[{row[0]}]({quote(link, safe=ADDRESS)})" if link else row[0]
     return "\n".join(
         "| " + " | ".join(line) + " |"
         for line in (
             [escape_markdown(shorten(text, LONGEST)) for text in table.header],
             [RULES[letter] for letter in table.align],
-            *([escape_markdown(shorten(text, LONGEST)) for text in row] for row in table.rows),
+            *rows,
         )
     )
 
@@ -48,6 +57,7 @@ def drop_empty_columns(table: Table) -> Table:
         tuple(table.header[i] for i in keep),
         tuple(tuple(row[i] for i in keep) for row in table.rows),
         "".join(table.align[i] for i in keep),
+        table.links,
     )
 
 

@@ -313,3 +313,17 @@ def test_an_accuracy_in_per_cent_is_shown_as_it_is(
     text = read_report()
     assert "with 97 at report" in text
     assert "9700" not in text
+
+
+def test_the_description_of_the_run_has_the_result_and_links_the_report(
+    write_search: Write, read_report: Read, some_trials: Trials, client: MlflowClient
+) -> None:
+    parent = write_search(some_trials)
+    text = read_report()
+    note = client.get_run(parent).data.tags["mlflow.note.content"]
+    assert "winner test accuracy: 94.25 %" in note
+    assert f"/runs/{parent}/artifacts/report/report.html?" in note
+    assert text.index("winner test accuracy") < text.index("## Next steps")
+    assert "python -m trainables.train --space digits --set" in text
+    left_out = text.partition("## Chapters left out")[2]
+    assert "- Results per part of the data: needs data with named parts" in left_out

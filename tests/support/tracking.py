@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +32,7 @@ def write_to_mlflow(
 
 
 def read_runs(uri: str) -> dict[str, Any]:
-    """Return everything that a database has of the search, by the name of the run."""
+    """Return everything that a database has of the search, by the first word of a run's name."""
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("toy")
     assert experiment is not None
@@ -39,9 +40,11 @@ def read_runs(uri: str) -> dict[str, Any]:
     parent = next(run.info.run_id for run in runs if run.data.tags["kind"] == "search")
     everything: dict[str, Any] = {}
     for run in runs:
-        name = run.info.run_name
+        name = run.info.run_name.partition(" ")[0]  # hyperparameters follow
         assert name not in everything
         tags = {k: v for k, v in run.data.tags.items() if k != "mlflow.parentRunId"}
+        # Another server has other ids.
+        tags = {k: re.sub(r"runs/[0-9a-f]{32}", "runs/ID", v) for k, v in tags.items()}
         if run.data.tags["kind"] == "trial":
             assert run.data.tags["mlflow.parentRunId"] == parent
         everything[name] = {

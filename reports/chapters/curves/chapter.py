@@ -18,6 +18,7 @@ from reports.chapters.curves.by_arm import (
     mark_gaps,
     write_arm_table,
 )
+from reports.chapters.curves.chart import make_chart
 from reports.numbers.statistics import SMOOTHED_FROM, is_finite, rank_by, smooth, thin_out
 from reports.read.records import Tracker, read_curves
 from reports.read.winner import Choice
@@ -58,17 +59,30 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
         return None
     text = (
         f"{embed_figure('training_curves', 'Training curves of the trials')}\n\n"
-        "One line per trial, darker for better scores; the winner is red"
-        f"{', the default dashed' if default else ''}. "
-        f"Curves of at least {SMOOTHED_FROM} reports are drawn thin as reported and thick as "
-        "smoothed (Savitzky-Golay filter, quadratic, over a quarter of the curve and at least "
-        "five reports). The worst two fifths of the scores have the same colour, and outliers may "
-        "be outside the axes. A line is interrupted where a value is not a number."
+        f"{describe_ends(choice)}One line per trial, darker for better scores; the winner is red"
+        f"{', the default dashed' if default else ''}. Outliers may be outside the axes."
     )
+    if any(len(c) >= SMOOTHED_FROM for trial in trials for c in trial.curves.values()):
+        text += " Thick lines are smoothed (Savitzky-Golay filter, over a quarter of the curve)."
     left_out = len(search.trials) - sum(any(trial.curves.values()) for trial in trials)
     if left_out:
         text += f" {format_count(left_out, 'trial')} of {len(search.trials):,} not drawn."
-    return Section(text, {"training_curves": figure})
+    shown = [key for key in keys if any(len(t.curves.get(key, ())) > 1 for t in trials)]
+    chart = make_chart(search, trials, choice.winner.number, shown)
+    return Section(text, {"training_curves": figure}, charts={"training_curves": chart})
+
+
+def describe_ends(choice: Choice) -> str:
+    """Return how many complete trials were still improving at their end; empty if none is."""
+    ended = [t for t in choice.candidates if t.outcome == "complete" and t.reports > 1]
+    late = sum(trial.metrics.get("best_report") == trial.reports for trial in ended)
+    if not ended:
+        return ""
+    advice = ": a longer budget may improve them" if late * 2 > len(ended) else ""
+    have = "had its best score at its" if late == 1 else "had their best scores at their"
+    return (
+        f"**{late} of {format_count(len(ended), 'complete trial')} {have} last report{advice}.** "
+    )
 
 
 def _write_arms(tracker: Tracker, search: Search, arms: Sequence[Group]) -> Section | None:

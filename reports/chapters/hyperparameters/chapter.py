@@ -9,6 +9,7 @@ from reports.chapters.hyperparameters.axis_plots import (
     draw_axis_plots,
 )
 from reports.chapters.hyperparameters.boundary import Edge, count_near_edges
+from reports.chapters.hyperparameters.chart import make_chart
 from reports.read.space import Parameter, find_value
 from reports.read.winner import LOST, Choice
 from reports.records import Search
@@ -36,24 +37,22 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
     drawn = space[:PANELS]
     text = join_paragraphs(
         embed_figure("hyperparameters", "Score against every hyperparameter"),
+        _write_warnings(space, edges),
         _write_legend(len(space) - len(drawn)),
         to_markdown(shown),
         _explain_table(space, next(iter(edges.values())).of, lost, len(space) - len(shown.rows)),
-        _write_warnings(space, edges),
     )
     figure = draw_axis_plots(search, choice, drawn, edges)
     whole = {"all_hyperparameters": table} if len(space) > ROWS else {}
-    return Section(text, {"hyperparameters": figure}, tables=whole)
+    charts = {"hyperparameters": make_chart(search, choice, drawn)}
+    return Section(text, {"hyperparameters": figure}, tables=whole, charts=charts)
 
 
 def _write_legend(not_drawn: int) -> str:
     return (
-        "One mark per trial: filled for complete trials, hollow for stopped ones (with their best "
-        "score), a cross at the edge for diverged or failed ones, a star for the winner. Beyond a "
-        "dashed line the score axis is compressed, to show outliers. The black line is the "
-        f"isolation plot: the best complete trial in each of {BINS} bins of the range, or for "
-        f"each value, over all other hyperparameters. Bins need {FEWEST} complete trials, and a "
-        f"range needs {FEWEST} such bins."
+        "Filled: complete; hollow: stopped; cross: diverged or failed; star: the winner. Beyond a "
+        "dashed line the score axis is compressed. Black line: the best complete trial in each of "
+        f"{BINS} bins, where {FEWEST} bins have {FEWEST} complete trials."
         + (f" {not_drawn:,} further hyperparameters are not drawn." if not_drawn else "")
     )
 

@@ -44,8 +44,8 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
     left_out += [f"{len(fields) - AXES - NAMED} more"] if len(fields) > AXES + NAMED else []
     text = (
         f"{embed_figure('parallel_coordinates', 'Hyperparameters of all trials as lines')}\n\n"
-        "One line per trial from axis to axis, darker for better scores, the winner in red; thin "
-        "lines are trials that are not complete. Below an axis, a trial has no value for it."
+        "One line per trial, darker for better scores, the winner in red, thin if not complete. "
+        "Below an axis, a trial has no value for it."
     )
     low, high = _find_ends([t.metrics["score"] for t in trials], search.mode)
     beyond = sum(not low <= t.metrics["score"] <= high for t in trials)

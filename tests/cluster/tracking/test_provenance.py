@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,7 +54,23 @@ def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", fail)
-    assert provenance.find_commit() == ""
+    assert provenance.find_commit(Path(__file__)) == ""
+
+
+def test_the_commit_is_that_of_the_users_repository(tmp_path: Path) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(tmp_path)]
+    mine, other = tmp_path / "mine.py", tmp_path / "other.py"
+    mine.write_text("x = 1\n")
+    assert provenance.find_commit(mine) == ""  # there is no repository yet
+    for words in (["init", "-q"], ["add", "mine.py"], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    assert provenance.find_commit(mine) == head.stdout[:12]
+    other.write_text("")
+    assert provenance.find_commit(other) == ""
+    mine.write_text("x = 2\n")
+    assert provenance.find_commit(mine) == f"{head.stdout[:12]}+"
+    assert provenance.find_commit(tmp_path / "gone" / "cell.py") == ""  # a notebook's
 
 
 @pytest.mark.parametrize(("status", "expected"), [("", "abc123"), (" M file.py", "abc123+")])
@@ -62,7 +79,7 @@ def test_changed_files_mark_the_commit(
 ) -> None:
     answers = {"rev-parse": "abc123", "ls-files": "provenance.py", "status": status}
     monkeypatch.setattr(provenance, "_git", lambda folder, *words: answers[words[0]])
-    assert provenance.find_commit() == expected
+    assert provenance.find_commit(Path(__file__)) == expected
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

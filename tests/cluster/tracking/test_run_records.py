@@ -181,8 +181,32 @@ def test_a_search_has_its_settings_and_provenance_as_tags() -> None:
         "search": "toy-12",
         "git_commit": "abc+",
         "source": "real",
+        "mlflow.source.name": "searchspaces/toy.py",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": "abc",
     }
     assert json.loads(tags["rungs"]) == [1, 3]
+
+
+def test_the_source_of_a_users_space_is_its_file_without_its_folder() -> None:
+    tags = run_records.source_tags("mine", {"space_file": "/home/me/mine.py"})
+    assert tags["mlflow.source.name"] == "mine.py"
+    assert tags["mlflow.source.git.commit"] == ""
+
+
+def test_a_run_is_named_by_its_number_and_its_hyperparameters(
+    begin: Callable[..., Ledger],
+) -> None:
+    ranges = {"learning_rate.sgd": {"field": "learning_rate"}, "depth": {}, "power": {}}
+    ledger = begin(parameters=ranges)
+    drawn = {"learning_rate.sgd": 0.0075432, "depth": 2, "power": 3}
+    log = TrialLog(17, drawn, {"learning_rate": 0.0075432, "depth": 2, "seed": 4}, 0.0)
+    assert run_records.run_name(ledger, log) == "toy-017 lr=0.007543 depth=2 power=3"
+    assert run_records.strip_run_name("my space-017 lr=0.1 a=-017 b", 17) == "my space-017"
+    assert run_records.strip_run_name("my space-017", 17) == "my space-017"
+    long = TrialLog(3, {}, {"learning_rate": "x" * 500}, 0.0)
+    name = run_records.run_name(ledger, long)
+    assert name.startswith("toy-003 lr=xxx") and len(name) == run_records.NAME
 
 
 def test_outcomes_are_counted(begin: Callable[..., Ledger]) -> None:

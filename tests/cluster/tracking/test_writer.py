@@ -70,8 +70,12 @@ def test_every_outcome_has_its_run_with_all_its_numbers(ledger: Ledger, end: Fin
     assert counts == {
         **dict.fromkeys((f"tunery.{outcome}" for outcome in outcomes), 1),
         "tunery.infeasible": 7,
+        "tunery.score": 0.25,
+        "tunery.best_trial": 0,
     }
     assert parent["tags"]["question"] == "how small?"
+    assert parent["tags"]["best_config"] == '{"width": 0, "seed": 0}'
+    assert "**Best trial: [000](#/experiments/1/runs/" in parent["tags"]["mlflow.note.content"]
     assert parent["artifacts"] == {"data/test.parquet"}
 
 
@@ -404,7 +408,7 @@ def test_a_slow_server_is_waited_for_as_long_as_it_accepts_something(
     rejected, log_batch = set(), client.log_batch
 
     def slow(run_id: str, **what: Any) -> None:
-        if what.get("tags") and run_id not in rejected:
+        if what.get("params") and run_id not in rejected:
             rejected.add(run_id)
             clock.now += 50  # less than the patience, but not all trials together
             time.sleep(0.05)  # `close` looks at the clock meanwhile

@@ -27,6 +27,8 @@ from cluster.tuning.summary import (
 from searchspaces.space import SearchSpace
 from tests.support.reports import make_history
 
+QUERY = "runs?viewStateShareKey=tunery&workflowType=machine_learning"
+PAGE = f"    http://127.0.0.1:5000/#/experiments/7/{QUERY}"
 RANGES = {"width": {}, "learning_rate.sgd": {}, "momentum": {}}
 
 
@@ -124,11 +126,11 @@ def test_failures_are_counted_and_the_first_is_shown(
 @pytest.mark.parametrize(
     ("storage", "tracking_uri", "expected"),
     [
-        (Storage(Path("runs")), None, ["  mlflow ui --backend", "  python -m reports toy"]),
+        (Storage(Path("runs")), None, ["  mlflow ui --backend", PAGE, "  python -m reports toy"]),
         (
             Storage(Path("my runs")),
             None,
-            ["  mlflow ui --backend", "  python -m reports toy --storage 'my runs'"],
+            ["  mlflow ui --backend", PAGE, "  python -m reports toy --storage 'my runs'"],
         ),
         (
             Storage(Path("runs")),
@@ -138,7 +140,7 @@ def test_failures_are_counted_and_the_first_is_shown(
         (
             Storage(Path("runs/s3-b"), Location("s3://b")),
             None,
-            ["  mlflow ui --backend", "  python -m reports toy --storage s3://b"],
+            ["  mlflow ui --backend", PAGE, "  python -m reports toy --storage s3://b"],
         ),
     ],
 )
@@ -146,7 +148,7 @@ def test_the_next_commands_name_the_storage_and_the_server(
     ledger: Ledger, storage: Storage, tracking_uri: str | None, expected: list[str]
 ) -> None:
     ledger.update_settings(tracking_uri=tracking_uri or storage.default_tracking_uri)
-    text = list_next_commands(ledger, storage)
+    text = list_next_commands(ledger, storage, "7")
     assert f"ledger and checkpoints: {ledger.folder}\n" in text
     assert f"MLflow database:        {ledger.settings.tracking_uri}\n" in text
     commands = [line for line in text.splitlines() if line.startswith("  ")]
@@ -155,9 +157,17 @@ def test_the_next_commands_name_the_storage_and_the_server(
     assert commands[-1] == expected[-1]
 
 
+def test_a_tracking_server_is_named_by_the_page_of_the_runs_without_its_password(
+    ledger: Ledger,
+) -> None:
+    ledger.update_settings(tracking_uri="http://me:secret@server:5000")
+    text = list_next_commands(ledger, Storage(Path("runs")), "7")
+    assert f"\nruns in MLflow:         http://server:5000/#/experiments/7/{QUERY}\n" in text
+
+
 def test_no_command_shows_a_password(ledger: Ledger) -> None:
     address = "sqlite:////runs/x.db?api_key=tokTOK&password=s3cr3t"
-    text = list_next_commands(ledger, Storage(Path("/runs"), None, address))
+    text = list_next_commands(ledger, Storage(Path("/runs"), None, address), "7")
     assert "mlflow ui" in text
     assert "tokTOK" not in text
     assert "s3cr3t" not in text
@@ -178,7 +188,7 @@ def test_the_next_command_can_be_copied_whatever_the_name(
     storage = Storage(Path("/runs"))
     ledger.update_settings(tracking_uri=storage.default_tracking_uri)
     ledger.folder = ledger.folder.rename(ledger.folder.with_name(name))
-    assert list_next_commands(ledger, storage).splitlines()[-1] == f"  {command}"
+    assert list_next_commands(ledger, storage, "7").splitlines()[-1] == f"  {command}"
 
 
 def test_a_name_with_brackets_is_printed_as_it_is(
@@ -194,7 +204,8 @@ def test_a_name_with_brackets_is_printed_as_it_is(
 def test_the_summary_has_every_part(
     ledger: Ledger, space: SearchSpace[Any], console: Console, out: io.StringIO
 ) -> None:
-    print_summary(space, ledger, 3, Storage(Path("runs")), console)
+    following = list_next_commands(ledger, Storage(Path("runs")), "7")
+    print_summary(space, ledger, 3, following, console)
     text = out.getvalue()
     assert "best trials by loss" in text
     assert "3 infeasible configurations were rejected, at no cost" in text

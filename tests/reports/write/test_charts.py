@@ -1,0 +1,101 @@
+"""Charts of an HTML report: their data, and no text from users that Plotly reads as markup."""
+
+from __future__ import annotations
+
+import json
+
+from reports.chapters.curves.chart import make_chart as make_curves
+from reports.chapters.hyperparameters.chart import make_chart as make_points
+from reports.read.space import Parameter
+from reports.read.winner import choose_winner
+from reports.records import TrialRecord
+from reports.write.charts import SCRIPT, describe_trial, to_script_json
+from tests.support.make_search import make_search, make_trial
+
+RATE = Parameter("learning_rate", 1e-4, 1.0, log=True)
+KIND = Parameter("kind", choices=("a", "<b>"))
+
+
+def make_trials() -> list[TrialRecord]:
+    settings = [("0.1", "a"), ("0.2", "<b>"), ("0.01", "a")]
+    return [
+        make_trial(n, 0.9 - n / 10, params={"learning_rate": rate, "kind": kind})
+        for n, (rate, kind) in enumerate(settings)
+    ]
+
+
+def test_points_are_grouped_and_the_menu_changes_the_hyperparameter() -> None:
+    trials = [*make_trials(), make_trial(3, None, outcome="failed")]
+    search = make_search(*trials)
+    choice = choose_winner(search)
+    assert choice is not None
+    chart = make_points(search, choice, (RATE, KIND))
+    complete, winner = chart["data"]
+    assert (complete["name"], winner["name"]) == ("complete", "winner")
+    assert (complete["x"], complete["y"]) == ([0.2, 0.01], [0.8, 0.7])
+    assert (winner["x"], winner["y"]) == ([0.1], [0.9])
+    layout = chart["layout"]
+    assert layout["xaxis"]["type"] == "log"
+    assert layout["yaxis"]["tickformat"] == ".4~p"
+    assert layout["yaxis"]["range"][1] <= 1
+    rate, kind = layout["updatemenus"][0]["buttons"]
+    assert rate["args"][0]["x"] == [[0.2, 0.01], [0.1]]
+    assert kind["args"][0]["x"] == [["&lt;b&gt;", "a"], ["a"]]
+    assert kind["args"][1]["xaxis.type"] == "category"
+
+
+def test_a_metric_that_is_no_share_has_no_per_cent_and_one_parameter_no_menu() -> None:
+    search = make_search(*make_trials(), mode="min", metric="loss")
+    choice = choose_winner(search)
+    assert choice is not None
+    layout = make_points(search, choice, (RATE,))["layout"]
+    assert "tickformat" not in layout["yaxis"]
+    assert layout["updatemenus"] == []
+
+
+def test_curves_have_a_trace_per_trial_with_gaps_and_the_winner_on_top() -> None:
+    curves = [((1, 0.5), (2, float("nan")), (3, 0.7)), ((1, 0.4), (2, 0.9))]
+    trials = [
+        make_trial(n, 0.7 + n / 5, curves={"validation_accuracy": curve, "train_loss": ()})
+        for n, curve in enumerate(curves)
+    ]
+    search = make_search(*trials, make_trial(2, 0.1))
+    chart = make_curves(search, trials, 1, ("validation_accuracy", "train_loss"))
+    other, winner = chart["data"]
+    assert other["x"] == [1, 2, 3]
+    assert other["y"] == [0.5, None, 0.7]
+    assert (winner["name"], winner["y"]) == ("winner", [0.4, 0.9])
+    accuracy, loss = chart["layout"]["updatemenus"][0]["buttons"]
+    assert accuracy["args"][1]["yaxis.tickformat"] == ".4~p"
+    assert loss["args"] == [
+        {"x": [[], []], "y": [[], []]},
+        {
+            "yaxis.tickformat": "",
+            "yaxis.maxallowed": None,
+            "yaxis.title": {"text": "train loss"},
+            "yaxis.automargin": True,
+            "yaxis.autorange": True,
+        },
+    ]
+
+
+def test_text_from_users_is_no_markup_beside_a_point_or_in_a_script() -> None:
+    hostile = "</script><img src=x onerror=alert(1)>"
+    trial = make_trial(0, 0.9, params={hostile: hostile})
+    text = describe_trial(make_search(trial), trial)
+    assert "<img" not in text
+    assert text.startswith("trial 0, complete<br>")
+    script = to_script_json({"data": [hostile], "layout": {"a": "&<!--"}})
+    assert not set("<>&") & set(script)
+    assert json.loads(script) == {"data": [hostile], "layout": {"a": "&<!--"}}
+
+
+def test_many_hyperparameters_are_cut_beside_a_point() -> None:
+    trial = make_trial(0, 0.9, params={f"p{i}": "1" for i in range(40)})
+    assert describe_trial(make_search(trial), trial).endswith("<br>and 28 more")
+
+
+def test_the_script_is_free_of_a_closing_tag_and_names_its_licence() -> None:
+    script = SCRIPT.read_text(encoding="utf-8")
+    assert "</script" not in script
+    assert "Licensed under the MIT license" in script[:300]
