@@ -41,14 +41,18 @@ class AttemptError(Exception):
         return self.failure.traceback
 
 
-def describe_error(error: BaseException) -> AttemptError:
-    """Return the error that carries `error` to the driver, classified by its type."""
+def describe_error(error: BaseException, output: str = "") -> AttemptError:
+    """Return the error that carries `error` to the driver, classified by its type.
+
+    `output` is the end of what its task has printed.
+    """
     text = "".join(traceback.format_exception(error)).strip()
     message = " ".join("".join(traceback.format_exception_only(error)).split())
     failure = Failure(
         classify(error),
         redact(_cut_line(message))[:MAX_MESSAGE],
         redact(_cut_traceback(text))[-MAX_TRACEBACK:],
+        output,
     )
     return AttemptError(asdict(failure))
 
