@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from cluster.execution.attempt_files import (
     download_earlier_attempt,
     download_teacher,
     upload_attempt,
+    upload_output,
 )
-from cluster.execution.failures import describe_error
-from cluster.ledger.files import attempt_folder
+from cluster.execution.failures import AttemptError, describe_error
+from cluster.execution.task_output import TaskOutput, read_end
+from cluster.ledger.files import OUTPUT, attempt_folder
 from cluster.storage.location import Location
 from searchspaces.codec import decode_config
 from searchspaces.loading import load_space
@@ -57,7 +59,7 @@ class AttemptRunner:
     """Runs attempts at trials, one after the other in the same process.
 
     `gpus` are the ids of the GPUs that it may use, `preempted` returns whether the process must
-    exit soon.
+    exit soon. An `interactive` process has the user's terminal.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class AttemptRunner:
         settings: WorkerSettings,
         gpus: Sequence[int] = (),
         preempted: Callable[[], bool] = lambda: False,
+        interactive: bool = False,
     ) -> None:
         self.settings = settings
         self.gpus = gpus
         self.preempted = preempted
+        self.interactive = interactive
         self.config: Mapping[str, Any] = {}
         self._space: SearchSpace[Any] | None = None
         self._storage_checked = False
@@ -86,56 +90,77 @@ class AttemptRunner:
         self.close()
         self.config = config
 
-    def step(self) -> dict[str, Any]:
+    def step(self, guard: AbstractContextManager[Any] | None = None) -> dict[str, Any]:
         """Make one report; raises AttemptError, with the class of whatever failed.
 
         Returns `report`, `history` (the reports of this attempt that the driver may not have),
-        `facts`, `notes` and `place`, and when the trial has ended by itself, `outcome`.
+        `facts`, `notes` and `place`, and when the trial has ended by itself, `outcome`. The task
+        runs inside of `guard`, and what it prints is kept.
         """
         try:
-            with end_forked_children():
-                return self._make_report()
+            self._check_preemption()
+            sent = self.run.done if self.loop is not None else 0
+            loop = self._start() if self.loop is None else self.loop
+            try:
+                with self.output.capture(), guard or nullcontext(), end_forked_children():
+                    outcome = self._make_report(loop)
+            except PreemptedError as error:
+                self._upload()
+                raise PreemptedError(f"received SIGTERM: {error}") from None
+            return self._get_result(sent) | ({"outcome": outcome} if outcome else {})
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # such as a panic of an extension in Rust
             if self.preempted():  # SIGTERM may have ended the processes that the task needs, too
                 error = _blame_preemption(error)
-            raise describe_error(error) from None
+            raise self.describe(error) from None
+
+    def describe(self, error: BaseException) -> AttemptError:
+        """Return the error that carries `error` to the driver, with the end of the output."""
+        if self.loop is None:
+            return describe_error(error)
+        if self.settings.remote:
+            with suppress(Exception):  # the storage may be what has failed
+                upload_output(self.output.path.parent, self.settings.remote, self.config)
+        return describe_error(error, read_end(self.output.path))
 
     def close(self) -> None:
         """End the task and free what it held; its errors change nothing any more."""
         if self.loop is not None:
             loop, self.loop = self.loop, None
-            with suppress(Exception, SystemExit):
+            with suppress(Exception, SystemExit), self.output.capture():
                 loop.close()
+            self.output.close()
             if self.settings.remote and self.run.folder:
                 shutil.rmtree(self.run.folder.parent, ignore_errors=True)
             del self.run
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
-    def _make_report(self) -> dict[str, Any]:
-        first = self.loop is None
+    def _check_preemption(self) -> None:
         if self.preempted():
+            first = self.loop is None
             when = "before its first report" if first else f"after report {self.run.done}"
             raise PreemptedError(f"received SIGTERM and exited {when}")
-        loop, run = self._start() if self.loop is None else (self.loop, self.run)
-        sent = 0 if first else run.done
+
+    def _make_report(self, loop: Loop) -> str:
+        """Make one report and return the outcome, empty where the trial continues."""
+        run = self.run
         try:
             report = next(loop)
         except StopIteration:
-            return self._end("complete", sent)
-        except PreemptedError as error:
-            self._upload()
-            raise PreemptedError(f"received SIGTERM: {error}") from None
+            return self._complete(loop)
         run.record(report, loop)
         if run.diverged:
-            return self._end("diverged", sent)
-        if run.done >= run.reports:
-            return self._end("complete", sent)
-        return self._result(sent)
+            return "diverged"
+        return self._complete(loop) if run.done >= run.reports else ""
 
-    def _start(self) -> tuple[Loop, Run]:
+    def _complete(self, loop: Loop) -> str:
+        end_loop(loop)
+        self.run.finish()
+        return "complete"
+
+    def _start(self) -> Loop:
         settings, config = self.settings, self.config
         if not self._storage_checked:
             check_storage(settings.folder, settings.remote)
@@ -151,17 +176,11 @@ class AttemptRunner:
         self.run = replace(run, folder=folder, preempted=self.preempted)
         self.run.notes += notes
         values = decode_config(space.config, config["config"])
+        self.output = TaskOutput(folder / OUTPUT, self.interactive)
         self.loop = start_loop(space.train, values, self.run)
-        return self.loop, self.run
+        return self.loop
 
-    def _end(self, outcome: str, sent: int) -> dict[str, Any]:
-        if outcome == "complete":
-            if self.loop is not None:
-                end_loop(self.loop)
-            self.run.finish()
-        return {**self._result(sent), "outcome": outcome}
-
-    def _result(self, sent: int) -> dict[str, Any]:
+    def _get_result(self, sent: int) -> dict[str, Any]:
         run = self.run
         self._upload()
         notes, run.notes = run.notes, []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.execution.failures import StorageUnreachableError
+from cluster.ledger.files import OUTPUT
 from cluster.storage import replication
 from cluster.storage.location import Location
 from cluster.storage.replication import retry_until_reachable, trial_owner
@@ -122,6 +123,15 @@ def upload_attempt(folder: Path, remote: Location, config: Mapping[str, Any]) ->
     location = _location(remote, config["trial"], config["attempt"])
     owner = trial_owner(config["config"])
     retry_until_reachable(lambda: replication.upload(folder, location, owner))
+
+
+def upload_output(folder: Path, remote: Location, config: Mapping[str, Any]) -> None:
+    """Upload the output of a failed attempt, and leave the copy of its other files as it is."""
+    location = _location(remote, config["trial"], config["attempt"])
+    known = replication.read_newest_index(location)
+    files = {name: stamp for name, (_, stamp) in known.files.items()} if known else {}
+    files |= replication.stat_files(folder, [OUTPUT])
+    replication.upload(folder, location, trial_owner(config["config"]), files)
 
 
 def download_teacher(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cluster.execution import inline
 from cluster.execution.attempt import WorkerSettings
+from cluster.execution.task_output import keep_console
 from cluster.execution.trial_queue import TrialQueue
 from cluster.options import Options
 from searchspaces.space import SearchSpace
@@ -41,7 +42,8 @@ def prepare_executor(
 ) -> Iterator[Executor]:
     """Prepare the executor that the user chose; raises UserError where it cannot be used."""
     if options.executor == "inline":
-        with inline.prepare_worker(space, options.storage.folder.resolve(), run) as worker:
+        folder = options.storage.folder.resolve()
+        with keep_console(console), inline.prepare_worker(space, folder, run) as worker:
             yield Executor(
                 worker,
                 {"cpu": float(worker.threads), "gpu": float(torch.cuda.is_available())},

@@ -43,8 +43,11 @@ class AttemptError(Exception):
         return self.failure.traceback
 
 
-def describe_error(error: BaseException) -> AttemptError:
-    """Return the error that carries `error` to the driver, classified by its type."""
+def describe_error(error: BaseException, output: str = "") -> AttemptError:
+    """Return the error that carries `error` to the driver, classified by its type.
+
+    `output` is the end of what its task has printed.
+    """
     text = "".join(traceback.format_exception(error)).strip()
     message = " ".join("".join(traceback.format_exception_only(error)).split())
     if type(error).__module__.startswith((PREFIX, "trainables.")):
@@ -53,6 +56,7 @@ def describe_error(error: BaseException) -> AttemptError:
         classify(error),
         redact(_cut_line(escape_control(message)))[:MAX_MESSAGE],
         redact(_cut_traceback(text))[-MAX_TRACEBACK:],
+        output,
     )
     return AttemptError(asdict(failure))
 

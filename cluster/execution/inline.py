@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from cluster.execution.attempt import AttemptRunner, WorkerSettings
-from cluster.execution.failures import AttemptError, describe_error
+from cluster.execution.failures import AttemptError
 from cluster.execution.signals import interrupt_when_asked_to_end
 from cluster.execution.trial_queue import Attempt, TrialQueue, recording
 from searchspaces.space import SearchSpace
@@ -129,7 +129,7 @@ class Slot:
 
     def __init__(self, worker: WorkerSettings) -> None:
         gpus = [0] if torch.cuda.is_available() else []
-        self.runner = AttemptRunner(worker, gpus)
+        self.runner = AttemptRunner(worker, gpus, interactive=True)
         self.attempt: Attempt | None = None
         self._random = checkpoint.capture({})
 
@@ -145,10 +145,9 @@ class Slot:
         """
         with self._own_random_state(), lend_streams():
             try:
-                with interruption.in_task(seconds):
-                    return self.runner.step()
+                return self.runner.step(interruption.in_task(seconds))
             except SystemExit as error:
-                raise describe_error(error) from None
+                raise self.runner.describe(error) from None
 
     def close(self) -> None:
         """End the attempt."""
@@ -199,6 +198,7 @@ def run(
             _start_attempts(queue, slots, concurrency)
             if not queue.running:
                 break
+            on_step()  # the first report may take long
             for slot in _list_active(slots):
                 _make_report(queue, slot, interruption)
                 on_step()

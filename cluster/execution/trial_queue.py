@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.execution.early_stopping import EarlyStopping, build_rule
+from cluster.execution.task_output import read_end
 from cluster.execution.time_limits import AttemptClock, TimeLimits
+from cluster.ledger.files import OUTPUT
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import UNCOUNTED, Failure, Outcome
 from cluster.sampling.arm_studies import ArmStudies
@@ -218,6 +220,9 @@ class TrialQueue:
             )
             return
         self._forget(trial)
+        if not failure.output:  # of a worker that was killed
+            output = read_end(self.ledger.latest_attempt(trial) / OUTPUT)
+            failure = replace(failure, output=output)
         self.ledger.record_failure(trial, failure)
         failures = self.ledger.trial_logs[trial].failures
         losses = sum(entry.failure_class in UNCOUNTED for entry in failures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from trainables.file_parts import DRAFT, WORKING
 
 JOURNAL = "study.journal"
 """File of the Optuna study in a search's folder."""
+OUTPUT = "output.txt"
+"""File with what a task has printed, in the folder of an attempt."""
 
 
 def parse_number(name: str, folder: str) -> int | None:
@@ -58,6 +61,14 @@ def prune_attempt(attempt: Path, keep_weights: bool) -> None:
         shutil.rmtree(attempt / folder, ignore_errors=True)
     if not keep_weights:
         delete_weights(attempt / "best")
+
+
+def prune_failed_attempt(attempt: Path) -> None:
+    """Delete all that the attempts at a failed trial have saved but what the last one printed."""
+    prune_attempt(attempt, keep_weights=False)
+    shutil.rmtree(attempt / "best", ignore_errors=True)
+    with contextlib.suppress(OSError):
+        attempt.rmdir()
 
 
 def delete_weights(best: Path) -> None:

@@ -7,7 +7,6 @@ more, see `damage`. Does not import Ray, Optuna or MLflow.
 
 from __future__ import annotations
 
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +24,7 @@ from cluster.ledger.files import (
     list_searches,
     log_path,
     prune_attempt,
+    prune_failed_attempt,
 )
 from cluster.ledger.settings import (
     SearchSettings,
@@ -181,12 +181,11 @@ class Ledger:
         """Delete the files of an ended trial that are no longer needed.
 
         Only the best trials keep their weights. Predictions stay, for ensembles; a diverged or
-        failed trial keeps its log alone.
+        failed trial keeps its log and what its task has printed.
         """
         trial_log = self.trial_logs[trial]
         if trial_log.outcome in ("diverged", "failed"):
-            for attempt in log_path(self.folder, trial).parent.glob("attempt-*"):
-                shutil.rmtree(attempt, ignore_errors=True)
+            prune_failed_attempt(self.latest_attempt(trial))
         elif trial_log.outcome:
             prune_attempt(self.latest_attempt(trial), keep_weights=True)
             ranked = self._rank_with(trial_log)

@@ -36,11 +36,15 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed attempt: its class, the error in one line, and the whole traceback."""
+    """One failed attempt: its class, the error in one line, and the whole traceback.
+
+    `output` is the end of what its task has printed.
+    """
 
     failure_class: FailureClass
     message: str
     traceback: str
+    output: str = ""
 
 
 @dataclass(frozen=True)

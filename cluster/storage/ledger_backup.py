@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.damage import INDEX
-from cluster.ledger.files import delete_weights, list_journals, parse_number
+from cluster.ledger.files import OUTPUT, delete_weights, list_journals, parse_number
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import read_space
 from cluster.storage import replication
@@ -112,25 +112,29 @@ class LedgerBackup:
             self._wake.set()
 
     def fetch(self, trial: int) -> None:
-        """Download the predictions and weights of an ended trial; raises OSError."""
+        """Download the output, predictions and weights of an ended trial; raises OSError."""
         with self._fetching:
             trial_log = self.ledger.trial_logs[trial]
             if trial in self._fetched or trial_log.outcome is None:
                 return
-            if trial_log.outcome in ("complete", "stopped"):
-                weights = self.ledger.keeps_weights(trial_log)
-                folder = self.ledger.latest_attempt(trial)
-                replication.download(
-                    self.location / "attempts" / f"{trial:03d}" / str(trial_log.attempts),
-                    folder,
-                    trial_owner(trial_log.config),
-                    lambda name: (
-                        name.startswith("best/") and (weights or name.endswith(".parquet"))
-                    ),
-                )
-                # A better trial may have ended meanwhile.
-                if weights and not self.ledger.keeps_weights(trial_log):
-                    delete_weights(folder / "best")
+            has_result = trial_log.outcome in ("complete", "stopped")
+            weights = has_result and self.ledger.keeps_weights(trial_log)
+            folder = self.ledger.latest_attempt(trial)
+            replication.download(
+                self.location / "attempts" / f"{trial:03d}" / str(trial_log.attempts),
+                folder,
+                trial_owner(trial_log.config),
+                lambda name: (
+                    name == OUTPUT
+                    or (
+                        (has_result and name.startswith("best/"))
+                        and (weights or name.endswith(".parquet"))
+                    )
+                ),
+            )
+            # A better trial may have ended meanwhile.
+            if weights and not self.ledger.keeps_weights(trial_log):
+                delete_weights(folder / "best")
             self._fetched.add(trial)
 
     def close(self) -> str | None:

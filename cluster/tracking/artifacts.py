@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
+from cluster.ledger.files import OUTPUT
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import FILE
 
@@ -66,10 +67,16 @@ def upload_best(
             client.set_tag(runs[trial], "weights", "yes" if has_weights else "artifacts")
 
 
-def upload_predictions(client: MlflowClient, ledger: Ledger, trial: int, run_id: str) -> None:
-    """Upload the predictions of a trial to its run; its tag `predictions` records the splits."""
+def upload_result(client: MlflowClient, ledger: Ledger, trial: int, run_id: str) -> None:
+    """Upload the predictions of an ended trial, and what it has printed, to its run.
+
+    Its tag `predictions` records the splits.
+    """
     ledger.fetch(trial)
-    predictions = sorted((ledger.latest_attempt(trial) / "best").glob("*.parquet"))
+    folder = ledger.latest_attempt(trial)
+    if (folder / OUTPUT).exists():
+        client.log_artifact(run_id, str(folder / OUTPUT))
+    predictions = sorted((folder / "best").glob("*.parquet"))
     for path in predictions:
         client.log_artifact(run_id, str(path), "predictions")
     if predictions:

@@ -206,6 +206,8 @@ def trial_tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:
     if outcome == "failed":
         tags["error"] = trial_log.failures[-1].traceback[-4000:]
         tags["failure_class"] = trial_log.failures[-1].failure_class
+        if trial_log.failures[-1].output:
+            tags["output"] = trial_log.failures[-1].output
     return {key: clean_tag(value) for key, value in tags.items()}
 
 

@@ -23,7 +23,7 @@ from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.storage.redaction import first_line
 from cluster.tracking import run_records
-from cluster.tracking.artifacts import MARKED, upload_best, upload_predictions, upload_search
+from cluster.tracking.artifacts import MARKED, upload_best, upload_result, upload_search
 from cluster.tracking.batches import log_in_batches
 from cluster.tracking.client import find_experiment, is_refusal, search_all_runs
 from cluster.tracking.parent import describe_search, write_best
@@ -264,7 +264,7 @@ class MLflowWriter:
         missing = {name: params[name] for name in params.keys() - logged.params.keys()}
         log_in_batches(self.client, logged.run_id, points, missing, tags)
         if outcome is not None:
-            upload_predictions(self.client, self.ledger, trial, logged.run_id)
+            upload_result(self.client, self.ledger, trial, logged.run_id)
             ended = to_milliseconds(trial_log.ended)
             self.client.set_terminated(logged.run_id, STATUS[outcome], ended)
         logged.written = count

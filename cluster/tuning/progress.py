@@ -1,23 +1,25 @@
-"""Show a running search: a live table on a terminal or in a notebook, else a line per trial."""
+"""Show a running search: a live screen on a terminal or in a notebook, else a line per trial."""
 
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
 
+from cluster.execution.task_output import is_debugging, leave_terminal
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.ranges import format_number
 from cluster.tuning.notebook import NotebookDisplay
+from cluster.tuning.screen import draw_screen, format_settings
 from searchspaces.space import SearchSpace
 from trainables.durations import format_duration
 
@@ -52,20 +54,33 @@ class ProgressDisplay:
         self.console = console
         self.behind = behind
         self.started = time.monotonic()
-        self.before = self._reports()
-        self.printed = {log.trial for log in queue.ledger.trial_logs.values() if log.outcome}
+        logs = queue.ledger.trial_logs.values()
+        self.printed = {log.trial for log in logs if log.outcome}
+        reports = sum(len(log.reports) for log in logs)
+        self.before = Counter(reports=reports, ended=len(self.printed))
         self._next = 0.0
+        self._stack = ExitStack()
         self._live: Live | NotebookDisplay | None = None
         if console.is_jupyter:
             self._live = NotebookDisplay(console)
-        elif console.is_terminal:
-            self._live = Live(console=console, auto_refresh=False)
+        elif console.is_terminal and not is_debugging():
+            # What the driver prints itself goes above the screen. Where tasks run in this process
+            # the console has a terminal of its own, and what they print is kept elsewhere.
+            above = console.file is sys.stdout
+            self._live = Live(
+                console=console,
+                auto_refresh=False,
+                redirect_stdout=above,
+                redirect_stderr=above,
+                vertical_overflow="crop",
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing for Tune to pickle."""
         return {}
 
     def __enter__(self) -> ProgressDisplay:
+        self._stack.enter_context(leave_terminal(self._stop_drawing))
         if self._live:
             self._live.start()
         return self
@@ -74,6 +89,13 @@ class ProgressDisplay:
         self.update(now=True)
         if self._live:
             self._live.stop()
+        self._stack.close()
+
+    def _stop_drawing(self) -> None:
+        """Show a line per trial from now on: a debugger has the terminal."""
+        if self._live:
+            self._live.stop()
+        self._live = None
 
     def update(self, now: bool = False) -> None:
         """Refresh the display if it is time."""
@@ -84,7 +106,9 @@ class ProgressDisplay:
             return
         self._next = time.monotonic() + REFRESH
         if self._live:
-            self._live.update(self._table(), refresh=True)
+            elapsed = time.monotonic() - self.started
+            screen = draw_screen(self.queue, self.searched, elapsed, self.before, self.behind())
+            self._live.update(screen, refresh=True)
             return
         trial_logs = self.queue.ledger.trial_logs
         for trial_log in [
@@ -94,46 +118,6 @@ class ProgressDisplay:
             self.console.print(
                 self._line(trial_log), highlight=False, markup=False, soft_wrap=True
             )
-
-    def _reports(self) -> int:
-        return sum(len(trial_log.reports) for trial_log in self.queue.ledger.trial_logs.values())
-
-    def _table(self) -> Table:
-        queue, ledger = self.queue, self.queue.ledger
-        counts = Counter(trial_log.outcome for trial_log in ledger.trial_logs.values())
-        ended = sum(count for outcome, count in counts.items() if outcome)
-        elapsed = time.monotonic() - self.started
-        made = self._reports() - self.before
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold")
-        table.add_column()
-        words = [f"{ended} of {queue.trials} ended", f"{len(queue.running)} running"]
-        words += [f"{counts[o]} {o}" for o in ("complete", "stopped") if counts[o]]
-        words += [f"[red]{counts[o]} {o}[/]" for o in ("diverged", "failed") if counts[o]]
-        if queue.study.infeasible:
-            words.append(f"{queue.study.infeasible} infeasible")
-        table.add_row("trials", ", ".join(words))
-        best = ledger.rank_trials(ledger.top_trials)
-        if best:
-            found = ledger.best_report(best[0])
-            assert found is not None
-            score = f"[green]{format_number(found[0])}[/] {escape(ledger.metric)}"
-            table.add_row("best", f"{score} (trial {best[0].trial})")
-            table.add_row("", escape(self._settings(best[0])))
-        table.add_row("speed", f"{made / max(elapsed, 1e-9):.2f} reports per second")
-        new = sum(bool(log.outcome) for log in ledger.trial_logs.values()) - len(self.printed)
-        left = queue.trials - ended
-        ahead = f", about {format_duration(left * elapsed / new)} left" if new and left else ""
-        table.add_row("time", format_duration(elapsed) + ahead)
-        if self.behind():
-            table.add_row("[yellow]delayed[/]", escape(f"will be written later: {self.behind()}"))
-        return table
-
-    def _settings(self, trial_log: TrialLog) -> str:
-        values = {**trial_log.parameters, **trial_log.config}
-        return "  ".join(
-            f"{name}={format_number(values[name])}" for name in self.searched if name in values
-        )
 
     def _name(self, trial_log: TrialLog) -> str:
         if self.queue.ledger.settings.kind == "trial":
@@ -149,7 +133,7 @@ class ProgressDisplay:
             f"{self._name(trial_log)} {trial_log.outcome:8s} {score} after {reports}, "
             f"{format_duration(trial_log.seconds)}"
         )
-        if settings := self._settings(trial_log):
+        if settings := format_settings(trial_log, self.searched):
             line += f": {settings}"
         if trial_log.outcome == "diverged":
             line += f"\n  {trial_log.reason}"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cluster.ledger.files import OUTPUT
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.sampling.ranges import format_number
@@ -22,6 +23,8 @@ from searchspaces.space import SearchSpace
 from trainables.durations import format_duration
 
 SHOWN = 5
+OUTPUT_LINES = 10
+"""Lines of the output of a failed trial."""
 
 
 def print_header(
@@ -62,22 +65,24 @@ def print_summary(
 
 
 def print_failures(space: SearchSpace[Any], ledger: Ledger, console: Console) -> None:
-    """Print how many trials failed, why the first did, and where its traceback is."""
+    """Print how many trials failed, why the first did, and the last lines that it printed."""
     failed = [
         trial_log for trial_log in ledger.trial_logs.values() if trial_log.outcome == "failed"
     ]
-    if failed:
-        first = failed[0]
-        log_file = ledger.folder / "trials" / f"{first.trial:03d}" / "reports.jsonl"
-        console.print(
-            f"{len(failed)} failed; the first, trial {first.trial:03d}: "
-            f"{describe_failure(first, space)}\n"
-            f"its traceback is in {log_file}",
-            style="yellow",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+    if not failed:
+        return
+    first = failed[0]
+    folder = ledger.folder / "trials" / f"{first.trial:03d}"
+    text = (
+        f"{len(failed)} failed; the first, trial {first.trial:03d}: "
+        f"{describe_failure(first, space)}\n"
+        f"its traceback is in {folder / 'reports.jsonl'}"
+    )
+    if lines := first.failures[-1].output.splitlines()[-OUTPUT_LINES:]:
+        text += "\nthe last lines of its output:\n" + "\n".join(f"  | {line}" for line in lines)
+        file = ledger.latest_attempt(first.trial) / OUTPUT
+        text += f"\nall of it is in {file}" if file.exists() else ""
+    console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def make_best_trials_table(ledger: Ledger) -> Table | str:

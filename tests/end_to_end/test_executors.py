@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cluster.cli import main
+from cluster.ledger.files import OUTPUT
 from tests.support.paths import ROOT
 from tests.support.searches import (
     assert_mlflow_equals_ledger,
@@ -33,7 +34,8 @@ def test_both_executors_give_the_same_search_and_continue_each_other(
     better = {"behave": "out_of_memory", "learning_rate": 0.2}  # of equal trials most are stopped
     configs = [*({"behave": name} for name in BEHAVIOURS), better, {"learning_rate": 0.001}]
     changes = f"initial_configs={tuple(configs)!r}, trials=4, reports=9, min_reports=3"
-    file = space_file(f"SPACE = replace(SPACE, {changes})")
+    loud = "def loud(config, run):\n    print('starts')\n    yield from train(config, run)\n"
+    file = space_file(f"{loud}SPACE = replace(SPACE, train=loud, {changes})")
     words = ["--space", str(file), "--scheduler", "asha", "--concurrency", "1", "--resume"]
     for name in ("inline", "mixed"):
         (tmp_path / name).mkdir()
@@ -50,8 +52,12 @@ def test_both_executors_give_the_same_search_and_continue_each_other(
     assert "the task broke on purpose" in output
     assert "Traceback" not in output
     run_inline("mixed", 10)
+    assert "starts" not in output.replace("  | starts", "")  # but at the end, of a failed one
     alone, mixed = (read_ledger(tmp_path / name / "toy") for name in ("inline", "mixed"))
     assert describe_trials(mixed) == describe_trials(alone)
+    for ledger in (alone, mixed):
+        for trial in ledger.trial_logs:
+            assert (ledger.latest_attempt(trial) / OUTPUT).read_text() == "starts\n"
     outcomes = [log.outcome for log in alone.trial_logs.values()]
     assert outcomes[:6] == ["complete", "failed", "diverged", "complete", "complete", "stopped"]
     assert [f.failure_class for f in mixed.trial_logs[4].failures] == ["out_of_memory"]

@@ -10,6 +10,7 @@ from reports.write.tables import format_count, join_words
 
 ERRORS_SHOWN = 5  # errors in the appendix
 ERROR_LINES = 12  # of a traceback
+OUTPUT_LINES = 8  # of what a trial has printed; its run has all of it as `output.txt`
 LONGEST = 300  # characters of an error in a sentence
 FRAME = re.compile(r'\s*File "(.+)", line (\d+)')
 
@@ -42,6 +43,9 @@ def write_section(search: Search) -> str | None:
         parts.append(f"{format_count(len(trials), 'trial')} ({numbers}{more}){place}:")
         tail = (trials[0].error or last).strip().splitlines()[-ERROR_LINES:]
         parts.append(format_block("\n".join(tail), "text"))
+        if output := trials[0].tags.get("output", "").splitlines()[-OUTPUT_LINES:]:
+            parts.append(f"The last lines of the output of trial {trials[0].number}:")
+            parts.append(format_block("\n".join(output), "text"))
     if len(kinds) > ERRORS_SHOWN:
         parts.append(f"{len(kinds) - ERRORS_SHOWN} less common errors are not shown.")
     return "\n\n".join(parts)

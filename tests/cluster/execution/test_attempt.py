@@ -16,6 +16,7 @@ import pytest
 
 from cluster.execution.attempt import AttemptRunner, WorkerSettings
 from cluster.execution.failures import AttemptError
+from cluster.ledger.files import OUTPUT
 from cluster.storage import replication
 from cluster.storage.location import Location
 from trainables.run import Run
@@ -42,6 +43,7 @@ class Config:
     speed: float = 1.0
     behave: str = "well"
     note: str = ""
+    talk: bool = False
 
 
 def train(config, run):
@@ -60,6 +62,8 @@ def train(config, run):
                     run.save_and_preempt({"half": step})
                 with torch.no_grad():
                     model.weight += config.speed * torch.rand(())
+            if config.talk:
+                print("report", report)
             if config.behave == "ends" and report == 1:
                 return
             if config.behave == "fails" and report == 1:
@@ -73,6 +77,8 @@ def train(config, run):
             broken = config.behave == "diverges" and report == 1
             yield {name: float("nan") if broken else model.weight.item()}
     finally:
+        if config.talk:
+            print("closed")
         if config.note:
             Path(config.note).touch()
 
@@ -145,6 +151,26 @@ def test_every_step_is_a_report_and_the_last_ends_the_trial(make: Make, tmp_path
     json.dumps(results)
     predictions = pq.read_table(_folder(tmp_path) / "best" / "test.parquet")
     assert predictions.column_names == ["id", "p0", "p1"]
+
+
+def test_what_a_task_prints_is_kept_with_the_attempt(
+    make: Make, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trial = make(behave="fails", talk=True)
+    trial.step()
+    assert (_folder(tmp_path) / OUTPUT).read_text() == "report 0\n"
+    with pytest.raises(AttemptError) as error:
+        trial.step()
+    assert error.value.failure.output == "report 0\nreport 1\nclosed"
+    stopped = make(trial=2, talk=True)
+    stopped.step()
+    stopped.close()
+    assert (_folder(tmp_path, 2) / OUTPUT).read_text() == "report 0\nclosed\n"
+    quiet = make(trial=1)
+    quiet.step()
+    quiet.close()
+    assert not (_folder(tmp_path, 1) / OUTPUT).exists()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_machine_without_the_storage_fails_and_creates_no_folder(

@@ -12,6 +12,7 @@ import torch
 from cluster.execution.attempt import AttemptRunner
 from cluster.execution.attempt_files import copy_earlier_attempt, download_teacher
 from cluster.execution.failures import AttemptError
+from cluster.ledger.files import OUTPUT
 from cluster.storage import replication
 from cluster.storage.location import Location
 from trainables import checkpoint
@@ -73,6 +74,22 @@ def test_a_damaged_copy_on_remote_storage_is_noticed(
     assert note.endswith("the trial continues from attempt 1")
     history = [entry for entry in result["history"] if entry["report"] < 3]
     assert history == [entry for result in expected for entry in result["history"]]
+
+
+def test_the_output_of_a_failed_attempt_is_uploaded_and_its_checkpoint_stays(
+    on: Callable[..., AttemptRunner], tmp_path: Path
+) -> None:
+    first = on("first", 1, behave="raise", talk=True)
+    first.step()
+    copy = Location((tmp_path / "bucket").as_uri()) / "attempts" / "000" / "1"
+    before = replication.read_newest_index(copy)
+    with pytest.raises(AttemptError):
+        first.step()
+    after = replication.read_newest_index(copy)
+    assert before is not None and after is not None
+    assert before.files.items() - after.files.items() == {(OUTPUT, before.files[OUTPUT])}
+    replication.download(copy, tmp_path / "copy")
+    assert (tmp_path / "copy" / OUTPUT).read_text() == "report 0\nreport 1\n"
 
 
 DENIED = "When initiating write to 'network': AWS Error ACCESS_DENIED during PutObject operation"

@@ -275,7 +275,8 @@ def test_a_task_that_closes_the_standard_streams_closes_its_own(
     assert log.outcome == "failed"  # the patched Run.record counts no report
     assert (sys.stdout, sys.stderr) == streams
     print("still open")
-    assert capsys.readouterr().out.endswith("from the task\nstill open\n")
+    assert capsys.readouterr().out == "still open\n"
+    assert "from the task\n" in log.failures[-1].output
 
 
 def test_a_space_without_a_feasible_configuration_ends_the_search(

@@ -8,6 +8,7 @@ import pytest
 
 from cluster.execution.time_limits import BUDGET_GRACE, TimeLimits
 from cluster.execution.trial_queue import LOSSES, RETRIES, TrialQueue, recording
+from cluster.ledger.files import OUTPUT
 from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from cluster.ledger.trial_log import Failure
 from cluster.sampling.study import Study
@@ -42,6 +43,18 @@ def test_a_failing_trial_is_retried_twice_and_then_fails(queue: TrialQueue) -> N
     assert not queue.ledger.finished
     queue.record_end(1, "complete")
     assert queue.ledger.finished
+
+
+def test_the_output_of_a_killed_worker_is_kept_with_its_failure(queue: TrialQueue) -> None:
+    for text in ("one", "two"):
+        attempt = queue.next_attempt()
+        assert attempt is not None
+        file = queue.ledger.latest_attempt(attempt.trial) / OUTPUT
+        file.parent.mkdir()
+        file.write_text(f"{text}\nSegmentation fault\n")
+        queue.record_failure(attempt.trial, Failure("lost", "", ""))
+    failures = queue.ledger.trial_logs[0].failures
+    assert [f.output for f in failures] == [f"{n}\nSegmentation fault" for n in ("one", "two")]
 
 
 def test_a_task_that_breaks_its_contract_is_not_retried(queue: TrialQueue) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.ledger import ledger as ledgers
+from cluster.ledger.files import OUTPUT
 from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from cluster.ledger.settings import FILE, read_settings
 from tests.support.reports import make_history
@@ -159,6 +160,19 @@ def test_diverged_and_failed_trials_and_old_attempts_keep_no_files(
     reopen(ledger)  # the driver was killed before it pruned them
     assert [p.name for p in sorted(ledger.folder.glob("trials/*/attempt-*"))] == ["attempt-2"]
     assert (ledger.folder / "trials/002/attempt-2/best/manifest.json").exists()
+
+
+def test_what_a_failed_trial_has_printed_is_kept(begin: Callable[..., Ledger]) -> None:
+    ledger = begin()
+    ledger.add_trial(0, {}, {})
+    for _ in range(2):
+        ledger.add_attempt(0)
+        save_files(ledger, 0)
+        (ledger.latest_attempt(0) / OUTPUT).write_text("printed\n")
+    ledger.record_outcome(0, "failed")
+    ledger.prune(0)
+    left = [p.relative_to(ledger.folder).as_posix() for p in ledger.folder.glob("trials/000/*/*")]
+    assert left == [f"trials/000/attempt-2/{OUTPUT}"]
 
 
 def test_a_search_is_finished_when_every_requested_trial_has_ended(

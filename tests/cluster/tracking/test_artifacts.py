@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.tracking.artifacts import upload_best, upload_predictions
+from cluster.tracking.artifacts import upload_best, upload_result
 from cluster.tracking.client import find_experiment, open_client, search_all_runs
 
 
@@ -29,7 +29,7 @@ def test_only_the_best_trials_have_weights_and_all_have_predictions(
     for trial, loss in enumerate((0.5, 0.25)):
         runs[trial] = client.create_run(experiment, tags={"trial": str(trial)}).info.run_id
         end(trial, loss)
-        upload_predictions(client, ledger, trial, runs[trial])
+        upload_result(client, ledger, trial, runs[trial])
         marked = search_all_runs(client, experiment, "tags.weights = 'yes'")
         upload_best(client, ledger, runs, marked)
     assert fetched == [0, 0, 1, 1]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from cluster.execution import task_output
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import Failure
@@ -74,6 +75,21 @@ def test_on_a_terminal_a_table_shows_counts_best_speed_and_delays(queue: TrialQu
     assert "delayed" in text
     assert "will be written later: no answer" in text
     assert display.__getstate__() == {}
+
+
+def test_a_debugger_gets_a_terminal_without_a_screen(queue: TrialQueue) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=120, color_system=None)
+    with ProgressDisplay(queue, ["width"], console, lambda: "") as display:
+        for give_up in task_output._console_users:
+            give_up()
+        queue.next_attempt()
+        record(queue, 0, 0.5, 0.125)
+        queue.record_end(0, "complete")
+        out.truncate(0)
+        display.update(now=True)
+    assert out.getvalue().strip("\0").startswith("trial 000 complete loss 0.125")
+    assert not task_output._console_users
 
 
 @pytest.mark.parametrize(

@@ -114,12 +114,14 @@ def test_failures_are_counted_and_the_first_is_shown(
     for trial in (7, 8):
         ledger.add_trial(trial, {}, {})
         trace = f'File "{space.file}", line {trial}, in train'
-        ledger.record_failure(trial, Failure("failed", f"ValueError: [{trial}]", trace))
+        output = "".join(f"{trial}: line {n}\n" for n in range(12))
+        ledger.record_failure(trial, Failure("failed", f"ValueError: [{trial}]", trace, output))
         ledger.record_outcome(trial, "failed")
     print_failures(space, ledger, console)
     assert out.getvalue() == (
         "2 failed; the first, trial 007: ValueError: [7] (trivial.py:7)\n"
         f"its traceback is in {ledger.folder}/trials/007/reports.jsonl\n"
+        "the last lines of its output:\n" + "".join(f"  | 7: line {n}\n" for n in range(2, 12))
     )
 
 

@@ -34,6 +34,7 @@ class Config:
     momentum: bool = False
     behave: str = "well"
     nap: float = 0.0
+    talk: bool = False
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
@@ -56,6 +57,8 @@ def train(config: Config, run: Run) -> Loop:
             os.kill(os.getpid(), signal.SIGTERM)
         if run.preempted():
             run.save_and_preempt({"slept": True})
+        if config.talk:
+            print("report", report)
         optimizer.zero_grad()
         noise = torch.randn(config.width) + torch.rand(config.width, generator=generator)
         loss = sum(p.square().sum() for p in model.parameters()) + 0.01 * (

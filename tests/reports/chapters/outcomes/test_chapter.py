@@ -2,6 +2,7 @@
 
 import pytest
 
+from reports.chapters.outcomes import failures
 from reports.chapters.outcomes.chapter import read_rungs, write_section
 from reports.records import Search
 from tests.support.make_search import make_search, make_trial
@@ -42,6 +43,20 @@ def test_every_outcome_is_counted() -> None:
     assert row(text, "retried")[1] == "1"
     assert "30 % of the 10 suggested configurations were infeasible" in text
     assert "The device time of 1 trial is not recorded" in text
+
+
+def test_a_failure_is_shown_with_the_end_of_what_its_trial_has_printed() -> None:
+    output = "\n".join(f"line {n}" for n in range(20))
+    trials = (
+        make_trial(n, None, outcome="failed", error="ValueError: no", tags={"output": text})
+        for n, text in ((1, output), (2, "of another trial"))
+    )
+    text = failures.write_section(make_search(*trials))
+    assert text is not None
+    assert "The last lines of the output of trial 1:" in text
+    assert "line 12\n" in text
+    assert "line 11\n" not in text
+    assert "of another trial" not in text
 
 
 def test_savings_of_early_stopping() -> None:
