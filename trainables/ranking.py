@@ -58,6 +58,15 @@ def best_report(
     return best
 
 
+def find_worst(scores: Iterable[float | None], mode: Mode) -> float:
+    """Return the worst of the scores of runs, NaN where none is finite.
+
+    A run that was lost counts as this one where means over runs are compared.
+    """
+    known = [score for score in scores if score is not None and math.isfinite(score)]
+    return (min if mode == "max" else max)(known, default=math.nan)
+
+
 def rank_trials(
     trials: Iterable[T],
     mode: Mode,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -43,6 +42,7 @@ from cluster.tuning.tracking_server import open_server
 from searchspaces.overrides import build_config, is_default
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
+from trainables.ranking import find_worst
 from trainables.run import Run
 
 FOLDER = "confirm"
@@ -184,15 +184,11 @@ def make_reruns_table(ledger: Ledger, search: Ledger) -> Table:
     return table
 
 
-def find_worst_score(*ledgers: Ledger) -> float:
-    """Return the worst best score of all trials, NaN where no trial has one."""
-    best = [
-        found[0]
-        for ledger in ledgers
-        for trial_log in ledger.trial_logs.values()
-        if (found := ledger.best_report(trial_log))
-    ]
-    return (min if ledgers[0].mode == "max" else max)(best, default=math.nan)
+def find_worst_score(search: Ledger, reruns: Ledger) -> float:
+    """Return the worst score of all trials and re-runs, NaN where none has one."""
+    logs = (*search.trial_logs.values(), *reruns.trial_logs.values())
+    best = (log.find_best_report(search.metric, search.mode) for log in logs)
+    return find_worst((found[0] if found else None for found in best), search.mode)
 
 
 def make_settings(search: Ledger, folder: Path, reruns: list[InitialTrial]) -> SearchSettings:

@@ -63,9 +63,13 @@ class OpenedTest:
     def confirmed(self) -> Interval | None:
         """Return the mean test accuracy over the winner's re-runs; None before they are open."""
         of = self.model.of if self.model else None
-        correct = None if of is None else self.reruns.get(of)
-        of_all = len(rank_confirmed(self.search))
-        return None if correct is None else accuracy_over_seeds(correct, of_all)
+        return None if of is None or of not in self.reruns else self.find_mean(of)
+
+    def find_mean(self, of: int) -> Interval:
+        """Return the mean test accuracy over the re-runs of a trial that are open."""
+        others = [runs for other, runs in self.reruns.items() if other != of]
+        among = len(rank_confirmed(self.search))
+        return accuracy_over_seeds(self.reruns[of], among, others)
 
     def is_closed(self, entry: Opening) -> bool:
         """Return whether this must not be opened, unless it is on record."""

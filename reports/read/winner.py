@@ -1,6 +1,5 @@
 """Choose the winner of a search on validation, by the ranking that the search itself uses."""
 
-import math
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -105,9 +104,7 @@ def group_reruns(search: Search) -> dict[int, tuple[TrialRecord, ...]]:
 
 def find_worst(search: Search) -> float:
     """Return the worst score of all runs of a search; nan where no run has one."""
-    scores = [_find_score(run) for run in (*search.trials, *search.reruns)]
-    known = [score for score in scores if score is not None and math.isfinite(score)]
-    return (min if search.mode == "max" else max)(known, default=math.nan)
+    return ranking.find_worst(map(_find_score, (*search.trials, *search.reruns)), search.mode)
 
 
 def score_reruns(search: Search) -> dict[int, list[float]]:

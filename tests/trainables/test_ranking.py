@@ -8,6 +8,7 @@ from typing import Any
 from trainables.ranking import (
     best_report,
     describe_divergence,
+    find_worst,
     is_better,
     is_finite,
     mark_divergence,
@@ -46,6 +47,12 @@ def test_a_task_may_pass_the_divergence_of_another_metric_on() -> None:
     marked = mark_divergence({"a": 0.5, "b": math.inf}, "a")
     assert math.isnan(marked["a"]) and marked["b"] == math.inf
     assert mark_divergence({"b": math.inf}, "") == {"b": math.inf}
+
+
+def test_the_worst_score_is_of_the_finite_ones() -> None:
+    scores = (0.5, None, math.nan, 0.2, math.inf)
+    assert (find_worst(scores, "max"), find_worst(scores, "min")) == (0.2, 0.5)
+    assert math.isnan(find_worst((None, math.nan), "max"))
 
 
 def test_complete_trials_come_before_stopped_ones() -> None:

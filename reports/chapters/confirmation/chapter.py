@@ -7,7 +7,7 @@ import numpy as np
 
 from reports.chapters.confirmation.significance import describe_tests, format_gain
 from reports.numbers.means import LEVEL
-from reports.numbers.seeds import FEWEST, accuracy_over_seeds, probability_better
+from reports.numbers.seeds import FEWEST, probability_better
 from reports.numbers.statistics import is_finite, mean_interval
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import SEEDS, group_reruns, list_lost, rank_confirmed, score_reruns
@@ -153,7 +153,7 @@ def _format_tested(
     opened = test.reruns.get(of)
     if opened is None:
         return "", "", ""
-    mean = accuracy_over_seeds(opened, among)
+    mean = test.find_mean(of)
     curse = format_gain(search, score - mean.value) if score is not None else ""
     default = test.reruns.get(search.default.number) if search.default else None
     better = ""
@@ -185,10 +185,11 @@ def _explain_table(search: Search, test: OpenedTest, cut: list[int]) -> str:
     if test.reruns:
         parts.append(
             "The test accuracy selected nothing. Its interval is over new seeds and new examples, "
-            f"from {FEWEST} runs on, and allows for the luck of the seeds by which the winner was "
-            "selected. P(better) is the probability that a new run has a higher accuracy than one "
-            "of the default on new examples (noncentral t distribution, corrected for the "
-            "number of configurations)."
+            f"from {FEWEST} runs on, with the spread of the seeds at least that pooled over these "
+            "configurations, and allows for the luck by which the winner was selected. P(better) "
+            "is the probability that a new run has a higher accuracy than one of the default on "
+            "new examples (noncentral t distribution, corrected for the number of "
+            "configurations)."
         )
     if test.reruns and _is_accuracy(search):
         parts.append(

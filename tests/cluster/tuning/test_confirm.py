@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from cluster.tuning import confirm
+from reports.read.winner import find_worst, score_reruns
 from searchspaces.overrides import encode_defaults
 from searchspaces.space import SearchSpace
+from tests.support.make_search import make_search, make_trial
 from tests.support.reports import make_history
 from trainables.errors import UserError
 
@@ -145,3 +148,28 @@ def test_the_table_has_mean_and_spread_over_the_new_seeds(
         ["000", "0.5", "0.25", "1"],  # one seed has no standard deviation
         ["001", "0.2", "0.35", "0.07071", "2"],
     ]
+
+
+def test_a_lost_run_has_the_same_score_in_the_table_and_in_the_report(
+    search: Ledger, space: SearchSpace[Any]
+) -> None:
+    reruns = list(confirm.plan_reruns(search, space, best=1, seeds=2))
+    folder = search.folder / confirm.FOLDER
+    ledger = ledgers.attach_ledger(folder, confirm.make_settings(search, folder, reruns))
+    records = []
+    for trial, (rerun, loss) in enumerate(zip(reruns, (0.3, 0.95, 0.4, None), strict=True)):
+        ledger.add_trial(trial, {}, rerun.fixed, rerun.tags)
+        outcome = "diverged" if loss is None else "complete"
+        if loss is not None:
+            ledger.record_reports(trial, make_history([loss]), {})
+        ledger.record_outcome(trial, outcome)
+        record = make_trial(trial, loss, outcome=outcome, params={"seed": rerun.fixed["seed"]})
+        records.append(replace(record, of=int(rerun.tags["of"])))
+    scores = [log.find_best_report("loss", "min") for log in search.trial_logs.values()]
+    tried = [make_trial(n, found[0] if found else None) for n, found in enumerate(scores)]
+    record = replace(make_search(*tried, mode="min"), reruns=tuple(records))
+    assert confirm.find_worst_score(search, ledger) == find_worst(record) == 0.95
+    assert score_reruns(record)[0] == [0.95, 0.95]
+    out = io.StringIO()
+    Console(file=out, width=120).print(confirm.make_reruns_table(ledger, search))
+    assert out.getvalue().splitlines()[-1].split() == ["000", "0.5", "0.95", "2"]
