@@ -176,13 +176,13 @@ class Result:
     def _repr_html_(self) -> str:
         """Return the page that Jupyter shows: the winner, the best trials, curves, next steps."""
         settings, ranked = self.settings, self._rank()
-        found = self.best if ranked else None
+        best = self.best if ranked else None
         return show_result(
             f"{self.space.name}: {self.space.question}",
             settings.metric,
             self.trials,
             self.curves,
             [log.trial for log in ranked],
-            found and (found.trial, found.score, vars(found.config)),
+            (best.trial, best.score, vars(best.config)) if best else None,
             self.folder,
         )
