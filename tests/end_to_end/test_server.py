@@ -31,7 +31,8 @@ def assert_server_has_the_ledger(server: Server, folder: Path, trials: int) -> N
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
-    children = {run.info.run_name: run for run in runs if run.data.tags["kind"] == "trial"}
+    trial_runs = [run for run in runs if run.data.tags["kind"] == "trial"]
+    children = {run.info.run_name.partition(" ")[0]: run for run in trial_runs}
     assert len(children) == len(runs) - 1 == trials
     for trial_log in read_ledger(folder).trial_logs.values():
         run = children[f"toy-{trial_log.trial:03d}"]

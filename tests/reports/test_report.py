@@ -72,7 +72,7 @@ def test_the_winner_is_the_best_complete_trial(
     assert winner[:3] == ["3 (winner)", "97.00 %", interval]
     assert winner[3:] == ["11", "10,003", "1 min 40 s", "adamw", "0.0167", "32"]
     assert row(text, "0 (default)")[1] == "93.00 %"
-    assert "batch_size" not in text  # it was the same in every trial
+    assert "| batch_size" not in text  # it was the same in every trial
 
 
 def test_outcomes_and_published_numbers(

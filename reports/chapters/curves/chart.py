@@ -16,26 +16,31 @@ from reports.write.style import RED, choose_score_colours, to_words
 def make_chart(
     search: Search, trials: Sequence[TrialRecord], winner: int, keys: Sequence[str]
 ) -> Chart:
-    """Return one trace per trial with a score; the winner is red and on top."""
+    """Return one trace per trial with a score; the winner is red and on top.
+
+    The default is black and dashed.
+    """
     scored = [t for t in trials if is_finite(t.metrics.get("score")) and any(t.curves.values())]
     worst_first = rank_by(scored, lambda t: t.metrics["score"], search.mode)[::-1]
     worst_first.sort(key=lambda t: t.number == winner)
     colours, norm = choose_score_colours([t.metrics["score"] for t in scored], search.mode)
+    default_number = search.default.number if search.default else None
     data = []
     for trial in worst_first:
-        best = trial.number == winner
-        colour = RED if best else to_hex(colours(norm(trial.metrics["score"])))
+        best, default = trial.number == winner, trial.number == default_number
+        shade = "#000000" if default else to_hex(colours(norm(trial.metrics["score"])))
+        line = {"color": RED if best else shade, "width": 3 if best else 1.2}
         data.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
-                "name": "winner" if best else trial.title,
-                "line": {"color": colour, "width": 3 if best else 1.2},
+                "name": "winner" if best else "default" if default else trial.title,
+                "line": {**line, "dash": "dash" if default and not best else "solid"},
                 "marker": {"size": 6 if best else 4},
                 **_list_points(trial, keys[0]),
                 "text": describe_trial(search, trial),
                 "hovertemplate": "report %{x}: %{y}<br>%{text}<extra></extra>",
-                "showlegend": best,
+                "showlegend": best or default,
             }
         )
     layout = make_layout(search, "report", keys[0])

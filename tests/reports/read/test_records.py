@@ -38,6 +38,20 @@ def test_trials_of_several_pages_are_in_order(
     assert [trial.number for trial in read_search(client, "digits").trials] == list(range(12))
 
 
+def test_stopped_trials_are_read_whatever_status_and_name_a_version_has_given_them(
+    client: MlflowClient, write_search: Write
+) -> None:
+    parent = write_search([{"number": n, "outcome": "stopped", "score": 0.5} for n in range(2)])
+    query = f"tags.`mlflow.parentRunId` = '{parent}' and tags.trial = '1'"
+    (older,) = client.search_runs(["1"], query)
+    client.set_terminated(older.info.run_id, "KILLED")
+    (newer,) = client.search_runs(["1"], query.replace("'1'", "'0'"))
+    client.update_run(newer.info.run_id, name="digits-000 lr=0.1 depth=2")
+    trials = read_search(client, "digits").trials
+    assert [trial.outcome for trial in trials] == ["stopped", "stopped"]
+    assert [trial.name for trial in trials] == ["digits-000", "digits-001"]
+
+
 def test_truncated_tags_are_left_out(client: MlflowClient, write_search: Write) -> None:
     write_search([], {"versions": '{"python": "3.1', "published": "7"})
     search = read_search(client, "digits")

@@ -56,7 +56,12 @@ def test_a_metric_that_is_no_share_has_no_per_cent_and_one_parameter_no_menu() -
 def test_curves_have_a_trace_per_trial_with_gaps_and_the_winner_on_top() -> None:
     curves = [((1, 0.5), (2, float("nan")), (3, 0.7)), ((1, 0.4), (2, 0.9))]
     trials = [
-        make_trial(n, 0.7 + n / 5, curves={"validation_accuracy": curve, "train_loss": ()})
+        make_trial(
+            n,
+            0.7 + n / 5,
+            curves={"validation_accuracy": curve, "train_loss": ()},
+            tags={"default": ""} if n == 0 else {},
+        )
         for n, curve in enumerate(curves)
     ]
     search = make_search(*trials, make_trial(2, 0.1))
@@ -64,6 +69,7 @@ def test_curves_have_a_trace_per_trial_with_gaps_and_the_winner_on_top() -> None
     other, winner = chart["data"]
     assert other["x"] == [1, 2, 3]
     assert other["y"] == [0.5, None, 0.7]
+    assert (other["name"], other["line"]["dash"]) == ("default", "dash")
     assert (winner["name"], winner["y"]) == ("winner", [0.4, 0.9])
     accuracy, loss = chart["layout"]["updatemenus"][0]["buttons"]
     assert accuracy["args"][1]["yaxis.tickformat"] == ".4~p"
