@@ -82,7 +82,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> None:
     end_at_all(figure)
     with figure_style():
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
-        figure.set_layout_engine("none")  # the layout stays: to find it takes half of the time
+        figure.set_layout_engine(None)  # the layout stays: to find it again takes half of the time
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from reports.__main__ import main
 from reports.compare import (
     build_table,
     compute_area,
     draw_best,
     has_score,
-    main,
     trace_best,
     write_comparison,
 )
@@ -104,12 +104,12 @@ def test_a_search_without_a_score_is_named_and_left_out(
     write_search([], {"search_name": "digits-2"})
     write_search([], {"search_name": "digits-3"})
     where = ["--storage", str(storage), "--out", str(tmp_path / "out")]
-    assert main(["digits", "digits-2", *where]) == 0
+    assert main(["compare", "digits", "digits-2", *where]) == 0
     assert "Left out: digits-2 has no trial with a score." in capsys.readouterr().out
     written = (tmp_path / "out/compare.md").read_text()
     assert "Left out: digits-2" in written
     assert "nan" not in written
-    assert main(["digits-3", "digits-2", *where]) == 2
+    assert main(["compare", "digits-3", "digits-2", *where]) == 2
     assert "No trial of digits-3 and digits-2 has a score" in capsys.readouterr().err
 
 
