@@ -20,7 +20,7 @@ from tests.support.imports import IMPORTS, MODULES, within
 from tests.support.paths import ROOT
 from trainables.run import Run
 
-FOLDERS = ("cluster", "reports", "searchspaces", "tests", "trainables", "tunery")
+FOLDERS = ("cluster", "reports", "searchspaces", "tests", "trainables")
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))]
@@ -30,7 +30,7 @@ DRAWN = (
     "reports/README.md",
     "searchspaces/README.md",
     "trainables/README.md",
-    "tunery/README.md",
+    "trainables/command/README.md",
 )
 CI = ROOT / ".ci" / "run"
 

@@ -26,7 +26,7 @@ PATHS = re.compile(r"\.\./shared|(?<![\w.])/(work|root)\b")
 
 # From the top down: a module imports from its own layer or from those below it.
 LAYERS = (
-    ("tunery",),  # the console script
+    ("trainables.command",),  # the console script
     ("trainables.tune", "trainables.train"),  # the two doors of the command line
     ("cluster.api",),
     ("cluster.result",),
@@ -127,7 +127,7 @@ def offence(found: Import) -> str | None:
             return f"{library} must not be imported there"
     if library not in PACKAGES:
         return None
-    if within(by, "reports") != within(what, "reports") and not within(by, "tunery"):
+    if within(by, "reports") != within(what, "reports") and not within(by, "trainables.command"):
         if by == RESTORING and what.startswith(("searchspaces", "trainables")):
             return None
         if by == REPORTING:

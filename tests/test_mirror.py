@@ -8,12 +8,12 @@ from pathlib import Path
 from searchspaces.catalog import list_names
 from tests.support.paths import ROOT
 
-PACKAGES = ("cluster", "reports", "searchspaces", "trainables", "tunery")
+PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
 
 # Modules without a test module of their own: either a door, or covered by another test module.
 DOORS = (
     *("reports/__main__.py", "trainables/train.py", "trainables/tune.py"),
-    *("tunery/__main__.py", "tunery/app.py"),
+    *("trainables/command/__main__.py", "trainables/command/app.py"),
 )
 REPORT = "tests/reports/test_report.py"  # whole reports, read chapter by chapter
 ENSEMBLES = "tests/reports/chapters/ensembles/test_chapter.py"

@@ -32,9 +32,9 @@ class NotebookDisplay:
             return
         from IPython.display import HTML, display
 
-        page = HTML(to_html(shown))
+        page = HTML(to_html(shown))  # type: ignore[no-untyped-call]
         if self._handle is None:
-            self._handle = display(page, display_id=True)
+            self._handle = display(page, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle.update(page)
 

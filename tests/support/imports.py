@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-PACKAGES = ("cluster", "reports", "searchspaces", "trainables", "tunery")
+PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,9 @@ def test_the_command_imports_the_installed_packages_all_the_same(tmp_path: Path)
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('imported')")
     # As the console script starts: its own folder is on the path, but not the working directory.
-    program = f"import sys; sys.path[0] = {str(ROOT)!r}; from tunery.app import main; main()"
+    program = (
+        f"import sys; sys.path[0] = {str(ROOT)!r}; from trainables.command.app import main; main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, "list"],
         cwd=tmp_path,

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from cluster.ledger.ledger import Ledger, create_ledger
 from cluster.ledger.settings import SearchSettings, write_settings
 from tests.support.reports import make_history
-from tunery.app import app
+from trainables.command.app import app
 
 
 @pytest.fixture

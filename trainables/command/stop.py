@@ -8,8 +8,8 @@ import signal
 from cluster.ledger.driver import find_driver
 from cluster.storage.lease import read_lease
 from cluster.storage.storage import Storage
+from trainables.command.searches import find_folder
 from trainables.errors import UserError
-from tunery.searches import find_folder
 
 
 def stop_search(storage: Storage, name: str) -> str:

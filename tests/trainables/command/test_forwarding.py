@@ -82,7 +82,7 @@ def test_words_are_completed(
     monkeypatch.setenv("_TUNERY_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
-    program = "from tunery.app import app; app(prog_name='tunery')"
+    program = "from trainables.command.app import app; app(prog_name='tunery')"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, cwd=ROOT
     )
@@ -96,7 +96,7 @@ def test_help_and_lists_need_no_library_that_takes_seconds() -> None:
 import sys
 sys.modules.update(dict.fromkeys({absent}))  # None there makes an import fail
 from typer.testing import CliRunner
-from tunery.app import app
+from trainables.command.app import app
 for words in {calls}:
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, (words, result.output, result.exception)

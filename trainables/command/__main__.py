@@ -1,6 +1,6 @@
 """The same as the console script: `python -m tunery`."""
 
-from tunery.app import main
+from trainables.command.app import main
 
 if __name__ == "__main__":
     main()

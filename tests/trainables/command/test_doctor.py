@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import Result
 
-from tunery import doctor
-from tunery.doctor import GIB, Check
+from trainables.command import doctor
+from trainables.command.doctor import GIB, Check
 
 
 def test_a_machine_that_runs_the_tests_has_no_failure(

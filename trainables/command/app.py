@@ -24,9 +24,9 @@ from cluster.storage.storage import LOCAL_COPIES, Storage, open_storage
 from reports.options import PARSERS, build_report_parser
 from searchspaces.catalog import list_names, read_question
 from searchspaces.train_options import build_parser as build_train_parser
+from trainables.command.forwarding import ForwardedCommand, Main, forward
 from trainables.errors import BAD_INPUT, UserError
 from trainables.terminal import escape_output
-from tunery.forwarding import ForwardedCommand, Main, forward
 
 CONFIRMED = 3
 """Configurations that `tunery confirm` runs again."""
@@ -147,7 +147,7 @@ def list_spaces(json: JsonOption = False) -> None:
 @app.command(rich_help_panel=READ, epilog="Example: tunery searches --storage runs --json")
 def searches(storage: StorageOption = "", json: JsonOption = False) -> None:
     """List the searches in a storage: state, trials, best score, and the command that goes on."""
-    from tunery.searches import list_searches, print_searches
+    from trainables.command.searches import list_searches, print_searches
 
     place = open_local(storage)
     found = list_searches(place)
@@ -168,7 +168,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show one search: its settings, best trial and configuration, and last trials."""
-    from tunery.searches import print_search, show_search
+    from trainables.command.searches import print_search, show_search
 
     facts = show_search(open_local(storage), name)
     if json:
@@ -185,7 +185,7 @@ def stop(
     storage: StorageOption = "",
 ) -> None:
     """Ask a running search to end; nothing is lost, and `tunery tune NAME --resume` continues."""
-    from tunery.stop import stop_search
+    from trainables.command.stop import stop_search
 
     print(stop_search(open_local(storage), name))
 
@@ -201,7 +201,7 @@ def ui(
     ] = False,
 ) -> None:
     """Open the runs of a storage in MLflow's UI, on this machine only."""
-    from tunery.ui import show_dashboard, show_mlflow
+    from trainables.command.ui import show_dashboard, show_mlflow
 
     if optuna:
         raise typer.Exit(show_dashboard(open_local(storage), name, port))
@@ -212,7 +212,7 @@ def ui(
 @app.command(rich_help_panel=CARE, epilog="Example: tunery doctor --json")
 def doctor(storage: StorageOption = "", json: JsonOption = False) -> None:
     """Check Python, packages, GPU, disk, data, tracking, Ray and folders that shadow packages."""
-    from tunery.doctor import check_everything, print_checks
+    from trainables.command.doctor import check_everything, print_checks
 
     checks = check_everything(storage or None)
     if json:

@@ -11,8 +11,8 @@ import pytest
 
 from cluster.ledger.ledger import Ledger
 from cluster.storage.storage import open_storage
+from trainables.command.stop import stop_search
 from trainables.errors import UserError
-from tunery.stop import stop_search
 
 PROGRAM = """
 import signal, sys

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 
 from cluster.ledger.files import journal_path
 from cluster.storage.database_file import is_database_file
-from cluster.storage.redaction import redact_address
 from cluster.storage.storage import Storage
+from trainables.command.searches import find_folder
 from trainables.errors import UserError
-from tunery.searches import find_folder
 
 LOOPBACK = "127.0.0.1"
 
@@ -26,6 +25,7 @@ def show_mlflow(storage: Storage, name: str, port: int) -> int:
     A tracking server that answers elsewhere is opened as it is. Raises UserError.
     """
     from cluster.tracking.client import open_client
+    from cluster.tracking.pages import format_experiment_page
 
     uri = storage.tracking_uri
     client = open_client(uri, read_only=True)
@@ -38,8 +38,8 @@ def show_mlflow(storage: Storage, name: str, port: int) -> int:
             f"MLflow has no experiment of {name!r}; it has: {known}\nname one of these spaces"
         )
     latest = max(chosen or experiments, key=lambda e: e.last_update_time or 0)
-    server = f"http://{LOOPBACK}:{port}" if is_database_file(uri) else redact_address(uri)
-    page = f"{server}/#/experiments/{latest.experiment_id}/runs?workflowType=machine_learning"
+    server = f"http://{LOOPBACK}:{port}" if is_database_file(uri) else uri
+    page = format_experiment_page(server, latest.experiment_id)
     if not is_database_file(uri):
         return _open(page)
     command = ["mlflow", "ui", "--backend-store-uri", uri, "--host", LOOPBACK, "--port", str(port)]

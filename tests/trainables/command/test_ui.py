@@ -10,8 +10,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from cluster.storage.storage import open_storage
+from trainables.command import ui
 from trainables.errors import UserError
-from tunery import ui
 
 
 @pytest.fixture
