@@ -61,8 +61,8 @@ def compare_means(
     between them, whatever the distribution of the runs. `tests/benchmarks/calibration/means.py`
     measures the familywise error, and the power: of two groups a difference of three standard
     errors is found in 52, 73 and 82 % with 3, 5 and 10 runs each, where the t-test with pooled
-    variance, the most powerful one, finds 62, 75 and 81 %, but errs where spreads differ. Raises ValueError where `explain_refusal` does
-    not return None.
+    variance, the most powerful one, finds 62, 75 and 81 %, but errs where spreads differ. Raises
+    ValueError where `explain_refusal` does not return None.
     """
     if reason := explain_refusal(groups, step):
         raise ValueError(reason)
