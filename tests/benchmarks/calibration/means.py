@@ -69,11 +69,11 @@ def measure_power(arms: int, seeds: int, errors: float, experiments: int) -> Rat
     return repeat(is_found, experiments)
 
 
-def find_most_power(arms: int, seeds: int, errors: float) -> float:
-    """Return the largest power that a test of all pairs of arms has for one of the pairs.
+def find_pooled_power(arms: int, seeds: int, errors: float) -> float:
+    """Return the power for one pair of arms of Tukey's test with the pooled variance.
 
-    Tukey's with the variance pooled over all arms, which is exact for normal scores of equal
-    spread; of two arms it is Student's t-test. Any test that allows for unequal spreads has less.
+    It is exact for normal scores of equal spread. Of two arms it is Student's t-test, which no
+    unbiased test exceeds; of more a stepwise test may.
     """
     freedom = arms * (seeds - 1)
     least = studentized_range.isf(LEVEL, arms, freedom) / np.sqrt(2)
@@ -127,8 +127,8 @@ def simulate(experiments: int) -> Rows:
 
 
 def _find_power_row(arms: int, seeds: int, errors: float, experiments: int, low: float) -> Row:
-    most = find_most_power(arms, seeds, errors)
-    setting = f"{errors:g} standard errors, {arms} arms × {seeds} seeds, at most {most:.0%}"
+    most = find_pooled_power(arms, seeds, errors)
+    setting = f"{errors:g} standard errors, {arms} arms × {seeds} seeds, pooled variance {most:.0%}"
     rate = measure_power(arms, seeds, errors, experiments)
     return Row("a true difference is found", setting, rate, low=low, is_required=low > 0)
 
