@@ -128,7 +128,7 @@ def simulate(experiments: int) -> Rows:
 
 def _find_power_row(arms: int, seeds: int, errors: float, experiments: int, low: float) -> Row:
     most = find_pooled_power(arms, seeds, errors)
-    setting = f"{errors:g} standard errors, {arms} arms × {seeds} seeds, pooled variance {most:.0%}"
+    setting = f"{errors:g} standard errors, {arms} arms × {seeds} seeds, pooled {most:.0%}"
     rate = measure_power(arms, seeds, errors, experiments)
     return Row("a true difference is found", setting, rate, low=low, is_required=low > 0)
 

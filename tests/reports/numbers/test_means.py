@@ -70,7 +70,7 @@ def test_equal_groups_differ_in_no_more_than_5_per_cent(kind: str, arms: int, se
 
 
 def test_ten_seeds_find_three_standard_errors_and_fewer_cannot() -> None:
-    # 62, 75 and 81 % is the power of Student's t-test, which no unbiased test of this level exceeds.
+    # The power of Student's t-test, which no unbiased test of this level exceeds.
     most = [find_pooled_power(2, seeds, 3) for seeds in (3, 5, 8, 9, 10)]
     assert most == pytest.approx([0.619, 0.748, 0.797, 0.804, 0.810], abs=1e-3)
     for seeds, power in zip((5, 10), (most[1], most[-1]), strict=True):
