@@ -58,9 +58,11 @@ def compare_means(
     neighbouring scores, `step` / 2 squared, and the degrees of freedom of the other groups count
     half if the pair's own variance is the larger one. The p-values are Holm-corrected. For more
     than two groups no pair differs unless the groups do, by the permutation test of the variance
-    between them, whatever the distribution of the runs. `tests/benchmarks/calibration.py`
-    measures the familywise error and the power. Raises ValueError where `explain_refusal` does
-    not return None.
+    between them, whatever the distribution of the runs. `tests/benchmarks/calibration/means.py`
+    measures the familywise error, and the power: of two groups a difference of three standard
+    errors is found in 52, 73 and 82 % with 3, 5 and 10 runs each, where the t-test with pooled
+    variance, the most powerful one, finds 62, 75 and 81 %, but errs where spreads differ. Raises
+    ValueError where `explain_refusal` does not return None.
     """
     if reason := explain_refusal(groups, step):
         raise ValueError(reason)

@@ -16,7 +16,7 @@ import math
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -87,6 +87,23 @@ class Setting:
         """Return the standard deviation of a margin."""
         return math.sqrt(1 + self.own**2 + self.luck**2 + self.noise**2)
 
+    def find_lead(self) -> float:
+        """Return how much more skill has an accuracy that is `lead` standard errors higher."""
+        if not self.lead:
+            return 0.0
+        random, n = np.random.default_rng(0), 20_000
+        easy, luck = random.normal(self.skill, 1, n), random.normal(self.skill, self.luck, n)
+        shape = (self.seeds, n)
+        one, two = (
+            easy + random.normal(0, self.own, n) + random.normal(0, self.noise, shape) > 0
+            for _ in range(2)
+        )
+        of_examples = (one.mean(axis=0) - two.mean(axis=0)).var() / self.test
+        accuracies = norm.cdf(luck / math.sqrt(self.spread**2 - self.luck**2))
+        error = math.sqrt(of_examples + 2 * accuracies.var() / self.seeds)
+        target = norm.cdf(self.skill / self.spread) + self.lead * error
+        return float(norm.ppf(target)) * self.spread - self.skill
+
 
 @dataclass
 class Tally:
@@ -114,12 +131,11 @@ def run_searches(setting: Setting, searches: int, seed: int = 0) -> Tally:
     return tally
 
 
-def _run_search(setting: Setting, random: np.random.Generator, folder: Path, tally: Tally) -> None:
+def make_training(
+    setting: Setting, random: np.random.Generator, skills: np.ndarray
+) -> Callable[[int, int], dict[str, np.ndarray]]:
+    """Return a function of configuration and seed to which examples of each split are right."""
     easy = {split: random.normal(0, 1, getattr(setting, split)) for split in SPLITS}
-    skills = np.full(setting.trials, setting.skill)
-    leader = int(random.integers(1, setting.trials))
-    skills[leader] += _find_lead(setting) if setting.lead else 0.0
-    tracker = MemoryTracker(folder / "server")
     root = int(random.integers(2**31))
 
     def train(number: int, seed: int) -> dict[str, np.ndarray]:
@@ -136,13 +152,22 @@ def _run_search(setting: Setting, random: np.random.Generator, folder: Path, tal
             for s in SPLITS
         }
 
+    return train
+
+
+def _run_search(setting: Setting, random: np.random.Generator, folder: Path, tally: Tally) -> None:
+    skills = np.full(setting.trials, setting.skill)
+    leader = int(random.integers(1, setting.trials))
+    skills[leader] += setting.find_lead()
+    train = make_training(setting, random, skills)
+    tracker = MemoryTracker(folder / "server")
     trials, reruns = _store_search(setting, folder, tracker, train)
     tags = {"splits": '["validation", "test"]', "data_fingerprint": "simulated", "reports": "1"}
     search = Search("parent", "simulated", "simulated", METRIC, "max", tags, {}, trials)
     search = replace(search, reruns=reruns)
     tracker.tags["parent"] = tags
     for split in SPLITS:
-        n = len(easy[split])
+        n = getattr(setting, split)
         table = pa.table({"id": np.arange(n), "target": np.ones(n, np.int64)})
         tracker.log_table("parent", f"data/{split}.parquet", table)
     findings = collect_findings(cast("Any", tracker), search)
@@ -225,24 +250,6 @@ def check_words(findings: Findings, won: bool) -> None:
     assert not claims, (claims, chapter)
     assert "mean of" in format_winner(findings)
     assert "one run" not in format_winner(findings)
-
-
-def _find_lead(setting: Setting) -> float:
-    """Return how much more skill has an accuracy that is `lead` standard errors higher."""
-    random, n, runs = np.random.default_rng(0), 20_000, setting.seeds
-    easy = random.normal(setting.skill, 1, n)
-    sides = [
-        (easy + random.normal(0, setting.own, n) + random.normal(0, setting.noise, (runs, n)) > 0)
-        for _ in range(2)
-    ]
-    of_examples = (sides[0].mean(axis=0) - sides[1].mean(axis=0)).var() / setting.test
-    accuracies = norm.cdf(
-        (setting.skill + random.normal(0, setting.luck, n))
-        / math.sqrt(setting.spread**2 - setting.luck**2)
-    )
-    error = math.sqrt(of_examples + 2 * accuracies.var() / runs)
-    target = norm.cdf(setting.skill / setting.spread) + setting.lead * error
-    return float(norm.ppf(target)) * setting.spread - setting.skill
 
 
 NULL = {

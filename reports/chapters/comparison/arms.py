@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from reports.chapters.comparison.groups import Group
 from reports.chapters.comparison.pairs import Pair
@@ -79,16 +78,18 @@ def _name_letter(place: int) -> str:
     return chr(ord("a") + place % 26) * (1 + place // 26)
 
 
-def find_stable_budget(curves: Sequence[Sequence[float]]) -> int:
-    """Return the first budget, from 1, from which on the order of the curves is the last one.
+def find_stable_budget(
+    curves: Sequence[Sequence[float]], ordered: Sequence[tuple[int, int]]
+) -> int | None:
+    """Return the first budget, from 1, from which on these pairs of curves are in this order.
 
-    `curves` has the score of each arm by budget; two that are equal at a budget are in any order.
+    `curves` has the score of each arm by budget, larger is better; `ordered` has pairs of arms,
+    the better one first. Two that are equal at a budget are in any order. None where a pair is
+    not in its order at the last budget.
     """
-    stable = len(curves[0])
-    order = sorted(range(len(curves)), key=lambda arm: curves[arm][-1])
+    stable = None
     for k in range(len(curves[0]) - 1, -1, -1):
-        column = [curves[arm][k] for arm in order]
-        if any(low > high for low, high in pairwise(column)):
+        if any(curves[better][k] < curves[worse][k] for better, worse in ordered):
             break
         stable = k + 1
     return stable

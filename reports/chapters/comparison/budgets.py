@@ -8,23 +8,28 @@ from numpy.typing import NDArray
 from reports.chapters.budget import FEWEST, RANDOM, median_best
 from reports.chapters.comparison.arms import TunedArm, find_stable_budget
 from reports.chapters.comparison.groups import name_group
+from reports.chapters.comparison.pairs import Pair
 from reports.numbers.statistics import Interval
 from reports.read.winner import rank_trials
 from reports.records import Search
 from reports.write.intervals import format_interval
 from reports.write.sections import join_paragraphs
-from reports.write.tables import Table, to_markdown
+from reports.write.tables import Table, format_count, to_markdown
 
 COLUMNS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # budgets in the table, and the last one
 
 Floats = NDArray[np.float64]
 
 
-def describe_budgets(search: Search, arms: Sequence[TunedArm]) -> str | None:
+def describe_budgets(
+    search: Search, arms: Sequence[TunedArm], found: Sequence[Pair]
+) -> str | None:
     """Return the best score of each arm by the number of its trials, and how stable the order is.
 
-    For a sampler that does not learn this is the best of k random trials in the median. None for
-    fewer than two trials of an arm, or where one has no score.
+    Only the order of pairs that differ significantly on new seeds, of those in `found`, is
+    judged: equal arms are in some order as well, by chance. For a sampler that does not learn
+    this is the best of k random trials in the median. None for fewer than two trials of an arm,
+    or where one has no score.
     """
     random = search.tags.get("sampler") in RANDOM
     drawn = [arm.tried[1:] if random else arm.tried for arm in arms]  # the first was not drawn
@@ -39,7 +44,13 @@ def describe_budgets(search: Search, arms: Sequence[TunedArm]) -> str | None:
         return None
     curves = [_find_median(s[:most]) if random else _accumulate(s[:most]) for s in scores]
     most = min(int(np.isfinite(curve[1]).sum()) for curve in curves) if random else most
-    stable = find_stable_budget([curve[1, :most].tolist() for curve in curves])
+    places = {arm.group.values: place for place, arm in enumerate(arms)}
+    ordered = [
+        (places[pair.first.values], places[pair.second.values])
+        for pair in found
+        if pair.is_significant
+    ]
+    stable = find_stable_budget([curve[1, :most].tolist() for curve in curves], ordered)
     shown = sorted({*(k for k in COLUMNS if k < most), most})
     rows = tuple(
         (
@@ -50,26 +61,33 @@ def describe_budgets(search: Search, arms: Sequence[TunedArm]) -> str | None:
     )
     names = ("median best of" if random else "best of the first", *map(str, shown))
     return join_paragraphs(
-        _describe_order(stable, most),
+        _describe_order(stable, most, len(ordered), len(found)),
         to_markdown(Table(names, rows, "l" + "r" * len(shown))),
         _explain(search, random, most),
     )
 
 
-def _describe_order(stable: int, most: int) -> str:
-    if stable == most:
+def _describe_order(stable: int | None, most: int, differ: int, tested: int) -> str:
+    if differ == 0:
+        none = "no pair of them differs significantly on new seeds"
+        why = none if tested else "they are not tested against each other"
+        return f"No order of the arms is claimed for any budget: {why}."
+    pairs = format_count(differ, "pair")
+    which = f"of the {pairs} that {'differs' if differ == 1 else 'differ'} on new seeds"
+    if stable is None or stable == most:
         return (
-            f"**The order of the arms by their best validation score depends on the budget**: it "
-            f"changes up to the last of {most} trials per arm, and may change with more."
+            f"**The order {which} depends on the budget**: by the best validation score it "
+            + ("is another one with all" if stable is None else "changes up to the last of the")
+            + f" {most} trials per arm."
         )
     if stable == 1:
         return (
-            "**The order of the arms by their best validation score is the same for every "
-            f"budget** from 1 to {most} trials per arm."
+            f"**The order {which} is the same for every budget** from 1 to {most} trials per arm, "
+            "by the best validation score."
         )
     return (
-        f"**The order of the arms by their best validation score is the same from {stable} trials "
-        f"per arm on**, up to the {most} that there are; with fewer it is another one."
+        f"**The order {which} is the same from {stable} trials per arm on**, up to the {most} "
+        "that there are, by the best validation score; with fewer it is another one."
     )
 
 

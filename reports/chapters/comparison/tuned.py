@@ -16,6 +16,7 @@ from reports.chapters.comparison.published import Column, describe_ranking, find
 from reports.chapters.size import find_size_metric
 from reports.numbers.means import compare_means, explain_refusal
 from reports.numbers.paired import Array, adjust_p_values, compare_over_seeds
+from reports.numbers.seeds import FEWEST, accuracy_over_seeds
 from reports.numbers.statistics import mean_interval, rank_by
 from reports.read.opened_test import OpenedTest
 from reports.read.predictions import find_correct
@@ -27,7 +28,6 @@ from reports.write.style import to_words
 from reports.write.tables import (
     Table,
     drop_empty_columns,
-    format_count,
     format_value,
     join_words,
     to_markdown,
@@ -70,7 +70,7 @@ def write_section(search: Search, test: OpenedTest) -> Section | None:
         _explain(search, arms, judged, opened, closed, len(every)),
         describe_ranking(on_test, theirs, every) if theirs else None,
         _write_settings(search, ordered),
-        describe_budgets(search, arms),
+        describe_budgets(search, arms, every),
         embed_figure("comparison", "Scores of the best configuration of each arm on new seeds"),
         "Marks are means over new seeds on validation with 95 % intervals (Student's t), dots the "
         "seeds.",
@@ -172,7 +172,7 @@ def _write_table(
                 format_interval(mean_interval(g.scores), search.metric) if runs else "",
                 ""
                 if test is None
-                else format_interval(mean_interval(test.mean(axis=1).tolist()), "test_accuracy"),
+                else format_interval(accuracy_over_seeds(test), "test_accuracy"),
                 letters.get(g.values, ""),
                 f"{runs[0].metrics[by]:,.0f}" if runs and by in runs[0].metrics else "",
                 format_duration(float(np.mean(seconds))) if seconds else "",
@@ -223,10 +223,16 @@ def _explain(
             else "validation: on new seeds, but on the examples by which their configurations "
             "were chosen"
         )
-        pairs_tested = format_count(len(judged) * (len(judged) - 1) // 2, "pair")
+        corrected = f" p-values are Holm-corrected over all {tests} pairs." if tests > 1 else ""
         lines.append(
-            f"The arms are tested on {where}. p-values are Holm-corrected over all "
-            f"{pairs_tested}. Arms that share a letter (*group*) cannot be told apart."
+            f"The arms are tested on {where}.{corrected} "
+            "Arms that share a letter (*group*) cannot be told apart."
+        )
+    if opened:
+        lines.append(
+            "The interval of the mean on validation is over new seeds on the same examples "
+            "(Student's t), that of the test accuracy over new seeds and new examples, as of the "
+            f"accuracy that is quoted, from {FEWEST} runs on."
         )
     if closed:
         lines.append(f"**The test set is not opened for the arms**: {closed}.")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.benchmarks.calibration import ensembles, means, searches
+from tests.benchmarks.calibration import arms, ensembles, means, searches
 from tests.benchmarks.report import MET, MISSED, heading
 
 SIMULATIONS = {
     "means": means.simulate,
     "ensembles": ensembles.simulate,
     "searches": searches.simulate,
+    "arms": arms.simulate,
 }
 
 

@@ -5,7 +5,11 @@ import pytest
 from scipy.stats import ttest_ind
 
 from reports.numbers.means import compare_means, explain_refusal
-from tests.benchmarks.calibration.means import measure_familywise_error
+from tests.benchmarks.calibration.means import (
+    find_pooled_power,
+    measure_familywise_error,
+    measure_power,
+)
 
 
 def test_two_groups_of_equal_size_are_welchs_t_test() -> None:
@@ -63,3 +67,12 @@ def test_where_nothing_can_be_said_nothing_is(groups: list[list[float]], reason:
 def test_equal_groups_differ_in_no_more_than_5_per_cent(kind: str, arms: int, seeds: int) -> None:
     found = measure_familywise_error(kind, arms, seeds, 359, experiments=400)
     assert found.value <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / found.n)
+
+
+def test_ten_seeds_find_three_standard_errors_and_fewer_cannot() -> None:
+    # The power of Student's t-test, which no unbiased test of this level exceeds.
+    most = [find_pooled_power(2, seeds, 3) for seeds in (3, 5, 8, 9, 10)]
+    assert most == pytest.approx([0.619, 0.748, 0.797, 0.804, 0.810], abs=1e-3)
+    for seeds, power in zip((5, 10), (most[1], most[-1]), strict=True):
+        found = measure_power(2, seeds, 3, experiments=1000)
+        assert power - 0.03 - 3 * found.get_error() <= found.value <= power + 3 * found.get_error()

@@ -55,6 +55,22 @@ def test_the_interval_of_the_luckiest_of_six_covers_and_it_beats_no_other() -> N
     assert better / EXPERIMENTS <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)
 
 
+def test_the_luckiest_of_eleven_covers_where_seeds_differ_much() -> None:
+    random, seeds, n, spread = np.random.default_rng(3), 3, 300, 0.5
+    covered = own = 0
+    for _ in range(EXPERIMENTS):
+        easy, luck = random.normal(0, 1, n), random.normal(0, spread, (11, seeds))
+        order = luck.mean(axis=1).argsort()[::-1].tolist()
+        opened = dict.fromkeys([*order[:2], 0])  # winner, runner-up and default
+        best, *others = (make_runs(random, easy, luck[of]) for of in opened)
+        found = accuracy_over_seeds(best, 11, others)
+        covered += found.low <= find_truth(spread) <= found.high
+        alone = accuracy_over_seeds(best, 11)
+        own += alone.low <= find_truth(spread) <= alone.high
+    assert 0.93 - 2 * 0.013 <= covered / EXPERIMENTS <= 0.98 + 2 * 0.007
+    assert own / EXPERIMENTS < 0.9
+
+
 def test_a_difference_of_three_standard_errors_is_found() -> None:
     random, n, seeds = np.random.default_rng(2), 800, 5
 

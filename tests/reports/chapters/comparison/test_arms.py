@@ -54,16 +54,18 @@ def test_a_group_that_was_not_tested_has_no_letter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("curves", "stable"),
+    ("curves", "ordered", "stable"),
     [
-        ([[1, 2, 3], [0, 1, 2]], 1),
-        ([[1, 2, 3], [2, 2, 2]], 2),  # equal at 2
-        ([[0, 1, 3], [1, 2, 2]], 3),
-        ([[5, 5, 5], [5, 5, 5]], 1),
-        ([[0, 3, 3, 3], [1, 1, 4, 4], [2, 2, 2, 5]], 4),
+        ([[1, 2, 3], [0, 1, 2]], [(0, 1)], 1),
+        ([[1, 2, 3], [2, 2, 2]], [(0, 1)], 2),  # equal at 2
+        ([[0, 1, 3], [1, 2, 2]], [(0, 1)], 3),
+        ([[0, 1, 3], [1, 2, 2]], [(1, 0)], None),  # new seeds have another order
+        ([[5, 5, 5], [5, 5, 5]], [(0, 1)], 1),
+        ([[0, 3, 3, 3], [1, 1, 4, 4], [2, 2, 2, 5]], [(2, 1), (2, 0), (1, 0)], 4),
+        ([[0, 3, 3, 3], [1, 1, 4, 4], [2, 2, 2, 5]], [(1, 0)], 3),
     ],
 )
 def test_the_order_is_stable_from_the_budget_after_its_last_change(
-    curves: list[list[float]], stable: int
+    curves: list[list[float]], ordered: list[tuple[int, int]], stable: int | None
 ) -> None:
-    assert find_stable_budget(curves) == stable
+    assert find_stable_budget(curves, ordered) == stable

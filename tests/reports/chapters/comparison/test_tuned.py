@@ -12,6 +12,8 @@ from reports.numbers.paired import adjust_p_values, compare_over_seeds
 from reports.read.holdout_log import describe_openings, read_openings
 from reports.read.opened_test import OpenedTest
 from reports.read.records import read_search
+from tests.benchmarks.calibration.arms import run_searches
+from tests.benchmarks.calibration_pipeline import Setting
 from tests.support.make_search import TARGETS, list_openings, outputs, rerun
 from tests.support.tuned_arms import make_tuned
 
@@ -129,3 +131,15 @@ def test_arms_without_re_runs_are_not_compared_by_search_scores() -> None:
     assert "have not run on new seeds yet" in found.text
     assert "re-runs of the arms are missing" in found.text
     assert not found.figures
+
+
+@pytest.mark.parametrize(
+    ("arms", "seeds", "lead"), [(2, 3, 0.0), (3, 3, 0.0), (3, 3, 9.0), (2, 2, 0.0)]
+)
+def test_the_sentences_on_arms_say_what_their_tests_find(
+    arms: int, seeds: int, lead: float
+) -> None:
+    # The sentences of every report are checked against its tests inside.
+    setting = Setting(trials=3, seeds=seeds, lead=lead, luck=0.1, skill=0.0, test=360)
+    found = run_searches(setting, arms, 3)
+    assert found.leader == (3 if lead else 0)
