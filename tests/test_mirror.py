@@ -51,7 +51,8 @@ COVERED_BY = {
     **{
         f"searchspaces/examples/{name}.py": EXAMPLES
         for name in (
-            *("lightgbm_table", "lightning_digits", "pytorch_digits", "sklearn_digits"),
+            *("distributed_digits", "lightgbm_table", "lightning_digits", "pytorch_digits"),
+            "sklearn_digits",
             *("transformers_texts", "xgboost_table"),
         )
     },
@@ -78,6 +79,7 @@ COVERED_BY = {
     "trainables/models/convnet.py": "tests/trainables/models/test_backbones.py",
     "trainables/outputs.py": "tests/trainables/test_run.py",
     "trainables/predictor.py": SPACES,
+    "trainables/rank.py": "tests/trainables/test_launch.py",
     "trainables/task.py": SPACES,
     "trainables/tasks/autoencoder.py": SPACES,
     "trainables/tasks/digits.py": SPACES,
