@@ -85,6 +85,7 @@ def test_a_resumed_example_has_the_numbers_of_an_undisturbed_one(
     assert (run.done, run.notes) == (3, [])
 
 
+@pytest.mark.timeout(300)  # one of them starts two processes per trial
 def test_an_example_is_searched(
     file: Path, tune_inline: Callable[..., tuple[int, str]], runs: Path
 ) -> None:
