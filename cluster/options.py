@@ -231,11 +231,23 @@ def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Opti
     options = Options(**values)
     if options.executor == "inline":
         check_inline(options)
+    check_gpus(options, space)
     return options
 
 
 def _default_address(executor: ExecutorName) -> str | None:
     return os.environ.get("RAY_ADDRESS") if executor == "ray" else None
+
+
+def check_gpus(options: Options, space: SearchSpace[Any]) -> None:
+    """Raise UserError for more GPUs per trial than a trial of the space uses."""
+    asked, used = options.gpus_per_trial, max(1.0, space.resources.get("gpu", 1.0))
+    if isinstance(asked, float) and asked > used:
+        raise UserError(
+            f"--gpus-per-trial {asked:g}: a trial of {space.name} uses {used:g}\n"
+            "a task that starts a process per GPU with run.launch declares how many: "
+            f'resources={{"gpu": {asked:g}}} in its SearchSpace'
+        )
 
 
 def check_inline(options: Options) -> None:

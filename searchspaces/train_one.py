@@ -32,6 +32,7 @@ from trainables.errors import (
     is_disk_full,
 )
 from trainables.integrity import encode_json
+from trainables.launch import count_processes
 from trainables.loop import end_forked_children, end_loop, start_loop
 from trainables.run import Run
 from trainables.terminal import escape_control, lend_streams
@@ -60,6 +61,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
         markup=False,
         soft_wrap=True,
     )
+    run.processes = count_processes(space.resources, run.device)
     started = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(

@@ -57,7 +57,8 @@ COVERED_BY = {
     **{
         f"searchspaces/examples/{name}.py": EXAMPLES
         for name in (
-            *("lightgbm_table", "lightning_digits", "pytorch_digits", "sklearn_digits"),
+            *("distributed_digits", "lightgbm_table", "lightning_digits", "pytorch_digits"),
+            "sklearn_digits",
             *("transformers_texts", "xgboost_table"),
         )
     },
@@ -87,6 +88,7 @@ COVERED_BY = {
     "trainables/models/table_mlp.py": "tests/trainables/tasks/test_table.py",
     "trainables/outputs.py": "tests/trainables/test_run.py",
     "trainables/predictor.py": SPACES,
+    "trainables/rank.py": "tests/trainables/test_launch.py",
     "trainables/task.py": SPACES,
     "trainables/tasks/autoencoder.py": SPACES,
     "trainables/tasks/digits.py": SPACES,

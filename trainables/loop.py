@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import ctypes
+import functools
 import inspect
 import os
 import sys
@@ -19,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from trainables.errors import TaskError, TrialStopped
+from trainables.launch import launch
 from trainables.metrics import describe_value
 from trainables.run import Loop, Run
 
@@ -40,6 +42,7 @@ def start_loop(train: Callable[[Any, Run], Any], config: Any, run: Run) -> Loop:
     A plain function starts with the first report. It is ended by TrialStopped, raised at its
     `run.report`. Raises TaskError, with the first report, for a function that makes none.
     """
+    run.launch = functools.partial(launch, run)
     if inspect.isgeneratorfunction(train):
         run.hand_over = _reject_report
         loop: Loop = train(config, run)

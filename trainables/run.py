@@ -72,7 +72,7 @@ class Run:
     State: `done` reports, `seconds` of device time, the best `score` and its `best_report`, why
     it `diverged`, if it did, the `history` of reports, `facts` such as the number of parameters,
     the `parts` to save, and `notes` about damaged files for the user. `hand_over` passes the
-    reports of a plain function to its driver; without one, `report` records them.
+    reports of a plain function to its driver; `launch` is that of `trainables.launch`.
     """
 
     reports: int
@@ -88,6 +88,7 @@ class Run:
     trust_code: bool = False
     folder: Path | None = None
     share: float = 1.0
+    processes: int = 1
     on_progress: Callable[[float], None] | None = None
     preempted: Callable[[], bool] = lambda: False
     done: int = field(default=0, init=False)
@@ -100,6 +101,7 @@ class Run:
     facts: dict[str, float] = field(default_factory=dict, init=False)
     parts: dict[str, Any] = field(default_factory=dict, init=False)
     hand_over: Callable[[Mapping[str, Any]], Any] | None = field(default=None, init=False)
+    launch: Any = field(default=None, init=False)
     _outputs: Outputs = field(default_factory=Outputs, init=False)
     _saved: SavedRun | None = field(default=None, init=False)
     _stage: Stage = field(default="new", init=False)

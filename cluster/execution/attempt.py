@@ -33,6 +33,7 @@ from searchspaces.codec import decode_config
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from trainables.errors import PreemptedError
+from trainables.launch import check_launched, count_processes
 from trainables.loop import end_forked_children, end_loop, start_loop
 from trainables.run import Loop, Run
 
@@ -151,6 +152,7 @@ class AttemptRunner:
         except StopIteration:
             return self._complete(loop)
         run.record(report, loop)
+        check_launched(run)
         if run.diverged:
             return "diverged"
         return self._complete(loop) if run.done >= run.reports else ""
@@ -173,7 +175,8 @@ class AttemptRunner:
             notes = copy_earlier_attempt(folder, config["attempt"], config.get("done", 0))
         device = torch.device("cuda" if self.gpus else "cpu")
         run = build_worker_run(settings, device)
-        self.run = replace(run, folder=folder, preempted=self.preempted)
+        processes = count_processes(space.resources, device)
+        self.run = replace(run, folder=folder, preempted=self.preempted, processes=processes)
         self.run.notes += notes
         values = decode_config(space.config, config["config"])
         self.output = TaskOutput(folder / OUTPUT, self.interactive)

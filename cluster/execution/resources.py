@@ -100,6 +100,11 @@ def allocate(
             f"--gpus-per-trial {gpus:g}: Ray sees no GPU here\n"
             "leave the option out to train on CPUs"
         )
+    if gpus > have.get("GPU", 0.0):
+        raise UserError(
+            f"a trial needs {gpus:g} GPUs, but Ray has {have.get('GPU', 0.0):g}\n"
+            "use a larger machine, or lower --gpus-per-trial or `resources` in the space"
+        )
     if cpus > have.get("CPU", 0.0):
         raise UserError(
             f"a trial needs {cpus:g} CPUs, but Ray has {have.get('CPU', 0.0):g}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,15 @@ def test_every_option_has_its_type(space: SearchSpace[Any], tmp_path: Path) -> N
     assert options.resume_mode == "fresh"
     assert options.storage.folder == tmp_path
     assert options.storage.user_tracking_uri == "http://server:5000"
+
+
+def test_gpus_that_a_task_does_not_use_are_refused(space: SearchSpace[Any]) -> None:
+    with pytest.raises(UserError, match="--gpus-per-trial 2: a trial of trivial uses 1\n"):
+        read(space, "--gpus-per-trial", "2")
+    parallel = replace(space, resources={"cpu": 1, "gpu": 2})
+    assert read(parallel, "--gpus-per-trial", "2").gpus_per_trial == 2
+    with pytest.raises(UserError, match="--gpus-per-trial 4: a trial of trivial uses 2\n"):
+        read(parallel, "--gpus-per-trial", "4")
 
 
 def test_storage_server_and_cluster_come_from_the_environment_too(

@@ -22,6 +22,7 @@ from trainables.run import Run
 FOLDER = ROOT / "searchspaces" / "examples"
 LIBRARIES = {
     "pytorch_digits": "torch",
+    "distributed_digits": "torch",
     "lightning_digits": "lightning",
     "transformers_texts": "accelerate",
     "xgboost_table": "xgboost",
@@ -61,7 +62,7 @@ def drive(space: Any, run: Run, most: int = 99) -> list[dict[str, float]]:
 def test_there_is_an_example_for_every_integration() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} == LIBRARIES.keys()
     pieces = {path.stem for path in (ROOT / "trainables/integrations").glob("[a-z]*.py")}
-    assert pieces == {name.partition("_")[0] for name in LIBRARIES} - {"pytorch"}
+    assert pieces == {name.partition("_")[0] for name in LIBRARIES} - {"pytorch", "distributed"}
 
 
 def test_an_integration_has_at_most_40_lines() -> None:
@@ -84,6 +85,7 @@ def test_a_resumed_example_has_the_numbers_of_an_undisturbed_one(
     assert (run.done, run.notes) == (3, [])
 
 
+@pytest.mark.timeout(300)  # one of them starts two processes per trial
 def test_an_example_is_searched(
     file: Path, tune_inline: Callable[..., tuple[int, str]], runs: Path
 ) -> None:

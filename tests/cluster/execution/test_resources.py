@@ -64,6 +64,9 @@ def test_a_trial_that_does_not_fit_is_rejected(monkeypatch: pytest.MonkeyPatch) 
         resources.allocate({}, 0.5, None, joined=False)
     with pytest.raises(UserError, match="needs 4 CPUs, but Ray has 2"):
         resources.allocate({"cpu": 4.0}, None, None, joined=False)
+    monkeypatch.setattr(resources.ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": 1.0})
+    with pytest.raises(UserError, match="needs 2 GPUs, but Ray has 1"):
+        resources.allocate({"gpu": 2.0}, None, None, joined=False)
 
 
 def test_concurrency_is_limited_by_the_option_the_cpus_and_the_gpus(
