@@ -175,13 +175,13 @@ class Result:
     def _repr_html_(self) -> str:
         """Return the page that Jupyter shows: the winner, the best trials, curves, next steps."""
         settings, ranked = self.settings, self._rank()
-        found = self.best if ranked else None
+        best = (ranked[0].trial, self.best.score, ranked[0].config) if ranked else None
         return show_result(
             f"{self.space.name}: {self.space.question}",
             settings.metric,
             self.trials,
             self.curves,
             [log.trial for log in ranked],
-            found and (found.trial, found.score, vars(found.config)),
+            best,
             self.folder,
         )
