@@ -176,13 +176,13 @@ class Result:
     def _repr_html_(self) -> str:
         """Return the page that Jupyter shows: the winner, the best trials, curves, next steps."""
         settings, ranked = self.settings, self._rank()
-        best = self.best if ranked else None
+        best = (ranked[0].trial, self.best.score, ranked[0].config) if ranked else None
         return show_result(
             f"{self.space.name}: {self.space.question}",
             settings.metric,
             self.trials,
             self.curves,
             [log.trial for log in ranked],
-            (best.trial, best.score, vars(best.config)) if best else None,
+            best,
             self.folder,
         )

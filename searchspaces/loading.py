@@ -18,6 +18,7 @@ from trainables.errors import UserError
 from trainables.integrity import decode_json
 from trainables.predictor import Predictor
 from trainables.run import Run
+from trainables.vision import torchvision_operators  # noqa: F401 - a file may import torchvision
 
 SHOWN = 300
 """Characters of a line of code in a message."""

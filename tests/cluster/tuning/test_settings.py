@@ -47,6 +47,19 @@ def test_a_new_search_starts_with_the_defaults_of_its_space(
     assert (settings.teacher, settings.kind, settings.reruns) == ("", "trial", ())
 
 
+def test_a_default_of_the_machine_is_fixed_unless_the_user_names_another(
+    space: SearchSpace[Any], tmp_path: Path
+) -> None:
+    pinned, default = replace(space, pinned=("width",)), space.config().width
+    options = Options(storage=Storage(tmp_path))
+    assert decide_settings(pinned, options).fixed == {"width": default}
+    assert "width" not in decide_settings(pinned, options).parameters
+    named = replace(options, fixed={"width": default + 1})
+    assert decide_settings(pinned, named).fixed == {"width": default + 1}
+    compared = replace(pinned, compare=("width",))
+    assert decide_settings(compared, options).fixed == {}
+
+
 def test_what_the_user_asks_for_wins(space: SearchSpace[Any], tmp_path: Path) -> None:
     storage = Storage(tmp_path, None, "http://me:planted@server:5000")
     options = Options(

@@ -15,9 +15,12 @@ from PIL import Image
 from trainables.data import images
 from trainables.data.cifar10 import CIFAR10
 from trainables.data.flowers import FLOWERS, FLOWERS102
+from trainables.data.load import load_photos, load_table, load_texts
 from trainables.data.mit67 import MIT67
 from trainables.data.mnist import MNIST
-from trainables.data.source import Source
+from trainables.data.own import OWN_PHOTOS, OWN_TABLE, OWN_TEXTS
+from trainables.data.source import DataMissingError, Source
+from trainables.run import Run
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,21 @@ from trainables.data.source import Source
 def test_all_classes_are_listed(source: Source, classes: int) -> None:
     assert len(set(source.classes)) == len(source.classes) == classes
     assert all(name == " ".join(name.split()) for name in source.classes)
+
+
+@pytest.mark.parametrize("source", [OWN_PHOTOS, OWN_TEXTS, OWN_TABLE])
+def test_data_of_ones_own_have_to_be_named(source: Source, tmp_path: Path) -> None:
+    run = Run(1, cache=tmp_path)
+    with pytest.raises(
+        DataMissingError, match=rf"{source.name} has no data of its own\nname .*--data-dir"
+    ):
+        if source is OWN_PHOTOS:
+            load_photos(source, run, 32)
+        elif source is OWN_TEXTS:
+            load_texts(source, run)
+        else:
+            load_table(run)
+    assert source.has_other_classes(("a", "b")), "whatever the classes are"
 
 
 def test_sorted_folders_have_the_order_of_the_classes() -> None:
