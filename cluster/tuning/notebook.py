@@ -32,9 +32,9 @@ class NotebookDisplay:
             return
         from IPython.display import HTML, display
 
-        page = HTML(to_html(shown))  # type: ignore[no-untyped-call]
+        page = HTML(to_html(shown))
         if self._handle is None:
-            self._handle = display(page, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(page, display_id=True)
         else:
             self._handle.update(page)
 
