@@ -185,6 +185,9 @@ class _Terminal(LentStream):
 def keep_console(console: Console) -> Iterator[None]:
     """Let a console write in this context to where standard output is now, even while captured."""
     stream: Any = sys.stdout
+    if console.file is not stream:  # a file of its own
+        yield
+        return
     if _find_descriptor(stream) != 1:
         console.file = stream
         yield

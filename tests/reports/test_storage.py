@@ -41,9 +41,7 @@ def point_to_server(storage: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]
 def name_bucket(storage: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Name a bucket, whose database lies in this folder as a driver leaves it."""
     uri = (storage.parent / "bucket").as_uri()
-    place = open_storage(uri).folder
-    place.mkdir(parents=True)
-    shutil.copy(storage / "mlflow.db", place / "mlflow.db")
+    shutil.copytree(storage, open_storage(uri).folder)
     return ["--storage", uri]
 
 
