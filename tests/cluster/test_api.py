@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,6 +27,12 @@ RANGES = {
 NOT_IN_PYTHON = {"space", "list", "dry_run", "cluster", "debug", "help"}
 
 
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> None:
+    """Put an MLflow database into the storage: its tables take seconds, a copy does not."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+
+
 def train(config: Any, run: Run) -> Loop:
     """Where is the minimum?"""
     for step in range(run.reports):
@@ -46,6 +53,7 @@ def test_every_option_of_the_command_line_is_an_argument() -> None:
     assert set(inspect.signature(tune).parameters) - own == named - NOT_IN_PYTHON
 
 
+@pytest.mark.usefixtures("database")
 def test_a_function_with_distributions_is_searched(tmp_path: Path) -> None:
     result = tune(train, **options(tmp_path))
     assert result.exit_code == 0
@@ -72,9 +80,10 @@ def test_a_suggest_function_and_fixed_values_are_used(tmp_path: Path) -> None:
     assert set(result.trials.layers) <= {1, 2, 4, 8}
 
 
+@pytest.mark.usefixtures("database")
 def test_the_numbers_are_those_of_the_command_line(tmp_path: Path, tune_inline: Any) -> None:
     space = str(TRIVIAL)
-    result = tune(space, trials=4, seed=3, executor="inline", storage=tmp_path / "a", quiet=True)
+    result = tune(space, trials=4, seed=3, executor="inline", storage=tmp_path, quiet=True)
     code, _ = tune_inline("--space", space, "--trials", 4, "--seed", 3)
     assert code == 0
     ledger = reopen_ledger(tmp_path / "runs" / "trivial")
@@ -83,6 +92,7 @@ def test_the_numbers_are_those_of_the_command_line(tmp_path: Path, tune_inline: 
     assert [score and score[0] for score in scores] == list(result.trials.score)
 
 
+@pytest.mark.usefixtures("database")
 def test_a_space_object_is_searched_under_its_name(tmp_path: Path) -> None:
     space = replace(load_space("digits"), name="", file="", trials=1, reports=1)
     first = tune(space, executor="inline", storage=tmp_path, quiet=True)
@@ -92,6 +102,7 @@ def test_a_space_object_is_searched_under_its_name(tmp_path: Path) -> None:
     assert again.folder == tmp_path / "mine"
 
 
+@pytest.mark.usefixtures("database")
 def test_a_space_object_asks_what_its_function_says(tmp_path: Path) -> None:
     def train(config: Any, run: Run) -> Loop:
         """Which digit?
@@ -132,6 +143,7 @@ def test_what_is_wrong_is_an_exception(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("database")
 def test_a_search_is_continued_with_the_same_functions(tmp_path: Path) -> None:
     result = tune(train, **options(tmp_path, trials=3))
     with pytest.raises(UserError, match="there is already a search"):
@@ -143,6 +155,7 @@ def test_a_search_is_continued_with_the_same_functions(tmp_path: Path) -> None:
     assert list(more.trials.score) == list(whole.trials.score)
 
 
+@pytest.mark.usefixtures("database")
 def test_a_search_with_other_code_is_not_continued(tmp_path: Path) -> None:
     tune(train, **options(tmp_path, trials=1))
 

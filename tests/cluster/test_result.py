@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,12 @@ from cluster.api import tune
 from cluster.result import Result
 from trainables.errors import DamagedFileError, UserError
 from trainables.run import Loop, Run
+
+
+@pytest.fixture(autouse=True)
+def database(empty_database: Path, tmp_path: Path) -> None:
+    """Put an MLflow database into the storage: its tables take seconds, a copy does not."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
 
 
 def train(config: Any, run: Run) -> Loop:
@@ -51,7 +58,7 @@ def test_tables_have_every_trial_and_report(tmp_path: Path) -> None:
 
 def test_a_report_is_written_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    report = search(tmp_path / "runs").report(tmp_path / "out")
+    report = search(tmp_path).report(tmp_path / "out")
     assert (report.folder / "report.md").read_text() == report.text
     assert "training_curves" in report.figures
     assert f"]({tmp_path}/out/figures/" in report._repr_markdown_()

@@ -70,6 +70,7 @@ def join(mode: str, *address: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_cluster_without_a_token_is_joined_only_by_its_address_and_with_a_warning() -> None:
     with start_cluster("disabled") as address:
         alone = join("token")

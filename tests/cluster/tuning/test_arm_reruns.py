@@ -49,7 +49,10 @@ def test_every_arm_is_tuned_and_its_best_runs_on_new_seeds(tune_inline: Tune, ru
     assert client.get_experiment(parent.info.experiment_id).name == "trivial"
 
 
-@pytest.mark.parametrize("reports", [1, 13, 40])
+@pytest.mark.parametrize(
+    "reports",
+    [pytest.param(1, marks=pytest.mark.slow), 13, pytest.param(40, marks=pytest.mark.slow)],
+)
 def test_an_interrupted_search_ends_with_the_same_numbers(
     tune_inline: Tune, runs: Path, monkeypatch: pytest.MonkeyPatch, reports: int
 ) -> None:
