@@ -185,4 +185,5 @@ class Result:
             [log.trial for log in ranked],
             best,
             self.folder,
+            has_model=self.space.restore is not None,
         )

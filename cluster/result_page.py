@@ -20,10 +20,10 @@ DRAWN = 50
 """Trials whose curves are drawn, the best ones."""
 NEXT = (
     ("result.report()", "write the report: it opens the test set, once"),
-    ("result.model()", "the winner as a function"),
     ("result.trials, result.curves", "everything as DataFrames"),
     ("result.resume(trials=20)", "continue with 20 more trials"),
 )
+MODEL = ("result.model()", "the winner as a function")
 
 
 def show_result(
@@ -34,14 +34,16 @@ def show_result(
     ranked: Sequence[int],
     best: tuple[int, float, Mapping[str, Any]] | None,
     folder: Path,
+    has_model: bool = True,
 ) -> str:
     """Return a result as HTML; `ranked` are the trials with a score, the best first.
 
-    `best` is the winner: its trial, score and configuration.
+    `best` is the winner: its trial, score and configuration. `has_model` says whether
+    `Result.model` can load it.
     """
     parts = [f"<p><b>{html.escape(title)}</b></p>"]
     if best is None:
-        parts.append(f"<p>No trial has a score: {len(trials)} ended without one.</p>")
+        parts.append(f"<p>No trial of {len(trials)} has a score.</p>")
         return "".join([*parts, trials.head(SHOWN).to_html(border=0)])
     trial, score, config = best
     values = ", ".join(f"{name}={format_number(value)}" for name, value in config.items())
@@ -60,7 +62,8 @@ def show_result(
         parts.append(
             f'<img alt="{html.escape(metric)} by report" src="data:image/png;base64,{image}">'
         )
-    steps = "".join(f"<li><code>{code}</code>: {what}</li>" for code, what in NEXT)
+    offered = (*NEXT, *([MODEL] if has_model else []))
+    steps = "".join(f"<li><code>{code}</code>: {what}</li>" for code, what in offered)
     parts.append(f"<p>{html.escape(str(folder))}; next:</p><ul>{steps}</ul>")
     return "".join(parts)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from cluster.tracking.description import REPORT, change_description
 from cluster.tracking.pages import format_artifact_page
 from reports.read.records import Tracker, TrackerError
 from reports.records import Search
@@ -10,8 +11,6 @@ from reports.write.safe import escape_markdown
 from reports.write.sections import join_paragraphs
 from trainables.errors import UserError
 
-NOTE = "mlflow.note.content"
-"""The tag that MLflow shows as the description of a run, as markdown."""
 PAGE = "report/report.html"
 LONGEST = 2000
 """Characters of the findings in a description."""
@@ -27,14 +26,16 @@ def log_report(
 ) -> None:
     """Log a report's files and its HTML page to the run of the search, below report/.
 
-    The description of the run becomes question, `findings` and a link to the page.
+    The description of the run ends with `findings` and a link to the page.
     """
     try:
         for path in files:
             place = Path("report") / path.relative_to(folder).parent
             tracker.log_artifact(search.run_id, str(path), place.as_posix())
         tracker.log_text(search.run_id, page, PAGE)
-        tracker.set_tag(search.run_id, NOTE, describe_run(search, findings))
+        part = describe_report(search, findings)
+        for key, text in change_description(search.tags, REPORT, part).items():
+            tracker.set_tag(search.run_id, key, text)
     except (TrackerError, OSError) as error:
         raise UserError(
             f"The report is written, but not logged to the tracking server: {error}\n"
@@ -42,12 +43,10 @@ def log_report(
         ) from error
 
 
-def describe_run(search: Search, findings: str) -> str:
-    """Return the description of a search's run in MLflow, with a link to its report there."""
+def describe_report(search: Search, findings: str) -> str:
+    """Return what the description of a search's run says of its report, with a link to it."""
     report = format_artifact_page("", search.experiment, search.run_id, PAGE)
-    question = search.tags.get("question", "")
     return join_paragraphs(
-        f"**Question.** {escape_markdown(question)}" if question else "",
         escape_markdown(findings)[:LONGEST],
         f"[Report]({report})",
     )

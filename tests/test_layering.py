@@ -81,7 +81,7 @@ MACHINERY = {
 
 # What reports share with a search: they read the same storage and rank the same way.
 SHARED = ("cluster.storage", "cluster.tracking.client", "cluster.tracking.names")
-SHARED += ("cluster.tracking.pages",)
+SHARED += ("cluster.tracking.description", "cluster.tracking.pages")
 SHARED += ("trainables.errors", "trainables.ranking", "trainables.durations")
 SHARED += ("trainables.arguments", "trainables.terminal", "cluster.tracking.run_records")
 SHARED += ("trainables.shadowing",)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from cluster.ledger.settings import SearchSettings
 from cluster.storage.redaction import redact_address
+from cluster.tracking.description import NOTE, escape_line
 from cluster.tracking.names import SUGGESTED, to_mlflow_name, to_own_name
 
 LOCAL_SERVER = "http://127.0.0.1:5000"
@@ -69,6 +70,6 @@ def experiment_tags(settings: SearchSettings) -> Mapping[str, str]:
         f"mlflow.sharedViewState.{VIEW}": json.dumps(view),
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.experiment.primaryMetric.name": to_mlflow_name(settings.metric),
-        "mlflow.note.content": settings.provenance.get("question", ""),
+        NOTE: escape_line(settings.provenance.get("question", "")),
     }
     return {key: text for key, text in tags.items() if text}

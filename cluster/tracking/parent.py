@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.tracking import MlflowClient
@@ -12,6 +14,7 @@ from mlflow.tracking import MlflowClient
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.tracking.batches import log_in_batches
+from cluster.tracking.description import BEST, change_description, escape_line
 from cluster.tracking.names import to_own_name
 from cluster.tracking.pages import experiment_tags, format_run_page
 from cluster.tracking.run_records import (
@@ -24,8 +27,6 @@ from cluster.tracking.run_records import (
 )
 
 BEST_TRIAL = to_own_name("best_trial")
-NOTE = "mlflow.note.content"
-"""The tag that MLflow shows as the description of a run, as markdown."""
 LONGEST_DIGEST = 36
 """Characters of a data set's digest in MLflow."""
 
@@ -54,7 +55,7 @@ def write_best(
     if best := ledger.rank_trials(ledger.trial_logs.values())[:1]:
         points = [*points, *best_points(ledger, best[0])]
         page = format_run_page("", experiment, runs.get(best[0].trial, ""))
-        tags = best_tags(ledger, best[0], page)
+        tags = best_tags(ledger, best[0], page, client.get_run(run_id).data.tags)
     log_in_batches(client, run_id, points, {}, tags)
 
 
@@ -67,18 +68,20 @@ def best_points(ledger: Ledger, best: TrialLog) -> list[Point]:
     return [(SCORE, report[0], at, ended), (BEST_TRIAL, float(best.trial), at, ended)]
 
 
-def best_tags(ledger: Ledger, best: TrialLog, page: str) -> dict[str, str]:
+def best_tags(
+    ledger: Ledger, best: TrialLog, page: str, tags: Mapping[str, str]
+) -> dict[str, str]:
     """Return the best trial's hyperparameters as tags, and the description of the search.
 
-    `page` is the address of the trial's run. They are tags, since MLflow never changes a param,
-    and another trial may become the best.
+    `page` is the address of the trial's run, `tags` are those that the search's run has. They are
+    tags, since MLflow never changes a param, and another trial may become the best.
     """
     report = ledger.best_report(best)
     assert report is not None
     settings = ledger.settings
     counts = [f"{n} {outcome}" for outcome, n in count_outcomes(ledger).items() if n]
     note = [
-        _to_plain(settings.provenance.get("question", "")),
+        escape_line(settings.provenance.get("question", "")),
         f"**Best trial: [{best.trial:03d}]({page})**, `{_to_code(settings.metric)}` "
         f"{format_value(report[0])} at report {report[1]}. Trials: {', '.join(counts)}.",
         f"~~~json\n{json.dumps(best.config, indent=1)}\n~~~",
@@ -86,18 +89,23 @@ def best_tags(ledger: Ledger, best: TrialLog, page: str) -> dict[str, str]:
     return {
         "best_trial": str(best.trial),
         "best_config": clean_tag(json.dumps(best.config)),
-        NOTE: clean_tag("\n\n".join(filter(None, note))),
+        **change_description(tags, BEST, "\n\n".join(filter(None, note))),
     }
 
 
 def describe_data(ledger: Ledger) -> Sequence[DatasetInput]:
-    """Return the data of a search as MLflow's data set, with the examples per split."""
+    """Return the data of a search as MLflow's data set, with the examples per split.
+
+    A split whose file is damaged has none.
+    """
     provenance = ledger.settings.provenance
     fingerprint = provenance.get("data_fingerprint", "")
     if not fingerprint:
         return []
-    files = sorted((ledger.folder / "data").glob("*.parquet"))
-    sizes = {path.stem: pq.read_metadata(path).num_rows for path in files}
+    sizes = {}
+    for path in sorted((ledger.folder / "data").glob("*.parquet")):
+        with contextlib.suppress(OSError, pa.ArrowException):  # damaged: the rest is written
+            sizes[path.stem] = pq.read_metadata(path).num_rows
     dataset = Dataset(
         name=ledger.settings.space[:500],
         digest=fingerprint[:LONGEST_DIGEST],
@@ -106,11 +114,6 @@ def describe_data(ledger: Ledger) -> Sequence[DatasetInput]:
         profile=json.dumps(sizes),
     )
     return [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
-
-
-def _to_plain(text: str) -> str:
-    # A question is a line of the user's text: nothing in it is markup.
-    return "".join(f"\\{c}" if c in "\\`*_[]<>#~|&!" else c for c in " ".join(text.split()))
 
 
 def _to_code(text: str) -> str:

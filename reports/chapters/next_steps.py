@@ -17,10 +17,12 @@ from reports.write.sections import join_paragraphs
 from reports.write.tables import Table, format_score, join_words, to_markdown
 from trainables.durations import format_duration
 
-KEPT = ("--storage", "--tracking-uri", "--data-dir", "--weights-dir", "--data")
-"""Options of a search that the commands after it need as well."""
-TRAINING = ("--data-dir", "--weights-dir", "--data")
-"""Those of them that `trainables.train` has."""
+TRAINING = ("--data-dir", "--weights-dir", "--data", "--teacher", "--trust-code")
+"""Options of a search that training its winner again needs as well."""
+KEPT = ("--storage", "--tracking-uri", *TRAINING)
+"""Options of a search that continuing it needs as well."""
+FLAGS = ("--trust-code",)
+"""Those of them without a value."""
 
 
 def write_next_steps(search: Search, choice: Choice | None) -> str:
@@ -84,6 +86,13 @@ def _write_retraining(search: Search, choice: Choice) -> str:
     )
     if not _has_command(search):
         return listed
+    options = _find_options(search, ["--teacher"])
+    if any(value.startswith("runs:/") for value in options):
+        return join_paragraphs(
+            f"The winner was trained with `--teacher` {format_code(options[-1])}, a run of "
+            "MLflow; `trainables.train` takes only the folder of a trained model.",
+            listed,
+        )
     overrides = _format_overrides(search, choice)
     reports = search.tags.get("reports", "")
     more = ["--reports", reports] if reports.isdigit() else []
@@ -126,7 +135,7 @@ def _find_options(search: Search, names: Sequence[str]) -> list[str]:
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, _, value = word.partition("=")
         if name in names:
-            found += [name, value or following]
+            found += [name] if name in FLAGS else [name, value or following]
     return found
 
 

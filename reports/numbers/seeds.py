@@ -31,11 +31,11 @@ def accuracy_over_seeds(
 
     `of` is the number of configurations of which these runs may be the best: the luck of their
     seeds is then part of why they were selected, so that the seeds' part, and it alone, is
-    corrected. The luck of the best of several errs upwards: both tails are spent there, divided
-    by their number (Bonferroni). The test examples selected nothing. `others` are runs of other
-    configurations on the same examples: the variance of the seeds is at least that pooled over
-    all. Runs selected for luck are near their ceiling and agree too well: with their own
-    variance alone the interval of the best of 11, of 3 seeds each, covers 84 %.
+    corrected. The winner is selected for a high mean, so the whole error probability is put on
+    that side, divided by `of` (Bonferroni). The test examples selected nothing. `others` are
+    runs of other configurations on the same examples: the variance of the seeds is at least that
+    pooled over all. Runs selected for luck are near their ceiling, and their variance is too
+    small: with it alone the interval of the best of 11, of 3 seeds each, covers 84 %.
     """
     values = np.asarray(correct, dtype=np.float64)
     seeds, n = values.shape

@@ -1,11 +1,12 @@
 "use strict";
-// A column whose cells all begin with a number or are a duration is sorted by that number.
+// A column whose cells all begin with a number or are a duration is sorted by that number; a date
+// such as 2026-01-31 is neither, and its text sorts right.
 const SECONDS = { s: 1, min: 60, h: 3600, d: 86400 };
 function sortKey(text) {
   const plain = text.replace(/,/g, "").trim();
   const parts = [...plain.matchAll(/([\d.]+) (s|min|h|d)\b/g)];
   if (parts.length) return parts.reduce((sum, p) => sum + p[1] * SECONDS[p[2]], 0);
-  const number = /^[^\w-]*(-?[\d.]+(?:e[-+]?\d+)?)/i.exec(plain);
+  const number = /^[^\w-]*(-?[\d.]+(?:e[-+]?\d+)?)(?![\d.]*-\d)/i.exec(plain);
   return number ? Number(number[1]) : NaN;
 }
 for (const table of document.querySelectorAll("table")) {

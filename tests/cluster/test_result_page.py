@@ -13,7 +13,9 @@ import pytest
 from cluster.result_page import show_result
 
 
-def show(count: int = 3, reports: int = 2, best: Any = (1, 0.5, {"a<b": 0.25, "c": 1})) -> str:
+def show(
+    count: int = 3, reports: int = 2, best: Any = (1, 0.5, {"a<b": 0.25, "c": 1}), **about: Any
+) -> str:
     trials = pd.DataFrame(
         {
             "score": [0.1 * n for n in range(count)],
@@ -29,7 +31,9 @@ def show(count: int = 3, reports: int = 2, best: Any = (1, 0.5, {"a<b": 0.25, "c
     ]
     curves = pd.DataFrame(rows).set_index(["trial", "report"])
     ranked = list(range(count)) if best else []
-    return show_result("q: Which <x>?", "loss", trials, curves, ranked, best, Path("runs/q"))
+    return show_result(
+        "q: Which <x>?", "loss", trials, curves, ranked, best, Path("runs/q"), **about
+    )
 
 
 def test_the_page_has_the_winner_the_trials_and_what_to_do_next() -> None:
@@ -53,6 +57,11 @@ def test_the_curves_are_a_picture() -> None:
     assert any(red > 200 and green < 60 and blue < 60 for red, green, blue in colors)
 
 
+def test_a_model_is_offered_where_it_can_be_loaded() -> None:
+    assert "result.model()" in show()
+    assert "result.model()" not in show(has_model=False)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_single_report_has_no_curve(count: int) -> None:
     assert "<img" not in show(count, reports=1)
@@ -60,4 +69,4 @@ def test_a_single_report_has_no_curve(count: int) -> None:
 
 def test_without_a_score_the_trials_are_shown() -> None:
     page = show(best=None)
-    assert "No trial has a score: 3 ended without one." in page and "<table" in page
+    assert "No trial of 3 has a score." in page and "<table" in page

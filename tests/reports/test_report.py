@@ -11,6 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import reports.chapters.curves.chapter
+from cluster.tracking.description import BEST, NOTE, change_description
 from cluster.tracking.names import to_own_name
 from reports.contents import collect_findings
 from reports.numbers.statistics import wilson_interval
@@ -319,8 +320,11 @@ def test_the_description_of_the_run_has_the_result_and_links_the_report(
     write_search: Write, read_report: Read, some_trials: Trials, client: MlflowClient
 ) -> None:
     parent = write_search(some_trials)
+    for key, part in change_description({}, BEST, "**Best trial: 3**").items():
+        client.set_tag(parent, key, part)
     text = read_report()
-    note = client.get_run(parent).data.tags["mlflow.note.content"]
+    note = client.get_run(parent).data.tags[NOTE]
+    assert note.startswith("**Best trial: 3**\n\n")
     assert "winner test accuracy: 94.25 %" in note
     assert f"/runs/{parent}/artifacts/report/report.html?" in note
     assert text.index("winner test accuracy") < text.index("## Next steps")

@@ -8,13 +8,14 @@ EXCLUDED.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trainables.errors import UserError
 
 TEST = 0.1  # fraction of data without a test set
+REPEATED = 0.1  # fraction of equal examples from which they are no copies
 PARTS = ("train", "validation", "test")
 EXCLUDED = -1
 SHOWN = 5  # names in a message
@@ -96,6 +97,22 @@ def group_examples(
     if names := sorted({example.group for example in examples} - {""}):
         lines.append(f"groups: {len(names):,}, each in one part")
     return by_part, lines
+
+
+def tell_apart(
+    examples: Mapping[str, Sequence[Example]],
+) -> tuple[dict[str, list[Example]], list[str]]:
+    """Return the rows of a table, each of its own content where equal rows are common.
+
+    Few equal rows are copies. Many, as in a table of a few categories, are different examples.
+    """
+    digests = [example.digest for of in examples.values() for example in of]
+    count = len(digests) - len(set(digests))
+    if count < REPEATED * len(digests):
+        return {part: list(of) for part, of in examples.items()}, []
+    apart = {part: [replace(one, digest=one.name) for one in of] for part, of in examples.items()}
+    line = f"equal rows: {count:,} of {len(digests):,}, too many to be copies; all are kept"
+    return apart, [line]
 
 
 def check_class_sizes(

@@ -1,7 +1,7 @@
 """A table of the user's own, of which one column is predicted from the others.
 
 Read once per machine. Columns are recognized: numbers, categories, and those to leave out. Copies
-of a row are kept in one part, and rows without a target are left out.
+of a row are kept in one part where equal rows are rare. Rows without a target are left out.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from trainables.data.splitting import (
     group_examples,
     list_names,
     split_stratified,
+    tell_apart,
 )
 from trainables.data.table_columns import TableColumns, TargetKind
 from trainables.errors import UserError
 from trainables.predictor import DataKind, GroundTruth
 
-LAYOUT = 1  # version of the Arrow files; a new number makes every machine read the files again
+LAYOUT = 2  # version of the Arrow files; a new number makes every machine read the files again
 HELD_OUT = 0.2  # fraction of all rows, each, for a validation and a test set that are drawn
 PLACEHOLDER_SIZES = {"train": 120, "validation": 40, "test": 40}
 
@@ -140,7 +141,11 @@ def _write(
     first = tables["train"][0]
     target = cols.find_target(first, target)
     targets = {part: cols.read_column(of, target) for part, of in tables.items()}
-    is_regression = cols.is_regression([v for of in targets.values() for v in of], target, kind)
+    values = [value for of in targets.values() for value in of]
+    is_regression = cols.is_regression(values, target, kind)
+    if not is_regression and cols.to_numbers(values) is None:
+        # The name of a class may be a word for a missing value, such as none.
+        targets = {part: cols.read_column(of, target, cols.EMPTY) for part, of in tables.items()}
     names = [name for name in first.columns.column_names if name != target]
     raw = {p: {name: cols.read_column(of, name) for name in names} for p, of in tables.items()}
     numbers, categories, ignored = cols.describe_columns(raw["train"])
@@ -161,13 +166,18 @@ def _write(
             raise UserError(f"{first.path}: {part} has no row with a value of {target!r}")
     labels = {part: [str(targets[part][row]) for row in rows] for part, rows in kept.items()}
     classes, codes = cols.encode_targets(labels, is_regression)
+
+    def row_of(part: str, row: int) -> tuple[str | None, ...]:
+        return (targets[part][row], *(raw[part][name][row] for name in names))
+
     examples = {
         part: [
-            Example(f"{part} row {row + 1}", int(label), tuple(raw[part][n][row] for n in names))
+            Example(f"{part} row {row + 1}", int(label), row_of(part, row))
             for row, label in zip(rows, cols.to_strata(codes[part], is_regression), strict=True)
         ]
         for part, rows in kept.items()
     }
+    examples, equal = tell_apart(examples)
     groups, told = group_examples(OWN_TABLE.name, examples)
     if not is_regression:
         advice = [
@@ -193,7 +203,7 @@ def _write(
     (draft / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
     summary += _describe(first.path, columns, classes, ignored)
     summary += [f"left out: {len(losses):,} rows ({losses[0]}, ...)"] if losses else []
-    summary += told
+    summary += equal + told
 
 
 def _to_arrow(values: list[str | None], name: str, is_number: bool, part: str) -> pa.Array:
@@ -239,6 +249,8 @@ def _make_splits(
     splits = dict(parts)
     own = groups["train"]
     train, own = parts["train"].select(own >= 0), own[own >= 0]
+    if not len(train):
+        raise UserError("own_table: every row of train is in validation or test, too")
     fraction = HELD_OUT
     for part in ("test", "validation"):
         if part not in splits:
@@ -247,7 +259,11 @@ def _make_splits(
             splits[part] = train.select(drawn)
             train, own = train.select(rest), own[rest]
             fraction = HELD_OUT / (1 - HELD_OUT)
-    return {"train": train, "validation": splits["validation"], "test": splits["test"]}
+    splits = {"train": train, "validation": splits["validation"], "test": splits["test"]}
+    if empty := [part for part, split in splits.items() if not len(split)]:
+        count = len(parts["train"])
+        raise UserError(f"own_table: {count} rows in train are too few to draw {empty[0]} from")
+    return splits
 
 
 def _describe(

@@ -18,7 +18,9 @@ from trainables.errors import UserError
 TargetKind = Literal["auto", "classification", "regression"]
 TARGETS = ("label", "target", "class", "y")
 INDEXES = ("", "id", "idx", "index", "unnamed: 0", "__index_level_0__")
-MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
+EMPTY = ("", "nan")
+MISSING = (*EMPTY, "na", "n/a", "null", "none", "?")
+"""Texts that stand for a missing value, in lower case."""
 MOST_CLASSES = 20
 """Different whole numbers of a target that are classes; more of them are numbers."""
 MOST_LEVELS = 100
@@ -64,7 +66,9 @@ def find_target(table: Table, named: str) -> str:
     return named or (usual[0] if len(usual) == 1 else names[-1])
 
 
-def read_column(tables: Iterable[Table], name: str) -> list[str | None]:
+def read_column(
+    tables: Iterable[Table], name: str, missing: Sequence[str] = MISSING
+) -> list[str | None]:
     """Return the values of a column of all tables as texts, None where one is missing.
 
     Raises UserError for a table without the column, or with lists or images in it.
@@ -76,17 +80,23 @@ def read_column(tables: Iterable[Table], name: str) -> list[str | None]:
                 f"{table.path} has no column {name!r}, which train has\n"
                 "give every part the same columns"
             )
+        column = table.columns[name]
         try:
-            texts = pc.cast(table.columns[name], pa.string()).to_pylist()
+            texts = pc.cast(column, pa.string())
         except pa.ArrowException as error:
-            kind = table.columns.schema.field(name).type
             raise UserError(
-                f"{table.path} has {kind} in the column {name!r}, not numbers or categories\n"
-                "leave the column out"
+                f"{table.path} has {column.type} in the column {name!r}, not numbers or "
+                "categories\nleave the column out"
             ) from error
-        stripped = (text if text is None else text.strip() for text in texts)
-        values += [None if v is None or v.lower() in MISSING else v for v in stripped]
+        found = texts if pa.types.is_binary(column.type) else column
+        values += [to_text(value, missing) for value in found.to_pylist()]
     return values
+
+
+def to_text(value: object, missing: Sequence[str] = MISSING) -> str | None:
+    """Return a value of a table or of a row to predict as text, None where it is missing."""
+    text = "" if value is None else str(value).strip()
+    return None if text.lower() in missing else text
 
 
 def to_numbers(values: Sequence[str | None]) -> Values | None:

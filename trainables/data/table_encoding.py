@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.table_columns import MISSING, MOST_LEVELS, TableColumns, to_numbers
+from trainables.data.table_columns import MOST_LEVELS, TableColumns, to_numbers, to_text
 from trainables.errors import UserError
 
 
@@ -55,7 +55,7 @@ class Encoding:
                 f"rows of shape {rows.shape}: the model takes (n, {count}), the columns "
                 f"{', '.join(self.numbers + self.categories)}"
             )
-        columns = [[_clean(value) for value in column] for column in rows.T]
+        columns = [[to_text(value) for value in column] for column in rows.T]
         values = np.zeros((len(rows), len(self.numbers)))
         for index, name in enumerate(self.numbers):
             found = to_numbers(columns[index])
@@ -112,9 +112,3 @@ def read_encoding(saved: Mapping[str, Any]) -> Encoding:
     }
     fields["levels"] = tuple(tuple(levels) for levels in fields["levels"])
     return Encoding(**fields)
-
-
-def _clean(value: Any) -> str | None:
-    """Return a value as text, None where it is missing."""
-    text = "" if value is None else str(value).strip()
-    return None if text.lower() in MISSING else text

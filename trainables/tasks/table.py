@@ -210,7 +210,8 @@ def restore(config: Config, folder: Path) -> Predictor:
     encoding = read_encoding(saved[1]["parts"]["model"]["_extra_state"])
     model = build_network(config, encoding)
     checkpoint.load_module(model, folder)
-    example = np.array([[*encoding.means, *(of[0] for of in encoding.levels)]], dtype=object)
+    first = [of[0] if of else None for of in encoding.levels]
+    example = np.array([[*encoding.means, *first]], dtype=object)
     return Predictor(lambda rows: predict_rows(model, encoding, rows), example, encoding.classes)
 
 

@@ -43,7 +43,7 @@ def test_the_view_has_score_outcome_and_hyperparameters_and_the_best_first() -> 
         *("toy", "loss", "min", 4, 9),
         parameters=parameters,
         fields=fields,
-        provenance={"question": "how small?"},
+        provenance={"question": "how *small*?"},
     )
     tags = experiment_tags(settings)
     view = json.loads(tags["mlflow.sharedViewState.tunery"])
@@ -55,7 +55,7 @@ def test_the_view_has_score_outcome_and_hyperparameters_and_the_best_first() -> 
         "params.`learning_rate`",
         "params.`suggested.power`",
     ]
-    assert tags["mlflow.note.content"] == "how small?"
+    assert tags["mlflow.note.content"] == r"how \*small\*?"
 
 
 def test_a_large_space_has_a_view_that_mlflow_accepts() -> None:

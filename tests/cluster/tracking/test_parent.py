@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from mlflow.tracking import MlflowClient
 
 from cluster.ledger.ledger import Ledger
-from cluster.tracking.parent import NOTE, best_tags, describe_data
+from cluster.tracking.description import NOTE, REPORT, change_description
+from cluster.tracking.parent import best_tags, describe_data
 from tests.support.tracking import write_to_mlflow
 
 
@@ -40,6 +41,14 @@ def test_the_parent_follows_the_best_trial_of_an_extended_search(
     assert run.data.metrics["tunery.score"] == 0.25
     assert run.data.metrics["tunery.best_trial"] == 2
     assert "2 complete, 1 stopped" in run.data.tags[NOTE]
+    client = MlflowClient(ledger.settings.tracking_uri)
+    for key, text in change_description(run.data.tags, REPORT, "[Report](#/x)").items():
+        client.set_tag(run.info.run_id, key, text)
+    end(3, 0.125)
+    write_to_mlflow(ledger)
+    note = read_parent(ledger.settings.tracking_uri).data.tags[NOTE]
+    assert "3 complete, 1 stopped" in note
+    assert note.endswith("[Report](#/x)")
 
 
 def test_the_data_of_a_search_are_its_input_in_mlflow_once(
@@ -57,6 +66,15 @@ def test_the_data_of_a_search_are_its_input_in_mlflow_once(
     assert json.loads(found.dataset.source) == {"data": "real"}
 
 
+def test_a_damaged_file_of_data_has_no_size(begin: Callable[..., Ledger]) -> None:
+    ledger = begin(provenance={"data_fingerprint": "feed"})
+    (ledger.folder / "data").mkdir()
+    pq.write_table(pa.table({"id": [0, 1]}), ledger.folder / "data" / "test.parquet")
+    (ledger.folder / "data" / "validation.parquet").write_bytes(b"PAR1")
+    (found,) = describe_data(ledger)
+    assert json.loads(found.dataset.profile) == {"test": 2}
+
+
 def test_data_without_a_fingerprint_are_no_input(begin: Callable[..., Ledger]) -> None:
     assert describe_data(begin()) == []
 
@@ -66,7 +84,7 @@ def test_nothing_in_a_question_or_a_value_is_markup(begin: Callable[..., Ledger]
     log = ledger.add_trial(0, {}, {"name": "~~~\n<script>"})
     ledger.record_reports(0, [{"report": 1, "seconds": 1.0, "metrics": {"lo`ss": 0.5}}], {})
     ledger.record_outcome(0, "complete")
-    note = best_tags(ledger, log, "#/ab")[NOTE]
+    note = best_tags(ledger, log, "#/ab", {})[NOTE]
     assert note.startswith(r"\[a\](b) \<img src=x\> \# c")
     assert "`lo'ss` 0.5 at report 1" in note
     assert [line for line in note.splitlines() if line.startswith("~~~")] == ["~~~json", "~~~"]

@@ -63,7 +63,7 @@ def test_without_outputs_there_is_no_chapter(
     write_search: Write, read_report: Read, some_trials: list[dict[str, Any]]
 ) -> None:
     write_search(some_trials)
-    assert "Outputs of the winner" not in read_report()
+    assert "# Outputs of the winner" not in read_report()
 
 
 def test_headings_are_below_those_of_the_report() -> None:

@@ -49,6 +49,22 @@ def test_the_commands_can_be_copied_and_train_the_winner() -> None:
     }
 
 
+def test_a_teacher_in_a_folder_is_kept() -> None:
+    confirm, train, *_ = find_blocks(write(f"{COMMAND} --trust-code --teacher /my/model"))
+    for command in (confirm, train):
+        words = shlex.split(command)
+        assert words[words.index("--trust-code") + 1] == "--teacher"
+        assert words[words.index("--teacher") + 1] == "/my/model"
+
+
+def test_a_teacher_in_mlflow_gives_the_configuration_alone() -> None:
+    text = write(f"{COMMAND} --teacher runs:/ab")
+    confirm, config, _ = find_blocks(text)
+    assert "--teacher runs:/ab" in confirm
+    assert json.loads(config)["kind"] == "it's"
+    assert "trained with `--teacher` `runs:/ab`" in text
+
+
 def test_a_space_file_is_named_by_its_path() -> None:
     assert "--space '/my dir/mine.py'" in write(tags={"space_file": "/my dir/mine.py"})
 

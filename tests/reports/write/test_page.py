@@ -24,7 +24,11 @@ SPACE = (
     Parameter("learning_rate", 1e-4, 1.0, log=True),
     Parameter("kind", choices=("<img src=x onerror=document.hacked=1>", "b")),
 )
-ROWS = (("1", "1 min 05 s", "zwei"), ("10", "59.0 s", "eins"), ("9", "2 h 00 min", "drei"))
+ROWS = (
+    ("1", "1 min 05 s", "zwei", "2026-10-02"),
+    ("10", "59.0 s", "eins", "2026-01-31"),
+    ("9", "2 h 00 min", "drei", "2026-02-01"),
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,7 +56,7 @@ def file(tmp_path: Path) -> Path:
     choice = choose_winner(search)
     assert choice is not None
     save_figure(Figure(figsize=(4, 2)), tmp_path / "figures", "hyperparameters")
-    table = to_markdown(Table(("trial", "device time", "word"), ROWS, "lrl"))
+    table = to_markdown(Table(("trial", "device time", "word", "date"), ROWS, "lrll"))
     wide = to_markdown(Table(tuple(f"column {i}" for i in range(40)), (("1",) * 40,), "r" * 40))
     figure = embed_figure("hyperparameters", "points")
     text = f"# A report\n\n## Table\n\n{table}\n\n{wide}\n\n## Figure\n\n{figure}\n"
@@ -89,6 +93,8 @@ def test_a_click_sorts_a_table_by_numbers_times_or_words(browser: Any, file: Pat
     assert read_column(page, 1) == ["59.0 s", "1 min 05 s", "2 h 00 min"]
     page.click("th:has-text('word')")
     assert read_column(page, 2) == ["drei", "eins", "zwei"]
+    page.click("th:has-text('date')")
+    assert read_column(page, 3) == ["2026-01-31", "2026-02-01", "2026-10-02"]
 
 
 @pytest.mark.timeout(300)

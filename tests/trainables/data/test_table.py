@@ -24,16 +24,57 @@ def read(path: Path, cache: Path, **options: Any) -> TableData:
 
 
 def test_a_table_is_split_into_parts_without_a_row_in_two(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", [*make_rows(50), *make_rows(50)[:10]])
+    path = write(tmp_path / "t.csv", [*make_rows(50), *make_rows(50)[:5]])
     data = read(path, tmp_path / "cache")
     assert data.classes == ("a", "b")
     assert data.columns.numbers == ("size",)
     parts = [{row[0] for row in split.rows} for split in (data.train, data.validation, data.test)]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 50
-    assert len(data.validation) + len(data.test) == pytest.approx(24, abs=4)
+    assert len(data.validation) + len(data.test) == pytest.approx(22, abs=4)
     again = read(path, tmp_path / "other")
     assert np.array_equal(again.test.rows[:, 0], data.test.rows[:, 0])
     assert again.fingerprint == data.fingerprint
+
+
+def test_common_equal_rows_are_no_copies(tmp_path: Path) -> None:
+    rows = [f"{n % 3},{'rg'[n % 2]},{'ab'[n % 5 // 3]}" for n in range(300)]
+    write(tmp_path / "train.csv", rows)
+    write(tmp_path / "test.csv", rows[:30])
+    data = read(tmp_path, tmp_path / "cache")
+    assert len(data.train) + len(data.validation) == 300
+    assert len(data.validation) == pytest.approx(60, abs=3)
+
+
+def test_rows_of_other_targets_are_no_copies(tmp_path: Path) -> None:
+    rows = [f"{n // 2},{n}" for n in range(80)]
+    data = read(write(tmp_path / "t.csv", rows, "x,price"), tmp_path / "cache")
+    assert data.columns.is_regression
+    assert len(data.train) + len(data.validation) + len(data.test) == 80
+    found = (data.train.rows, data.validation.rows, data.test.rows)
+    parts = [set(rows[:, 0]) for rows in found]
+    assert parts[0] & (parts[1] | parts[2])
+
+
+def test_a_class_may_be_called_as_a_missing_value(tmp_path: Path) -> None:
+    rows = [f"{n},{('none', 'NA', 'dog')[n % 3]}" for n in range(60)]
+    data = read(write(tmp_path / "t.csv", rows, "x,kind"), tmp_path / "cache")
+    assert data.classes == ("NA", "dog", "none")
+    rows = [f"{n},{n / 7}" for n in range(300)] + ["300,NA"]
+    assert read(write(tmp_path / "t.csv", rows, "x,y"), tmp_path / "cache").columns.is_regression
+
+
+def test_a_train_part_without_a_row_of_its_own_is_refused(tmp_path: Path) -> None:
+    rows = [f"{n},{n * 1.5}" for n in range(40)]
+    write(tmp_path / "train.csv", rows[:3], "x,price")
+    write(tmp_path / "test.csv", rows, "x,price")
+    with pytest.raises(UserError, match="every row of train is in validation or test"):
+        read(tmp_path, tmp_path / "cache")
+
+
+def test_too_few_rows_to_draw_parts_from_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", ["1,0.5", "2,1.5"], "x,price")
+    with pytest.raises(UserError, match="2 rows in train are too few to draw"):
+        read(path, tmp_path / "cache")
 
 
 def test_parts_of_the_user_are_kept(tmp_path: Path) -> None:

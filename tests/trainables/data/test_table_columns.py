@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,13 @@ import pyarrow as pa
 import pytest
 
 from trainables.data.table_columns import (
+    EMPTY,
     describe_columns,
     find_target,
     is_regression,
     read_column,
     to_numbers,
+    to_text,
 )
 from trainables.data.text_tables import Table
 from trainables.errors import UserError
@@ -43,11 +46,18 @@ def test_values_are_texts_and_missing_ones_none() -> None:
     tables = [table(a=["1", " n/a", ""]), table(a=["NaN", "None", " x "])]
     assert read_column(tables, "a") == ["1", None, None, None, None, "x"]
     assert read_column([table(a=[1.5, None])], "a") == ["1.5", None]
-    assert read_column([table(a=[True, False])], "a") == ["true", "false"]
+    assert read_column([table(a=["none", "", "NaN"])], "a", EMPTY) == ["none", None, None]
     with pytest.raises(UserError, match="no column 'b'"):
         read_column(tables, "b")
     with pytest.raises(UserError, match="list"):
         read_column([table(a=[[1], [2]])], "a")
+
+
+@pytest.mark.parametrize(
+    "values", [[True, False], [datetime(2026, 1, 2), datetime(2026, 1, 2, 3)], ["a", "b"]]
+)
+def test_a_value_is_the_same_text_in_training_and_at_prediction(values: list[object]) -> None:
+    assert read_column([table(a=values)], "a") == [to_text(value) for value in values]
 
 
 def test_numbers_are_finite() -> None:

@@ -39,3 +39,19 @@ def test_a_regression_is_learned_restored_and_scored(tmp_path: Path) -> None:
     assert values == pytest.approx([13, -13], abs=2)
     assert predict(predict.example).shape == (1,)
     assert not prepare(config, run).targets
+
+
+def test_a_category_without_a_value_in_train_is_restored(tmp_path: Path) -> None:
+    copies = ["0.5,up,1.5", "0.6,down,2.5"]  # left out of train, as they are in test
+    rows = [f"{n},,{n * 1.5}" for n in range(60)]
+    for part, of in {"train": rows + copies, "test": copies}.items():
+        (tmp_path / f"{part}.csv").write_text("\n".join(["x,kind,price", *of]))
+    folder = tmp_path / "trial"
+    run = Run(1, "validation_score", data=tmp_path, cache=tmp_path / "cache", folder=folder)
+    config = Config(width=4, steps=2)
+    for metrics in train(config, run):
+        run.record(metrics)
+    run.finish()
+    predict = restore(config, folder / "best")
+    assert predict.example[0, 1] is None
+    assert predict(predict.example).shape == (1,)
