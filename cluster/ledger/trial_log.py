@@ -171,7 +171,9 @@ def read_trial_log(path: Path, repair: bool = False) -> TrialLog | None:
     """Read a trial log; None for an empty file.
 
     A last line without its end is ignored: its writer was killed, or is still writing. With
-    `repair`, which needs the lock of the search, it is cut off. Raises DamagedFileError, or UserError for intact events of another version.
+    `repair`, which needs the lock of the search, it is cut off.
+
+    Raises DamagedFileError, or UserError for intact events of another version.
     """
     if repair:
         truncate_partial_line(path)
