@@ -1,4 +1,4 @@
-"""What lies in a storage, as tables and as JSON."""
+"""The searches in a storage, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -152,4 +152,4 @@ def test_an_unknown_search_is_told_with_those_that_there_are(
     write_search(0.5).close()
     with pytest.raises(UserError, match=r"no search 'tyo' in .* has: toy"):
         raise run("show", "tyo", "--storage", tmp_path).exception or AssertionError
-    assert "no search lies in" in run("searches", "--storage", tmp_path / "empty").output
+    assert "there is no search in" in run("searches", "--storage", tmp_path / "empty").output
