@@ -54,7 +54,7 @@ def _connect(address: str | None) -> None:
     # Workers get their thread settings before they import torch: a busy-waiting thread pool on a
     # shared machine costs up to 100 times the work.
     if address:
-        _check_address(address)
+        check_address(address)
     os.environ.update(QUIET)
     workers = {**QUIET, "OMP_WAIT_POLICY": "PASSIVE"}
     options: dict[str, Any] = {
@@ -77,7 +77,7 @@ def _connect(address: str | None) -> None:
                 f"the Ray cluster at --address {address} needs a token\n"
                 "put it into ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
             ) from error
-        raise _no_answer(address, error) from error
+        raise _no_answer("--address", address, error) from error
     except Exception as error:  # Ray has no type for it
         if address:
             raise
@@ -128,11 +128,19 @@ def find_version() -> str:
     return version
 
 
-def _check_address(address: str) -> None:
+def find_local_cluster() -> str | None:
+    """Return the address of the cluster on this machine that `auto` means, None without one."""
+    running = ray._private.services.find_gcs_addresses()
+    address: str | None = ray._private.services.find_bootstrap_address(None)
+    return address or next(iter(running), None)
+
+
+def check_address(address: str, option: str = "--address") -> None:
+    """Raise UserError where no cluster answers at an address, which `option` has named."""
     # Ray waits four minutes for an absent machine, and prints C++ messages meanwhile.
     if address.startswith("ray://"):
         raise UserError(
-            f"--address {address}: a search cannot run through Ray Client\n"
+            f"{option} {address}: a search cannot run through Ray Client\n"
             "run it on a node of the cluster with --address auto, or give HOST:6379"
         )
     host, _, port = address.rpartition(":")
@@ -142,13 +150,13 @@ def _check_address(address: str) -> None:
                 (host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT
             ).close()
         except (OSError, OverflowError) as error:
-            raise _no_answer(address, error) from error
+            raise _no_answer(option, address, error) from error
 
 
-def _no_answer(address: str | None, error: Exception) -> UserError:
+def _no_answer(option: str, address: str | None, error: Exception) -> UserError:
     return UserError(
-        f"no Ray cluster answers at --address {address}: {error}\n"
-        "leave --address out to run on this machine only"
+        f"no Ray cluster answers at {option} {address}: {error}\n"
+        f"leave {option} out to run on this machine only"
     )
 
 

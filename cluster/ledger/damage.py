@@ -22,8 +22,13 @@ INDEX = "trials.jsonl"
 """File of the first events in a search's folder."""
 
 
-def read_trial_logs(search: Path) -> tuple[dict[int, TrialLog], dict[int, str]]:
-    """Read the logs of a search by trial, and why others cannot be read."""
+def read_trial_logs(
+    search: Path, repair: bool = False
+) -> tuple[dict[int, TrialLog], dict[int, str]]:
+    """Read the logs of a search by trial, and why others cannot be read.
+
+    `repair` is that of `read_trial_log`.
+    """
     trial_logs: dict[int, TrialLog] = {}
     index = read_index(search)
     damaged = _find_lost(search, index)
@@ -31,7 +36,7 @@ def read_trial_logs(search: Path) -> tuple[dict[int, TrialLog], dict[int, str]]:
     for trial in sorted({int(name) for name in folders if name.isdecimal()} | index.keys()):
         path = log_path(search, trial)
         try:
-            trial_log = read_trial_log(path) if path.exists() else None
+            trial_log = read_trial_log(path, repair) if path.exists() else None
         except DamagedFileError as error:
             damaged[trial] = str(error)
             continue

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cluster.ledger.files import RERUNS
+
 LOCK = ".lock"
 """File of a search's folder that its driver locks."""
 LOCKS = Path("/proc/locks")
@@ -15,7 +17,7 @@ def find_driver(folder: Path) -> int | None:
     Linux lists who holds which lock; the lock is not touched, since a driver that starts meanwhile
     would find it taken. A driver on another machine is not found.
     """
-    holders = (_find_holder(lock) for lock in (folder / LOCK, folder / "confirm" / LOCK))
+    holders = (_find_holder(lock) for lock in (folder / LOCK, folder / RERUNS / LOCK))
     return next(filter(None, holders), None)
 
 

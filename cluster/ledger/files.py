@@ -12,6 +12,8 @@ from trainables.file_parts import DRAFT, WORKING
 
 JOURNAL = "study.journal"
 """File of the Optuna study in a search's folder."""
+RERUNS = "confirm"
+"""Folder of the ledger of re-runs, in a search's folder."""
 OUTPUT = "output.txt"
 """File with what a task has printed, in the folder of an attempt."""
 

@@ -54,7 +54,7 @@ class Ledger:
         self.folder = folder
         self.settings = settings
         self.lock = lock
-        self.trial_logs, self.damaged = read_trial_logs(folder)
+        self.trial_logs, self.damaged = read_trial_logs(folder, repair=True)
         """Logs by trial; and why those of other trials cannot be read."""
         self.notes: list[str] = []
         """What is to be shown to the user of files that were damaged."""

@@ -167,14 +167,19 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
     return trial_log
 
 
-def read_trial_log(path: Path) -> TrialLog | None:
+def read_trial_log(path: Path, repair: bool = False) -> TrialLog | None:
     """Read a trial log; None for an empty file.
+
+    A last line without its end is ignored: its writer was killed, or is still writing. With
+    `repair`, which needs the lock of the search, it is cut off.
 
     Raises DamagedFileError, or UserError for intact events of another version.
     """
-    truncate_partial_line(path)
+    if repair:
+        truncate_partial_line(path)
+    data = path.read_bytes()
     trial_log: TrialLog | None = None
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:
             event = decode_json(line)
             report, done = event.get("report"), trial_log.done if trial_log else 0

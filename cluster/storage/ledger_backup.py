@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.damage import INDEX
-from cluster.ledger.files import OUTPUT, delete_weights, list_journals, parse_number
+from cluster.ledger.files import OUTPUT, RERUNS, delete_weights, list_journals, parse_number
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import read_space
 from cluster.storage import replication
@@ -51,7 +51,7 @@ def restore_ledger(storage: Storage, space: str, take_over: bool) -> None:
         for number in numbers:
             name, ours = names[number], take_over and number == numbers[-1]
             _restore(remote / name, folder / name, ours)
-            confirmation = folder / name / "confirm"
+            confirmation = folder / name / RERUNS
             _restore(remote / name / confirmation.name, confirmation, ours)
     except (OSError, ValueError) as error:
         raise UserError(

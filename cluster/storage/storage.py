@@ -129,6 +129,18 @@ def open_storage(storage: str | None = None, tracking_uri: str | None = None) ->
     return Storage(folder, Location(storage), tracking_uri)
 
 
+def list_storage_options(storage: Storage) -> list[str]:
+    """Return the --storage of a printed command; none where it is what `open_storage` chooses."""
+    try:
+        default = str(open_storage())
+    except UserError:  # a variable that no command without --storage would accept
+        default = ""
+    name = str(storage)
+    if name == default:
+        return []
+    return [f"--storage={name}"] if name.startswith("-") else ["--storage", name]
+
+
 def _read(option: str, value: str | None, variable: str) -> str | None:
     """Return the value of an option, else of a variable, of which an empty one counts as unset."""
     where = option if value is not None else variable

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cluster.ledger import ledger as ledgers
+from cluster.ledger.files import RERUNS
 from cluster.ledger.settings import FILE
 from cluster.sampling.study_file import count_infeasible
 from cluster.storage.storage import Storage
@@ -40,8 +41,8 @@ def rebuild(folder: Path, uri: str | None) -> str | None:
         problem = tracker.close(finished=ledger.finished)
     finally:
         ledger.close()
-    if problem is None and (folder / "confirm" / FILE).exists():
-        return rebuild(folder / "confirm", uri)
+    if problem is None and (folder / RERUNS / FILE).exists():
+        return rebuild(folder / RERUNS, uri)
     return problem
 
 

@@ -13,12 +13,13 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from cluster.ledger.files import RERUNS
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.arms import list_arms
 from cluster.sampling.ranges import format_number
-from cluster.tuning.confirm import FOLDER, make_settings, repeat_on_new_seeds
+from cluster.tuning.confirm import make_settings, repeat_on_new_seeds
 from searchspaces.json_text import Json
 from searchspaces.space import SearchSpace
 
@@ -39,14 +40,14 @@ def plan_arm_reruns(search: Ledger, space: SearchSpace[Any]) -> SearchSettings |
     if not search.finished or not best:
         return None
     reruns = repeat_on_new_seeds(search, space, best.values(), search.settings.seeds)
-    return make_settings(search, search.folder / FOLDER, list(reruns))
+    return make_settings(search, search.folder / RERUNS, list(reruns))
 
 
 def has_reruns_left(search: Ledger, space: SearchSpace[Any]) -> bool:
     """Return whether re-runs of an ended search have no outcome yet."""
     settings = plan_arm_reruns(search, space)
     return (
-        settings is not None and not Ledger(search.folder / FOLDER, settings, search.lock).finished
+        settings is not None and not Ledger(search.folder / RERUNS, settings, search.lock).finished
     )
 
 

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from cluster.execution.executor import prepare_executor
 from cluster.ledger import ledger as ledgers
+from cluster.ledger.files import RERUNS
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.newest import find_newest
 from cluster.ledger.settings import FILE, SearchSettings, read_settings
@@ -45,7 +46,6 @@ from trainables.errors import UserError
 from trainables.ranking import find_worst
 from trainables.run import Run
 
-FOLDER = "confirm"
 FIRST_SEED = 1001
 SEEDS = 5
 
@@ -63,7 +63,7 @@ def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Consol
     try:
         search.settings = check_same_space(folder, search.settings, space, options.changed_code)
         reruns = list(plan_reruns(search, space, options.confirm or 1, options.seeds or SEEDS))
-        settings = make_settings(search, folder / FOLDER, reruns)
+        settings = make_settings(search, folder / RERUNS, reruns)
         outcome = _run_reruns(space, run, options, console, search, settings)
         return SearchEnd(folder, outcome.exit_code(console))
     finally:
@@ -78,7 +78,7 @@ def _run_reruns(
     search: Ledger,
     settings: SearchSettings,
 ) -> TrialsResult:
-    storage, folder = options.storage, search.folder / FOLDER
+    storage, folder = options.storage, search.folder / RERUNS
     client, recorded = open_server(storage, search)
     settings = replace(settings, tracking_uri=recorded)
     settings, run = use_teacher(settings, replace(run, reports=settings.reports), options)

@@ -10,11 +10,12 @@ from typing import Any
 from rich.console import Console
 
 from cluster.execution.executor import Executor, prepare_executor
+from cluster.ledger.files import RERUNS
 from cluster.ledger.ledger import Ledger, attach_ledger
 from cluster.options import Options
 from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.tuning.arm_reruns import has_reruns_left, make_arms_table, plan_arm_reruns
-from cluster.tuning.confirm import FOLDER, list_reruns
+from cluster.tuning.confirm import list_reruns
 from cluster.tuning.open_search import OpenedSearch, create_search, open_search
 from cluster.tuning.run_trials import SearchEnd, TrialsJob, run_trials
 from cluster.tuning.summary import (
@@ -77,7 +78,7 @@ def run_arms_again(
     settings = plan_arm_reruns(ledger, space)
     if settings is None:
         return 0
-    reruns = attach_ledger(ledger.folder / FOLDER, settings)
+    reruns = attach_ledger(ledger.folder / RERUNS, settings)
     try:
         planned = list_reruns(settings)
         job = TrialsJob(space, search.run, options, reruns, search.client, planned, executor)

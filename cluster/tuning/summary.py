@@ -15,7 +15,7 @@ from cluster.ledger.settings import SearchSettings
 from cluster.sampling.ranges import format_number
 from cluster.storage.database_file import is_database_file
 from cluster.storage.redaction import redact_address
-from cluster.storage.storage import Storage
+from cluster.storage.storage import Storage, list_storage_options
 from cluster.tracking.pages import LOCAL_SERVER, format_experiment_page
 from cluster.tuning.progress import describe_failure
 from searchspaces.json_text import to_text
@@ -119,8 +119,8 @@ def list_next_commands(ledger: Ledger, storage: Storage, experiment: str) -> str
     """
     uri = storage.find_tracking_uri(ledger.settings.tracking_uri)
     is_default, is_file = uri == storage.default_tracking_uri, is_database_file(uri)
-    options = [] if str(storage) == "runs" else _option("--storage", str(storage))
-    options += [] if is_default else _option("--tracking-uri", redact_address(uri))
+    options = list_storage_options(storage)
+    options += [] if is_default else ["--tracking-uri", redact_address(uri)]
     name = ledger.folder.name
     # After `--` a name may begin with a dash, but options may not follow.
     words = [*options, "--", name] if name.startswith("-") else [name, *options]
@@ -136,7 +136,3 @@ def list_next_commands(ledger: Ledger, storage: Storage, experiment: str) -> str
         *([f"  python -m reports {shlex.join(words)}"] if ledger.top_trials else []),
     ]
     return "\n".join(lines)
-
-
-def _option(name: str, value: str) -> list[str]:
-    return [f"{name}={value}"] if value.startswith("-") else [name, value]

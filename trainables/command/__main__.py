@@ -1,4 +1,4 @@
-"""The same as the console script: `python -m tunery`."""
+"""The same as the console script: `python -m trainables.command`."""
 
 from trainables.command.app import main
 

@@ -30,13 +30,7 @@ from trainables.terminal import escape_output
 
 CONFIRMED = 3
 """Configurations that `tunery confirm` runs again."""
-SEARCH, READ, USE, CARE = "Search", "Read the results", "Use the models", "Look after it"
-PLAIN = {
-    "tune": "python -m trainables.tune",
-    "train": "python -m trainables.train",
-    "report": "python -m reports",
-}
-"""The same commands without this script."""
+SEARCH, READ, USE, MANAGE = "Search", "Read the results", "Use the models", "Manage"
 
 
 def _print_version(wanted: bool) -> None:
@@ -84,13 +78,15 @@ def add_command(name: str, panel: str, example: str, *how: Any, **more: Any) -> 
 
 def confirm(words: list[str]) -> int:
     """Run the best configurations of a search on new seeds."""
-    how_many = [] if "--confirm" in words else ["--confirm", str(CONFIRMED)]
-    return cluster.cli.main([*words, *how_many])
+    return cluster.cli.main(["--confirm", str(CONFIRMED), *words])  # the last value counts
 
 
 def list_searches_of_runs() -> Sequence[str]:
     """Return the names of the searches in the default storage, to complete a word."""
-    folder = open_storage().folder
+    try:
+        folder = open_storage().folder
+    except UserError:  # a shell that completes a word shows no message
+        return []
     return sorted(path.parent.name for path in folder.glob("*/search.json"))
 
 
@@ -146,7 +142,7 @@ def list_spaces(json: JsonOption = False) -> None:
 
 @app.command(rich_help_panel=READ, epilog="Example: tunery searches --storage runs --json")
 def searches(storage: StorageOption = "", json: JsonOption = False) -> None:
-    """List the searches in a storage: state, trials, best score, and the command that goes on."""
+    """List the searches in a storage: state, trials, best score, and the next command."""
     from trainables.command.searches import list_searches, print_searches
 
     place = open_local(storage)
@@ -156,7 +152,7 @@ def searches(storage: StorageOption = "", json: JsonOption = False) -> None:
     elif found:
         print_searches(found, open_console())
     else:
-        print(f"no search lies in {place}\nrun one: tunery tune digits")
+        print(f"there is no search in {place}\nrun one: tunery tune digits")
 
 
 @app.command(rich_help_panel=READ, epilog="Example: tunery show digits")
@@ -177,7 +173,7 @@ def show(
         print_search(facts, open_console())
 
 
-@app.command(rich_help_panel=CARE, epilog="Example: tunery stop digits")
+@app.command(rich_help_panel=MANAGE, epilog="Example: tunery stop digits")
 def stop(
     name: Annotated[
         str, typer.Argument(help="a search, or a space for its newest", metavar="NAME")
@@ -209,7 +205,7 @@ def ui(
     raise typer.Exit(show_mlflow(place, name, port))
 
 
-@app.command(rich_help_panel=CARE, epilog="Example: tunery doctor --json")
+@app.command(rich_help_panel=MANAGE, epilog="Example: tunery doctor --json")
 def doctor(storage: StorageOption = "", json: JsonOption = False) -> None:
     """Check Python, packages, GPU, disk, data, tracking, Ray and folders that shadow packages."""
     from trainables.command.doctor import check_everything, print_checks
@@ -234,7 +230,7 @@ def open_local(storage: str) -> Storage:
 
 
 def open_console() -> Any:
-    """Return a console that takes no word for an emoji."""
+    """Return a console that does not turn `:name:` into an emoji."""
     from rich.console import Console
 
     return Console(emoji=False)

@@ -68,9 +68,14 @@ def print_checks(checks: list[Check], console: Console) -> None:
 def _run(name: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     try:
         yield from check()
+    except UserError as error:
+        found, _, fix = redact(str(error)).partition("\n")
+        yield Check(name, "fail", found, fix)
     except Exception as error:  # a broken package may raise anything when it is imported
         found = redact(f"{type(error).__name__}: {first_line(error)}")
-        yield Check(name, "fail", found, "mend that, or install Tunery in a new environment")
+        yield Check(
+            name, "fail", found, "fix the error above, or install Tunery in a new environment"
+        )
 
 
 def check_python() -> Iterator[Check]:
@@ -146,12 +151,15 @@ def check_disk(storage: str | None) -> Iterator[Check]:
 
 
 def check_data() -> Iterator[Check]:
-    """Check the folder of data sets."""
+    """Check the folder of data sets, which may be a table."""
     from trainables.environment import find_data_folder
 
     folder = find_data_folder(None)
     if folder is None:
         yield Check("data", "ok", "TUNERY_DATA is not set: data sets are downloaded when needed")
+        return
+    if folder.is_file():
+        yield Check("data", "ok", f"{folder}: a table")
         return
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())
     fix = "" if names else "put a folder per data set there, or unset TUNERY_DATA"
@@ -160,7 +168,7 @@ def check_data() -> Iterator[Check]:
 
 
 def check_tracking(storage: str | None) -> Iterator[Check]:
-    """Check that the tracking database or server answers."""
+    """Check that the tracking database or server answers; raises UserError where it does not."""
     uri = open_storage(storage).tracking_uri
     shown = redact_address(uri)
     if is_database_file(uri) and not parse_database_path(uri).exists():
@@ -168,38 +176,37 @@ def check_tracking(storage: str | None) -> Iterator[Check]:
         return
     from cluster.tracking.client import open_client
 
-    try:
-        number = len(open_client(uri, read_only=True).search_experiments())
-    except UserError as error:
-        found, _, fix = str(error).partition("\n")
-        yield Check("tracking", "fail", found, fix)
-        return
+    number = len(open_client(uri, read_only=True).search_experiments())
     yield Check("tracking", "ok", f"{shown} answers: {number} experiments")
 
 
 def check_ray() -> Iterator[Check]:
-    """Check that Ray loads, may listen on this machine, and whether a cluster runs."""
-    from cluster.execution.connect import CONNECT_TIMEOUT, find_version
+    """Check that Ray loads, may listen on this machine, and whether a cluster runs.
+
+    Raises UserError where RAY_ADDRESS names none.
+    """
+    from cluster.execution.connect import check_address, find_local_cluster, find_version
 
     yield Check("Ray", "ok", f"Ray {find_version()}")
     with socket.socket() as probe:  # Ray's processes talk to each other through such ports
         probe.bind(("127.0.0.1", 0))
     address = os.environ.get("RAY_ADDRESS", "")
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit() and not _answers(host, int(port), CONNECT_TIMEOUT):
-        fix = "start that cluster, or unset RAY_ADDRESS to run on this machine only"
-        yield Check("Ray", "fail", f"RAY_ADDRESS={address}: nothing answers", fix)
-    elif address:
+    found = find_local_cluster() if address == "auto" else address
+    if found is None:
+        fix = "start a cluster: ray start --head, or unset RAY_ADDRESS to search without one"
+        yield Check("Ray", "fail", "RAY_ADDRESS=auto: no cluster runs on this machine", fix)
+    elif found:
+        check_address(found, "RAY_ADDRESS")
         yield Check("Ray", "ok", f"RAY_ADDRESS={address}: searches join it")
-    elif _answers("127.0.0.1", RAY_PORT, 1.0):
+    elif _answers("127.0.0.1", RAY_PORT):
         fix = "--address auto joins it; without that, a search starts a Ray of its own"
         yield Check("Ray", "ok", f"a cluster may run here: port {RAY_PORT} answers", fix)
 
 
-def _answers(host: str, port: int, seconds: float) -> bool:
+def _answers(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host.strip("[]"), port), timeout=seconds).close()
-    except (OSError, OverflowError):
+        socket.create_connection((host, port), timeout=1.0).close()
+    except OSError:
         return False
     return True
 
@@ -208,8 +215,8 @@ def check_folders() -> Iterator[Check]:
     """Check for folders here that `python -m` would take for packages of Tunery."""
     shadows = find_shadows(Path.cwd())
     for folder in shadows:
-        fix = f"rename it, or use the command tunery instead of python -m {folder.name}"
-        found = f"{folder} hides Tunery's package {folder.name} from python -m"
+        fix = f"rename it, or use the command tunery instead of python -m {folder.stem}"
+        found = f"{folder} hides Tunery's package {folder.stem} from python -m"
         yield Check("folders", "warn", found, fix)
     if not shadows:
         yield Check("folders", "ok", "none here hides a package of Tunery")

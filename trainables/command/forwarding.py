@@ -36,7 +36,7 @@ def forward(
 ) -> Callable[..., None]:
     """Return a function for Typer with the options of a parser, which calls `main` with the words.
 
-    `complete` returns the possible names of what the command is about. `optional` is an option,
+    `complete` returns the possible values of the first word. `optional` is an option,
     such as `--space`, whose value may also be the first word.
     """
 
@@ -53,9 +53,10 @@ def forward(
         )
         annotation: Any = Annotated[str, shown]
         parameters.append(inspect.Parameter("name_", KIND, default="", annotation=annotation))
+    positional = [action for action in parser._actions if not action.option_strings]
     for action in parser._actions:
         if not isinstance(action, argparse._HelpAction):
-            is_name = not action.option_strings or optional in action.option_strings
+            is_name = action in positional[:1] or optional in action.option_strings
             parameters.append(_to_parameter(action, complete if is_name else None))
     command.__doc__ = parser.description
     command.__annotations__ = {p.name: p.annotation for p in parameters}

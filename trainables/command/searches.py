@@ -1,8 +1,9 @@
-"""What lies in a storage: its searches, how far each is, and the command that goes on."""
+"""The searches in a storage: how far each is, and the next command."""
 
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +15,11 @@ from rich.table import Table
 
 from cluster.ledger.damage import read_trial_logs
 from cluster.ledger.driver import find_driver
+from cluster.ledger.files import RERUNS
 from cluster.ledger.newest import find_newest
-from cluster.ledger.settings import FILE, SearchSettings, read_settings
+from cluster.ledger.settings import FILE, SearchSettings, read_id, read_settings
 from cluster.ledger.trial_log import TrialLog
-from cluster.storage.storage import Storage
+from cluster.storage.storage import Storage, list_storage_options
 from trainables.durations import format_duration
 from trainables.errors import UserError
 from trainables.ranking import rank_trials
@@ -30,7 +32,8 @@ LAST = 10
 def list_searches(storage: Storage) -> list[Facts]:
     """Return name, space, state, trials, best score, start and next command of every search.
 
-    The state is `running`, `interrupted`, `finished` or `unreadable`, then with the reason.
+    The state is `running`, `interrupted`, `finished` or `unreadable`, then with the reason. A
+    search whose best configurations are not yet all run again is interrupted.
     """
     folders = sorted(path.parent for path in storage.folder.glob(f"*/{FILE}"))
     found = []
@@ -72,13 +75,16 @@ def show_search(storage: Storage, name: str) -> Facts:
 
 
 def find_folder(storage: Storage, name: str) -> Path:
-    """Return the folder of a search, or of the newest of a space; raises UserError."""
+    """Return the folder of a search, by name or id, or of a space's newest; raises UserError."""
     folder = storage.folder / name
     newest = find_newest(storage.folder, name)
     if newest is not None or (folder / FILE).is_file():
         return newest or folder
-    names = [path.parent.name for path in storage.folder.glob(f"*/{FILE}")]
-    known = ", ".join(sorted(names)[:20]) or "none"
+    files = sorted(storage.folder.glob(f"*/{FILE}"))
+    for file in files:
+        if read_id(file) == name:
+            return file.parent
+    known = ", ".join(file.parent.name for file in files[:20]) or "none"
     raise UserError(
         f"there is no search {name!r} in {storage}, which has: {known}\n"
         "name one of these, or another storage with --storage"
@@ -90,9 +96,11 @@ def _describe(storage: Storage, folder: Path, settings: SearchSettings) -> Facts
     ended = sum(log.outcome is not None for log in logs.values())
     ranked = _rank(logs, settings)
     driver = find_driver(folder)
-    is_finished = ended == len(logs) and ended >= settings.trials and not damaged
+    is_searched = _has_ended(settings, logs, damaged)
+    is_finished = is_searched and not _has_reruns_left(folder, settings, logs)
     best = ranked[0].find_best_report(settings.metric, settings.mode) if ranked else None
     state = "running" if driver else "finished" if is_finished else "interrupted"
+    words = _find_next(storage, folder, settings, state, is_searched)
     return {
         "name": folder.name,
         "space": settings.space,
@@ -102,18 +110,41 @@ def _describe(storage: Storage, folder: Path, settings: SearchSettings) -> Facts
         "ended": ended,
         "best": best[0] if best else None,
         "started": datetime.fromtimestamp(settings.started).astimezone().isoformat("T", "seconds"),
-        "next": _find_next(storage, folder, settings, state),
+        "next": shlex.join(["tunery", *words, *list_storage_options(storage)]),
     }
 
 
-def _find_next(storage: Storage, folder: Path, settings: SearchSettings, state: str) -> str:
-    options = [] if str(storage) == "runs" else ["--storage", str(storage)]
+def _has_ended(
+    settings: SearchSettings, logs: Mapping[int, TrialLog], damaged: Mapping[int, str]
+) -> bool:
+    ended = [log.outcome is not None for log in logs.values()]
+    return all(ended) and len(ended) >= settings.trials and not damaged
+
+
+def _has_reruns_left(folder: Path, settings: SearchSettings, logs: Mapping[int, TrialLog]) -> bool:
+    if (folder / RERUNS / FILE).is_file():
+        return not _has_ended(read_settings(folder / RERUNS), *read_trial_logs(folder / RERUNS))
+    is_complete = any(log.outcome == "complete" for log in logs.values())
+    return settings.tune_arms > 0 and is_complete
+
+
+def _find_next(
+    storage: Storage, folder: Path, settings: SearchSettings, state: str, is_searched: bool
+) -> list[str]:
+    # The name may also be that of a space with a newer search.
+    is_newest = find_folder(storage, folder.name) == folder
+    name = folder.name if is_newest else settings.id
     if state == "running":
-        return shlex.join(["tunery", "stop", folder.name, *options])
-    if state == "interrupted" and find_newest(storage.folder, settings.space) == folder:
-        space = settings.provenance.get("space_file") or settings.space
-        return shlex.join(["tunery", "tune", space, "--resume", *options])
-    return shlex.join(["tunery", "report", folder.name, *options])
+        return ["stop", name]
+    if state == "finished" or find_newest(storage.folder, settings.space) != folder:
+        return ["report", name]
+    space = settings.provenance.get("space_file") or settings.space
+    if not is_searched or settings.tune_arms:
+        return ["tune", space, "--resume"]
+    # Re-runs that were planned earlier are continued: these numbers add none to them.
+    planned = Counter(tags["of"] for _, tags in read_settings(folder / RERUNS).reruns)
+    best, seeds = max(1, len(planned) - 1), min(planned.values())  # the default is one of them
+    return ["confirm", space, "--confirm", str(best), "--seeds", str(seeds)]
 
 
 def _rank(logs: Mapping[int, TrialLog], settings: SearchSettings) -> list[TrialLog]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 from cluster.ledger.driver import find_driver
 from cluster.storage.lease import read_lease
+from cluster.storage.redaction import first_line
 from cluster.storage.storage import Storage
 from trainables.command.searches import find_folder
 from trainables.errors import UserError
@@ -17,9 +19,8 @@ def stop_search(storage: Storage, name: str) -> str:
     folder = find_folder(storage, name)
     process = find_driver(folder)
     if process is None:
-        raise UserError(
-            f"no process on this machine runs the search {folder.name}{_find_other(storage, name)}"
-        )
+        other = _find_other(storage, folder)
+        raise UserError(f"no process on this machine runs the search {folder.name}{other}")
     try:
         os.kill(process, signal.SIGTERM)
     except ProcessLookupError:
@@ -29,14 +30,17 @@ def stop_search(storage: Storage, name: str) -> str:
             f"process {process}, which runs {folder.name}, is another user's: ask them to end it"
         ) from None
     return (
-        f"process {process} was asked to end {folder.name}: it saves what is running and ends "
-        "within seconds\ntunery searches shows the command that continues it"
+        f"process {process} was asked to end {folder.name}: it stops its trials, keeps their "
+        "reports, and ends\ntunery searches shows the command that continues it"
     )
 
 
-def _find_other(storage: Storage, name: str) -> str:
+def _find_other(storage: Storage, folder: Path) -> str:
     """Return where the driver may be instead."""
     if storage.remote is not None:
-        lease = read_lease(storage.remote / name, 0.0)
+        try:
+            lease = read_lease(storage.remote / folder.name, 0.0)
+        except OSError as error:
+            return f", and its lease cannot be read: {first_line(error)}"
         return f": {lease.where} does; end it there" if lease else ", and none has its lease"
     return "\nwhere another machine shares the folder and runs it, end it there"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from cluster.ledger.files import journal_path
-from cluster.storage.database_file import is_database_file
+from cluster.ledger.files import list_journals, parse_number
 from cluster.storage.storage import Storage
 from trainables.command.searches import find_folder
 from trainables.errors import UserError
@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def show_mlflow(storage: Storage, name: str, port: int) -> int:
-    """Serve the storage's database and open the runs of a space; return the exit code.
+    """Serve the database of a storage and open the runs of a space; return the exit code.
 
     A tracking server that answers elsewhere is opened as it is. Raises UserError.
     """
@@ -30,20 +30,24 @@ def show_mlflow(storage: Storage, name: str, port: int) -> int:
     uri = storage.tracking_uri
     client = open_client(uri, read_only=True)
     experiments = client.search_experiments()
-    own = [e for e in experiments if e.name == name.rstrip("0123456789").rstrip("-")]
+    own = [e for e in experiments if parse_number(e.name, name)]
     chosen = [e for e in experiments if e.name == name] or own
+    if not experiments:
+        raise UserError(f"{storage} has no experiment in MLflow\nrun a search: tunery tune digits")
     if name and not chosen:
         known = ", ".join(sorted(e.name for e in experiments if e.name != "Default")) or "none"
         raise UserError(
             f"MLflow has no experiment of {name!r}; it has: {known}\nname one of these spaces"
         )
     latest = max(chosen or experiments, key=lambda e: e.last_update_time or 0)
-    server = f"http://{LOOPBACK}:{port}" if is_database_file(uri) else uri
+    is_server = uri.startswith(("http://", "https://"))
+    server = uri if is_server else f"http://{LOOPBACK}:{port}"
     page = format_experiment_page(server, latest.experiment_id)
-    if not is_database_file(uri):
+    if is_server:
         return _open(page)
-    command = ["mlflow", "ui", "--backend-store-uri", uri, "--host", LOOPBACK, "--port", str(port)]
-    return _serve([sys.executable, "-m", *command], page, port)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", LOOPBACK, "--port", str(port)]
+    # In the environment, since every user of the machine can read a command and its passwords.
+    return _serve(command, page, port, {"MLFLOW_BACKEND_STORE_URI": uri})
 
 
 def show_dashboard(storage: Storage, name: str, port: int) -> int:
@@ -54,24 +58,32 @@ def show_dashboard(storage: Storage, name: str, port: int) -> int:
         raise UserError(
             "optuna-dashboard is not installed\ninstall it: pip install 'tunery[dashboard]'"
         )
-    journal = journal_path(find_folder(storage, name))
+    folder = find_folder(storage, name)
+    journals = list_journals(folder)
+    if not journals:
+        raise UserError(f"{folder} has no study of Optuna\ncontinue the search with --resume")
+    if len(journals) > 1:
+        files = "\n".join(f"  optuna-dashboard {shlex.quote(str(path))}" for path in journals)
+        raise UserError(f"{folder} has a study of Optuna per arm\nopen one of them:\n{files}")
     start = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
     options = ["--host", LOOPBACK, "--port", str(port)]
-    command = [sys.executable, "-c", start, str(journal), *options]
-    return _serve(command, f"http://{LOOPBACK}:{port}/", port)
+    command = [sys.executable, "-c", start, str(journals[0]), *options]
+    return _serve(command, f"http://{LOOPBACK}:{port}/", port, {})
 
 
-def _serve(command: Sequence[str], page: str, port: int) -> int:
+def _serve(command: Sequence[str], page: str, port: int, environment: Mapping[str, str]) -> int:
     _check_free(port)
     print(f"starting ... open {page}\nCtrl-C ends it", flush=True)
-    server = subprocess.Popen(command, env={**os.environ, "PYTHONSAFEPATH": "1"})
+    all_variables = {**os.environ, "PYTHONSAFEPATH": "1", **environment}
+    server = subprocess.Popen(command, env=all_variables)
     try:
         if _wait_until_it_answers(server, port):
             webbrowser.open(page)
         return server.wait()
     except KeyboardInterrupt:
         server.terminate()
-        return server.wait() and 0
+        server.wait()
+        return 0
 
 
 def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> bool:

@@ -53,6 +53,18 @@ def test_the_best_report_is_the_first_of_the_best_finite_scores(stopped: Ledger)
     assert log.find_best_report("loss", "max") == (0.5, 1)
 
 
+def test_a_reader_leaves_a_line_that_is_being_written(stopped: Ledger) -> None:
+    path = log_file(stopped)
+    path.write_bytes(path.read_bytes()[:-10])
+    content = path.read_bytes()
+    found = read_trial_log(path)
+    assert found is not None
+    assert (found.done, found.outcome) == (3, None)
+    assert path.read_bytes() == content
+    read_trial_log(path, repair=True)
+    assert path.read_bytes() == content[: content.rfind(b"\n") + 1]
+
+
 @pytest.mark.parametrize("cut", [1, 10, 40])
 def test_a_truncated_last_line_is_ignored(
     stopped: Ledger, reopen: Callable[[Ledger], Ledger], cut: int

@@ -11,6 +11,7 @@ from cluster.storage.location import Location
 from cluster.storage.storage import (
     Storage,
     add_storage_arguments,
+    list_storage_options,
     open_storage,
 )
 from trainables.errors import UserError
@@ -108,3 +109,22 @@ def test_a_relative_database_of_the_user_does_not_depend_on_the_folder_later(
 def test_a_folder_that_cannot_exist_is_rejected(storage: str) -> None:
     with pytest.raises(UserError, match="NUL"):
         open_storage(storage)
+
+
+@pytest.mark.parametrize(
+    ("variable", "storage", "options"),
+    [
+        ("", "runs", []),
+        ("", "./runs/", []),
+        ("", "-x", ["--storage=-x"]),
+        ("mine", "mine", []),
+        ("mine", "runs", ["--storage", "runs"]),
+        ("nosuch://b", "runs", ["--storage", "runs"]),
+    ],
+)
+def test_a_printed_command_names_the_storage_unless_it_is_the_default(
+    monkeypatch: pytest.MonkeyPatch, variable: str, storage: str, options: list[str]
+) -> None:
+    opened = open_storage(storage)
+    monkeypatch.setenv("TUNERY_STORAGE", variable)
+    assert list_storage_options(opened) == options

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger import ledger as ledgers
+from cluster.ledger.files import RERUNS
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from cluster.tuning import confirm
@@ -82,7 +83,7 @@ def test_a_search_without_a_complete_trial_is_rejected(
 def test_a_larger_confirmation_continues_the_smaller_one(
     search: Ledger, space: SearchSpace[Any]
 ) -> None:
-    folder = search.folder / confirm.FOLDER
+    folder = search.folder / RERUNS
     trials: list[list[int]] = []
     for best in (1, 3, 3):
         reruns = list(confirm.plan_reruns(search, space, best, seeds=2))
@@ -116,7 +117,7 @@ def test_the_settings_of_a_confirmation_are_those_of_its_search(
     search: Ledger, space: SearchSpace[Any]
 ) -> None:
     reruns = list(confirm.plan_reruns(search, space, best=1, seeds=2))
-    settings = confirm.make_settings(search, search.folder / confirm.FOLDER, reruns)
+    settings = confirm.make_settings(search, search.folder / RERUNS, reruns)
     assert (settings.kind, settings.name, settings.id) == (
         "confirmation",
         "toy-confirm",
@@ -131,7 +132,7 @@ def test_the_table_has_mean_and_spread_over_the_new_seeds(
     search: Ledger, space: SearchSpace[Any]
 ) -> None:
     reruns = list(confirm.plan_reruns(search, space, best=1, seeds=2))
-    folder = search.folder / confirm.FOLDER
+    folder = search.folder / RERUNS
     settings = confirm.make_settings(search, folder, reruns)
     ledger = ledgers.attach_ledger(folder, settings)
     losses = {"1": [0.3, 0.4], "0": [0.25, None]}
@@ -154,7 +155,7 @@ def test_a_lost_run_has_the_same_score_in_the_table_and_in_the_report(
     search: Ledger, space: SearchSpace[Any]
 ) -> None:
     reruns = list(confirm.plan_reruns(search, space, best=1, seeds=2))
-    folder = search.folder / confirm.FOLDER
+    folder = search.folder / RERUNS
     ledger = ledgers.attach_ledger(folder, confirm.make_settings(search, folder, reruns))
     records = []
     for trial, (rerun, loss) in enumerate(zip(reruns, (0.3, 0.95, 0.4, None), strict=True)):

@@ -56,21 +56,52 @@ def test_packages_that_are_missing_or_of_another_version(monkeypatch: pytest.Mon
     assert found == {"nosuchpackage": "fail", "rich": "fail", "typer": "warn", "3": "ok"}
 
 
-def test_a_database_that_is_none_and_a_cluster_that_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_data_may_be_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "reviews.csv").touch()
+    monkeypatch.setenv("TUNERY_DATA", str(tmp_path / "reviews.csv"))
+    [check] = doctor._run("data", doctor.check_data)
+    assert (check.state, check.found) == ("ok", f"{tmp_path / 'reviews.csv'}: a table")
+    monkeypatch.setenv("TUNERY_DATA", str(tmp_path / "absent"))
+    [check] = doctor._run("data", doctor.check_data)
+    assert check.state == "fail"
+    assert check.fix.startswith("give the folder that holds the data")
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("auto", "no cluster runs on this machine"),
+        ("ray://127.0.0.1:10001", "through Ray Client"),
+        ("127.0.0.1:1", "no Ray cluster answers at RAY_ADDRESS 127.0.0.1:1"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined(
+    monkeypatch: pytest.MonkeyPatch, address: str, found: str
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr("cluster.execution.connect.CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr("cluster.execution.connect.find_local_cluster", lambda: None)
+    ray, check = doctor._run("Ray", doctor.check_ray)
+    assert (ray.state, check.state) == ("ok", "fail")
+    assert found in check.found
+    assert check.fix
+
+
+def test_a_database_that_is_none(
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"no database, but long enough to be looked at" * 50)
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    monkeypatch.setattr("cluster.execution.connect.CONNECT_TIMEOUT", 1.0)
-    [tracking] = doctor.check_tracking(str(tmp_path))
+    [tracking] = doctor._run("tracking", lambda: doctor.check_tracking(str(tmp_path)))
     assert tracking.state == "fail"
     assert "not a database" in tracking.found
-    assert [check.state for check in doctor.check_ray()] == ["ok", "fail"]
 
 
 def test_a_folder_that_hides_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "searchspaces").mkdir()
+    (tmp_path / "reports.py").touch()
     monkeypatch.chdir(tmp_path)
-    [check] = doctor.check_folders()
-    assert check.state == "warn"
-    assert "hides Tunery's package searchspaces" in check.found
+    checks = list(doctor.check_folders())
+    assert [check.state for check in checks] == ["warn", "warn"]
+    assert "hides Tunery's package searchspaces" in checks[0].found
+    assert "hides Tunery's package reports from" in checks[1].found
+    assert checks[1].fix.endswith("python -m reports")

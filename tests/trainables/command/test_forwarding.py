@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
@@ -13,6 +14,7 @@ import cluster.cli
 from reports.options import PARSERS, build_report_parser
 from searchspaces.train_options import build_parser as build_train_parser
 from tests.support.paths import ROOT
+from trainables.command.app import list_searches_of_runs
 
 Run = Callable[..., Result]
 BUILDERS = {
@@ -37,10 +39,10 @@ def test_the_help_has_every_option_and_an_example(run: Run, command: str) -> Non
     [
         (("tune", "digits", "--trials", "3"), ["--space", "digits", "--trials", "3"]),
         (("tune", "--space", "digits", "--resume"), ["--space", "digits", "--resume"]),
-        (("confirm", "digits"), ["--space", "digits", "--confirm", "3"]),
+        (("confirm", "digits"), ["--confirm", "3", "--space", "digits"]),
         (
             ("confirm", "digits", "--confirm", "2", "--set", "a=-1"),
-            ["--space", "digits", "--confirm", "2", "--set", "a=-1"],
+            ["--confirm", "3", "--space", "digits", "--confirm", "2", "--set", "a=-1"],
         ),
     ],
 )
@@ -53,6 +55,18 @@ def test_the_words_reach_the_parser_as_they_are(
     )
     assert run(*words).exit_code == 7
     assert seen == passed
+
+
+def test_the_number_of_confirmed_configurations_is_the_users(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(
+        cluster.cli, "run_command", lambda options, *_: seen.append(options.confirm) or 0
+    )
+    for words in ([], ["--confirm", "2"], ["--confirm=2"]):
+        run("confirm", "digits", *words)
+    assert seen == [3, 2, 2]
 
 
 def test_a_misspelt_command_and_option_are_told_with_the_ones_meant(run: Run) -> None:
@@ -74,11 +88,16 @@ def test_the_version_is_printed(run: Run) -> None:
         ("tunery tune --space dig", {"digits"}),
         ("tunery tune --tri", {"--trials", "--trial-timeout"}),
         ("tunery tune --sampler q", {"qmc"}),
+        ("tunery report to", {"toy"}),
+        ("tunery predict toy to", set()),
     ],
 )
 def test_words_are_completed(
-    run: Run, monkeypatch: pytest.MonkeyPatch, words: str, completed: set[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: str, completed: set[str]
 ) -> None:
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "search.json").touch()
+    monkeypatch.setenv("TUNERY_STORAGE", str(tmp_path))
     monkeypatch.setenv("_TUNERY_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
@@ -87,6 +106,13 @@ def test_words_are_completed(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, cwd=ROOT
     )
     assert set(done.stdout.split()) == completed
+
+
+def test_a_storage_that_cannot_be_opened_completes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TUNERY_STORAGE", "nosuch://bucket")
+    assert list_searches_of_runs() == []
 
 
 def test_help_and_lists_need_no_library_that_takes_seconds() -> None:

@@ -1,4 +1,4 @@
-"""What lies in a storage, as tables and as JSON."""
+"""The searches in a storage, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from cluster.ledger.ledger import Ledger
+from cluster.ledger.files import RERUNS
+from cluster.ledger.ledger import Ledger, attach_ledger
+from cluster.ledger.settings import SearchSettings, read_settings
+from cluster.storage.storage import open_storage
+from trainables.command.searches import find_folder
 from trainables.errors import UserError
 
 Write = Callable[..., Ledger]
@@ -39,7 +43,8 @@ def test_searches_have_their_state_best_and_next_command(
         "other": "running",
     }
     assert [found[name]["best"] for name in ("toy", "toy-2")] == [0.25, 0.75]
-    assert found["toy"]["next"] == f"tunery report toy --storage {tmp_path}"
+    first = read_settings(tmp_path / "toy").id
+    assert found["toy"]["next"] == f"tunery report {first} --storage {tmp_path}"
     assert found["toy-2"]["next"] == f"tunery tune mine/toy.py --resume --storage {tmp_path}"
     assert found["other"]["next"] == f"tunery stop other --storage {tmp_path}"
 
@@ -51,8 +56,69 @@ def test_only_the_newest_search_of_a_space_can_be_continued(
         write_search(0.5).close()
     table = run("searches", "--storage", tmp_path).output
     assert "1 of 2" in table
-    assert f"tunery report toy --storage {tmp_path}" in table
+    assert f"tunery report {read_settings(tmp_path / 'toy').id} --storage {tmp_path}" in table
     assert table.count("--resume") == 1
+
+
+def test_a_command_acts_on_the_search_that_it_was_printed_for(
+    write_search: Write, run: Run, tmp_path: Path
+) -> None:
+    storage = open_storage(str(tmp_path))
+    ledgers = [write_search(0.5, 0.25) for _ in range(3)]
+    for ledger in ledgers:
+        ledger.close()
+    for ledger in ledgers:
+        facts = json.loads(run("show", ledger.id, "--storage", tmp_path, "--json").output)
+        assert facts["folder"] == str(ledger.folder)
+        name = facts["next"].split()[2]
+        assert find_folder(storage, name) == ledger.folder
+    first = run("show", "toy", "--storage", tmp_path, "--json")
+    assert json.loads(first.output)["name"] == "toy-3"
+
+
+def _add_reruns(search: Ledger, ended: int) -> None:
+    """Write the re-runs of two trials on two seeds, of which so many have ended."""
+    reruns = tuple(({"seed": seed}, {"of": of}) for seed in (7, 8) for of in ("0", "1"))
+    settings = SearchSettings(
+        space="toy", metric="loss", mode="min", trials=4, reports=1, reruns=reruns
+    )
+    ledger = attach_ledger(search.folder / RERUNS, settings)
+    for trial in range(ended):
+        ledger.add_trial(trial, {}, {"width": trial})
+        ledger.record_outcome(trial, "complete")
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("ended", "state", "command"),
+    [
+        (3, "interrupted", "confirm mine/toy.py --confirm 1 --seeds 2"),
+        (4, "finished", "report toy"),
+    ],
+)
+def test_a_confirmation_that_was_interrupted_is_continued(
+    write_search: Write, run: Run, tmp_path: Path, ended: int, state: str, command: str
+) -> None:
+    search = write_search(0.5, 0.25)
+    _add_reruns(search, ended)
+    search.close()
+    [facts] = read(run("searches", "--storage", tmp_path, "--json"))
+    assert facts["state"] == state
+    assert facts["next"] == f"tunery {command} --storage {tmp_path}"
+
+
+def test_arms_that_are_not_all_run_again_are_continued_with_their_search(
+    write_search: Write, run: Run, tmp_path: Path
+) -> None:
+    search = write_search(0.5, 0.25)
+    search.update_settings(tune_arms=1)
+    for ended in (None, 3):
+        if ended is not None:
+            _add_reruns(search, ended)
+        search.close()
+        [facts] = read(run("searches", "--storage", tmp_path, "--json"))
+        assert facts["state"] == "interrupted"
+        assert facts["next"] == f"tunery tune mine/toy.py --resume --storage {tmp_path}"
 
 
 def test_a_damaged_search_is_listed_with_the_reason(
@@ -86,4 +152,4 @@ def test_an_unknown_search_is_told_with_those_that_there_are(
     write_search(0.5).close()
     with pytest.raises(UserError, match=r"no search 'tyo' in .* has: toy"):
         raise run("show", "tyo", "--storage", tmp_path).exception or AssertionError
-    assert "no search lies in" in run("searches", "--storage", tmp_path / "empty").output
+    assert "there is no search in" in run("searches", "--storage", tmp_path / "empty").output

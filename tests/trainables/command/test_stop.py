@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cluster.ledger.ledger import Ledger
-from cluster.storage.storage import open_storage
+from cluster.storage.location import Location
+from cluster.storage.storage import Storage, open_storage
 from trainables.command.stop import stop_search
 from trainables.errors import UserError
 
@@ -45,3 +46,20 @@ def test_a_search_that_nobody_runs_is_told(
     write_search(0.5).close()
     with pytest.raises(UserError, match="no process on this machine runs the search toy"):
         stop_search(open_storage(str(tmp_path)), "toy")
+
+
+def test_the_lease_is_that_of_the_folder_and_may_be_unreadable(
+    write_search: Callable[..., Ledger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        write_search(0.5).close()
+    asked: list[str] = []
+
+    def fail(location: Location, period: float) -> None:
+        asked.append(str(location))
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("trainables.command.stop.read_lease", fail)
+    with pytest.raises(UserError, match=r"search toy-2, and its lease .* no route to host"):
+        stop_search(Storage(tmp_path, Location("s3://bucket")), "toy")
+    assert asked == ["s3://bucket/toy-2"]

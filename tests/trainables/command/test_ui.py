@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,11 +30,9 @@ def test_the_runs_of_a_space_are_opened(runs: Path, served: list[Any]) -> None:
     client.create_experiment("other")
     for name in ("digits", "digits-2"):
         assert ui.show_mlflow(open_storage(str(runs)), name, 5009) == 0
-    for command, page, port in served:
-        assert command[1:] == [
-            *("-m", "mlflow", "ui", "--backend-store-uri", database),
-            *("--host", "127.0.0.1", "--port", "5009"),
-        ]
+    for command, page, port, environment in served:
+        assert command[1:] == ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", "5009"]
+        assert environment == {"MLFLOW_BACKEND_STORE_URI": database}
         assert f"http://127.0.0.1:5009/#/experiments/{experiment}/runs?" in page
         assert "workflowType=machine_learning" in page
         assert port == 5009
@@ -47,7 +46,67 @@ def test_a_port_that_is_taken_is_told() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=rf"port {port} of this machine is not free"):
-            ui._serve(["true"], "http://127.0.0.1/", port)
+            ui._serve(["true"], "http://127.0.0.1/", port, {})
+
+
+def _answer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let a tracking server answer that has these experiments."""
+    found = [
+        SimpleNamespace(name=name, experiment_id=f"{number}", last_update_time=number)
+        for number, name in enumerate(names, 1)
+    ]
+    client = SimpleNamespace(search_experiments=lambda: found)
+    monkeypatch.setattr("cluster.tracking.client.open_client", lambda *_, **__: client)
+
+
+def test_a_database_server_is_served_and_its_password_is_in_no_command(
+    tmp_path: Path, served: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _answer(monkeypatch, "digits", "top-1")
+    uri = "postgresql://me:secret@db/mlflow"
+    for name, number in (("digits-2", 1), ("top-1", 2), ("", 2)):
+        assert ui.show_mlflow(open_storage(str(tmp_path), uri), name, 5009) == 0
+        command, page, _, environment = served.pop()
+        assert "secret" not in " ".join([*command, page])
+        assert page.startswith(f"http://127.0.0.1:5009/#/experiments/{number}/runs")
+        assert environment == {"MLFLOW_BACKEND_STORE_URI": uri}
+
+
+def test_a_tracking_server_is_opened_as_it_is(
+    tmp_path: Path, served: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _answer(monkeypatch, "digits")
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert ui.show_mlflow(open_storage(str(tmp_path), "http://server:5000"), "digits", 5009) == 0
+    assert opened[0].startswith("http://server:5000/#/experiments/1/runs")
+    assert served == []
+
+
+def test_a_tracking_server_without_experiments_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _answer(monkeypatch)
+    with pytest.raises(UserError, match="has no experiment in MLflow"):
+        ui.show_mlflow(open_storage(str(tmp_path)), "", 5009)
+
+
+def test_optunas_dashboard_opens_the_only_study_and_lists_several(
+    tmp_path: Path, served: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    folder, storage = tmp_path / "toy", open_storage(str(tmp_path))
+    folder.mkdir()
+    (folder / "search.json").touch()
+    with pytest.raises(UserError, match="has no study of Optuna"):
+        ui.show_dashboard(storage, "toy", 5009)
+    (folder / "study-1.journal").touch()
+    assert ui.show_dashboard(storage, "toy", 5009) == 0
+    [(command, *_)] = served
+    assert command[3] == str(folder / "study-1.journal")
+    (folder / "study-2.journal").touch()
+    with pytest.raises(UserError, match=r"optuna-dashboard .*study-1(.|\n)*study-2\.journal"):
+        ui.show_dashboard(storage, "toy", 5009)
 
 
 def test_optunas_dashboard_needs_a_name_and_its_package(
