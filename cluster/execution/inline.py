@@ -99,12 +99,15 @@ class Interruption:
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
-        self._first = min(self._first, time.monotonic())
+        now = time.monotonic()
+        self._first = min(self._first, now)
         if self._in_task:
-            left = self._first + PATIENCE - time.monotonic()
-            signal.setitimer(signal.ITIMER_REAL, max(left, 0) + 0.1, INSIST)
+            left = self._first + PATIENCE - now
+            if left <= 0:
+                end_process(frame)
+            signal.setitimer(signal.ITIMER_REAL, left + 0.1, INSIST)
             raise KeyboardInterrupt
-        if time.monotonic() > self._first + INSIST:
+        if now > self._first + INSIST:
             raise KeyboardInterrupt
 
 
