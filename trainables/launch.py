@@ -27,8 +27,8 @@ from trainables.errors import TaskError
 from trainables.run import Run
 from trainables.saved_run import copy_saved_run
 
-FACT = "processes"
-"""Name of the fact that tells a trial in several processes."""
+PROCESSES_FACT = "processes"
+"""Name of the fact that a trial runs in several processes: their number."""
 PERIOD = 0.2
 """Seconds between two looks at what the processes do, and at whether to end."""
 CLEANUP_LIMIT = 2.0
@@ -60,7 +60,7 @@ def count_processes(resources: Mapping[str, float], device: torch.device) -> int
 
 def check_launched(run: Run) -> None:
     """Raise TaskError for a trial whose task leaves all of its GPUs idle but one."""
-    if run.device.type == "cuda" and run.processes > 1 and FACT not in run.facts:
+    if run.device.type == "cuda" and run.processes > 1 and PROCESSES_FACT not in run.facts:
         raise TaskError(
             f"the trial has {run.processes} GPUs, and its task uses one\n"
             'call run.launch, or declare resources={"gpu": 1} in the space'
@@ -79,7 +79,7 @@ def launch(run: Run, function: Callable[..., Any], *args: Any) -> None:
             "other processes cannot import it: move it to a file of its own, and import it"
         )
     run.parts.clear()  # rank 0 saves, and this process does not
-    run.facts[FACT] = run.processes
+    run.facts[PROCESSES_FACT] = run.processes
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tunery-ranks-")))
         ranks: list[Rank] = []
@@ -120,7 +120,7 @@ def _start(run: Run, number: int, scratch: Path, function: Any, args: Any) -> Ra
 def _pass_on(run: Run, ranks: list[Rank]) -> None:
     """Report what rank 0 reports, until every process has ended."""
     left = {rank.connection: rank for rank in ranks}
-    handles_signals = told = False
+    handles_signals = was_signalled = False
     while left:
         for ready in wait(list(left), PERIOD):
             rank = left[ready]  # type: ignore[index]
@@ -142,8 +142,8 @@ def _pass_on(run: Run, ranks: list[Rank]) -> None:
             run.notes += content[2]
             run.report(content[0])
             rank.connection.send("go on")
-        if handles_signals and run.preempted() and not told:
-            told = True
+        if handles_signals and run.preempted() and not was_signalled:
+            was_signalled = True
             with contextlib.suppress(OSError):
                 ranks[0].process.send_signal(signal.SIGTERM)
 

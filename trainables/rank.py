@@ -30,7 +30,7 @@ DIES_WITH_PARENT = 1
 
 
 def main(descriptor: int, parent: int) -> None:
-    """Be one of the processes."""
+    """Run one process of `run.launch`."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:

@@ -29,7 +29,7 @@ from searchspaces.space import SearchSpace
 from trainables import checkpoint
 from trainables.errors import INTERRUPTED
 from trainables.run import Run
-from trainables.terminal import lend_streams
+from trainables.terminal import share_streams
 
 INSIST = 1.0
 """Seconds after which a second SIGINT ends the search wherever it is."""
@@ -146,7 +146,7 @@ class Slot:
 
         So does one that takes longer than so many seconds.
         """
-        with self._own_random_state(), lend_streams():
+        with self._own_random_state(), share_streams():
             try:
                 return self.runner.step(interruption.in_task(seconds))
             except SystemExit as error:
@@ -155,7 +155,7 @@ class Slot:
     def close(self) -> None:
         """End the attempt."""
         self.attempt = None
-        with self._own_random_state(), lend_streams():
+        with self._own_random_state(), share_streams():
             self.runner.close()
 
     @contextmanager
