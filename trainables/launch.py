@@ -78,6 +78,7 @@ def launch(run: Run, function: Callable[..., Any], *args: Any) -> None:
             "run.launch was called with a function of a notebook or script\n"
             "other processes cannot import it: move it to a file of its own, and import it"
         )
+    task = _pickle_task(function, args)
     run.parts.clear()  # rank 0 saves, and this process does not
     run.facts[PROCESSES_FACT] = run.processes
     with contextlib.ExitStack() as stack:
@@ -85,23 +86,29 @@ def launch(run: Run, function: Callable[..., Any], *args: Any) -> None:
         ranks: list[Rank] = []
         stack.callback(_end, ranks)
         for number in range(run.processes):
-            ranks.append(_start(run, number, scratch, function, args))
+            ranks.append(_start(number))
+        for rank in ranks:
+            with contextlib.suppress(BrokenPipeError):  # it has ended: `_pass_on` says why
+                _send_task(rank, run, scratch, function, task)
         _pass_on(run, ranks)
 
 
-def _start(run: Run, number: int, scratch: Path, function: Any, args: Any) -> Rank:
-    folder = run.folder
-    if run.folder is not None and number:  # rank 0 writes while the others read
-        folder = scratch / str(number)
-        copy_saved_run(run.folder, folder)
-    settings = {
-        field.name: getattr(run, field.name)
-        for field in fields(run)
-        if field.init and field.name not in ("on_progress", "preempted")
-    }
-    settings["folder"] = folder
-    if run.device.type == "cuda":
-        settings["device"] = torch.device("cuda", number)
+def _pickle_task(function: Callable[..., Any], args: tuple[Any, ...]) -> list[bytes]:
+    """Return the function and its arguments, pickled; raises TaskError for what cannot be."""
+    task = []
+    for number, value in enumerate((function, *args)):
+        try:
+            task.append(pickle.dumps(value))
+        except Exception as error:
+            name = f"argument {number} of its function" if number else "its function"
+            raise TaskError(
+                f"run.launch cannot send {name} to other processes: {error}\n"
+                "pass what it is made from, and make it in the function"
+            ) from error
+    return task
+
+
+def _start(number: int) -> Rank:
     here, there = Pipe()
     with there:
         process = subprocess.Popen(
@@ -111,10 +118,27 @@ def _start(run: Run, number: int, scratch: Path, function: Any, args: Any) -> Ra
             pass_fds=[there.fileno()],
             start_new_session=True,  # Ctrl-C and SIGTERM are passed on below
         )
-    module = sys.modules[function.__module__]
-    here.send((module.__name__, getattr(module, "__file__", None)))
-    here.send_bytes(pickle.dumps((function, args, settings, number, str(scratch / "store"))))
     return Rank(number, process, here)
+
+
+def _send_task(
+    rank: Rank, run: Run, scratch: Path, function: Callable[..., Any], task: list[bytes]
+) -> None:
+    folder = run.folder
+    if run.folder is not None and rank.number:  # rank 0 writes while the others read
+        folder = scratch / str(rank.number)
+        copy_saved_run(run.folder, folder)
+    settings = {
+        field.name: getattr(run, field.name)
+        for field in fields(run)
+        if field.init and field.name not in ("on_progress", "preempted")
+    }
+    settings["folder"] = folder
+    if run.device.type == "cuda":
+        settings["device"] = torch.device("cuda", rank.number)
+    module = sys.modules[function.__module__]
+    rank.connection.send((module.__name__, getattr(module, "__file__", None)))
+    rank.connection.send((settings, rank.number, str(scratch / "store"), task))
 
 
 def _pass_on(run: Run, ranks: list[Rank]) -> None:
@@ -163,12 +187,16 @@ def _raise(content: tuple[bytes, str]) -> None:
 
 
 def _end(ranks: list[Rank]) -> None:
-    """End all processes: rank 0 by TrialStopped at its report, where it waits at one."""
+    """End all processes and those that they have started.
+
+    Rank 0 ends by TrialStopped at its report, where it waits at one.
+    """
     for rank in ranks:
         rank.connection.close()
     deadline = time.monotonic() + CLEANUP_LIMIT
     for rank in ranks:
         with contextlib.suppress(subprocess.TimeoutExpired):
             rank.process.wait(max(0.0, deadline - time.monotonic()) if rank.number == 0 else 0)
-        rank.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(rank.process.pid, signal.SIGKILL)
         rank.process.wait()

@@ -33,7 +33,13 @@ TIMES = re.compile("runtime|_per_second")
 """Metrics of Hugging Face that depend on the machine."""
 
 
-@pytest.fixture(params=LIBRARIES)
+def mark_slow(name: str) -> Any:
+    """Return an example as a parameter; one whose trials start processes is slow."""
+    marks = [pytest.mark.slow] if name == "distributed_digits" else []
+    return pytest.param(name, marks=marks)
+
+
+@pytest.fixture(params=map(mark_slow, LIBRARIES))
 def file(request: pytest.FixtureRequest) -> Path:
     """Return the file of an example whose library is installed."""
     library = LIBRARIES[request.param]

@@ -89,7 +89,7 @@ def test_a_debugger_gets_a_terminal_without_a_screen(queue: TrialQueue) -> None:
         out.truncate(0)
         display.update(now=True)
     assert out.getvalue().strip("\0").startswith("trial 000 complete loss 0.125")
-    assert not task_output._console_users
+    assert not task_output._debugger_callbacks
 
 
 @pytest.mark.parametrize(
