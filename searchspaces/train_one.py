@@ -35,7 +35,7 @@ from trainables.integrity import encode_json
 from trainables.launch import count_processes
 from trainables.loop import end_forked_children, end_loop, start_loop
 from trainables.run import Run
-from trainables.terminal import escape_control, lend_streams
+from trainables.terminal import escape_control, share_streams
 
 DIVERGED = FAILED = 1
 
@@ -122,7 +122,7 @@ def task_code(file: str) -> Iterator[None]:
     Errors of the user, a full disk and Ctrl-C stay as they are.
     """
     try:
-        with lend_streams():
+        with share_streams():
             yield
     except (UserError, KeyboardInterrupt):
         raise

@@ -27,8 +27,8 @@ from trainables.errors import TaskError
 from trainables.run import Run
 from trainables.saved_run import copy_saved_run
 
-FACT = "processes"
-"""Name of the fact that tells a trial in several processes."""
+PROCESSES_FACT = "processes"
+"""Name of the fact that a trial runs in several processes: their number."""
 PERIOD = 0.2
 """Seconds between two looks at what the processes do, and at whether to end."""
 CLEANUP_LIMIT = 2.0
@@ -60,7 +60,7 @@ def count_processes(resources: Mapping[str, float], device: torch.device) -> int
 
 def check_launched(run: Run) -> None:
     """Raise TaskError for a trial whose task leaves all of its GPUs idle but one."""
-    if run.device.type == "cuda" and run.processes > 1 and FACT not in run.facts:
+    if run.device.type == "cuda" and run.processes > 1 and PROCESSES_FACT not in run.facts:
         raise TaskError(
             f"the trial has {run.processes} GPUs, and its task uses one\n"
             'call run.launch, or declare resources={"gpu": 1} in the space'
@@ -78,30 +78,37 @@ def launch(run: Run, function: Callable[..., Any], *args: Any) -> None:
             "run.launch was called with a function of a notebook or script\n"
             "other processes cannot import it: move it to a file of its own, and import it"
         )
+    task = _pickle_task(function, args)
     run.parts.clear()  # rank 0 saves, and this process does not
-    run.facts[FACT] = run.processes
+    run.facts[PROCESSES_FACT] = run.processes
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tunery-ranks-")))
         ranks: list[Rank] = []
         stack.callback(_end, ranks)
         for number in range(run.processes):
-            ranks.append(_start(run, number, scratch, function, args))
+            ranks.append(_start(number))
+        for rank in ranks:
+            with contextlib.suppress(BrokenPipeError):  # it has ended: `_pass_on` says why
+                _send_task(rank, run, scratch, function, task)
         _pass_on(run, ranks)
 
 
-def _start(run: Run, number: int, scratch: Path, function: Any, args: Any) -> Rank:
-    folder = run.folder
-    if run.folder is not None and number:  # rank 0 writes while the others read
-        folder = scratch / str(number)
-        copy_saved_run(run.folder, folder)
-    settings = {
-        field.name: getattr(run, field.name)
-        for field in fields(run)
-        if field.init and field.name not in ("on_progress", "preempted")
-    }
-    settings["folder"] = folder
-    if run.device.type == "cuda":
-        settings["device"] = torch.device("cuda", number)
+def _pickle_task(function: Callable[..., Any], args: tuple[Any, ...]) -> list[bytes]:
+    """Return the function and its arguments, pickled; raises TaskError for what cannot be."""
+    task = []
+    for number, value in enumerate((function, *args)):
+        try:
+            task.append(pickle.dumps(value))
+        except Exception as error:
+            name = f"argument {number} of its function" if number else "its function"
+            raise TaskError(
+                f"run.launch cannot send {name} to other processes: {error}\n"
+                "pass what it is made from, and make it in the function"
+            ) from error
+    return task
+
+
+def _start(number: int) -> Rank:
     here, there = Pipe()
     with there:
         process = subprocess.Popen(
@@ -111,16 +118,33 @@ def _start(run: Run, number: int, scratch: Path, function: Any, args: Any) -> Ra
             pass_fds=[there.fileno()],
             start_new_session=True,  # Ctrl-C and SIGTERM are passed on below
         )
-    module = sys.modules[function.__module__]
-    here.send((module.__name__, getattr(module, "__file__", None)))
-    here.send_bytes(pickle.dumps((function, args, settings, number, str(scratch / "store"))))
     return Rank(number, process, here)
+
+
+def _send_task(
+    rank: Rank, run: Run, scratch: Path, function: Callable[..., Any], task: list[bytes]
+) -> None:
+    folder = run.folder
+    if run.folder is not None and rank.number:  # rank 0 writes while the others read
+        folder = scratch / str(rank.number)
+        copy_saved_run(run.folder, folder)
+    settings = {
+        field.name: getattr(run, field.name)
+        for field in fields(run)
+        if field.init and field.name not in ("on_progress", "preempted")
+    }
+    settings["folder"] = folder
+    if run.device.type == "cuda":
+        settings["device"] = torch.device("cuda", rank.number)
+    module = sys.modules[function.__module__]
+    rank.connection.send((module.__name__, getattr(module, "__file__", None)))
+    rank.connection.send((settings, rank.number, str(scratch / "store"), task))
 
 
 def _pass_on(run: Run, ranks: list[Rank]) -> None:
     """Report what rank 0 reports, until every process has ended."""
     left = {rank.connection: rank for rank in ranks}
-    handles_signals = told = False
+    handles_signals = was_signalled = False
     while left:
         for ready in wait(list(left), PERIOD):
             rank = left[ready]  # type: ignore[index]
@@ -142,8 +166,8 @@ def _pass_on(run: Run, ranks: list[Rank]) -> None:
             run.notes += content[2]
             run.report(content[0])
             rank.connection.send("go on")
-        if handles_signals and run.preempted() and not told:
-            told = True
+        if handles_signals and run.preempted() and not was_signalled:
+            was_signalled = True
             with contextlib.suppress(OSError):
                 ranks[0].process.send_signal(signal.SIGTERM)
 
@@ -163,12 +187,16 @@ def _raise(content: tuple[bytes, str]) -> None:
 
 
 def _end(ranks: list[Rank]) -> None:
-    """End all processes: rank 0 by TrialStopped at its report, where it waits at one."""
+    """End all processes and those that they have started.
+
+    Rank 0 ends by TrialStopped at its report, where it waits at one.
+    """
     for rank in ranks:
         rank.connection.close()
     deadline = time.monotonic() + CLEANUP_LIMIT
     for rank in ranks:
         with contextlib.suppress(subprocess.TimeoutExpired):
             rank.process.wait(max(0.0, deadline - time.monotonic()) if rank.number == 0 else 0)
-        rank.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(rank.process.pid, signal.SIGKILL)
         rank.process.wait()

@@ -30,7 +30,7 @@ DIES_WITH_PARENT = 1
 
 
 def main(descriptor: int, parent: int) -> None:
-    """Be one of the processes."""
+    """Run one process of `run.launch`."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
@@ -42,7 +42,8 @@ def main(descriptor: int, parent: int) -> None:
     connection.send(("ready", None))
     try:
         _import(*connection.recv())
-        function, args, settings, number, store = pickle.loads(connection.recv_bytes())
+        settings, number, store, task = connection.recv()
+        function, *args = map(pickle.loads, task)
         run = Run(**settings, preempted=lambda: bool(preempted))
         run.hand_over = functools.partial(_report, run, connection if number == 0 else None)
         with _connect_ranks(run, number, store):

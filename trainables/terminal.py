@@ -50,7 +50,7 @@ def announce(text: str) -> None:
         print(f"{text} ...", file=sys.stderr, flush=True)
 
 
-class LentStream:
+class SharedStream:
     """Writes to a stream that others use, too: closing or detaching it closes nothing."""
 
     def __init__(self, stream: Any) -> None:
@@ -61,26 +61,26 @@ class LentStream:
         return getattr(self._stream, name)
 
     @property
-    def buffer(self) -> LentStream:
-        """Return the binary stream below, lent as well."""
-        return LentStream(self._stream.buffer)
+    def buffer(self) -> SharedStream:
+        """Return the binary stream below, shared as well."""
+        return SharedStream(self._stream.buffer)
 
     def close(self) -> None:
         """Write out what was printed."""
         self._stream.flush()
 
-    def detach(self) -> LentStream:
+    def detach(self) -> SharedStream:
         """Return the binary stream below."""
         self.close()
         return self.buffer
 
 
 @contextlib.contextmanager
-def lend_streams() -> Iterator[None]:
+def share_streams() -> Iterator[None]:
     """Let a task in this context replace or close standard output and error for itself only."""
     streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
-    lent: Any = [stream and LentStream(stream) for stream in streams]
-    sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = lent  # type: ignore[misc]
+    shared: Any = [stream and SharedStream(stream) for stream in streams]
+    sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = shared  # type: ignore[misc]
     try:
         with _restore_descriptors():
             yield

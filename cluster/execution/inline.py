@@ -29,7 +29,7 @@ from searchspaces.space import SearchSpace
 from trainables import checkpoint
 from trainables.errors import INTERRUPTED
 from trainables.run import Run
-from trainables.terminal import lend_streams
+from trainables.terminal import share_streams
 
 INSIST = 1.0
 """Seconds after which a second SIGINT ends the search wherever it is."""
@@ -99,12 +99,15 @@ class Interruption:
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
-        self._first = min(self._first, time.monotonic())
+        now = time.monotonic()
+        self._first = min(self._first, now)
         if self._in_task:
-            left = self._first + PATIENCE - time.monotonic()
-            signal.setitimer(signal.ITIMER_REAL, max(left, 0) + 0.1, INSIST)
+            left = self._first + PATIENCE - now
+            if left <= 0:
+                end_process(frame)
+            signal.setitimer(signal.ITIMER_REAL, left + 0.1, INSIST)
             raise KeyboardInterrupt
-        if time.monotonic() > self._first + INSIST:
+        if now > self._first + INSIST:
             raise KeyboardInterrupt
 
 
@@ -143,7 +146,7 @@ class Slot:
 
         So does one that takes longer than so many seconds.
         """
-        with self._own_random_state(), lend_streams():
+        with self._own_random_state(), share_streams():
             try:
                 return self.runner.step(interruption.in_task(seconds))
             except SystemExit as error:
@@ -152,7 +155,7 @@ class Slot:
     def close(self) -> None:
         """End the attempt."""
         self.attempt = None
-        with self._own_random_state(), lend_streams():
+        with self._own_random_state(), share_streams():
             self.runner.close()
 
     @contextmanager

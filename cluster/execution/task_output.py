@@ -23,7 +23,7 @@ from typing import IO, Any, cast
 from rich.console import Console
 
 from cluster.storage.redaction import redact
-from trainables.terminal import LentStream
+from trainables.terminal import SharedStream
 
 FIRST, LAST = 50_000, 200_000
 """Bytes of an output that are kept where it is longer: its first and its last ones."""
@@ -37,14 +37,19 @@ ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-
 OVERWRITTEN = re.compile(rb"[^\n]*\r(?=[^\r\n])")
 """All states of a progress bar in a line but the last."""
 
-_console_users: list[Callable[[], None]] = []
+_debugger_callbacks: list[Callable[[], None]] = []
 _debugging = False
 
 
 def is_debugging() -> bool:
     """Return whether a debugger has this process, and needs its terminal."""
     tracer = getattr(sys.gettrace(), "__self__", None)
-    return _debugging or isinstance(tracer, bdb.Bdb) or "pydevd" in sys.modules
+    if _debugging or isinstance(tracer, bdb.Bdb):
+        return True
+    # The debugger of VS Code and PyCharm; Jupyter imports it in every kernel.
+    pydevd: Any = sys.modules.get("pydevd")
+    debugger = pydevd and pydevd.get_global_debugger()
+    return debugger is not None and bool(debugger.is_attached())
 
 
 class TaskOutput:
@@ -72,7 +77,7 @@ class TaskOutput:
             file = stack.enter_context(self.path.open("ab", buffering=0))
             redirection = stack.enter_context(self._redirect(file.fileno()))
             if self._interactive:
-                stack.enter_context(_hand_terminal_to_debuggers(redirection.close))
+                stack.enter_context(_release_for_debugger(redirection.close))
             yield
 
     def close(self) -> None:
@@ -89,7 +94,7 @@ class TaskOutput:
             for number in (1, 2):
                 saved = os.dup(number)
                 restore.callback(os.close, saved)
-                restore.callback(_give_back, saved, number, file)
+                restore.callback(_restore_descriptor, saved, number, file)
                 os.dup2(file, number)
             restore.callback(_flush)
             for number, name in ((1, "stdout"), (2, "stderr")):
@@ -117,7 +122,7 @@ class TaskOutput:
                 self._tidy()
 
     def _tidy(self) -> None:
-        """Remove what only a terminal needs from the new output, and shorten the whole.
+        """Tidy the new output, the last line again where it was unfinished, and shorten the whole.
 
         Others append meanwhile: what comes between reading and writing may be lost.
         """
@@ -130,7 +135,7 @@ class TaskOutput:
             if clean != new:
                 file.truncate(self._tidied)
                 file.write(clean)
-            self._tidied += len(clean)
+            self._tidied += clean.rfind(b"\n") + 1
 
     def _shorten(self, file: FileIO) -> None:
         size = file.seek(0, os.SEEK_END)
@@ -142,12 +147,13 @@ class TaskOutput:
         file.seek(size - LAST)
         last = tidy_text(file.read(LAST))
         self._cut += size - LAST - start
+        kept = self._first + CUT.format(self._cut).encode() + last
         file.truncate(0)
-        file.write(self._first + CUT.format(self._cut).encode() + last)
-        self._tidied = file.tell()
+        file.write(kept)
+        self._tidied = kept.rfind(b"\n") + 1
 
 
-class _Stream(LentStream):
+class _Stream(SharedStream):
     """Standard output or error as a task sees it, in all contexts of an attempt.
 
     A logging handler or a progress bar that has got it writes to the right place for good.
@@ -166,7 +172,7 @@ class _Stream(LentStream):
             restore.callback(own.flush)
 
 
-class _Terminal(LentStream):
+class _Terminal(SharedStream):
     """Writes to a terminal until that is gone."""
 
     def write(self, text: str) -> int:
@@ -203,7 +209,7 @@ def keep_console(console: Console) -> Iterator[None]:
             own.close()
 
 
-def _give_back(saved: int, number: int, file: int) -> None:
+def _restore_descriptor(saved: int, number: int, file: int) -> None:
     """Undo a redirection to a file, unless the descriptor was redirected again meanwhile.
 
     After SIGHUP, for one, it leads nowhere: the terminal is gone.
@@ -222,10 +228,11 @@ def _find_descriptor(stream: Any) -> int | None:
 def tidy_text(text: bytes) -> bytes:
     """Return what a terminal shows in the end: without escapes and overwritten progress bars.
 
-    A line is only overwritten as a whole, which is how progress bars do it.
+    Credentials are hidden. A line is only overwritten as a whole, which is how progress bars do
+    it.
     """
-    text = ESCAPES.sub(b"", text.replace(b"\r\n", b"\n"))
-    return OVERWRITTEN.sub(b"", text)
+    text = OVERWRITTEN.sub(b"", ESCAPES.sub(b"", text.replace(b"\r\n", b"\n")))
+    return redact(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def read_end(path: Path, longest: int = SHOWN) -> str:
@@ -237,12 +244,11 @@ def read_end(path: Path, longest: int = SHOWN) -> str:
             text = tidy_text(file.read()).decode("utf-8", "replace").strip()
     except OSError:
         return ""
-    text = redact(text)
     return text if len(text) <= longest else text[-longest:].partition("\n")[2]
 
 
 @contextlib.contextmanager
-def _hand_terminal_to_debuggers(release: Callable[[], None]) -> Iterator[None]:
+def _release_for_debugger(release: Callable[[], None]) -> Iterator[None]:
     """Let `breakpoint()` in this context end the redirection for good, and open its debugger."""
     before = sys.breakpointhook
 
@@ -250,8 +256,8 @@ def _hand_terminal_to_debuggers(release: Callable[[], None]) -> Iterator[None]:
         global _debugging
         _debugging = True
         release()
-        for use in _console_users:
-            use()
+        for function in _debugger_callbacks:
+            function()
         if before is sys.__breakpointhook__ and not os.environ.get("PYTHONBREAKPOINT"):
             pdb.Pdb().set_trace(sys._getframe(1))  # stops in the task, and not here
             return None
@@ -265,13 +271,13 @@ def _hand_terminal_to_debuggers(release: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def leave_terminal(give_up: Callable[[], None]) -> Iterator[None]:
+def on_debugger(function: Callable[[], None]) -> Iterator[None]:
     """Call a function, in this context, before a debugger gets the terminal."""
-    _console_users.append(give_up)
+    _debugger_callbacks.append(function)
     try:
         yield
     finally:
-        _console_users.remove(give_up)
+        _debugger_callbacks.remove(function)
 
 
 def _flush() -> None:

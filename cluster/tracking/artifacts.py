@@ -16,6 +16,7 @@ from mlflow.tracking import MlflowClient
 from cluster.ledger.files import OUTPUT
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import FILE
+from cluster.storage.redaction import redact
 
 MARKED = "tags.weights != 'no'"
 """The filter for runs whose files are stored: `yes` with weights, `artifacts` without.
@@ -75,7 +76,8 @@ def upload_result(client: MlflowClient, ledger: Ledger, trial: int, run_id: str)
     ledger.fetch(trial)
     folder = ledger.latest_attempt(trial)
     if (folder / OUTPUT).exists():
-        client.log_artifact(run_id, str(folder / OUTPUT))
+        output = (folder / OUTPUT).read_text("utf-8", "replace")
+        client.log_text(run_id, redact(output), OUTPUT)  # a killed process has not tidied it
     predictions = sorted((folder / "best").glob("*.parquet"))
     for path in predictions:
         client.log_artifact(run_id, str(path), "predictions")

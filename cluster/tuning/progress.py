@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from cluster.execution.task_output import is_debugging, leave_terminal
+from cluster.execution.task_output import is_debugging, on_debugger
 from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.trial_log import TrialLog
 from cluster.sampling.ranges import format_number
@@ -47,12 +47,12 @@ class ProgressDisplay:
         queue: TrialQueue,
         searched: list[str],
         console: Console,
-        behind: Callable[[], str],
+        delayed: Callable[[], str],
     ) -> None:
         self.queue = queue
         self.searched = searched
         self.console = console
-        self.behind = behind
+        self.delayed = delayed
         self.started = time.monotonic()
         logs = queue.ledger.trial_logs.values()
         self.printed = {log.trial for log in logs if log.outcome}
@@ -80,7 +80,7 @@ class ProgressDisplay:
         return {}
 
     def __enter__(self) -> ProgressDisplay:
-        self._stack.enter_context(leave_terminal(self._stop_drawing))
+        self._stack.enter_context(on_debugger(self._stop_drawing))
         if self._live:
             self._live.start()
         return self
@@ -107,7 +107,7 @@ class ProgressDisplay:
         self._next = time.monotonic() + REFRESH
         if self._live:
             elapsed = time.monotonic() - self.started
-            screen = draw_screen(self.queue, self.searched, elapsed, self.before, self.behind())
+            screen = draw_screen(self.queue, self.searched, elapsed, self.before, self.delayed())
             self._live.update(screen, refresh=True)
             return
         trial_logs = self.queue.ledger.trial_logs

@@ -175,8 +175,8 @@ def _run_on_executor(
     attempts = remote / "attempts" if remote else None
     worker = replace(executor.worker, folder=folder, remote=attempts)
     searched = ledger.settings.searched
-    behind = _make_delay_description(tracker, backup)
-    with ProgressDisplay(queue, searched, console, behind) as display:
+    delayed = _make_delay_description(tracker, backup)
+    with ProgressDisplay(queue, searched, console, delayed) as display:
 
         def on_step() -> None:
             display.update()

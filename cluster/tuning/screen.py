@@ -27,14 +27,14 @@ COLOURS = {"complete": "green", "stopped": "dim", "diverged": "red", "failed": "
 
 
 def draw_screen(
-    queue: TrialQueue, searched: Sequence[str], elapsed: float, before: Counter[str], behind: str
+    queue: TrialQueue, searched: Sequence[str], elapsed: float, before: Counter[str], delayed: str
 ) -> RenderableType:
     """Return the whole screen.
 
     `elapsed` is in seconds, `before` counts what this driver found: `reports` and `ended` trials.
-    `behind` says what is written with a delay.
+    `delayed` says what is written with a delay.
     """
-    parts: list[RenderableType] = [_draw_summary(queue, searched, elapsed, before, behind)]
+    parts: list[RenderableType] = [_draw_summary(queue, searched, elapsed, before, delayed)]
     if running := _draw_running(queue):
         parts += ["", running]
     if ended := _draw_ended(queue):
@@ -89,7 +89,7 @@ def count_rungs(queue: TrialQueue) -> list[tuple[int, int, int]]:
 
 
 def _draw_summary(
-    queue: TrialQueue, searched: Sequence[str], elapsed: float, before: Counter[str], behind: str
+    queue: TrialQueue, searched: Sequence[str], elapsed: float, before: Counter[str], delayed: str
 ) -> Table:
     ledger = queue.ledger
     logs = list(ledger.trial_logs.values())
@@ -121,8 +121,8 @@ def _draw_summary(
     if places:
         texts = [f"{place} ({count})" for place, count in sorted(places.items())]
         table.add_row("devices", escape(", ".join(texts)))
-    if behind:
-        table.add_row("[yellow]delayed[/]", escape(f"will be written later: {behind}"))
+    if delayed:
+        table.add_row("[yellow]delayed[/]", escape(f"will be written later: {delayed}"))
     return table
 
 

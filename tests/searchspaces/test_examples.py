@@ -33,7 +33,13 @@ TIMES = re.compile("runtime|_per_second")
 """Metrics of Hugging Face that depend on the machine."""
 
 
-@pytest.fixture(params=LIBRARIES)
+def mark_slow(name: str) -> Any:
+    """Return an example as a parameter; one whose trials start processes is slow."""
+    marks = [pytest.mark.slow] if name == "distributed_digits" else []
+    return pytest.param(name, marks=marks)
+
+
+@pytest.fixture(params=map(mark_slow, LIBRARIES))
 def file(request: pytest.FixtureRequest) -> Path:
     """Return the file of an example whose library is installed."""
     library = LIBRARIES[request.param]
@@ -119,12 +125,13 @@ def test_a_table_of_ones_own_is_read(tmp_path: Path) -> None:
 
 
 def test_the_readme_counts_the_changed_lines() -> None:
-    """A line of `train` is changed where it uses the run, or what an integration has made."""
+    """A line of the training is changed where it uses the run, or what an integration has made."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in LIBRARIES:
         row = rf"^\|.*\(searchspaces/examples/{name}\.py\) *\| *(\d+) *\|$"
         (count,) = re.findall(row, readme, re.M)
         _, _, text = (FOLDER / f"{name}.py").read_text().partition("\ndef train(")
-        lines = text.partition("\n\n\n")[0].splitlines()[1:]
+        lines = text.partition("\ndef suggest(")[0].splitlines()[1:]
+        lines = [line for line in lines if not line.startswith("def ")]
         changed = [s for s in lines if re.search(r"\b(run|report|Estimator)\b", s)]
         assert int(count) == len(changed), (name, changed)

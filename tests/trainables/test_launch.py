@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,9 @@ import torch
 
 from searchspaces.loading import load_space
 from trainables.errors import PreemptedError, TaskError
-from trainables.launch import check_launched, count_processes, launch
+from trainables.launch import Rank, _end, check_launched, count_processes, launch
 from trainables.loop import end_loop, start_loop
-from trainables.run import Run
+from trainables.run import Run, seed_everything
 
 SPACE = """
 import os, signal, time
@@ -26,7 +29,6 @@ from pathlib import Path
 
 import torch
 from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
 
 from searchspaces import SearchSpace
 from trainables.run import seed_everything
@@ -52,10 +54,9 @@ def train_in_parallel(config, run):
     Path(config.folder, f"rank-{rank}").write_text(str(os.getpid()))
     seed_everything(config.seed)
     model = torch.nn.Linear(1, 1, bias=False)
-    parallel = DistributedDataParallel(model)
-    optimizer = torch.optim.SGD(model.parameters(), 0.5, momentum=0.5)
+    model.register_buffer("momentum", torch.zeros(1, 1))
     run.keep_predictions(validation=lambda: torch.full((3, 2), model.weight.item()).numpy())
-    for report in run.resume(model=model, optimizer=optimizer):
+    for report in run.resume(model=model):
         if report == 1 and rank == 1 and config.behave == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if report == 1 and rank == 1 and config.behave == "raises":
@@ -64,11 +65,12 @@ def train_in_parallel(config, run):
             while not run.preempted():
                 time.sleep(0.01)
             run.save_and_preempt({})
-        optimizer.zero_grad()
         noise = torch.rand(())
-        (parallel(torch.ones(1, 1)) * (1 + rank + noise)).sum().backward()
-        optimizer.step()
-        run.report({"loss": model.weight.item(), "gradient": model.weight.grad.item() - noise})
+        gradient = torch.full((1, 1), 1 + rank + noise.item())
+        distributed.all_reduce(gradient)  # by hand: optimizers of torch take seconds to import
+        model.momentum.mul_(0.5).add_(gradient / 2)
+        model.weight.data -= 0.5 * model.momentum
+        run.report({"loss": model.weight.item(), "gradient": gradient.item() / 2 - noise})
 
 
 SPACE = SearchSpace(
@@ -118,19 +120,40 @@ def read_pids(folder: Path) -> list[int]:
     return [int((folder / f"rank-{n}").read_text()) for n in range(2)]
 
 
-def test_gradients_are_averaged_and_a_resumed_trial_has_the_same_numbers(
+def train_alone() -> list[float]:
+    """Return the losses of the task's default configuration, computed in one process."""
+    seed_everything(0)
+    weight, momentum, losses = torch.nn.Linear(1, 1, bias=False).weight.item(), 0.0, []
+    for _ in range(4):
+        momentum = 0.5 * momentum + 1.5 + float(torch.rand(()))
+        weight -= 0.5 * momentum
+        losses.append(weight)
+    return losses
+
+
+def test_gradients_are_averaged_and_a_preempted_trial_continues_with_the_same_numbers(
     drive: Drive, tmp_path: Path
 ) -> None:
-    whole = drive("whole")
+    began = time.monotonic()
+    with pytest.raises(PreemptedError, match="saved in the middle of report 2"):
+        drive("a", behave="waits", preempted=lambda: time.monotonic() > began + 1)
+    reports = drive("a")
     # The gradients of the ranks are 1 and 2, plus the same noise.
-    assert [report["gradient"] for report in whole] == pytest.approx([1.5] * 4, abs=1e-5)
-    assert (tmp_path / "whole" / "best" / "validation.parquet").exists()
-    assert drive("cut", 2) == whole[:2]
-    assert not any(map(is_running, read_pids(tmp_path)))
-    assert drive("cut") == whole
+    assert [report["gradient"] for report in reports] == pytest.approx([1.5] * 4, abs=1e-5)
+    assert [report["loss"] for report in reports] == pytest.approx(train_alone(), abs=1e-5)
+    assert (tmp_path / "a" / "best" / "validation.parquet").exists()
     assert not any(map(is_running, read_pids(tmp_path)))
 
 
+@pytest.mark.slow
+def test_a_trial_that_is_stopped_at_a_report_leaves_no_process(
+    drive: Drive, tmp_path: Path
+) -> None:
+    assert len(drive("a", 2)) == 2
+    assert not any(map(is_running, read_pids(tmp_path)))
+
+
+@pytest.mark.slow
 def test_a_killed_process_fails_the_attempt(drive: Drive, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="process 1 of the task was ended by SIGKILL"):
         drive("a", behave="killed")
@@ -144,13 +167,7 @@ def test_an_error_of_a_process_is_raised_with_its_traceback(drive: Drive) -> Non
     assert "in train_in_parallel" in str(error.value.__cause__)
 
 
-def test_a_preempted_trial_saves_and_continues(drive: Drive, tmp_path: Path) -> None:
-    began = time.monotonic()
-    with pytest.raises(PreemptedError, match="saved in the middle of report 2"):
-        drive("a", behave="waits", preempted=lambda: time.monotonic() > began + 1)
-    assert drive("a") == drive("b")
-
-
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux")
 def test_no_process_outlives_a_worker_that_is_killed(drive: Drive, tmp_path: Path) -> None:
     worker = os.fork()
@@ -169,6 +186,30 @@ def test_no_process_outlives_a_worker_that_is_killed(drive: Drive, tmp_path: Pat
     while any(map(is_running, read_pids(tmp_path))):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_what_a_process_has_started_ends_with_it() -> None:
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", "sleep 300 & echo $!; wait"],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    process.stdout.close()
+    _end([Rank(1, process, Pipe()[0])])
+    assert process.returncode == -signal.SIGKILL
+    while is_running(child):
+        time.sleep(0.01)
+
+
+def test_an_argument_that_cannot_be_sent_is_named_before_a_process_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(subprocess, "Popen")
+    words = r"run\.launch cannot send argument 2 of its function to other processes: .*lock"
+    with pytest.raises(TaskError, match=words):
+        launch(Run(1), count_processes, {}, threading.Lock())
 
 
 def test_a_trial_has_a_process_per_gpu_or_else_per_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,9 +75,9 @@ TASKS = {
 def test_what_a_task_does_to_the_descriptors_is_undone(task: str) -> None:
     script = f"""
 import os, sys
-from trainables.terminal import lend_streams
+from trainables.terminal import share_streams
 for _ in range(2):
-    with lend_streams():
+    with share_streams():
         {TASKS[task]}
     print("printed", flush=True)
     print("told", file=sys.__stderr__, flush=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from cluster.ledger import ledger as ledgers
+from cluster.ledger.files import OUTPUT
 from cluster.ledger.ledger import Ledger
 from cluster.tracking.artifacts import upload_best, upload_result
 from cluster.tracking.client import find_experiment, open_client, search_all_runs
@@ -29,6 +31,8 @@ def test_only_the_best_trials_have_weights_and_all_have_predictions(
     for trial, loss in enumerate((0.5, 0.25)):
         runs[trial] = client.create_run(experiment, tags={"trial": str(trial)}).info.run_id
         end(trial, loss)
+        output = ledger.latest_attempt(trial) / OUTPUT
+        output.write_text("at https://me:secret@x.org\n")
         upload_result(client, ledger, trial, runs[trial])
         marked = search_all_runs(client, experiment, "tags.weights = 'yes'")
         upload_best(client, ledger, runs, marked)
@@ -38,6 +42,8 @@ def test_only_the_best_trials_have_weights_and_all_have_predictions(
     assert list_files(client, runs[1], "checkpoint") == weights
     assert [client.get_run(runs[n]).data.tags["weights"] for n in (0, 1)] == ["no", "yes"]
     for run_id in runs.values():
+        file = client.download_artifacts(run_id, OUTPUT)
+        assert Path(file).read_text() == "at https://***@x.org\n"
         assert list_files(client, run_id, "predictions") == {"validation.parquet"}
 
 

@@ -81,15 +81,15 @@ def test_a_debugger_gets_a_terminal_without_a_screen(queue: TrialQueue) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=120, color_system=None)
     with ProgressDisplay(queue, ["width"], console, lambda: "") as display:
-        for give_up in task_output._console_users:
-            give_up()
+        for function in task_output._debugger_callbacks:
+            function()
         queue.next_attempt()
         record(queue, 0, 0.5, 0.125)
         queue.record_end(0, "complete")
         out.truncate(0)
         display.update(now=True)
     assert out.getvalue().strip("\0").startswith("trial 000 complete loss 0.125")
-    assert not task_output._console_users
+    assert not task_output._debugger_callbacks
 
 
 @pytest.mark.parametrize(
