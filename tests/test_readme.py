@@ -111,9 +111,9 @@ def test_newcomer_follows_the_readme(tmp_path: Path, environment: dict[str, str]
 def test_newcomer_follows_the_page_of_the_reports(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    digits = "python -m trainables.tune --space digits --executor inline"
+    digits = "python -m trainables.tune --space digits --executor inline --trials 6"
     svhn = "python -m trainables.tune --space svhn_150k"
-    searches = [digits, f"{digits} --fresh --trials 4", f"{svhn} {LESS[svhn]} --executor inline"]
+    searches = [digits, f"{digits} --fresh", f"{svhn} {LESS[svhn]} --executor inline"]
     follow([*searches, *read_commands("reports/README.md")], tmp_path, environment)
 
 

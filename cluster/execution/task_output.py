@@ -190,10 +190,10 @@ class _Terminal(SharedStream):
 @contextlib.contextmanager
 def keep_console(console: Console) -> Iterator[None]:
     """Let a console write in this context to where standard output is now, even while captured."""
-    stream: Any = sys.stdout
-    if console.file is not stream:  # a file of its own
+    if console.file is not sys.stdout:  # a file of its own
         yield
         return
+    stream: Any = sys.stdout
     if _find_descriptor(stream) != 1:
         console.file = stream
         yield

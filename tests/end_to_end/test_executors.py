@@ -69,6 +69,7 @@ def test_both_executors_give_the_same_search_and_continue_each_other(
     assert_mlflow_equals_ledger(tmp_path / "mixed")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_plain_function_gives_the_ledger_of_a_generator_in_both_executors(
     tune: Callable[..., tuple[int, str]],
@@ -105,6 +106,7 @@ def call(config, run):
         assert describe_trials(read_ledger(tmp_path / name / "toys")) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_trainer_of_a_library_gives_the_same_search_in_both_executors(
     tune: Callable[..., tuple[int, str]], empty_database: Path, tmp_path: Path
