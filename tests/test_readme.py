@@ -23,8 +23,9 @@ from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# What would take hours, a GPU or the network runs with these options added.
+# What would take minutes, a GPU or the network runs with these options added.
 LESS = {
+    "python -m trainables.tune --space digits": "--trials 10",
     "python -m trainables.tune --space svhn_150k": "--data synthetic --trials 1 --reports 1 "
     "--set stem=8 --set width=8 --set growth=0",
     "python -m trainables.tune --space svhn_150k --trials 200 --reports 60 "

@@ -87,6 +87,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
 
 
+@pytest.mark.slow
 def test_a_cluster_with_a_token_is_joined_only_with_it(token: None) -> None:
     with start_cluster("token") as address:
         assert "needs a token" in join("disabled", address)
