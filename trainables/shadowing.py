@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = ("cluster", "reports", "searchspaces", "trainables")
-HOME = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve()
+HOME = HERE.parents[1]
 """The folder that contains Tunery's packages."""
 
 
@@ -37,7 +38,9 @@ def check_packages() -> None:
         place = Path(
             next(iter(spec.submodule_search_locations or ()), spec.origin or "")
         ).resolve()
-        if place != HOME / name and (spec.origin or _hides_by_name(place)):
+        # An exported model has a copy of what it needs, and is loaded beside an installation.
+        is_copy = (place.parent / HERE.relative_to(HOME)).is_file()
+        if place != HOME / name and not is_copy and (spec.origin or _hides_by_name(place)):
             raise ImportError(
                 f"{place} hides Tunery's package {name}, which is in {HOME / name}: rename it, "
                 "run the command in another folder, or use the command tunery",
