@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from cluster.ledger.damage import read_trial_logs
 from cluster.ledger.files import attempt_folder
 from cluster.ledger.settings import SearchSettings, read_settings
-from cluster.ledger.trial_log import TrialLog
+from cluster.ledger.trial_log import TrialLog, rank_trial_logs
 from cluster.result_page import show_result
 from cluster.storage.storage import Storage
 from searchspaces.codec import decode_config
 from searchspaces.space import SearchSpace
 from trainables.errors import DamagedFileError, UserError
 from trainables.predictor import Predictor
-from trainables.ranking import rank_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,18 +164,13 @@ class Result:
         return best[0] if best else None
 
     def _rank(self) -> list[TrialLog]:
-        return rank_trials(
-            self._read_logs(),
-            self.settings.mode,
-            outcome=lambda log: log.outcome,
-            score=self._score,
-            number=lambda log: log.trial,
-        )
+        return rank_trial_logs(self._read_logs(), self.settings.metric, self.settings.mode)
 
     def _repr_html_(self) -> str:
         """Return the page that Jupyter shows: the winner, the best trials, curves, next steps."""
         settings, ranked = self.settings, self._rank()
-        best = (ranked[0].trial, self.best.score, ranked[0].config) if ranked else None
+        found = ranked[0].find_best_report(settings.metric, settings.mode) if ranked else None
+        best = (ranked[0].trial, found[0], ranked[0].config) if found else None
         return show_result(
             f"{self.space.name}: {self.space.question}",
             settings.metric,

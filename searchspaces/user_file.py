@@ -38,11 +38,12 @@ def to_module_name(path: Path) -> str:
 def execute_file(path: Path) -> ModuleType:
     """Return the module of a file, executed anew; raises whatever its code raises."""
     path = path.resolve()
-    spec = importlib.util.spec_from_loader(to_module_name(path), _Executor(), origin=str(path))
+    loader = _Executor()
+    spec = importlib.util.spec_from_loader(to_module_name(path), loader, origin=str(path))
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look up their module by name
-    _Executor().exec_module(module)
+    loader.exec_module(module)
     return module
 
 

@@ -89,7 +89,7 @@ def launch(run: Run, function: Callable[..., Any], *args: Any) -> None:
             ranks.append(_start(number))
         for rank in ranks:
             with contextlib.suppress(BrokenPipeError):  # it has ended: `_pass_on` says why
-                _send_task(rank, run, scratch, function, task)
+                _send_task(rank, run, scratch, task)
         _pass_on(run, ranks)
 
 
@@ -121,9 +121,7 @@ def _start(number: int) -> Rank:
     return Rank(number, process, here)
 
 
-def _send_task(
-    rank: Rank, run: Run, scratch: Path, function: Callable[..., Any], task: list[bytes]
-) -> None:
+def _send_task(rank: Rank, run: Run, scratch: Path, task: list[bytes]) -> None:
     folder = run.folder
     if run.folder is not None and rank.number:  # rank 0 writes while the others read
         folder = scratch / str(rank.number)
@@ -136,8 +134,6 @@ def _send_task(
     settings["folder"] = folder
     if run.device.type == "cuda":
         settings["device"] = torch.device("cuda", rank.number)
-    module = sys.modules[function.__module__]
-    rank.connection.send((module.__name__, getattr(module, "__file__", None)))
     rank.connection.send((settings, rank.number, str(scratch / "store"), task))
 
 

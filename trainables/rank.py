@@ -15,8 +15,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -41,7 +39,6 @@ def main(descriptor: int, parent: int) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: preempted.append(number))
     connection.send(("ready", None))
     try:
-        _import(*connection.recv())
         settings, number, store, task = connection.recv()
         function, *args = map(pickle.loads, task)
         run = Run(**settings, preempted=lambda: bool(preempted))
@@ -87,19 +84,6 @@ def _connect_ranks(run: Run, number: int, store: str) -> Iterator[None]:
     )
     yield
     distributed.destroy_process_group()
-
-
-def _import(name: str, file: str | None) -> None:
-    """Import the module of a task; a space file is executed under the name that it has."""
-    try:
-        __import__(name)
-    except ModuleNotFoundError:
-        if file is None:
-            raise
-        module = sys.modules[name] = ModuleType(name)
-        module.__file__ = file
-        sys.path.append(str(Path(file).parent))
-        exec(compile(Path(file).read_bytes(), file, "exec"), module.__dict__)
 
 
 def _pickle(error: BaseException) -> bytes:

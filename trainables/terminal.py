@@ -45,7 +45,7 @@ def escape_output() -> None:
 
 
 def announce(text: str) -> None:
-    """Say on a terminal what is being waited for: imports take seconds and print nothing."""
+    """Print what is being loaded, on a terminal only: imports take seconds and show nothing."""
     if sys.stderr.isatty():
         print(f"{text} ...", file=sys.stderr, flush=True)
 

@@ -39,9 +39,10 @@ from cluster.ledger.trial_log import (
     TrialLog,
     append_event,
     apply_event,
+    rank_trial_logs,
 )
 from trainables.errors import DamagedFileError, UserError
-from trainables.ranking import Mode, rank_trials
+from trainables.ranking import Mode
 
 KEPT_WEIGHTS = 10
 """Number of best trials of a search whose weights are kept."""
@@ -201,13 +202,7 @@ class Ledger:
 
     def rank_trials(self, trial_logs: Iterable[TrialLog]) -> list[TrialLog]:
         """Return the trials that may win, best first, as reports do."""
-        return rank_trials(
-            trial_logs,
-            self.mode,
-            outcome=lambda log: log.outcome,
-            score=lambda log: best[0] if (best := self.best_report(log)) else None,
-            number=lambda log: log.trial,
-        )
+        return rank_trial_logs(trial_logs, self.metric, self.mode)
 
     def best_report(self, trial_log: TrialLog) -> tuple[float, int] | None:
         """Return a trial's best score and its report; None before a finite one."""

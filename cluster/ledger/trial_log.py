@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from trainables.errors import DamagedFileError, UserError
 from trainables.integrity import KEY, decode_json, encode_json
-from trainables.ranking import Mode, best_report, is_better
+from trainables.ranking import Mode, best_report, is_better, rank_trials
 
 Outcome = Literal["complete", "stopped", "diverged", "failed"]
 FailureClass = Literal[
@@ -126,6 +126,22 @@ class TrialLog:
             best = found
         self._best[metric, mode] = (count + len(new), best)
         return best
+
+
+def rank_trial_logs(trial_logs: Iterable[TrialLog], metric: str, mode: Mode) -> list[TrialLog]:
+    """Return the trials that may win, best first, as reports do."""
+
+    def find_score(log: TrialLog) -> float | None:
+        best = log.find_best_report(metric, mode)
+        return best[0] if best else None
+
+    return rank_trials(
+        trial_logs,
+        mode,
+        outcome=lambda log: log.outcome,
+        score=find_score,
+        number=lambda log: log.trial,
+    )
 
 
 def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections import Counter
@@ -76,16 +77,12 @@ def describe_end(log: TrialLog) -> str:
 
 def count_rungs(queue: TrialQueue) -> list[tuple[int, int, int]]:
     """Return report, trials that were compared there, and trials that were stopped, per rung."""
-    logs = list(queue.ledger.trial_logs.values())
-    at = [(log, decision) for log in logs for decision in log.decisions]
-    return [
-        (
-            rung,
-            sum(d.report == rung for _, d in at),
-            sum(d.report == rung and d.stops and log.outcome == "stopped" for log, d in at),
-        )
-        for rung in queue.ledger.settings.rungs
-    ]
+    compared, stopped = Counter[int](), Counter[int]()
+    for log in queue.ledger.trial_logs.values():
+        for decision in log.decisions:
+            compared[decision.report] += 1
+            stopped[decision.report] += decision.stops and log.outcome == "stopped"
+    return [(at, compared[at], stopped[at]) for at in queue.ledger.settings.rungs]
 
 
 def _draw_summary(
@@ -162,7 +159,7 @@ def _draw_ended(queue: TrialQueue) -> Table | None:
     if not logs:
         return None
     table = _make_table("ended last", "outcome", "best", "report", "time", "why")
-    for log in sorted(logs, key=lambda log: -log.ended)[:ENDED]:
+    for log in heapq.nlargest(ENDED, logs, key=lambda log: log.ended):
         best = queue.ledger.best_report(log)
         colour = COLOURS[str(log.outcome)]
         table.add_row(

@@ -180,7 +180,6 @@ def test_no_process_outlives_a_worker_that_is_killed(drive: Drive, tmp_path: Pat
     while not all((tmp_path / f"rank-{n}").exists() for n in range(2)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(0.2)
     os.kill(worker, signal.SIGKILL)
     os.waitpid(worker, 0)
     while any(map(is_running, read_pids(tmp_path))):

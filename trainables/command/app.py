@@ -132,12 +132,11 @@ add_commands()
 @app.command("list", rich_help_panel=SEARCH, epilog="Example: tunery list --json")
 def list_spaces(json: JsonOption = False) -> None:
     """List the search spaces that are included, with the question of each."""
-    spaces = [{"name": name, "question": read_question(name)} for name in list_names()]
     if json:
+        spaces = [{"name": name, "question": read_question(name)} for name in list_names()]
         print(json_text.dumps(spaces, indent=2))
         return
-    for space in spaces:
-        print(f"{space['name']:22s} {space['question']}")
+    raise typer.Exit(cluster.cli.main(["--list"]))
 
 
 @app.command(rich_help_panel=READ, epilog="Example: tunery searches --storage runs --json")

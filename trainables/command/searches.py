@@ -18,11 +18,10 @@ from cluster.ledger.driver import find_driver
 from cluster.ledger.files import RERUNS
 from cluster.ledger.newest import find_newest
 from cluster.ledger.settings import FILE, SearchSettings, read_id, read_settings
-from cluster.ledger.trial_log import TrialLog
+from cluster.ledger.trial_log import TrialLog, rank_trial_logs
 from cluster.storage.storage import Storage, list_storage_options
 from trainables.durations import format_duration
 from trainables.errors import UserError
-from trainables.ranking import rank_trials
 
 Facts = dict[str, Any]
 LAST = 10
@@ -39,7 +38,9 @@ def list_searches(storage: Storage) -> list[Facts]:
     found = []
     for folder in folders:
         try:
-            found.append(_describe(storage, folder, read_settings(folder)))
+            found.append(
+                _describe(storage, folder, read_settings(folder), *read_trial_logs(folder))
+            )
         except UserError as error:
             reason = str(error).partition("\n")[0]
             found.append({"name": folder.name, "state": "unreadable", "reason": reason})
@@ -54,10 +55,10 @@ def show_search(storage: Storage, name: str) -> Facts:
     folder = find_folder(storage, name)
     settings = read_settings(folder)
     logs, damaged = read_trial_logs(folder)
-    ranked = _rank(logs, settings)
+    ranked = rank_trial_logs(logs.values(), settings.metric, settings.mode)
     latest = sorted(logs.values(), key=lambda log: log.last)[-LAST:]
     return {
-        **_describe(storage, folder, settings),
+        **_describe(storage, folder, settings, logs, damaged),
         "folder": str(folder),
         "metric": settings.metric,
         "mode": settings.mode,
@@ -91,10 +92,15 @@ def find_folder(storage: Storage, name: str) -> Path:
     )
 
 
-def _describe(storage: Storage, folder: Path, settings: SearchSettings) -> Facts:
-    logs, damaged = read_trial_logs(folder)
+def _describe(
+    storage: Storage,
+    folder: Path,
+    settings: SearchSettings,
+    logs: Mapping[int, TrialLog],
+    damaged: Mapping[int, str],
+) -> Facts:
     ended = sum(log.outcome is not None for log in logs.values())
-    ranked = _rank(logs, settings)
+    ranked = rank_trial_logs(logs.values(), settings.metric, settings.mode)
     driver = find_driver(folder)
     is_searched = _has_ended(settings, logs, damaged)
     is_finished = is_searched and not _has_reruns_left(folder, settings, logs)
@@ -145,20 +151,6 @@ def _find_next(
     planned = Counter(tags["of"] for _, tags in read_settings(folder / RERUNS).reruns)
     best, seeds = max(1, len(planned) - 1), min(planned.values())  # the default is one of them
     return ["confirm", space, "--confirm", str(best), "--seeds", str(seeds)]
-
-
-def _rank(logs: Mapping[int, TrialLog], settings: SearchSettings) -> list[TrialLog]:
-    def score(log: TrialLog) -> float | None:
-        best = log.find_best_report(settings.metric, settings.mode)
-        return best[0] if best else None
-
-    return rank_trials(
-        logs.values(),
-        settings.mode,
-        outcome=lambda log: log.outcome,
-        score=score,
-        number=lambda log: log.trial,
-    )
 
 
 def _describe_trial(log: TrialLog, settings: SearchSettings) -> Facts:
