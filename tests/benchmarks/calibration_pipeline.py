@@ -45,9 +45,8 @@ METRIC = "validation_accuracy"
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration, which is nothing but its number and its arm: 0 is the default."""
+    """A configuration, which is nothing but its number: 0 is the default."""
 
-    arm: int = 0
     number: int = 0
     seed: int = 0
 

@@ -26,9 +26,32 @@ from reports.contents import collect_findings
 from reports.numbers.means import LEVEL
 from reports.numbers.statistics import rank_by
 from reports.records import Search, TrialRecord
+from searchspaces.space import SearchSpace
 from tests.benchmarks.calibration.rates import Rate, Row, Rows
-from tests.benchmarks.calibration_pipeline import METRIC, SPACE, SPLITS, Setting, make_training
+from tests.benchmarks.calibration_pipeline import METRIC, SPLITS, Setting, make_training
 from tests.support.memory_tracker import MemoryTracker
+from trainables.run import Loop, Run
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration of an arm, which is nothing but its number."""
+
+    arm: int = 0
+    number: int = 0
+    seed: int = 0
+
+
+def _suggest(trial: Any) -> Mapping[str, Any]:
+    return {"number": trial.suggest_int("number", 0, 10_000)}
+
+
+def _train(config: Config, run: Run) -> Loop:
+    raise NotImplementedError("runs are simulated")
+    yield {}
+
+
+SPACE = SearchSpace(Config, _train, _suggest, METRIC, "max", reports=1, name="simulated")
 
 
 @dataclass
