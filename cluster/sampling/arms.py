@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.ledger.settings import SearchSettings
-from searchspaces.codec import encode_values
+from cluster.sampling.agreeing_arms import find_agreeing_arms
 from searchspaces.json_text import Json
 from searchspaces.overrides import encode_defaults
 from searchspaces.parameters import find_parameters
@@ -65,11 +65,11 @@ def plan_arms(space: SearchSpace[Any], fixed: Mapping[str, Json]) -> list[Pair]:
     """Return what each arm of a space fixes, and where its tuning starts.
 
     An arm fixes the compared hyperparameters; other values that it names are those of its first
-    trial. Arms that the fixed values make equal are one. Raises UserError where arms cannot be
-    tuned.
+    trial. Arms that disagree with a fixed value are left out, and so is one that is left alone.
+    Raises UserError where arms cannot be tuned.
     """
     default = encode_defaults(space, fixed)
-    named = [encode_values(arm) for arm in space.arms]
+    named = find_agreeing_arms(space, fixed)
     names = [list(space.compare) or list(arm) for arm in named]
     arms: list[Pair] = []
     for number, (arm, compared) in enumerate(zip(named, names, strict=True)):

@@ -10,6 +10,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
+from cluster.sampling.agreeing_arms import find_agreeing_arms, find_lone_arm
 from searchspaces.codec import encode_values
 from searchspaces.json_text import Json
 from searchspaces.overrides import encode_defaults
@@ -62,15 +63,16 @@ def plan_initial_trials(
     """
     parameters = find_parameters(space)
     default = encode_defaults(space, fixed)
-    if not space.arms:
+    named_arms = find_agreeing_arms(space, fixed)
+    if not named_arms:
         known = [default]
-        for values in space.initial_configs:
-            config = {**default, **encode_values(values), **fixed}
+        for values in (find_lone_arm(space, fixed), *map(encode_values, space.initial_configs)):
+            config = {**default, **values, **fixed}
             known += [config] if config not in known else []
         return [make_known_trial(space, config, fixed, parameters) for config in known]
-    fixed_arms = [{**encode_values(arm), **fixed} for arm in space.arms]
+    fixed_arms = [{**arm, **fixed} for arm in named_arms]
     distinct = [n for n, arm in enumerate(fixed_arms) if arm not in fixed_arms[:n]]
-    arms = [{name: fixed_arms[n][name] for name in space.arms[n]} for n in distinct]
+    arms = [{name: fixed_arms[n][name] for name in named_arms[n]} for n in distinct]
     planned: list[InitialTrial] = []
     for seed in range(seeds if "seed" in default else 1):
         hidden = {"seed": seed} if "seed" in default else {}

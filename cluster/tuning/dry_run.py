@@ -38,7 +38,7 @@ def print_dry_run(space: SearchSpace[Any], run: Run, options: Options, console: 
     """Print model, space, plan and cost; works without data, weights and network."""
     settings = decide_settings(space, options)
     _, run = use_teacher(settings, run, options)
-    fixed = options.fixed
+    fixed = settings.fixed
     lacking, data = find_missing(space, fixed, run)
     try:
         per_report, probed = time_probe(space, fixed, run)

@@ -12,6 +12,7 @@ from cluster.execution.teacher_source import resolve_name
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.options import Options
+from cluster.sampling.agreeing_arms import find_agreeing_arms, fix_lone_arm
 from cluster.sampling.arms import Pair, plan_arms
 from cluster.sampling.grid import iterate_grid
 from cluster.sampling.initial_trials import plan_initial_trials
@@ -36,9 +37,10 @@ def resolve_settings(
 
     Raises UserError where the user asked for other settings than the search has.
     """
-    new = decide_settings(space, options)
     if ledger is None:
-        return new
+        return decide_settings(space, options)
+    fixed = {**ledger.settings.fixed, **options.fixed}
+    new = decide_settings(space, replace(options, fixed=fixed))
     old = check_same_space(ledger.folder, ledger.settings, space, options.changed_code)
     return merge_settings(ledger.folder, old, _requested_settings(options, new))
 
@@ -48,14 +50,16 @@ def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings
     seeds = options.seeds or space.seeds
     pinned = [name for name in space.pinned if name not in space.compare]
     fixed = encode_values({**get_defaults(space.config, *pinned), **options.fixed})
+    fixed = fix_lone_arm(space, fixed)
+    has_arms = bool(find_agreeing_arms(space, fixed))
     tune_arms, arms = _decide_arms(space, options, fixed)
     sampler = options.sampler or "tpe"
     reports = options.reports or space.reports
-    scheduler = options.scheduler or ("none" if space.arms and not arms else "asha")
+    scheduler = options.scheduler or ("none" if has_arms and not arms else "asha")
     enqueued = len(arms) or len(plan_initial_trials(space, fixed, seeds))
-    if sampler == "grid" and not space.arms:
+    if sampler == "grid" and not has_arms:
         enqueued = options.trials or _count_grid(space, fixed)
-    trials = enqueued if space.arms or sampler == "grid" else max(space.trials, enqueued)
+    trials = enqueued if has_arms or sampler == "grid" else max(space.trials, enqueued)
     trials = tune_arms * len(arms) or options.trials or trials
     first = min(space.min_reports, reports)
     return SearchSettings(
@@ -92,7 +96,7 @@ def _decide_arms(
     arms = plan_arms(space, fixed)
     if len(arms) < 2 and (asked is not None or options.compare):
         raise UserError(
-            f"{space.name} has {'one arm' if arms else 'no arms'} to tune\n"
+            f"{space.name} has {'one arm' if arms or space.arms else 'no arms'} to tune\n"
             "make arms of hyperparameters with --compare NAME, and do not fix them with --set"
         )
     if len(arms) < 2:

@@ -182,8 +182,20 @@ def test_arms_that_are_tuned_have_as_many_trials_each(change: Change) -> None:
     assert decide_settings(space, Options(tune_arms=3)).trials == 6
     plain = decide_settings(space, Options(tune_arms=0, seeds=2))
     assert (plain.trials, plain.arms, plain.scheduler) == (4, (), "none")
-    alone = decide_settings(space, Options(fixed={"momentum": True}))
-    assert (alone.arms, alone.tune_arms) == ((), 0)
+
+
+def test_an_arm_that_is_left_alone_is_an_ordinary_search_with_its_settings(
+    change: Change, begin: Callable[..., Ledger]
+) -> None:
+    space = change(
+        arms=(*ARMS, {"momentum": True, "width": 3}), compare=("momentum", "width"), tune_arms=5
+    )
+    alone = decide_settings(space, Options(fixed={"width": 3}))
+    assert (alone.arms, alone.tune_arms, alone.scheduler) == ((), 0, "asha")
+    assert (alone.trials, alone.fixed) == (space.trials, {"momentum": True, "width": 3})
+    ledger = begin(**vars(alone))
+    again = resolve_settings(space, Options(trials=alone.trials + 5), ledger)
+    assert again == replace(ledger.settings, trials=alone.trials + 5)
 
 
 def test_trials_of_all_arms_together_are_rejected(change: Change) -> None:
