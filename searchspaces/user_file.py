@@ -55,7 +55,8 @@ class _Executor(Loader):
         assert module.__spec__ is not None and module.__spec__.origin is not None
         path = Path(module.__spec__.origin)
         module.__file__ = str(path)
-        with _import_beside(path):
+        # Paths of the command line mean the folder that it was given in, whatever the file does.
+        with _import_beside(path), contextlib.chdir("."):
             exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
 
 

@@ -71,3 +71,14 @@ def test_an_object_of_a_space_file_can_be_pickled(tmp_path: Path) -> None:
 def test_a_module_that_no_file_has_is_missing() -> None:
     with pytest.raises(ModuleNotFoundError):
         __import__(PREFIX + "none_00000000")
+
+
+def test_a_file_that_changes_the_working_directory_changes_its_own_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / "moving.py"
+    file.write_text("import os\nos.chdir('elsewhere')\nHERE = os.getcwd()\n")
+    assert Path(execute_file(file).HERE) == tmp_path / "elsewhere"
+    assert Path.cwd() == tmp_path
