@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from rich.console import Console
-
 from cluster.cli import find_run, run_requested
 from cluster.options import ExecutorName, add_arguments, read_options
 from cluster.result import Result
@@ -19,6 +17,7 @@ from searchspaces.from_function import Suggest, make_space
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
 from trainables.arguments import Parser
+from trainables.console import SafeConsole
 from trainables.errors import UserError
 from trainables.ranking import Mode
 
@@ -95,7 +94,7 @@ def tune(
     arguments.set = dict(set or {})
     found = choose_arms(found, arguments.compare)
     options = read_options(arguments, found)
-    console = Console(emoji=False, quiet=quiet)
+    console = SafeConsole(emoji=False, quiet=quiet)
     for warning in options.warnings:
         console.print(f"note: {warning}", markup=False, soft_wrap=True)
     run = find_run(found, options, arguments)

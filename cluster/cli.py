@@ -10,23 +10,24 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from cluster.execution.signals import discard_output, interrupt_when_asked_to_end
 from cluster.options import Options, add_arguments, read_options
 from cluster.storage.redaction import redact, redact_tracebacks
 from searchspaces.catalog import list_names, read_question
 from trainables.arguments import Parser, file_path, nonempty
+from trainables.console import SafeConsole
 from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
-from trainables.terminal import announce, escape_control
+from trainables.terminal import announce, print_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cluster.tuning.run_trials import SearchEnd
     from searchspaces.space import SearchSpace
     from trainables.run import Run
 
 
-class SearchConsole(Console):
+class SearchConsole(SafeConsole):
     """Continues without output where nothing reads it any more, as after `| head`."""
 
     def on_broken_pipe(self) -> None:
@@ -69,8 +70,8 @@ def main(words: list[str] | None = None) -> int:
     except UserError as error:
         if arguments.debug:
             raise
-        Console(stderr=True, markup=False, highlight=False, emoji=False).print(
-            escape_control(redact(str(error))), style="red", soft_wrap=True
+        SafeConsole(stderr=True, markup=False, highlight=False, emoji=False).print(
+            redact(str(error)), style="red", soft_wrap=True
         )
         return BAD_INPUT
     except OSError as error:
@@ -81,7 +82,7 @@ def main(words: list[str] | None = None) -> int:
             if is_disk_full(error)
             else "fix that, or find where it was raised with --debug"
         )
-        print(redact(f"the search cannot read or write: {error}\n{fix}"), file=sys.stderr)
+        print_text(redact(f"the search cannot read or write: {error}\n{fix}"), sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("\ninterrupted; continue with the same command and --resume", file=sys.stderr)

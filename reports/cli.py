@@ -19,7 +19,7 @@ from trainables.errors import (
     UnreadableError,
     UserError,
 )
-from trainables.terminal import escape_control
+from trainables.terminal import print_text
 
 T = TypeVar("T")
 SERVERS = ("http", "https", "postgresql", "mysql", "mssql")
@@ -73,4 +73,4 @@ def _is_server(uri: str) -> bool:
 
 def print_error(message: object) -> None:
     """Print to standard error, with credentials redacted and control characters shown."""
-    print(escape_control(redact(str(message))), file=sys.stderr)
+    print_text(redact(str(message)), sys.stderr)

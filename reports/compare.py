@@ -27,6 +27,7 @@ from reports.write.sections import join_paragraphs
 from reports.write.style import create_figure, figure_style, save_figure
 from reports.write.tables import Table, drop_empty_columns, join_words, to_markdown
 from trainables.errors import UnreadableError, UserError
+from trainables.terminal import print_text
 
 SETTINGS = ("sampler", "scheduler", "trials", "reports")
 """Tags that repeats of a search have in common, besides the hyperparameters that are fixed."""
@@ -73,10 +74,10 @@ def run(options: argparse.Namespace) -> int:
             save_figure(draw_best(histories), out / "figures", "compare")
         text = join_paragraphs(write_comparison(histories, empty), describe_replaced(replaced))
         (out / "compare.md").write_text(text, encoding="utf-8")
-        print(to_markdown(build_table(histories)))
+        print_text(to_markdown(build_table(histories)))
         if empty:
-            print(f"\n{_left_out(empty)}")
-        print(f"\ncomparison: {out / 'compare.md'}")
+            print_text(f"\n{_left_out(empty)}")
+        print_text(f"\ncomparison: {out / 'compare.md'}")
 
     return run_action(options, compare)
 

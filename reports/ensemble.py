@@ -26,6 +26,7 @@ from reports.read.winner import rank_trials
 from reports.records import Search, TrialRecord
 from reports.write.tables import format_count
 from trainables.errors import UserError
+from trainables.terminal import print_text
 
 PREFIX = 6  # letters of a run id that are enough to name it
 
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
 
     def evaluate(tracker: Tracker) -> None:
         search = read_search(tracker, options.name)
-        print(
+        print_text(
             evaluate_members(
                 tracker, search, options.members, options.split, options.open_test_again
             )

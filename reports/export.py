@@ -26,6 +26,7 @@ from reports.records import Search, TrialRecord
 from reports.trained import models
 from reports.trained.restoring import find_space
 from trainables.errors import UserError
+from trainables.terminal import print_text
 
 PORT = 5001
 """Of a served model in the printed commands: `mlflow ui` uses 5000."""
@@ -46,13 +47,13 @@ def run(options: argparse.Namespace) -> int:
             tracker, search, what, space, options.register or search.space
         )
         uri = redact_address(tracker.tracking_uri)
-        print(f"registered: {where}")
-        print(
+        print_text(f"registered: {where}")
+        print_text(
             f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve "
             f"-m {shlex.quote(where)} --env-manager local --port {PORT}"
         )
-        print(f"inputs:     {describe_inputs(example)}")
-        print(f"request:    {write_request(example)}")
+        print_text(f"inputs:     {describe_inputs(example)}")
+        print_text(f"request:    {write_request(example)}")
 
     return run_action(options, export)
 

@@ -26,6 +26,7 @@ from reports.write.labels import choose_fonts, collect_replaced, to_label
 from reports.write.safe import to_one_line, to_slug
 from reports.write.style import create_figure, figure_style
 from trainables.errors import UserError
+from trainables.terminal import print_text
 
 LISTED = 5  # classes
 
@@ -55,19 +56,21 @@ def run(options: argparse.Namespace) -> int:
             probabilities = np.asarray(predictor(crops), np.float64).mean(axis=0)
             best = np.full(1, probabilities.argmax())
             maps = models.compute_maps(predictor, crops[:1], best)
-            print(f"{path}, by {run.title} of {search.name}:")
-            print(format_classes(probabilities, predictor.classes))
+            print_text(f"{path}, by {run.title} of {search.name}:")
+            print_text(format_classes(probabilities, predictor.classes))
             if warning := describe_shrinking(picture, *shape[1:]):
-                print(f"  {warning}")
+                print_text(f"  {warning}")
             first = None if isinstance(maps, str) else maps[0]
             if isinstance(maps, str):
-                print(f"  no map: {maps}")
+                print_text(f"  no map: {maps}")
             with collect_replaced() as replaced:
                 drawn = draw_prediction(search, crops[0], first, probabilities, predictor.classes)
             _write(drawn, figure)
-            print(f"  figure: {figure}")
+            print_text(f"  figure: {figure}")
             for name, label in replaced.items():
-                print(f"  in the figure, {label} is {name}: no font has all of its characters")
+                print_text(
+                    f"  in the figure, {label} is {name}: no font has all of its characters"
+                )
             print()
 
     return run_action(options, predict)

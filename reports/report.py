@@ -19,6 +19,7 @@ from reports.write.sections import Section
 from reports.write.style import save_figure
 from reports.write.tablefiles import write_tables
 from trainables.errors import UnreadableError, UserError
+from trainables.terminal import print_text
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,10 +30,10 @@ def run(options: argparse.Namespace) -> int:
         out, found, report = write_files(options, name, tracker)
         if found.search.is_synthetic:
             print("SYNTHETIC DATA:")
-        print(format_winner(found, to_one_line))
-        print(f"report: {out / 'report.md'}")
+        print_text(format_winner(found, to_one_line))
+        print_text(f"report: {out / 'report.md'}")
         if options.html:
-            print(f"as one file: {out / 'report.html'}")
+            print_text(f"as one file: {out / 'report.html'}")
         if report.unreadable:
             raise UnreadableError("The report is not complete:\n" + "\n".join(report.unreadable))
 

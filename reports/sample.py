@@ -18,14 +18,15 @@ from reports.read.records import Tracker, TrackerError, read_search
 from reports.trained import models
 from reports.trained.restoring import find_space, restore_run, select_run
 from trainables.errors import UserError
+from trainables.terminal import print_text
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask for; return the exit code of `reports.cli.run_action`."""
     if _is_search(options):
-        return run_action(options, lambda tracker: print(sample_trial(tracker, options)))
+        return run_action(options, lambda tracker: print_text(sample_trial(tracker, options)))
     try:
-        print(
+        print_text(
             models.continue_pretrained(options.name, options.prompt, **_sampling_options(options))
         )
     except UserError as error:

@@ -24,6 +24,7 @@ from searchspaces.space import SearchSpace
 from searchspaces.user_code import describe, find_line
 from trainables.build_run import build_run
 from trainables.checkpoint import find_os_error
+from trainables.console import SafeConsole
 from trainables.errors import (
     BAD_INPUT,
     INTERRUPTED,
@@ -35,7 +36,7 @@ from trainables.integrity import encode_json
 from trainables.launch import count_processes
 from trainables.loop import end_forked_children, end_loop, start_loop
 from trainables.run import Run
-from trainables.terminal import escape_control, share_streams
+from trainables.terminal import share_streams
 
 DIVERGED = FAILED = 1
 
@@ -179,7 +180,7 @@ def run(options: argparse.Namespace) -> int:
     """Train what the options ask for, print errors, and return the exit code."""
     code = BAD_INPUT
     try:
-        return run_command(options, Console())
+        return run_command(options, SafeConsole())
     except KeyboardInterrupt:
         advice = "; continue with the same command" if options.out else ""
         print(f"\ninterrupted{advice}", file=sys.stderr)
@@ -201,8 +202,8 @@ def run(options: argparse.Namespace) -> int:
             text += "\nfree some space, then continue with the same command: nothing is lost"
         else:
             text += "\nfix that, or find where it was raised with --debug"
-    text = escape_control(text)
-    Console(stderr=True).print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+    console = SafeConsole(stderr=True)
+    console.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
     return code
 
 

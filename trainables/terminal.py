@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from trainables.errors import INTERRUPTED
 
@@ -32,6 +32,11 @@ def run_main(main: Callable[[], int]) -> NoReturn:
 def escape_control(text: str) -> str:
     """Return text whose control characters are shown, and not obeyed."""
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def print_text(text: object, file: TextIO | None = None) -> None:
+    """Print a text that holds what is not Tunery's own, such as names and messages of errors."""
+    print(escape_control(str(text)), file=file)
 
 
 def escape_output() -> None:

@@ -14,7 +14,7 @@ from cluster.storage.storage import Storage
 from cluster.tracking.client import open_client
 from cluster.tracking.writer import MLflowWriter
 from trainables.errors import UserError
-from trainables.terminal import run_main
+from trainables.terminal import print_text, run_main
 
 INCOMPLETE = 3
 """Exit code: something is still to be written."""
@@ -58,12 +58,12 @@ def main() -> int:
     try:
         problem = rebuild(options.folder, options.tracking_uri)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print_text(error, sys.stderr)
         return 2
     if problem:
-        print(problem, file=sys.stderr)
+        print_text(problem, sys.stderr)
         return INCOMPLETE
-    print(f"{options.folder} has been written to MLflow again")
+    print_text(f"{options.folder} has been written to MLflow again")
     return 0
 
 

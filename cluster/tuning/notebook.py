@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from trainables.console import SafeConsole
+
 WIDTH = 110
 """Characters of a line."""
 PAGE = '<pre style="line-height:1.3;overflow-x:auto">{code}</pre>'
@@ -44,7 +46,7 @@ class NotebookDisplay:
 
 def to_html(shown: RenderableType) -> str:
     """Return what rich shows on a terminal as HTML."""
-    console = Console(
+    console = SafeConsole(
         record=True, width=WIDTH, file=io.StringIO(), force_jupyter=False, emoji=False
     )
     console.print(shown)

@@ -29,6 +29,7 @@ def suggest(trial):
 SPACE = SearchSpace(Config, train, suggest, metric="loss", mode="min", reports=2, trials=12)
 '''
 ONE, TWO = "trial.suggest_int('x', 1, 1)", "trial.suggest_categorical('x', [(8, 8), (16,)])"
+CODES = r"trial.suggest_categorical('x', ['\x1b[2J', '\x9b\r'])"
 STEPS = "trial.suggest_float('x', 0.0, 0.3, step=0.1)"
 CASES: dict[str, tuple[str, str, str, str, list[Any], str]] = {
     # annotation, default, what is suggested, other metrics, all values, a line of the output
@@ -38,6 +39,14 @@ CASES: dict[str, tuple[str, str, str, str, list[Any], str]] = {
     "number": ("int", "0", "trial.number * 0", "{}", [0], "the only configuration of mine was"),
     "NaN": ("int", "1", ONE, "{'f1': math.nan}", [1], "000 complete loss 0"),
     "@": ("int", "1", ONE, "{'acc@1': 1, 'a//b': 2}", [1], "metric 'acc@1' is written to MLflow"),
+    "control": (
+        "str",
+        r"'\x9b\r'",
+        CODES,
+        r"{'\x1b[31m': 1}",
+        ["\x1b[2J", "\x9b\r"],
+        r"x=\x1b[2J",
+    ),
     "own": ("int", "1", ONE, "{'score': -9, 'device_seconds': 1}", [1], "000 complete loss 0"),
 }
 
@@ -53,6 +62,7 @@ def test_an_unusual_space_is_searched(
     code, output = tune_inline("--space", path, "--scheduler", "none")
     assert code == 0, output
     assert line in output
+    assert not {"\x1b", "\x9b", "\r"} & set(output)  # what a terminal would obey
     logs = read_ledger(tmp_path / "runs" / "mine").trial_logs
     found = [log.config["x"] for log in logs.values()]
     assert sorted(found, key=str) == sorted(values, key=str)

@@ -26,7 +26,7 @@ from searchspaces.catalog import list_names, read_question
 from searchspaces.train_options import build_parser as build_train_parser
 from trainables.command.forwarding import ForwardedCommand, Main, forward
 from trainables.errors import BAD_INPUT, UserError
-from trainables.terminal import escape_output
+from trainables.terminal import escape_output, print_text
 
 CONFIRMED = 3
 """Configurations that `tunery confirm` runs again."""
@@ -230,9 +230,9 @@ def open_local(storage: str) -> Storage:
 
 def open_console() -> Any:
     """Return a console that does not turn `:name:` into an emoji."""
-    from rich.console import Console
+    from trainables.console import SafeConsole
 
-    return Console(emoji=False)
+    return SafeConsole(emoji=False)
 
 
 def main() -> None:
@@ -244,5 +244,5 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(redact(str(error)), file=sys.stderr)
+        print_text(redact(str(error)), sys.stderr)
         sys.exit(BAD_INPUT)

@@ -40,6 +40,7 @@ from trainables.data.source import (
 from trainables.data.splitting import Example, check_class_sizes, group_examples
 from trainables.errors import UserError
 from trainables.predictor import DataKind
+from trainables.terminal import print_text
 
 LAYOUT = 2  # version of the arrays; a new number makes every machine prepare again
 CHUNK = 64  # images per write
@@ -105,7 +106,7 @@ def load(
             + (f" ({' and '.join(drawn)} drawn from train)" if drawn else "")
         )
         summary.append(f"list of all photographs: {at / 'prepared.csv'}")
-        print("\n  ".join(summary), file=sys.stderr)
+        print_text("\n  ".join(summary), sys.stderr)
     check_losses(source.name, losses, accept_losses)
     is_own = source.has_other_classes(classes)
     return ImageData(*splits, classes=classes, source=kind, is_own=is_own, **facts)

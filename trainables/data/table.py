@@ -33,6 +33,7 @@ from trainables.data.splitting import (
 from trainables.data.table_columns import TableColumns, TargetKind
 from trainables.errors import UserError
 from trainables.predictor import DataKind, GroundTruth
+from trainables.terminal import print_text
 
 LAYOUT = 2  # version of the Arrow files; a new number makes every machine read the files again
 HELD_OUT = 0.2  # fraction of all rows, each, for a validation and a test set that are drawn
@@ -104,7 +105,7 @@ def load(
     if summary:
         sizes = "split: {:,} train, {:,} validation, {:,} test"
         summary.append(sizes.format(*(len(splits[name]) for name in splits)))
-        print("\n  ".join(summary), file=sys.stderr)
+        print_text("\n  ".join(summary), sys.stderr)
     found = facts["losses"]
     losses = Losses(found["total"], found["lost"], tuple(found["first"]))
     check_losses(OWN_TABLE.name, losses, accept_losses)

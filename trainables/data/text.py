@@ -22,6 +22,7 @@ from trainables.data.text_columns import Columns
 from trainables.data.text_parts import Arrays
 from trainables.errors import UserError
 from trainables.predictor import DataKind, GroundTruth
+from trainables.terminal import print_text
 
 LAYOUT = 3  # version of the Arrow files; a new number makes every machine read the files again
 VALIDATION = 0.1  # fraction of train, if the files have no validation split
@@ -126,7 +127,7 @@ def load(
         sizes = "split: {:,} train, {:,} validation, {:,} test"
         summary.append(sizes.format(*map(len, splits.values())))
         summary[-1] += f" ({' and '.join(drawn)} drawn from train)" if drawn else ""
-        print("\n  ".join(summary), file=sys.stderr)
+        print_text("\n  ".join(summary), sys.stderr)
     found = facts["losses"]
     check_losses(source.name, Losses(found["total"], found["lost"], found["first"]), accept_losses)
     return _build_data(source, splits, facts["classes"], facts["fingerprint"], kind)

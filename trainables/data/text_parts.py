@@ -152,7 +152,7 @@ def write_parts(
     }
     groups, told = group_examples(source.name, examples)
     allow_empty = bool(content.classes)
-    advice = [f"left out: {name}" for name in losses[:5]]
+    advice = [*told, *(f"left out: {name}" for name in losses[:5])]
     advice += [content.advice] if content.advice else []
     check_class_sizes(source.name, classes, examples, groups, advice, allow_empty=allow_empty)
     checksum = hashlib.sha256(json.dumps([*classes]).encode())

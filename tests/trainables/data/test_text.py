@@ -176,6 +176,14 @@ def test_classes_that_are_too_small_are_named_with_their_column(tmp_path: Path) 
         _load(tmp_path, folder=file, columns=Columns(text="t"))
 
 
+def test_a_class_without_examples_is_explained_by_copies_in_test(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        texts = [f"film {i}" for i in range(40)]
+        _write(tmp_path / "data" / f"{split}.parquet", texts, [i % 2 for i in range(40)])
+    with pytest.raises(UserError, match="left out of train: 40 that are in validation or test"):
+        _load(tmp_path)
+
+
 def test_missing_data_name_the_options(tmp_path: Path) -> None:
     with pytest.raises(DataMissingError, match=r"train.parquet[\s\S]*--data-dir"):
         _load(tmp_path)

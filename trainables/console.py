@@ -1,0 +1,18 @@
+"""The console of all commands: what it prints may hold any text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from trainables.terminal import escape_control
+
+
+class SafeConsole(Console):
+    """Shows the control characters of all that it prints, in tables too, and obeys none."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text as rich renders it, escaped before it is measured."""
+        return super().render_str(escape_control(text), **options)
