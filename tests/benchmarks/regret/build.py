@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="ends after this time")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     space, started, rows = KINDS[options.kind], time.monotonic(), []
     options.out.mkdir(parents=True, exist_ok=True)
     configs = draw_configs(space, options.configs)
