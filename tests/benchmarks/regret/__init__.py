@@ -1,0 +1,1 @@
+"""Search quality at equal cost, replayed on learning curves of real trainings."""
