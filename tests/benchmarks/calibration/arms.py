@@ -21,10 +21,10 @@ from cluster.ledger.ledger import Ledger, create_ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.tuning.arm_reruns import plan_arm_reruns
 from reports.chapters.comparison import tuned
-from reports.chapters.comparison.arms import find_arms
+from reports.chapters.comparison.pairs import Pair
+from reports.chapters.comparison.tuned import compare_arms
 from reports.contents import collect_findings
 from reports.numbers.means import LEVEL
-from reports.numbers.statistics import rank_by
 from reports.records import Search, TrialRecord
 from searchspaces.space import SearchSpace
 from tests.benchmarks.calibration.rates import Rate, Row, Rows
@@ -121,13 +121,18 @@ def _run_search(
 
 def _count(tracker: MemoryTracker, search: Search, tally: Tally) -> None:
     test = collect_findings(cast("Any", tracker), search).test
-    with patch.object(tuned, "draw_comparison", return_value=None):  # slow, and says nothing
+    found: list[Pair] = []
+
+    def compare(*arguments: Any) -> list[Pair]:
+        found.extend(compare_arms(*arguments))
+        return found
+
+    with (
+        patch.object(tuned, "draw_comparison", return_value=None),  # slow, and says nothing
+        patch.object(tuned, "compare_arms", compare),
+    ):
         section = tuned.write_section(search, test)
     assert section is not None
-    arms = find_arms(search)
-    opened, _ = tuned.open_arms(search, arms, test)
-    order = rank_by([arm.group for arm in arms], lambda group: group.mean, "max")
-    found = tuned.compare_arms(search, order, opened)
     differ = [pair for pair in found if pair.is_significant]
     check_words(section.text, len(differ), len(found))
     tally.searches += 1
