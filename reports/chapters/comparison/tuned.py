@@ -67,6 +67,7 @@ def write_section(search: Search, test: OpenedTest) -> Section | None:
         _introduce(arms),
         _write_table(search, ordered, find_letters(order, every), opened, theirs),
         pairs.describe_pairs(on_test, every),
+        pairs.describe_power(on_test, _list_scores(judged, opened)) if every else None,
         _explain(search, arms, judged, opened, closed, len(every)),
         describe_ranking(on_test, theirs, every) if theirs else None,
         _write_settings(search, ordered),
@@ -125,6 +126,10 @@ def compare_arms(search: Search, groups: Sequence[Group], opened: Opened) -> lis
         both = frozenset((places[pair.first.values], places[pair.second.values]))
         corrected.append(replace(pair, p=max(p, by_seeds[both])))
     return corrected
+
+
+def _list_scores(judged: Sequence[Group], opened: Opened) -> list[list[float]]:
+    return [opened[g.values].mean(axis=1).tolist() if opened else g.outcomes for g in judged]
 
 
 def _find_judged(arms: Sequence[TunedArm], order: Sequence[Group]) -> list[Group]:
@@ -223,7 +228,7 @@ def _explain(
             else "validation: on new seeds, but on the examples by which their configurations "
             "were chosen"
         )
-        corrected = f" p-values are Holm-corrected over all {tests} pairs." if tests > 1 else ""
+        corrected = f" p-values are corrected for all {tests} pairs." if tests > 1 else ""
         lines.append(
             f"The arms are tested on {where}.{corrected} "
             "Arms that share a letter (*group*) cannot be told apart."
