@@ -168,6 +168,7 @@ def _write_table(
             run.metrics["device_seconds"] for run in runs if "device_seconds" in run.metrics
         ]
         test = opened.get(g.values)
+        others = [runs for values, runs in opened.items() if values != g.values]
         rows.append(
             (
                 *map(format_value, g.values),
@@ -177,7 +178,7 @@ def _write_table(
                 format_interval(mean_interval(g.scores), search.metric) if runs else "",
                 ""
                 if test is None
-                else format_interval(accuracy_over_seeds(test), "test_accuracy"),
+                else format_interval(accuracy_over_seeds(test, others=others), "test_accuracy"),
                 letters.get(g.values, ""),
                 f"{runs[0].metrics[by]:,.0f}" if runs and by in runs[0].metrics else "",
                 format_duration(float(np.mean(seconds))) if seconds else "",

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
+from scipy.stats import norm
 
 from cluster.ledger.ledger import Ledger, create_ledger
 from cluster.ledger.settings import SearchSettings
@@ -25,9 +26,10 @@ from reports.chapters.comparison.pairs import Pair
 from reports.chapters.comparison.tuned import compare_arms
 from reports.contents import collect_findings
 from reports.numbers.means import LEVEL
+from reports.numbers.seeds import accuracy_over_seeds
 from reports.records import Search, TrialRecord
 from searchspaces.space import SearchSpace
-from tests.benchmarks.calibration.rates import Rate, Row, Rows
+from tests.benchmarks.calibration.rates import Rate, Row, Rows, repeat
 from tests.benchmarks.calibration_pipeline import METRIC, SPLITS, Setting, make_training
 from tests.support.memory_tracker import MemoryTracker
 from trainables.run import Loop, Run
@@ -178,6 +180,22 @@ def _make_record(number: int, config: Any, best: Any, tags: Mapping[str, str]) -
 LUCK = (0.0, 0.4)
 
 
+def measure_arm_coverage(setting: Setting, arms: int, experiments: int) -> Rate:
+    """Return how often the interval of an arm's test accuracy, beside others, is right."""
+    truth = norm.cdf(setting.skill / setting.spread)
+
+    def is_covered(random: np.random.Generator) -> bool:
+        train = make_training(setting, random, np.full(arms, setting.skill))
+        right = [
+            np.stack([train(arm, seed)["test"] for seed in range(setting.seeds)])
+            for arm in range(arms)
+        ]
+        found = accuracy_over_seeds(right[0], others=right[1:])
+        return bool(found.low <= truth <= found.high)
+
+    return repeat(is_covered, experiments)
+
+
 def simulate(experiments: int) -> Rows:
     """Yield the rows of whole searches that tune their arms."""
     searches = max(200, experiments // 10)
@@ -185,8 +203,11 @@ def simulate(experiments: int) -> Rows:
     for arms in (2, 4, 6):
         for seeds in (3, 5):
             for luck in LUCK:
-                found = run_searches(replace(base, seeds=seeds, luck=luck), arms, searches)
+                each = replace(base, seeds=seeds, luck=luck)
                 setting = f"{arms} arms × {seeds} seeds, luck of {luck:g}, n = 360"
+                rate = measure_arm_coverage(each, arms, experiments)
+                yield Row("interval of an arm's test accuracy", setting, rate, 0.93, 0.98)
+                found = run_searches(each, arms, searches)
                 rate = Rate(found.differ / searches, searches)
                 yield Row("equal tuned arms differ in the report", setting, rate, high=LEVEL)
                 rate = Rate(found.ordered / searches, searches)
