@@ -84,7 +84,7 @@ SHARED = ("cluster.storage", "cluster.tracking.client", "cluster.tracking.names"
 SHARED += ("cluster.tracking.description", "cluster.tracking.pages")
 SHARED += ("trainables.errors", "trainables.ranking", "trainables.durations")
 SHARED += ("trainables.arguments", "trainables.terminal", "cluster.tracking.run_records")
-SHARED += ("trainables.shadowing",)
+SHARED += ("trainables.shadowing", "cluster.tuning.power")  # one power, in preview and report
 # The one module of reports that restores trained models.
 RESTORING = "reports.trained.models"
 # The one module of a search that writes reports, for the Python API.

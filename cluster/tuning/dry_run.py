@@ -18,6 +18,7 @@ from cluster.options import Options
 from cluster.sampling.ranges import describe_range, format_number, range_to_json
 from cluster.sampling.schedulers import REDUCTION, expected_reports
 from cluster.tuning.open_search import use_teacher
+from cluster.tuning.power import describe_power
 from cluster.tuning.settings import decide_settings
 from searchspaces.codec import encode_values
 from searchspaces.overrides import build_config, encode_defaults
@@ -124,6 +125,8 @@ def print_plan(space: SearchSpace[Any], settings: SearchSettings, console: Conso
         others = ", ".join(f"{name}={format_number(value)}" for name, value in start.items())
         line = f"  arm {values}{f', from {others} on' if others else ''}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if power := describe_power(arms or len(space.arms), settings.seeds):
+        console.print(power, highlight=False, soft_wrap=True)
     if settings.rungs:
         console.print(
             f"ASHA compares{' within each arm' if arms else ''} at reports "

@@ -122,13 +122,18 @@ def _find_residual(side: Array) -> float:
     return float((rest**2).sum() / ((seeds - 1) * (n - 1)) / (seeds * n))
 
 
-def adjust_p_values(p_values: Sequence[float]) -> list[float]:
+def adjust_p_values(
+    p_values: Sequence[float], bounds: Sequence[float] | None = None
+) -> list[float]:
     """Return p-values corrected for multiple tests (Holm, 1979), in the same order.
 
-    Not statsmodels' `multipletests`, which collects garbage on each call: 0.1 s.
+    `bounds` are p-values that are corrected for all tests at once; the smaller correction counts
+    at each step. Not statsmodels' `multipletests`, which collects garbage on each call: 0.1 s.
     """
     order = np.argsort(p_values, kind="stable")
     tests_left = np.arange(len(order), 0, -1)
+    at_most = np.ones(len(order)) if bounds is None else np.asarray(bounds)[order]
+    steps = np.minimum(np.asarray(p_values)[order] * tests_left, at_most)
     corrected = np.empty(len(order))
-    corrected[order] = np.maximum.accumulate(np.asarray(p_values)[order] * tests_left)
+    corrected[order] = np.maximum.accumulate(steps)
     return [float(p) for p in np.minimum(corrected, 1)]

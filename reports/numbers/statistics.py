@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import savgol_filter
-from scipy.stats import t as student
+from scipy.special import stdtrit
 from statsmodels.stats.proportion import proportion_confint
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     mean = float(np.mean(values))
     if n < 2 or np.ptp(values) == 0:
         return Interval(mean, math.nan, math.nan, n)
-    half = student.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)
+    half = stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / math.sqrt(n)
     return Interval(mean, float(mean - half), float(mean + half), n)
 
 

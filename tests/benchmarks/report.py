@@ -28,7 +28,7 @@ def heading(title: str) -> None:
     print(
         "versions: " + ", ".join(f"{name} {version}" for name, version in list_versions().items())
     )
-    print(f"commit: {find_commit() or 'unknown'}\n", flush=True)
+    print(f"commit: {find_commit(Path(__file__)) or 'unknown'}\n", flush=True)
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:

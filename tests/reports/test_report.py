@@ -1,12 +1,17 @@
 """Whole reports, from a database to report.md."""
 
+import contextlib
 import json
+import math
 import re
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -53,6 +58,38 @@ def test_the_summary_describes_the_search_and_its_result(
     )
     (line,) = lines
     assert "94.25 % (95 % interval 91.52 to 96.14 %, n = 400; one run, not confirmed)" in line
+
+
+def test_the_quoted_line_is_recomputed_from_the_stored_files_alone(
+    write_search: Write, read_report: Read, some_trials: Trials, storage: Path
+) -> None:
+    # From the database and the Parquet files, with none of the code of the reports.
+    parent = write_search(some_trials)
+    text = read_report()
+    with contextlib.closing(sqlite3.connect(storage / "mlflow.db")) as database:
+        places = dict(database.execute("select run_uuid, artifact_uri from runs"))
+        tags: dict[str, dict[str, str]] = {}
+        for run, key, value in database.execute("select run_uuid, key, value from tags"):
+            tags.setdefault(run, {})[key] = value
+        query = "select run_uuid, value from latest_metrics where key like '%score'"
+        scores = {run: value for run, value in database.execute(query) if run != parent}
+    complete = [run for run in scores if tags[run].get("outcome") == "complete"]
+    winner = max(complete, key=lambda run: scores[run])
+
+    def read(run: str, path: str) -> pa.Table:
+        return pq.read_table(Path(places[run].removeprefix("file://")) / path).sort_by("id")
+
+    examples = read(parent, "data/test.parquet")
+    table = read(winner, "predictions/test.parquet")
+    outputs = np.stack([table[n] for n in table.column_names if n != "id"], axis=1)
+    right = outputs.argmax(axis=1) == np.asarray(examples["target"])
+    n, share, z = len(right), right.mean(), 1.959964
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    low, high = 100 * (middle - half), 100 * (middle + half)
+    line = f"{100 * share:.2f} % (95 % interval {low:.2f} to {high:.2f} %, n = {n}; one run"
+    assert f"winner test accuracy: {line}, not confirmed)" in text
+    assert f"with {100 * scores[winner]:.2f} %" in text
 
 
 def test_the_winner_is_the_best_complete_trial(

@@ -77,6 +77,9 @@ def write_section(
         _write_table(search, shown, order[0], against, theirs, repeated),
         _describe_best_run(search, order) if repeated else None,
         pairs.describe_pairs(search, every),
+        pairs.describe_power(search, [g.outcomes for g in order[:SHOWN]])
+        if repeated and every
+        else None,
         describe_ranking(search, theirs, every) if theirs else None,
         _explain(search, groups, repeated, alike, untested, len(every))
         + (f" {left_out:,} further rows are not shown or tested." if left_out else ""),
@@ -227,8 +230,9 @@ def _explain(
                 "predictions of the best trials."
             )
         text += "The best trials are compared on the same validation examples (McNemar, mid-p"
+    correction = "corrected in steps by Tukey and Holm" if repeated else "Holm-corrected"
     text += (
-        f", Holm-corrected for {format_count(tests, 'pair')}): *no significant difference* "
+        f", {correction} for {format_count(tests, 'pair')}): *no significant difference* "
         f"from the best means p ≥ {LEVEL:g}."
     )
     if not repeated:

@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from cluster.tuning.power import MANY, POWER, find_detectable
 from reports.chapters.comparison.groups import Group, name_group
 from reports.numbers.means import LEVEL, compare_means, explain_refusal
 from reports.numbers.paired import Array, adjust_p_values, compare_correct
@@ -26,7 +27,7 @@ class Pair:
     second: Group
     gap: Interval
     uncorrected: float  # p-value of this test
-    p: float = 1.0  # Holm-corrected over all pairs
+    p: float = 1.0  # corrected for all pairs
 
     @property
     def is_significant(self) -> bool:
@@ -87,7 +88,7 @@ def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
         verdict = "differ significantly" if differ else "do not differ significantly"
         both = f"{_name(search, pair.first)} and {_name(search, pair.second)}"
         return f"**{both} {verdict}**: {_describe_pair(search, pair)}."
-    corrected = f"Holm-corrected for {format_count(len(found), 'pair')}"
+    corrected = f"corrected for {format_count(len(found), 'pair')}"
     corrected += "; lower is better" if search.mode == "min" else ""
     if not differ:
         widest = max(found, key=lambda pair: pair.gap.value)
@@ -111,11 +112,35 @@ def _describe_resolution(search: Search, found: Sequence[Pair]) -> str:
     if not known:
         return ""
     half = float(np.median([(gap.high - gap.low) / 2 for gap in known]))
-    size = f"{half * 100:.2f} points" if is_share(search.metric) else f"{half:.3g}"
     return (
-        f" The median half-width of the 95 % intervals is {size}, before the correction: this "
-        "search cannot detect smaller differences, which does not mean that there are none."
+        f" The median half-width of the 95 % intervals is {_format_size(search, half)}, before "
+        "the correction. That a difference is not significant does not mean that there is none."
     )
+
+
+def describe_power(search: Search, scores: Sequence[Sequence[float]]) -> str | None:
+    """Return which difference these rows of scores over seeds, and rows of ten, find.
+
+    None for fewer than two rows, or where the seeds do not differ.
+    """
+    if len(scores) < 2 or min(map(len, scores)) < 2:
+        return None
+    free = [len(row) - 1 for row in scores]
+    spread = float(np.sqrt(np.average([np.var(row, ddof=1) for row in scores], weights=free)))
+    seeds = min(map(len, scores))
+    found, many = (find_detectable(len(scores), n) for n in (seeds, MANY))
+    if not spread or many is None:
+        return None
+    size = f"a difference of about {_format_size(search, found * spread)}" if found else ""
+    text = f"With {seeds} seeds per row {size or 'no difference'} is found "
+    text += f"in {100 * POWER:.0f} % of comparisons" if found else "reliably"
+    if seeds < MANY:
+        text += f", with {MANY} seeds one of about {_format_size(search, many * spread)}"
+    return text + " (for normally distributed scores with the spread of these)."
+
+
+def _format_size(search: Search, size: float) -> str:
+    return f"{size * 100:.2f} points" if is_share(search.metric) else f"{size:.3g}"
 
 
 def _name(search: Search, group: Group) -> str:

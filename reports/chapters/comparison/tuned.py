@@ -67,6 +67,7 @@ def write_section(search: Search, test: OpenedTest) -> Section | None:
         _introduce(arms),
         _write_table(search, ordered, find_letters(order, every), opened, theirs),
         pairs.describe_pairs(on_test, every),
+        pairs.describe_power(on_test, _list_scores(judged, opened)) if every else None,
         _explain(search, arms, judged, opened, closed, len(every)),
         describe_ranking(on_test, theirs, every) if theirs else None,
         _write_settings(search, ordered),
@@ -127,6 +128,10 @@ def compare_arms(search: Search, groups: Sequence[Group], opened: Opened) -> lis
     return corrected
 
 
+def _list_scores(judged: Sequence[Group], opened: Opened) -> list[list[float]]:
+    return [opened[g.values].mean(axis=1).tolist() if opened else g.outcomes for g in judged]
+
+
 def _find_judged(arms: Sequence[TunedArm], order: Sequence[Group]) -> list[Group]:
     whole = {arm.group.values for arm in arms if not arm.lost}
     return [g for g in order if g.values in whole and len(g.trials) >= SEEDS]
@@ -163,6 +168,7 @@ def _write_table(
             run.metrics["device_seconds"] for run in runs if "device_seconds" in run.metrics
         ]
         test = opened.get(g.values)
+        others = [runs for values, runs in opened.items() if values != g.values]
         rows.append(
             (
                 *map(format_value, g.values),
@@ -172,7 +178,7 @@ def _write_table(
                 format_interval(mean_interval(g.scores), search.metric) if runs else "",
                 ""
                 if test is None
-                else format_interval(accuracy_over_seeds(test), "test_accuracy"),
+                else format_interval(accuracy_over_seeds(test, others=others), "test_accuracy"),
                 letters.get(g.values, ""),
                 f"{runs[0].metrics[by]:,.0f}" if runs and by in runs[0].metrics else "",
                 format_duration(float(np.mean(seconds))) if seconds else "",
@@ -223,7 +229,7 @@ def _explain(
             else "validation: on new seeds, but on the examples by which their configurations "
             "were chosen"
         )
-        corrected = f" p-values are Holm-corrected over all {tests} pairs." if tests > 1 else ""
+        corrected = f" p-values are corrected for all {tests} pairs." if tests > 1 else ""
         lines.append(
             f"The arms are tested on {where}.{corrected} "
             "Arms that share a letter (*group*) cannot be told apart."

@@ -16,18 +16,20 @@ from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
+from scipy.stats import norm
 
 from cluster.ledger.ledger import Ledger, create_ledger
 from cluster.ledger.settings import SearchSettings
 from cluster.tuning.arm_reruns import plan_arm_reruns
 from reports.chapters.comparison import tuned
-from reports.chapters.comparison.arms import find_arms
+from reports.chapters.comparison.pairs import Pair
+from reports.chapters.comparison.tuned import compare_arms
 from reports.contents import collect_findings
 from reports.numbers.means import LEVEL
-from reports.numbers.statistics import rank_by
+from reports.numbers.seeds import accuracy_over_seeds
 from reports.records import Search, TrialRecord
 from searchspaces.space import SearchSpace
-from tests.benchmarks.calibration.rates import Rate, Row, Rows
+from tests.benchmarks.calibration.rates import Rate, Row, Rows, repeat
 from tests.benchmarks.calibration_pipeline import METRIC, SPLITS, Setting, make_training
 from tests.support.memory_tracker import MemoryTracker
 from trainables.run import Loop, Run
@@ -121,13 +123,18 @@ def _run_search(
 
 def _count(tracker: MemoryTracker, search: Search, tally: Tally) -> None:
     test = collect_findings(cast("Any", tracker), search).test
-    with patch.object(tuned, "draw_comparison", return_value=None):  # slow, and says nothing
+    found: list[Pair] = []
+
+    def compare(*arguments: Any) -> list[Pair]:
+        found.extend(compare_arms(*arguments))
+        return found
+
+    with (
+        patch.object(tuned, "draw_comparison", return_value=None),  # slow, and says nothing
+        patch.object(tuned, "compare_arms", compare),
+    ):
         section = tuned.write_section(search, test)
     assert section is not None
-    arms = find_arms(search)
-    opened, _ = tuned.open_arms(search, arms, test)
-    order = rank_by([arm.group for arm in arms], lambda group: group.mean, "max")
-    found = tuned.compare_arms(search, order, opened)
     differ = [pair for pair in found if pair.is_significant]
     check_words(section.text, len(differ), len(found))
     tally.searches += 1
@@ -170,7 +177,23 @@ def _make_record(number: int, config: Any, best: Any, tags: Mapping[str, str]) -
     )
 
 
-LUCK = (0.0, 0.1, 0.4)
+LUCK = (0.0, 0.4)
+
+
+def measure_arm_coverage(setting: Setting, arms: int, experiments: int) -> Rate:
+    """Return how often the interval of an arm's test accuracy, beside others, is right."""
+    truth = norm.cdf(setting.skill / setting.spread)
+
+    def is_covered(random: np.random.Generator) -> bool:
+        train = make_training(setting, random, np.full(arms, setting.skill))
+        right = [
+            np.stack([train(arm, seed)["test"] for seed in range(setting.seeds)])
+            for arm in range(arms)
+        ]
+        found = accuracy_over_seeds(right[0], others=right[1:])
+        return bool(found.low <= truth <= found.high)
+
+    return repeat(is_covered, experiments)
 
 
 def simulate(experiments: int) -> Rows:
@@ -180,8 +203,11 @@ def simulate(experiments: int) -> Rows:
     for arms in (2, 4, 6):
         for seeds in (3, 5):
             for luck in LUCK:
-                found = run_searches(replace(base, seeds=seeds, luck=luck), arms, searches)
+                each = replace(base, seeds=seeds, luck=luck)
                 setting = f"{arms} arms × {seeds} seeds, luck of {luck:g}, n = 360"
+                rate = measure_arm_coverage(each, arms, experiments)
+                yield Row("interval of an arm's test accuracy", setting, rate, 0.93, 0.98)
+                found = run_searches(each, arms, searches)
                 rate = Rate(found.differ / searches, searches)
                 yield Row("equal tuned arms differ in the report", setting, rate, high=LEVEL)
                 rate = Rate(found.ordered / searches, searches)

@@ -44,16 +44,24 @@ def draw_scores(
 
 
 def measure_familywise_error(
-    kind: str, arms: int, seeds: int, examples: int, experiments: int
+    kind: str, arms: int, seeds: int, examples: int, experiments: int, better: int = 0
 ) -> Rate:
-    """Return how often any two of several equal arms are said to differ; never if refused."""
+    """Return how often any two of several equal arms are said to differ; never if refused.
+
+    The first `better` of the arms are far better than the others, and equal as well.
+    """
     step = 1 / examples if examples else 0.0
+    ahead = np.where(np.arange(arms) < better, 0.5, 0.0)[:, None]
 
     def is_wrong(random: np.random.Generator) -> bool:
-        scores = draw_scores(random, kind, arms, seeds, examples).tolist()
+        scores = (draw_scores(random, kind, arms, seeds, examples) + ahead).tolist()
         if explain_refusal(scores, step):
             return False
-        return any(pair.p < LEVEL for pair in compare_means(scores, step))
+        return any(
+            pair.p < LEVEL
+            for pair in compare_means(scores, step)
+            if (pair.first < better) == (pair.second < better)
+        )
 
     return repeat(is_wrong, experiments)
 
@@ -112,6 +120,12 @@ def simulate(experiments: int) -> Rows:
         rate = measure_familywise_error(kind, arms, seeds, examples, experiments)
         setting += " (refused)" if refused else ""
         yield Row("equal arms differ", setting, rate, high=LEVEL, is_required=kind != "unequal")
+    for kind, (arms, seeds), better in product(
+        ("normal", "skewed", "tied", "half dead"), ((3, 3), (6, 3), (10, 5)), (1, 2)
+    ):
+        rate = measure_familywise_error(kind, arms, seeds, 359, experiments, better)
+        setting = f"{kind}, {better} of {arms} arms × {seeds} seeds better, shares of 359"
+        yield Row("equal arms beside better ones differ", setting, rate, high=LEVEL)
     for arms, seeds, errors in ((2, 3, 4.5), (2, 5, 3.5), (2, 10, 3), (6, 3, 5.5), (6, 5, 4.5)):
         yield _find_power_row(arms, seeds, errors, experiments, 0.8)
     for arms, seeds in ((2, 3), (2, 5), (6, 3), (6, 5), (6, 10)):

@@ -138,6 +138,7 @@ def test_the_plan_of_arms_that_are_tuned_counts_their_re_runs(space: SearchSpace
         "9 reports = at most 252"
     ) in out.getvalue()
     assert "arm momentum=True, from learning_rate=0.2 on" in out.getvalue()
+    assert "5 seeds find a difference of two of 2 arms in 80 % of comparisons" in out.getvalue()
     # 9 + 2 x 3 + 6 x 1 reports per arm, and 10 whole runs.
     assert "ASHA compares within each arm at reports 1, 3" in out.getvalue()
     assert f"likely {2 * 21 + 90} reports" in out.getvalue()

@@ -7,7 +7,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import reports.read.records
+from reports.numbers.statistics import mean_interval
 from reports.read.records import read_curves, read_named_search, read_search
+from reports.write.intervals import format_difference
 from reports.write.tables import is_share
 from trainables.errors import UserError
 
@@ -128,3 +130,7 @@ def test_an_accuracy_in_per_cent_is_no_share(client: MlflowClient, write_search:
     search = read_search(client, "digits")
     assert search.metric == "validation_accuracy"
     assert not is_share(search.metric)
+    gap = mean_interval([1.5, 1.7])  # per cent
+    assert format_difference(gap, search.metric) == (
+        "+1.6 (95 % interval +0.3294 to +2.871)"  # neither 160 points nor cut off at 1
+    )

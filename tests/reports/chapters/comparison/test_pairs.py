@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from cluster.tuning.power import find_detectable
 from reports.chapters.comparison import pairs
 from reports.chapters.comparison.groups import (
     group_trials,
@@ -32,7 +33,7 @@ def test_every_pair_is_tested_and_corrected() -> None:
 def test_the_text_names_significant_pairs() -> None:
     alike = repeated(ALIKE)
     text = pairs.describe_pairs(alike, pairs.compare_by_seeds(group_trials(alike), "max")) or ""
-    assert text.startswith("**No pair of rows differs significantly** (Holm-corrected for 3 pairs")
+    assert text.startswith("**No pair of rows differs significantly** (corrected for 3 pairs")
     assert "The median half-width of the 95 % intervals is " in text
     apart = repeated(APART)
     text = pairs.describe_pairs(apart, pairs.compare_by_seeds(group_trials(apart), "max")) or ""
@@ -123,3 +124,18 @@ def test_rows_are_sorted_by_their_numbers() -> None:
 )
 def test_a_stored_parameter_is_compared_by_value(text: str, value: object, expected: bool) -> None:
     assert is_same_value(text, value) is expected
+
+
+def test_the_text_says_which_difference_the_seeds_find() -> None:
+    # Both rows have a standard deviation of 0.01; 3 seeds find 3.7 of these, and 10 find 1.4.
+    scores = [[0.80, 0.81, 0.82], [0.70, 0.71, 0.72]]
+    text = pairs.describe_power(make_search(), scores)
+    assert text is not None
+    few, many = (100 * 0.01 * (find_detectable(2, seeds) or 0) for seeds in (3, 10))
+    assert f"With 3 seeds per row a difference of about {few:.2f} points is found in 80 %" in text
+    assert f"with 10 seeds one of about {many:.2f} points" in text
+    two = pairs.describe_power(make_search(), [row[:2] for row in scores])
+    assert two is not None
+    assert "With 2 seeds per row no difference is found reliably, with 10 seeds" in two
+    assert pairs.describe_power(make_search(), [[0.5, 0.5, 0.5]] * 2) is None
+    assert pairs.describe_power(make_search(), scores[:1]) is None
