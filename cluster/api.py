@@ -27,7 +27,8 @@ class OptionParser(Parser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError with the names of arguments, not of options."""
-        raise UserError(message.replace("argument --", "").replace("-", "_", 1))
+        option, colon, problem = message.removeprefix("argument --").partition(":")
+        raise UserError(f"{option.replace('-', '_')}{colon}{problem}" if colon else message)
 
 
 def tune(
@@ -84,6 +85,7 @@ def tune(
     Every other argument is the option of `python -m trainables.tune` with the same name.
     """
     given = dict(locals())
+    _check_types(given)
     own = ("space", "suggest", "metric", "mode", "defaults", "name", "set", "quiet")
     words = _to_words({key: value for key, value in given.items() if key not in own})
     found = _find_space(space, suggest, metric, mode, defaults, reports)
@@ -104,6 +106,18 @@ def tune(
     return Result(
         found, end.folder, options.storage, end.exit_code, lambda **new: tune(**{**given, **new})
     )
+
+
+def _check_types(given: Mapping[str, Any]) -> None:
+    """Raise UserError for an argument that no option of the command line checks."""
+    texts = dict.fromkeys(("metric", "mode", "name"), (str, "a text"))
+    mappings = dict.fromkeys(("defaults", "set"), (Mapping, "a dict"))
+    for name, (expected, what) in {**texts, **mappings}.items():
+        if given[name] is not None and not isinstance(given[name], expected):
+            raise UserError(f"{name}={given[name]!r:.80} is not {what}")
+    suggest = given["suggest"]
+    if not (suggest is None or callable(suggest) or isinstance(suggest, Mapping)):
+        raise UserError(f"suggest={suggest!r:.80} is no function, and no dict of distributions")
 
 
 def _to_words(options: Mapping[str, Any]) -> list[str]:

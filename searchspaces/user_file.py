@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -55,8 +56,9 @@ class _Executor(Loader):
         assert module.__spec__ is not None and module.__spec__.origin is not None
         path = Path(module.__spec__.origin)
         module.__file__ = str(path)
-        # Paths of the command line mean the folder that it was given in, whatever the file does.
-        with _import_beside(path), contextlib.chdir("."):
+        # Whatever the file does, paths of the command line mean the folder that it was given in,
+        # and warnings of MLflow or SQLAlchemy do not become errors.
+        with _import_beside(path), contextlib.chdir("."), warnings.catch_warnings():
             exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
 
 

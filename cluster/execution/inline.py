@@ -23,7 +23,7 @@ import torch
 
 from cluster.execution.attempt import AttemptRunner, WorkerSettings
 from cluster.execution.failures import AttemptError
-from cluster.execution.signals import interrupt_when_asked_to_end
+from cluster.execution.signals import interrupt_when_asked_to_end, is_main_thread
 from cluster.execution.trial_queue import Attempt, TrialQueue, recording
 from searchspaces.space import SearchSpace
 from trainables import checkpoint
@@ -64,7 +64,10 @@ class Interruption:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Handle SIGINT and SIGALRM in this context."""
+        """Handle SIGINT and SIGALRM in this context; outside of the main thread, neither comes."""
+        if not is_main_thread():
+            yield
+            return
         before = signal.signal(signal.SIGINT, self._on_sigint)
         alarm = signal.signal(signal.SIGALRM, self._on_alarm)
         try:
@@ -80,13 +83,14 @@ class Interruption:
         try:
             if self.interrupted:
                 raise KeyboardInterrupt
-            if seconds is not None:
+            if seconds is not None and is_main_thread():
                 signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001), INSIST)
             yield
         finally:
             self._in_task = False
             self._limit_reached = math.inf
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            if is_main_thread():
+                signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
         if not self._in_task:
@@ -128,17 +132,20 @@ def end_process(frame: FrameType | None) -> None:
 
 
 class Slot:
-    """Runs one attempt at a time, with a global random state of its own."""
+    """Runs one attempt at a time, with a random state and a working directory of its own."""
 
     def __init__(self, worker: WorkerSettings) -> None:
         gpus = [0] if torch.cuda.is_available() else []
         self.runner = AttemptRunner(worker, gpus, interactive=True)
         self.attempt: Attempt | None = None
         self._random = checkpoint.capture({})
+        self._directory = os.open(".", os.O_RDONLY)
 
     def begin(self, attempt: Attempt) -> None:
         """Start an attempt; its first report comes with the first step."""
         self.attempt = attempt
+        os.close(self._directory)
+        self._directory = os.open(".", os.O_RDONLY)
         self.runner.begin(attempt.to_config())
 
     def step(self, interruption: Interruption, seconds: float | None) -> dict[str, Any]:
@@ -146,7 +153,7 @@ class Slot:
 
         So does one that takes longer than so many seconds.
         """
-        with self._own_random_state(), share_streams():
+        with self._own_state(), share_streams():
             try:
                 return self.runner.step(interruption.in_task(seconds))
             except SystemExit as error:
@@ -155,16 +162,27 @@ class Slot:
     def close(self) -> None:
         """End the attempt."""
         self.attempt = None
-        with self._own_random_state(), share_streams():
+        with self._own_state(), share_streams():
             self.runner.close()
 
+    def release(self) -> None:
+        """End the attempt, if one runs, and take no other."""
+        self.close()
+        os.close(self._directory)
+
     @contextmanager
-    def _own_random_state(self) -> Iterator[None]:
-        outside = checkpoint.capture({})
+    def _own_state(self) -> Iterator[None]:
+        # A descriptor of a directory, since a task may delete the one that it works in.
+        outside, directory = checkpoint.capture({}), os.open(".", os.O_RDONLY)
         checkpoint.restore(self._random, {})
+        os.fchdir(self._directory)
+        os.close(self._directory)
         try:
             yield
         finally:
+            self._directory = os.open(".", os.O_RDONLY)
+            os.fchdir(directory)
+            os.close(directory)
             self._random = checkpoint.capture({})
             checkpoint.restore(outside, {})
 
@@ -196,7 +214,7 @@ def run(
         stack.enter_context(interruption.installed())
         stack.callback(torch.set_num_threads, threads)
         for slot in slots:
-            stack.callback(slot.close)
+            stack.callback(slot.release)
         while not (interruption.interrupted or queue.must_end):
             _start_attempts(queue, slots, concurrency)
             if not queue.running:

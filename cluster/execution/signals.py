@@ -34,8 +34,7 @@ def interrupt_when_asked_to_end() -> Iterator[None]:
     and one outside of the main thread, changes nothing.
     """
     before = {number: signal.getsignal(number) for number in (*ENDING, signal.SIGINT)}
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or _active.locked():
+    if not is_main_thread() or _active.locked():
         yield
         return
     received: list[int] = []
@@ -62,6 +61,11 @@ def interrupt_when_asked_to_end() -> Iterator[None]:
             for number, handler in before.items():
                 if handler is not None:  # one that C code has installed cannot be restored
                     signal.signal(number, handler)
+
+
+def is_main_thread() -> bool:
+    """Return whether this is the main thread, the only one that may handle signals."""
+    return threading.current_thread() is threading.main_thread()
 
 
 def _is_unhandled(number: int) -> bool:

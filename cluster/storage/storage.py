@@ -43,7 +43,7 @@ class Storage:
 
     folder: Path
     remote: Location | None = None
-    user_tracking_uri: str | None = None
+    user_tracking_uri: str | None = field(default=None, repr=False)
     name: str = field(default="", compare=False)
 
     @property

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,3 +208,57 @@ def test_workers_of_ray_run_a_space_of_a_script(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines()[-1:] == ["3 True"], done.stderr
     assert (tmp_path / "runs" / "mine" / "code" / "script.py").read_text() == SCRIPT
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "shown"),
+    [
+        ("seed", -1, "'-1'"),
+        ("time_budget", "1-h", "'1-h'"),
+        ("trials", [3], "[3]"),
+        ("name", 5, "name=5"),
+        ("set", ["x=1"], "set=['x=1']"),
+        ("defaults", 3, "defaults=3"),
+        ("suggest", 3, "suggest=3"),
+        ("metric", 3, "metric=3"),
+        ("mode", 3, "mode=3"),
+    ],
+)
+def test_a_wrong_argument_is_shown_as_it_was_given(
+    tmp_path: Path, argument: str, value: Any, shown: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        tune(train, **options(tmp_path, **{argument: value}))
+    assert argument in str(error.value)
+    assert shown in str(error.value)
+
+
+@pytest.mark.usefixtures("database")
+def test_a_search_runs_in_any_thread(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(lambda: tune(train, **options(tmp_path))).result()
+        assert len(result.trials) == 5
+        limited = pool.submit(lambda: tune(train, **options(tmp_path, report_timeout=5)))
+        with pytest.raises(UserError, match=r"--report-timeout .* main thread"):
+            limited.result()
+
+
+@pytest.mark.usefixtures("database")
+def test_a_task_may_change_and_delete_its_working_directory(tmp_path: Path) -> None:
+    before = Path.cwd()
+
+    def wander(config: Any, run: Run) -> Loop:
+        folder = tempfile.mkdtemp()
+        os.chdir(folder)
+        Path(folder).rmdir()
+        for _ in range(run.reports):
+            yield {"loss": abs(config.x)}
+
+    result = tune(wander, **options(tmp_path, concurrency=2))
+    assert (len(result.trials), result.exit_code, Path.cwd()) == (5, 0, before)
+
+
+@pytest.mark.usefixtures("database")
+def test_the_text_of_a_result_has_no_password(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'mlflow.db'}?password=S3CR3T"
+    assert "S3CR3T" not in repr(tune(train, **options(tmp_path, trials=1, tracking_uri=address)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def run():
 """
 RUNNING = """
 import sys
+import warnings
 from pathlib import Path
 from searchspaces.user_file import execute_file
 
@@ -82,3 +84,13 @@ def test_a_file_that_changes_the_working_directory_changes_its_own_alone(
     file.write_text("import os\nos.chdir('elsewhere')\nHERE = os.getcwd()\n")
     assert Path(execute_file(file).HERE) == tmp_path / "elsewhere"
     assert Path.cwd() == tmp_path
+
+
+def test_a_filter_of_warnings_that_a_file_sets_does_not_reach_the_libraries(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "strict.py"
+    file.write_text("import warnings\nwarnings.simplefilter('error')\n")
+    before = list(warnings.filters)
+    execute_file(file)
+    assert warnings.filters == before
