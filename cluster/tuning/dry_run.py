@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cluster.ledger.settings import SearchSettings
 from cluster.options import Options
+from cluster.sampling.agreeing_arms import find_agreeing_arms
 from cluster.sampling.ranges import describe_range, format_number, range_to_json
 from cluster.sampling.schedulers import REDUCTION, expected_reports
 from cluster.tuning.open_search import use_teacher
@@ -125,7 +126,8 @@ def print_plan(space: SearchSpace[Any], settings: SearchSettings, console: Conso
         others = ", ".join(f"{name}={format_number(value)}" for name, value in start.items())
         line = f"  arm {values}{f', from {others} on' if others else ''}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if power := describe_power(arms or len(space.arms), settings.seeds):
+    compared = arms or len(find_agreeing_arms(space, settings.fixed))
+    if power := describe_power(compared, settings.seeds):
         console.print(power, highlight=False, soft_wrap=True)
     if settings.rungs:
         console.print(
