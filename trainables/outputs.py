@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainables import checkpoint
-from trainables.predictions import check_functions, read_predictions
+from trainables.errors import TaskError
+from trainables.predictions import check_functions, find_line, read_predictions
 from trainables.predictor import Predictions
 
 
@@ -32,7 +33,17 @@ class Outputs:
         """Register a function that writes a file of this name; raises ValueError for another."""
         if not re.fullmatch(r"[\w-]+\.(md|png|gif)", name):
             raise ValueError(f"an artifact is NAME.md, NAME.png or NAME.gif, not {name!r}")
-        self._add(name, write)
+
+        def write_file(path: Path) -> None:
+            path.unlink(missing_ok=True)  # or that of an earlier report could pass for this one
+            write(path)
+            if not path.is_file():
+                raise TaskError(
+                    f"the artifact {name!r} is no file{find_line(write)}\n"
+                    "write a file to the path that the function is called with"
+                )
+
+        self._add(name, write_file)
 
     @property
     def missing(self) -> list[str]:

@@ -26,7 +26,7 @@ def check_functions(functions: Mapping[str, Any]) -> Mapping[str, Callable[[], A
             )
         if not re.fullmatch(r"[\w-]+", split):
             raise TaskError(
-                f"predictions have the name {split!r}{_find_line(predict)}\n"
+                f"predictions have the name {split!r}{find_line(predict)}\n"
                 "name them by their split: letters, digits, _ and -"
             )
     return functions
@@ -68,14 +68,14 @@ def _to_array(value: Any) -> np.ndarray:
 
 def _reject(split: str, predict: Callable[[], Any], what: str) -> TaskError:
     return TaskError(
-        f"the predictions of {split!r} are {what}{_find_line(predict)}\n"
+        f"the predictions of {split!r} are {what}{find_line(predict)}\n"
         "return an array with a row per example: class probabilities (n, classes), or answers (n,)"
     )
 
 
-def _find_line(predict: Callable[[], Any]) -> str:
+def find_line(function: Callable[..., Any]) -> str:
     """Return ` (FILE, line N)` of where a function is defined, "" where that is unknown."""
-    while isinstance(predict, functools.partial):
-        predict = predict.func
-    code = getattr(inspect.unwrap(predict), "__code__", None)
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function), "__code__", None)
     return f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""

@@ -185,7 +185,7 @@ class Run:
         """Register a file (.md, .png or .gif) that the report shows of the best trial.
 
         `write` is called once with its path, after the last report of the trial, on its best
-        weights. It must not use the targets of the test set.
+        weights; without a file there the trial fails. It must not use targets of the test set.
         """
         self._outputs.add_artifact(name, write)
 

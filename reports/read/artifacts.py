@@ -54,9 +54,12 @@ def download_artifact(tracker: Tracker, run_id: str, path: str, folder: Path, na
             "back or name the storage with --storage."
         )
     try:
-        return Path(tracker.download_artifacts(run_id, path, str(target)))
+        file = Path(tracker.download_artifacts(run_id, path, str(target)))
     except Exception as error:
         raise _describe(path, run_id, name, error) from error
+    if not file.is_file():
+        raise UnreadableError(f"{path} of run {name!r} ({run_id}) is no file")
+    return file
 
 
 def has_artifact(tracker: Tracker, run: TrialRecord, tag: str, path: str) -> bool:

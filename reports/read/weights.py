@@ -54,7 +54,7 @@ def download_weights(tracker: Tracker, run: TrialRecord, folder: Path) -> bool:
         )
     for path in folder.iterdir():
         if EXHIBIT.fullmatch(path.name):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     return True
 
 

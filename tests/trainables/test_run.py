@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,22 @@ def test_artifacts_are_written_from_the_best_weights(tmp_path: Path) -> None:
         run.record({"score": float(report == 1)})
     run.finish()
     assert (tmp_path / "best" / "weight.md").read_text() == "1"
+
+
+@pytest.mark.parametrize("write", [lambda path: path.mkdir(), lambda path: None])
+def test_an_artifact_is_a_file(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    run = Run(reports=1, metric="score", folder=tmp_path)
+    run.add_artifact("a.md", write)
+    with pytest.raises(TaskError, match=r"the artifact 'a\.md' is no file \(.*test_run\.py, line"):
+        run.record({"score": 1.0})
+
+
+def test_an_artifact_of_an_earlier_report_is_not_kept_for_a_later_one(tmp_path: Path) -> None:
+    run = Run(reports=2, metric="score", folder=tmp_path)
+    run.add_artifact("a.md", lambda path: path.touch() if run.done == 1 else None)
+    run.record({"score": 1.0})
+    with pytest.raises(TaskError, match="is no file"):
+        run.record({"score": 2.0})
 
 
 def test_a_new_run_with_the_same_settings_is_at_its_start(tmp_path: Path) -> None:

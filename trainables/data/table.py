@@ -212,7 +212,7 @@ def _to_arrow(values: list[str | None], name: str, is_number: bool, part: str) -
         return pa.array(values, pa.string())
     numbers = cols.to_numbers(values)
     if numbers is None:
-        wrong = next(v for v in values if v is not None and cols.to_numbers([v]) is None)
+        _, wrong = cols.find_no_number(values)
         raise UserError(
             f"{part} has {wrong!r:.80} in the column {name!r}, which has numbers in train\n"
             "correct the value, or leave it empty"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +28,9 @@ MOST_LEVELS = 100
 """Categories of a column that the model tells apart: the most frequent ones."""
 UNIQUE = 0.9
 """Fraction of different values from which a column of texts is a name, not a category."""
+PUNCTUATION = re.compile(r"[,'%\s]")
+"""What other programs write in a number: a decimal comma, separators of thousands, a percent."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 STRATA = 5
 """Quantiles of a regression's target: a part that is drawn has as many rows of each."""
 
@@ -108,6 +112,12 @@ def to_numbers(values: Sequence[str | None]) -> Values | None:
     return None if np.isinf(numbers).any() else numbers
 
 
+def find_no_number(values: Sequence[str | None]) -> tuple[int, str]:
+    """Return the first value that is no finite number, and its index; there is one."""
+    present = ((row, value) for row, value in enumerate(values) if value is not None)
+    return next((row, value) for row, value in present if to_numbers([value]) is None)
+
+
 def is_regression(values: Sequence[str | None], name: str, kind: TargetKind) -> bool:
     """Return whether a target is a number to estimate, and no class.
 
@@ -119,7 +129,7 @@ def is_regression(values: Sequence[str | None], name: str, kind: TargetKind) -> 
         return False
     if numbers is None:
         if kind == "regression":
-            wrong = next(v for v in values if v is not None and to_numbers([v]) is None)
+            _, wrong = find_no_number(values)
             raise UserError(
                 f"kind=regression: the target {name!r} has the value {wrong!r:.80}, which is no "
                 "finite number\nname another column with --set target=NAME"
@@ -143,10 +153,22 @@ def describe_columns(
         elif to_numbers(values) is not None:
             numbers.append(name)
         elif len(set(present)) > max(UNIQUE * len(present), 10):
-            ignored[name] = "different in every row"
+            ignored[name] = _explain_texts(values)
         else:
             categories.append(name)
     return tuple(numbers), tuple(categories), ignored
+
+
+def _explain_texts(values: Sequence[str | None]) -> str:
+    """Return why a column of different texts is left out: names, or numbers with a wrong one."""
+    plain = [PUNCTUATION.sub("", value) for value in values if value is not None]
+    if 2 * sum(NUMBER.fullmatch(text) is not None for text in plain) < len(plain):
+        return "different in every row"
+    row, wrong = find_no_number(values)
+    return (
+        f"not read as numbers: row {row + 1} of train has {wrong!r:.80}. Write numbers as 0.5 or "
+        "1e3, and leave a missing one empty"
+    )
 
 
 def encode_targets(

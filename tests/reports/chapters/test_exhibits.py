@@ -8,6 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
+from reports.__main__ import main
 from reports.chapters.exhibits import lower_headings
 from reports.write.html import render_html
 
@@ -57,6 +58,29 @@ def test_outputs_of_the_winner_are_shown(
     (parent,) = client.search_runs(["1"], "tags.kind = 'search'")
     logged = {f.path for f in client.list_artifacts(parent.info.run_id, "report/figures")}
     assert "report/figures/winner-episode.gif" in logged
+
+
+def test_an_output_that_is_no_file_is_said_beside_the_others(
+    client: MlflowClient,
+    write_search: Write,
+    some_trials: list[dict[str, Any]],
+    storage: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_search(some_trials)
+    shown = tmp_path / "shown"
+    show(client, 3, shown)
+    (run,) = client.search_runs(["1"], "tags.trial = '3'")
+    (tmp_path / "answers.md").mkdir()
+    (tmp_path / "answers.md" / "text").write_text("x")
+    client.log_artifact(run.info.run_id, str(tmp_path / "answers.md"), "checkpoint")
+    out = tmp_path / "out"
+    assert main(["digits", "--storage", str(storage), "--out", str(out)]) == 3
+    assert "checkpoint/answers.md of run" in capsys.readouterr().err
+    text = (out / "report.md").read_text()
+    assert "### Answers\n\n**Not available**: checkpoint/answers.md of run" in text
+    assert "Nel mezzo 3" in text
 
 
 def test_without_outputs_there_is_no_chapter(

@@ -104,3 +104,23 @@ def test_columns_are_numbers_categories_or_left_out() -> None:
     )
     assert (numbers, categories) == (("age",), ("color",))
     assert ignored.keys() == {"name", "constant", "id"}
+
+
+@pytest.mark.parametrize("wrong", ["inf", "0,134", "1,234.5", "12 %", "unknown"])
+def test_the_value_that_keeps_a_column_from_being_numbers_is_named(wrong: str) -> None:
+    values = [None, *(f"{n}.5" for n in range(40))]
+    values[7] = wrong
+    _, _, ignored = describe_columns({"u": values})
+    assert ignored["u"].startswith(f"not read as numbers: row 8 of train has {wrong!r}. Write")
+
+
+def test_numbers_with_decimal_commas_are_told_from_names_and_dates() -> None:
+    _, _, ignored = describe_columns(
+        {
+            "comma": [f"0,{n}" for n in range(100, 140)],
+            "name": [f"person {n}" for n in range(40)],
+            "day": [f"2026-01-{n}" for n in range(40)],
+        }
+    )
+    assert "row 1 of train has '0,100'" in ignored.pop("comma")
+    assert ignored == dict.fromkeys(("name", "day"), "different in every row")
