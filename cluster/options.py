@@ -230,6 +230,8 @@ def read_options(arguments: argparse.Namespace, space: SearchSpace[Any]) -> Opti
         "compare": tuple(arguments.compare),
     }
     options = Options(**values)
+    if options.confirm:
+        check_confirmation(options, space, arguments.set)
     if options.executor == "inline":
         check_inline(options)
     check_gpus(options, space)
@@ -248,6 +250,28 @@ def check_gpus(options: Options, space: SearchSpace[Any]) -> None:
             f"--gpus-per-trial {asked:g}: a trial of {space.name} uses {used:g}\n"
             "a task that starts a process per GPU with run.launch declares how many: "
             f'resources={{"gpu": {asked:g}}} in its SearchSpace'
+        )
+
+
+def check_confirmation(options: Options, space: SearchSpace[Any], given: object) -> None:
+    """Raise UserError for an option of a new search, which has no effect on a confirmation."""
+    reports = options.reports if options.reports != space.reports else None
+    unused = {
+        "--fresh": options.resume_mode == "fresh" or None,
+        "--trials": options.trials,
+        "--reports": reports,
+        "--seed": options.seed,
+        "--sampler": options.sampler,
+        "--scheduler": options.scheduler,
+        "--control": options.control,
+        "--tune-arms": options.tune_arms,
+        "--compare": options.compare or None,
+        "--set": given or None,
+    }
+    if wrong := [option for option, value in unused.items() if value is not None]:
+        raise UserError(
+            f"--confirm {options.confirm} and {wrong[0]} exclude each other: a confirmation runs "
+            "trials of the newest search again, with its settings\nleave one of the two out"
         )
 
 

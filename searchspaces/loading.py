@@ -14,6 +14,7 @@ from searchspaces.overrides import build_config, describe_unknown
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import describe, find_line
 from searchspaces.user_file import execute_file
+from trainables.arguments import read_path
 from trainables.errors import UserError
 from trainables.integrity import decode_json
 from trainables.predictor import Predictor
@@ -31,12 +32,13 @@ def load_space(name: str | SearchSpace[Any]) -> SearchSpace[Any]:
     """
     if isinstance(name, SearchSpace):
         return name
-    module = _from_path(Path(name)) if name.endswith(".py") else _from_name(name)
+    path = read_path("--space", name) if name.endswith(".py") else None
+    module = _from_path(path) if path else _from_name(name)
     space = getattr(module, "SPACE", None)
     if not isinstance(space, SearchSpace):
         raise UserError(f"{module.__file__} defines no SPACE = SearchSpace(...)")
     question = find_question(module.__doc__)
-    file = str(Path(name).resolve()) if name.endswith(".py") else ""
+    file = str(path.resolve()) if path else ""
     return dataclasses.replace(space, name=Path(name).stem, file=file, question=question)
 
 

@@ -57,7 +57,7 @@ LAYERS = (
         *("trainables.predictor", "trainables.predictions", "trainables.environment"),
         *("trainables.checkpoint", "trainables.tree", "trainables.file_parts"),
     ),
-    ("trainables.history", "trainables.integrity", "trainables.metrics"),
+    ("trainables.history", "trainables.integrity", "trainables.metrics", "trainables.arguments"),
     ("trainables.errors", "trainables.ranking", "trainables.durations"),
     ("trainables.shadowing",),
     # reports/ stands apart, and has an order of its own:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from trainables.errors import BAD_INPUT
+from trainables.errors import BAD_INPUT, UserError
 
 MOST = 10**9
 """The largest count: more trials, reports or runs are a typing error."""
@@ -106,8 +107,23 @@ def nonempty(value: str) -> str:
 
 
 def file_path(value: str) -> Path:
-    """Read the path of a file or a folder, which need not exist."""
-    return Path(nonempty(value))
+    """Read the path of a file or a folder, which need not exist; `~` is the home folder."""
+    # A shell expands it too, but neither in quotes nor for a service or a container. Not
+    # `Path.expanduser`, which expands ./~ as well.
+    path = os.path.expanduser(nonempty(value))  # noqa: PTH111
+    if path.startswith("~"):
+        raise argparse.ArgumentTypeError(
+            f"{_show(value)}: no home folder is known for it; give the whole path"
+        )
+    return Path(path)
+
+
+def read_path(where: str, value: str) -> Path:
+    """Read a path that no parser has read, as of a variable; raises UserError that names where."""
+    try:
+        return file_path(value)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _is_utf8(value: str) -> bool:

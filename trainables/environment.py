@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from trainables.arguments import read_path
 from trainables.errors import UserError
 
 
@@ -28,11 +29,7 @@ def default_cache() -> Path:
 
     Raises UserError for the home folder of a user that does not exist.
     """
-    folder = Path(os.environ.get("TUNERY_CACHE") or "~/.cache/tunery")
-    try:
-        return folder.expanduser()
-    except RuntimeError as error:
-        raise UserError(f"TUNERY_CACHE={folder}: {error}") from error
+    return read_path("TUNERY_CACHE", os.environ.get("TUNERY_CACHE") or "~/.cache/tunery")
 
 
 def find_data_folder(data_dir: Path | None) -> Path | None:
@@ -41,7 +38,7 @@ def find_data_folder(data_dir: Path | None) -> Path | None:
     A table of texts may be a file. Raises UserError where there is neither.
     """
     variable = os.environ.get("TUNERY_DATA")
-    folder = data_dir or (Path(variable) if variable else None)
+    folder = data_dir or (read_path("TUNERY_DATA", variable) if variable else None)
     if folder is not None and not (folder.is_dir() or folder.is_file()):
         where = "--data-dir" if data_dir else "TUNERY_DATA"
         raise UserError(

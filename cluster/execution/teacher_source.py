@@ -24,6 +24,7 @@ from searchspaces.codec import encode_values
 from searchspaces.loading import load_space, read_trained
 from searchspaces.overrides import parse_params
 from trainables import cache, checkpoint
+from trainables.arguments import read_path
 from trainables.errors import UserError
 from trainables.integrity import encode_json
 
@@ -32,7 +33,9 @@ PREFIX = "runs:/"
 
 def resolve_name(teacher: str) -> str:
     """Return the name under which a search records its teacher; a folder's absolute path."""
-    return teacher.rstrip("/") if teacher.startswith(PREFIX) else str(Path(teacher).resolve())
+    if teacher.startswith(PREFIX):
+        return teacher.rstrip("/")
+    return str(read_path("--teacher", teacher).resolve())
 
 
 def fetch_teacher(name: str, uri: str, folder: Path, trust_code: bool = False) -> Path:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cluster.ledger.damage import INDEX
 from cluster.ledger.files import list_searches, parse_number
-from cluster.ledger.settings import FILE, read_space
+from cluster.ledger.settings import FILE, read_id, read_space
+from trainables.errors import UserError
 
 
 def find_newest(storage: Path, name: str) -> Path | None:
@@ -21,6 +22,18 @@ def find_newest(storage: Path, name: str) -> Path | None:
         and not _is_of_another_space(path, name)
     ]
     return max(searches)[1] if searches else None
+
+
+def check_no_copy(search: Path, name: str) -> None:
+    """Raise UserError where another folder of a space in the storage holds the same search."""
+    # Both would write the same runs in MLflow.
+    own = read_id(search / FILE)
+    folders = sorted(path for _, path in list_searches(search.parent, name) if path != search)
+    if copies := [path for path in folders if own and read_id(path / FILE) == own]:
+        raise UserError(
+            f"{copies[0]} and {search} hold the same search ({own}): one is a copy\n"
+            f"move one of them out of {search.parent}, or start another search with --fresh"
+        )
 
 
 def _is_of_another_space(folder: Path, name: str) -> bool:

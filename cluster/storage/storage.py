@@ -20,7 +20,7 @@ from cluster.storage.database_file import (
 )
 from cluster.storage.location import Location
 from cluster.storage.redaction import has_credentials, redact_address
-from trainables.arguments import nonempty
+from trainables.arguments import nonempty, read_path
 from trainables.errors import UserError
 
 DATABASE = "mlflow.db"
@@ -112,10 +112,11 @@ def open_storage(storage: str | None = None, tracking_uri: str | None = None) ->
     tracking_uri = _read("--tracking-uri", tracking_uri, "MLFLOW_TRACKING_URI")
     _check_scheme(storage)
     if tracking_uri and is_database_file(tracking_uri) and "?" not in tracking_uri:
-        path = parse_database_path(tracking_uri)
+        path = read_path("--tracking-uri", str(parse_database_path(tracking_uri)))
         tracking_uri = format_database_uri(path.parent.resolve() / path.name)
     if "://" not in storage:
-        return Storage(Path(storage).absolute(), None, tracking_uri, str(Path(storage)))
+        folder = read_path("--storage", storage)
+        return Storage(folder.absolute(), None, tracking_uri, str(folder))
     parts = urlsplit(storage)
     if has_credentials(storage):
         raise UserError(

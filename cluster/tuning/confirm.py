@@ -23,7 +23,7 @@ from cluster.execution.executor import prepare_executor
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.files import RERUNS
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.newest import find_newest
+from cluster.ledger.newest import check_no_copy, find_newest
 from cluster.ledger.settings import FILE, SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog
 from cluster.options import Options
@@ -59,6 +59,7 @@ def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Consol
     folder = find_newest(storage.folder, space.name)
     if folder is None:
         raise UserError(f"there is no search of {space.name} in {storage.folder} to confirm")
+    check_no_copy(folder, space.name)
     search = ledgers.reopen_ledger(folder)
     try:
         search.settings = check_same_space(folder, search.settings, space, options.changed_code)

@@ -14,7 +14,7 @@ import filelock
 from cluster.execution.teacher_source import fetch_teacher
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.newest import find_newest
+from cluster.ledger.newest import check_no_copy, find_newest
 from cluster.ledger.settings import SearchSettings, write_settings
 from cluster.options import Options, ResumeMode
 from cluster.storage.ledger_backup import restore_ledger
@@ -99,7 +99,8 @@ def check_writable(folder: Path) -> None:
 def find_search(storage: Path, name: str, resume_mode: ResumeMode) -> Path | None:
     """Return the search to continue, None for a new one.
 
-    Raises UserError where there is a search and the user has not said which is meant.
+    Raises UserError where there is a search and the user has not said which is meant, and where
+    two folders hold the one to continue.
     """
     if resume_mode == "fresh":  # whatever state the older search is in
         return None
@@ -110,6 +111,8 @@ def find_search(storage: Path, name: str, resume_mode: ResumeMode) -> Path | Non
             "  --resume  continues it, or extends it with a larger --trials\n"
             "  --fresh   starts another one beside it"
         )
+    if folder is not None:
+        check_no_copy(folder, name)
     return folder
 
 

@@ -96,6 +96,27 @@ def test_repeating_seeds_needs_arms_or_a_confirmation(
     assert read(change(arms=({"momentum": True},)), "--seeds", 3).seeds == 3
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--fresh"], ["--trials", 9], ["--reports", 99], ["--seed", 0], ["--sampler", "gp"]),
+        *(["--scheduler", "none"], ["--control", 2], ["--tune-arms", 0], ["--compare", "width"]),
+        ["--set", "width=3"],
+    ],
+)
+def test_what_has_no_effect_on_a_confirmation_is_refused(
+    words: list[object], space: SearchSpace[Any]
+) -> None:
+    read(space, *words)
+    with pytest.raises(UserError, match=f"--confirm 2 and {words[0]} exclude each other"):
+        read(space, "--confirm", 2, *words)
+
+
+def test_a_confirmation_has_options_of_its_own(space: SearchSpace[Any]) -> None:
+    options = read(space, "--confirm", 2, "--resume", "--concurrency", 2, "--time-budget", "1h")
+    assert (options.confirm, options.resume_mode, options.concurrency) == (2, "resume", 2)
+
+
 def test_a_teacher_brings_its_defaults(change: Any, space: SearchSpace[Any]) -> None:
     with pytest.raises(UserError, match="uses no teacher: leave --teacher out"):
         read(space, "--teacher", "runs:/abc")

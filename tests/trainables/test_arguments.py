@@ -27,6 +27,11 @@ NO_NUMBERS = ["", " ", "many", "1e3", "1_000", "٣", "³", "0x3", "1.0", "nan", 
         *((duration, "90s", 90.0), (duration, "90", 90.0), (duration, "30m", 1800.0)),
         *((duration, "2h", 7200.0), (duration, "0.5h", 1800.0), (duration, " 1s", 1.0)),
         *((arguments.nonempty, "a b", "a b"), (arguments.file_path, "a b/c", Path("a b/c"))),
+        *(
+            (arguments.file_path, "~/a", Path.home() / "a"),
+            (arguments.file_path, "~", Path.home()),
+        ),
+        *((arguments.file_path, v, Path(v)) for v in ("a/~", "./~")),
     ],
 )
 def test_a_value_is_read(read: Callable[[str], Any], value: str, expected: object) -> None:
@@ -54,6 +59,11 @@ def test_a_value_is_read(read: Callable[[str], Any], value: str, expected: objec
         *((arguments.nonempty, v, "it is empty") for v in ("", "  ")),
         *((arguments.nonempty, v, "contains a NUL, or is not UTF-8") for v in ("a\0b", "a\udcff")),
         *((arguments.file_path, v, "it is empty|contains a NUL") for v in ("", "a\0b")),
+        (
+            arguments.file_path,
+            "~nobody-of-this-name/x",
+            "no home folder is known for it; give the whole path",
+        ),
     ],
 )
 def test_another_value_is_named(read: Callable[[str], Any], value: str, message: str) -> None:

@@ -16,7 +16,7 @@ def test_default_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TUNERY_CACHE")
     assert default_cache() == Path.home() / ".cache" / "tunery"
     monkeypatch.setenv("TUNERY_CACHE", "~nobody-of-this-name/x")
-    with pytest.raises(UserError, match="TUNERY_CACHE=~nobody-of-this-name/x"):
+    with pytest.raises(UserError, match="TUNERY_CACHE: '~nobody-of-this-name/x'"):
         default_cache()
 
 
@@ -42,4 +42,17 @@ def test_the_data_folder_comes_from_option_or_environment(
         find_data_folder(tmp_path / "none")
     monkeypatch.setenv("TUNERY_DATA", str(tmp_path / "gone"))
     with pytest.raises(UserError, match=r"TUNERY_DATA .*gone"):
+        find_data_folder(None)
+
+
+def test_a_variable_names_a_folder_in_the_home_folder_as_in_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("TUNERY_DATA", "TUNERY_CACHE"):
+        monkeypatch.setenv(variable, "~/mine")
+    (tmp_path / "mine").mkdir()
+    assert find_data_folder(None) == default_cache() == tmp_path / "mine"
+    monkeypatch.setenv("TUNERY_DATA", "~nobody-of-this-name/x")
+    with pytest.raises(UserError, match="TUNERY_DATA: '~nobody-of-this-name/x'"):
         find_data_folder(None)

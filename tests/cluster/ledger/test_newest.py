@@ -8,7 +8,7 @@ import pytest
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.newest import find_newest
+from cluster.ledger.newest import check_no_copy, find_newest
 from cluster.ledger.settings import SearchSettings, write_settings
 from trainables.errors import UserError
 
@@ -72,3 +72,17 @@ def test_a_file_of_the_name_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "toy").touch()
     assert find_newest(tmp_path, "toy") is None
     assert ledgers.create_ledger(tmp_path, settings).folder.name == "toy-2"
+
+
+def test_two_folders_that_hold_one_search_are_both_named(
+    begin: Callable[..., Ledger], tmp_path: Path
+) -> None:
+    """As after `cp -r runs/toy runs/toy-2`."""
+    first, second = begin().folder, begin().folder
+    check_no_copy(second, "toy")
+    shutil.copytree(second, copy := tmp_path / "runs" / "toy-10")
+    with pytest.raises(UserError, match=r"runs/toy-2 and .*runs/toy-10 hold the same(.|\n)*move"):
+        check_no_copy(copy, "toy")
+    check_no_copy(first, "toy")
+    copy.rename(tmp_path / "backup")
+    check_no_copy(second, "toy")

@@ -105,6 +105,19 @@ def test_a_relative_database_of_the_user_does_not_depend_on_the_folder_later(
     assert open_storage(None, "sqlite:///x.db").tracking_uri == f"sqlite:///{tmp_path / 'x.db'}"
 
 
+def test_a_path_in_the_home_folder_is_read_as_in_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither quotes nor a service nor a container expand `~`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TUNERY_STORAGE", "~/runs")
+    assert open_storage().folder == tmp_path / "runs"
+    assert open_storage("~/mine").folder == tmp_path / "mine"
+    assert open_storage(None, "sqlite:///~/x.db").tracking_uri == f"sqlite:///{tmp_path / 'x.db'}"
+    with pytest.raises(UserError, match="--storage: '~nobody-of-this-name/x': no home folder"):
+        open_storage("~nobody-of-this-name/x")
+
+
 @pytest.mark.parametrize("storage", ["a\0b", "file:///a\0b"])
 def test_a_folder_that_cannot_exist_is_rejected(storage: str) -> None:
     with pytest.raises(UserError, match="NUL"):

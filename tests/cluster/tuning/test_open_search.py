@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,18 @@ def test_a_fresh_search_starts_beside_one_of_another_version(
     assert old is not None
     with pytest.raises(UserError, match="another version"):
         read_settings(old)
+
+
+def test_a_search_is_not_continued_beside_its_copy(
+    begin: Callable[..., Ledger], tmp_path: Path
+) -> None:
+    storage = tmp_path / "runs"
+    shutil.copytree(begin().folder, storage / "toy-2")
+    with pytest.raises(UserError, match=r"runs/toy and .*runs/toy-2 hold the same(.|\n)*--fresh"):
+        open_search.find_search(storage, "toy", "resume")
+    assert open_search.find_search(storage, "toy", "fresh") is None
+    shutil.move(storage / "toy-2", tmp_path)
+    assert open_search.find_search(storage, "toy", "resume") == storage / "toy"
 
 
 def test_of_two_drivers_that_start_at_once_one_is_rejected(tmp_path: Path) -> None:
