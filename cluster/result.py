@@ -151,7 +151,8 @@ class Result:
     def resume(self, trials: int = 0, **changes: Any) -> Result:
         """Continue the search with so many more trials, and with other arguments of `tune`."""
         total = self.settings.trials + trials
-        return self._again(**{**changes, "trials": total, "resume": True, "fresh": False})
+        again = {"trials": total, "resume": True, "fresh": False}
+        return self._again(**{"confirm": None, **changes, **again})
 
     def _read_logs(self) -> list[TrialLog]:
         logs, damaged = read_trial_logs(self.folder)
