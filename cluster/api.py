@@ -110,10 +110,10 @@ def tune(
 
 def _check_types(given: Mapping[str, Any]) -> None:
     """Raise UserError for an argument that no option of the command line checks."""
-    texts = dict.fromkeys(("metric", "mode", "name"), (str, "a text"))
-    mappings = dict.fromkeys(("defaults", "set"), (Mapping, "a dict"))
-    for name, (expected, what) in {**texts, **mappings}.items():
+    types = {"metric": str, "mode": str, "name": str, "defaults": Mapping, "set": Mapping}
+    for name, expected in types.items():
         if given[name] is not None and not isinstance(given[name], expected):
+            what = "a text" if expected is str else "a dict"
             raise UserError(f"{name}={given[name]!r:.80} is not {what}")
     suggest = given["suggest"]
     if not (suggest is None or callable(suggest) or isinstance(suggest, Mapping)):

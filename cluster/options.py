@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -286,14 +285,4 @@ def check_inline(options: Options) -> None:
         raise UserError(
             f"{wrong[0]} needs Ray, and --executor inline runs trials in this process\n"
             "leave one of the two out"
-        )
-    limits = {
-        "--report-timeout": options.report_timeout,
-        "--trial-timeout": options.trial_timeout,
-    }
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main and (limit := [name for name, value in limits.items() if value]):
-        raise UserError(
-            f"{limit[0]} with the executor inline works by a signal, which only the main thread "
-            "gets\nrun the search in the main thread, or with the executor ray"
         )

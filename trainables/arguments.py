@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
@@ -108,14 +107,15 @@ def nonempty(value: str) -> str:
 
 def file_path(value: str) -> Path:
     """Read the path of a file or a folder, which need not exist; `~` is the home folder."""
-    # A shell expands it too, but neither in quotes nor for a service or a container. Not
-    # `Path.expanduser`, which expands ./~ as well.
-    path = os.path.expanduser(nonempty(value))  # noqa: PTH111
-    if path.startswith("~"):
+    path = Path(nonempty(value))
+    if not value.startswith("~"):  # Path("./~") is Path("~")
+        return path
+    try:  # a shell does so, too, but neither in quotes nor for a service or a container
+        return path.expanduser()
+    except RuntimeError:
         raise argparse.ArgumentTypeError(
             f"{_show(value)}: no home folder is known for it; give the whole path"
-        )
-    return Path(path)
+        ) from None
 
 
 def read_path(where: str, value: str) -> Path:

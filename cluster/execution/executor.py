@@ -12,10 +12,12 @@ from rich.console import Console
 
 from cluster.execution import inline
 from cluster.execution.attempt import WorkerSettings
+from cluster.execution.signals import is_main_thread
 from cluster.execution.task_output import keep_console
 from cluster.execution.trial_queue import TrialQueue
 from cluster.options import Options
 from searchspaces.space import SearchSpace
+from trainables.errors import UserError
 from trainables.run import Run
 
 
@@ -42,6 +44,7 @@ def prepare_executor(
 ) -> Iterator[Executor]:
     """Prepare the executor that the user chose; raises UserError where it cannot be used."""
     if options.executor == "inline":
+        check_thread(options)
         folder = options.storage.folder.resolve()
         with keep_console(console), inline.prepare_worker(space, folder, run) as worker:
             yield Executor(
@@ -62,4 +65,17 @@ def prepare_executor(
             cluster.worker,
             {"cpu": resources.cpus, "gpu": resources.gpus},
             lambda queue, worker, on_step: ray_tuner.run(queue, worker, resources, on_step),
+        )
+
+
+def check_thread(options: Options) -> None:
+    """Raise UserError for a time limit outside of the main thread, where none ends a trial."""
+    limits = {
+        "--report-timeout": options.report_timeout,
+        "--trial-timeout": options.trial_timeout,
+    }
+    if not is_main_thread() and (named := [name for name, value in limits.items() if value]):
+        raise UserError(
+            f"{named[0]} with the executor inline works by a signal, which only the main thread "
+            "gets\nrun the search in the main thread, or with the executor ray"
         )

@@ -238,7 +238,8 @@ def test_a_search_runs_in_any_thread(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(lambda: tune(train, **options(tmp_path))).result()
         assert len(result.trials) == 5
-        limited = pool.submit(lambda: tune(train, **options(tmp_path, report_timeout=5)))
+        again = options(tmp_path, report_timeout=5, fresh=True)
+        limited = pool.submit(lambda: tune(train, **again))
         with pytest.raises(UserError, match=r"--report-timeout .* main thread"):
             limited.result()
 

@@ -30,7 +30,6 @@ def run():
 """
 RUNNING = """
 import sys
-import warnings
 from pathlib import Path
 from searchspaces.user_file import execute_file
 

@@ -63,7 +63,8 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
-        return self.head(self.gru(x)[0][:, -1])  # type: ignore[no-any-return]
+        logits: Tensor = self.head(self.gru(x)[0][:, -1])
+        return logits
 
 
 def build_cnn(config: Config) -> nn.Module:
