@@ -118,7 +118,7 @@ def clock(scene: Scene) -> str:
 
 def full(scene: Scene) -> str | None:
     """Fill the disk until the search notices, then free it."""
-    filler = scene.storage / "filler"
+    filler = scene.storage.parent / "filler"  # the driver may not have made its folder yet
     try:
         with filler.open("wb", buffering=0) as file:
             while file.write(b"x" * 65536) == 65536:
