@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cluster.execution.promotion import PromotionRule
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import Decision, Report
 from cluster.sampling.schedulers import REDUCTION, SCHEDULERS, rungs
@@ -30,7 +31,7 @@ MIN_SAMPLES = 3
 
 
 class Rule(Protocol):
-    """Decides from one report after the other; never asked again about a trial it stopped."""
+    """Decides from one report after the other; not asked about a trial that it has stopped."""
 
     def decide(self, trial: int, report: int, score: float) -> Decision | None:
         """Record a report of a trial, and return the decision; None where there is none yet."""
@@ -112,6 +113,8 @@ def build_rule(name: str, space: SearchSpace[Any], reports: int) -> Rule | None:
     match name:
         case "asha":
             return AshaRule(space.mode, min_reports, reports)
+        case "promotion":
+            return PromotionRule(space.mode, min_reports, reports)
         case "median":
             return MedianRule(space.mode, min_reports)
         case "none":
@@ -124,10 +127,19 @@ class EarlyStopping:
 
     Every arm that is tuned has a rule of its own. Trials of the control group are evaluated like
     all others, and continue whatever the decision. Decisions are recorded when they are made.
+
+    By promotion a stopped trial is only paused. The default is not: what the winner is compared
+    with is a whole training.
     """
 
-    def __init__(self, build: Callable[[], Rule | None], ledger: Ledger) -> None:
+    def __init__(
+        self,
+        build: Callable[[], Rule | None],
+        ledger: Ledger,
+        on_change: Callable[[int], None] = lambda trial: None,
+    ) -> None:
         self.ledger = ledger
+        self.on_change = on_change
         self.evaluated: dict[int, int] = defaultdict(int)
         self.condemned: set[int] = set()
         """The trials that a rule has decided to stop, those of the control group included."""
@@ -136,23 +148,69 @@ class EarlyStopping:
             self._decide(trial, report)
 
     def stops(self, trial: int) -> bool:
-        """Return whether to stop a trial, after all its reports that were not yet evaluated."""
-        trial_log = self.ledger.trial_logs[trial]
-        for report in trial_log.reports[self.evaluated[trial] :]:
+        """Return whether to stop or pause a trial, after its reports that were not evaluated."""
+        for report in self.ledger.trial_logs[trial].reports[self.evaluated[trial] :]:
             self._decide(trial, report)
-        return trial in self.condemned and "control" not in trial_log.tags
+        return trial in self.condemned and not self._is_exempt(trial)
+
+    def pauses(self, trial: int) -> bool:
+        """Return whether a trial that is stopped may continue later."""
+        return isinstance(self._find_rule(trial), PromotionRule)
+
+    def find_promotable(self, last: bool) -> int | None:
+        """Return the paused trial that is to continue next, if there is one.
+
+        With `last` no trial runs or will start.
+        """
+        for rule in self._rules.values():
+            while isinstance(rule, PromotionRule):
+                trial = rule.find_promotable(last)
+                if trial is None:
+                    break
+                if self._is_exempt(trial):
+                    self.promote(trial)  # it has continued already
+                elif self.ledger.trial_logs[trial].outcome is None:
+                    return trial
+                else:
+                    rule.promote(trial)  # it has ended with the time budget
+        return None
+
+    def promote(self, trial: int) -> None:
+        """Record that a paused trial continues."""
+        rule = self._find_rule(trial)
+        assert isinstance(rule, PromotionRule)
+        decision = rule.promote(trial)
+        self.ledger.record_decision(trial, decision)
+        self.on_change(trial)
+        self.condemned.discard(trial)
+        reports = self.ledger.trial_logs[trial].reports
+        self.evaluated[trial] = sum(entry.report <= decision.report for entry in reports)
+        self.stops(trial)  # an exempt one may have reached the next rung
 
     def _decide(self, trial: int, report: Report) -> None:
         self.evaluated[trial] += 1
-        rule = self._rules[self.ledger.trial_logs[trial].tags.get("arm")]
+        trial_log, rule = self.ledger.trial_logs[trial], self._find_rule(trial)
         score = report.metrics.get(self.ledger.metric, math.nan)
         if rule is None or trial in self.condemned or not math.isfinite(score):
             return
         decision = rule.decide(trial, report.report, score)
-        if decision is not None:
+        if decision is None:
+            return
+        known = next((d for d in trial_log.decisions if d.report == decision.report), None)
+        if known is None and trial_log.outcome is None:
             self.ledger.record_decision(trial, decision)
-            if decision.stops:
-                self.condemned.add(trial)
+        promoted = decision.stops and known is not None and not known.stops
+        if promoted and isinstance(rule, PromotionRule):
+            rule.promote(trial)
+        if (known or decision).stops:
+            self.condemned.add(trial)
+
+    def _find_rule(self, trial: int) -> Rule | None:
+        return self._rules[self.ledger.trial_logs[trial].tags.get("arm")]
+
+    def _is_exempt(self, trial: int) -> bool:
+        tags = self.ledger.trial_logs[trial].tags
+        return "control" in tags or ("default" in tags and self.pauses(trial))
 
 
 def _list_in_order(ledger: Ledger) -> list[tuple[int, Report]]:

@@ -2,21 +2,21 @@
 
 A worker turns what a task raises into an `AttemptError`, which any process can unpickle; what
 ended the worker itself is one of Ray's own errors. Neither is ever recognised by the text of a
-traceback, which shows code and may contain any word. What follows from a class (a retry, the end
-of the search) is decided by `trial_queue` and `ray_tuner`.
+traceback, which shows code and may contain any word. Whether another attempt follows is decided
+here, too; the end of a search by `trial_queue` and `ray_tuner`.
 """
 
 from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from cluster.ledger.trial_log import Failure, FailureClass
+from cluster.ledger.trial_log import UNCOUNTED, Failure, FailureClass
 from cluster.storage.redaction import LONGEST, redact
 from cluster.storage.replication import StorageTimeoutError
 from searchspaces.user_file import PREFIX
@@ -26,6 +26,9 @@ from trainables.terminal import escape_control
 
 MAX_MESSAGE, MAX_LINE, MAX_TRACEBACK = 1000, 5000, 20_000  # characters
 CUDA_OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
+RETRIES = 2
+LOSSES = 20
+"""A trial fails after more than this number of lost or preempted attempts."""
 
 
 class StorageUnreachableError(Exception):
@@ -41,6 +44,13 @@ class AttemptError(Exception):
 
     def __str__(self) -> str:
         return self.failure.traceback
+
+
+def is_final(failures: Sequence[Failure]) -> bool:
+    """Return whether a trial with these failed attempts has failed: no other one follows."""
+    losses = sum(failure.failure_class in UNCOUNTED for failure in failures)
+    counted = len(failures) - losses
+    return failures[-1].failure_class == "task_error" or counted > RETRIES or losses > LOSSES
 
 
 def describe_error(error: BaseException, output: str = "") -> AttemptError:

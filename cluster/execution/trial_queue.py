@@ -11,22 +11,20 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from cluster.execution.early_stopping import EarlyStopping, build_rule
+from cluster.execution.failures import is_final
 from cluster.execution.task_output import read_end
 from cluster.execution.time_limits import AttemptClock, TimeLimits
 from cluster.ledger.files import OUTPUT
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.trial_log import UNCOUNTED, Failure, Outcome
+from cluster.ledger.trial_log import Failure, Outcome, TrialLog
 from cluster.sampling.arm_studies import ArmStudies
 from cluster.sampling.study import Study
 from trainables.errors import UserError, is_disk_full
 from trainables.ranking import describe_divergence
-
-RETRIES = 2
-LOSSES = 20
-"""A trial fails after more than this number of lost or preempted attempts."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +71,19 @@ class TrialQueue:
         self.notes: list[str] = []
         """What is to be shown to the user of damaged files, and is not yet."""
         settings = ledger.settings
-        self.early_stopping = EarlyStopping(
-            lambda: build_rule(settings.scheduler, study.space, settings.reports), ledger
-        )
+        build = partial(build_rule, settings.scheduler, study.space, settings.reports)
+        self.early_stopping = EarlyStopping(build, ledger, on_change)
         self._waiting: deque[int] = deque()
         for trial, trial_log in sorted(ledger.trial_logs.items()):
             if trial_log.outcome is None and trial_log.done >= ledger.settings.reports:
                 # The driver ended between the last report and the outcome.
                 self._close(trial, "diverged" if self._find_divergence(trial) else "complete", "")
             elif trial_log.outcome is None and self.early_stopping.stops(trial):
-                self._close(trial, "stopped", "scheduler")
+                if not self.early_stopping.pauses(trial):
+                    self._close(trial, "stopped", "scheduler")
             elif trial_log.outcome is None:
                 self._waiting.append(trial)
+        self._close_paused()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing to Tune, which pickles its searcher: the ledger is the state."""
@@ -117,7 +116,7 @@ class TrialQueue:
         """Return whether no attempt is left to start; some may still run."""
         if self.out_of_time or self.stop_error is not None or self.storage_error is not None:
             return True
-        return not self._waiting and len(self.ledger.trial_logs) >= self.trials
+        return not self._waiting and self._all_sampled and self._find_promotable() is None
 
     def has_room(self, concurrency: int) -> bool:
         """Return whether another attempt may start: none runs beside an exclusive one."""
@@ -134,16 +133,20 @@ class TrialQueue:
         return None
 
     def next_attempt(self) -> Attempt | None:
-        """Return the next attempt: of an interrupted or failed trial, else of a new one.
+        """Return the next attempt: of an interrupted, failed or paused trial, else of a new one.
 
         None where a finite space is exhausted: the trials that exist are then all.
         """
         if self._waiting:
             trial_log = self.ledger.trial_logs[self._waiting.popleft()]
+        elif (promoted := self._find_promotable()) is not None:
+            self.early_stopping.promote(promoted)
+            trial_log = self.ledger.trial_logs[promoted]
         else:
             suggestion = self.study.ask()
             if suggestion is None:
                 self.ledger.update_settings(trials=len(self.ledger.trial_logs))
+                self._close_paused()
                 return None
             trial_log = self.ledger.add_trial(
                 suggestion.trial, suggestion.parameters, suggestion.config, suggestion.tags
@@ -155,6 +158,12 @@ class TrialQueue:
         self.running[trial_log.trial] = attempt
         self.on_change(trial_log.trial)
         return attempt
+
+    def is_paused(self, trial_log: TrialLog) -> bool:
+        """Return whether a trial waits at a rung for others that reach it."""
+        if trial_log.outcome is not None or trial_log.trial in {*self.running, *self._waiting}:
+            return False
+        return self.early_stopping.stops(trial_log.trial)
 
     def record_start(self, trial: int) -> None:
         """Start the clock of an attempt: it has got its worker."""
@@ -196,14 +205,17 @@ class TrialQueue:
     def record_end(self, trial: int, outcome: Outcome | None) -> None:
         """Record an outcome; None means that the driver, not the trial, has ended it."""
         self._forget(trial)
-        reason = ""
+        early = outcome is None and self.early_stopping.stops(trial)
         if outcome is None and self.out_of_time and not self._has_started(trial):
-            return  # it never ran: a resume starts it
-        if outcome is None:
-            outcome = "stopped"
-            early = self.early_stopping.stops(trial)
+            self._waiting.append(trial)  # it never ran: a resume starts it
+        elif early and self.early_stopping.pauses(trial):
+            self.on_change(trial)
+        elif outcome is None:
             reason = "time budget" if self.out_of_time and not early else "scheduler"
-        self._close(trial, outcome, reason)
+            self._close(trial, "stopped", reason)
+        else:
+            self._close(trial, outcome, "")
+        self._close_paused()
 
     def record_failure(self, trial: int, failure: Failure) -> None:
         """Record a failed attempt, and queue the next one unless there were enough.
@@ -224,14 +236,12 @@ class TrialQueue:
             output = read_end(self.ledger.latest_attempt(trial) / OUTPUT)
             failure = replace(failure, output=output)
         self.ledger.record_failure(trial, failure)
-        failures = self.ledger.trial_logs[trial].failures
-        losses = sum(entry.failure_class in UNCOUNTED for entry in failures)
-        final = failure.failure_class == "task_error"
-        if final or len(failures) - losses > RETRIES or losses > LOSSES:
+        if is_final(self.ledger.trial_logs[trial].failures):
             self._close(trial, "failed", failure.failure_class.replace("_", " "))
         else:
             self._waiting.append(trial)
             self.on_change(trial)
+        self._close_paused()
 
     def fail_to_write(self, why: str, is_full: bool) -> None:
         """End the search: nothing can be recorded any more."""
@@ -240,6 +250,23 @@ class TrialQueue:
             f"the search cannot write: {why}\n"
             f"{fix}, then continue with the same command and --resume: nothing is lost"
         )
+
+    @property
+    def _all_sampled(self) -> bool:
+        return len(self.ledger.trial_logs) >= self.trials
+
+    def _find_promotable(self) -> int | None:
+        last = self._all_sampled and not self.running and not self._waiting
+        return self.early_stopping.find_promotable(last)
+
+    def _close_paused(self) -> None:
+        """Stop the paused trials for good, once none of them will continue."""
+        if self.running or not self.finished or self.stop_error or self.storage_error:
+            return
+        reason = "time budget" if self.out_of_time else "scheduler"
+        for trial_log in self.ledger.trial_logs.values():
+            if self.is_paused(trial_log):
+                self._close(trial_log.trial, "stopped", reason)
 
     def _forget(self, trial: int) -> None:
         self.running.pop(trial, None)

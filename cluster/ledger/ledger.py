@@ -149,10 +149,8 @@ class Ledger:
         self._append(trial, {"failure": asdict(failure), "attempt": attempts})
 
     def record_decision(self, trial: int, decision: Decision) -> None:
-        """Record a decision of early stopping; the first one at a report stays."""
-        known = {entry.report for entry in self.trial_logs[trial].decisions}
-        if self.trial_logs[trial].outcome is None and decision.report not in known:
-            self._append(trial, {"decision": asdict(decision)})
+        """Record a decision of early stopping; it replaces an earlier one at the same report."""
+        self._append(trial, {"decision": asdict(decision)})
 
     def record_notes(self, trial: int, notes: Iterable[str]) -> None:
         """Record notes for the user about a trial's damaged files; none after its outcome."""

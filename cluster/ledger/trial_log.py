@@ -62,7 +62,8 @@ class Decision:
     """A decision of early stopping on a trial, as it was made at a report.
 
     `cutoff` is what the score was compared with, None where there was nothing yet. With `stops`
-    the trial ends, but for one of the control group, which would have ended.
+    the trial ends, but for one of the control group, which would have ended. A trial that was
+    paused and goes on has a second decision at the same report, which replaces the first.
     """
 
     report: int
@@ -158,7 +159,7 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
         )
     if trial_log is None:
         raise ValueError("the file does not start with its trial")
-    if trial_log.spans and "attempt" not in event:
+    if trial_log.spans and "attempt" not in event and trial_log.outcome is None:
         start, last, place = trial_log.spans[-1]
         trial_log.spans[-1] = (start, event.get("time", last), event.get("place", place))
     if "failure" in event:
@@ -167,7 +168,9 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
         trial_log.attempts = event["attempt"]
         trial_log.spans.append((event["time"], event["time"], ""))
     elif "decision" in event:
-        trial_log.decisions.append(Decision(**event["decision"]))
+        decision = Decision(**event["decision"])
+        earlier = [known for known in trial_log.decisions if known.report != decision.report]
+        trial_log.decisions = [*earlier, decision]
     elif "report" in event:
         trial_log.reports.append(
             Report(event["report"], event["time"], event["seconds"], event["metrics"])

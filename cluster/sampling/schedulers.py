@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-SCHEDULERS = ("asha", "none", "median")
+SCHEDULERS = ("asha", "promotion", "none", "median")
+"""`asha` stops trials for good; `promotion` is ASHA that pauses them, and continues the best."""
+WITH_RUNGS = ("asha", "promotion")
 REDUCTION = 3
 """ASHA continues one in so many trials at each rung."""
 
@@ -17,7 +19,7 @@ def rungs(reports: int, min_reports: int) -> list[int]:
 
 def expected_reports(trials: int, reports: int, min_reports: int, scheduler: str) -> int:
     """Return the number of reports that a search is likely to make, one in REDUCTION per rung."""
-    if scheduler != "asha":
+    if scheduler not in WITH_RUNGS:
         return trials * reports
     total, before, running = 0.0, 0, float(trials)
     for rung in [*rungs(reports, min(min_reports, reports)), reports]:

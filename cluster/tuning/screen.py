@@ -81,7 +81,8 @@ def count_rungs(queue: TrialQueue) -> list[tuple[int, int, int]]:
     for log in queue.ledger.trial_logs.values():
         for decision in log.decisions:
             compared[decision.report] += 1
-            stopped[decision.report] += decision.stops and log.outcome == "stopped"
+            ends = log.outcome == "stopped" or queue.is_paused(log)
+            stopped[decision.report] += decision.stops and ends
     return [(at, compared[at], stopped[at]) for at in queue.ledger.settings.rungs]
 
 
@@ -96,6 +97,8 @@ def _draw_summary(
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     words = [f"{ended} of {queue.trials} ended", f"{len(queue.running)} running"]
+    if paused := sum(queue.is_paused(log) for log in logs):
+        words.append(f"{paused} paused")
     words += [f"{counts[o]} {o}" for o in ("complete", "stopped") if counts[o]]
     words += [f"[red]{counts[o]} {o}[/]" for o in ("diverged", "failed") if counts[o]]
     if queue.study.infeasible:

@@ -16,7 +16,7 @@ from cluster.sampling.agreeing_arms import find_agreeing_arms, fix_lone_arm
 from cluster.sampling.arms import Pair, plan_arms
 from cluster.sampling.grid import iterate_grid
 from cluster.sampling.initial_trials import plan_initial_trials
-from cluster.sampling.schedulers import rungs
+from cluster.sampling.schedulers import WITH_RUNGS, rungs
 from cluster.tuning.same_space import check_same_space, record_space
 from searchspaces.codec import encode_values
 from searchspaces.json_text import Json
@@ -74,7 +74,7 @@ def decide_settings(space: SearchSpace[Any], options: Options) -> SearchSettings
         control=options.control or 0,
         tune_arms=tune_arms,
         arms=arms,
-        rungs=tuple(rungs(reports, first)) if scheduler == "asha" else (),
+        rungs=tuple(rungs(reports, first)) if scheduler in WITH_RUNGS else (),
         enqueued=enqueued,
         **record_space(space, fixed),
         teacher=resolve_name(options.teacher) if options.teacher else "",

@@ -68,9 +68,9 @@ def read_decisions(trial: TrialRecord) -> list[Decision]:
 
 
 def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section | None:
-    """Return decisions, correlations, late bloomers and figure; None without ASHA."""
+    """Return decisions, correlations, late bloomers and figure; None without rungs."""
     at = read_rungs(search)
-    if search.tags.get("scheduler") != "asha" or not at:
+    if not at:
         return None
     control = [
         t for t in rank_trials(search, search.trials) if is_control(t) and t.outcome == "complete"
@@ -104,6 +104,8 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
         "The decisions of ASHA as they were recorded when they were made, each against the trials "
         "that had reached the rung by then."
     )
+    if search.tags.get("scheduler") == "promotion":
+        intro += " Of a trial that was paused and went on, the later decision counts."
     table = to_markdown(Table(header, rows, "lrrrrrr"))
     if len(control) < FEWEST:
         return Section(

@@ -15,7 +15,7 @@ NEEDS = {
     "Parallel coordinates": "two searched hyperparameters and two scores",
     "Search budget": "two scores of trials that the sampler has drawn, without arms",
     "Model size": "candidates with different numbers of parameters",
-    "Check of early stopping": "the scheduler asha, and rungs that trials have reached",
+    "Check of early stopping": "a scheduler with rungs, and trials that have reached them",
     "Timeline": "recorded times of trials",
     "Use of the test set": "a winner and a test set",
     "Appendix: failures": "a failed trial",

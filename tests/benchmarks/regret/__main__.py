@@ -31,7 +31,7 @@ from tests.benchmarks.regret.table import Curve, Table
 
 WORKERS = 4
 TRAININGS = (5, 10, 20, 50)
-METHODS = ("random+none", "random+asha", "tpe+none", "tpe+asha")
+METHODS = ("random+none", "random+asha", "random+promotion", "tpe+asha", "tpe+promotion")
 MEMORY = Path("/dev/shm")
 
 
@@ -78,7 +78,7 @@ def replay(
             entry = {
                 "report": done + 1,
                 "seconds": 1.0,
-                "metrics": {space.metric: seen[trial][done]},
+                "metrics": {space.metric: float(seen[trial][done])},
             }
             stops = queue.record_result(trial, {"history": [entry], "facts": {}})
             spent += 1

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from cluster.execution.failures import LOSSES, RETRIES
 from cluster.execution.time_limits import BUDGET_GRACE, TimeLimits
-from cluster.execution.trial_queue import LOSSES, RETRIES, TrialQueue, recording
+from cluster.execution.trial_queue import TrialQueue, recording
 from cluster.ledger.files import OUTPUT
 from cluster.ledger.ledger import KEPT_WEIGHTS, Ledger
 from cluster.ledger.trial_log import Failure
