@@ -69,6 +69,40 @@ def test_both_executors_give_the_same_search_and_continue_each_other(
     assert_mlflow_equals_ledger(tmp_path / "mixed")
 
 
+def test_a_paused_trial_continues_with_the_numbers_of_one_that_was_not(
+    space_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    changes = "trials=12, reports=9, min_reports=1"
+    words = ["--space", str(space_file(f"SPACE = replace(SPACE, {changes})"))]
+    words += ["--executor", "inline", "--sampler", "random", "--storage"]
+    for scheduler in ("promotion", "none"):
+        assert main([*words, str(tmp_path / scheduler), "--scheduler", scheduler]) == 0
+    paused, whole = (read_ledger(tmp_path / name / "toy") for name in ("promotion", "none"))
+    logs = paused.trial_logs
+    assert any(log.attempts > 1 and log.outcome == "complete" for log in logs.values())
+    for trial, log in logs.items():
+        expected = [report.metrics for report in whole.trial_logs[trial].reports]
+        assert [report.metrics for report in log.reports] == expected[: log.done]
+    assert_mlflow_equals_ledger(tmp_path / "promotion")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_both_executors_pause_and_continue_the_same_trials(
+    tune: Callable[..., tuple[int, str]], space_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    changes = "trials=9, reports=9, min_reports=1"
+    words = ["--space", str(space_file(f"SPACE = replace(SPACE, {changes})")), "--concurrency"]
+    words += ["1", "--scheduler", "promotion", "--storage"]
+    assert main([*words, str(tmp_path / "inline"), "--executor", "inline"]) == 0
+    code, output = tune(*words, tmp_path / "ray")
+    assert code == 0, output
+    inline, ray = (read_ledger(tmp_path / name / "toy") for name in ("inline", "ray"))
+    assert describe_trials(ray) == describe_trials(inline)
+    assert any(log.attempts > 1 for log in ray.trial_logs.values())
+    assert_mlflow_equals_ledger(tmp_path / "ray")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_plain_function_gives_the_ledger_of_a_generator_in_both_executors(
