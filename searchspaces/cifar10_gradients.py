@@ -5,8 +5,8 @@ last layer's weight over the first 150 batches: a report is the mean of five of 
 without numbers: at every depth (10, 20, 25 and 50 layers) the gradients approach zero without
 skips, and with skips they do not.
 
-Two stages of `blocks` blocks make 4 blocks + 2 layers, which does not give every depth: 2 blocks
-make 10 layers, 4 (18 layers) replace 20, 6 (26) replace 25 and 12 replace 50. The score of a
+A block has two convolutions, and stem and head are layers, too. So 20 layers have a block more in
+the first stage than in the second, and 25 layers a second convolution in the stem. The score of a
 trial is its smallest gradient, so the row that the report calls best has the gradients that
 vanish most.
 """
@@ -18,7 +18,7 @@ from trainables.tasks import gradients
 def suggest(trial: Trial) -> Values:
     """Search depth and skips; all networks are trained in the same way."""
     return {
-        "blocks": trial.suggest_int("blocks", 2, 12),
+        "depth": trial.suggest_int("depth", 6, 50),
         "skip": trial.suggest_categorical("skip", [False, True]),
     }
 
@@ -27,8 +27,8 @@ SPACE = SearchSpace(
     **gradients.TASK,
     suggest=suggest,
     reports=30,
-    compare=("blocks", "skip"),
+    compare=("depth", "skip"),
     arms=tuple(
-        {"blocks": blocks, "skip": skip} for blocks in (2, 4, 6, 12) for skip in (False, True)
+        {"depth": depth, "skip": skip} for depth in (10, 20, 25, 50) for skip in (False, True)
     ),
 )

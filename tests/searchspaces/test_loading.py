@@ -15,6 +15,7 @@ from searchspaces.overrides import build_config, parse_overrides
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
 from trainables.models.separable import separable_cnn
+from trainables.tasks import svhn_separable
 
 MINE = '''"""Is one number
 better than another?
@@ -242,6 +243,15 @@ def test_every_kernel_needs_a_channel() -> None:
     with pytest.raises(UserError, match="a channel each"):
         parse_overrides(space, ["kernels=3+5+7", "stem=2"])
     assert parse_overrides(space, ["kernels=3+5+7", "stem=3"])["stem"] == 3
+
+
+def test_the_published_network_of_svhn_150k_is_as_large_as_published() -> None:
+    space = load_space("svhn_150k")
+    network = svhn_separable.build_network(svhn_separable.Config(**space.initial_configs[1]))
+    assert sum(weight.numel() for weight in network.parameters()) == 124_180
+    head = network[-1]
+    assert isinstance(head, torch.nn.Linear)
+    assert head.in_features == 3 * 3 * 196
 
 
 def test_svhn_150k_is_infeasible_above_150000_parameters() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,24 +53,26 @@ def load(
     kind: str,
     count: int,
     *,
+    problems: Sequence[str] = PROBLEMS,
     download: bool = True,
     seed: int = 0,
 ) -> Mathematics:
     """Load `count` questions in total, equally many per problem, 80 % of them for training.
 
-    `folder` may hold the published train-easy files. Without them the questions are generated,
-    or with `download` False read from the cache. With `kind` placeholder they are small sums.
-    Raises UserError if there are no such questions.
+    `problems` are those of the generator's module `numbers`. `folder` may hold the published
+    train-easy files. Without them the questions are generated, or with `download` False read from
+    the cache. With `kind` placeholder they are small sums. Raises UserError if there are no such
+    questions.
     """
     if kind == "placeholder":
         return _split_questions(_draw_sums(min(count, 600), seed), seed)
     if kind != "real":
         raise UserError(f"mathematics has no {kind} data; omit --data {kind}")
-    counts = {problem: -(-count // len(PROBLEMS)) for problem in PROBLEMS}
+    counts = {problem: -(-count // len(problems)) for problem in problems}
     published = folder and _find_published(folder)
-    key: dict[str, object] = {"layout": LAYOUT, "count": count, "seed": seed}
+    key: dict[str, object] = {"layout": LAYOUT, "counts": counts, "seed": seed}
     if published:
-        files = {problem: _find_file(published, problem) for problem in PROBLEMS}
+        files = {problem: _find_file(published, problem, problems) for problem in problems}
         key["files"] = {p: caches.hash_file(path, cache) for p, path in files.items()}
     else:
         key["generator"] = _get_versions()
@@ -80,7 +82,10 @@ def load(
 
     def build(draft: Path) -> None:
         if published:
-            pairs = {p: _sample_published(path, counts[p], seed) for p, path in files.items()}
+            pairs = {
+                problem: _sample_published(path, counts[problem], len(problems), seed)
+                for problem, path in files.items()
+            }
         else:
             print(
                 f"mathematics: generating {count:,} questions, once per machine", file=sys.stderr
@@ -93,7 +98,7 @@ def load(
 
     caches.get_or_build(cache, "mathematics", key, build)
     table = pq.read_table(stored / "questions.parquet")
-    pairs: dict[str, list[Pair]] = {problem: [] for problem in PROBLEMS}
+    pairs: dict[str, list[Pair]] = {problem: [] for problem in problems}
     for row in table.to_pylist():
         pairs[row["problem"]].append((row["question"], row["answer"]))
     return _split_questions(pairs, seed)
@@ -107,18 +112,18 @@ def _find_published(folder: Path) -> Path | None:
     return next((path for path in folders if any(path.glob("numbers__*.txt"))), None)
 
 
-def _find_file(folder: Path, problem: str) -> Path:
+def _find_file(folder: Path, problem: str, problems: Sequence[str]) -> Path:
     path = folder / f"numbers__{problem}.txt"
     if not path.is_file():
         raise UserError(
             f"mathematics: {folder} lacks {path.name}\n"
-            f"copy numbers__PROBLEM.txt for {', '.join(PROBLEMS)} there, or omit --data-dir: "
+            f"copy numbers__PROBLEM.txt for {', '.join(problems)} there, or omit --data-dir: "
             "questions are then generated"
         )
     return path
 
 
-def _sample_published(path: Path, count: int, seed: int) -> list[Pair]:
+def _sample_published(path: Path, count: int, problems: int, seed: int) -> list[Pair]:
     """Sample different questions of a published file: a line per question, then its answer."""
     try:
         lines = path.read_text(encoding="ascii").lower().splitlines()
@@ -137,7 +142,7 @@ def _sample_published(path: Path, count: int, seed: int) -> list[Pair]:
     if len(pairs) < count:
         raise UserError(
             f"{path} has {len(pairs):,} different questions, fewer than the {count:,} needed\n"
-            f"set a smaller number with --set count={len(pairs) * len(PROBLEMS)}"
+            f"set a smaller number with --set count={len(pairs) * problems}"
         )
     return random.Random(f"{seed}/{path.name}").sample(list(pairs.items()), count)
 

@@ -40,6 +40,9 @@ def generate_questions(
     the package is missing, or a problem has fewer different questions.
     """
     _check_package()
+    known = sorted(_load_problems())
+    if unknown := ", ".join(sorted(set(counts) - set(known))):
+        raise UserError(f"the generator has no problem {unknown}\nit has {', '.join(known)}")
     processes = processes or len(os.sched_getaffinity(0))
     pairs: dict[str, dict[str, str]] = {problem: {} for problem in counts}
     next_block = dict.fromkeys(counts, 0)

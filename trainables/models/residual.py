@@ -53,10 +53,11 @@ class PreActivation(nn.Module):
 
 def block_cnn(
     *,
-    blocks: int,
+    blocks: int | Sequence[int],
     filters: int,
     skip: bool,
     stages: int = 2,
+    stem: int = 1,
     widen: int = 1,
     pre_activation: bool = False,
     channels: int = 3,
@@ -65,24 +66,39 @@ def block_cnn(
     """Build a stem, `stages` of `blocks`, mean pooling and a linear head; outputs (n, classes).
 
     Stage s has `filters * widen * 2**s` channels; all but the first halve the resolution. The
-    network has `2 * stages * blocks + 2` layers.
+    network has a layer more than twice its blocks and the `stem` convolutions. `blocks` is their
+    number in every stage, or that of each.
     """
     block = PreActivation if pre_activation else Block
-    stem: list[nn.Module] = [nn.Conv2d(channels, filters, 3, padding=1, bias=False)]
-    if not pre_activation:
-        stem += [nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
+    counts = [blocks] * stages if isinstance(blocks, int) else blocks
+    first: list[nn.Module] = []
+    for inputs in (channels, *[filters] * (stem - 1)):
+        first.append(nn.Conv2d(inputs, filters, 3, padding=1, bias=False))
+        if not pre_activation:
+            first += [nn.BatchNorm2d(filters), nn.ReLU(inplace=True)]
     layers: list[nn.Module] = []
     inputs = filters
-    for stage in range(stages):
+    for stage, count in enumerate(counts):
         outputs = filters * widen * 2**stage
-        for index in range(blocks):
+        for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
             layers.append(block(inputs, outputs, stride, skip))
             inputs = outputs
     if pre_activation:
         layers += [nn.BatchNorm2d(inputs), nn.ReLU(inplace=True)]
     pool: Sequence[nn.Module] = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return nn.Sequential(*stem, *layers, *pool, nn.Linear(inputs, classes))
+    return nn.Sequential(*first, *layers, *pool, nn.Linear(inputs, classes))
+
+
+def depth_cnn(depth: int, filters: int, skip: bool) -> nn.Sequential:
+    """Build a network of two stages that has exactly so many layers, at least six.
+
+    An odd number of blocks gives the first stage one more, an odd `depth` the stem.
+    """
+    blocks, odd = divmod(depth - 2, 2)
+    return block_cnn(
+        blocks=(blocks - blocks // 2, blocks // 2), filters=filters, skip=skip, stem=1 + odd
+    )
 
 
 def resnet32(filters: int = 16) -> nn.Sequential:

@@ -58,11 +58,9 @@ class Config:
         check_fraction(self, "momentum")
         check_at_least(self, 1, "batch_size", "epochs", "size")
         check_between(self, 0, self.size - 1, "shift")
-        if (count := read_convolutions(self.network)) is not None:
-            if count % 2 == 0:
-                raise ValueError(f"network={self.network!r} must have an odd number of layers")
-            if self.size < 2 ** ((count + 1) // 2):
-                raise ValueError(f"network={self.network!r} is too deep for size={self.size}")
+        count = read_convolutions(self.network)
+        if count is not None and count % 2 == 0:
+            raise ValueError(f"network={self.network!r} must have an odd number of layers")
 
 
 def read_convolutions(network: str) -> int | None:

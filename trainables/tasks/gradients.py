@@ -13,7 +13,7 @@ from trainables.data import augment
 from trainables.data.cifar10 import CIFAR10
 from trainables.data.images import ImageData
 from trainables.data.load import load_images
-from trainables.models.residual import block_cnn
+from trainables.models.residual import depth_cnn
 from trainables.optim import build_optimizer
 from trainables.predictor import GroundTruth
 from trainables.ranking import mark_divergence
@@ -24,10 +24,10 @@ from trainables.vision.classification import Normalize
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one training with Adam; `blocks` are per stage, `batches` per report."""
+    """Settings of one training with Adam; `depth` are layers, `batches` per report."""
 
     seed: int = 0
-    blocks: int = 2
+    depth: int = 10
     skip: bool = False
     filters: int = 16
     learning_rate: float = 4e-4
@@ -36,12 +36,13 @@ class Config:
 
     def __post_init__(self) -> None:
         check_positive(self, "learning_rate")
-        check_at_least(self, 1, "blocks", "filters", "batch_size", "batches")
+        check_at_least(self, 6, "depth")
+        check_at_least(self, 1, "filters", "batch_size", "batches")
 
 
 def build_network(config: Config) -> nn.Sequential:
     """Build the network: (n, 3, 32, 32) -> (n, 10)."""
-    return block_cnn(blocks=config.blocks, filters=config.filters, skip=config.skip)
+    return depth_cnn(config.depth, config.filters, config.skip)
 
 
 def train(config: Config, run: Run) -> Loop:

@@ -22,6 +22,7 @@ from trainables.checks import (
 from trainables.data import mathematics
 from trainables.data.characters import VOCABULARY_SIZE, group_by_length
 from trainables.data.mathematics import Mathematics, Questions
+from trainables.data.questions import PROBLEMS
 from trainables.fit import fit
 from trainables.models.seq2seq import Seq2Seq
 from trainables.optim import build_optimizer, get_schedule
@@ -46,13 +47,14 @@ SHOWN = 2  # correct and wrong answers shown per problem
 class Config:
     """Settings of one training; `epochs` are per report, `clip` is the largest gradient norm.
 
-    `count` is the questions of all problems together, four fifths of them for training. `code`
+    `count` is the questions of all `problems` together, four fifths of them for training. `code`
     chooses PyTorch's cells or equal, slower ones that are written out. Training stops after
     `patience` reports without improvement (0: never).
     """
 
     seed: int = 0
     count: int = 100_000
+    problems: tuple[str, ...] = PROBLEMS
     cell: Literal["elman", "gru", "lstm"] = "lstm"
     code: Literal["torch", "written"] = "torch"
     embedding: int = 64
@@ -61,8 +63,9 @@ class Config:
     bidirectional: bool = True
     shared_embeddings: bool = True
     dropout: float = 0.15
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = 1e-3
+    momentum: float = 0.9
     weight_decay: float = 1e-4
     schedule: Literal["constant", "one_cycle", "cosine", "linear"] = "constant"
     batch_size: int = 64
@@ -75,8 +78,10 @@ class Config:
         check_positive(self, "learning_rate")
         check_non_negative(self, "weight_decay", "clip", "patience")
         check_at_least(self, 1, "embedding", "hidden", "layers", "batch_size", "epochs")
-        check_fraction(self, "dropout", "label_smoothing")
-        check_at_least(self, 90, "count")
+        check_fraction(self, "dropout", "label_smoothing", "momentum")
+        if not self.problems or len({*self.problems}) < len(self.problems):
+            raise ValueError(f"problems={self.problems} must be different names, at least one")
+        check_at_least(self, 10 * len(self.problems), "count")
 
 
 def build_network(config: Config) -> Seq2Seq:
@@ -96,7 +101,11 @@ def build_network(config: Config) -> Seq2Seq:
 
 def load_questions(config: Config, run: Run) -> Mathematics:
     """Load the published questions from the user's folder, or generate similar ones."""
-    return mathematics.load(run.data, run.cache, run.source, config.count, download=run.download)
+    return mathematics.load(
+        *(run.data, run.cache, run.source, config.count),
+        problems=config.problems,
+        download=run.download,
+    )
 
 
 def train(config: Config, run: Run) -> Loop:
@@ -123,7 +132,7 @@ def train_network(config: Config, run: Run, network: Seq2Seq, data: Mathematics)
         model,
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
-        momentum=0.0,
+        momentum=config.momentum,
     )
     order = torch.Generator().manual_seed(config.seed)
     run.resume(model=model, optimizer=optimizer, order=order)

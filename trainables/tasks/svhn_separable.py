@@ -37,8 +37,9 @@ class Config:
 
     `depths` are the blocks of each group, joined by dashes, `halve` the groups that begin by
     halving the resolution. `width` is the channels of the first group, `growth` what each group
-    adds, `head` the units of a hidden layer before the output (0: none). `extra` adds SVHN's
-    extra digits to train.
+    adds, `expansion` by how much a bottleneck is wider inside. The last map is averaged to
+    `pooled_size` x `pooled_size`, and `head` are the units of a hidden layer before the output (0:
+    none). `extra` adds SVHN's extra digits to train.
     """
 
     seed: int = 0
@@ -47,12 +48,15 @@ class Config:
     growth: int = 32
     depths: str = "1-2-2-2-1"
     halve: str = "1-2-3"
-    convolution: Literal["separable", "full"] = "separable"
+    convolution: Literal["separable", "bottleneck", "full"] = "separable"
+    expansion: int = 3
     kernels: Literal["3", "5", "3+5", "3+5+7"] = "3"
     batch_norm: bool = True
     skip: bool = False
+    pooled_size: int = 1
     head: int = 0
     dropout: float = 0.02
+    dropout_after: Literal["group", "convolution"] = "group"
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 4e-3
     momentum: float = 0.9
@@ -69,7 +73,7 @@ class Config:
         check_positive(self, "learning_rate")
         check_non_negative(self, "weight_decay")
         check_fraction(self, "dropout", "momentum", "label_smoothing")
-        check_at_least(self, 1, "batch_size", "epochs")
+        check_at_least(self, 1, "batch_size", "epochs", "expansion", "pooled_size")
         check_between(self, 0, SIZE - 1, "shift")
         check_at_least(self, 0, "head")
         groups = len(read_numbers(self.depths))
@@ -102,7 +106,10 @@ def build_network(config: Config) -> nn.Module:
         kernels=read_numbers(config.kernels),
         batch_norm=config.batch_norm,
         skip=config.skip,
+        expansion=config.expansion,
         dropout=config.dropout,
+        dropout_after=config.dropout_after,
+        pooled_size=config.pooled_size,
         head=config.head,
     )
 

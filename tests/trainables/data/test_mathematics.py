@@ -94,6 +94,15 @@ def test_published_files_are_used_if_the_user_has_them(tmp_path: Path, place: st
     )
 
 
+def test_a_subset_of_the_problems_is_asked(tmp_path: Path) -> None:
+    files(tmp_path / "mathematics")
+    found = load(tmp_path, tmp_path / "cache", "real", 60, problems=("gcd", "lcm"))
+    assert set(found.train.problems) == {"gcd", "lcm"}
+    assert len(found.train) == 48
+    with pytest.raises(UserError, match="no problem sums\nit has base_conversion"):
+        load(None, tmp_path / "cache", "real", 60, problems=("gcd", "sums"))
+
+
 def test_incomplete_files_are_rejected(tmp_path: Path) -> None:
     folder = files(tmp_path / "mathematics")
     with pytest.raises(UserError, match=r"30 different questions, fewer[^$]*count=270"):

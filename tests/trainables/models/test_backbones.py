@@ -91,8 +91,9 @@ def test_only_the_last_layers_are_trained() -> None:
     assert all(p.requires_grad for p in whole.parameters())
 
 
-@pytest.mark.parametrize("convolutions", [3, 5, 7])
-def test_convnets_have_that_many_convolutions(convolutions: int) -> None:
+@pytest.mark.parametrize(("convolutions", "size"), [(3, 90_150), (5, 164_134), (7, 238_118)])
+def test_convnets_have_that_many_convolutions_and_parameters(convolutions: int, size: int) -> None:
+    assert sum(p.numel() for p in convnet(convolutions, 102).parameters()) == size
     model = convnet(convolutions, 5)
     assert sum(isinstance(m, torch.nn.Conv2d) for m in model.modules()) == convolutions
     assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 5)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from trainables.models.separable import Block, ParallelKernels, separable_cnn
+from trainables.models.separable import Block, DropoutAfter, ParallelKernels, separable_cnn
 
 SMALL: dict[str, Any] = {"stem": 6, "width": 6, "growth": 6, "depths": (1, 2), "halve": (1,)}
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -23,6 +23,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "skip": {"skip": True},
     "full with skip": {"skip": True, "convolution": "full"},
     "dropout": {"dropout": 0.2},
+    "dropout after convolutions": {"dropout": 0.2, "dropout_after": "convolution"},
+    "bottleneck": {"convolution": "bottleneck"},
+    "bottleneck with skip": {"convolution": "bottleneck", "skip": True, "expansion": 2},
+    "flattened map": {"pooled_size": 3},
     "head": {"head": 12},
     "one group": {"depths": (2,), "halve": ()},
     "narrowing": {"growth": -2},
@@ -41,6 +45,24 @@ def _block(inputs: int, outputs: int, **settings: Any) -> Block:
         **{"skip": False, **settings},
     }
     return Block(inputs, outputs, **chosen)
+
+
+def test_a_bottleneck_is_wide_inside_and_linear_at_its_end() -> None:
+    """As in MobileNetV2 (Sandler et al., 2018, table 1)."""
+    block = _block(8, 8, convolution="bottleneck", expansion=6, skip=True)
+    wide = 6 * 8
+    convolutions, norms = 8 * wide + 9 * wide + wide * 8, 2 * (wide + wide + 8)
+    assert _parameters(block) == convolutions + norms
+    assert isinstance(block.layers[-1], nn.BatchNorm2d)
+    nn.init.zeros_(block.layers[-1].weight)
+    images = torch.randn(2, 8, 4, 4)
+    assert torch.equal(block(images), images)
+
+
+@pytest.mark.parametrize(("after", "count"), [("group", 2), ("convolution", 6)])
+def test_dropout_follows_groups_or_convolutions(after: DropoutAfter, count: int) -> None:
+    model = separable_cnn(**SMALL, dropout=0.1, dropout_after=after)
+    assert sum(isinstance(module, nn.Dropout2d) for module in model.modules()) == count
 
 
 def test_the_defaults_have_the_documented_size() -> None:
