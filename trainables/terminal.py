@@ -34,9 +34,11 @@ def escape_control(text: str) -> str:
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def print_text(text: object, file: TextIO | None = None) -> None:
+def print_text(
+    text: object, file: TextIO | None = None, end: str = "\n", flush: bool = False
+) -> None:
     """Print a text that holds what is not Tunery's own, such as names and messages of errors."""
-    print(escape_control(str(text)), file=file)
+    print(escape_control(str(text)), file=file, end=end, flush=flush)
 
 
 def escape_output() -> None:
@@ -52,7 +54,7 @@ def escape_output() -> None:
 def announce(text: str) -> None:
     """Print what is being loaded, on a terminal only: imports take seconds and show nothing."""
     if sys.stderr.isatty():
-        print(f"{text} ...", file=sys.stderr, flush=True)
+        print_text(f"{text} ...", sys.stderr, flush=True)
 
 
 class SharedStream:

@@ -1,12 +1,16 @@
 """Text of any script is printed on any terminal."""
 
+import ast
+import io
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
+from tests.support.imports import MODULES
 from trainables.errors import INTERRUPTED
-from trainables.terminal import announce, escape_control
+from trainables.terminal import announce, escape_control, print_text
 
 CODE = """
 import sys
@@ -50,6 +54,41 @@ def test_every_door_escapes_its_output(door: str) -> None:
 
 def test_control_characters_are_shown_and_not_obeyed() -> None:
     assert escape_control("a\x1b[31m\0\r\x9b\tb\nä") == "a\\x1b[31m\\x00\\r\\x9b\tb\nä"
+
+
+def test_a_text_is_printed_with_its_control_characters_shown() -> None:
+    out = io.StringIO()
+    print_text("a\x1b]0;owned\x07", out, end="")
+    assert out.getvalue() == "a\\x1b]0;owned\\x07"
+
+
+def _may_be_printed(value: ast.expr) -> bool:
+    """Return whether a value is a text of Tunery's own, or JSON, which escapes."""
+    called = ast.unparse(value.func) if isinstance(value, ast.Call) else ""
+    return isinstance(value, ast.Constant) or called in ("json.dumps", "json_text.dumps")
+
+
+def _find_unescaped(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that write a value to a terminal as it is, and what is right instead."""
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        is_raw = name == "print" and not all(map(_may_be_printed, call.args))
+        if name.rpartition(".")[2] == "Console":
+            yield call.lineno, "use SafeConsole"
+        elif is_raw or name in ("sys.stdout.write", "sys.stderr.write"):
+            yield call.lineno, "use print_text"
+
+
+def test_no_module_prints_what_may_hold_control_characters() -> None:
+    found = [
+        f"{module}, line {line}: {what}"
+        for module, path in MODULES.items()
+        for line, what in _find_unescaped(path.read_text(encoding="utf-8"))
+        if module not in ("trainables.terminal", "trainables.console")
+    ]
+    assert not found
+    examples = 'print("a")\nprint(a)\nprint(f"{a}")\nrich.Console()\nprint(json.dumps(a))'
+    assert [line for line, _ in _find_unescaped(examples)] == [2, 3, 4]
 
 
 def test_an_interrupt_while_a_command_imports_shows_no_traceback() -> None:

@@ -35,7 +35,7 @@ SEARCH, READ, USE, MANAGE = "Search", "Read the results", "Use the models", "Man
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"tunery {importlib.metadata.version('tunery')}")
+        print_text(f"tunery {importlib.metadata.version('tunery')}")
         raise typer.Exit
 
 
@@ -151,7 +151,7 @@ def searches(storage: StorageOption = "", json: JsonOption = False) -> None:
     elif found:
         print_searches(found, open_console())
     else:
-        print(f"there is no search in {place}\nrun one: tunery tune digits")
+        print_text(f"there is no search in {place}\nrun one: tunery tune digits")
 
 
 @app.command(rich_help_panel=READ, epilog="Example: tunery show digits")
@@ -182,7 +182,7 @@ def stop(
     """Ask a running search to end; nothing is lost, and `tunery tune NAME --resume` continues."""
     from trainables.command.stop import stop_search
 
-    print(stop_search(open_local(storage), name))
+    print_text(stop_search(open_local(storage), name))
 
 
 @app.command(rich_help_panel=READ, epilog="Example: tunery ui digits")
