@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
-        print("pip install boto3, or this package with [cluster]", file=sys.stderr)
+        print_text("pip install boto3, or this package with [cluster]", sys.stderr)
         return 2
     session = boto3.Session(region_name=options.region)
     try:

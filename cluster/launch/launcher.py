@@ -149,13 +149,13 @@ def follow(file: Path, words: Sequence[str]) -> int:
                 else:
                     print_event_text(event)
     except KeyboardInterrupt:
-        print("\nstopped following; the search continues, and the same command attaches to it")
+        print_text("\nstopped following: the search continues; the same command attaches to it")
         return INTERRUPTED
     if code is None:
         print_text("".join(other), sys.stderr)
-        print(
+        print_text(
             "lost the connection to the head; the same command attaches to the search again",
-            file=sys.stderr,
+            sys.stderr,
         )
         return LOST
     return code
@@ -178,13 +178,13 @@ def print_event_text(event: dict[str, Any]) -> None:
     """Print what an event says to the user."""
     match event["event"]:
         case "log":
-            print_text(event["text"], end="", flush=True)
+            print_text(event["text"], end="")
         case "attached":
-            print_text(f"attached to the running job {event['job']}", flush=True)
+            print_text(f"attached to the running job {event['job']}")
         case "submitted":
-            print_text(f"submitted as job {event['job']}", flush=True)
+            print_text(f"submitted as job {event['job']}")
         case "note":
-            print_text(event["text"], flush=True)
+            print_text(event["text"])
 
 
 def run_ray(words: Sequence[str]) -> int:

@@ -88,8 +88,7 @@ def acquire_lease(location: Location, owner: str, period: float) -> None:
         patience = MISSED_RENEWALS * found.period
         print_text(
             f"{location} was run by {found.where}\nwaiting {patience:.0f} s for that "
-            "driver's lease to expire",
-            flush=True,
+            "driver's lease to expire"
         )
         deadline = monotonic() + patience
         while monotonic() < deadline:

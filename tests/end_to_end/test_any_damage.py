@@ -42,6 +42,8 @@ class Damage:
     def apply(self, files: list[Path]) -> Path:
         """Damage one of the files, and return it."""
         path = files[self.file % len(files)]
+        if not path.exists():  # another damage has deleted it
+            return path
         content = bytearray(path.read_bytes())
         index = int(self.place * len(content))
         match self.kind:

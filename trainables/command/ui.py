@@ -74,7 +74,7 @@ def show_dashboard(storage: Storage, name: str, port: int) -> int:
 
 def _serve(command: Sequence[str], page: str, port: int, environment: Mapping[str, str]) -> int:
     _check_free(port)
-    print_text(f"starting ... open {page}\nCtrl-C ends it", flush=True)
+    print_text(f"starting ... open {page}\nCtrl-C ends it")
     all_variables = {**os.environ, "PYTHONSAFEPATH": "1", **environment}
     server = subprocess.Popen(command, env=all_variables)
     try:
