@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from trainables.errors import UserError
+from trainables.terminal import print_text
 
 NAME = "tunery"
 START = [
@@ -150,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
-        print("pip install boto3, or this package with [cluster]", file=sys.stderr)
+        print_text("pip install boto3, or this package with [cluster]", sys.stderr)
         return 2
     session = boto3.Session(region_name=options.region)
     try:
@@ -161,9 +162,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
         group = create_security_group(session.client("ec2"), options.admit)
     except (BotoCoreError, ClientError, UserError) as error:
-        print(error, file=sys.stderr)
+        print_text(error, sys.stderr)
         return 2
-    print(f"instance profile {NAME} and security group {group} are ready in {options.region}")
+    print_text(f"instance profile {NAME} and security group {group} are ready in {options.region}")
     return 0
 
 

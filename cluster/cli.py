@@ -10,7 +10,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cluster.execution.signals import discard_output, interrupt_when_asked_to_end
+from cluster.execution.signals import interrupt_when_asked_to_end
 from cluster.options import Options, add_arguments, read_options
 from cluster.storage.redaction import redact, redact_tracebacks
 from searchspaces.catalog import list_names, read_question
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from cluster.tuning.run_trials import SearchEnd
     from searchspaces.space import SearchSpace
     from trainables.run import Run
-
-
-class SearchConsole(SafeConsole):
-    """Continues without output where nothing reads it any more, as after `| head`."""
-
-    def on_broken_pipe(self) -> None:
-        """Discard the output; rich would exit with code 1."""
-        discard_output([sys.stdout.fileno()])
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -63,7 +55,7 @@ def main(words: list[str] | None = None) -> int:
     redact_tracebacks()
     words = sys.argv[1:] if words is None else words
     arguments = build_parser().parse_args(words)
-    console = SearchConsole(emoji=False)  # a name may contain `:rocket:`
+    console = SafeConsole(emoji=False)  # a name may contain `:rocket:`
     try:
         with interrupt_when_asked_to_end():
             return run_command(arguments, words, console)
@@ -85,7 +77,7 @@ def main(words: list[str] | None = None) -> int:
         print_text(redact(f"the search cannot read or write: {error}\n{fix}"), sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\ninterrupted; continue with the same command and --resume", file=sys.stderr)
+        print_text("\ninterrupted; continue with the same command and --resume", sys.stderr)
         return INTERRUPTED
 
 
@@ -98,7 +90,7 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
             )
         if arguments.list:
             return 0
-        print("\nname one of these with --space, or your own file", file=sys.stderr)
+        print_text("\nname one of these with --space, or your own file", sys.stderr)
         return BAD_INPUT
     announce("loading PyTorch and Optuna")
     from cluster.launch import launcher

@@ -9,7 +9,7 @@ import sys
 from reports.options import PARSERS, build_report_parser
 from trainables.arguments import suggest
 from trainables.errors import BAD_INPUT
-from trainables.terminal import announce, run_main
+from trainables.terminal import announce, print_text, run_main
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,10 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
     if action in PARSERS:
         return run_action(action, words[1:])
     if near := suggest(action, PARSERS):
-        print(
+        print_text(
             f"{action!r} is no action of reports: did you mean {near}?\n"
             f"for a report of a search with that name: python -m reports -- {action}",
-            file=sys.stderr,
+            sys.stderr,
         )
         return BAD_INPUT
     return run_action("report", words)

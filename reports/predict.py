@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
                 f"{_describe_inputs(predictor.example)}."
             )
         if search.is_synthetic:
-            print("SYNTHETIC DATA:")
+            print_text("SYNTHETIC DATA:")
         choose_fonts(predictor.classes)
         shape = predictor.example.shape[1:]
         figures = _choose_paths(options.pictures, Path(options.out))
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
                 print_text(
                     f"  in the figure, {label} is {name}: no font has all of its characters"
                 )
-            print()
+            print_text("")
 
     return run_action(options, predict)
 

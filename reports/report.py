@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     def print_report(name: str, tracker: Tracker) -> None:
         out, found, report = write_files(options, name, tracker)
         if found.search.is_synthetic:
-            print("SYNTHETIC DATA:")
+            print_text("SYNTHETIC DATA:")
         print_text(format_winner(found, to_one_line))
         print_text(f"report: {out / 'report.md'}")
         if options.html:

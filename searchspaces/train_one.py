@@ -36,7 +36,7 @@ from trainables.integrity import encode_json
 from trainables.launch import count_processes
 from trainables.loop import end_forked_children, end_loop, start_loop
 from trainables.run import Run
-from trainables.terminal import share_streams
+from trainables.terminal import print_text, share_streams
 
 DIVERGED = FAILED = 1
 
@@ -183,7 +183,7 @@ def run(options: argparse.Namespace) -> int:
         return run_command(options, SafeConsole())
     except KeyboardInterrupt:
         advice = "; continue with the same command" if options.out else ""
-        print(f"\ninterrupted{advice}", file=sys.stderr)
+        print_text(f"\ninterrupted{advice}", sys.stderr)
         return INTERRUPTED
     except UserError as error:
         if options.debug:

@@ -85,6 +85,7 @@ SHARED += ("cluster.tracking.description", "cluster.tracking.pages")
 SHARED += ("trainables.errors", "trainables.ranking", "trainables.durations")
 SHARED += ("trainables.arguments", "trainables.terminal", "cluster.tracking.run_records")
 SHARED += ("trainables.shadowing", "cluster.tuning.power")  # one power, in preview and report
+SHARED += ("trainables.integrity",)
 # The one module of reports that restores trained models.
 RESTORING = "reports.trained.models"
 # The one module of a search that writes reports, for the Python API.

@@ -7,11 +7,15 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from trainables.terminal import escape_control
+from trainables.terminal import discard_output, escape_control
 
 
 class SafeConsole(Console):
     """Shows the control characters of all that it prints, in tables too, and obeys none."""
+
+    def on_broken_pipe(self) -> None:
+        """Discard the output where nobody reads it, as after `| head`; rich would exit."""
+        discard_output([self.file.fileno()])
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as rich renders it, escaped before it is measured."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from trainables import cache, checkpoint
 from trainables.ranking import Mode
 from trainables.run import Loop, Run
+from trainables.terminal import print_text
 
 VERSION = 1  # of how teachers are trained; a new number makes every machine train again
 
@@ -51,7 +52,7 @@ def train_once(
     random = checkpoint.capture({})
 
     def build(draft: Path) -> None:
-        print(f"{name}: training once for this machine, {reports} reports", file=sys.stderr)
+        print_text(f"{name}: training once for this machine, {reports} reports", sys.stderr)
         started = time.monotonic()
         training = replace(
             run,
@@ -72,7 +73,7 @@ def train_once(
                     break
         shutil.rmtree(draft / "last")
         took = time.monotonic() - started
-        print(f"{name}: {metric} {training.score:.4f} after {took:.0f} s", file=sys.stderr)
+        print_text(f"{name}: {metric} {training.score:.4f} after {took:.0f} s", sys.stderr)
 
     folder = cache.get_or_build(run.cache, name, full_key, build)
     checkpoint.restore(random, {})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn, TextIO
 
 from trainables.errors import INTERRUPTED
@@ -21,12 +22,15 @@ def run_main(main: Callable[[], int]) -> NoReturn:
 
     Ctrl-C while it imports what it needs shows no traceback.
     """
-    escape_output()
+    prepare_output()
     try:
-        sys.exit(main())
+        code = main()
     except KeyboardInterrupt:
-        print("\ninterrupted; give the same command again", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        print_text("\ninterrupted; give the same command again", sys.stderr)
+        code = INTERRUPTED
+    finally:
+        flush_output()
+    sys.exit(code)
 
 
 def escape_control(text: str) -> str:
@@ -34,16 +38,57 @@ def escape_control(text: str) -> str:
     return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def print_text(text: object, file: TextIO | None = None) -> None:
+def print_text(text: object, file: TextIO | None = None, end: str = "\n") -> None:
     """Print a text that holds what is not Tunery's own, such as names and messages of errors."""
-    print(escape_control(str(text)), file=file)
+    with allow_closed_pipe(file or sys.stdout):
+        print(escape_control(str(text)), file=file, end=end)
 
 
-def escape_output() -> None:
-    """Let standard output and error escape characters that their encoding lacks.
+def print_json(value: object) -> None:
+    """Print a value as JSON, which escapes control characters itself."""
+    with allow_closed_pipe(sys.stdout):
+        print(json.dumps(value, indent=2))
 
-    In the C locale, or with PYTHONIOENCODING=ascii, printing one would raise UnicodeEncodeError.
+
+@contextlib.contextmanager
+def allow_closed_pipe(stream: TextIO | None) -> Iterator[None]:
+    """Write to a stream in this context, and go on where nobody reads it, as after `| head`."""
+    try:
+        yield
+        if stream is not None:
+            stream.flush()
+    except BrokenPipeError:
+        if stream is not None:
+            discard_output([stream.fileno()])
+
+
+def discard_output(streams: Iterable[int] = (1, 2)) -> None:
+    """Discard what is written to these descriptors from now on: nobody can read it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+def flush_output() -> None:
+    """Write out what was printed; without a reader, Python would report it when it exits."""
+    for stream in (sys.stdout, sys.stderr):
+        with allow_closed_pipe(stream):
+            pass
+
+
+def prepare_output() -> None:
+    """Open closed descriptors, and let standard output and error escape what they cannot encode.
+
+    A file that is opened while descriptor 1 is closed (`>&-`) would get it, and all that libraries
+    print. In the C locale, or with PYTHONIOENCODING=ascii, printing some characters would raise
+    UnicodeEncodeError.
     """
+    for descriptor in (0, 1, 2):
+        if not _is_open(descriptor):
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -52,7 +97,7 @@ def escape_output() -> None:
 def announce(text: str) -> None:
     """Print what is being loaded, on a terminal only: imports take seconds and show nothing."""
     if sys.stderr.isatty():
-        print(f"{text} ...", file=sys.stderr, flush=True)
+        print_text(f"{text} ...", sys.stderr)
 
 
 class SharedStream:

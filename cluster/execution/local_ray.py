@@ -14,6 +14,7 @@ from ray._private import ray_constants, utils
 
 from cluster.execution.auth_token import ensure_private_token
 from trainables.errors import INTERRUPTED
+from trainables.terminal import print_text
 
 WATCH_PERIOD = 1.0
 """Seconds between two looks at Ray's processes."""
@@ -88,10 +89,8 @@ def watch_local_ray() -> Iterator[None]:
                 return
         if left.wait(PATIENCE):
             return
-        print(
-            "\ninterrupted: Ray has ended; continue with the same command and --resume",
-            file=sys.stderr,
-            flush=True,
+        print_text(
+            "\ninterrupted: Ray has ended; continue with the same command and --resume", sys.stderr
         )
         os._exit(INTERRUPTED)
 

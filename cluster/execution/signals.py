@@ -6,10 +6,12 @@ import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from trainables.terminal import discard_output
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 """What batch systems, `timeout` and containers send, and a terminal that closes."""
@@ -71,14 +73,6 @@ def is_main_thread() -> bool:
 def _is_unhandled(number: int) -> bool:
     """Return whether a signal is ignored, or its handler is none of Python's."""
     return signal.getsignal(number) in (signal.SIG_IGN, None)
-
-
-def discard_output(streams: Sequence[int] = STREAMS) -> None:
-    """Discard what is written to these streams from now on: nobody can read it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in streams:
-        os.dup2(nowhere, stream)
-    os.close(nowhere)
 
 
 def handle_here(number: int, handler: Handler) -> None:

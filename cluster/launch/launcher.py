@@ -19,6 +19,7 @@ from typing import Any
 from cluster.execution.auth_token import ensure_private_token
 from cluster.storage.redaction import has_credentials, redact_address
 from trainables.errors import INTERRUPTED, UserError
+from trainables.terminal import print_text
 
 CHECKOUT = "tunery"  # in the home folder of every node; the shipped cluster files mount it there
 LOST = 1
@@ -52,7 +53,7 @@ def run_on_cluster(file: Path, words: Sequence[str], ask: Callable[[str], str] |
     if ask and ask(f"stop the cluster of {file}? [y/N] ").strip().lower() in ("y", "yes"):
         run_ray(down)
     else:
-        print(f"the cluster is still running; stop it with\n  {shlex.join(['ray', *down])}")
+        print_text(f"the cluster is still running; stop it with\n  {shlex.join(['ray', *down])}")
     return code
 
 
@@ -148,13 +149,13 @@ def follow(file: Path, words: Sequence[str]) -> int:
                 else:
                     print_event_text(event)
     except KeyboardInterrupt:
-        print("\nstopped following; the search continues, and the same command attaches to it")
+        print_text("\nstopped following: the search continues; the same command attaches to it")
         return INTERRUPTED
     if code is None:
-        print("".join(other), file=sys.stderr)
-        print(
+        print_text("".join(other), sys.stderr)
+        print_text(
             "lost the connection to the head; the same command attaches to the search again",
-            file=sys.stderr,
+            sys.stderr,
         )
         return LOST
     return code
@@ -177,13 +178,13 @@ def print_event_text(event: dict[str, Any]) -> None:
     """Print what an event says to the user."""
     match event["event"]:
         case "log":
-            print(event["text"], end="", flush=True)
+            print_text(event["text"], end="")
         case "attached":
-            print(f"attached to the running job {event['job']}", flush=True)
+            print_text(f"attached to the running job {event['job']}")
         case "submitted":
-            print(f"submitted as job {event['job']}", flush=True)
+            print_text(f"submitted as job {event['job']}")
         case "note":
-            print(event["text"], flush=True)
+            print_text(event["text"])
 
 
 def run_ray(words: Sequence[str]) -> int:

@@ -24,16 +24,44 @@ def find_newest(storage: Path, name: str) -> Path | None:
     return max(searches)[1] if searches else None
 
 
-def check_no_copy(search: Path, name: str) -> None:
-    """Raise UserError where another folder of a space in the storage holds the same search."""
+def find_copies(storage: Path) -> dict[Path, Path]:
+    """Return the folders of a storage that hold the search of another folder, and that folder.
+
+    The names of the folders do not matter.
+    """
+    searches: dict[str | None, list[Path]] = {}
+    for file in sorted(storage.glob(f"*/{FILE}")):
+        searches.setdefault(read_id(file), []).append(file.parent)
+    copies: dict[Path, Path] = {}
+    for own, folders in searches.items():
+        if own:  # it begins with the name of the folder in which the search was started
+            first = min(folders, key=lambda folder: folder.name != own.rpartition("-")[0])
+            copies |= {folder: first for folder in folders if folder != first}
+    return copies
+
+
+def check_no_copy(search: Path) -> None:
+    """Raise UserError where another folder of the storage holds the same search."""
     # Both would write the same runs in MLflow.
-    own = read_id(search / FILE)
-    folders = sorted(path for _, path in list_searches(search.parent, name) if path != search)
-    if copies := [path for path in folders if own and read_id(path / FILE) == own]:
+    copies = find_copies(search.parent)
+    original = copies.get(search, search)
+    others = [original, *(copy for copy, of in copies.items() if of == original)]
+    if other := next((folder for folder in others if folder != search), None):
         raise UserError(
-            f"{copies[0]} and {search} hold the same search ({own}): one is a copy\n"
-            f"move one of them out of {search.parent}, or start another search with --fresh"
+            f"{other} and {search} hold the same search ({read_id(search / FILE)}): one is a "
+            f"copy\nmove one of them out of {search.parent}, or start another search with --fresh"
         )
+
+
+def check_not_renamed(storage: Path, name: str) -> None:
+    """Raise UserError where a search of a space is in a folder that no search of it has."""
+    for file in sorted(storage.glob(f"*/{FILE}")):
+        folder = file.parent
+        if read_space(folder) == name and parse_number(name, folder.name) is None:
+            raise UserError(
+                f"{folder} holds a search of {name}, whose folders are {name}, {name}-2, ...\n"
+                "rename it to continue it, or start another search with --fresh"
+            )
 
 
 def _is_of_another_space(folder: Path, name: str) -> bool:

@@ -19,6 +19,7 @@ from cluster.storage import replication
 from cluster.storage.location import Location, read_bytes, write_bytes
 from trainables.errors import UserError
 from trainables.integrity import decode_json
+from trainables.terminal import print_text
 
 MISSED_RENEWALS = 4
 """A lease expires after so many missed renewals."""
@@ -85,10 +86,9 @@ def acquire_lease(location: Location, owner: str, period: float) -> None:
     found = read_lease(location, period)
     if found is not None and found.owner != owner:
         patience = MISSED_RENEWALS * found.period
-        print(
+        print_text(
             f"{location} was run by {found.where}\nwaiting {patience:.0f} s for that "
-            "driver's lease to expire",
-            flush=True,
+            "driver's lease to expire"
         )
         deadline = monotonic() + patience
         while monotonic() < deadline:

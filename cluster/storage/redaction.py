@@ -14,6 +14,8 @@ import traceback
 from types import TracebackType
 from urllib.parse import unquote_plus
 
+from trainables.terminal import print_text
+
 HIDDEN = "***"
 RFC_3986 = {"http", "https", "s3", "gs", "gcs", "ray", "hdfs", "viewfs", "ftp", "ws", "wss"}
 RFC_3986 |= {"abfs", "abfss", "wasb", "wasbs", "mlflow-artifacts", "databricks"}
@@ -113,7 +115,8 @@ def redact_tracebacks() -> None:
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error or kind(), trace)
             return
-        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+        text = "".join(traceback.format_exception(kind, error, trace))
+        print_text(redact(text), sys.stderr, end="")
 
     sys.excepthook = print_error
     threading.excepthook = lambda failed: print_error(

@@ -36,7 +36,7 @@ def rebuild(folder: Path, uri: str | None) -> str | None:
         storage = Storage(folder.resolve().parents[0 if is_search else 1], None, uri)
         client = open_client(storage.find_tracking_uri(ledger.settings.tracking_uri))
         infeasible = count_infeasible(folder)
-        tracker = MLflowWriter(client, ledger, lambda: infeasible, again=True, notify=print)
+        tracker = MLflowWriter(client, ledger, lambda: infeasible, again=True, notify=print_text)
         tracker.start()
         problem = tracker.close(finished=ledger.finished)
     finally:

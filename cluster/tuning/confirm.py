@@ -23,7 +23,7 @@ from cluster.execution.executor import prepare_executor
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.files import RERUNS
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.newest import check_no_copy, find_newest
+from cluster.ledger.newest import check_no_copy, check_not_renamed, find_newest
 from cluster.ledger.settings import FILE, SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog
 from cluster.options import Options
@@ -58,8 +58,9 @@ def confirm(space: SearchSpace[Any], run: Run, options: Options, console: Consol
         restore_ledger(storage, space.name, take_over=True)
     folder = find_newest(storage.folder, space.name)
     if folder is None:
+        check_not_renamed(storage.folder, space.name)
         raise UserError(f"there is no search of {space.name} in {storage.folder} to confirm")
-    check_no_copy(folder, space.name)
+    check_no_copy(folder)
     search = ledgers.reopen_ledger(folder)
     try:
         search.settings = check_same_space(folder, search.settings, space, options.changed_code)

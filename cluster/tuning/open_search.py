@@ -14,7 +14,7 @@ import filelock
 from cluster.execution.teacher_source import fetch_teacher
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.newest import check_no_copy, find_newest
+from cluster.ledger.newest import check_no_copy, check_not_renamed, find_newest
 from cluster.ledger.settings import SearchSettings, write_settings
 from cluster.options import Options, ResumeMode
 from cluster.storage.ledger_backup import restore_ledger
@@ -99,20 +99,22 @@ def check_writable(folder: Path) -> None:
 def find_search(storage: Path, name: str, resume_mode: ResumeMode) -> Path | None:
     """Return the search to continue, None for a new one.
 
-    Raises UserError where there is a search and the user has not said which is meant, and where
-    two folders hold the one to continue.
+    Raises UserError where there is a search and the user has not said which is meant, where two
+    folders hold the one to continue, and where it is in a folder of another name.
     """
     if resume_mode == "fresh":  # whatever state the older search is in
         return None
     folder = find_newest(storage, name)
-    if folder is not None and resume_mode is None:
+    if folder is None:
+        check_not_renamed(storage, name)
+        return None
+    if resume_mode is None:
         raise UserError(
             f"there is already a search of {name} in {folder}\n"
             "  --resume  continues it, or extends it with a larger --trials\n"
             "  --fresh   starts another one beside it"
         )
-    if folder is not None:
-        check_no_copy(folder, name)
+    check_no_copy(folder)
     return folder
 
 

@@ -10,6 +10,7 @@ from reports.read.artifacts import download_artifact
 from reports.read.records import Tracker, parse_tags
 from reports.records import Search
 from trainables.errors import UnreadableError
+from trainables.integrity import decode_json
 
 LISTS = ("classes", "compare", "published", "versions")
 """Tags with JSON, which may be longer than a server accepts."""
@@ -20,12 +21,9 @@ def read_settings(tracker: Tracker, search: Search) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = download_artifact(tracker, search.run_id, "search.json", Path(folder), search.name)
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            return decode_json(path.read_bytes())
+        except (OSError, ValueError) as error:
             raise UnreadableError(f"search.json of {search.name!r} is damaged: {error}") from error
-    if not isinstance(settings, dict):
-        raise UnreadableError(f"search.json of {search.name!r} is damaged: it is no JSON object")
-    return settings
 
 
 def restore_tags(tracker: Tracker, search: Search) -> Search:

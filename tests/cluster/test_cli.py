@@ -1,7 +1,6 @@
 """Bad input: a message of a few lines with the value and what to do, and exit code 2."""
 
 import errno
-import os
 import socket
 import sqlite3
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from cluster import cli
 from cluster.cli import main
 from tests.support.paths import ROOT
 
@@ -256,18 +254,6 @@ def test_the_module_is_a_command_that_starts_without_ray() -> None:
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "torch" in imported
     assert "ray" not in imported
-
-
-def test_a_search_continues_when_nothing_reads_its_output(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as pipe:
-        monkeypatch.setattr("sys.stdout", pipe)
-        console = cli.SearchConsole(file=pipe)
-        for line in ("after `| head`", "and later"):
-            console.print(line)
 
 
 @pytest.mark.parametrize("option", ["--help", "--list"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from cluster.ledger import ledger as ledgers
 from cluster.ledger.files import JOURNAL
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog, read_trial_log
+from cluster.tracking.client import open_client
+from reports.read.records import read_search
+from reports.read.winner import choose_winner
 from searchspaces.json_text import to_text
 
 STATUS = {
@@ -106,3 +110,21 @@ def assert_mlflow_equals_ledger(storage: Path, name: str = "toy") -> None:
             (r.report, str(r.metrics["loss"]), int(r.time * 1000)) for r in log.reports
         ]
     assert parent.info.status == "FINISHED"
+
+
+def check_agreement(ledger: Ledger, uri: str) -> None:
+    """Check that MLflow and the report have every trial, outcome and winner of the ledger."""
+    search = read_search(open_client(uri, read_only=True), ledger.folder.name)
+    trials = {trial.number: trial for trial in search.trials}
+    assert trials.keys() == ledger.trial_logs.keys()
+    for number, log in ledger.trial_logs.items():
+        assert trials[number].outcome == log.outcome
+        assert trials[number].reports == log.done
+        best = ledger.best_report(log)
+        if log.outcome in ("complete", "stopped"):
+            assert best is not None
+            assert trials[number].metrics["score"] == best[0]
+            assert math.isfinite(best[0])
+    ranked = ledger.rank_trials(ledger.trial_logs.values())
+    choice = choose_winner(search)
+    assert (choice.winner.number if choice else None) == (ranked[0].trial if ranked else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import pytest
 from rich.live import Live
@@ -34,3 +35,13 @@ def test_control_characters_are_shown_and_not_obeyed(how: str, terminal: bool) -
     assert not {"owned\x07", "\x1b[2J", "\x9b", "\rc"} & {
         found for found in ("owned\x07", "\x1b[2J", "\x9b", "\rc") if found in out.getvalue()
     }
+
+
+def test_a_command_goes_on_when_nothing_reads_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        console = SafeConsole(file=pipe)
+        for line in ("after `| head`", "and later"):
+            console.print(line)

@@ -1,17 +1,22 @@
 """Text of any script is printed on any terminal."""
 
+import ast
+import io
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.imports import MODULES
 from trainables.errors import INTERRUPTED
-from trainables.terminal import announce, escape_control
+from trainables.terminal import announce, escape_control, print_text
 
 CODE = """
 import sys
-from trainables.terminal import escape_output
-escape_output()
+from trainables.terminal import prepare_output
+prepare_output()
 print("Größe 日本 \\ud800 [/x]")
 print("😀", file=sys.stderr)
 """
@@ -50,6 +55,100 @@ def test_every_door_escapes_its_output(door: str) -> None:
 
 def test_control_characters_are_shown_and_not_obeyed() -> None:
     assert escape_control("a\x1b[31m\0\r\x9b\tb\nä") == "a\\x1b[31m\\x00\\r\\x9b\tb\nä"
+
+
+def test_a_text_is_printed_with_its_control_characters_shown() -> None:
+    out = io.StringIO()
+    print_text("a\x1b]0;owned\x07", out, end="")
+    assert out.getvalue() == "a\\x1b]0;owned\\x07"
+
+
+PRINTING = """
+import sys
+from trainables.terminal import print_json, print_text, run_main
+def main():
+    sys.stdin.readline()  # until the reader has gone
+    for _ in range(2):
+        print_text("a" * 100_000)
+        print_json(["b"] * 10_000)
+    print("unbuffered only at the end")
+    print_text("done", sys.stderr)
+    return 3
+run_main(main)
+"""
+
+
+def test_a_command_ends_as_usual_when_nothing_reads_its_output() -> None:
+    """As with `| head -1`."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PRINTING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, errors = process.communicate("\n", timeout=50)
+    assert (process.returncode, errors) == (3, "done\n")
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_no_file_gets_the_descriptor_of_a_closed_stream(
+    closed: tuple[int, ...], tmp_path: Path
+) -> None:
+    script = f"""
+import sys
+from trainables.terminal import announce, prepare_output, print_text
+prepare_output()
+announce("nobody")
+print_text("nobody", sys.stderr)
+with open({str(tmp_path / "it")!r}, "w") as file:
+    assert file.fileno() > 2
+    print_text("nobody reads this")
+    file.write("done")
+"""
+    words = " ".join(f"{number}>&-" for number in closed)
+    subprocess.run(["sh", "-c", f'"$0" -c "$1" {words}', sys.executable, script], check=True)
+    assert (tmp_path / "it").read_text() == "done"
+
+
+def _may_be_printed(value: ast.expr) -> bool:
+    """Return whether a value is a text of Tunery's own, or JSON, which escapes."""
+    called = ast.unparse(value.func) if isinstance(value, ast.Call) else ""
+    return isinstance(value, ast.Constant) or called in ("json.dumps", "json_text.dumps")
+
+
+def _find_unescaped(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that write a value to a terminal as it is, and what is right instead."""
+    nodes = list(ast.walk(ast.parse(source)))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    names = [node for node in nodes if isinstance(node, ast.Name) and node.id == "print"]
+    for node in names:
+        if all(node is not call.func for call in calls):
+            yield node.lineno, "pass print_text"
+    for call in calls:
+        name = ast.unparse(call.func)
+        is_raw = name == "print" and not all(map(_may_be_printed, call.args))
+        if name.rpartition(".")[2] == "Console":
+            yield call.lineno, "use SafeConsole"
+        elif is_raw or name in ("sys.stdout.write", "sys.stderr.write"):
+            yield call.lineno, "use print_text"
+
+
+def test_no_module_prints_what_may_hold_control_characters() -> None:
+    found = [
+        f"{module}, line {line}: {what}"
+        for module, path in MODULES.items()
+        for line, what in _find_unescaped(path.read_text(encoding="utf-8"))
+        if module not in ("trainables.terminal", "trainables.console")
+    ]
+    assert not found
+    examples = (
+        'print("a")\nprint(a)\nprint(f"{a}")\nrich.Console()\nprint(json.dumps(a))\nf(print)'
+    )
+    assert sorted(line for line, _ in _find_unescaped(examples)) == [2, 3, 4, 6]
 
 
 def test_an_interrupt_while_a_command_imports_shows_no_traceback() -> None:

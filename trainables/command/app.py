@@ -7,7 +7,6 @@ the words have been read.
 from __future__ import annotations
 
 import importlib.metadata
-import json as json_text
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -26,7 +25,7 @@ from searchspaces.catalog import list_names, read_question
 from searchspaces.train_options import build_parser as build_train_parser
 from trainables.command.forwarding import ForwardedCommand, Main, forward
 from trainables.errors import BAD_INPUT, UserError
-from trainables.terminal import escape_output, print_text
+from trainables.terminal import flush_output, prepare_output, print_json, print_text
 
 CONFIRMED = 3
 """Configurations that `tunery confirm` runs again."""
@@ -35,7 +34,7 @@ SEARCH, READ, USE, MANAGE = "Search", "Read the results", "Use the models", "Man
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"tunery {importlib.metadata.version('tunery')}")
+        print_text(f"tunery {importlib.metadata.version('tunery')}")
         raise typer.Exit
 
 
@@ -134,7 +133,7 @@ def list_spaces(json: JsonOption = False) -> None:
     """List the search spaces that are included, with the question of each."""
     if json:
         spaces = [{"name": name, "question": read_question(name)} for name in list_names()]
-        print(json_text.dumps(spaces, indent=2))
+        print_json(spaces)
         return
     raise typer.Exit(cluster.cli.main(["--list"]))
 
@@ -147,11 +146,11 @@ def searches(storage: StorageOption = "", json: JsonOption = False) -> None:
     place = open_local(storage)
     found = list_searches(place)
     if json:
-        print(json_text.dumps(found, indent=2))
+        print_json(found)
     elif found:
         print_searches(found, open_console())
     else:
-        print(f"there is no search in {place}\nrun one: tunery tune digits")
+        print_text(f"there is no search in {place}\nrun one: tunery tune digits")
 
 
 @app.command(rich_help_panel=READ, epilog="Example: tunery show digits")
@@ -167,7 +166,7 @@ def show(
 
     facts = show_search(open_local(storage), name)
     if json:
-        print(json_text.dumps(facts, indent=2))
+        print_json(facts)
     else:
         print_search(facts, open_console())
 
@@ -182,7 +181,7 @@ def stop(
     """Ask a running search to end; nothing is lost, and `tunery tune NAME --resume` continues."""
     from trainables.command.stop import stop_search
 
-    print(stop_search(open_local(storage), name))
+    print_text(stop_search(open_local(storage), name))
 
 
 @app.command(rich_help_panel=READ, epilog="Example: tunery ui digits")
@@ -211,7 +210,7 @@ def doctor(storage: StorageOption = "", json: JsonOption = False) -> None:
 
     checks = check_everything(storage or None)
     if json:
-        print(json_text.dumps([vars(check) for check in checks], indent=2))
+        print_json([vars(check) for check in checks])
     else:
         print_checks(checks, open_console())
     raise typer.Exit(int(any(check.state == "fail" for check in checks)))
@@ -237,7 +236,7 @@ def open_console() -> Any:
 
 def main() -> None:
     """Run the command line, and exit."""
-    escape_output()
+    prepare_output()
     redact_tracebacks()
     # Last: own modules are found as with `python -m`, and none hides one that is installed.
     sys.path.append(str(Path.cwd()))
@@ -246,3 +245,5 @@ def main() -> None:
     except UserError as error:
         print_text(redact(str(error)), sys.stderr)
         sys.exit(BAD_INPUT)
+    finally:
+        flush_output()

@@ -16,7 +16,7 @@ from rich.table import Table
 from cluster.ledger.damage import read_trial_logs
 from cluster.ledger.driver import find_driver
 from cluster.ledger.files import RERUNS
-from cluster.ledger.newest import find_newest
+from cluster.ledger.newest import find_copies, find_newest
 from cluster.ledger.settings import FILE, SearchSettings, read_id, read_settings
 from cluster.ledger.trial_log import TrialLog, rank_trial_logs
 from cluster.storage.storage import Storage, list_storage_options
@@ -31,12 +31,17 @@ LAST = 10
 def list_searches(storage: Storage) -> list[Facts]:
     """Return name, space, state, trials, best score, start and next command of every search.
 
-    The state is `running`, `interrupted`, `finished` or `unreadable`, then with the reason. A
-    search whose best configurations are not yet all run again is interrupted.
+    The state is `running`, `interrupted`, `finished`, or, with the reason, `copy` or `unreadable`.
+    A search whose best configurations are not yet all run again is interrupted.
     """
     folders = sorted(path.parent for path in storage.folder.glob(f"*/{FILE}"))
+    copies = find_copies(storage.folder)
     found = []
     for folder in folders:
+        if original := copies.get(folder):
+            reason = f"holds the same search as {original.name}: move it out of {storage.folder}"
+            found.append({"name": folder.name, "state": "copy", "reason": reason})
+            continue
         try:
             found.append(
                 _describe(storage, folder, read_settings(folder), *read_trial_logs(folder))
@@ -82,9 +87,10 @@ def find_folder(storage: Storage, name: str) -> Path:
     if newest is not None or (folder / FILE).is_file():
         return newest or folder
     files = sorted(storage.folder.glob(f"*/{FILE}"))
+    copies = find_copies(storage.folder)
     for file in files:
         if read_id(file) == name:
-            return file.parent
+            return copies.get(file.parent, file.parent)
     known = ", ".join(file.parent.name for file in files[:20]) or "none"
     raise UserError(
         f"there is no search {name!r} in {storage}, which has: {known}\n"
@@ -137,9 +143,10 @@ def _has_reruns_left(folder: Path, settings: SearchSettings, logs: Mapping[int, 
 def _find_next(
     storage: Storage, folder: Path, settings: SearchSettings, state: str, is_searched: bool
 ) -> list[str]:
-    # The name may also be that of a space with a newer search.
+    # The name may also be that of a space with a newer search, and a renamed folder's is unknown.
     is_newest = find_folder(storage, folder.name) == folder
-    name = folder.name if is_newest else settings.id
+    is_own = settings.id.rpartition("-")[0] in ("", folder.name)
+    name = folder.name if is_newest and is_own else settings.id
     if state == "running":
         return ["stop", name]
     if state == "finished" or find_newest(storage.folder, settings.space) != folder:
@@ -173,8 +180,8 @@ def print_searches(searches: list[Facts], console: Console) -> None:
     for column in ("trials", "best", "started"):
         table.add_column(column, justify="right")
     for facts in searches:
-        if facts["state"] == "unreadable":
-            table.add_row(escape(facts["name"]), "", "unreadable", "", "", "")
+        if "reason" in facts:
+            table.add_row(escape(facts["name"]), "", facts["state"], "", "", "")
             continue
         table.add_row(
             escape(facts["name"]),

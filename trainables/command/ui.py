@@ -15,6 +15,7 @@ from cluster.ledger.files import list_journals, parse_number
 from cluster.storage.storage import Storage
 from trainables.command.searches import find_folder
 from trainables.errors import UserError
+from trainables.terminal import print_text
 
 LOOPBACK = "127.0.0.1"
 
@@ -73,7 +74,7 @@ def show_dashboard(storage: Storage, name: str, port: int) -> int:
 
 def _serve(command: Sequence[str], page: str, port: int, environment: Mapping[str, str]) -> int:
     _check_free(port)
-    print(f"starting ... open {page}\nCtrl-C ends it", flush=True)
+    print_text(f"starting ... open {page}\nCtrl-C ends it")
     all_variables = {**os.environ, "PYTHONSAFEPATH": "1", **environment}
     server = subprocess.Popen(command, env=all_variables)
     try:
@@ -112,6 +113,6 @@ def _check_free(port: int) -> None:
 
 
 def _open(page: str) -> int:
-    print(f"open {page}")
+    print_text(f"open {page}")
     webbrowser.open(page)
     return 0

@@ -10,12 +10,13 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TaskID, TransferSpeedColumn
 
 from trainables import cache as caches
+from trainables.console import SafeConsole
 from trainables.data.source import DataMissingError
 from trainables.errors import UserError
+from trainables.terminal import print_text
 
 TIMEOUT = 20  # seconds without a byte
 DELAYS = (1, 2, 4, 8, 16)  # seconds between attempts that received nothing
@@ -61,9 +62,9 @@ def download_file(url: str, target: Path) -> None:
     received nothing.
     """
     part, version = (target.with_name(target.name + end) for end in (".part", ".version"))
-    print(f"downloading {url} to {part}", file=sys.stderr)
+    print_text(f"downloading {url} to {part}", sys.stderr)
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(target.name, total=None)
         largest, failures, has_started = _get_size(part), 0, False

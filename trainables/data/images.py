@@ -14,10 +14,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import PIL
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
 from trainables import cache as caches
+from trainables.console import SafeConsole
 from trainables.data import parquet
 from trainables.data.parquet import Shard
 from trainables.data.source import Arrays, Source, check_downloaded
@@ -203,7 +203,7 @@ def _key(source: Source) -> dict[str, object]:
 
 def _decode(source: Source, shards: Mapping[str, Sequence[Shard]], draft: Path) -> None:
     total = sum(shard.count for split in shards.values() for shard in split)
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with Progress(console=SafeConsole(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(f"decoding {source.name}", total=total)
 
         def advance(rows: int) -> None:

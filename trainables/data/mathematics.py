@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from trainables import cache as caches
 from trainables.data.questions import MAX_LENGTHS, PROBLEMS, Pair, generate_questions
 from trainables.errors import UserError
+from trainables.terminal import print_text
 
 LAYOUT = 1
 HELD_OUT = 0.1  # fraction of every problem's questions for validation, and again for test
@@ -87,8 +88,8 @@ def load(
                 for problem, path in files.items()
             }
         else:
-            print(
-                f"mathematics: generating {count:,} questions, once per machine", file=sys.stderr
+            print_text(
+                f"mathematics: generating {count:,} questions, once per machine", sys.stderr
             )
             pairs = generate_questions(counts, seed)
         rows = [(q, a, problem) for problem in pairs for q, a in pairs[problem]]

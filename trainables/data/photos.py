@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 from trainables import cache as caches
+from trainables.console import SafeConsole
 from trainables.data import bit_depth, images, parquet, photo_folders, photo_list, prepare
 from trainables.data import download as downloads
 from trainables.data.formats import has_heif
@@ -189,7 +189,7 @@ def _prepare(source: Source, draft: Path, content: PhotoInput, summary: list[str
         photo.content for part in content.parts.values() for photo in part()
     )
     records: Records = {part: [] for part in content.parts}
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with Progress(console=SafeConsole(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(f"preparing {source.name}", total=total)
 
         def chunks(part: str) -> Iterator[Arrays]:

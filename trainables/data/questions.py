@@ -13,7 +13,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -132,11 +132,10 @@ def _run_process(jobs: list[Job], seed: int) -> list[list[Pair]]:
     return [[(q, a) for q, a in json.loads(line)] for line in child.stdout.splitlines()]
 
 
-def _main(seed: int, jobs: list[Job]) -> Iterator[str]:
+def _main(seed: int, jobs: list[Job]) -> None:
     for problem, number in jobs:
-        yield json.dumps(draw_block(problem, number, seed))
+        print(json.dumps(draw_block(problem, number, seed)))
 
 
 if __name__ == "__main__":
-    for line in _main(int(sys.argv[1]), json.load(sys.stdin)):
-        print(line)
+    _main(int(sys.argv[1]), json.load(sys.stdin))

@@ -26,7 +26,6 @@ from trainables.data.splitting import (
     Example,
     check_class_sizes,
     group_examples,
-    list_names,
     split_stratified,
     tell_apart,
 )
@@ -149,7 +148,7 @@ def _write(
         targets = {part: cols.read_column(of, target, cols.EMPTY) for part, of in tables.items()}
     names = [name for name in first.columns.column_names if name != target]
     raw = {p: {name: cols.read_column(of, name) for name in names} for p, of in tables.items()}
-    numbers, categories, ignored = cols.describe_columns(raw["train"])
+    numbers, categories, ignored, mixed = cols.describe_columns(raw["train"])
     if not numbers + categories:
         raise UserError(
             f"{first.path} has no column that predicts {target!r}: "
@@ -202,7 +201,7 @@ def _write(
         "losses": vars(count_losses(total, losses)),
     }
     (draft / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-    summary += _describe(first.path, columns, classes, ignored)
+    summary += cols.tell_columns(first.path, columns, classes, ignored, mixed)
     summary += [f"left out: {len(losses):,} rows ({losses[0]}, ...)"] if losses else []
     summary += equal + told
 
@@ -265,22 +264,6 @@ def _make_splits(
         count = len(parts["train"])
         raise UserError(f"own_table: {count} rows in train are too few to draw {empty[0]} from")
     return splits
-
-
-def _describe(
-    path: Path, columns: TableColumns, classes: Sequence[str], ignored: Mapping[str, str]
-) -> list[str]:
-    kind = (
-        "a number" if columns.is_regression else f"{len(classes)} classes: {list_names(classes)}"
-    )
-    lines = [f"own_table: predict the column {columns.target!r} of {path}, {kind}"]
-    for what in ("numbers", "categories"):
-        if names := getattr(columns, what):
-            lines.append(f"{what}: {list_names(names)}")
-    if ignored:
-        why = [f"{name!r} ({reason})" for name, reason in ignored.items()]
-        lines.append(f"columns left out: {list_names(why)}")
-    return lines
 
 
 def _draw_placeholder() -> TableData:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -28,7 +29,7 @@ MOST_LEVELS = 100
 """Categories of a column that the model tells apart: the most frequent ones."""
 UNIQUE = 0.9
 """Fraction of different values from which a column of texts is a name, not a category."""
-PUNCTUATION = re.compile(r"[,'%\s]")
+PUNCTUATION = re.compile(r"[,'%_\s]")
 """What other programs write in a number: a decimal comma, separators of thousands, a percent."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 STRATA = 5
@@ -124,26 +125,46 @@ def is_regression(values: Sequence[str | None], name: str, kind: TargetKind) -> 
     Left to "auto", it is one where its values are fractions, or more than 20 different whole
     numbers. Raises UserError for a regression on something else than numbers.
     """
-    numbers = to_numbers(values)
     if kind == "classification":
         return False
+    numbers = to_numbers(values)
     if numbers is None:
+        _, wrong = find_no_number(values)
         if kind == "regression":
-            _, wrong = find_no_number(values)
             raise UserError(
                 f"kind=regression: the target {name!r} has the value {wrong!r:.80}, which is no "
                 "finite number\nname another column with --set target=NAME"
             )
+        if _are_mostly_numbers(values) and _has_numbers_to_estimate(values):
+            raise UserError(
+                f"most values of the target {name!r} are numbers, but {wrong!r:.80} is no finite "
+                "number\nwrite numbers as 0.5 or 1e3, and leave a missing one empty; "
+                "--set kind=classification takes every value as a class"
+            )
         return False
-    found = np.unique(numbers[~np.isnan(numbers)])
-    return kind == "regression" or bool((found % 1 != 0).any()) or len(found) > MOST_CLASSES
+    return kind == "regression" or _has_numbers_to_estimate(values)
+
+
+def _are_mostly_numbers(values: Iterable[str | None]) -> bool:
+    plain = [PUNCTUATION.sub("", value) for value in values if value is not None]
+    return 2 * sum(NUMBER.fullmatch(text) is not None for text in plain) >= len(plain)
+
+
+def _has_numbers_to_estimate(values: Iterable[str | None]) -> bool:
+    """Return whether those of the values that are numbers are fractions, or many."""
+    plain = {PUNCTUATION.sub("", value) for value in values if value is not None}
+    found = {float(text) for text in plain if NUMBER.fullmatch(text)}
+    return len(found) > MOST_CLASSES or any(number % 1 != 0 for number in found)
 
 
 def describe_columns(
     columns: Mapping[str, Sequence[str | None]],
-) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
-    """Return which columns of train are numbers, which categories, and why others are neither."""
-    numbers, categories, ignored = [], [], {}
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str], dict[str, str]]:
+    """Return which columns of train are numbers, which categories, and why others are neither.
+
+    The last are those of the categories that have mostly numbers, and why they are none.
+    """
+    numbers, categories, ignored, mixed = [], [], {}, {}
     for name, values in columns.items():
         present = [value for value in values if value is not None]
         if name.strip().lower() in INDEXES:
@@ -153,22 +174,45 @@ def describe_columns(
         elif to_numbers(values) is not None:
             numbers.append(name)
         elif len(set(present)) > max(UNIQUE * len(present), 10):
-            ignored[name] = _explain_texts(values)
+            ignored[name] = _explain_texts(values) or "different in every row"
         else:
             categories.append(name)
-    return tuple(numbers), tuple(categories), ignored
+            if why := _explain_texts(values):
+                mixed[name] = why
+    return tuple(numbers), tuple(categories), ignored, mixed
 
 
 def _explain_texts(values: Sequence[str | None]) -> str:
-    """Return why a column of different texts is left out: names, or numbers with a wrong one."""
-    plain = [PUNCTUATION.sub("", value) for value in values if value is not None]
-    if 2 * sum(NUMBER.fullmatch(text) is not None for text in plain) < len(plain):
-        return "different in every row"
+    """Return what keeps a column of mostly numbers from being one; nothing for other texts."""
+    if not _are_mostly_numbers(values):
+        return ""
     row, wrong = find_no_number(values)
     return (
         f"not read as numbers: row {row + 1} of train has {wrong!r:.80}. Write numbers as 0.5 or "
         "1e3, and leave a missing one empty"
     )
+
+
+def tell_columns(
+    path: Path,
+    columns: TableColumns,
+    classes: Sequence[str],
+    ignored: Mapping[str, str],
+    mixed: Mapping[str, str],
+) -> list[str]:
+    """Return the lines that tell how a table was read."""
+    kind = (
+        "a number" if columns.is_regression else f"{len(classes)} classes: {list_names(classes)}"
+    )
+    lines = [f"own_table: predict the column {columns.target!r} of {path}, {kind}"]
+    for what in ("numbers", "categories"):
+        if names := getattr(columns, what):
+            lines.append(f"{what}: {list_names(names)}")
+    told = {"columns left out": ignored, "categories with mostly numbers": mixed}
+    for what, reasons in told.items():
+        if reasons:
+            lines.append(f"{what}: {list_names([f'{n!r} ({why})' for n, why in reasons.items()])}")
+    return lines
 
 
 def encode_targets(

@@ -26,6 +26,7 @@ from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import Metrics, mark_divergence
 from trainables.run import Loop, Run
 from trainables.task import Task
+from trainables.terminal import print_text
 from trainables.text import encoders
 from trainables.text.embeddings import (
     embeddings_key,
@@ -139,14 +140,14 @@ def print_preparation(run: Run, data: TextData, encoder: Encoder, searched: Sequ
     if not run.download or run.source != "real":
         return
     if missing := [name for name in searched if encoders.describe_missing(name)]:
-        print(
+        print_text(
             f"not available, so infeasible in a search: {', '.join(missing)}\n"
             "use a local copy with --set encoder=FOLDER",
-            file=sys.stderr,
+            sys.stderr,
         )
     if not embeddings_path(run, data, encoder).is_dir():
         count = sum(len(part) for part in data.splits.values())
-        print(f"embedding {count:,} texts with {encoder.name}, once per machine", file=sys.stderr)
+        print_text(f"embedding {count:,} texts with {encoder.name}, once per machine", sys.stderr)
 
 
 def scale(vectors: np.ndarray, scaling: str) -> np.ndarray:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
 from trainables import cache as caches
+from trainables.console import SafeConsole
 from trainables.data import arrow
 from trainables.data.text import TextData
 from trainables.run import Run
@@ -122,7 +122,7 @@ def _get_name(data: TextData) -> str:
 def _encode_splits(draft: Path, data: TextData, encoder: Encoder, device: torch.device) -> None:
     model, tokenizer = encoders.load_body(encoder), encoders.load_tokenizer(encoder)
     total = sum(len(part) for part in data.splits.values())
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    with Progress(console=SafeConsole(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(f"encoding {data.name} by {encoder.name}", total=total)
         for split, part in data.splits.items():
             vectors = encode_texts(

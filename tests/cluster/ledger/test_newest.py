@@ -8,7 +8,7 @@ import pytest
 
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.newest import check_no_copy, find_newest
+from cluster.ledger.newest import check_no_copy, check_not_renamed, find_copies, find_newest
 from cluster.ledger.settings import SearchSettings, write_settings
 from trainables.errors import UserError
 
@@ -74,15 +74,29 @@ def test_a_file_of_the_name_is_left_alone(tmp_path: Path) -> None:
     assert ledgers.create_ledger(tmp_path, settings).folder.name == "toy-2"
 
 
+@pytest.mark.parametrize("name", ["toy-10", "toy.bak", "another space", "copy [1]"])
 def test_two_folders_that_hold_one_search_are_both_named(
-    begin: Callable[..., Ledger], tmp_path: Path
+    begin: Callable[..., Ledger], tmp_path: Path, name: str
 ) -> None:
-    """As after `cp -r runs/toy runs/toy-2`."""
+    """As after `cp -r runs/toy-2 runs/COPY`."""
     first, second = begin().folder, begin().folder
-    check_no_copy(second, "toy")
-    shutil.copytree(second, copy := tmp_path / "runs" / "toy-10")
-    with pytest.raises(UserError, match=r"runs/toy-2 and .*runs/toy-10 hold the same(.|\n)*move"):
-        check_no_copy(copy, "toy")
-    check_no_copy(first, "toy")
+    check_no_copy(second)
+    shutil.copytree(second, copy := tmp_path / "runs" / name)
+    assert find_copies(tmp_path / "runs") == {copy: second}
+    for folder, other in ((copy, second), (second, copy)):
+        with pytest.raises(UserError, match=r"hold the same(.|\n)*move one") as told:
+            check_no_copy(folder)
+        assert str(told.value).startswith(f"{other} and {folder} hold")
+    check_no_copy(first)
     copy.rename(tmp_path / "backup")
-    check_no_copy(second, "toy")
+    check_no_copy(second)
+
+
+def test_a_renamed_search_is_named(begin: Callable[..., Ledger], tmp_path: Path) -> None:
+    search = begin().folder
+    check_not_renamed(search.parent, "toy")
+    search.rename(renamed := search.with_name("best of all"))
+    assert find_newest(search.parent, "toy") is None
+    with pytest.raises(UserError, match=rf"{renamed} holds a search of toy, whose(.|\n)*--fresh"):
+        check_not_renamed(search.parent, "toy")
+    check_not_renamed(search.parent, "to")

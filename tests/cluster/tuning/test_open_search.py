@@ -64,6 +64,20 @@ def test_a_search_is_not_continued_beside_its_copy(
     assert open_search.find_search(storage, "toy", "resume") == storage / "toy"
 
 
+def test_a_search_in_a_renamed_folder_is_neither_passed_over_nor_started_again(
+    begin: Callable[..., Ledger], tmp_path: Path
+) -> None:
+    storage = tmp_path / "runs"
+    begin().folder.rename(storage / "kept")
+    modes: tuple[ResumeMode, ...] = (None, "resume")
+    for mode in modes:
+        with pytest.raises(UserError, match=r"runs/kept holds a search of toy(.|\n)*--fresh"):
+            open_search.find_search(storage, "toy", mode)
+    assert open_search.find_search(storage, "toy", "fresh") is None
+    second = begin().folder
+    assert open_search.find_search(storage, "toy", "resume") == second
+
+
 def test_of_two_drivers_that_start_at_once_one_is_rejected(tmp_path: Path) -> None:
     """Both have looked for a search, and found none."""
     open_search.create_search(tmp_path, SETTINGS, GroundTruth(), None)

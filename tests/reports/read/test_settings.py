@@ -31,7 +31,7 @@ def test_cut_tags_are_read_from_the_settings(
     assert restored.compare == search.compare
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "{", "\x00"])
+@pytest.mark.parametrize("content", ["", "[1]", "{", "\x00", '{"a": 1, "#crc32": 5}'])
 def test_damaged_settings_are_an_error(
     content: str, client: MlflowClient, write_search: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +75,33 @@ def test_a_command_acts_on_the_search_that_it_was_printed_for(
         assert find_folder(storage, name) == ledger.folder
     first = run("show", "toy", "--storage", tmp_path, "--json")
     assert json.loads(first.output)["name"] == "toy-3"
+
+
+@pytest.mark.parametrize("name", ["toy-9", "a copy", "[old] toy"])
+def test_a_copy_is_listed_as_one_and_no_command_acts_on_it(
+    write_search: Write, run: Run, tmp_path: Path, name: str
+) -> None:
+    ledger = write_search(0.5)
+    ledger.close()
+    shutil.copytree(ledger.folder, tmp_path / name)
+    listed = read(run("searches", "--storage", tmp_path, "--json"))
+    found = {str(facts["name"]): facts for facts in listed}
+    assert found["toy"]["state"] == "interrupted"
+    reason = f"holds the same search as toy: move it out of {tmp_path}"
+    assert found[name] == {"name": name, "state": "copy", "reason": reason}
+    assert f"{name}: {reason}" in run("searches", "--storage", tmp_path).output.replace("\n", "")
+    assert find_folder(open_storage(str(tmp_path)), ledger.id) == ledger.folder
+
+
+def test_a_renamed_search_is_acted_on_by_its_id(
+    write_search: Write, run: Run, tmp_path: Path
+) -> None:
+    ledger = write_search(0.5, 0.25)
+    ledger.close()
+    ledger.folder.rename(tmp_path / "kept")
+    [facts] = read(run("searches", "--storage", tmp_path, "--json"))
+    assert facts["next"] == f"tunery report {ledger.id} --storage {tmp_path}"
+    assert find_folder(open_storage(str(tmp_path)), ledger.id) == tmp_path / "kept"
 
 
 def _add_reruns(search: Ledger, ended: int) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from trainables.data.table_columns import (
     EMPTY,
+    TableColumns,
     describe_columns,
     find_target,
     is_regression,
     read_column,
+    tell_columns,
     to_numbers,
     to_text,
 )
@@ -91,9 +93,32 @@ def test_a_regression_on_texts_is_refused() -> None:
         is_regression(["1", "low"], "y", "regression")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "others"),
+    [
+        ("inf", ["1", "2"]),
+        ("unknown", ["0.5", "1.5"]),
+        ("12 %", [str(n) for n in range(21)]),
+        ("0,0", [f"0,{n}" for n in range(1, 22)]),
+    ],
+)
+def test_a_value_that_would_make_classes_of_a_number_is_refused(
+    wrong: str, others: list[str]
+) -> None:
+    values = [wrong, None, *others, *others]
+    with pytest.raises(UserError, match=f"(?s)target 'y' are numbers, but '{wrong}'.*kind=class"):
+        is_regression(values, "y", "auto")
+    assert not is_regression(values, "y", "classification")
+
+
+def test_classes_may_be_whole_numbers_beside_texts() -> None:
+    assert not is_regression(["0", "1", "2", "3+"] * 5, "y", "auto")
+    assert not is_regression(["0.5", "low", "high"], "y", "auto")
+
+
 def test_columns_are_numbers_categories_or_left_out() -> None:
     rows = 40
-    numbers, categories, ignored = describe_columns(
+    numbers, categories, ignored, mixed = describe_columns(
         {
             "age": [str(n) for n in range(rows)],
             "color": ["red", None, "blue", "red"] * (rows // 4),
@@ -104,18 +129,32 @@ def test_columns_are_numbers_categories_or_left_out() -> None:
     )
     assert (numbers, categories) == (("age",), ("color",))
     assert ignored.keys() == {"name", "constant", "id"}
+    assert not mixed
 
 
 @pytest.mark.parametrize("wrong", ["inf", "0,134", "1,234.5", "12 %", "unknown"])
 def test_the_value_that_keeps_a_column_from_being_numbers_is_named(wrong: str) -> None:
     values = [None, *(f"{n}.5" for n in range(40))]
     values[7] = wrong
-    _, _, ignored = describe_columns({"u": values})
+    _, _, ignored, _ = describe_columns({"u": values})
     assert ignored["u"].startswith(f"not read as numbers: row 8 of train has {wrong!r}. Write")
 
 
+@pytest.mark.parametrize("wrong", ["inf", "0,5", "12 %", "unknown"])
+def test_categories_with_mostly_numbers_are_told_with_the_value(wrong: str) -> None:
+    values = ["1", "2", None, "3"] * 10
+    values[7] = wrong
+    columns = {"rooms": values, "size": ["1", "L", "M", "S"] * 10}
+    _, categories, _, mixed = describe_columns(columns)
+    assert categories == ("rooms", "size")
+    assert mixed.keys() == {"rooms"}
+    found = TableColumns("y", False, (), categories)
+    lines = tell_columns(Path("t.csv"), found, ("a", "b"), {}, mixed)
+    assert f"'rooms' (not read as numbers: row 8 of train has {wrong!r}. Write" in lines[-1]
+
+
 def test_numbers_with_decimal_commas_are_told_from_names_and_dates() -> None:
-    _, _, ignored = describe_columns(
+    _, _, ignored, _ = describe_columns(
         {
             "comma": [f"0,{n}" for n in range(100, 140)],
             "name": [f"person {n}" for n in range(40)],
