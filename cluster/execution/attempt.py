@@ -27,6 +27,7 @@ from cluster.execution.attempt_files import (
 )
 from cluster.execution.failures import AttemptError, describe_error
 from cluster.execution.task_output import TaskOutput, read_end
+from cluster.execution.usage import UsageMonitor
 from cluster.ledger.files import OUTPUT, attempt_folder
 from cluster.storage.location import Location
 from searchspaces.codec import decode_config
@@ -132,6 +133,7 @@ class AttemptRunner:
             with suppress(Exception, SystemExit), self.output.capture():
                 loop.close()
             self.output.close()
+            self.usage.close()
             if self.settings.remote and self.run.folder:
                 shutil.rmtree(self.run.folder.parent, ignore_errors=True)
             del self.run
@@ -180,16 +182,21 @@ class AttemptRunner:
         self.run.notes += notes
         values = decode_config(space.config, config["config"])
         self.output = TaskOutput(folder / OUTPUT, self.interactive)
-        self.loop = start_loop(space.train, values, self.run)
-        return self.loop
+        loop = start_loop(space.train, values, self.run)
+        self.usage = UsageMonitor(processes if device.type == "cuda" else 0)
+        self.loop = loop
+        return loop
 
     def _get_result(self, sent: int) -> dict[str, Any]:
         run = self.run
         self._upload()
         notes, run.notes = run.notes, []
+        history = run.history[sent:]
+        if history and (usage := self.usage.take()):
+            history[-1] = {**history[-1], "usage": usage}
         return {
             "report": run.done,
-            "history": run.history[sent:],
+            "history": history,
             "facts": dict(run.facts),
             "notes": notes,
             "place": f"{platform.node()}/{run.device.type}{','.join(map(str, self.gpus))}",

@@ -49,12 +49,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """One report of a trial; `time` is seconds since 1970, `seconds` device time so far."""
+    """One report of a trial; `time` is seconds since 1970, `seconds` device time so far.
+
+    `usage` is what the trial has used of its machine since the report before, by MLflow's names;
+    empty for a short report.
+    """
 
     report: int
     time: float
     seconds: float
     metrics: Mapping[str, float]
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,13 @@ def apply_event(trial_log: TrialLog | None, event: Event) -> TrialLog:
         trial_log.decisions = [*earlier, decision]
     elif "report" in event:
         trial_log.reports.append(
-            Report(event["report"], event["time"], event["seconds"], event["metrics"])
+            Report(
+                event["report"],
+                event["time"],
+                event["seconds"],
+                event["metrics"],
+                event.get("usage", {}),
+            )
         )
     elif "facts" in event:
         trial_log.facts = dict(event["facts"])

@@ -33,12 +33,15 @@ class DamagedJournalError(UserError):
 def open_study(journal: Journal, space: SearchSpace[Any]) -> optuna.Study:
     """Open or create the study in a journal; the caller holds the search's lock."""
     with quiet():
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=open_storage(journal),
             study_name=space.name,
             direction="maximize" if space.mode == "max" else "minimize",
             load_if_exists=True,
         )
+        if study.metric_names is None:
+            study.set_metric_names([space.metric])  # which Optuna's dashboard and plots show
+        return study
 
 
 def write_study(path: Path, space: SearchSpace[Any], trials: Iterable[FrozenTrial]) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 
 OWN = "tunery."
 """Prefix of Tunery's own metrics; a name of the user that begins with it is escaped."""
+SYSTEM = "system/"
+"""Prefix of the metrics that MLflow's UI shows as system metrics; escaped in names of the user."""
 NAMING = {"naming": "2"}
 """Tag of the runs whose names are written as this module describes."""
 SUGGESTED = "suggested."
@@ -66,7 +68,10 @@ def list_long_names(names: Iterable[str]) -> dict[str, str]:
 def split_metrics(
     metrics: Mapping[str, float], tags: Mapping[str, str]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Return Tunery's own metrics of a run and those that its task has reported, by name."""
+    """Return Tunery's own metrics of a run and those that its task has reported, by name.
+
+    System metrics are in neither.
+    """
     own: dict[str, float] = {}
     reported: dict[str, float] = {}
     for name, value in metrics.items():
@@ -74,7 +79,7 @@ def split_metrics(
             (own if name in OLDER else reported)[name] = value
         elif name.startswith(OWN):
             own[from_mlflow_name(name.removeprefix(OWN))] = value
-        else:
+        elif not name.startswith(SYSTEM):
             reported[from_mlflow_name(name, tags)] = value
     return own, reported
 
@@ -116,7 +121,8 @@ def _escape_all(name: str) -> str:
     unsafe = r"[^\w.\-: ]" if not_a_path else r"[^/\w.\-: ]"
     # An underscore is escaped where an escape, or the mark of a cut name, would begin with it.
     pattern = rf"{unsafe}|_(?=x[0-9a-f]*(?:_|{unsafe}))|_(?=xx[0-9a-f]{{16}}$)"
-    first = 1 if name == "." or name.startswith("..") or name.lower().startswith(OWN) else 0
+    taken = name.lower().startswith((OWN, SYSTEM))
+    first = 1 if taken or name == "." or name.startswith("..") else 0
     escaped = "".join(map(_escape, name[:first]))
     return escaped + re.sub(pattern, lambda found: _escape(found[0]), name[first:])
 

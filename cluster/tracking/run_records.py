@@ -15,6 +15,7 @@ from cluster.ledger.trial_log import Outcome, Report, TrialLog
 from cluster.tracking.names import (
     NAMING,
     SUGGESTED,
+    SYSTEM,
     is_escaped,
     list_long_names,
     to_mlflow_name,
@@ -152,6 +153,7 @@ def report_points(logged: LoggedRun, reports: Iterable[Report]) -> list[Point]:
         if report.report not in logged.seconds
         for name, value in [
             *((to_mlflow_name(key), to_float(value)) for key, value in report.metrics.items()),
+            *((SYSTEM + key, value) for key, value in report.usage.items()),
             (DEVICE_SECONDS, report.seconds),
         ]
     ]

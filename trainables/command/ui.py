@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import webbrowser
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
+from cluster.execution.signals import interrupt_when_asked_to_end
 from cluster.ledger.files import list_journals, parse_number
 from cluster.storage.storage import Storage
 from trainables.command.searches import find_folder
@@ -18,6 +21,10 @@ from trainables.errors import UserError
 from trainables.terminal import print_text
 
 LOOPBACK = "127.0.0.1"
+WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Keeps MLflow from starting ten processes for jobs that evaluate language models."""
+PATIENCE = 10.0
+"""Seconds that a server has to end; then it is killed."""
 
 
 def show_mlflow(storage: Storage, name: str, port: int) -> int:
@@ -47,8 +54,9 @@ def show_mlflow(storage: Storage, name: str, port: int) -> int:
     if is_server:
         return _open(page)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", LOOPBACK, "--port", str(port)]
+    command += ["--workers", "1"]
     # In the environment, since every user of the machine can read a command and its passwords.
-    return _serve(command, page, port, {"MLFLOW_BACKEND_STORE_URI": uri})
+    return _serve(command, page, port, {"MLFLOW_BACKEND_STORE_URI": uri, **WITHOUT_JOBS})
 
 
 def show_dashboard(storage: Storage, name: str, port: int) -> int:
@@ -66,25 +74,43 @@ def show_dashboard(storage: Storage, name: str, port: int) -> int:
     if len(journals) > 1:
         files = "\n".join(f"  optuna-dashboard {shlex.quote(str(path))}" for path in journals)
         raise UserError(f"{folder} has a study of Optuna per arm\nopen one of them:\n{files}")
-    start = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
-    options = ["--host", LOOPBACK, "--port", str(port)]
-    command = [sys.executable, "-c", start, str(journals[0]), *options]
-    return _serve(command, f"http://{LOOPBACK}:{port}/", port, {})
+    from trainables.command.dashboard import make_dashboard
+
+    page = f"http://{LOOPBACK}:{port}/"
+    _check_free(port)
+    print("starting ...", flush=True)
+    with make_dashboard(journals[0], LOOPBACK, port) as server:
+        print(f"open {page}\nCtrl-C ends it", flush=True)
+        webbrowser.open(page)
+        with interrupt_when_asked_to_end(), suppress(KeyboardInterrupt):
+            server.serve_forever()
+    return 0
 
 
 def _serve(command: Sequence[str], page: str, port: int, environment: Mapping[str, str]) -> int:
     _check_free(port)
     print_text(f"starting ... open {page}\nCtrl-C ends it")
     all_variables = {**os.environ, "PYTHONSAFEPATH": "1", **environment}
-    server = subprocess.Popen(command, env=all_variables)
-    try:
-        if _wait_until_it_answers(server, port):
-            webbrowser.open(page)
-        return server.wait()
-    except KeyboardInterrupt:
-        server.terminate()
-        server.wait()
-        return 0
+    with interrupt_when_asked_to_end():
+        # MLflow leaves its own processes behind when it is ended: they are ended as a group.
+        server = subprocess.Popen(command, env=all_variables, start_new_session=True)
+        try:
+            if _wait_until_it_answers(server, port):
+                webbrowser.open(page)
+            return server.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            _end_group(server)
+
+
+def _end_group(server: subprocess.Popen[bytes]) -> None:
+    """End a server and all that it has started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(PATIENCE)
 
 
 def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> bool:

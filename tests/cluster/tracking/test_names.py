@@ -55,6 +55,7 @@ def test_a_name_that_mlflow_accepts_stays_as_it_is(name: str) -> None:
         ("", "_x_"),
         ("a_x40_1", "a_x5f_x40_1"),
         ("tunery.score", "_x74_unery.score"),
+        ("system/cpu", "_x73_ystem/cpu"),
     ],
 )
 def test_other_names_are_escaped_by_character(name: str, written: str) -> None:
@@ -72,8 +73,9 @@ def test_names_that_begin_alike_and_are_cut_stay_apart() -> None:
 
 def test_the_users_metrics_and_tunerys_own_are_told_apart() -> None:
     users = ("score", "tunery.score", "parameters", "report", "device_seconds", "best_report")
+    users += ("system/disk",)
     metrics = {to_mlflow_name(name): float(at) for at, name in enumerate(users)}
-    metrics[to_own_name("score")] = 9.0
+    metrics |= {to_own_name("score"): 9.0, "system/disk": 8.0}
     own, reported = split_metrics(metrics, NAMING)
     assert own == {"score": 9.0}
     assert reported == {name: float(at) for at, name in enumerate(users)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -114,6 +115,14 @@ def test_only_missing_reports_become_points_with_device_seconds_last() -> None:
     assert run_records.report_points(logged, REPORTS) == [
         ("loss", 0.25, 20_000, 2),
         (DEVICE_SECONDS, 3.0, 20_000, 2),
+    ]
+
+
+def test_what_a_trial_has_used_is_among_the_system_metrics_of_mlflow() -> None:
+    used = replace(REPORTS[0], usage={"cpu_utilization_percentage": 50.0})
+    assert run_records.report_points(make_logged(make_log(), {}), [used])[1:] == [
+        ("system/cpu_utilization_percentage", 50.0, 10_000, 1),
+        (DEVICE_SECONDS, 1.5, 10_000, 1),
     ]
 
 

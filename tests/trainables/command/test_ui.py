@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from cluster.storage.storage import open_storage
-from trainables.command import ui
+from tests.support.ui import serve
+from trainables.command import dashboard, ui
 from trainables.errors import UserError
 
 
@@ -31,8 +34,8 @@ def test_the_runs_of_a_space_are_opened(runs: Path, served: list[Any]) -> None:
     for name in ("digits", "digits-2"):
         assert ui.show_mlflow(open_storage(str(runs)), name, 5009) == 0
     for command, page, port, environment in served:
-        assert command[1:] == ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", "5009"]
-        assert environment == {"MLFLOW_BACKEND_STORE_URI": database}
+        assert command[1:8] == ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", "5009"]
+        assert environment == {"MLFLOW_BACKEND_STORE_URI": database, **ui.WITHOUT_JOBS}
         assert f"http://127.0.0.1:5009/#/experiments/{experiment}/runs?" in page
         assert "workflowType=machine_learning" in page
         assert port == 5009
@@ -47,6 +50,17 @@ def test_a_port_that_is_taken_is_told() -> None:
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=rf"port {port} of this machine is not free"):
             ui._serve(["true"], "http://127.0.0.1/", port, {})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_mlflows_ui_answers_and_ends_with_the_command(runs: Path) -> None:
+    MlflowClient(f"sqlite:///{runs / 'mlflow.db'}").create_experiment("digits")
+    with (
+        serve("digits", "--storage", runs) as server,
+        urllib.request.urlopen(f"{server}/version", timeout=60) as response,
+    ):
+        assert response.status == 200
 
 
 def _answer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -69,7 +83,7 @@ def test_a_database_server_is_served_and_its_password_is_in_no_command(
         command, page, _, environment = served.pop()
         assert "secret" not in " ".join([*command, page])
         assert page.startswith(f"http://127.0.0.1:5009/#/experiments/{number}/runs")
-        assert environment == {"MLFLOW_BACKEND_STORE_URI": uri}
+        assert environment == {"MLFLOW_BACKEND_STORE_URI": uri, **ui.WITHOUT_JOBS}
 
 
 def test_a_tracking_server_is_opened_as_it_is(
@@ -92,9 +106,17 @@ def test_a_tracking_server_without_experiments_is_told(
 
 
 def test_optunas_dashboard_opens_the_only_study_and_lists_several(
-    tmp_path: Path, served: list[Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    opened: list[Any] = []
+
+    def make(*what: Any) -> Any:
+        opened.append(what)
+        return nullcontext(SimpleNamespace(serve_forever=lambda: opened.append("served")))
+
+    monkeypatch.setattr(dashboard, "make_dashboard", make)
+    monkeypatch.setattr("webbrowser.open", opened.append)
     folder, storage = tmp_path / "toy", open_storage(str(tmp_path))
     folder.mkdir()
     (folder / "search.json").touch()
@@ -102,8 +124,8 @@ def test_optunas_dashboard_opens_the_only_study_and_lists_several(
         ui.show_dashboard(storage, "toy", 5009)
     (folder / "study-1.journal").touch()
     assert ui.show_dashboard(storage, "toy", 5009) == 0
-    [(command, *_)] = served
-    assert command[3] == str(folder / "study-1.journal")
+    address = ("127.0.0.1", 5009)
+    assert opened == [(folder / "study-1.journal", *address), "http://127.0.0.1:5009/", "served"]
     (folder / "study-2.journal").touch()
     with pytest.raises(UserError, match=r"optuna-dashboard .*study-1(.|\n)*study-2\.journal"):
         ui.show_dashboard(storage, "toy", 5009)
