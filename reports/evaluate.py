@@ -24,13 +24,16 @@ from reports.read.records import Tracker
 from reports.read.winner import choose_winner
 from reports.records import Search, TrialRecord
 from reports.trained import models
+from reports.trained.agents import play, write_episodes
 from reports.trained.restoring import find_run, find_space, restore_run
 from reports.trained.scoring import list_missing, name_some, score_model
 from reports.write.intervals import format_interval
+from reports.write.safe import to_slug
 from reports.write.tables import format_count
 from trainables.errors import UserError
 from trainables.terminal import print_text
 
+EPISODES = 100
 NO_INTERVAL = (
     "A score without an interval has too few examples for one (100, of a text 3,000 characters), "
     "or all examples agree."
@@ -72,9 +75,13 @@ def evaluate_run(tracker: Tracker, options: argparse.Namespace) -> Evaluation:
     if options.data_dir is None:
         found = dataclasses.replace(found, split=options.split or "validation")
         if is_stored(tracker, search, run, found.split):
+            reject_episodes(found.model, options)
             return score_own(tracker, search, run, found, options)
     space = find_space(search, options.space, options.changed_code)
     model = restore_run(tracker, search, run, space)
+    if model.environment:
+        return play_agent(model, found.model, run.name, options)
+    reject_episodes(found.model, options)
     if options.data_dir is None:
         data = models.load_data(space, run.params, search, None)
         return score_own(tracker, search, run, found, options, (model, data))
@@ -152,7 +159,11 @@ def evaluate_folder(folder: Path, options: argparse.Namespace) -> Evaluation:
     An opening of the test set is recorded in the folder, and with a search of the same data.
     Raises UserError.
     """
-    name, model, data = models.load_folder(folder, options.trust_code, options.data_dir)
+    model = models.load_trained(folder, options.trust_code)
+    if model.environment:
+        return play_agent(model, str(folder), folder.resolve().name, options)
+    reject_episodes(str(folder), options)
+    name, data = models.load_folder_data(folder, options.trust_code, options.data_dir)
     is_other = options.data_dir is not None
     found = Evaluation(
         str(folder),
@@ -183,6 +194,31 @@ def evaluate_folder(folder: Path, options: argparse.Namespace) -> Evaluation:
     return found
 
 
+def play_agent(
+    agent: models.Predictor, name: str, file_name: str, options: argparse.Namespace
+) -> Evaluation:
+    """Return the evaluation of an agent; writes a GIF and a table of its episodes."""
+    if options.split or options.data_dir:
+        raise UserError(
+            f"{name} is an agent: it plays episodes of {agent.environment} and has no examples.\n"
+            "Leave out --split and --data-dir, and say how many with --episodes."
+        )
+    scores, table = play(agent, options.episodes or EPISODES)
+    paths = write_episodes(agent, table, Path(options.out), to_slug(file_name))
+    notes = (
+        f"The agent acts greedily. Seeds {table.rows[0][1]} to {table.rows[-1][1]} were used "
+        "neither for its training nor for its selection.",
+        *(f"{what}: {path}" for what, path in zip(("first episode", "table"), paths, strict=True)),
+    )
+    return Evaluation(name, agent.environment, "episodes", scores, notes)
+
+
+def reject_episodes(name: str, options: argparse.Namespace) -> None:
+    """Raise UserError where a model that is no agent should play episodes."""
+    if options.episodes is not None:
+        raise UserError(f"{name} is no agent: it plays no episodes. Leave out --episodes.")
+
+
 def score_restored(
     found: Evaluation, model: models.Predictor, data: models.GroundTruth
 ) -> Evaluation:
@@ -210,17 +246,23 @@ def print_evaluation(found: Evaluation, as_json: bool) -> None:
         print(json.dumps(to_json(found), indent=2))
         return
     n = next(iter(found.scores.values())).n
-    what = "all parts" if found.split == "all" else f"the {found.split} split"
     width = max(map(len, found.scores))
-    lines = [f"{found.model} on {what} of {found.data} ({format_count(n, 'example')})"]
+    lines = [f"{found.model} {_describe_what(found, n)}"]
     lines += [
         f"  {name:{width}}  {format_interval(of, name)}" for name, of in found.scores.items()
     ]
-    if all(of.is_known for of in found.scores.values()):
-        lines.append("In brackets: 95 % intervals over the examples.")
-    else:
-        lines.append(f"In brackets: 95 % intervals over the examples. {NO_INTERVAL}")
+    over = "episodes" if found.split == "episodes" else "examples"
+    lines.append(f"In brackets: 95 % intervals over the {over}.")
+    if over == "examples" and not all(of.is_known for of in found.scores.values()):
+        lines[-1] += f" {NO_INTERVAL}"
     print_text("\n".join([*lines, *found.notes]))
+
+
+def _describe_what(found: Evaluation, n: int) -> str:
+    if found.split == "episodes":
+        return f"in {format_count(n, 'episode')} of {found.data}"
+    what = "all parts" if found.split == "all" else f"the {found.split} split"
+    return f"on {what} of {found.data} ({format_count(n, 'example')})"
 
 
 def to_json(found: Evaluation) -> dict[str, Any]:

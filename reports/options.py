@@ -29,6 +29,21 @@ def add_space_arguments(parser: argparse.ArgumentParser, used: str = "") -> None
     )
 
 
+def add_test_arguments(parser: argparse.ArgumentParser, also: str = "") -> None:
+    """Add the options that open a test set which is closed; `also` says where else."""
+    parser.add_argument(
+        "--open-test",
+        action="store_true",
+        help="open the test set although the search is unfinished; this is recorded",
+    )
+    parser.add_argument(
+        "--open-test-again",
+        action="store_true",
+        help=f"open the test set {also}although it was opened before for another choice; this is "
+        "recorded",
+    )
+
+
 def space_file(value: str) -> str:
     """Read the name of a space, or the path of a space file, which must exist."""
     value = nonempty(value)
@@ -87,17 +102,7 @@ def build_report_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-log", action="store_true", help="do not log the report to the tracking server"
     )
-    parser.add_argument(
-        "--open-test",
-        action="store_true",
-        help="open the test set although the search is unfinished; this is recorded",
-    )
-    parser.add_argument(
-        "--open-test-again",
-        action="store_true",
-        help="open the test set although it was opened before for another choice; this is "
-        "recorded",
-    )
+    add_test_arguments(parser)
     return parser
 
 
@@ -263,23 +268,21 @@ def build_evaluate_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="data of the same layout and classes (default: those of the model)",
     )
+    p.add_argument("--episodes", type=count, metavar="N", help="of an agent (default: 100)")
+    p.add_argument(
+        "--out",
+        type=file_path,
+        default="report",
+        metavar="DIR",
+        help="of an agent: folder of a GIF and a table of the episodes (default: report)",
+    )
     p.add_argument("--json", action="store_true", help="print JSON, for scripts")
     p.add_argument(
         "--trust-code",
         action="store_true",
         help="execute the space file that a folder of train --out names",
     )
-    p.add_argument(
-        "--open-test",
-        action="store_true",
-        help="open the test set although the search is unfinished; this is recorded",
-    )
-    p.add_argument(
-        "--open-test-again",
-        action="store_true",
-        help="open the test set for a model that validation did not choose, or although it was "
-        "opened before for another choice; this is recorded",
-    )
+    add_test_arguments(p, "for a model that validation did not choose, or ")
     add_space_arguments(p)
     add_server_arguments(p)
     return p

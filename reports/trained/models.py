@@ -19,7 +19,8 @@ from cluster.tracking.run_records import clean_tag
 from reports.records import Search
 from searchspaces.catalog import list_names as list_names
 from searchspaces.check import check_space
-from searchspaces.loading import load_space, load_trained, read_trained
+from searchspaces.loading import load_space, read_trained
+from searchspaces.loading import load_trained as load_trained
 from searchspaces.overrides import build_config, describe_fields, parse_params
 from searchspaces.source import hash_sources
 from searchspaces.space import SearchSpace
@@ -28,6 +29,9 @@ from trainables.errors import DamagedFileError, UnreadableError, UserError
 from trainables.predictor import DataKind
 from trainables.predictor import GroundTruth as GroundTruth
 from trainables.predictor import Predictor as Predictor
+from trainables.rl.environments import FIRST_UNSEEN as FIRST_UNSEEN
+from trainables.rl.environments import play_episodes as play_episodes
+from trainables.rl.environments import render_episode as render_episode
 from trainables.run import Run
 from trainables.text.causal_lm import generate_text
 from trainables.vision.adversarial import fgsm, pgd
@@ -139,18 +143,17 @@ def read_data(
     return data, data.fingerprint
 
 
-def load_folder(
+def load_folder_data(
     folder: Path, trust_code: bool, data_dir: Path | None
-) -> tuple[str, Predictor, GroundTruth]:
-    """Return space, model and data of a folder that `train --out` wrote.
+) -> tuple[str, GroundTruth]:
+    """Return the name of the space and the data of a folder that `train --out` wrote.
 
-    The data are those of `data_dir`, of TUNERY_DATA or of the cache. Raises UserError where there
-    is no model, where its space cannot restore it, and where the data are missing.
+    The data are those of `data_dir`, of TUNERY_DATA or of the cache. Raises UserError where they
+    are missing.
     """
     name, values = read_trained(folder, trust_code)
-    predictor = load_trained(folder, trust_code)
     space = load_space(name)
-    return space.name, predictor, _prepare(space, build_config(space, values), data_dir)
+    return space.name, _prepare(space, build_config(space, values), data_dir)
 
 
 def _prepare(

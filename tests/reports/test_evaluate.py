@@ -191,6 +191,7 @@ def test_a_folder_has_its_own_record_and_one_with_a_search_of_its_data(
         (["digits", "--split", "all"], "contains the sealed test set of digits"),
         (["digits-002"], "has no trial 2; it has 0 to 0"),
         (["digits-000", "--trial", "1"], "digits-000 is a trial: leave out --trial 1"),
+        (["digits", "--episodes", "3"], "is no agent: it plays no episodes"),
         (["f" * 32], f"There is no run {'f' * 32}"),
         (["digots"], "No experiment 'digots'. Did you mean digits"),
     ],

@@ -77,7 +77,7 @@ def test_of_many_examples_the_interval_is_that_of_student(random: np.random.Gene
         (lambda r, n: np.logaddexp(0, -r.normal(4, 2, n)), 100),  # losses of a good classifier
         (lambda r, n: np.logaddexp(0, -r.normal(6, 3, n)), 150),
         (lambda r, n: r.normal(size=n) ** 2, 100),  # squared errors
-        (lambda r, n: r.laplace(size=n) ** 2, 150),
+        (lambda r, n: r.laplace(size=n) ** 2, 300),
     ],
 )
 def test_the_interval_of_a_skewed_mean_covers_it(
@@ -108,4 +108,4 @@ def test_the_interval_of_a_text_covers_what_depends_on_its_neighbours(
         score = score_outputs(outputs, np.zeros(len(hard), int), is_text=True)["accuracy"]
         return score.low <= 0.5 <= score.high
 
-    assert 0.925 <= np.mean([is_covered() for _ in range(EXPERIMENTS)]) <= 0.975
+    assert 0.925 <= np.mean([is_covered() for _ in range(1000)]) <= 0.975
