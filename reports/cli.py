@@ -57,6 +57,12 @@ def run_with_tracker(options: argparse.Namespace, action: Callable[[Tracker], T]
         raise UnreadableError(redact(message)[:600]) from error
 
 
+def has_server(options: argparse.Namespace) -> bool:
+    """Return whether there is something to read from: a server, or a database that exists."""
+    uri = open_storage(options.storage, options.tracking_uri).tracking_uri
+    return not is_database_file(uri) or parse_database_path(uri).exists()
+
+
 def _open_client(uri: str) -> Tracker:
     try:
         return open_client(uri, read_only=True)

@@ -29,6 +29,21 @@ def add_space_arguments(parser: argparse.ArgumentParser, used: str = "") -> None
     )
 
 
+def add_test_arguments(parser: argparse.ArgumentParser, also: str = "") -> None:
+    """Add the options that open a test set which is closed; `also` says where else."""
+    parser.add_argument(
+        "--open-test",
+        action="store_true",
+        help="open the test set although the search is unfinished; this is recorded",
+    )
+    parser.add_argument(
+        "--open-test-again",
+        action="store_true",
+        help=f"open the test set {also}although it was opened before for another choice; this is "
+        "recorded",
+    )
+
+
 def space_file(value: str) -> str:
     """Read the name of a space, or the path of a space file, which must exist."""
     value = nonempty(value)
@@ -87,17 +102,7 @@ def build_report_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-log", action="store_true", help="do not log the report to the tracking server"
     )
-    parser.add_argument(
-        "--open-test",
-        action="store_true",
-        help="open the test set although the search is unfinished; this is recorded",
-    )
-    parser.add_argument(
-        "--open-test-again",
-        action="store_true",
-        help="open the test set although it was opened before for another choice; this is "
-        "recorded",
-    )
+    add_test_arguments(parser)
     return parser
 
 
@@ -238,9 +243,55 @@ def build_sample_parser() -> argparse.ArgumentParser:
     return p
 
 
+def build_evaluate_parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m reports evaluate`."""
+    p = Parser(
+        prog="python -m reports evaluate",
+        description="Score a trained model on a split of its data or on other data, with 95 % "
+        "intervals. An opening of the test set is recorded.",
+    )
+    p.add_argument(
+        "name",
+        type=nonempty,
+        help="a space, a search such as digits-2, a trial such as digits-017, the id of a run in "
+        "MLflow, or a folder of train --out",
+    )
+    p.add_argument("--trial", type=whole(0), metavar="N", help="default: the winner")
+    p.add_argument(
+        "--split",
+        choices=("train", "validation", "test", "all"),
+        help="default: validation; with --data-dir, where those are other data, all of them",
+    )
+    p.add_argument(
+        "--data-dir",
+        type=file_path,
+        metavar="DIR",
+        help="data of the same layout and classes (default: those of the model)",
+    )
+    p.add_argument("--episodes", type=count, metavar="N", help="of an agent (default: 100)")
+    p.add_argument(
+        "--out",
+        type=file_path,
+        default="report",
+        metavar="DIR",
+        help="of an agent: folder of a GIF and a table of the episodes (default: report)",
+    )
+    p.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    p.add_argument(
+        "--trust-code",
+        action="store_true",
+        help="execute the space file that a folder of train --out names",
+    )
+    add_test_arguments(p, "for a model that validation did not choose, or ")
+    add_space_arguments(p)
+    add_server_arguments(p)
+    return p
+
+
 PARSERS = {
     "compare": build_compare_parser,
     "ensemble": build_ensemble_parser,
+    "evaluate": build_evaluate_parser,
     "export": build_export_parser,
     "predict": build_predict_parser,
     "sample": build_sample_parser,

@@ -43,6 +43,7 @@ COVERED_BY = {
     "reports/numbers/blends.py": "tests/reports/numbers/test_greedy.py",
     "reports/packaging.py": EXPORT,
     "reports/read/ensemble_members.py": ENSEMBLES,
+    "reports/read/folder_log.py": "tests/reports/test_evaluate.py",
     "reports/read/predictions.py": ENSEMBLES,
     "reports/read/weights.py": EXPORT,
     "reports/records.py": "tests/reports/read/test_records.py",

@@ -56,15 +56,34 @@ def find_opening(openings: Sequence[Opening], entry: Opening) -> Opening | None:
 
 def add_opening(tracker: Tracker, search: Search, entry: Opening) -> None:
     """Record that the test set was opened; raises UserError where that fails."""
+    _record(tracker, search.run_id, search.name, entry)
+
+
+def add_outside_opening(tracker: Tracker, fingerprint: str, entry: Opening) -> str:
+    """Record that a model of no search, or of one of other data, was scored on a test set.
+
+    The record is with the newest search of these data, whose name is returned: every report on
+    them counts it. Returns an empty text where the server has no search of them.
+    """
+    runs = list_same_data(tracker, fingerprint)
+    if not runs:
+        return ""
+    newest = max(runs, key=lambda run: int(run.info.start_time))
+    name = str(newest.info.run_name)
+    _record(tracker, newest.info.run_id, name, entry)
+    return name
+
+
+def _record(tracker: Tracker, run_id: str, name: str, entry: Opening) -> None:
     now = datetime.now(UTC)
     known = {key: value for key, value in _shorten(entry).items() if value is not None}
     text = json.dumps({"time": now.isoformat(timespec="seconds"), **known})
     tag = f"{PREFIX}{now:%Y%m%dT%H%M%S.%f}-{uuid4().hex[:8]}"
     try:
-        tracker.set_tag(search.run_id, tag, text)
+        tracker.set_tag(run_id, tag, text)
     except TrackerError as error:
         raise UserError(
-            f"The opening of the test set cannot be recorded on {search.name!r}: {error}\n"
+            f"The opening of the test set cannot be recorded on {name!r}: {error}\n"
             "A report shows no test score that is not on record: make the server writable."
         ) from error
 
@@ -81,7 +100,8 @@ def read_other_openings(tracker: Tracker, search: Search) -> dict[str, tuple[Ope
     of one name are told apart by their runs.
     """
     found: dict[str, tuple[Opening, ...]] = {}
-    for run in list_same_data(tracker, search):
+    fingerprint = search.tags.get("data_fingerprint", "")
+    for run in list_same_data(tracker, fingerprint, but=search.run_id):
         name = str(run.info.run_name)
         if openings := _parse_openings(name, run):
             deleted = " (deleted)" if run.info.lifecycle_stage == "deleted" else ""
@@ -173,14 +193,19 @@ def _describe_opening(opening: Opening) -> str:
             ", ".join(members[:NAMED]) + f" and {more} more" if more > 0 else join_words(members)
         )
         return f'for the ensemble "{opening["ensemble"]}" of {names} at {time}'
-    counts = f"({opening.get('correct')} of {opening.get('n')} right)"
-    return f"for {describe_model(opening)} at {time} {counts}"
+    counts = f" ({opening['correct']} of {opening.get('n')} right)" if "correct" in opening else ""
+    return f"for {describe_model(opening)} at {time}{counts}"
 
 
 def describe_model(opening: Opening) -> str:
-    """Return what an opening was for: `trial 3`, `re-run 1 of trial 3`, `the re-runs of …`."""
+    """Return what an opening was for: `trial 3`, `re-run 1 of trial 3`, `the re-runs of …`.
+
+    `model` names a model that is no run of this search.
+    """
     if "reruns_of" in opening:
         return f"the re-runs of {_name_trials(opening)}"
+    if "model" in opening:
+        return escape_markdown(str(opening["model"]))
     again = f"re-run {opening['rerun']} of " if opening.get("rerun") is not None else ""
     return f"{again}trial {opening['trial']}"
 

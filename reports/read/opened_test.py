@@ -241,6 +241,11 @@ def open_test(
 
 
 def find_recorded_accuracy(openings: Sequence[Opening], model: TrialRecord) -> Proportion | None:
-    """Return the test accuracy of a run for which the test set was opened before."""
+    """Return the test accuracy of a run for which the test set was opened before.
+
+    None, too, where that had another score, such as that of a regression.
+    """
     known = find_opening(openings, build_entry(model))
-    return None if known is None else wilson_interval(int(known["correct"]), int(known["n"]))
+    if known is None or "correct" not in known:
+        return None
+    return wilson_interval(int(known["correct"]), int(known["n"]))

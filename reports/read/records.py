@@ -88,12 +88,11 @@ def _list_searches(tracker: Tracker) -> tuple[list[Experiment], list[Run]]:
     return existing, searches
 
 
-def list_same_data(tracker: Tracker, search: Search) -> list[Run]:
-    """Return the runs of all other searches of the same data on this server, deleted ones too.
+def list_same_data(tracker: Tracker, fingerprint: str, but: str = "") -> list[Run]:
+    """Return the runs of all searches of these data on this server, deleted ones too.
 
-    None where the data of the search have no fingerprint.
+    The run with the id `but` is left out. None where the data have no fingerprint.
     """
-    fingerprint = search.tags.get("data_fingerprint")
     if not fingerprint:
         return []
     experiments = _pages(partial(tracker.search_experiments, view_type=ViewType.ALL))
@@ -111,8 +110,7 @@ def list_same_data(tracker: Tracker, search: Search) -> list[Run]:
     return [
         run
         for run in searches
-        if run.data.tags.get("data_fingerprint") == fingerprint
-        and run.info.run_id != search.run_id
+        if run.data.tags.get("data_fingerprint") == fingerprint and run.info.run_id != but
     ]
 
 

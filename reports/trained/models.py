@@ -19,14 +19,19 @@ from cluster.tracking.run_records import clean_tag
 from reports.records import Search
 from searchspaces.catalog import list_names as list_names
 from searchspaces.check import check_space
-from searchspaces.loading import load_space
+from searchspaces.loading import load_space, read_trained
+from searchspaces.loading import load_trained as load_trained
 from searchspaces.overrides import build_config, describe_fields, parse_params
 from searchspaces.source import hash_sources
 from searchspaces.space import SearchSpace
 from trainables.environment import default_device, find_data_folder
 from trainables.errors import DamagedFileError, UnreadableError, UserError
-from trainables.predictor import GroundTruth
+from trainables.predictor import DataKind
+from trainables.predictor import GroundTruth as GroundTruth
 from trainables.predictor import Predictor as Predictor
+from trainables.rl.environments import FIRST_UNSEEN as FIRST_UNSEEN
+from trainables.rl.environments import play_episodes as play_episodes
+from trainables.rl.environments import render_episode as render_episode
 from trainables.run import Run
 from trainables.text.causal_lm import generate_text
 from trainables.vision.adversarial import fgsm, pgd
@@ -104,29 +109,60 @@ def load_data(
 
     Nothing is downloaded. Raises UserError where they are missing or are not the search's.
     """
+    source: Any = search.tags.get("source", "real")
     try:
-        found = load_space(space)
-        if found.prepare is None:
-            raise UserError(f"The space {space} has no `prepare` that loads its data.")
-        source: Any = search.tags.get("source", "real")
-        run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
-        data = found.prepare(_build_config(found, params), run)
-        fingerprint = data.fingerprint
-        wanted = search.tags.get("data_fingerprint", "")
-        if fingerprint != wanted and search.trials:
-            # A hyperparameter may add training data; the stored value is the first trial's.
-            fingerprint = found.prepare(
-                _build_config(found, search.trials[0].params), run
-            ).fingerprint
+        data, fingerprint = read_data(space, params, search, folder, source)
     except UserError as error:
         raise UserError(f"The data of {search.name} are missing: {error}") from error
-    if fingerprint != wanted:
+    if fingerprint != (wanted := search.tags.get("data_fingerprint", "")):
         raise UserError(
             f"These are not the data of {search.name}: their fingerprint is "
             f"{fingerprint or 'unknown'} instead of {wanted or '(not recorded)'}.\n"
             "Name the folder of its data with --data-dir."
         )
     return data
+
+
+def read_data(
+    space: str,
+    params: Mapping[str, str],
+    search: Search,
+    folder: Path | None,
+    source: DataKind = "real",
+) -> tuple[GroundTruth, str]:
+    """Return the data that a trial with these parameters reads, and their fingerprint.
+
+    That is the one to compare with the search's. Raises UserError where the data are missing.
+    """
+    found = load_space(space)
+    data = _prepare(found, _build_config(found, params), folder, source)
+    if data.fingerprint != search.tags.get("data_fingerprint", "") and search.trials:
+        # A hyperparameter may add training data; the stored value is the first trial's.
+        first = _build_config(found, search.trials[0].params)
+        return data, _prepare(found, first, folder, source).fingerprint
+    return data, data.fingerprint
+
+
+def load_folder_data(
+    folder: Path, trust_code: bool, data_dir: Path | None
+) -> tuple[str, GroundTruth]:
+    """Return the name of the space and the data of a folder that `train --out` wrote.
+
+    The data are those of `data_dir`, of TUNERY_DATA or of the cache. Raises UserError where they
+    are missing.
+    """
+    name, values = read_trained(folder, trust_code)
+    space = load_space(name)
+    return space.name, _prepare(space, build_config(space, values), data_dir)
+
+
+def _prepare(
+    space: SearchSpace[Any], config: Any, folder: Path | None, source: DataKind = "real"
+) -> GroundTruth:
+    if space.prepare is None:
+        raise UserError(f"The space {space.name} has no `prepare` that loads its data.")
+    run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
+    return space.prepare(config, run)
 
 
 def compute_maps(

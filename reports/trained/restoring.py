@@ -1,10 +1,12 @@
 """Restore a trained model from the tracking server: select a run, load its weights and space."""
 
+import re
 import shlex
 import tempfile
 from pathlib import Path
 
-from reports.read.records import Tracker
+from cluster.storage.redaction import first_line
+from reports.read.records import Tracker, TrackerError, read_named_search
 from reports.read.weights import download_weights
 from reports.read.winner import choose_winner, explain_no_winner
 from reports.records import Search, TrialRecord
@@ -42,6 +44,47 @@ def select_run(search: Search, number: int | None) -> TrialRecord:
         existing = "it has none" if last is None else f"it has 0 to {last}"
         raise UserError(f"{search.name} has no trial {number}; {existing}.")
     return found[0]
+
+
+def find_run(tracker: Tracker, name: str, number: int | None) -> tuple[Search, TrialRecord]:
+    """Return a run and its search, of a name that a command was given.
+
+    That is a search or a space, for its winner or the trial `number`; a trial such as digits-017;
+    or the id of a run in MLflow. Raises UserError for any other, and where a trial is named twice.
+    """
+    if re.fullmatch(r"[0-9a-f]{32}", name):
+        return _find_by_id(tracker, name, number)
+    named = re.fullmatch(r"(.+)-(\d{3,})", name)
+    try:
+        search = read_named_search(tracker, name)
+    except UserError:
+        if named is None:
+            raise
+        search = read_named_search(tracker, named[1])
+        if number not in (None, int(named[2])):
+            raise UserError(f"{name} is a trial: leave out --trial {number}.") from None
+        return search, select_run(search, int(named[2]))
+    return search, select_run(search, number)
+
+
+def _find_by_id(tracker: Tracker, run_id: str, number: int | None) -> tuple[Search, TrialRecord]:
+    try:
+        tags = tracker.get_run(run_id).data.tags
+    except TrackerError as error:
+        raise UserError(f"There is no run {run_id}: {first_line(error)}") from error
+    parent = tags.get("mlflow.parentRunId", run_id)
+    if "search" not in tags:
+        raise UserError(f"The run {run_id} is no search and no trial of one.")
+    search = read_named_search(tracker, tags["search"])
+    if parent == run_id:
+        return search, select_run(search, number)
+    found = [run for run in (*search.trials, *search.reruns) if run.run_id == run_id]
+    if not found or number not in (None, found[0].number):
+        raise UserError(
+            f"The run {run_id} is {found[0].title if found else 'no trial'} of {search.name}: "
+            f"{'leave out --trial' if found else 'name one of its trials'}."
+        )
+    return search, found[0]
 
 
 def restore_run(

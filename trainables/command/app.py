@@ -119,6 +119,7 @@ def add_commands() -> None:
         ("ensemble", READ, "tunery ensemble digits --members 3 7 12"),
         ("predict", USE, "tunery predict mit67_transfer picture.jpg"),
         ("sample", USE, 'tunery sample dante_gpt --prompt "Nel mezzo"'),
+        ("evaluate", USE, "tunery evaluate digits --split train"),
         ("export", USE, "tunery export digits"),
     ):
         run = partial(reports.__main__.run_action, name)

@@ -114,18 +114,18 @@ def load(
 
 
 def build_ground_truth(data: TableData) -> GroundTruth:
-    """Return the labels and the rows of validation and test for reports.
-
-    A regression has none: a report scores classes.
-    """
-    splits = {"validation": data.validation, "test": data.test} if data.classes else {}
+    """Return rows and labels for reports; a regression has `examples` alone, without classes."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    held_out = ("validation", "test") if data.classes else ()
     return GroundTruth(
         fingerprint=data.fingerprint,
         source=data.source,
         is_own=True,
         classes=data.classes,
-        targets={name: split.targets for name, split in splits.items()},
+        targets={name: splits[name].targets for name in held_out},
         inputs=lambda name: splits[name].rows,
+        examples=lambda name: (splits[name].rows, splits[name].targets),
+        columns=data.columns.names,
     )
 
 

@@ -173,6 +173,7 @@ def build_ground_truth(data: TextData) -> GroundTruth:
         classes=data.classes,
         targets={name: split.labels for name, split in splits.items()},
         inputs=lambda name: splits[name].texts,
+        examples=lambda name: (data.splits[name].texts, data.splits[name].labels),
     )
 
 

@@ -11,13 +11,16 @@ import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import nn
 
 from trainables.errors import UserError
-from trainables.predictor import GroundTruth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Run
 
 if TYPE_CHECKING:
@@ -45,6 +48,13 @@ class Step(NamedTuple):
     rewards: np.ndarray
     terminated: np.ndarray
     dones: np.ndarray
+
+
+class Episodes(NamedTuple):
+    """What episodes ended with, (n,) each: returns, and lengths in steps."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
 
 
 class EpisodeReturns:
@@ -103,6 +113,25 @@ def get_sizes(envs: SyncVectorEnv) -> tuple[int, int]:
     return int(np.prod(obs.shape or ())), int(actions.n)  # type: ignore[attr-defined]
 
 
+def find_sizes(name: str) -> tuple[int, int]:
+    """Return the size of an observation and the number of actions of an environment."""
+    with closing(make_vector_env(name, 1)) as envs:
+        return get_sizes(envs)
+
+
+@torch.inference_mode()
+def select_best(network: nn.Module, obs: np.ndarray) -> np.ndarray:
+    """Return the actions (n,) with the largest outputs of a network for obs (n, d) float32."""
+    best: np.ndarray = network(torch.from_numpy(obs)).argmax(1).numpy()
+    return best
+
+
+def build_agent(name: str, network: nn.Module) -> Predictor:
+    """Return a trained network as a Predictor: obs (n, d) float32 -> actions (n,)."""
+    example = np.zeros((1, find_sizes(name)[0]), np.float32)
+    return Predictor(partial(select_best, network), example, environment=name)
+
+
 def draw_training_seeds(seed: int, report: int, environments: int) -> list[int | None]:
     """Return the seeds of a report's training environments, disjoint from those of evaluation.
 
@@ -123,27 +152,29 @@ def step_envs(envs: SyncVectorEnv, actions: np.ndarray) -> Step:
     return Step(obs, next_obs, rewards, terminated, dones)
 
 
-def play_episodes(name: str, policy: Policy, seeds: Sequence[int]) -> np.ndarray:
-    """Play an episode from each seed and return the returns (n,)."""
+def play_episodes(name: str, policy: Policy, seeds: Sequence[int]) -> Episodes:
+    """Play an episode from each seed."""
     with ExitStack() as stack:
         envs = [stack.enter_context(closing(make_env(name))) for _ in seeds]
         starts = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
         obs, returns = np.stack(starts), np.zeros(len(seeds))
+        lengths = np.zeros(len(seeds), np.int64)
         running = list(range(len(seeds)))
         while running:
             remaining = []
             for i, action in zip(running, policy(obs[running]), strict=True):
                 obs[i], reward, terminated, truncated, _ = envs[i].step(action)
                 returns[i] += float(reward)
+                lengths[i] += 1
                 if not (terminated or truncated):
                     remaining.append(i)
             running = remaining
-    return returns
+    return Episodes(returns, lengths)
 
 
 def evaluate_policy(name: str, policy: Policy, episodes: int) -> dict[str, float]:
     """Evaluate a policy in episodes whose seeds are the same for every report of every trial."""
-    returns = play_episodes(name, policy, range(episodes))
+    returns = play_episodes(name, policy, range(episodes)).returns
     return {"mean_return": float(returns.mean()), "worst_return": float(returns.min())}
 
 
@@ -155,7 +186,8 @@ def show_policy(run: Run, name: str, policy: Policy) -> None:
 
 def write_unseen_returns(path: Path, name: str, policy: Policy) -> None:
     """Write a policy's returns in episodes used neither for training nor for selection."""
-    returns = play_episodes(name, policy, range(FIRST_UNSEEN, FIRST_UNSEEN + UNSEEN))
+    seeds = range(FIRST_UNSEEN, FIRST_UNSEEN + UNSEEN)
+    returns = play_episodes(name, policy, seeds).returns
     low, middle, high = np.percentile(returns, [25, 50, 75])
     path.write_text(
         f"{UNSEEN} greedy episodes of {name} with seeds used neither for training nor for "

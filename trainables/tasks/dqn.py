@@ -6,6 +6,7 @@ import copy
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainables import checkpoint
 from trainables.checks import check_at_least, check_between, check_positive
 from trainables.models.policies import q_network
-from trainables.predictor import GroundTruth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import mark_divergence
 from trainables.rl import environments
 from trainables.rl.replay import Batch, ReplayBuffer
@@ -131,10 +133,7 @@ def train(environment: str, config: Config, run: Run) -> Loop:
         optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=True)
         replay = ReplayBuffer(config.capacity // count, count, inputs)
 
-        @torch.inference_mode()
-        def select_greedy(obs: np.ndarray) -> np.ndarray:
-            best: np.ndarray = model(torch.from_numpy(obs)).argmax(1).numpy()
-            return best
+        select_greedy = partial(environments.select_best, model)
 
         def select(obs: np.ndarray, epsilon: float) -> np.ndarray:
             explores = torch.rand(count, generator=generator).numpy() < epsilon
@@ -197,6 +196,13 @@ def train(environment: str, config: Config, run: Run) -> Loop:
             yield mark_divergence(metrics, run.metric)
 
 
+def restore(environment: str, config: Config, folder: Path) -> Predictor:
+    """Load a trained Q-network: obs (n, d) float32 -> the actions of the highest values (n,)."""
+    inputs, actions = environments.find_sizes(environment)
+    model = checkpoint.load_module(q_network(inputs, config.width, actions), folder)
+    return environments.build_agent(environment, model)
+
+
 def task(environment: str, config: type[Config] = Config) -> Task[Config]:
     """Return the task of learning to play an environment of Gymnasium."""
     return Task(
@@ -205,4 +211,5 @@ def task(environment: str, config: type[Config] = Config) -> Task[Config]:
         metric="mean_return",
         mode="max",
         prepare=partial(prepare, environment),
+        restore=partial(restore, environment),
     )

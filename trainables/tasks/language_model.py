@@ -174,7 +174,7 @@ def prepare(config: Config, run: Run) -> GroundTruth:
     """Load the Inferno, downloading it the first time; inputs are the texts before a character."""
     text = load_inferno(run)
     codes = get_alphabet(text).numpy()
-    splits = {"validation": text.validation, "test": text.test}
+    splits = {"train": text.train, "validation": text.validation, "test": text.test}
 
     def inputs(name: str) -> np.ndarray:
         part = splits[name]
@@ -183,14 +183,15 @@ def prepare(config: Config, run: Run) -> GroundTruth:
         ]
         return np.array(contexts, dtype=object)
 
+    def targets(name: str) -> np.ndarray:
+        return np.searchsorted(codes, [ord(character) for character in splits[name][1:]])
+
     return GroundTruth(
         fingerprint=text.fingerprint,
         classes=name_characters("".join(map(chr, codes))),
-        targets={
-            name: np.searchsorted(codes, [ord(character) for character in part[1:]])
-            for name, part in splits.items()
-        },
+        targets={name: targets(name) for name in ("validation", "test")},
         inputs=inputs,
+        examples=lambda name: (inputs(name), targets(name)),
     )
 
 

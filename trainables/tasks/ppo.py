@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables import checkpoint
 from trainables.checks import (
     check_at_least,
     check_between,
@@ -19,7 +20,7 @@ from trainables.checks import (
 )
 from trainables.models.policies import ActorCritic
 from trainables.optim import get_schedule, set_learning_rate
-from trainables.predictor import GroundTruth
+from trainables.predictor import GroundTruth, Predictor
 from trainables.ranking import mark_divergence
 from trainables.rl import environments
 from trainables.rl.environments import Step
@@ -128,11 +129,7 @@ def train(environment: str, config: Config, run: Run) -> Loop:
             model.parameters(), config.learning_rate, eps=1e-5, fused=True
         )
 
-        @torch.inference_mode()
-        def select_greedy(obs: np.ndarray) -> np.ndarray:
-            best: np.ndarray = model.actor(torch.from_numpy(obs)).argmax(1).numpy()
-            return best
-
+        select_greedy = partial(environments.select_best, model.actor)
         environments.show_policy(run, environment, select_greedy)
         reports = run.resume(model=model, optimizer=optimizer, draws=generator)
         per_report = max(1, config.steps // (count * length))
@@ -251,6 +248,14 @@ def prepare(environment: str, config: Config, run: Run) -> GroundTruth:
     return environments.build_ground_truth(environment)
 
 
+def restore(environment: str, config: Config, folder: Path) -> Predictor:
+    """Load a trained policy: obs (n, d) float32 -> the most probable actions (n,)."""
+    inputs, actions = environments.find_sizes(environment)
+    model = ActorCritic(inputs, config.width, actions)
+    checkpoint.load_module(model, folder)
+    return environments.build_agent(environment, model.actor)
+
+
 def task(environment: str, config: type[Config] = Config) -> Task[Config]:
     """Return the task of learning to play an environment of Gymnasium."""
     return Task(
@@ -259,4 +264,5 @@ def task(environment: str, config: type[Config] = Config) -> Task[Config]:
         metric="mean_return",
         mode="max",
         prepare=partial(prepare, environment),
+        restore=partial(restore, environment),
     )

@@ -218,12 +218,14 @@ def write_answers(path: Path, split: Questions, answers: np.ndarray) -> None:
 def prepare(config: Config, run: Run) -> GroundTruth:
     """Load or generate the questions; groups are their problems."""
     data = load_questions(config, run)
-    splits = {"validation": data.validation, "test": data.test}
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    held_out = ("validation", "test")
     return GroundTruth(
         fingerprint=data.fingerprint,
-        targets={name: split.answers for name, split in splits.items()},
+        targets={name: splits[name].answers for name in held_out},
         inputs=lambda name: splits[name].questions,
-        groups={name: split.problems for name, split in splits.items()},
+        groups={name: splits[name].problems for name in held_out},
+        examples=lambda name: (splits[name].questions, splits[name].answers),
     )
 
 

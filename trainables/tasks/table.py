@@ -212,7 +212,12 @@ def restore(config: Config, folder: Path) -> Predictor:
     checkpoint.load_module(model, folder)
     first = [of[0] if of else None for of in encoding.levels]
     example = np.array([[*encoding.means, *first]], dtype=object)
-    return Predictor(lambda rows: predict_rows(model, encoding, rows), example, encoding.classes)
+    return Predictor(
+        lambda rows: predict_rows(model, encoding, rows),
+        example,
+        encoding.classes,
+        columns=encoding.numbers + encoding.categories,
+    )
 
 
 TASK = Task(

@@ -201,21 +201,23 @@ def restore_classifier(
 
 
 def build_ground_truth(data: ImageData) -> GroundTruth:
-    """Return the labels of validation and test, and their images as inputs."""
-    splits = {"validation": data.validation, "test": data.test}
+    """Return the labels of validation and test, and the images of every split as inputs."""
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
 
     def inputs(name: str) -> Pixels:
         split = splits[name]
         return split.pixels.index_select(0, split.rows).numpy()
+
+    def targets(name: str) -> np.ndarray:
+        split = splits[name]
+        return split.labels[split.rows].numpy()
 
     return GroundTruth(
         fingerprint=data.fingerprint,
         source=data.source,
         is_own=data.is_own,
         classes=data.classes,
-        targets={
-            "validation": data.validation.labels[data.validation.rows].numpy(),
-            "test": data.test.labels[data.test.rows].numpy(),
-        },
+        targets={name: targets(name) for name in ("validation", "test")},
         inputs=inputs,
+        examples=lambda name: (inputs(name), targets(name)),
     )

@@ -79,8 +79,9 @@ def test_every_episode_runs_from_its_seed_to_its_end(counting: str) -> None:
     def policy(observations: np.ndarray) -> np.ndarray:
         return (observations[:, 1] >= observations[:, 0]).astype(np.int64)
 
-    returns = environments.play_episodes(counting, policy, [1, 0, 9])
+    returns, lengths = environments.play_episodes(counting, policy, [1, 0, 9])
     assert returns.tolist() == [11 + 12, 1, 91 + 92 + 93]
+    assert lengths.tolist() == [2, 1, 3]
     assert environments.evaluate_policy(counting, policy, 2) == {
         "mean_return": 12.0,
         "worst_return": 1.0,

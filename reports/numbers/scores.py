@@ -1,0 +1,124 @@
+"""Scores of a model's predictions by metric, each with its 95 % interval over examples."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from reports.numbers.calibration import nll_per_example
+from reports.numbers.statistics import Interval, mean_interval, wilson_interval
+
+Array = NDArray[Any]
+
+FEWEST = 100
+"""Examples for an interval of a skewed mean: with 30 it covers as little as 88 %."""
+PARTS = 30  # consecutive parts of a text, whose means are independent
+RESAMPLES = 1000
+MANY = 20_000  # examples from which on Student's t is as good as the bootstrap
+CHUNK = 2**22  # entries of a resampling matrix held at once
+
+
+def score_outputs(outputs: Array, targets: Array, is_text: bool = False) -> dict[str, Interval]:
+    """Return the scores of outputs, by the names of their metrics, for targets (n,).
+
+    `outputs` are probabilities (n, classes) for targets that are columns, numbers (n,) for
+    targets of type float, or other answers (n,). With `is_text` the examples are the characters
+    of a text in their order. Loss is the mean cross-entropy in nats.
+    """
+    if outputs.ndim == 2:
+        correct = outputs.argmax(axis=1) == targets
+        losses = nll_per_example(outputs, targets)
+        return _score_text(correct, losses) if is_text else _score_classes(correct, losses)
+    if targets.dtype.kind == "f":
+        return _score_numbers(np.asarray(outputs, np.float64), targets)
+    return {"exact match": share_interval(np.asarray(outputs == targets))}
+
+
+def share_interval(correct: Array) -> Interval:
+    """Return the share of correct examples with Wilson's score interval."""
+    share = wilson_interval(int(correct.sum()), len(correct))
+    return Interval(share.value, share.low, share.high, share.n)
+
+
+def ratio_interval(values: Array, scale: Array) -> Interval:
+    """Return mean(values) / mean(scale) of values >= 0, (n,) each, such as losses and ones.
+
+    The interval is Efron's bootstrap-t (1981) of the logarithm, since losses and squared errors
+    are skewed. Its ends are unknown for fewer than FEWEST examples, and where all values agree.
+    """
+    n = len(values)
+    ratio = float(values.mean() / scale.mean())
+    error = _find_error(values[None], scale[None])[0] if ratio > 0 else 0.0
+    if n < FEWEST or error == 0:
+        return Interval(ratio, math.nan, math.nan, n)
+    if n >= MANY:
+        ends = stdtrit(n - 1, [0.025, 0.975])
+    else:
+        random = np.random.default_rng(0)
+        size = max(1, CHUNK // n)
+        drawn = []
+        for start in range(0, RESAMPLES, size):
+            rows = random.integers(0, n, (min(size, RESAMPLES - start), n))
+            some, of = values[rows], scale[rows]
+            shift = np.log(some.mean(axis=1) / of.mean(axis=1) / ratio)
+            drawn.append(shift / _find_error(some, of))
+        ends = np.quantile(np.concatenate(drawn), [0.025, 0.975])
+    low, high = (ratio * math.exp(-end * error) for end in reversed(ends.tolist()))
+    return Interval(ratio, low, high, n)
+
+
+def _find_error(values: Array, scale: Array) -> NDArray[np.float64]:
+    """Return the standard errors (k,) of log(mean(values) / mean(scale)) of samples (k, n)."""
+    relative = values / values.mean(axis=1, keepdims=True)
+    relative = relative - scale / scale.mean(axis=1, keepdims=True)
+    return np.asarray(relative.std(axis=1, ddof=1) / math.sqrt(values.shape[1]))
+
+
+def _score_classes(correct: Array, losses: Array) -> dict[str, Interval]:
+    ones = np.ones(len(losses))
+    return {"accuracy": share_interval(correct), "loss": ratio_interval(losses, ones)}
+
+
+def _score_text(correct: Array, losses: Array) -> dict[str, Interval]:
+    # Errors on characters that follow each other depend on each other.
+    loss = _mean_over_parts(losses)
+    return {
+        "accuracy": _mean_over_parts(correct),
+        "loss": loss,
+        "bits per character": _transform(loss, lambda nats: nats / math.log(2)),
+        "perplexity": _transform(loss, math.exp),
+    }
+
+
+def _mean_over_parts(values: Array) -> Interval:
+    n = len(values)
+    mean = float(np.mean(values))
+    if n < PARTS * FEWEST:
+        return Interval(mean, math.nan, math.nan, n)
+    spread = mean_interval([float(part.mean()) for part in np.array_split(values, PARTS)])
+    half = spread.high - spread.value
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def _score_numbers(outputs: Array, targets: Array) -> dict[str, Interval]:
+    errors, ones = outputs - targets, np.ones(len(targets))
+    squares = errors**2
+    found = {
+        "RMSE": _transform(ratio_interval(squares, ones), math.sqrt),
+        "MAE": ratio_interval(np.abs(errors), ones),
+    }
+    deviations = (targets - targets.mean()) ** 2
+    if deviations.any():
+        unexplained = ratio_interval(squares, deviations)
+        low, high = 1 - unexplained.high, 1 - unexplained.low
+        found = {"R²": Interval(1 - unexplained.value, low, high, len(targets)), **found}
+    return found
+
+
+def _transform(of: Interval, function: Callable[[float], float]) -> Interval:
+    """Return an increasing function of an estimate and of its ends."""
+    low, high = (function(end) if of.is_known else math.nan for end in (of.low, of.high))
+    return Interval(function(of.value), low, high, of.n)

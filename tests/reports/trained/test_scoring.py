@@ -1,0 +1,70 @@
+"""Data are scored by a model only where they fit it, class by class and column by column."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports.trained.scoring import score_model
+from trainables.errors import UserError
+from trainables.predictor import GroundTruth, Predictor
+
+
+def build_data(classes: tuple[str, ...], targets: Any, **more: Any) -> GroundTruth:
+    """Return data whose input is the name of each example's class."""
+    targets = np.asarray(targets)
+    inputs = np.array([classes[t] for t in targets] if classes else targets, dtype=object)
+    examples = {"train": (inputs[:1], targets[:1]), "validation": (inputs[1:2], targets[1:2])}
+    examples["test"] = (inputs[2:], targets[2:])
+    return GroundTruth(classes=classes, examples=examples.__getitem__, **more)
+
+
+def name_reader(*classes: str, **more: Any) -> Predictor:
+    """Return a model that recognizes the name of a class."""
+
+    def predict(inputs: np.ndarray) -> np.ndarray:
+        return np.array([[float(name == of) for of in classes] for name in inputs])
+
+    return Predictor(predict, np.array(["?"], dtype=object), classes, **more)
+
+
+def test_classes_are_matched_by_name() -> None:
+    data = build_data(("cat", "dog"), [0, 1, 1, 0, 1])
+    for model in (name_reader("dog", "cat"), name_reader("cow", "cat", "dog")):
+        for split, n in (("train", 1), ("test", 3), ("all", 5)):
+            score = score_model(model, data, split)["accuracy"]
+            assert (score.value, score.n) == (1, n)
+
+
+def test_unknown_and_missing_classes_are_named() -> None:
+    with pytest.raises(UserError, match=r"does not know: cat\.\nIt knows dog, cow; .* lack cow"):
+        score_model(name_reader("dog", "cow"), build_data(("cat", "dog"), [0, 1]), "all")
+
+
+def test_columns_have_the_names_and_the_order_of_the_model() -> None:
+    model = name_reader("a", "b", columns=("height", "age"))
+    data = build_data(("a", "b"), [0, 1, 1], columns=("height", "weight"))
+    with pytest.raises(UserError, match=r"it needs age; it does not know weight\.\nIt takes heig"):
+        score_model(model, data, "test")
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "message"),
+    [
+        (name_reader("a"), GroundTruth(), "no inputs and targets of the split 'test'"),
+        (name_reader("a"), build_data((), [0.5, 1.5, 2.5]), "predicts classes, and the targets"),
+        (
+            Predictor(lambda inputs: inputs, np.array(["?"], dtype=object)),
+            build_data(("a", "b"), [0, 1, 1]),
+            "predicts numbers or answers, and the targets of the data are classes",
+        ),
+        (
+            Predictor(lambda inputs: inputs, np.zeros((1, 3, 8, 8), np.uint8), ("a", "b")),
+            build_data(("a", "b"), [0, 1, 1]),
+            r"inputs of shape \(\), and the model takes those of \(3, 8, 8\)",
+        ),
+    ],
+)
+def test_data_that_do_not_fit_are_told(model: Predictor, data: GroundTruth, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        score_model(model, data, "test")
