@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -121,7 +122,7 @@ def bound_all_pairs(
     distances, degrees: (pairs,). The studentized range (Tukey, 1953), which `scipy.stats` computes
     as well, in 20 ms for each pair.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    nodes, weights = _find_nodes()
     tails, weights = (nodes + 1) / 2, weights / 2
     spread = np.sqrt(chdtri(degrees[:, None], tails) / degrees[:, None])  # (pairs, nodes)
     width = (np.sqrt(2) * distances[:, None] * spread)[..., None]
@@ -129,6 +130,11 @@ def bound_all_pairs(
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) * 16 * weights
     inside = groups * (density * (ndtr(z) - ndtr(z - width)) ** (groups - 1)).sum(axis=-1)
     return np.asarray(np.clip(1 - (weights * inside).sum(axis=-1), 0, 1))
+
+
+@cache
+def _find_nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.polynomial.legendre.leggauss(NODES)
 
 
 def _test_all(values: Sequence[NDArray[np.float64]]) -> float:

@@ -2,7 +2,7 @@
 
 Whole searches are simulated in a ledger: the trials of each arm in turns, the re-runs of the best
 of each as a search plans them, the opening of the test set, and the chapter of the report. Only
-training is replaced, by the runs of `calibration_pipeline`.
+training is replaced (`runs.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from reports.numbers.seeds import accuracy_over_seeds
 from reports.records import Search, TrialRecord
 from searchspaces.space import SearchSpace
 from tests.benchmarks.calibration.rates import Rate, Row, Rows, repeat
-from tests.benchmarks.calibration_pipeline import METRIC, SPLITS, Setting, make_training
+from tests.benchmarks.calibration.runs import METRIC, SPLITS, Setting, make_training
 from tests.support.memory_tracker import MemoryTracker
 from trainables.run import Loop, Run
 
@@ -177,9 +177,6 @@ def _make_record(number: int, config: Any, best: Any, tags: Mapping[str, str]) -
     )
 
 
-LUCK = (0.0, 0.4)
-
-
 def measure_arm_coverage(setting: Setting, arms: int, experiments: int) -> Rate:
     """Return how often the interval of an arm's test accuracy, beside others, is right."""
     truth = norm.cdf(setting.skill / setting.spread)
@@ -196,19 +193,40 @@ def measure_arm_coverage(setting: Setting, arms: int, experiments: int) -> Rate:
     return repeat(is_covered, experiments)
 
 
+BASE = Setting(trials=5, validation=360, test=360)
+
+
 def simulate(experiments: int) -> Rows:
-    """Yield the rows of whole searches that tune their arms."""
-    searches = max(200, experiments // 10)
-    base = Setting(trials=5, validation=360, test=360)
+    """Yield the rows of whole searches that tune their arms, with normally distributed luck."""
     for arms in (2, 4, 6):
         for seeds in (3, 5):
-            for luck in LUCK:
-                each = replace(base, seeds=seeds, luck=luck)
-                setting = f"{arms} arms × {seeds} seeds, luck of {luck:g}, n = 360"
-                rate = measure_arm_coverage(each, arms, experiments)
-                yield Row("interval of an arm's test accuracy", setting, rate, 0.93, 0.98)
-                found = run_searches(each, arms, searches)
-                rate = Rate(found.differ / searches, searches)
-                yield Row("equal tuned arms differ in the report", setting, rate, high=LEVEL)
-                rate = Rate(found.ordered / searches, searches)
-                yield Row("equal tuned arms have a stable order", setting, rate, high=LEVEL)
+            for luck in (0.0, 0.4):
+                setting = replace(BASE, seeds=seeds, luck=luck)
+                rate = measure_arm_coverage(setting, arms, experiments)
+                name = _describe(setting, arms)
+                yield Row("interval of an arm's test accuracy", name, rate, 0.93, 0.98)
+                yield from _count_errors(setting, arms, experiments)
+
+
+def simulate_unstable(experiments: int) -> Rows:
+    """Yield the rows of arms whose runs have skewed luck, or every other one learns nothing."""
+    for arms in (4, 6):
+        for seeds in (3, 5):
+            for kind in ("skewed", "half dead"):
+                setting = replace(BASE, seeds=seeds, luck=0.4, kind=kind)
+                yield from _count_errors(setting, arms, experiments)
+
+
+def _count_errors(setting: Setting, arms: int, experiments: int) -> Rows:
+    searches, name = max(200, experiments // 10), _describe(setting, arms)
+    found = run_searches(setting, arms, searches)
+    for what, count in (
+        ("equal tuned arms differ in the report", found.differ),
+        ("equal tuned arms have a stable order", found.ordered),
+    ):
+        yield Row(what, name, Rate(count / searches, searches), high=LEVEL)
+
+
+def _describe(setting: Setting, arms: int) -> str:
+    kind = "" if setting.kind == "normal" else f"{setting.kind} "
+    return f"{arms} arms × {setting.seeds} {kind}seeds, luck of {setting.luck:g}, n = 360"

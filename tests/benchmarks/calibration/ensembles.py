@@ -1,4 +1,4 @@
-"""Ensembles: how often one gains though no member adds anything, and the intervals of gains."""
+"""Ensembles: how often one gains though no member adds anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reports.numbers.calibration import apply_temperature, fit_temperature, nll_
 from reports.numbers.paired import compare_correct, paired_bootstrap
 from reports.read.ensemble_members import Library
 from reports.records import TrialRecord
-from tests.benchmarks.calibration.rates import Rate, Row, Rows, repeat
+from tests.benchmarks.calibration.rates import Rate, Row, Rows
 
 CLASSES = 10
 HEAT = 6.0  # of overconfident models
@@ -58,20 +58,8 @@ def measure_ensemble_gain(own: float, members: int, n: int, experiments: int) ->
     )
 
 
-def measure_gain_coverage(better: float, worse: float, n: int, experiments: int) -> Rate:
-    """Return how often the interval of a gain in accuracy contains the true one, where shown."""
-    random = np.random.default_rng(0)
-    covered = []
-    for _ in range(experiments):
-        kind = random.choice(3, n, p=[better, worse, 1 - better - worse])
-        found = compare_correct(kind != 1, kind != 0).interval
-        if found.is_known:
-            covered.append(found.low <= better - worse <= found.high)
-    return Rate(float(np.mean(covered)), len(covered))
-
-
 def simulate(experiments: int) -> Rows:
-    """Yield the rows of ensembles and of paired differences."""
+    """Yield the rows of ensembles."""
     few = max(100, experiments // 10)
     for own, who in ((0.0, "copies of one model"), (0.02, "nearly copies")):
         likelihood, accuracy = measure_ensemble_gain(own, 10, 359, few)
@@ -79,18 +67,3 @@ def simulate(experiments: int) -> Rows:
         yield Row("an ensemble gains accuracy", f"10 {who}, n = 359", accuracy, high=0.05)
     likelihood, _ = measure_ensemble_gain(0.7, 10, 359, few)
     yield Row("an ensemble gains likelihood", "10 independent models", likelihood, low=0.8)
-    for n in (359, 2500):
-        for better, worse in ((0.01, 0.01), (0.03, 0.02), (0.05, 0.01)):
-            rate = measure_gain_coverage(better, worse, n, experiments)
-            setting = f"better on {better:.0%}, worse on {worse:.0%} of {n:,}"
-            yield Row("interval of a gain in accuracy", setting, rate, 0.93, 0.98)
-
-        def is_covered(random: np.random.Generator, n: int = n) -> bool:
-            gain = random.exponential(1, n) - random.exponential(0.9, n)
-            found = paired_bootstrap(gain, 500)
-            return found.low <= 0.1 <= found.high
-
-        rate = repeat(is_covered, few)
-        yield Row(
-            "interval of a gain in likelihood", f"skewed losses, n = {n:,}", rate, 0.93, 0.98
-        )

@@ -112,14 +112,18 @@ def measure_mean_coverage(kind: str, seeds: int, examples: int, experiments: int
     return Rate(float(np.mean(covered)), len(covered))
 
 
-def simulate(experiments: int) -> Rows:
-    """Yield the rows of the means over seeds."""
+def simulate_errors(experiments: int) -> Rows:
+    """Yield the rows of equal arms, all of whose differences are errors."""
     for kind, arms, seeds, examples in product(KINDS, (2, 6, 10), (2, 3, 5), (359, 2500, 0)):
         refused = arms * (seeds - 1) < 4
         setting = f"{kind}, {arms} arms × {seeds} seeds, {describe_examples(examples)}"
         rate = measure_familywise_error(kind, arms, seeds, examples, experiments)
         setting += " (refused)" if refused else ""
         yield Row("equal arms differ", setting, rate, high=LEVEL, is_required=kind != "unequal")
+
+
+def simulate_power(experiments: int) -> Rows:
+    """Yield the rows of arms of which some are better, and of the intervals of means."""
     for kind, (arms, seeds), better in product(
         ("normal", "skewed", "tied", "half dead"), ((3, 3), (6, 3), (10, 5)), (1, 2)
     ):

@@ -13,7 +13,7 @@ from reports.read.holdout_log import describe_openings, read_openings
 from reports.read.opened_test import OpenedTest
 from reports.read.records import read_search
 from tests.benchmarks.calibration.arms import measure_arm_coverage, run_searches
-from tests.benchmarks.calibration_pipeline import Setting
+from tests.benchmarks.calibration.runs import Setting
 from tests.support.make_search import TARGETS, list_openings, outputs, rerun
 from tests.support.tuned_arms import make_tuned
 

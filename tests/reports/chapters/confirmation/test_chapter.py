@@ -18,7 +18,8 @@ from reports.read.opened_test import open_test
 from reports.read.records import read_search
 from reports.read.winner import choose_winner
 from reports.records import Search
-from tests.benchmarks.calibration_pipeline import Setting, run_searches
+from tests.benchmarks.calibration.runs import Setting
+from tests.benchmarks.calibration.winners import run_searches
 from tests.support.make_search import TARGETS, list_openings, outputs, rerun
 
 Trials = list[dict[str, Any]]

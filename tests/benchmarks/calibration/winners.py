@@ -1,23 +1,15 @@
 """How often a report says that the winner beats the default where all configurations are equal.
 
 Whole searches are simulated: 40 trials, their re-runs as `--confirm` plans them, the winner, the
-opening of the test set, and the sentences of the report. Only training is replaced: a run answers
-an example correctly where its margin is positive, the sum of the configuration's skill, of how
-easy the example is (for all runs, and for this configuration), of the luck of the run, which
-validation and test share, and of noise.
-
-    python -m tests.benchmarks.calibration_pipeline --searches 400
+opening of the test set, and the sentences of the report. Only training is replaced (`runs.py`).
 """
 
 from __future__ import annotations
 
-import argparse
-import math
 import re
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,14 +25,14 @@ from reports.chapters.best import compare_with_default
 from reports.chapters.confirmation.chapter import write_section
 from reports.chapters.confirmation.significance import compare_winner
 from reports.contents import collect_findings
+from reports.numbers.means import LEVEL
 from reports.numbers.seeds import FEWEST, probability_better
 from reports.records import Search, TrialRecord
 from searchspaces.space import SearchSpace
+from tests.benchmarks.calibration.rates import Rate, Row, Rows
+from tests.benchmarks.calibration.runs import METRIC, SPLITS, Setting, make_training
 from tests.support.memory_tracker import MemoryTracker
 from trainables.run import Loop, Run
-
-SPLITS = ("validation", "test")
-METRIC = "validation_accuracy"
 
 
 @dataclass(frozen=True)
@@ -63,48 +55,6 @@ def _train(config: Config, run: Run) -> Loop:
 SPACE = SearchSpace(Config, _train, _suggest, METRIC, "max", reports=1, name="simulated")
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What is simulated: sizes, the number of configurations and seeds to confirm, and spreads.
-
-    `lead` is the skill of one configuration beyond the others', in standard errors of the
-    difference of two means over the re-runs on the test set.
-    """
-
-    best: int = 5
-    seeds: int = 5
-    validation: int = 360
-    test: int = 360
-    skill: float = 2.2
-    luck: float = 0.1
-    own: float = 0.25
-    noise: float = 0.5
-    lead: float = 0.0
-    trials: int = 40
-
-    @property
-    def spread(self) -> float:
-        """Return the standard deviation of a margin."""
-        return math.sqrt(1 + self.own**2 + self.luck**2 + self.noise**2)
-
-    def find_lead(self) -> float:
-        """Return how much more skill has an accuracy that is `lead` standard errors higher."""
-        if not self.lead:
-            return 0.0
-        random, n = np.random.default_rng(0), 20_000
-        easy, luck = random.normal(self.skill, 1, n), random.normal(self.skill, self.luck, n)
-        shape = (self.seeds, n)
-        one, two = (
-            easy + random.normal(0, self.own, n) + random.normal(0, self.noise, shape) > 0
-            for _ in range(2)
-        )
-        of_examples = (one.mean(axis=0) - two.mean(axis=0)).var() / self.test
-        accuracies = norm.cdf(luck / math.sqrt(self.spread**2 - self.luck**2))
-        error = math.sqrt(of_examples + 2 * accuracies.var() / self.seeds)
-        target = norm.cdf(self.skill / self.spread) + self.lead * error
-        return float(norm.ppf(target)) * self.spread - self.skill
-
-
 @dataclass
 class Tally:
     """What the reports of simulated searches say, in numbers of searches."""
@@ -115,44 +65,23 @@ class Tally:
     differs: int = 0
     probable: int = 0
     covered: int = 0
-    curses: list[float] = field(default_factory=list)
+    compared: int = 0  # with the default, which is another one than the winner
+    gaps: int = 0  # covered differences from the default
 
 
 def run_searches(setting: Setting, searches: int, seed: int = 0) -> Tally:
-    """Simulate searches and return what their reports say; raises where words and numbers differ.
+    """Simulate searches and return what their reports say.
 
     `covered` counts the quoted intervals that hold the true accuracy of the winner's
-    configuration, `probable` those of P(better) that are above one half.
+    configuration, `probable` those of P(better) that are above one half, `gaps` the intervals of
+    the difference from the default that hold the true one. Raises AssertionError where words and
+    numbers differ.
     """
     tally = Tally()
     for number in range(searches):
         with tempfile.TemporaryDirectory() as folder:
             _run_search(setting, np.random.default_rng([seed, number]), Path(folder), tally)
     return tally
-
-
-def make_training(
-    setting: Setting, random: np.random.Generator, skills: np.ndarray
-) -> Callable[[int, int], dict[str, np.ndarray]]:
-    """Return a function of configuration and seed to which examples of each split are right."""
-    easy = {split: random.normal(0, 1, getattr(setting, split)) for split in SPLITS}
-    root = int(random.integers(2**31))
-
-    def train(number: int, seed: int) -> dict[str, np.ndarray]:
-        own = {s: np.random.default_rng([root, number, zlib.crc32(s.encode())]) for s in SPLITS}
-        run = np.random.default_rng([root, number, seed])
-        luck = run.normal(0, setting.luck)
-        return {
-            s: skills[number]
-            + easy[s]
-            + own[s].normal(0, setting.own, len(easy[s]))
-            + luck
-            + run.normal(0, setting.noise, len(easy[s]))
-            > 0
-            for s in SPLITS
-        }
-
-    return train
 
 
 def _run_search(setting: Setting, random: np.random.Generator, folder: Path, tally: Tally) -> None:
@@ -230,10 +159,12 @@ def _count(
     truth = float(norm.cdf(skills[winner] / setting.spread))
     tally.covered += test.confirmed.low <= truth <= test.confirmed.high
     if against is not None:
-        level = 1 - 0.05 / (len({run.of for run in search.reruns}) - 1)
+        level = 1 - LEVEL / (len({run.of for run in search.reruns}) - 1)
         better = probability_better(test.reruns[winner], test.reruns[0], level)
         tally.probable += better.low > 0.5
-    tally.curses.append(choice.winner.metrics["score"] - test.confirmed.value)
+        gap = against.difference.interval
+        tally.compared += 1
+        tally.gaps += gap.low <= truth - norm.cdf(skills[0] / setting.spread) <= gap.high
 
 
 def check_words(findings: Findings, won: bool) -> None:
@@ -268,35 +199,24 @@ POWER = {
 """The better one is among those that are confirmed: whether the search finds it is not asked."""
 
 
-def list_rates(
-    searches: int, seed: int = 0
-) -> Iterator[tuple[str, str, float, int, float, float]]:
-    """Yield what was measured, the setting, the share, n, and the range that is required."""
+def simulate(experiments: int) -> Rows:
+    """Yield the rows of winners against the default, 40 equal configurations each."""
+    searches = max(200, experiments // 5)
     for name, setting in NULL.items():
-        found = run_searches(setting, searches, seed)
-        n = found.searches
-        yield "the winner beats the default, all equal", name, found.beats / n, n, 0.0, 0.05
-        yield "any difference significant, all equal", name, found.differs / n, n, 0.0, 0.05
-        yield "P(better) above 0.5, all equal", name, found.probable / n, n, 0.0, 0.05
+        found = run_searches(setting, searches)
+        for what, count in (
+            ("the winner beats the default, all equal", found.beats),
+            ("any difference from the winner is significant, all equal", found.differs),
+            ("P(better than default) is above 0.5, all equal", found.probable),
+        ):
+            yield Row(what, name, Rate(count / searches, searches), high=LEVEL)
         if setting.seeds >= FEWEST:
-            yield "95 % interval that is quoted", name, found.covered / n, n, 0.93, 0.98
+            rate = Rate(found.covered / searches, searches)
+            yield Row("quoted interval of the winner's accuracy", name, rate, 0.93, 0.98)
+        # Corrected for the choice of the winner, and so wider than of one pair alone.
+        rate = Rate(found.gaps / found.compared, found.compared)
+        yield Row("interval of the winner less the default", name, rate, 0.93)
     for name, setting in POWER.items():
-        found = run_searches(setting, searches, seed)
-        n = found.searches
-        yield "the better one beats the default", name, found.best_beats / n, n, 0.80, 1.0
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--searches", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    for what, setting, share, n, low, high in list_rates(options.searches, options.seed):
-        error = math.sqrt(max(share * (1 - share), 0.25 / n) / n)
-        needed = f"required {100 * low:.0f} to {100 * high:.0f} %"
-        print(f"{what}; {setting}: {100 * share:.1f} ± {100 * error:.1f} % of {n}, {needed}")
-
-
-if __name__ == "__main__":
-    main()
+        found = run_searches(setting, searches)
+        rate = Rate(found.best_beats / searches, searches)
+        yield Row("the better one beats the default", name, rate, low=0.8)
