@@ -1,12 +1,15 @@
 """Score against the number of parameters, and the Pareto front of both."""
 
+import html
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
+from reports.write.charts import MARKS, Chart, describe_trial, make_layout
 from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import (
     BLUE,
@@ -52,7 +55,11 @@ def write_section(search: Search, choice: Choice) -> Section | None:
         "smallest.",
         f"{more} smaller trials of the front are not shown." if more > 0 else None,
     )
-    return Section(text, {"parameters": draw_sizes(search, choice, trials, front, by)})
+    return Section(
+        text,
+        {"parameters": draw_sizes(search, choice, trials, front, by)},
+        charts={"parameters": make_chart(search, choice, trials, front, by)},
+    )
 
 
 def find_size_metric(trials: Sequence[TrialRecord]) -> str:
@@ -70,6 +77,45 @@ def find_pareto_front(trials: list[TrialRecord], mode: str, by: str) -> list[Tri
         if not front or sign * trial.metrics["score"] > sign * front[-1].metrics["score"]:
             front.append(trial)
     return front
+
+
+def make_chart(
+    search: Search,
+    choice: Choice,
+    trials: Sequence[TrialRecord],
+    front: Sequence[TrialRecord],
+    by: str,
+) -> Chart:
+    """Return the same points and front as a chart of an HTML page."""
+    steps = {"color": "#000000", "shape": "hv", "width": 1.5}
+    groups: dict[str, tuple[Sequence[TrialRecord], dict[str, Any]]] = {
+        "Pareto front": (front, {"mode": "lines", "line": steps}),
+        "trial": (
+            [t for t in trials if t is not choice.winner],
+            {"mode": "markers", "marker": MARKS["complete"]},
+        ),
+        "winner": (
+            [t for t in trials if t is choice.winner],
+            {"mode": "markers", "marker": MARKS["winner"]},
+        ),
+    }
+    data = [
+        {
+            "type": "scatter",
+            "name": name,
+            "x": [t.metrics[by] for t in group],
+            "y": [t.metrics["score"] for t in group],
+            "text": [describe_trial(search, t) for t in group],
+            "hovertemplate": "%{x:,} " + html.escape(to_words(by)) + "<br>%{text}<extra></extra>",
+            **style,
+        }
+        for name, (group, style) in groups.items()
+        if group
+    ]
+    layout = make_layout(search, to_words(by), search.metric)
+    layout["xaxis"] |= {"type": "log"}
+    layout["yaxis"]["range"] = find_score_limits([t.metrics["score"] for t in trials], search.mode)
+    return {"data": data, "layout": layout}
 
 
 def draw_sizes(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.records import Search, TrialRecord
-from reports.write.style import to_words
+from reports.write.style import BLUE, RED, to_words
 from reports.write.tables import format_score, format_value, is_share
 
 Chart = Mapping[str, Any]
@@ -19,6 +19,12 @@ SCRIPT = Path(__file__).with_name("plotly-basic.min.js")
 """plotly.js 4.1.1, its bundle of basic charts (MIT licence, at the beginning of the file)."""
 SETTINGS = 12  # hyperparameters beside a point
 PLOTTED = 2000  # trials in a chart
+MARKS: dict[str, dict[str, Any]] = {
+    "complete": {"color": BLUE, "size": 9},
+    "stopped": {"color": "#888888", "size": 8, "symbol": "circle-open"},
+    "unfinished": {"color": "#bbbbbb", "size": 8, "symbol": "diamond-open"},
+    "winner": {"color": RED, "size": 15, "symbol": "star"},
+}
 
 
 def make_layout(search: Search, x: str, y: str) -> dict[str, Any]:

@@ -8,16 +8,9 @@ from reports.numbers.statistics import is_finite, rank_by, thin_out
 from reports.read.space import Parameter, find_any_value
 from reports.read.winner import Choice
 from reports.records import Search, TrialRecord
-from reports.write.charts import PLOTTED, Chart, describe_trial, make_layout, make_menu
-from reports.write.style import BLUE, RED, find_score_limits
+from reports.write.charts import MARKS, PLOTTED, Chart, describe_trial, make_layout, make_menu
+from reports.write.style import find_score_limits
 from reports.write.tables import format_value, is_share
-
-MARKS: dict[str, dict[str, Any]] = {
-    "complete": {"color": BLUE, "size": 9},
-    "stopped": {"color": "#888888", "size": 8, "symbol": "circle-open"},
-    "unfinished": {"color": "#bbbbbb", "size": 8, "symbol": "diamond-open"},
-    "winner": {"color": RED, "size": 15, "symbol": "star"},
-}
 
 
 def make_chart(search: Search, choice: Choice, space: Sequence[Parameter]) -> Chart:

@@ -27,6 +27,18 @@ def test_the_table_is_the_front() -> None:
     assert "| 1 | 50 | 70.00 % |\n| 3 | 100 | 90.00 % |" in found.text
 
 
+def test_the_chart_has_every_trial_once_and_the_front() -> None:
+    made = make_search(*TRIALS)
+    choice = choose_winner(made)
+    assert choice is not None
+    found = write_section(made, choice)
+    assert found is not None
+    front, trials, winner = found.charts["parameters"]["data"]
+    assert (front["x"], front["y"]) == ([50, 100], [0.7, 0.9])
+    assert (trials["x"], winner["x"]) == ([100, 50, 70], [100])
+    assert "trial 3, complete" in winner["text"][0]
+
+
 def test_networks_of_equal_size_have_no_figure() -> None:
     made = make_search(sized(0, 100, 0.8), sized(1, 100, 0.9), make_trial(2))
     choice = choose_winner(made)
