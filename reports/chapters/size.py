@@ -79,6 +79,14 @@ def find_pareto_front(trials: list[TrialRecord], mode: str, by: str) -> list[Tri
     return front
 
 
+def list_front(
+    trials: Sequence[TrialRecord], front: Sequence[TrialRecord], by: str
+) -> list[tuple[float, float]]:
+    """Return the corners of the front, (size, score), up to the size of the largest trial."""
+    path = [(t.metrics[by], t.metrics["score"]) for t in front]
+    return [*path, (max(t.metrics[by] for t in trials), path[-1][1])]
+
+
 def make_chart(
     search: Search,
     choice: Choice,
@@ -87,9 +95,7 @@ def make_chart(
     by: str,
 ) -> Chart:
     """Return the same points and front as a chart of an HTML page."""
-    steps = {"color": "#000000", "shape": "hv", "width": 1.5}
     groups: dict[str, tuple[Sequence[TrialRecord], dict[str, Any]]] = {
-        "Pareto front": (front, {"mode": "lines", "line": steps}),
         "trial": (
             [t for t in trials if t is not choice.winner],
             {"mode": "markers", "marker": MARKS["complete"]},
@@ -99,7 +105,15 @@ def make_chart(
             {"mode": "markers", "marker": MARKS["winner"]},
         ),
     }
-    data = [
+    path = list_front(trials, front, by)
+    line = {"color": "#000000", "shape": "hv", "width": 1.5}
+    data: list[dict[str, Any]] = [
+        {
+            **{"type": "scatter", "mode": "lines", "name": "Pareto front", "line": line},
+            **{"x": [x for x, _ in path], "y": [y for _, y in path], "hoverinfo": "skip"},
+        }
+    ]
+    data += [
         {
             "type": "scatter",
             "name": name,
@@ -142,8 +156,7 @@ def draw_sizes(
         far = sizes[~seen]
         at, mark = (frame[0], "v") if search.mode == "max" else (frame[1], "^")
         axes.scatter(far, np.full(len(far), at), s=14, c="0.55", marker=mark, clip_on=False)
-        path = [(t.metrics[by], t.metrics["score"]) for t in front]
-        path.append((float(sizes.max()), path[-1][1]))
+        path = list_front(trials, front, by)
         axes.step(
             *zip(*path, strict=True), where="post", color="black", lw=1.1, label="Pareto front"
         )

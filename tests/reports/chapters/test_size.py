@@ -34,7 +34,7 @@ def test_the_chart_has_every_trial_once_and_the_front() -> None:
     found = write_section(made, choice)
     assert found is not None
     front, trials, winner = found.charts["parameters"]["data"]
-    assert (front["x"], front["y"]) == ([50, 100], [0.7, 0.9])
+    assert (front["x"], front["y"]) == ([50, 100, 100], [0.7, 0.9, 0.9])
     assert (trials["x"], winner["x"]) == ([100, 50, 70], [100])
     assert "trial 3, complete" in winner["text"][0]
 
