@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from searchspaces.space import (
         Published,
+        PublishedOrder,
         SearchSpace,
         Trial,
         Values,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Published",
+    "PublishedOrder",
     "SearchSpace",
     "Trial",
     "Values",

@@ -28,7 +28,7 @@ from searchspaces.overrides import (
     describe_unknown,
     list_fields,
 )
-from searchspaces.space import Published, SearchSpace
+from searchspaces.space import Published, PublishedOrder, SearchSpace
 from searchspaces.user_code import describe, user_code
 from trainables.errors import UserError
 
@@ -149,21 +149,30 @@ def _check_values(space: SearchSpace[Any]) -> None:
     names = _require_tuple(space, "compare", space.compare, str)
     arms = _require_tuple(space, "arms", space.arms, Mapping)
     initial = _require_tuple(space, "initial_configs", space.initial_configs, Mapping)
-    published = _require_tuple(space, "published", space.published, Published)
+    published = _require_tuple(space, "published", space.published, Published | PublishedOrder)
+    numbers = [entry for entry in published if isinstance(entry, Published)]
+    orders = [entry for entry in published if isinstance(entry, PublishedOrder)]
     pinned = _require_tuple(space, "pinned", space.pinned, str)
     teacher = space.teacher_defaults
-    for number in published:
+    for number in numbers:
         is_number = isinstance(number.value, int | float) and math.isfinite(number.value)
         texts = (number.setting, number.metric, number.note)
         right = is_number and all(isinstance(text, str) for text in texts)
         _require(space, "published", right, "of finite values, with texts for setting and metric")
+    for order in orders:
+        right = all(
+            isinstance(values, Mapping) and values for values in (order.better, order.worse)
+        )
+        right = right and isinstance(order.note, str)
+        _require(space, "published", right, "of values that were better, and those worse")
     if teacher is not None:
         _require_mapping(space, "teacher_defaults", teacher)
     named = [("compare", name) for name in names]
     named += [("pinned", name) for name in pinned]
     named += [("arms", name) for arm in arms for name in arm]
     named += [("initial_configs", name) for config in initial for name in config]
-    named += [("published", name) for number in published for name in number.of]
+    named += [("published", name) for number in numbers for name in number.of]
+    named += [("published", name) for o in orders for name in (*o.better, *o.worse)]
     named += [("teacher_defaults", name) for name in teacher or ()]
     for field, name in named:
         if name not in known:

@@ -6,7 +6,7 @@ beats DenseNet-169. How they were trained was not published; here all use Adam a
 of 32, as in `flowers_finetune`, and photographs of 128 x 128 pixels.
 """
 
-from searchspaces import SearchSpace, Trial, Values
+from searchspaces import PublishedOrder, SearchSpace, Trial, Values
 from trainables.tasks import flowers_scratch
 
 NETWORKS = ("convnet3", "convnet5", "convnet7", "densenet169")
@@ -23,4 +23,12 @@ SPACE = SearchSpace(
     reports=5,
     compare=("network",),
     arms=tuple({"network": name} for name in NETWORKS),
+    published=tuple(
+        PublishedOrder({"network": better}, {"network": worse})
+        for better, worse in (
+            ("convnet5", "convnet3"),
+            ("convnet5", "convnet7"),
+            *((name, "densenet169") for name in NETWORKS[:3]),
+        )
+    ),
 )

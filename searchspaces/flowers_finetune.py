@@ -14,7 +14,7 @@ available, the arms that need them fail with a message that says where they were
 others run.
 """
 
-from searchspaces import Published, SearchSpace, Trial, Values
+from searchspaces import Published, PublishedOrder, SearchSpace, Trial, Values
 from trainables.tasks import finetune
 
 RATES = {"scratch": 1e-3, "top": 1e-3, "all": 1e-4}
@@ -52,5 +52,8 @@ SPACE = SearchSpace(
             "test accuracy",
             of={"backbone": "densenet169", "mode": "top"},
         ),
+        PublishedOrder({"backbone": "densenet169"}, {"backbone": "resnet18"}, "by loss"),
+        PublishedOrder({"mode": "all"}, {"mode": "top"}, "by loss"),
+        PublishedOrder({"mode": "top"}, {"mode": "scratch"}, "by loss"),
     ),
 )

@@ -9,6 +9,7 @@ helped, each of the others differs from it in one of these, and all are tuned by
 
 from searchspaces import (
     Published,
+    PublishedOrder,
     SearchSpace,
     Trial,
     Values,
@@ -58,5 +59,7 @@ SPACE = SearchSpace(
         Published("PyramidCNN, best single", 58.0, "validation accuracy, %"),
         Published("ensemble of 10 trained independently", 64.0, "validation accuracy, %"),
         Published("ensemble of 10 trained independently", 63.0, "test accuracy, %"),
+        PublishedOrder({"batch_norm": True}, {"batch_norm": False}),
+        PublishedOrder({"augment": True}, {"augment": False}),
     ),
 )

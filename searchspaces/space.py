@@ -39,6 +39,18 @@ class Published:
 
 
 @dataclass(frozen=True)
+class PublishedOrder:
+    """An order that was published without numbers: these values were better than those.
+
+    The report says whether the rows with these values have the same order here.
+    """
+
+    better: Values
+    worse: Values
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class SearchSpace(Generic[C]):
     """A question, and what a search needs to answer it.
 
@@ -69,7 +81,7 @@ class SearchSpace(Generic[C]):
 
     What the report shows:
         compare: hyperparameters whose values are the rows of the comparison table.
-        published: numbers to compare with.
+        published: numbers and orders to compare with.
 
     `load_space` sets `name`, `question` (the first paragraph of the file's docstring) and, for a
     file of the user, `file`. A space that Python code hands over has `by_value`: it is sent to
@@ -92,7 +104,7 @@ class SearchSpace(Generic[C]):
     seeds: int = 3
     initial_configs: tuple[Values, ...] = ()
     pinned: tuple[str, ...] = ()
-    published: tuple[Published, ...] = ()
+    published: tuple[Published | PublishedOrder, ...] = ()
     restore: Callable[[C, Path], Predictor] | None = None
     teacher_defaults: Values | None = None
     resources: Mapping[str, float] = field(default_factory=lambda: {"cpu": 1})

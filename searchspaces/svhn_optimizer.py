@@ -6,7 +6,14 @@ weight decay, and SGD's momentum, and the best of each runs on new seeds. Weight
 the gradient in both.
 """
 
-from searchspaces import Published, SearchSpace, Trial, Values, suggest_learning_rate
+from searchspaces import (
+    Published,
+    PublishedOrder,
+    SearchSpace,
+    Trial,
+    Values,
+    suggest_learning_rate,
+)
 from trainables.tasks import svhn_baseline
 
 RATES = {"adam": (1e-4, 1e-2), "sgd": (3e-3, 3e-1)}
@@ -37,5 +44,6 @@ SPACE = SearchSpace(
         Published(
             "Adam with 1e-3, not tuned", 86.16, "test accuracy, %", of={"optimizer": "adam"}
         ),
+        PublishedOrder({"optimizer": "adam"}, {"optimizer": "sgd"}),
     ),
 )

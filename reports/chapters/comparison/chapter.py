@@ -13,6 +13,7 @@ from reports.chapters.comparison.groups import (
     is_repeated,
     name_group,
 )
+from reports.chapters.comparison.orders import describe_orders
 from reports.chapters.comparison.pairs import Pair
 from reports.chapters.comparison.published import Column, describe_ranking, find_column
 from reports.numbers.means import LEVEL
@@ -81,6 +82,7 @@ def write_section(
         if repeated and every
         else None,
         describe_ranking(search, theirs, every) if theirs else None,
+        describe_orders(search, every),
         _explain(search, groups, repeated, alike, untested, len(every))
         + (f" {left_out:,} further rows are not shown or tested." if left_out else ""),
         _explain_published(search, theirs, validation) if theirs else None,

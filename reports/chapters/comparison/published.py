@@ -162,7 +162,8 @@ def write_section(
         return "Not available: results on synthetic data are not compared with published ones."
     if search.has_own_data:
         return "Not available: the data have other classes than those of the published results."
-    left = [e for e in search.published if placed is None or e not in placed.entries]
+    numbers = [e for e in search.published if "better" not in e]
+    left = [e for e in numbers if placed is None or e not in placed.entries]
     if not left:
         return None
     rows = [

@@ -11,6 +11,7 @@ from reports.chapters.comparison.arms import TunedArm, find_arms, find_letters
 from reports.chapters.comparison.budgets import describe_budgets
 from reports.chapters.comparison.figure import draw_comparison
 from reports.chapters.comparison.groups import Group, find_differing, name_group
+from reports.chapters.comparison.orders import describe_orders
 from reports.chapters.comparison.pairs import Pair
 from reports.chapters.comparison.published import Column, describe_ranking, find_column
 from reports.chapters.size import find_size_metric
@@ -70,6 +71,7 @@ def write_section(search: Search, test: OpenedTest) -> Section | None:
         pairs.describe_power(on_test, _list_scores(judged, opened)) if every else None,
         _explain(search, arms, judged, opened, closed, len(every)),
         describe_ranking(on_test, theirs, every) if theirs else None,
+        describe_orders(on_test, every),
         _write_settings(search, ordered),
         describe_budgets(search, arms, every),
         embed_figure("comparison", "Scores of the best configuration of each arm on new seeds"),
