@@ -10,6 +10,7 @@ from reports.chapters.comparison.chapter import write_section
 from reports.chapters.comparison.groups import group_trials
 from reports.chapters.comparison.orders import describe_orders
 from reports.chapters.comparison.published import write_section as left_over
+from reports.read.opened_test import OpenedTest
 from reports.read.winner import choose_winner
 from tests.reports.chapters.comparison.test_published import cells
 from tests.support.comparison import APART, entries, with_published
@@ -71,5 +72,7 @@ def test_orders_are_in_the_comparison_and_not_among_the_numbers() -> None:
     assert "| batch_size 16 over batch_size 512 | the same, significant |" in found.text
     choice = choose_winner(search)
     assert choice is not None
-    numbers = left_over(search, choice, None, None)  # type: ignore[arg-type]
-    assert numbers is None or "batch_size 512" not in numbers
+    numbers = left_over(search, choice, OpenedTest(None, search), None)  # type: ignore[arg-type]
+    assert numbers is not None
+    assert "86.78 %" in numbers
+    assert len(cells(numbers)) == 4  # header, rule, the number and ours
