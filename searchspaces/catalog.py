@@ -16,8 +16,12 @@ def list_names() -> list[str]:
 
 def read_question(name: str) -> str:
     """Return the question of an included space."""
-    text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-    return find_question(ast.get_docstring(ast.parse(text)))
+    return find_question(read_docstring(Path(__file__).with_name(f"{name}.py")))
+
+
+def read_docstring(path: Path) -> str | None:
+    """Return the docstring of a module's file, which `python -OO` removes from the module."""
+    return ast.get_docstring(ast.parse(path.read_bytes()))
 
 
 def find_question(docstring: str | None) -> str:

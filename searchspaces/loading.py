@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from searchspaces.catalog import find_question, list_names
+from searchspaces.catalog import find_question, list_names, read_docstring
 from searchspaces.overrides import build_config, describe_unknown
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import describe, find_line
@@ -37,7 +37,7 @@ def load_space(name: str | SearchSpace[Any]) -> SearchSpace[Any]:
     space = getattr(module, "SPACE", None)
     if not isinstance(space, SearchSpace):
         raise UserError(f"{module.__file__} defines no SPACE = SearchSpace(...)")
-    question = find_question(module.__doc__)
+    question = find_question(module.__doc__ or read_docstring(Path(str(module.__file__))))
     file = str(path.resolve()) if path else ""
     return dataclasses.replace(space, name=Path(name).stem, file=file, question=question)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -101,7 +102,9 @@ def nonempty(value: str) -> str:
     if not value.strip():
         raise argparse.ArgumentTypeError("it is empty: give a value, or leave the option out")
     if "\0" in value or not _is_utf8(value):
-        raise argparse.ArgumentTypeError(f"{_show(value)} contains a NUL, or is not UTF-8")
+        encoding = sys.getfilesystemencoding()
+        advice = "" if encoding == "utf-8" else f": Python reads {encoding} here; set PYTHONUTF8=1"
+        raise argparse.ArgumentTypeError(f"{_show(value)} contains a NUL, or is not UTF-8{advice}")
     return value
 
 

@@ -32,8 +32,7 @@ def read_trial_logs(
     trial_logs: dict[int, TrialLog] = {}
     index = read_index(search)
     damaged = _find_lost(search, index)
-    folders = (path.parent.name for path in search.glob("trials/*/reports.jsonl"))
-    for trial in sorted({int(name) for name in folders if name.isdecimal()} | index.keys()):
+    for trial in sorted(_list_trials(search) | index.keys()):
         path = log_path(search, trial)
         try:
             trial_log = read_trial_log(path, repair) if path.exists() else None
@@ -44,7 +43,7 @@ def read_trial_logs(
             trial_logs[trial] = trial_log
         elif trial_log is not None:
             damaged[trial] = f"{path} is the log of trial {trial_log.trial}"
-        elif trial in index:
+        else:
             damaged[trial] = f"{path} is {'empty' if path.exists() else 'missing'}"
     return trial_logs, damaged
 
@@ -87,6 +86,8 @@ def restart_trial(search: Path, trial: int, why: str) -> tuple[TrialLog | None, 
         kept = path.rename(path.with_name(f"reports.damaged-{number}.jsonl")).name
     what = f"; the file is kept as {kept}" if kept else ""
     if first is None:
+        if path.parent.is_dir() and not kept:  # told once, as where a file is kept
+            path.with_name("reports.damaged-1.jsonl").touch()
         return None, f"{why}: its configuration is lost, too, and another one is tried{what}"
     path.parent.mkdir(parents=True, exist_ok=True)
     append_event(path, first)
@@ -96,6 +97,16 @@ def restart_trial(search: Path, trial: int, why: str) -> tuple[TrialLog | None, 
         append_event(path, {"attempt": max(attempts), "time": time.time()})
     note = f"{why}: trial {trial} begins again with the same configuration{what}"
     return read_trial_log(path), note
+
+
+def _list_trials(search: Path) -> set[int]:
+    """Return the trials that have a log, or that have lost it and are not known to have."""
+    folders = [path for path in search.glob("trials/*") if path.name.isdecimal()]
+    return {
+        int(path.name)
+        for path in folders
+        if (path / "reports.jsonl").exists() or not any(path.glob("reports.damaged-*.jsonl"))
+    }
 
 
 def _find_lost(search: Path, index: Mapping[int, Event]) -> dict[int, str]:

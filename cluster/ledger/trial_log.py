@@ -222,8 +222,10 @@ def read_trial_log(path: Path, repair: bool = False) -> TrialLog | None:
                     f"{path}, line {number} was written by another version of Tunery: "
                     f"{line[:80]!r}\nuse that version"
                 ) from error
+            # Not its repr, which for a UnicodeDecodeError has the whole line.
+            why = f"{type(error).__name__}: {error}"
             raise DamagedFileError(
-                f"{path}, line {number} is damaged: {line[:80]!r} ({error!r})"
+                f"{path}, line {number} is damaged: {line[:80]!r} ({why})"
             ) from error
     return trial_log
 

@@ -21,9 +21,12 @@ def read_settings(tracker: Tracker, search: Search) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = download_artifact(tracker, search.run_id, "search.json", Path(folder), search.name)
         try:
-            return decode_json(path.read_bytes())
+            settings = decode_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise UnreadableError(f"search.json of {search.name!r} is damaged: {error}") from error
+    if "parameters" not in settings:  # every version writes them
+        raise UnreadableError(f"search.json of {search.name!r} is damaged: it lacks `parameters`")
+    return settings
 
 
 def restore_tags(tracker: Tracker, search: Search) -> Search:

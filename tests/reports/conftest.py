@@ -120,7 +120,7 @@ def _write_search(
     for key, value in (("infeasible", 3), ("retried", 1)):
         client.log_metric(parent, to_own_name(key), value, step=0)
     (artifacts / "scratch").mkdir(parents=True, exist_ok=True)
-    (artifacts / "scratch" / "search.json").write_text("{}")
+    (artifacts / "scratch" / "search.json").write_text('{"parameters": {}}')
     client.log_artifact(parent, str(artifacts / "scratch" / "search.json"))
     if data:
         for split, n in N.items():

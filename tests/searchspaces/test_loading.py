@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +15,7 @@ from searchspaces.catalog import list_names
 from searchspaces.loading import load_space
 from searchspaces.overrides import build_config, parse_overrides
 from searchspaces.space import SearchSpace
+from tests.support.paths import ROOT
 from trainables.errors import UserError
 from trainables.models.separable import separable_cnn
 from trainables.tasks import svhn_separable
@@ -34,6 +37,15 @@ def train(config, run):
 
 SPACE = SearchSpace(Config, train, lambda trial: {}, "score", "max", reports=1)
 '''
+
+
+def test_the_question_of_a_space_is_known_without_docstrings(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    script = "import sys; from searchspaces.loading import load_space as load; "
+    script += "print(load(sys.argv[1]).question)"
+    words = [sys.executable, "-OO", "-c", script, str(tmp_path / "mine.py")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "Is one number better than another?\n"
 
 
 def _get_error(name: str) -> str:

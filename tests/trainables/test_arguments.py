@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.paths import ROOT
 from trainables import arguments
 from trainables.arguments import count, decimal, duration, gpu_fraction, seed, whole
 
@@ -92,3 +95,16 @@ def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         "error: argument --trials: '0' is not a whole number from 1 to 1000000000\n"
         "--help lists the options\n"
     )
+
+
+def test_a_text_that_the_locale_cannot_read_is_told_with_the_way_out() -> None:
+    """With LC_ALL=C, Python reads the words of the command line as ASCII."""
+    script = "import sys; from trainables.arguments import nonempty; nonempty(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "größe"],
+        env={"LC_ALL": "C", "PYTHONUTF8": "0", "PATH": ""},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert "is not UTF-8: Python reads ascii here; set PYTHONUTF8=1" in done.stderr

@@ -52,14 +52,21 @@ def write_section(search: Search) -> str | None:
 
 
 def _group_failures(search: Search) -> list[tuple[tuple[str, str], list[TrialRecord]]]:
-    # By the last line of the error and of its traceback, most common first.
+    # By the first line of the error and the last frame of its traceback, most common first.
     kinds: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
     for trial in search.trials:
         if trial.outcome == "failed":
             lines = (trial.error or trial.reason or "").strip().splitlines()
-            last = lines[-1].strip() if lines else "no reason recorded"
-            kinds[last, _find_place(lines)].append(trial)
+            kinds[_find_error(lines), _find_place(lines)].append(trial)
     return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+
+
+def _find_error(lines: list[str]) -> str:
+    # It follows the frames, which are indented; further lines of a message may say what to do.
+    frames = [number for number, line in enumerate(lines) if FRAME.match(line)]
+    behind = lines[frames[-1] + 1 :] if frames else lines
+    found = [line for line in behind if line.strip() and not line[0].isspace()]
+    return found[0].strip() if found else "no reason recorded"
 
 
 def _find_place(lines: list[str]) -> str:

@@ -95,6 +95,27 @@ def test_a_trial_without_a_known_configuration_is_given_up(ended: Ledger) -> Non
     assert sorted(ledger.trial_logs) == [0, 2] and not ledger.finished
 
 
+@pytest.mark.parametrize("how", ["empty", "no file"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_trial_whose_log_and_index_are_lost_is_told_once(
+    ended: Ledger, how: str, is_there: bool
+) -> None:
+    message = _lose(ended, how)
+    (ended.folder / INDEX).write_bytes(b"")
+    if not is_there:
+        (ended.folder / INDEX).unlink()
+    with pytest.raises(DamagedFileError, match=message):
+        ledgers.reopen_ledger(ended.folder)
+    ledger = ledgers.reopen_ledger(ended.folder, allow_damage=True)
+    ledger.restart_damaged()
+    (note,) = ledger.notes
+    assert note.startswith(f"{message}: its configuration is lost, too, and another one is tried")
+    ledger.close()
+    again = ledgers.reopen_ledger(ended.folder)
+    assert not again.damaged and again.trial_logs.keys() == {0, 2}
+    again.close()
+
+
 def test_a_search_of_an_older_version_gets_an_index(ended: Ledger) -> None:
     index = ended.folder / INDEX
     whole = read_index(ended.folder)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cluster.ledger import ledger as ledgers
 from cluster.ledger import trial_log
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import Failure, Report, TrialLog, append_event, read_trial_log
@@ -78,22 +79,24 @@ def test_a_truncated_last_line_is_ignored(
     assert reopen(again).trial_logs[0].outcome == "complete"
 
 
-def test_a_trial_whose_first_line_is_truncated_does_not_exist(
-    begin: Callable[..., Ledger], reopen: Callable[[Ledger], Ledger]
-) -> None:
+def test_a_trial_whose_first_line_is_truncated_is_told(begin: Callable[..., Ledger]) -> None:
     ledger = begin()
     log_file(ledger).parent.mkdir(parents=True)  # killed before it was in the index, too
     log_file(ledger).write_text('{"trial": 0, "val')
-    again = reopen(ledger)
+    ledger.close()
+    again = ledgers.reopen_ledger(ledger.folder, allow_damage=True)
     assert again.trial_logs == {}
+    again.restart_damaged()
+    assert "is empty: its configuration is lost, too, and another one is tried" in again.notes[0]
     again.add_trial(0, {"width": 1}, {})
-    assert reopen(again).trial_logs[0].parameters == {"width": 1}
+    again.close()
+    assert ledgers.reopen_ledger(ledger.folder).trial_logs[0].parameters == {"width": 1}
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        *(b"\xff\xfe\x00", b'{"report": 1', b"17", b'{"report": 1}', b"{}"),
+        *(b"\xff\xfe\x00" * 900, b'{"report": 1', b"17", b'{"report": 1}', b"{}"),
         *(
             b'{"report": 5, "seconds": 1.0, "metrics": {}, "time": 1.0}',
             b'{"attempt": 1, "#crc32": 3}',
@@ -106,8 +109,9 @@ def test_a_damaged_line_is_named(
     lines = log_file(stopped).read_bytes().splitlines()
     lines[3] = damage
     log_file(stopped).write_bytes(b"\n".join(lines) + b"\n")
-    with pytest.raises(UserError, match=r"000/reports\.jsonl, line 4 is damaged"):
+    with pytest.raises(UserError, match=r"000/reports\.jsonl, line 4 is damaged") as told:
         reopen(stopped)
+    assert len(str(told.value)) < 800
 
 
 def test_any_flipped_bit_of_a_log_is_noticed(stopped: Ledger) -> None:

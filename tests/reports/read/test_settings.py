@@ -23,7 +23,7 @@ def test_cut_tags_are_read_from_the_settings(
     with pytest.raises(UnreadableError, match="The tags classes, published of run 'digits'"):
         restore_tags(client, search)
     whole = {"classes": '["a class", "another"]', "published": '[{"setting": "x"}]'}
-    (tmp_path / "search.json").write_text(json.dumps({"provenance": whole}))
+    (tmp_path / "search.json").write_text(json.dumps({"provenance": whole, "parameters": {}}))
     client.log_artifact(parent, str(tmp_path / "search.json"))
     restored = restore_tags(client, search)
     assert restored.tags["classes"] == whole["classes"]
@@ -31,7 +31,7 @@ def test_cut_tags_are_read_from_the_settings(
     assert restored.compare == search.compare
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "{", "\x00", '{"a": 1, "#crc32": 5}'])
+@pytest.mark.parametrize("content", ["", "[1]", "{", "{}", "\x00", '{"a": 1, "#crc32": 5}'])
 def test_damaged_settings_are_an_error(
     content: str, client: MlflowClient, write_search: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -45,6 +45,24 @@ def test_every_outcome_is_counted() -> None:
     assert "The device time of 1 trial is not recorded" in text
 
 
+def test_the_sentence_on_failures_has_the_error_and_not_the_advice_below_it() -> None:
+    trace = """Traceback (most recent call last):
+  File "a/task.py", line 8, in train
+    check(config)
+    ^^^^^
+  File "a/check.py", line 3, in check
+    raise ValueError(
+ValueError: width is 0
+make it larger"""
+    for error, sentence in (
+        (trace, "with ValueError: width is 0 (at `check.py:3`)."),
+        ("the worker died\nsee its output", "with the worker died."),
+        ("", "with no reason recorded."),
+    ):
+        trial = make_trial(1, None, outcome="failed", error=error, reason=error)
+        assert failures.describe_most_common(make_search(trial)).endswith(sentence)
+
+
 def test_a_failure_is_shown_with_the_end_of_what_its_trial_has_printed() -> None:
     output = "\n".join(f"line {n}" for n in range(20))
     trials = (
