@@ -17,6 +17,7 @@ from searchspaces.catalog import list_names, read_question
 from trainables.arguments import Parser, file_path, nonempty
 from trainables.console import SafeConsole
 from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
+from trainables.invocation import format_command
 from trainables.terminal import announce, print_text
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = Parser(
-        prog="python -m trainables.tune",
+        prog=format_command("tune"),
         description="Search the hyperparameters of a space on Ray, and log everything in MLflow.",
         allow_abbrev=False,  # the launcher looks for whole option names
     )

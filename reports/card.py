@@ -33,11 +33,12 @@ def write_card(
             trial.name,
             f"{weight:.3f}",
             f"{trial.metrics.get('score', float('nan')):.4f}",
-            f"{trial.metrics.get('parameters', 0):,.0f}",
+            f"{trial.metrics['parameters']:,.0f}" if "parameters" in trial.metrics else "",
         )
         for trial, weight in members
     )
     header = ("member", "weight", search.metric, "parameters")
+    total = f"{parameters:,.0f} parameters, " if parameters else ""
     data = ", ".join(f"{size:,} {split}" for split, size in sizes.items())
     return "\n".join(
         [
@@ -48,7 +49,7 @@ def write_card(
             "",
             to_markdown(Table(header, rows, "lrrr")),
             "",
-            f"In total {parameters:,.0f} parameters, {len(members)} forward passes per input.",
+            f"In total {total}{len(members)} forward passes per input.",
             "",
             "## Scores",
             "",

@@ -26,6 +26,7 @@ from reports.records import Search, TrialRecord
 from reports.trained import models
 from reports.trained.restoring import find_space
 from trainables.errors import UserError
+from trainables.invocation import format_command
 from trainables.terminal import print_text
 
 PORT = 5001
@@ -131,7 +132,7 @@ def register_export(
             raise UserError(
                 f"No weights are stored of {', '.join(without)}: a search stores those of its "
                 "best trials only.\nLeave them out, or train them again with "
-                "python -m trainables.train."
+                f"{format_command('train')}."
             )
         predictors = [
             models.restore_model(space, trial.params, folder / name_folder(trial))
@@ -160,7 +161,7 @@ def describe_test_result(tracker: Tracker, search: Search, trials: Sequence[Tria
     if len(trials) > 1:
         return (
             "For the test accuracy of an ensemble, see "
-            f"`python -m reports {shlex.quote(search.space)} --ensemble`."
+            f"`{format_command('report')} {shlex.quote(search.space)} --ensemble`."
         )
     model, choice = trials[0], choose_winner(search)
     accuracy = find_recorded_accuracy(read_openings(tracker, search), model)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cluster.storage.storage import add_storage_arguments
 from trainables.arguments import Parser, count, decimal, file_path, nonempty, seed, whole
+from trainables.invocation import format_command
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,10 +61,10 @@ def _temperature(value: str) -> float:
 def build_report_parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m reports NAME`."""
     parser = Parser(
-        prog="python -m reports",
+        prog=format_command("report"),
         description="Write the report of a search from MLflow.",
         epilog="other commands, each with its own --help: "
-        + ", ".join(f"python -m reports {action}" for action in PARSERS),
+        + ", ".join(map(format_command, PARSERS)),
     )
     parser.add_argument(
         "names",
@@ -109,7 +110,7 @@ def build_report_parser() -> argparse.ArgumentParser:
 def build_ensemble_parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m reports ensemble`."""
     parser = Parser(
-        prog="python -m reports ensemble", description="Evaluate an ensemble of the named trials."
+        prog=format_command("ensemble"), description="Evaluate an ensemble of the named trials."
     )
     parser.add_argument(
         "name", type=nonempty, help="the name of a space or of a search, such as digits-2"
@@ -140,7 +141,7 @@ def build_ensemble_parser() -> argparse.ArgumentParser:
 def build_export_parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m reports export`."""
     p = Parser(
-        prog="python -m reports export",
+        prog=format_command("export"),
         description="Register the winner or an ensemble as an MLflow model.",
     )
     p.add_argument("name", type=nonempty, help="a space, or a search such as digits-2")
@@ -164,7 +165,7 @@ def build_export_parser() -> argparse.ArgumentParser:
 def build_compare_parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m reports compare`."""
     parser = Parser(
-        prog="python -m reports compare",
+        prog=format_command("compare"),
         description="Compare searches of one space by their best score over time.",
     )
     parser.add_argument(
@@ -180,7 +181,7 @@ def build_compare_parser() -> argparse.ArgumentParser:
 def build_predict_parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m reports predict`."""
     parser = Parser(
-        prog="python -m reports predict",
+        prog=format_command("predict"),
         description="Classify image files with the best model of a search. The shorter side is "
         "resized, the probabilities of five crops (centre and corners) are averaged, and the "
         "class activation map of the centre crop is drawn.",
@@ -207,7 +208,7 @@ def build_predict_parser() -> argparse.ArgumentParser:
 def build_sample_parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m reports sample`."""
     p = Parser(
-        prog="python -m reports sample",
+        prog=format_command("sample"),
         description="Generate text with a language model. NAME is a space of language models, or "
         "one of its searches, whose winner generates the text; otherwise a pretrained causal "
         "language model, by its folder or its name on the Hugging Face Hub.",

@@ -17,6 +17,7 @@ from searchspaces.user_file import execute_file
 from trainables.arguments import read_path
 from trainables.errors import UserError
 from trainables.integrity import decode_json
+from trainables.invocation import format_command
 from trainables.predictor import Predictor
 from trainables.run import Run
 from trainables.vision import torchvision_operators  # noqa: F401 - a file may import torchvision
@@ -68,7 +69,7 @@ def read_trained(folder: Path, trust_code: bool) -> tuple[str, dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise UserError(
             f"{folder} contains no trained model: {path} cannot be read ({error})\n"
-            "python -m trainables.train --space NAME --out FOLDER writes one"
+            f"{format_command('train')} --space NAME --out FOLDER writes one"
         ) from error
     name = str(training["space"])
     is_file = name.endswith(".py")

@@ -93,10 +93,11 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     with task_code(space.file):
         run.finish()
     score = "none (no report was left)" if run.score is None else f"{run.score:.4f}"
+    count = run.facts.get("parameters")
     console.print(
         f"best {space.metric} {score} at report {run.best_report}, "
-        f"{run.facts.get('parameters', 0):,.0f} parameters, "
-        f"{time.monotonic() - started:.1f} s"
+        + (f"{count:,.0f} parameters, " if count else "")
+        + f"{time.monotonic() - started:.1f} s"
         + (f", checkpoints in {run.folder}" if run.folder else ""),
         highlight=False,
         markup=False,

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 
 from trainables.arguments import Parser, count, file_path, nonempty
+from trainables.invocation import format_command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    p = Parser(
-        prog="python -m trainables.train", description="Train one configuration, without Ray."
-    )
+    p = Parser(prog=format_command("train"), description="Train one configuration, without Ray.")
     p.add_argument(
         "--space",
         required=True,

@@ -58,7 +58,7 @@ LAYERS = (
         *("trainables.checkpoint", "trainables.tree", "trainables.file_parts"),
     ),
     ("trainables.history", "trainables.integrity", "trainables.metrics", "trainables.arguments"),
-    ("trainables.errors", "trainables.ranking", "trainables.durations"),
+    ("trainables.errors", "trainables.ranking", "trainables.durations", "trainables.invocation"),
     ("trainables.shadowing",),
     # reports/ stands apart, and has an order of its own:
     ("reports",),  # the commands, and what they write
@@ -84,6 +84,7 @@ SHARED = ("cluster.storage", "cluster.tracking.client", "cluster.tracking.names"
 SHARED += ("cluster.tracking.description", "cluster.tracking.pages")
 SHARED += ("trainables.errors", "trainables.ranking", "trainables.durations")
 SHARED += ("trainables.arguments", "trainables.terminal", "cluster.tracking.run_records")
+SHARED += ("trainables.invocation",)
 SHARED += ("trainables.shadowing", "cluster.tuning.power")  # one power, in preview and report
 SHARED += ("trainables.integrity",)
 # The one module of reports that restores trained models.

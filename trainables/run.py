@@ -133,7 +133,8 @@ class Run:
         self.restore_progress()
         self._stage = "resumed"
         self.parts |= parts
-        self.facts["parameters"] = count_parameters(parts)
+        if count := count_parameters(parts):  # else a library has the model
+            self.facts["parameters"] = count
         if self._saved is not None:
             checkpoint.restore(self._saved.tree, parts)
             self._partial, self._saved = self._saved.tree.get("partial"), None

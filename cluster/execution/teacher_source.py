@@ -27,6 +27,7 @@ from trainables import cache, checkpoint
 from trainables.arguments import read_path
 from trainables.errors import UserError
 from trainables.integrity import encode_json
+from trainables.invocation import format_command
 
 PREFIX = "runs:/"
 
@@ -64,7 +65,7 @@ def fetch_teacher(name: str, uri: str, folder: Path, trust_code: bool = False) -
         raise UserError(
             f"--teacher {name}: {run.info.run_name} has no weights: a search keeps only those of "
             "its best trials\nname one of these, or train it again with "
-            "python -m trainables.train --out FOLDER and give --teacher FOLDER"
+            f"{format_command('train')} --out FOLDER and give --teacher FOLDER"
         )
 
     def build(draft: Path) -> None:
@@ -104,7 +105,7 @@ def _read_config(client: MlflowClient, run: Run, name: str) -> dict[str, object]
     if tags.get("space_file") or space not in list_names():
         raise UserError(
             f"--teacher {name}: its space {space!r} is not one of Tunery's\n"
-            "train it with python -m trainables.train --space FILE.py --out FOLDER, and give "
+            f"train it with {format_command('train')} --space FILE.py --out FOLDER, and give "
             "--teacher FOLDER --trust-code"
         )
     config = encode_values(parse_params(load_space(space), params))
@@ -117,7 +118,7 @@ def _copy_folder(teacher: Path, folder: Path, trust_code: bool) -> Path:
     if missing:
         raise UserError(
             f"--teacher {teacher}: missing {' and '.join(missing)}\n"
-            "give runs:/RUN_ID, or a folder that python -m trainables.train --out has written"
+            f"give runs:/RUN_ID, or a folder that {format_command('train')} --out has written"
         )
     read_trained(teacher, trust_code)
     key = {

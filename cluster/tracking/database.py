@@ -23,6 +23,7 @@ import filelock
 from cluster.ledger.settings import read_id
 from cluster.storage.database_file import artifact_location, format_database_uri
 from trainables.errors import UserError
+from trainables.invocation import format_command
 
 CREATION = 300.0
 """Seconds in which another process must have created its tables, on a busy machine."""
@@ -76,7 +77,7 @@ def check_exists(path: Path) -> None:
     if not path.exists():
         raise UserError(
             f"there is no database at {path}\n"
-            "run a search first (python -m trainables.tune --space NAME), or name the storage of "
+            f"run a search first ({format_command('tune')} --space NAME), or name the storage of "
             "a search with --storage DIR or --tracking-uri URI"
         )
 

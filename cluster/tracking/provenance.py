@@ -17,6 +17,7 @@ import torch
 
 from cluster.storage.redaction import redact_address
 from searchspaces.space import SearchSpace
+from trainables.invocation import is_script
 from trainables.predictor import GroundTruth
 
 PACKAGES = ("tunery", "torch", "torchvision", "ray", "optuna", "mlflow")
@@ -45,9 +46,8 @@ def collect_provenance(space: SearchSpace[Any], truth: GroundTruth) -> dict[str,
 def describe_command() -> str:
     """Return the command line, with credentials redacted."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    script = Path(sys.argv[0]).name
     start = ["python", "-m", spec.name] if spec else ["python", *sys.argv[:1]]
-    start = ["tunery"] if script == "tunery" else start
+    start = ["tunery"] if is_script() else start
     return shlex.join([*start, *map(redact_address, sys.argv[1:])])
 
 

@@ -199,4 +199,5 @@ def print_model(run: Run, console: Console) -> None:
         for path, module, count in list_modules(part):
             table.add_row(path, module, f"{count:,}")
         console.print(table)
-    console.print(f"{run.facts.get('parameters', 0):,.0f} parameters")
+    if "parameters" in run.facts:
+        console.print(f"{run.facts['parameters']:,.0f} parameters")

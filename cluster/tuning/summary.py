@@ -21,6 +21,7 @@ from cluster.tuning.progress import describe_failure
 from searchspaces.json_text import to_text
 from searchspaces.space import SearchSpace
 from trainables.durations import format_duration
+from trainables.invocation import format_command
 
 SHOWN = 5
 OUTPUT_LINES = 10
@@ -133,6 +134,6 @@ def list_next_commands(ledger: Ledger, storage: Storage, experiment: str) -> str
         *([f"runs in MLflow:         {page}"] if page and not is_file else []),
         "next:",
         *([f"  mlflow ui --backend-store-uri {address}", f"    {page}"] if is_file else []),
-        *([f"  python -m reports {shlex.join(words)}"] if ledger.top_trials else []),
+        *([f"  {format_command('report')} {shlex.join(words)}"] if ledger.top_trials else []),
     ]
     return "\n".join(lines)

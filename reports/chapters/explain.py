@@ -17,6 +17,7 @@ from reports.write.labels import to_label
 from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import create_figure, figure_style
 from reports.write.tables import Table, to_markdown
+from trainables.invocation import format_command
 
 SHOWN = 6  # images per row
 MOST = 2000  # examples that are evaluated with five crops
@@ -40,9 +41,9 @@ def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Sect
     header = ("split", "examples", "whole image", "five crops", "gain", "McNemar")
     crops = join_paragraphs(
         f"Five-crop averaging enlarges each image by a factor of {_find_scale(winner)} and "
-        "averages the probabilities of the centre crop and the four corner crops, as `python -m "
-        "reports predict` does. In brackets 95 % intervals: Wilson, and paired bootstrap for the "
-        "gain.",
+        "averages the probabilities of the centre crop and the four corner crops, as "
+        f"`{format_command('predict')}` does. In brackets 95 % intervals: Wilson, and paired "
+        "bootstrap for the gain.",
         to_markdown(Table(header, tuple(rows), "lrrrrl")),
     )
     correct, wrong = rank_by_confidence(once, targets)

@@ -16,6 +16,7 @@ from reports.write.safe import format_block, format_code
 from reports.write.sections import join_paragraphs
 from reports.write.tables import Table, format_score, join_words, to_markdown
 from trainables.durations import format_duration
+from trainables.invocation import format_command
 
 TRAINING = ("--data-dir", "--weights-dir", "--data", "--teacher", "--trust-code")
 """Options of a search that training its winner again needs as well."""
@@ -121,7 +122,7 @@ def _has_command(search: Search) -> bool:
 
 def _format_command(search: Search, action: str, kept: Sequence[str], more: Sequence[str]) -> str:
     space = search.tags.get("space_file") or search.space
-    words = ["python", "-m", f"trainables.{action}", "--space", space]
+    words = [*format_command(action).split(), "--space", space]
     words += [*_find_options(search, kept), *more]
     return format_block(redact(shlex.join(words)), "sh")
 

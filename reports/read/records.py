@@ -26,6 +26,7 @@ from reports.numbers.statistics import is_finite
 from reports.records import Curve, Search, TrialRecord
 from reports.write.tables import NumberName
 from trainables.errors import UserError
+from trainables.invocation import format_command
 from trainables.ranking import Mode
 
 Tracker = MlflowClient
@@ -64,7 +65,7 @@ def read_search(tracker: Tracker, name: str) -> Search:
     if found is None:
         raise UserError(
             f"The experiment {experiment.name if experiment else name!r} contains no search.\n"
-            f"Run one with: python -m trainables.tune --space {shlex.quote(name)}"
+            f"Run one with: {format_command('tune')} --space {shlex.quote(name)}"
         )
     return _search(tracker, _get_space(existing, found), found)
 

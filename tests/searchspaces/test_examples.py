@@ -29,6 +29,8 @@ LIBRARIES = {
     "lightgbm_table": "lightgbm",
     "sklearn_digits": "skops",
 }
+NETWORKS = ("torch", "lightning", "accelerate")
+"""Libraries whose models have a number of parameters."""
 TIMES = re.compile("runtime|_per_second")
 """Metrics of Hugging Face that depend on the machine."""
 
@@ -89,6 +91,7 @@ def test_a_resumed_example_has_the_numbers_of_an_undisturbed_one(
     run = Run(3, folder=tmp_path / "cut", **settings)
     assert cut + drive(space, run) == whole
     assert (run.done, run.notes) == (3, [])
+    assert ("parameters" in run.facts) == (LIBRARIES[file.stem] in NETWORKS)
 
 
 @pytest.mark.timeout(300)  # one of them starts two processes per trial

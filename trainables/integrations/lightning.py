@@ -29,6 +29,7 @@ class ReportCallback(Checkpoint):
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         self.run.resume()  # not earlier: building the module has drawn random numbers
+        self.run.facts["parameters"] = sum(w.numel() for w in pl_module.parameters())
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         trainer.save_checkpoint(self._file)

@@ -33,6 +33,7 @@ class ReportCallback(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._metrics = kwargs["metrics"]
+        self.run.facts["parameters"] = sum(w.numel() for w in kwargs["model"].parameters())
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.run.report(self._metrics)

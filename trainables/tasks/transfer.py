@@ -20,6 +20,7 @@ from trainables.data.images import ImageData, Split
 from trainables.data.load import load_images
 from trainables.data.svhn import SVHN
 from trainables.errors import UserError
+from trainables.invocation import format_command
 from trainables.models.backbones import unfreeze_last
 from trainables.models.convnet import small_cnn
 from trainables.predictor import GroundTruth, Predictor
@@ -38,7 +39,7 @@ SOURCE_DIGITS, TARGET_DIGITS = tuple("12345678"), ("0", "9")
 LAYERS = 4
 SAMPLE_SEED = 0  # of the images to learn from: part of the task, so the same in all trials
 HOW_TO_TRAIN = (
-    "train a source model with python -m trainables.train --space svhn_transfer "
+    f"train a source model with {format_command('train')} --space svhn_transfer "
     "--set stage=source --set batch_size=256 --set epochs=1 --reports 10 --out FOLDER"
 )
 
