@@ -179,7 +179,7 @@ def evaluate_folder(folder: Path, options: argparse.Namespace) -> Evaluation:
     count = add_folder_opening(folder, {**entry, "data": data.fingerprint})
     found = add_note(
         found,
-        f"The test set was opened for this model: opening {count} on record in {folder / NAME}.",
+        f"The test set was opened for this model: opening {count} in the record {folder / NAME}.",
     )
     if has_server(options):
         with_search = run_with_tracker(
@@ -189,7 +189,8 @@ def evaluate_folder(folder: Path, options: argparse.Namespace) -> Evaluation:
     if found.split == "all" and data.examples is not None:
         return add_note(
             found,
-            "All parts were scored: if the model was trained on these data, on train, too.",
+            "Where these are the data that the model was trained on, its training examples are "
+            "among them.",
         )
     return found
 
