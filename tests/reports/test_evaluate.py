@@ -229,6 +229,10 @@ def test_a_regression_has_its_own_scores(
     capsys.readouterr()
     found = evaluate(folder, "--data-dir", write_table(tmp_path / "other.csv", (), 1))
     assert list(found["scores"]) == ["R²", "RMSE", "MAE"]
+    for part in (folder / "best").glob("*.safetensors"):
+        part.write_bytes(part.read_bytes()[:-9])
+    assert main(["evaluate", str(folder), "--data-dir", str(mine)]) == 3
+    assert "damaged" in capsys.readouterr().err
     low, high = found["scores"]["R²"]["interval"]
     assert 0.4 < low < high < 0.95
 
@@ -240,6 +244,11 @@ def test_a_regression_has_its_own_scores(
         (["digits-002"], "has no trial 2; it has 0 to 0"),
         (["digits-000", "--trial", "1"], "digits-000 is a trial: leave out --trial 1"),
         (["digits", "--episodes", "3"], "is no agent: it plays no episodes"),
+        (
+            ["./no/model"],
+            "no/model contains no trained model: no/model/config.json cannot be read",
+        ),
+        (["models:/digits/1"], "is an exported model: name the trial that it was made of"),
         (["f" * 32], f"There is no run {'f' * 32}"),
         (["digots"], "No experiment 'digots'. Did you mean digits"),
     ],
