@@ -63,7 +63,7 @@ def write_card(
             f"{format_code(tags.get('data_fingerprint', 'not known'))}.",
             f"Classes: {', '.join(map(escape_markdown, classes))}."
             if classes
-            else "Its outputs are texts.",
+            else "Its outputs are answers, not class probabilities.",
             "",
             "## Limits",
             "",

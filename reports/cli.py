@@ -32,8 +32,13 @@ def run_action(options: argparse.Namespace, action: Callable[[Tracker], None]) -
     That is 0, or after an error message 2 for an error of the user, and 3 where something that
     exists cannot be read, such as a server that does not answer.
     """
+    return report_errors(options, lambda: run_with_tracker(options, action))
+
+
+def report_errors(options: argparse.Namespace, action: Callable[[], None]) -> int:
+    """Run an action that needs no server, and return the exit code as `run_action` does."""
     try:
-        run_with_tracker(options, action)
+        action()
     except KeyboardInterrupt:
         print_error("\ninterrupted; give the same command again")
         return INTERRUPTED

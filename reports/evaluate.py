@@ -7,12 +7,13 @@ what is not stored.
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.cli import has_server, print_error, run_action, run_with_tracker
+from reports.cli import has_server, report_errors, run_action, run_with_tracker
 from reports.numbers.scores import score_outputs
 from reports.numbers.statistics import Interval
 from reports.read.artifacts import PREDICTIONS, has_artifact
@@ -53,17 +54,14 @@ class Evaluation:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask for; return the exit code of `reports.cli.run_action`."""
-    folder = Path(options.name)
-    if not (folder / "config.json").is_file():
-        return run_action(
-            options, lambda tracker: print_evaluation(evaluate_run(tracker, options), options.json)
+    name = options.name
+    if (Path(name) / "config.json").is_file() or (os.sep in name and ":" not in name):
+        return report_errors(
+            options, lambda: print_evaluation(evaluate_folder(Path(name), options), options.json)
         )
-    try:
-        print_evaluation(evaluate_folder(folder, options), options.json)
-    except UserError as error:
-        print_error(error)
-        return 2
-    return 0
+    return run_action(
+        options, lambda tracker: print_evaluation(evaluate_run(tracker, options), options.json)
+    )
 
 
 def evaluate_run(tracker: Tracker, options: argparse.Namespace) -> Evaluation:
@@ -179,7 +177,7 @@ def evaluate_folder(folder: Path, options: argparse.Namespace) -> Evaluation:
     count = add_folder_opening(folder, {**entry, "data": data.fingerprint})
     found = add_note(
         found,
-        f"The test set was opened for this model: opening {count} on record in {folder / NAME}.",
+        f"The test set was opened for this model: opening {count} in the record {folder / NAME}.",
     )
     if has_server(options):
         with_search = run_with_tracker(
@@ -189,7 +187,8 @@ def evaluate_folder(folder: Path, options: argparse.Namespace) -> Evaluation:
     if found.split == "all" and data.examples is not None:
         return add_note(
             found,
-            "All parts were scored: if the model was trained on these data, on train, too.",
+            "Where these are the data that the model was trained on, its training examples are "
+            "among them.",
         )
     return found
 
@@ -253,6 +252,8 @@ def print_evaluation(found: Evaluation, as_json: bool) -> None:
     ]
     over = "episodes" if found.split == "episodes" else "examples"
     lines.append(f"In brackets: 95 % intervals over the {over}.")
+    if "perplexity" in found.scores:
+        lines[-1] = "In brackets: 95 % intervals over 30 consecutive parts of the text."
     if over == "examples" and not all(of.is_known for of in found.scores.values()):
         lines[-1] += f" {NO_INTERVAL}"
     print_text("\n".join([*lines, *found.notes]))
@@ -262,7 +263,8 @@ def _describe_what(found: Evaluation, n: int) -> str:
     if found.split == "episodes":
         return f"in {format_count(n, 'episode')} of {found.data}"
     what = "all parts" if found.split == "all" else f"the {found.split} split"
-    return f"on {what} of {found.data} ({format_count(n, 'example')})"
+    kind = "character" if "perplexity" in found.scores else "example"
+    return f"on {what} of {found.data} ({format_count(n, kind)})"
 
 
 def to_json(found: Evaluation) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class GroundTruth:
     of a group per example of a split: a report scores the groups separately. `is_own` says that
     the data are the user's, with which published results do not compare. `examples`, if given,
     returns the inputs and targets of any split, also of train and of a regression: no search
-    stores these. `columns` are the names of the columns of a table's inputs.
+    stores these. `columns` are those of a table's inputs, by name whether number or category.
     """
 
     fingerprint: str = ""
@@ -38,7 +38,7 @@ class GroundTruth:
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
     is_own: bool = False
     examples: Callable[[str], tuple[np.ndarray, np.ndarray]] | None = None
-    columns: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Predictor:
     `classes`, or answers (n,). `network`, if given, is the differentiable module from a batch of
     raw inputs (of images: pixels in 0..255, uint8 or float) to logits. `write` continues a prompt:
     it takes `length`, `temperature`, `top_k` and `seed`. `files` are those needed beside the
-    checkpoint, by the hyperparameter whose value is their folder. `columns` are the names of the
-    columns that a row of a table has. Of an agent, `environment` is what it plays: it returns
-    actions (n,) for obs (n, d).
+    checkpoint, by the hyperparameter whose value is their folder. `columns` are those of a
+    table's rows, by name whether number or category. Of an agent, `environment` is what it plays:
+    it returns actions (n,) for obs (n, d).
     """
 
     predict: Callable[[np.ndarray], np.ndarray]
@@ -60,7 +60,7 @@ class Predictor:
     network: torch.nn.Module | None = None
     write: Callable[..., str] | None = None
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    columns: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
     environment: str = ""
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:

@@ -49,7 +49,7 @@ def restore_model(space: str, params: Mapping[str, str], checkpoint: Path) -> Pr
     if found.restore is None:
         raise UserError(
             f"The space {space} has no `restore`, so none of its trained models can be exported, "
-            "sampled or explained.\n"
+            "evaluated, sampled or explained.\n"
             "Add a `restore` to its SPACE, such as the one in trainables/tasks/digits.py."
         )
     try:

@@ -52,6 +52,11 @@ def find_run(tracker: Tracker, name: str, number: int | None) -> tuple[Search, T
     That is a search or a space, for its winner or the trial `number`; a trial such as digits-017;
     or the id of a run in MLflow. Raises UserError for any other, and where a trial is named twice.
     """
+    if name.startswith("models:/"):
+        raise UserError(
+            f"{name} is an exported model: name the trial that it was made of.\n"
+            "An ensemble is scored by its members: python -m reports ensemble NAME --members ID ID"
+        )
     if re.fullmatch(r"[0-9a-f]{32}", name):
         return _find_by_id(tracker, name, number)
     named = re.fullmatch(r"(.+)-(\d{3,})", name)

@@ -21,8 +21,8 @@ def score_model(model: Predictor, data: GroundTruth, split: str) -> dict[str, In
 
     Raises UserError for data without examples of the split, or that do not fit the model.
     """
-    check_columns(model, data)
-    parts = [read_examples(data, name) for name in (SPLITS if split == "all" else (split,))]
+    found = [read_examples(data, name) for name in (SPLITS if split == "all" else (split,))]
+    parts = [(match_columns(model, data, inputs), targets) for inputs, targets in found]
     targets = match_classes(model, data, np.concatenate([of for _, of in parts]))
     for inputs, _ in parts:
         if inputs.shape[1:] != model.example.shape[1:]:
@@ -77,18 +77,26 @@ def list_missing(model: Predictor, data: GroundTruth) -> list[str]:
     return [name for name in model.classes if data.classes and name not in data.classes]
 
 
-def check_columns(model: Predictor, data: GroundTruth) -> None:
-    """Raise UserError for a table with other columns than the model takes, or in another order."""
-    if model.columns == data.columns:
-        return
-    missing = [name for name in model.columns if name not in data.columns]
-    unknown = [name for name in data.columns if name not in model.columns]
-    raise UserError(
-        "The columns of the data are not those of the model"
-        + (f"; it needs {name_some(missing)}" if missing else "")
-        + (f"; it does not know {name_some(unknown)}" if unknown else "")
-        + f".\nIt takes {', '.join(model.columns)}: numbers and categories as in its training."
-    )
+def match_columns(model: Predictor, data: GroundTruth, inputs: Array) -> Array:
+    """Return the rows of a table with the columns of the model, in its order, by their names.
+
+    Raises UserError for data without one of them, or where it is of another kind.
+    """
+    if not model.columns:
+        return inputs
+    if missing := [name for name in model.columns if name not in data.columns]:
+        raise UserError(
+            f"The data lack columns of the model: {name_some(missing)}.\n"
+            f"They have {name_some([*data.columns])}."
+        )
+    for name, kind in model.columns.items():
+        if data.columns[name] != kind:
+            raise UserError(
+                f"The column {name!r} is a {kind} for the model, and the data have a "
+                f"{data.columns[name]} there."
+            )
+    places = list(data.columns)
+    return inputs[:, [places.index(name) for name in model.columns]]
 
 
 def name_some(names: Sequence[str]) -> str:

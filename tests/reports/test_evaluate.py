@@ -16,6 +16,7 @@ from searchspaces.loading import load_space
 from tests.support.make_search import list_openings
 from tests.support.trained import trained, write_trained
 from trainables.run import Run
+from trainables.train import main as train_main
 
 Write = Callable[..., str]
 Trials = list[dict[str, Any]]
@@ -175,7 +176,7 @@ def test_a_folder_has_its_own_record_and_one_with_a_search_of_its_data(
     run_id = write_trained(client, write_search, "digits", weights, tmp_path)
     parent = client.get_run(run_id).data.tags["mlflow.parentRunId"]
     notes = evaluate(folder, "--split", "test")["notes"]
-    assert "opening 2 on record" in notes[0]
+    assert "opening 2 in the record" in notes[0]
     assert "recorded with digits, a search of the same data" in notes[1]
     lines = (folder / "test_openings.jsonl").read_text().splitlines()
     assert [json.loads(line)["correct"] for line in lines] == [correct] * 2
@@ -185,6 +186,57 @@ def test_a_folder_has_its_own_record_and_one_with_a_search_of_its_data(
     assert "was opened twice: for " in report and "; for trial 0 at" in report
 
 
+def write_table(path: Path, classes: tuple[str, ...], seed: int) -> Path:
+    """Write a table whose first column says most of the class; without classes, a number."""
+    random = np.random.default_rng(seed)
+    lines = ["size,color,target"]
+    for value in random.normal(size=300):
+        noisy = value + random.normal() / 2
+        target = classes[int(noisy > 0)] if classes else f"{noisy:.3f}"
+        lines.append(f"{value:.3f},{random.choice(['red', 'blue'])},{target}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def train_table(folder: Path, table: Path) -> Path:
+    """Train a perceptron on a table, as train --out does."""
+    words = ["--space", "own_table", "--data-dir", table, "--out", folder, "--reports", 1]
+    assert train_main([*map(str, words), "--set", "steps=30"]) == 0
+    return folder
+
+
+def test_other_data_are_scored_by_the_names_of_their_classes(
+    tmp_path: Path, evaluate: Evaluate, storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = write_table(tmp_path / "mine.csv", ("no", "yes"), 0)
+    folder = train_table(tmp_path / "model", mine)
+    capsys.readouterr()
+    own = evaluate(folder, "--data-dir", mine, "--split", "validation")
+    assert own["scores"]["accuracy"]["value"] > 0.7
+    other = evaluate(folder, "--data-dir", write_table(tmp_path / "other.csv", ("no", "yes"), 1))
+    assert (other["split"], other["scores"]["accuracy"]["n"]) == ("all", 300)
+    assert other["scores"]["accuracy"]["value"] > 0.7
+    wrong = write_table(tmp_path / "wrong.csv", ("no", "perhaps"), 1)
+    message = fail(storage, capsys, folder, "--data-dir", wrong)
+    assert "classes that the model does not know: perhaps.\nIt knows no, yes; of these" in message
+
+
+def test_a_regression_has_its_own_scores(
+    tmp_path: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = write_table(tmp_path / "mine.csv", (), 0)
+    folder = train_table(tmp_path / "model", mine)
+    capsys.readouterr()
+    found = evaluate(folder, "--data-dir", write_table(tmp_path / "other.csv", (), 1))
+    assert list(found["scores"]) == ["R²", "RMSE", "MAE"]
+    for part in (folder / "best").glob("*.safetensors"):
+        part.write_bytes(part.read_bytes()[:-9])
+    assert main(["evaluate", str(folder), "--data-dir", str(mine)]) == 3
+    assert "damaged" in capsys.readouterr().err
+    low, high = found["scores"]["R²"]["interval"]
+    assert 0.4 < low < high < 0.95
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -192,6 +244,11 @@ def test_a_folder_has_its_own_record_and_one_with_a_search_of_its_data(
         (["digits-002"], "has no trial 2; it has 0 to 0"),
         (["digits-000", "--trial", "1"], "digits-000 is a trial: leave out --trial 1"),
         (["digits", "--episodes", "3"], "is no agent: it plays no episodes"),
+        (
+            ["./no/model"],
+            "no/model contains no trained model: no/model/config.json cannot be read",
+        ),
+        (["models:/digits/1"], "is an exported model: name the trial that it was made of"),
         (["f" * 32], f"There is no run {'f' * 32}"),
         (["digots"], "No experiment 'digots'. Did you mean digits"),
     ],

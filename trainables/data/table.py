@@ -125,7 +125,7 @@ def build_ground_truth(data: TableData) -> GroundTruth:
         targets={name: splits[name].targets for name in held_out},
         inputs=lambda name: splits[name].rows,
         examples=lambda name: (splits[name].rows, splits[name].targets),
-        columns=data.columns.names,
+        columns=data.columns.kinds,
     )
 
 

@@ -53,6 +53,16 @@ class TableColumns:
         """Return the names of the columns that predict the target."""
         return self.numbers + self.categories
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Return by name whether a column is a number or a category."""
+        return name_kinds(self.numbers, self.categories)
+
+
+def name_kinds(numbers: Iterable[str], categories: Iterable[str]) -> dict[str, str]:
+    """Return these columns by name with their kind, the numbers first."""
+    return dict.fromkeys(numbers, "number") | dict.fromkeys(categories, "category")
+
 
 def find_target(table: Table, named: str) -> str:
     """Return the column to predict: the named one, one with a usual name, or the last one.

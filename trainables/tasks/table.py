@@ -22,7 +22,7 @@ from trainables.checks import (
 from trainables.data.load import load_table
 from trainables.data.losses import ACCEPTED
 from trainables.data.table import TableData, TableSplit, build_ground_truth
-from trainables.data.table_columns import TargetKind
+from trainables.data.table_columns import TargetKind, name_kinds
 from trainables.data.table_encoding import Encoding, fit_encoding, read_encoding
 from trainables.errors import UserError
 from trainables.fit import fit
@@ -216,7 +216,7 @@ def restore(config: Config, folder: Path) -> Predictor:
         lambda rows: predict_rows(model, encoding, rows),
         example,
         encoding.classes,
-        columns=encoding.numbers + encoding.categories,
+        columns=name_kinds(encoding.numbers, encoding.categories),
     )
 
 

@@ -41,11 +41,28 @@ def test_unknown_and_missing_classes_are_named() -> None:
         score_model(name_reader("dog", "cow"), build_data(("cat", "dog"), [0, 1]), "all")
 
 
-def test_columns_have_the_names_and_the_order_of_the_model() -> None:
-    model = name_reader("a", "b", columns=("height", "age"))
-    data = build_data(("a", "b"), [0, 1, 1], columns=("height", "weight"))
-    with pytest.raises(UserError, match=r"it needs age; it does not know weight\.\nIt takes heig"):
-        score_model(model, data, "test")
+def test_columns_are_matched_by_name() -> None:
+    model = Predictor(
+        lambda rows: rows[:, 0].astype(float),
+        np.zeros((1, 2), object),
+        columns={"height": "number", "color": "category"},
+    )
+    rows = np.array([["red", 1.0, 5.0], ["blue", 2.0, 7.0]], dtype=object)
+    columns = {"color": "category", "height": "number", "more": "number"}
+
+    def score(**kinds: str) -> float:
+        found = {**columns, **kinds}
+        known = {name: kind for name, kind in found.items() if kind}
+        data = GroundTruth(examples=lambda _: (rows, np.array([1.0, 3.0])), columns=known)
+        return score_model(model, data, "test")["MAE"].value
+
+    assert score() == 0.5
+    with pytest.raises(UserError, match=r"lack columns of the model: color\.\nThey have height"):
+        score(color="")
+    with pytest.raises(
+        UserError, match="'color' is a category for the model, and the data have a n"
+    ):
+        score(color="number")
 
 
 @pytest.mark.parametrize(
