@@ -93,9 +93,9 @@ def judge_default(search: Search, test: OpenedTest) -> str:
         )
     if not compared.is_significant:
         return (
-            f"**{name[0].upper()}{name[1:]} is as good as the winner** on the test set: the "
-            f"difference, {compared.text}, is not statistically significant. **The default is "
-            "recommended.**"
+            f"**{name[0].upper()}{name[1:]} is as good as the winner, as far as these runs "
+            f"can tell**: the difference on the test set, {compared.text}, is not statistically "
+            "significant. **The default is recommended.**"
         )
     if compared.difference.interval.value < 0:
         return (

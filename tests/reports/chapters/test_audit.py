@@ -82,7 +82,7 @@ def test_a_winner_that_would_have_been_stopped_is_named(
 ) -> None:
     text = write(search, client)
     assert "| 1 | 7 | 3 | 4 | 2 | -0.20 |  |" in text
-    assert "2 of the 4 would have been stopped. **Late bloomers: 1** (trial 1)" in text
+    assert "2 of the 4 would have been stopped. **Good trials among them: 1** (trial 1)" in text
     assert "**The winner, trial 1, would have been stopped**" in text
 
 

@@ -136,6 +136,6 @@ def test_the_text_says_which_difference_the_seeds_find() -> None:
     assert f"with 10 seeds one of about {many:.2f} points" in text
     two = pairs.describe_power(make_search(), [row[:2] for row in scores])
     assert two is not None
-    assert "With 2 seeds per row no difference is found reliably, with 10 seeds" in two
+    assert "2 seeds per row no difference, however large, is found in 80 %" in two
     assert pairs.describe_power(make_search(), [[0.5, 0.5, 0.5]] * 2) is None
     assert pairs.describe_power(make_search(), scores[:1]) is None

@@ -75,6 +75,7 @@ def test_the_chapter_of_a_report(
     text = section(client, read_search(client, "digits"))
     assert text is not None
     assert "Ensembles of 6 trials with stored predictions of 300 validation examples." in text
+    assert chapter.UNCORRECTED not in text
     picked = re.search(r'Selected on validation: "(.*?)"\.$', text, re.MULTILINE)
     assert picked
     for name in ("uniform top-k", "greedy by likelihood", "greedy by accuracy", "calibrated top"):
@@ -219,6 +220,7 @@ def test_all_ensembles_are_opened_on_request(
     assert len(recorded) == 5
     assert [o.get("again", False) for o in recorded] == [False, False, True, True, True]
     assert text.count("The gain of") == 4
+    assert chapter.UNCORRECTED in text
 
 
 def answers(right: float, model: int, split: str) -> np.ndarray:
