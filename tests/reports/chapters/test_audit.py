@@ -19,6 +19,7 @@ from reports.chapters.audit import (
 )
 from reports.read.winner import Choice, choose_winner, rank_trials
 from reports.records import Search, TrialRecord
+from tests.benchmarks.calibration.intervals import measure_rank_coverage
 from tests.support.make_search import make_search, make_trial
 
 METRIC = "validation_accuracy"
@@ -128,3 +129,9 @@ def test_reports_of_pure_noise_do_not_correlate_with_later_ones() -> None:
         covered += low <= 0 <= high
     assert above / 500 < 0.05
     assert covered / 500 > 0.92
+
+
+@pytest.mark.parametrize("correlation", [0.5, 0.8])
+def test_the_interval_of_a_rank_correlation_has_its_coverage(correlation: float) -> None:
+    found = measure_rank_coverage(correlation, FEWEST_INTERVAL, experiments=600)
+    assert 0.93 - 2 * found.get_error(0.93) <= found.value <= 0.99
