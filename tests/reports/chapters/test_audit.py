@@ -68,6 +68,10 @@ def test_a_rung_reports_the_decisions_on_record(search: Search) -> None:
     assert rung.correlation == spearmanr([0.9, 0.1, 0.2, 0.8], [0.95, 0.96, 0.3, 0.9]).statistic
     assert math.isnan(rung.low)
     assert audit_rung(search, GROUP, 3) is None
+    falls = judged(8, 0.9, 0.5, stops=False)
+    rung = audit_rung(make_search(falls), (falls,), 1)
+    assert rung is not None
+    assert rung.later == {8: 0.5}, "the score at the rung is none of the later ones"
 
 
 def test_late_bloomers_end_in_the_best_third_of_the_control_group(search: Search) -> None:

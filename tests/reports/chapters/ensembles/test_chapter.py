@@ -14,6 +14,7 @@ from scipy.special import softmax
 
 from reports.__main__ import main
 from reports.chapters.ensembles import chapter
+from reports.chapters.ensembles.evaluation import score_ensemble
 from reports.numbers.calibration import apply_temperature, fit_temperature, nll
 from reports.numbers.paired import compare_correct
 from reports.read.ensemble_members import build_library
@@ -22,6 +23,7 @@ from reports.read.predictions import Examples, Predictions
 from reports.read.records import read_search
 from reports.read.winner import choose_winner
 from reports.records import Search, TrialRecord
+from tests.benchmarks.calibration.ensembles import draw_library
 from tests.support.make_search import list_openings
 
 Trials = list[dict[str, Any]]
@@ -189,6 +191,16 @@ def test_copies_of_one_overconfident_model_are_no_ensemble(
     assert "is **a single model**" in text
     assert "The gain of" not in text
     assert len(list_openings(client, parent)) == 1  # the winner's
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_copies_of_one_model_a_single_one_is_selected(seed: int) -> None:
+    copies = draw_library(np.random.default_rng(seed), members=6, n=200, own=0.0)
+    found = chapter.evaluate_recipes(copies)
+    assert len(max(found, key=score_ensemble).runs) == 1
+    # All are compared at their temperature: an overconfident model gains nothing by it alone.
+    costs = [nll(ensemble.output, copies.targets) for ensemble in found]
+    assert max(costs) - min(costs) < 0.005
 
 
 def test_seeds_of_the_best_configuration_are_an_ensemble(
