@@ -188,10 +188,11 @@ def write_comparison(histories: Sequence[BestSoFar], empty: Sequence[str] = ()) 
     budget = min(history.seconds[-1] if len(history.seconds) else 0.0 for history in histories)
     rows = group_repeats(histories)
     note = (
-        "Intervals are over finished repeats of a search with other seeds (Student's t)."
+        "Intervals are over finished repeats of a search with other seeds (Student's t). The rows "
+        "are described and not tested against each other."
         if any(len(repeats) > 1 for repeats, _ in rows)
-        else "No search has two finished repeats with different seeds, so **no difference here is "
-        "statistically significant**: run each again with other seeds (`--fresh --seed 1`)."
+        else "No search has two finished repeats with different seeds, so **no difference here "
+        "can be told from chance**: run each again with other seeds (`--fresh --seed 1`)."
     )
     if empty:
         note += f" {_left_out(empty)}"

@@ -8,7 +8,7 @@ from scipy.special import nctdtrinc, stdtrit
 
 POWER = 0.8  # how often the difference is found
 LEVEL = 0.05  # of all pairs together
-FEWEST = 3  # seeds per row; two agree by chance too often for any difference to be found reliably
+FEWEST = 3  # seeds per row; two agree by chance too often for any difference to be found
 MANY = 10  # seeds, which are named beside fewer
 
 
@@ -38,7 +38,7 @@ def describe_power(rows: int, seeds: int) -> str:
         f"{seeds} seeds find a difference of two of {rows} arms in {100 * POWER:.0f} % of "
         f"comparisons if it is about {found:.1f} standard deviations between seeds"
         if found
-        else f"with {seeds} seed{'s' if seeds > 1 else ''} no difference of two of {rows} arms is "
-        "found reliably"
+        else f"with {seeds} seed{'s' if seeds > 1 else ''} no difference of two of {rows} arms, "
+        f"however large, is found in {100 * POWER:.0f} % of comparisons"
     )
     return head + (f"; {MANY} seeds, {many:.1f}" if seeds < MANY else "")

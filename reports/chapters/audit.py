@@ -200,8 +200,8 @@ def describe_late_bloomers(search: Search, choice: Choice, control: Sequence[Tri
     if not condemned:
         return "None of them would have been stopped."
     text = (
-        f"{len(condemned)} of the {len(control)} would have been stopped. **Late bloomers: "
-        f"{len(late)}**"
+        f"{len(condemned)} of the {len(control)} would have been stopped. **Good trials among "
+        f"them: {len(late)}**"
     )
     if late:
         names = join_words([f"{t.number}" for t in sorted(late, key=lambda t: t.number)])
@@ -210,8 +210,8 @@ def describe_late_bloomers(search: Search, choice: Choice, control: Sequence[Tri
         text += ": none of these ended in the best third of the control group."
     if choice.winner in condemned:
         text += (
-            f" **The winner, trial {choice.winner.number}, would have been stopped**: only the "
-            "control group has kept it."
+            f" **The winner, trial {choice.winner.number}, would have been stopped**: it ran "
+            "to the end since it is in the control group."
         )
     return text
 

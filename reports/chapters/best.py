@@ -169,11 +169,14 @@ def _compare_scores(search: Search, choice: Choice, default: TrialRecord) -> str
     winner, name = choice.winner, f"The default configuration (trial {default.number})"
     if default is winner and search.unfinished:
         return (
-            f"So far {name[0].lower()}{name[1:]} is the best. This is not a result yet: the "
-            "search is unfinished."
+            f"So far {name[0].lower()}{name[1:]} has the best validation score. This is not a "
+            "result yet: the search is unfinished."
         )
     if default is winner:
-        return f"**{name} won**: no other candidate scored better on validation."
+        return (
+            f"**{name} has the best validation score of all candidates.** This is one run of "
+            "each, not confirmed."
+        )
     if default.outcome in ("diverged", "failed"):
         return f"{name} cannot be compared: it {default.outcome}."
     ours, theirs = winner.metrics["score"], default.metrics.get("score")

@@ -42,8 +42,8 @@ def write_section(search: Search, winner: WinnerModel, test: OpenedTest) -> Sect
     crops = join_paragraphs(
         f"Five-crop averaging enlarges each image by a factor of {_find_scale(winner)} and "
         "averages the probabilities of the centre crop and the four corner crops, as "
-        f"`{format_command('predict')}` does. In brackets 95 % intervals: Wilson, and paired "
-        "bootstrap for the gain.",
+        f"`{format_command('predict')}` does. In brackets 95 % intervals: Wilson, and Agresti and "
+        "Min (2005) for the gain; the p-value is McNemar's mid-p, of each split alone.",
         to_markdown(Table(header, tuple(rows), "lrrrrl")),
     )
     correct, wrong = rank_by_confidence(once, targets)

@@ -51,8 +51,8 @@ def write_section(search: Search, choice: Choice) -> Section | None:
         "trials for which no trial of at most their size has a better score.",
         to_markdown(Table(("trial", to_words(by), search.metric), rows, "lrr"))
         if len(front) > 1
-        else f"It is a single trial here: trial {front[0].number}, the best one, is also the "
-        "smallest.",
+        else f"It is a single trial here: trial {front[0].number}, the one with the best score, "
+        "is also the smallest.",
         f"{more} smaller trials of the front are not shown." if more > 0 else None,
     )
     return Section(

@@ -52,7 +52,7 @@ def test_searches_with_different_fixed_values_are_not_repeats() -> None:
         trace_best(searched(0.9, seed=1, epochs=3)),
     ]
     assert [row[4] for row in build_table(races).rows] == ["1", "1"]
-    assert "no difference here is statistically significant" in write_comparison(races)
+    assert "no difference here can be told from chance" in write_comparison(races)
     same = [
         trace_best(searched(0.9, epochs=2, seed=0)),
         trace_best(searched(0.9, seed=1, epochs=2)),
@@ -88,7 +88,7 @@ def test_the_same_seed_and_an_unfinished_search_are_not_repeats() -> None:
         "unfinished (2 of 40 trials)",
     ]
     text = write_comparison([trace_best(whole), trace_best(cut)])
-    assert "no difference here is statistically significant" in text
+    assert "no difference here can be told from chance" in text
     assert "Student" not in text
     assert [row[4] for row in build_table([trace_best(first), trace_best(other)]).rows] == ["2"]
 

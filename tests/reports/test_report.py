@@ -27,6 +27,10 @@ Trials = list[dict[str, Any]]
 Write = Callable[..., str]
 Read = Callable[..., str]
 
+DEFAULT_BEST = (
+    "**The default configuration (trial 0) has the best validation score of all candidates.**"
+)
+
 
 def row(text: str, start: str) -> list[str]:
     line = next(line for line in text.splitlines() if line.startswith(f"| {start}"))
@@ -185,7 +189,7 @@ def test_one_trial_and_one_report(
     some_trials[0]["curves"] = {"validation_accuracy": [0.93]}
     write_search(some_trials[:1])
     text = read_report()
-    assert "**The default configuration (trial 0) won**" in text
+    assert DEFAULT_BEST in text
     assert not {"## Training curves", "## Hyperparameters", "## Hyperparameter importance"} & {
         *text.split("\n")
     }
@@ -223,7 +227,7 @@ def test_an_unfinished_search_opens_no_test_set_and_has_no_result(
     parent = write_search(trials, tags)
     text = read_report("digits", "--ensemble")
     assert f"**It is unfinished**: {recorded}" in text
-    assert "**The default configuration (trial 0) won**" not in text
+    assert DEFAULT_BEST not in text
     assert "`--open-test` opens it for trial 0, and that is counted" in text
     assert list_openings(client, parent) == []
     assert "winner test accuracy: 95.00 %" in read_report("digits", "--open-test")
@@ -320,7 +324,7 @@ def test_equal_scores(
         trial["score"] = 0.0
         trial["curves"] = {"validation_accuracy": [0.0] * 9, "train_loss": [0.0] * 9}
     write_search(some_trials, {"mode": mode, "sampler": "random"})
-    assert "**The default configuration (trial 0) won**" in read_report()
+    assert DEFAULT_BEST in read_report()
 
 
 def test_a_deleted_trial_is_told_and_no_other_one_wins_in_its_place(

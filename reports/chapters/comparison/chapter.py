@@ -223,8 +223,9 @@ def _explain(
             return text + (
                 f"**The rows are not tested against each other**: they have had {each} "
                 f"{'trial' if counts[-1] == 1 else 'trials'} each, of different hyperparameters, "
-                f"and the best of more is better by chance. `--compare {','.join(search.compare)} "
-                "--tune-arms N` gives each as many, and compares their best on new seeds."
+                "and the best of more trials is higher by chance. "
+                f"`--compare {','.join(search.compare)} --tune-arms N` gives each as many, and "
+                "compares their best on new seeds."
             )
         if not tests:
             return text + (
@@ -258,7 +259,8 @@ def _explain_published(search: Search, theirs: Column, validation: int | None) -
     return (
         f"*Published* is the {published} on the data and with the budget of its authors. Ours "
         f"is the {ours}{examples}, of trials{length}, each at its best report and therefore "
-        f"optimistically biased.{other} Absolute values are not comparable, rankings are."
+        f"optimistically biased.{other} Absolute values are not comparable; only the order of the "
+        "rows is compared."
     )
 
 

@@ -132,8 +132,8 @@ def describe_power(search: Search, scores: Sequence[Sequence[float]]) -> str | N
     if not spread or many is None:
         return None
     size = f"a difference of about {_format_size(search, found * spread)}" if found else ""
-    text = f"With {seeds} seeds per row {size or 'no difference'} is found "
-    text += f"in {100 * POWER:.0f} % of comparisons" if found else "reliably"
+    text = f"With {seeds} seeds per row {size or 'no difference, however large,'} is found "
+    text += f"in {100 * POWER:.0f} % of comparisons"
     if seeds < MANY:
         text += f", with {MANY} seeds one of about {_format_size(search, many * spread)}"
     return text + " (for normally distributed scores with the spread of these)."

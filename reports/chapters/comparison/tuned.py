@@ -234,7 +234,7 @@ def _explain(
         corrected = f" p-values are corrected for all {tests} pairs." if tests > 1 else ""
         lines.append(
             f"The arms are tested on {where}.{corrected} "
-            "Arms that share a letter (*group*) cannot be told apart."
+            "Arms that share a letter (*group*) do not differ significantly."
         )
     if opened:
         lines.append(

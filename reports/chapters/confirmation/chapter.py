@@ -193,8 +193,8 @@ def _explain_table(search: Search, test: OpenedTest, cut: list[int]) -> str:
         )
     if test.reruns and _is_accuracy(search):
         parts.append(
-            "The winner's curse of new seeds and examples is the whole of it, and what the test "
-            "set is easier or harder than the validation set."
+            "The winner's curse of new seeds and examples is the whole of it, plus the difference "
+            "in difficulty between the validation set and the test set."
         )
     stopped = [f"trial {of}, which was {_find_stopped(search)[of]}" for of in cut]
     if stopped:
@@ -213,9 +213,9 @@ def _describe_lost_lead(search: Search, ranking: list[int]) -> str:
         return ""
     mean = float(np.mean(score_reruns(search)[leader]))
     return (
-        f"The best of these by search score, trial {leader}, is not the best with new seeds: its "
-        f"search score is {format_gain(search, scores[leader] - mean)} better than its mean over "
-        "new seeds."
+        f"The best of these by search score, trial {leader}, does not have the best mean over "
+        f"new seeds: its search score is {format_gain(search, scores[leader] - mean)} better than "
+        "its mean."
     )
 
 

@@ -21,7 +21,8 @@ PAIRED = (
     "The runs are compared on the same test examples, over new seeds and new examples (Student's "
     "t for the seeds); the part of the seeds allows for each configuration that was re-run and "
     "could have been the winner. The comparisons are made in this order, each only where all "
-    "before it are significant: a p-value is the largest up to there. Intervals are of 95 % each."
+    "before it are significant: a p-value is the largest up to there. An interval covers at "
+    "least 95 %, since it allows for the same."
 )
 NO_VERDICT = (
     "**No verdict**: these are differences on the validation data, by which these configurations "
@@ -93,9 +94,9 @@ def judge_default(search: Search, test: OpenedTest) -> str:
         )
     if not compared.is_significant:
         return (
-            f"**{name[0].upper()}{name[1:]} is as good as the winner** on the test set: the "
-            f"difference, {compared.text}, is not statistically significant. **The default is "
-            "recommended.**"
+            f"**{name[0].upper()}{name[1:]} is as good as the winner, as far as these runs "
+            f"can tell**: the difference on the test set, {compared.text}, is not statistically "
+            "significant. **The default is recommended.**"
         )
     if compared.difference.interval.value < 0:
         return (

@@ -40,6 +40,8 @@ HOW = (
     "temperature fitted on the other half: a softer output alone is no gain."
 )
 
+UNCORRECTED = "Each p-value is that of its ensemble alone, not corrected for their number."
+
 
 def write_section(tracker: Tracker, search: Search, test: OpenedTest) -> str | None:
     """Return ensembles evaluated on validation, and the selected one on the test set.
@@ -136,12 +138,12 @@ def _list_single(left_out: Sequence[EvaluatedEnsemble]) -> str:
 def _describe_selection(best: EvaluatedEnsemble, single: EvaluatedEnsemble) -> str:
     if len(best.runs) == 1:
         return (
-            f'Selected on validation: "{best.name}", which is **a single model**: no second one '
-            "improved it, so there is no ensemble to evaluate on the test set."
+            f'Selected on validation: "{best.name}", which is **a single model**: a second one '
+            "did not improve the fit, so there is no ensemble to evaluate on the test set."
         )
     text = f'Selected on validation: "{best.name}".'
     if score_ensemble(best) <= score_ensemble(single):
-        text += " **On validation it is no better than the single model.**"
+        text += " **Its validation score is not higher than that of the single model.**"
     return text
 
 
@@ -185,4 +187,5 @@ def _evaluate_on_test(
             describe_gain(other, tested[0], (t, temperatures[0]))
             for other, t in zip(tested[1:], temperatures[1:], strict=True)
         ),
+        *([UNCORRECTED] if len(tested) > 2 else []),
     ]

@@ -39,7 +39,7 @@ BARS = 30  # hyperparameters in the figure
 PER_CHOICE = 2  # trials, for an importance of a categorical hyperparameter
 AT_RUNG = (
     " Only there do all trials have a score: those that ran to the end were selected by it, and "
-    "what distinguishes good from bad trials no longer varies between them."
+    "what distinguishes good from bad trials varies less between them."
 )
 RESAMPLED = 60  # hyperparameters; more take too long to evaluate so often
 
@@ -62,7 +62,7 @@ def write_section(
     if len(trials) < FEWEST:
         return Section(
             f"Not available: {format_count(len(trials), 'trial')} {where}; "
-            f"importances of fewer than {FEWEST} are mostly noise."
+            f"importances need {FEWEST}, since of fewer the first one is often another one."
         )
     spread: dict[str, tuple[float, float]] = {}
     if not shares or len(shares) <= RESAMPLED:

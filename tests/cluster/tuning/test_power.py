@@ -25,7 +25,9 @@ def test_more_seeds_find_less_and_more_rows_need_more() -> None:
 def test_two_seeds_or_one_row_find_nothing() -> None:
     assert find_detectable(6, 2) is None
     assert find_detectable(1, 5) is None
-    assert "no difference of two of 6 arms is found reliably; 10 seeds, " in describe_power(6, 2)
+    text = describe_power(6, 2)
+    assert "2 seeds no difference of two of 6 arms, however large, is found in 80 % of" in text
+    assert "; 10 seeds, " in text
     assert describe_power(1, 5) == ""
 
 

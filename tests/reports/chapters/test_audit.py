@@ -19,6 +19,7 @@ from reports.chapters.audit import (
 )
 from reports.read.winner import Choice, choose_winner, rank_trials
 from reports.records import Search, TrialRecord
+from tests.benchmarks.calibration.intervals import measure_rank_coverage
 from tests.support.make_search import make_search, make_trial
 
 METRIC = "validation_accuracy"
@@ -67,6 +68,10 @@ def test_a_rung_reports_the_decisions_on_record(search: Search) -> None:
     assert rung.correlation == spearmanr([0.9, 0.1, 0.2, 0.8], [0.95, 0.96, 0.3, 0.9]).statistic
     assert math.isnan(rung.low)
     assert audit_rung(search, GROUP, 3) is None
+    falls = judged(8, 0.9, 0.5, stops=False)
+    rung = audit_rung(make_search(falls), (falls,), 1)
+    assert rung is not None
+    assert rung.later == {8: 0.5}, "the score at the rung is none of the later ones"
 
 
 def test_late_bloomers_end_in_the_best_third_of_the_control_group(search: Search) -> None:
@@ -82,7 +87,7 @@ def test_a_winner_that_would_have_been_stopped_is_named(
 ) -> None:
     text = write(search, client)
     assert "| 1 | 7 | 3 | 4 | 2 | -0.20 |  |" in text
-    assert "2 of the 4 would have been stopped. **Late bloomers: 1** (trial 1)" in text
+    assert "2 of the 4 would have been stopped. **Good trials among them: 1** (trial 1)" in text
     assert "**The winner, trial 1, would have been stopped**" in text
 
 
@@ -128,3 +133,9 @@ def test_reports_of_pure_noise_do_not_correlate_with_later_ones() -> None:
         covered += low <= 0 <= high
     assert above / 500 < 0.05
     assert covered / 500 > 0.92
+
+
+@pytest.mark.parametrize("correlation", [0.5, 0.8])
+def test_the_interval_of_a_rank_correlation_has_its_coverage(correlation: float) -> None:
+    found = measure_rank_coverage(correlation, FEWEST_INTERVAL, experiments=600)
+    assert 0.93 - 2 * found.get_error(0.93) <= found.value <= 0.99

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import permutation_test, studentized_range, ttest_ind
+from scipy.stats import t as student
 
 from reports.numbers.means import bound_all_pairs, compare_means, explain_refusal
 from tests.benchmarks.calibration.means import (
@@ -31,6 +32,26 @@ def test_a_pair_that_agrees_by_chance_has_the_pooled_variance() -> None:
     first = found[0].difference.interval
     half = 2.446911851144969 * np.sqrt(1 / 3 * 2 / 3)  # Student's t with 6 degrees of freedom
     assert (first.low, first.high) == pytest.approx((2 - half, 2 + half))
+
+
+def test_a_pair_of_more_variance_than_the_others_has_its_own_and_half_of_their_freedom() -> None:
+    # Variances 9, 9 and 1: a standard error of sqrt(6), with 4 + 2 / 2 degrees of freedom.
+    found = compare_means([[-3.0, 0.0, 3.0], [7.0, 10.0, 13.0], [-1.0, 0.0, 1.0]])[0].difference
+    half = 2.570581835636197 * np.sqrt(6)  # Student's t with 5 degrees of freedom
+    assert (found.interval.low, found.interval.high) == pytest.approx((-10 - half, -10 + half))
+    assert found.p == pytest.approx(2 * student.sf(10 / np.sqrt(6), 5))
+
+
+def test_a_pair_of_three_groups_is_corrected_for_all_three() -> None:
+    # Two groups are equal, the third is 2.6 standard errors away, with 18 + 9 / 2 degrees of
+    # freedom; the permutation test of all groups has p = 0.02, so that it is Tukey's that counts.
+    scores = np.linspace(-1, 1, 10)
+    scores /= scores.std(ddof=1)
+    far = scores + 2.6 * np.sqrt(2 / 10)
+    found = compare_means([scores.tolist(), scores.tolist(), far.tolist()])
+    expected = studentized_range.sf(2.6 * np.sqrt(2), 3, 22.5)
+    assert [c.p for c in found] == pytest.approx([1, expected, expected], abs=5e-4)
+    assert found[1].difference.p < expected < 3 * found[1].difference.p
 
 
 def test_neighbouring_scores_are_no_difference() -> None:

@@ -13,11 +13,15 @@ SKILL, OWN, NOISE = 2.0, 0.25, 0.5
 
 
 def make_runs(
-    random: np.random.Generator, easy: np.ndarray, luck: np.ndarray, skill: float = SKILL
+    random: np.random.Generator,
+    easy: np.ndarray,
+    luck: np.ndarray,
+    skill: float = SKILL,
+    own: float = OWN,
 ) -> np.ndarray:
     """Return which examples are right, (seeds, n), of runs with this luck."""
     n = len(easy)
-    margin = skill + easy + random.normal(0, OWN, n) + luck[:, None]
+    margin = skill + easy + random.normal(0, own, n) + luck[:, None]
     return np.asarray(margin + random.normal(0, NOISE, (len(luck), n)) > 0)
 
 
@@ -87,6 +91,27 @@ def test_a_difference_of_three_standard_errors_is_found() -> None:
     spread = math.sqrt(1 + OWN**2 + NOISE**2)
     lead = norm.ppf(find_truth(0) + 3 * np.std(gaps)) * spread
     assert np.mean([p < 0.05 for _, p in measure(float(lead), 300)]) >= 0.8 - 2 * 0.023
+
+
+@pytest.mark.parametrize(("spread", "own"), [(0.25, OWN), (0.0, 1.0)])
+def test_the_probability_of_being_better_has_its_value_and_coverage(
+    spread: float, own: float
+) -> None:
+    random, n, skills = np.random.default_rng(4), 200, (SKILL + 0.3, SKILL)
+
+    def make_pair(seeds: int) -> list[np.ndarray]:
+        easy, luck = random.normal(0, 1, n), random.normal(0, spread, (2, seeds))
+        return [make_runs(random, easy, luck[i], skills[i], own) for i in range(2)]
+
+    gaps = [one.mean() - two.mean() for one, two in (make_pair(1) for _ in range(4000))]
+    truth = float(np.mean(np.array(gaps) > 0) + np.mean(np.array(gaps) == 0) / 2)
+    values, covered = [], 0
+    for _ in range(EXPERIMENTS):
+        found = probability_better(*make_pair(5))
+        values.append(found.value)
+        covered += found.low <= truth <= found.high
+    assert np.median(values) == pytest.approx(truth, abs=0.05)
+    assert 0.91 <= covered / EXPERIMENTS <= 0.99
 
 
 def test_values_by_hand() -> None:

@@ -87,15 +87,20 @@ def test_single_trials_that_differ_in_nothing_else_are_compared_on_the_same_exam
             make_run(0, "sgd", 0.97, **same, outputs={"validation": wrong_at(range(9))}),
             make_run(1, "adamw", 0.96, **same, outputs={"validation": wrong_at(range(12))}),
             make_run(2, "lion", 0.80, **same, outputs={"validation": wrong_at(range(60))}),
+            make_run(3, "rms", 0.95, **same, outputs={"validation": wrong_at(range(14))}),
+            make_run(4, "nadam", 0.95, **same, outputs={"validation": wrong_at(range(14))}),
         ]
     )
     text = write_comparison(client)
+    # Five examples are a mid-p of 0.031 alone, and no significant difference of ten pairs.
     assert rows(text) == [
         ["sgd", "1", "0", "97.00 %", "best"],
         ["adamw", "1", "1", "96.00 %", "no significant difference"],
+        ["rms", "1", "3", "95.00 %", "no significant difference"],
+        ["nadam", "1", "4", "95.00 %", "no significant difference"],
         ["lion", "1", "2", "80.00 %", "significantly worse"],
     ]
-    assert "McNemar, mid-p, Holm-corrected for 3 pairs" in text
+    assert "McNemar, mid-p, Holm-corrected for 10 pairs" in text
 
 
 def test_settings_repeated_over_seeds_are_compared_by_their_means(

@@ -1,6 +1,7 @@
 """The comparison of tuned arms: the best of each on new seeds, on a test set opened once."""
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -8,17 +9,22 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from reports.chapters.comparison import tuned
+from reports.chapters.comparison.arms import find_arms
+from reports.numbers.means import compare_means
 from reports.numbers.paired import adjust_p_values, compare_over_seeds
+from reports.numbers.seeds import accuracy_over_seeds
 from reports.read.holdout_log import describe_openings, read_openings
 from reports.read.opened_test import OpenedTest
 from reports.read.records import read_search
+from reports.write.intervals import format_interval
 from tests.benchmarks.calibration.arms import measure_arm_coverage, run_searches
 from tests.benchmarks.calibration.runs import Setting
 from tests.support.make_search import TARGETS, list_openings, outputs, rerun
 from tests.support.tuned_arms import make_tuned
 
 Write = Callable[..., str]
-RIGHT = {"sgd": 300, "adam": 360, "lion": 362}
+RIGHT = {"sgd": 200, "adam": 360, "lion": 362}
+STEP = {"sgd": 16, "adam": 1, "lion": 1}  # by which a seed is better than the one before
 
 
 def write_tuned(write: Write, lost: bool = False, **tags: str) -> str:
@@ -39,7 +45,8 @@ def write_tuned(write: Write, lost: bool = False, **tags: str) -> str:
             number, of = len(trials) - 9, 6 + arm
             params = {"optimizer": name, "seed": 1001 + seed, "learning_rate": 0.1 / 3}
             about = {"params": params, "parameters": 500 + arm, "device_seconds": 60.0}
-            trials.append(rerun(number, of, right / 400 - 0.01, right + seed, **about))
+            more = STEP[name] * seed
+            trials.append(rerun(number, of, right / 400 - 0.01, right + more, **about))
     if lost:
         trials[-1]["outcome"] = "diverged"
     return write(trials, {"scheduler": "asha", **tags})
@@ -63,8 +70,8 @@ def test_the_arms_are_tested_on_a_test_set_that_is_opened_once_for_all(
     finish(parent := write_tuned(write_search))
     text = section(client)
     hits = [
-        np.stack([outputs(r + s, 3 * arm + s).argmax(1) == TARGETS for s in range(3)])
-        for arm, r in enumerate(RIGHT.values())
+        np.stack([outputs(r + STEP[name] * s, 3 * arm + s).argmax(1) == TARGETS for s in range(3)])
+        for arm, (name, r) in enumerate(RIGHT.items())
     ]
     pairs = [compare_over_seeds(hits[b], hits[a]) for a, b in ((0, 1), (0, 2), (1, 2))]
     p_values = adjust_p_values([pair.p for pair in pairs])
@@ -76,7 +83,9 @@ def test_the_arms_are_tested_on_a_test_set_that_is_opened_once_for_all(
     letters = {name: row[7] for name, row in rows.items()}
     assert letters["lion"] == letters["adam"] != letters["sgd"]
     assert rows["adam"][2:5] == ["3", "7", "3"]
-    assert rows["adam"][6].startswith(f"{361 / 4:.2f} %"[:5])
+    found = accuracy_over_seeds(hits[1], others=[hits[0], hits[2]])
+    assert rows["adam"][6] == format_interval(found, "test_accuracy")
+    assert rows["adam"][6] != format_interval(accuracy_over_seeds(hits[1]), "test_accuracy")
     assert rows["adam"][8:10] == ["501", "1 min 00 s"]
     (opening,) = list_openings(client, parent)
     assert (opening["arms"], opening["runs"]) == ([6, 7, 8], list(range(9)))
@@ -131,6 +140,36 @@ def test_arms_without_re_runs_are_not_compared_by_search_scores() -> None:
     assert "have not run on new seeds yet" in found.text
     assert "re-runs of the arms are missing" in found.text
     assert not found.figures
+
+
+def test_arms_differ_where_they_do_over_seeds_and_over_examples() -> None:
+    random, n = np.random.default_rng(3), 400
+    easy = random.normal(1.5, 1, n)
+    opened = {
+        (name,): easy + random.normal(skill, 0.6, n) + random.normal(0, 0.05, (4, n)) > 0
+        for name, skill in (("sgd", 0.0), ("adam", 0.25))
+    }
+    search = make_tuned(
+        {"sgd": [0.8], "adam": [0.7], "lion": [0.7]}, {0: [0.8], 1: [0.7], 2: [0.7]}
+    )
+    groups = [arm.group for arm in find_arms(search)]
+
+    def find(right: list[np.ndarray]) -> tuple[list[float], list[float], list[float]]:
+        """Return p-values of the arms, and those over seeds and over seeds and examples."""
+        ours = [pair.p for pair in tuned.compare_arms(search, groups[: len(right)], opened)]
+        means = compare_means([r.mean(axis=1).tolist() for r in right], 1 / n)
+        alone = [compare_over_seeds(a, b).p for a, b in combinations(right, 2)]
+        return ours, [c.p for c in means], adjust_p_values(alone)
+
+    # The runs of an arm agree, but on examples that others would replace.
+    (p,), (by_seeds,), (crossed,) = find(list(opened.values()))
+    assert by_seeds < 0.05 < crossed == p
+    # Beside an arm whose seeds differ much, that these agree is chance.
+    shares = np.array([[0.6], [0.95], [0.7], [0.9]])
+    opened["lion",] = random.random((4, n)) < shares
+    found, seeds, examples = find(list(opened.values()))
+    assert found == [max(pair) for pair in zip(seeds, examples, strict=True)]
+    assert any(a > b for a, b in zip(seeds, examples, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from scipy.special import softmax
 
 from reports.__main__ import main
 from reports.chapters.ensembles import chapter
+from reports.chapters.ensembles.evaluation import score_ensemble
 from reports.numbers.calibration import apply_temperature, fit_temperature, nll
 from reports.numbers.paired import compare_correct
 from reports.read.ensemble_members import build_library
@@ -22,6 +23,7 @@ from reports.read.predictions import Examples, Predictions
 from reports.read.records import read_search
 from reports.read.winner import choose_winner
 from reports.records import Search, TrialRecord
+from tests.benchmarks.calibration.ensembles import draw_library
 from tests.support.make_search import list_openings
 
 Trials = list[dict[str, Any]]
@@ -75,6 +77,7 @@ def test_the_chapter_of_a_report(
     text = section(client, read_search(client, "digits"))
     assert text is not None
     assert "Ensembles of 6 trials with stored predictions of 300 validation examples." in text
+    assert chapter.UNCORRECTED not in text
     picked = re.search(r'Selected on validation: "(.*?)"\.$', text, re.MULTILINE)
     assert picked
     for name in ("uniform top-k", "greedy by likelihood", "greedy by accuracy", "calibrated top"):
@@ -190,6 +193,16 @@ def test_copies_of_one_overconfident_model_are_no_ensemble(
     assert len(list_openings(client, parent)) == 1  # the winner's
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_of_copies_of_one_model_a_single_one_is_selected(seed: int) -> None:
+    copies = draw_library(np.random.default_rng(seed), members=6, n=200, own=0.0)
+    found = chapter.evaluate_recipes(copies)
+    assert len(max(found, key=score_ensemble).runs) == 1
+    # All are compared at their temperature: an overconfident model gains nothing by it alone.
+    costs = [nll(ensemble.output, copies.targets) for ensemble in found]
+    assert max(costs) - min(costs) < 0.005
+
+
 def test_seeds_of_the_best_configuration_are_an_ensemble(
     client: MlflowClient, write_search: Write, trials: Trials
 ) -> None:
@@ -219,6 +232,7 @@ def test_all_ensembles_are_opened_on_request(
     assert len(recorded) == 5
     assert [o.get("again", False) for o in recorded] == [False, False, True, True, True]
     assert text.count("The gain of") == 4
+    assert chapter.UNCORRECTED in text
 
 
 def answers(right: float, model: int, split: str) -> np.ndarray:

@@ -67,7 +67,7 @@ def test_only_trials_of_the_full_budget_count() -> None:
 def test_too_few_trials_have_no_importances() -> None:
     found = write_section(NOWHERE, make_search(*trials(79)), SPACE)
     assert found is not None
-    assert found.text.startswith("Not available: 79 trials ran to the end; importances of ")
+    assert found.text.startswith("Not available: 79 trials ran to the end; importances need 80")
     assert not found.figures
     assert write_section(NOWHERE, make_search(*trials(90)), SPACE[:1]) is None
 
