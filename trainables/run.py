@@ -133,8 +133,7 @@ class Run:
         self.restore_progress()
         self._stage = "resumed"
         self.parts |= parts
-        if count := count_parameters(parts):  # else a library has the model
-            self.facts["parameters"] = count
+        self.facts |= count_parameters(parts)
         if self._saved is not None:
             checkpoint.restore(self._saved.tree, parts)
             self._partial, self._saved = self._saved.tree.get("partial"), None

@@ -64,10 +64,11 @@ def check_parts(parts: Mapping[str, Any]) -> None:
             raise TaskError(f"Run.resume got a part with the name {name!r}, which is taken")
 
 
-def count_parameters(parts: Mapping[str, Any]) -> float:
-    """Return the number of weights of all modules among the parts."""
-    modules = (part for part in parts.values() if isinstance(part, torch.nn.Module))
-    return float(sum(weight.numel() for module in modules for weight in module.parameters()))
+def count_parameters(parts: Mapping[str, Any]) -> dict[str, float]:
+    """Return the fact of how many weights all modules among the parts have; none without one."""
+    modules = [part for part in parts.values() if isinstance(part, torch.nn.Module)]
+    count = sum(weight.numel() for module in modules for weight in module.parameters())
+    return {"parameters": float(count)} if modules else {}
 
 
 def append_to_history(folder: Path, entry: Mapping[str, Any], extent: Extent) -> Extent:
