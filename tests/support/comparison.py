@@ -42,3 +42,10 @@ def entries(values: dict[int, float], metric: str = "test accuracy, %") -> tuple
 
 def with_published(scores: Any, published: tuple[Any, ...], **tags: str) -> Search:
     return dataclasses.replace(repeated(scores, tags=tags), published=published)
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    """Return the rows of the tables of a text by their first cells."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: row for row in rows}

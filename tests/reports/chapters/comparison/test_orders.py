@@ -12,8 +12,7 @@ from reports.chapters.comparison.orders import describe_orders
 from reports.chapters.comparison.published import write_section as left_over
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import choose_winner
-from tests.reports.chapters.comparison.test_published import cells
-from tests.support.comparison import APART, entries, with_published
+from tests.support.comparison import APART, cells, entries, with_published
 from tests.support.make_search import make_search, make_trial
 
 

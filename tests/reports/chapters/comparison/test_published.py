@@ -11,13 +11,7 @@ from reports.chapters.comparison.published import describe_ranking, find_column
 from reports.chapters.comparison.published import write_section as left_over
 from reports.read.opened_test import OpenedTest
 from reports.read.winner import choose_winner
-from tests.support.comparison import ALIKE, APART, BATCHES, entries, with_published
-
-
-def cells(text: str) -> dict[str, list[str]]:
-    lines = [line for line in text.splitlines() if line.startswith("| ")]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return {row[0]: row for row in rows}
+from tests.support.comparison import ALIKE, APART, BATCHES, cells, entries, with_published
 
 
 def test_results_are_in_their_rows() -> None:
