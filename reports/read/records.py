@@ -256,8 +256,9 @@ def _trial(run: Run) -> TrialRecord:
 
 
 def _count_reports(run: Run) -> int:
-    # The entity has values only; its protobuf message also has the step of the last one.
-    return max((int(metric.step) for metric in run.data.to_proto().metrics), default=0)
+    # The public properties have values only. A protobuf message has the steps, too, but making it
+    # takes a quarter of the time that reading thousands of metrics takes.
+    return max((int(metric.step) for metric in run.data._metric_objs), default=0)
 
 
 def read_curves(

@@ -117,10 +117,11 @@ class Search:
             assert reported in (2, 3) and is_named(damaged, printed), printed
         continued, printed = self.search(storage, "--resume")
         if continued == 0:
-            is_lost = "its configuration is lost, too" in printed and is_named(damaged, printed)
-            assert is_lost or self.read_trials(storage) == self.trials
-            ledger = read_ledger(storage / "toy")
-            check_agreement(ledger, f"sqlite:///{storage / 'mlflow.db'}")
+            # Of a lost trial MLflow keeps the run: there it has the results that it had.
+            if "its configuration is lost, too" not in printed or not is_named(damaged, printed):
+                assert self.read_trials(storage) == self.trials
+                ledger = read_ledger(storage / "toy")
+                check_agreement(ledger, f"sqlite:///{storage / 'mlflow.db'}")
         else:
             assert continued in (2, 3) and is_named(damaged, printed), printed
         shutil.rmtree(place)
