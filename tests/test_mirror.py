@@ -25,9 +25,6 @@ COVERED_BY = {
     "reports/assemble.py": REPORT,
     "reports/chapters/best.py": REPORT,
     "reports/chapters/comparison/groups.py": "tests/reports/chapters/comparison/test_pairs.py",
-    "reports/chapters/confirmation/significance.py": (
-        "tests/reports/chapters/confirmation/test_chapter.py"
-    ),
     "reports/chapters/curves/by_arm.py": "tests/reports/chapters/comparison/test_figure.py",
     "reports/chapters/curves/chart.py": CHARTS,
     "reports/chapters/hyperparameters/chart.py": CHARTS,
