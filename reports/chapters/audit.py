@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
 
 from reports.chapters.outcomes.chapter import read_rungs
 from reports.numbers.statistics import is_finite
@@ -173,6 +172,8 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, flo
     """
     if len(x) < FEWEST or len(set(x)) < 2 or len(set(y)) < 2:
         return math.nan, math.nan, math.nan
+    from scipy.stats import spearmanr  # a second of CPU, for this alone
+
     rho = float(spearmanr(x, y).statistic)
     if len(x) < FEWEST_INTERVAL or abs(rho) > 1 - 1e-9:
         return rho, math.nan, math.nan

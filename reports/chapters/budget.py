@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from reports.chapters.comparison.groups import find_enqueued
 from reports.numbers.statistics import is_finite
@@ -102,7 +102,7 @@ def median_best(
         if not 1 <= k <= n:
             raise ValueError(f"a budget of {k} trials is not between 1 and {n}")
         # The probability that the i-th smallest score is above the quantile.
-        above = binom.cdf(np.arange(n), n, 0.5 ** (1 / k))
+        above = bdtr(np.arange(n), n, 0.5 ** (1 / k))
         found.append(np.interp(levels, above, x, left=np.nan, right=np.nan))
     return np.array(found).T
 

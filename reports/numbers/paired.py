@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
-from scipy.stats import norm as normal
-from scipy.stats import t as student
-from statsmodels.stats import contingency_tables
+from scipy.special import bdtr, ndtri, stdtr, stdtrit
 
 from reports.numbers.statistics import Interval
 
@@ -41,8 +38,9 @@ def mcnemar(ours: Array, theirs: Array) -> float:
     n = first + second
     if first == second:
         return 1.0
-    exact = contingency_tables.mcnemar([[0, first], [second, 0]], exact=True).pvalue
-    return float(exact - binom.pmf(min(first, second), n, 0.5))
+    fewer = min(first, second)
+    below = bdtr(fewer - 1, n, 0.5) if fewer else 0.0
+    return float(bdtr(fewer, n, 0.5) + below)
 
 
 def compare_correct(ours: Array, theirs: Array, confidence: float = 0.95) -> Difference:
@@ -61,7 +59,7 @@ def compare_correct(ours: Array, theirs: Array, confidence: float = 0.95) -> Dif
         return Difference(Interval(gain, math.nan, math.nan, n), p)
     middle = (first - second) / (n + 2)
     error = math.sqrt(first + second + 1 - (first - second) ** 2 / (n + 2)) / (n + 2)
-    half = float(normal.ppf((1 + confidence) / 2)) * error
+    half = float(ndtri((1 + confidence) / 2)) * error
     return Difference(Interval(gain, middle - half, middle + half, n), p)
 
 
@@ -110,8 +108,8 @@ def compare_over_seeds(ours: Array, theirs: Array, confidence: float = 0.95) -> 
     if variance == 0:  # every example differs in the same way, or none: the sign test of n
         return Difference(Interval(mean, math.nan, math.nan, n), 0.5 ** (n - 1) if mean else 1.0)
     degrees = variance**2 / sum(part**2 / free for part, free in parts)
-    half = student.ppf((1 + confidence) / 2, degrees) * math.sqrt(variance)
-    p = 2 * student.sf(abs(mean) / math.sqrt(variance), degrees)
+    half = stdtrit(degrees, (1 + confidence) / 2) * math.sqrt(variance)
+    p = 2 * stdtr(degrees, -abs(mean) / math.sqrt(variance))
     return Difference(Interval(mean, float(mean - half), float(mean + half), n), float(p))
 
 

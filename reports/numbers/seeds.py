@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import nctdtrinc
-from scipy.stats import norm as normal
-from scipy.stats import t as student
+from scipy.special import nctdtrinc, ndtr, ndtri, stdtrit
 
 from reports.numbers.paired import Array, Difference
 from reports.numbers.statistics import Interval
@@ -46,7 +44,7 @@ def accuracy_over_seeds(
     of_examples = float(values.mean(axis=0).var(ddof=1)) / n
     variance, single = of_seeds + of_examples, mean * (1 - mean)
     tail = (1 - confidence) / 2
-    one, two = student.isf(2 * tail / max(2, of), degrees) ** 2, normal.isf(tail) ** 2
+    one, two = stdtrit(degrees, 2 * tail / max(2, of)) ** 2, ndtri(tail) ** 2
     squared = (one * of_seeds + two * of_examples) / variance if variance else two
     # Where all are right, no number of examples has a variance that the others have.
     size = min(single / variance, seeds * n) if variance and single else n
@@ -93,7 +91,7 @@ def compare_selected(ours: Array, theirs: Array, of: int) -> Difference:
     of_examples = spread + 2 / n**2 / max(len(a), len(b))
 
     def half(level: float) -> float:
-        seeds, examples = student.isf(level / 2 / of, free), normal.isf(level / 2)
+        seeds, examples = stdtrit(free, level / 2 / of), ndtri(level / 2)
         return math.sqrt(seeds**2 * of_seeds + examples**2 * of_examples)
 
     wide = half(0.05)
@@ -124,14 +122,14 @@ def probability_better(ours: Array, theirs: Array, confidence: float = 0.95) -> 
     of_means, of_runs = sum(part for part, _ in parts), sum(runs) + of_examples
     if of_runs == 0:
         return Interval(math.nan, math.nan, math.nan, n)
-    value = float(normal.cdf(gap / math.sqrt(of_runs)))
+    value = float(ndtr(gap / math.sqrt(of_runs)))
     if min(len(a), len(b)) < FEWEST:
         return Interval(value, math.nan, math.nan, n)
     degrees = of_means**2 / sum(part**2 / free for part, free in parts)
     tail = (1 - confidence) / 2
     # nctdtrinc returns the noncentrality for which t is this quantile.
     shifts = nctdtrinc(degrees, np.array([1 - tail, tail]), gap / math.sqrt(of_means))
-    low, high = normal.cdf(shifts * math.sqrt(of_means / of_runs))
+    low, high = ndtr(shifts * math.sqrt(of_means / of_runs))
     return Interval(value, float(low), float(high), n)
 
 

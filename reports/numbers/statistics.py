@@ -7,9 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import savgol_filter
-from scipy.special import stdtrit
-from statsmodels.stats.proportion import proportion_confint
+from scipy.special import ndtri, stdtrit
 
 T = TypeVar("T")
 
@@ -37,9 +35,11 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Proportio
     """Return a proportion with Wilson's score interval (1927), which stays inside [0, 1]."""
     if not 0 <= correct <= n or n == 0:
         raise ValueError(f"{correct} of {n} is not a proportion")
-    low, high = proportion_confint(correct, n, 1 - confidence, method="wilson")
+    share, squared = correct / n, float(ndtri((1 + confidence) / 2)) ** 2 / n
+    middle = (share + squared / 2) / (1 + squared)
+    half = math.sqrt(squared * (share * (1 - share) + squared / 4)) / (1 + squared)
     # At 0 and n of n an end is the proportion itself, which rounding may miss by 1e-17.
-    return Proportion(correct, n, min(float(low), correct / n), max(float(high), correct / n))
+    return Proportion(correct, n, min(middle - half, share), max(middle + half, share))
 
 
 @dataclass(frozen=True)
@@ -123,5 +123,7 @@ def smooth(values: Sequence[float]) -> NDArray[np.float64] | None:
     if n < SMOOTHED_FROM:
         return None
     window = max(5, n // 4 | 1)  # odd, and wider than the quadratic has coefficients
+    from scipy.signal import savgol_filter  # a second of CPU, for long curves alone
+
     result: NDArray[np.float64] = savgol_filter(np.asarray(values, dtype=float), window, 2)
     return result

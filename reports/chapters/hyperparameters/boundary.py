@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import hypergeom
+import numpy as np
+from scipy.special import comb
 
 from reports.read.space import Parameter, find_value
 from reports.read.winner import Choice
@@ -57,7 +58,7 @@ def count_near_edges(
     all_low = sum(place <= EDGE for place in all_places)
     all_high = sum(place >= 1 - EDGE for place in all_places)
     low_warned, high_warned = (
-        _is_crowded(count, len(found), of_all, len(all_places), tests)
+        is_crowded(count, len(found), of_all, len(all_places), tests)
         for count, of_all in ((low, all_low), (high, all_high))
     )
     warnings = [
@@ -71,8 +72,14 @@ def count_near_edges(
     return Edge(len(best), span, low, high, low_warned, high_warned, " ".join(warnings))
 
 
-def _is_crowded(count: int, best: int, near: int, trials: int, tests: int) -> bool:
-    return bool(hypergeom.sf(count - 1, trials, near, best) * tests < RARE)
+def is_crowded(count: int, best: int, near: int, trials: int, tests: float) -> bool:
+    """Return whether `count` of the best trials near an end are too many for chance.
+
+    `near` of all trials are near it. By Fisher's exact test, with Bonferroni's correction.
+    """
+    counts = np.arange(count, min(near, best) + 1)
+    ways = comb(near, counts) * comb(trials - near, best - counts)
+    return bool(ways.sum() / comb(trials, best) * tests < RARE)
 
 
 def _describe_edge(parameter: Parameter, count: int, of: int, end: str, at: float) -> str:

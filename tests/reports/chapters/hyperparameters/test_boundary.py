@@ -1,8 +1,9 @@
 """Warnings if the best trials are at an end of a range, and no other warnings."""
 
 import pytest
+from scipy.stats import fisher_exact
 
-from reports.chapters.hyperparameters.boundary import Edge, count_near_edges
+from reports.chapters.hyperparameters.boundary import Edge, count_near_edges, is_crowded
 from reports.read.space import Parameter
 from reports.read.winner import choose_winner
 from tests.benchmarks.calibration.searches import measure_edge_warnings
@@ -42,6 +43,19 @@ def test_many_best_trials_at_an_end_are_a_warning() -> None:
 def test_an_end_that_all_trials_are_near_is_no_warning() -> None:
     depth = Parameter("depth", 1, 2, whole=True)
     assert not check_edges(depth, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, *[1, 2] * 3]).warning
+
+
+@pytest.mark.parametrize(
+    ("count", "best", "near", "trials"),
+    [(3, 4, 5, 40), (2, 10, 30, 200), (10, 10, 60, 900), (0, 3, 0, 9), (1, 1, 1, 2)],
+)
+def test_the_warning_is_fishers_exact_test(count: int, best: int, near: int, trials: int) -> None:
+    table = [[count, best - count], [near - count, trials - near - best + count]]
+    p = fisher_exact(table, alternative="greater").pvalue
+    assert is_crowded(count, best, near, trials, 1) == (p < 0.05)
+    barely = 0.05 / p
+    assert is_crowded(count, best, near, trials, barely * 0.99)
+    assert not is_crowded(count, best, near, trials, barely * 1.01)
 
 
 def test_noise_warns_in_no_more_than_5_per_cent_of_searches() -> None:
