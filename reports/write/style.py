@@ -81,8 +81,11 @@ def save_figure(figure: Figure, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     end_at_all(figure)
     with figure_style():
+        # Found once: to save a figure with its engine would draw it another time for each file.
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
-        figure.set_layout_engine(None)  # the layout stays: to find it again takes half of the time
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 
