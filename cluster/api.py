@@ -115,6 +115,10 @@ def _check_types(given: Mapping[str, Any]) -> None:
         if given[name] is not None and not isinstance(given[name], expected):
             what = "a text" if expected is str else "a dict"
             raise UserError(f"{name}={given[name]!r:.80} is not {what}")
+    for name in ("defaults", "set"):
+        for key in given[name] or ():
+            if not isinstance(key, str):
+                raise UserError(f"{name}={given[name]!r:.80}: the name {key!r:.80} is not a text")
     suggest = given["suggest"]
     if not (suggest is None or callable(suggest) or isinstance(suggest, Mapping)):
         raise UserError(f"suggest={suggest!r:.80} is no function, and no dict of distributions")

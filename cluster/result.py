@@ -100,11 +100,16 @@ class Result:
 
     @property
     def curves(self) -> pd.DataFrame:
-        """Return a row per trial and report, with every metric that the task has reported."""
+        """Return a row per trial and report, with every metric that the task has reported.
+
+        A metric called `trial` or `report` has the prefix `metric.`.
+        """
         import pandas as pd
 
+        index = ("trial", "report")
         rows = [
-            {"trial": log.trial, "report": report.report, **report.metrics}
+            {"trial": log.trial, "report": report.report}
+            | {f"metric.{n}" if n in index else n: value for n, value in report.metrics.items()}
             for log in self._read_logs()
             for report in log.reports
         ]

@@ -34,7 +34,7 @@ SHOWN = 2000
 CUT = "\n[... {:,} bytes are cut out here ...]\n"
 ESCAPES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 """Colours, cursor movements and titles for a terminal."""
-OVERWRITTEN = re.compile(rb"[^\n]*\r(?=[^\r\n])")
+OVERWRITTEN = re.compile(rb"^[^\n]*\r(?=[^\r\n])", re.MULTILINE)
 """All states of a progress bar in a line but the last."""
 
 _debugger_callbacks: list[Callable[[], None]] = []

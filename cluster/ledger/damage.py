@@ -81,7 +81,9 @@ def restart_trial(search: Path, trial: int, why: str) -> tuple[TrialLog | None, 
     first, kept = read_index(search).get(trial), ""
     if path.exists():
         with path.open("rb") as file:
-            first = first or _parse_first(file.readline())
+            own = _parse_first(file.readline())
+        if own and own["trial"] == trial:  # else it is a copy of another trial's
+            first = first or own
         number = len(list(path.parent.glob("reports.damaged-*.jsonl"))) + 1
         kept = path.rename(path.with_name(f"reports.damaged-{number}.jsonl")).name
     what = f"; the file is kept as {kept}" if kept else ""

@@ -22,7 +22,10 @@ os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # a line per run,
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 from mlflow.tracking import MlflowClient
+from mlflow.tracking._model_registry import utils as registries
 from mlflow.tracking._tracking_service import utils
 
 from cluster.storage.database_file import (
@@ -38,6 +41,8 @@ WRITE_TIMEOUT = 5
 """Seconds for one request of a search: a server that hangs must not hold up its driver."""
 DEADLINE = 12.0
 """Seconds in which a server must answer for the first time."""
+_files: dict[str, tuple[int, int] | None] = {}
+"""Device and inode of the database files that MLflow has opened, by their addresses."""
 NOT_THE_REQUEST = (401, 403, 407, 408, 425, 429)
 """HTTP statuses that do not say that a request as such is wrong."""
 
@@ -80,14 +85,38 @@ def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
         is_new = database.is_empty(path)
         place = path if is_new else database.follow_database(path)
         seconds = database.CREATION if is_new else DEADLINE
+        _forget_replaced(uri, path)
         answer = _connect(uri if place == path else database.format_read_only_uri(place), seconds)
         if not isinstance(answer, MlflowClient):
             raise database.explain_failure(path, answer, seconds) from answer
         if is_new:
             database.follow_database(path, is_new=True)
+        _files[uri] = _identify(path)
     # MLflow keeps the place of artifacts by the id of their run, which a copy has, too.
     getattr(utils, "_artifact_repos_cache", {}).clear()
     return answer
+
+
+def _forget_replaced(uri: str, path: Path) -> None:
+    """Let MLflow connect again where the database is another file than the one it has open.
+
+    A process, as that of a notebook, may open it after its folder was moved or deleted.
+    """
+    if _files.get(uri) in (None, _identify(path)):
+        return
+    for store in (TrackingStore, RegistryStore):
+        if engine := store._engine_map.pop(uri, None):
+            engine.dispose()
+    for registry in (utils._tracking_store_registry, registries._get_store_registry()):
+        registry._get_store_with_resolved_uri.cache_clear()
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:

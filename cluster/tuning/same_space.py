@@ -61,11 +61,16 @@ def check_same_space(
             + f"\n{FRESH}"
         )
     changed = _list_changes(before.code, now.code, _compare_code)
-    if changed and not changed_code:
+    # The distributions of a function are no code: ranges that are wider now go on without a word.
+    narrower = space.by_value and any(
+        _is_narrower(known, now.parameters.get(name)) for name, known in before.parameters.items()
+    )
+    if (changed or narrower) and not changed_code:
         ranges = _list_changes(before.parameters, now.parameters, _compare_ranges)
+        what = "code has" if changed else "ranges have"
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(before.started))
         raise UserError(
-            f"the code has changed since the search in {folder} was started ({since}):\n"
+            f"the {what} changed since the search in {folder} was started ({since}):\n"
             + "\n".join([*changed, *ranges])
             + "\nto continue it with the code of now, add --changed-code; new trials may then not "
             "compare with old ones\n"
@@ -93,6 +98,20 @@ def _compare_code(before: str | None, now: str | None) -> str:
     if before is None:
         return "is imported now"
     return "is missing now" if now is None else "has changed"
+
+
+def _is_narrower(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> bool:
+    """Return whether a range lacks values that it had."""
+    if now is None or before["type"] != now["type"]:
+        return True
+    if before["type"] == "categorical":
+        return any(choice not in now["choices"] for choice in before["choices"])
+    form = ("log", "step")
+    return (
+        any(before.get(name) != now.get(name) for name in form)
+        or now["low"] > before["low"]
+        or now["high"] < before["high"]
+    )
 
 
 def _compare_ranges(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> str:

@@ -17,6 +17,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from cluster.api import tune
 from cluster.cli import build_parser
 from cluster.ledger.ledger import reopen_ledger
+from cluster.tracking.client import open_client
 from searchspaces.loading import load_space
 from tests.support.paths import ROOT, TRIVIAL
 from trainables.errors import UserError
@@ -169,6 +170,40 @@ def test_a_search_with_other_code_is_not_continued(tmp_path: Path) -> None:
         tune(other, **options(tmp_path, name="train", resume=True))
 
 
+@pytest.mark.usefixtures("database")
+def test_narrower_ranges_need_changed_code_and_wider_ones_go_on(tmp_path: Path) -> None:
+    tune(train, **options(tmp_path, trials=1))
+    wide = {**RANGES, "x": FloatDistribution(-20, 10)}
+    assert len(tune(train, **options(tmp_path, suggest=wide, trials=2, resume=True)).trials) == 2
+    narrow = {**wide, "x": FloatDistribution(-20, 5)}
+    more = options(tmp_path, suggest=narrow, trials=3, resume=True)
+    with pytest.raises(UserError, match=r"ranges have changed[^$]*x: -20 to 10 there, -20 to 5"):
+        tune(train, **more)
+    assert len(tune(train, **more, changed_code=True).trials) == 3
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
+def test_a_storage_may_be_moved_between_two_searches_of_one_process(
+    empty_database: Path, tmp_path: Path, how: str
+) -> None:
+    storage = tmp_path / "runs"
+    storage.mkdir()
+    shutil.copy(empty_database, storage / "mlflow.db")
+    tune(train, **options(storage, trials=1))
+    if how == "deleted":
+        shutil.rmtree(storage)
+    else:
+        storage.rename(tmp_path / "old")
+    if how == "replaced":
+        storage.mkdir()
+        shutil.copy(empty_database, storage / "mlflow.db")
+    result = tune(train, **options(storage, trials=2))
+    assert (result.exit_code, len(result.trials)) == (0, 2)
+    client = open_client(f"sqlite:///{storage / 'mlflow.db'}", read_only=True)
+    found = client.search_runs([client.get_experiment_by_name("train").experiment_id])
+    assert len(found) == 3
+
+
 SCRIPT = """
 from dataclasses import dataclass
 from searchspaces.space import SearchSpace
@@ -219,6 +254,8 @@ def test_workers_of_ray_run_a_space_of_a_script(tmp_path: Path) -> None:
         ("name", 5, "name=5"),
         ("set", ["x=1"], "set=['x=1']"),
         ("defaults", 3, "defaults=3"),
+        ("set", {1: 2}, "set={1: 2}"),
+        ("defaults", {None: 2}, "the name None is not a text"),
         ("suggest", 3, "suggest=3"),
         ("metric", 3, "metric=3"),
         ("mode", 3, "mode=3"),

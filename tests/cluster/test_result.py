@@ -56,6 +56,23 @@ def test_tables_have_every_trial_and_report(tmp_path: Path) -> None:
     assert "<table" in result._repr_html_()
 
 
+def test_metrics_called_trial_and_report_stand_beside_those_of_the_index(tmp_path: Path) -> None:
+    def train(config: Any, run: Run) -> Loop:
+        yield {"loss": config.x, "trial": 7.0, "report": 8.0}
+
+    result = tune(
+        train,
+        suggest={"x": FloatDistribution(0, 1)},
+        **{"metric": "loss", "mode": "min", "trials": 2, "reports": 1, "executor": "inline"},
+        storage=tmp_path,
+        quiet=True,
+    )
+    curves = result.curves
+    assert list(curves.index) == [(0, 1), (1, 1)]
+    assert list(curves["metric.trial"]) == [7.0, 7.0]
+    assert list(curves["metric.report"]) == [8.0, 8.0]
+
+
 def test_a_report_is_written_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     report = search(tmp_path).report(tmp_path / "out")

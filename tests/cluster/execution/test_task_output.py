@@ -221,3 +221,8 @@ def test_a_breakpoint_gets_the_terminal(tmp_path: Path) -> None:
     assert kept[0] == "kept"
     assert kept[1].endswith("UserWarning: careful")
     assert not any("shown" in line for line in kept)
+
+
+def test_a_line_of_megabytes_is_read_once() -> None:
+    long = b"z" * 2_000_000
+    assert tidy_text(long + b"\rend\n" + long) == b"end\n" + long

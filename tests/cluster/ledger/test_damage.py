@@ -95,6 +95,18 @@ def test_a_trial_without_a_known_configuration_is_given_up(ended: Ledger) -> Non
     assert sorted(ledger.trial_logs) == [0, 2] and not ledger.finished
 
 
+def test_a_copy_of_another_trials_folder_is_no_trial(ended: Ledger) -> None:
+    shutil.copytree(log_path(ended.folder, 0).parent, log_path(ended.folder, 7).parent)
+    ledger = ledgers.reopen_ledger(ended.folder, allow_damage=True)
+    ledger.restart_damaged()
+    (note,) = ledger.notes
+    assert "its configuration is lost, too" in note
+    assert ledger.trial_logs == ended.trial_logs and ledger.finished
+    ledger.close()
+    again = ledgers.reopen_ledger(ended.folder)  # told once
+    assert again.trial_logs == ended.trial_logs
+
+
 @pytest.mark.parametrize("how", ["empty", "no file"])
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_trial_whose_log_and_index_are_lost_is_told_once(
