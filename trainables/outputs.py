@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from trainables.errors import TaskError
 from trainables.predictions import check_functions, find_line, read_predictions
 from trainables.predictor import Predictions
 
+SUFFIXES = (".parquet", ".md", ".png", ".gif")
+
 
 @dataclass
 class Outputs:
@@ -19,6 +22,7 @@ class Outputs:
 
     _writers: dict[str, Callable[[Path], None]] = field(default_factory=dict)
     _written: set[str] = field(default_factory=set)
+    _kept: set[str] = field(default_factory=set)
 
     def add_predictions(self, functions: dict[str, Predictions]) -> None:
         """Register functions that predict a split, by the split's name."""
@@ -60,8 +64,39 @@ class Outputs:
     def rewrite(self, folder: Path) -> None:
         """Write all files: another report is the best one."""
         self._written.clear()
+        self._kept.clear()
+        for path in list_outputs(folder):  # of a function that is registered again later
+            path.unlink()
         self.write(folder)
+
+    def keep(self, folder: Path) -> None:
+        """Remember the files that an earlier attempt has written at the best report so far."""
+        self._kept = {path.name for path in list_outputs(folder)}
+
+    def accept_kept(self) -> None:
+        """Take the files of an earlier attempt for written, unless another report is the best."""
+        self._written |= self._kept
+
+    def explain_missing(self, best: int, done: int) -> str:
+        """Return why the missing files cannot be written after `done` reports."""
+        return (
+            f"the best report is {best} of {done}, and its weights were not saved for "
+            f"{' and '.join(self.missing)}\nregister that before the first report, or give "
+            "Run.resume the model, as run.resume(model=model)"
+        )
 
     def _add(self, name: str, write: Callable[[Path], None]) -> None:
         self._writers[name] = write
         self._written.discard(name)
+
+
+def list_outputs(folder: Path) -> list[Path]:
+    """Return the predictions and artifacts in a folder of the best report."""
+    return [path for path in folder.glob("*") if path.suffix in SUFFIXES]
+
+
+def copy_outputs(source: Path, target: Path) -> None:
+    """Copy the predictions and artifacts of the best report."""
+    for path in list_outputs(source):
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target / path.name)

@@ -35,7 +35,9 @@ from trainables.saved_run import (
     check_parts,
     continue_history,
     count_parameters,
+    holds_weights,
     read_saved_run,
+    restore_best,
     write_last,
 )
 from trainables.tree import Tree
@@ -156,6 +158,7 @@ class Run:
         self.done, self.seconds = progress.report, progress.seconds
         self.score, self.best_report = progress.score, progress.best_report
         self.history = saved.history
+        self._outputs.keep(self.folder / "best")
         self._extent = continue_history(self.folder, saved)
         if files := saved.tree["parts"].pop(FRAMEWORK, None):
             self.parts[FRAMEWORK] = create_folder(self.folder)
@@ -176,8 +179,8 @@ class Run:
     def keep_predictions(self, **predictions: Predictions) -> None:
         """Register functions that predict a split, by the split's name.
 
-        They are called once, after the last report of the trial, on its best weights; where no
-        weights are saved, at every report that is the best so far.
+        They are called once, after the last report of the trial, on its best weights; without a
+        model among the parts of `resume`, at every report that is the best so far.
         """
         self._outputs.add_predictions(predictions)
 
@@ -235,6 +238,8 @@ class Run:
             manifest = {"report": self.done, "score": self.score}
             weights = checkpoint.select_inference_state(tree, self.parts)
             checkpoint.write(folder / "best", manifest, weights)
+            if not holds_weights(self.parts):
+                self._outputs.rewrite(folder / "best")
         write_last(folder, self._progress(), tree)
 
     def save_and_preempt(
@@ -278,23 +283,15 @@ class Run:
         if self.folder is None or not self.best_report:
             return
         best = self.folder / "best"
+        if not holds_weights(self.parts):
+            self._outputs.accept_kept()
         if self._outputs.missing and self.best_report != self.done:
-            self._restore_best(best)
+            if not holds_weights(self.parts):
+                raise TaskError(self._outputs.explain_missing(self.best_report, self.done))
+            restore_best(best, self.parts)
         self._outputs.write(best)
         for name in (WORKING, DRAFT):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-
-    def _restore_best(self, best: Path) -> None:
-        if not self.parts:
-            raise TaskError(
-                f"the best report is {self.best_report} of {self.done}, and its weights were not "
-                f"saved for {' and '.join(self._outputs.missing)}\nregister that before the first "
-                "report, or give Run.resume the model, as run.resume(model=model)"
-            )
-        found = checkpoint.read(best)
-        if found is None:
-            raise DamagedFileError(f"the checkpoint {best} is missing")
-        checkpoint.restore(found[1], self.parts, strict=False)
 
     def _progress(self) -> Progress:
         return Progress(self.done, self.seconds, self.score, self.best_report, self._extent)

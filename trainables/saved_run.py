@@ -24,6 +24,7 @@ from trainables.history import (
     read_history,
     truncate_history,
 )
+from trainables.outputs import copy_outputs
 from trainables.tree import Tree
 
 
@@ -71,6 +72,15 @@ def count_parameters(parts: Mapping[str, Any]) -> dict[str, float]:
     return {"parameters": float(count)} if modules else {}
 
 
+def holds_weights(parts: Mapping[str, Any]) -> bool:
+    """Return whether the best weights can be restored into the parts.
+
+    The files of a framework (`Run.checkpoint_dir`) change nothing in the model of its loop.
+    """
+    rest = (part for name, part in parts.items() if name != FRAMEWORK)
+    return any(not isinstance(part, torch.Generator) for part in rest)
+
+
 def append_to_history(folder: Path, entry: Mapping[str, Any], extent: Extent) -> Extent:
     """Append a report to the history of a run, and return the extent with it."""
     last = folder / "last"
@@ -101,6 +111,14 @@ def read_saved_run(folder: Path) -> SavedRun | None:
     return SavedRun(progress, history, tree)
 
 
+def restore_best(folder: Path, parts: Mapping[str, Any]) -> None:
+    """Load the best weights into the parts; raises DamagedFileError."""
+    found = checkpoint.read(folder)
+    if found is None:
+        raise DamagedFileError(f"the checkpoint {folder} is missing")
+    checkpoint.restore(found[1], parts, strict=False)
+
+
 def continue_history(folder: Path, saved: SavedRun) -> Extent:
     """Prepare the history of a saved run for more reports, and return its extent."""
     extent = saved.progress.history
@@ -122,6 +140,7 @@ def copy_saved_run(source: Path, target: Path) -> bool:
     copy_history(source / "last", target / "last", saved.progress.history)
     if saved.progress.best_report:
         checkpoint.copy(source / "best", target / "best")
+        copy_outputs(source / "best", target / "best")
     progress = replace(saved.progress, history=continue_history(target, saved))
     write_last(target, progress, saved.tree)
     return True

@@ -17,6 +17,7 @@ from torch import nn
 from trainables import checkpoint
 from trainables.errors import DamagedFileError, TaskError, UserError
 from trainables.run import Loop, Run, seed_everything
+from trainables.saved_run import copy_saved_run
 
 
 def _task(run: Run, scores: list[float]) -> Loop:
@@ -214,6 +215,34 @@ def test_predictions_are_those_of_the_best_report_without_any_part(tmp_path: Pat
     assert calls == [1, 2], "each improvement is predicted once"
     again = Run(4, metric="score", folder=tmp_path)
     assert list(again.resume()) == [0, 1, 2, 3], "nothing was saved to continue from"
+
+
+def test_predictions_are_those_of_the_best_report_beside_a_frameworks_checkpoint(
+    tmp_path: Path,
+) -> None:
+    """Its files can be restored, but not into the model that the framework has in memory."""
+
+    def train(run: Run, scores: list[float], early: bool = True) -> None:
+        file = run.checkpoint_dir / "model.txt"
+        if early:
+            run.keep_predictions(test=lambda: np.array([run.done]))
+        for score in scores[run.done :]:
+            file.write_text(f"{run.done}")
+            run.record({"score": score})
+        if not early:
+            run.keep_predictions(test=lambda: np.array([run.done]))
+
+    train(run := Run(4, metric="score", folder=tmp_path / "a"), scores := [0.1, 0.4, 0.2, 0.3])
+    run.finish()
+    assert pq.read_table(tmp_path / "a/best/test.parquet")["answer"].to_pylist() == [2]
+    train(Run(4, metric="score", folder=tmp_path / "b"), scores[:3])
+    copy_saved_run(tmp_path / "b", tmp_path / "c")
+    train(again := Run(4, metric="score", folder=tmp_path / "c"), scores)
+    again.finish()
+    assert pq.read_table(tmp_path / "c/best/test.parquet")["answer"].to_pylist() == [2]
+    train(late := Run(4, metric="score", folder=tmp_path / "d"), scores, early=False)
+    with pytest.raises(TaskError, match=r"is 2 of 4[^$]*register that before"):
+        late.finish()
 
 
 @pytest.mark.parametrize("folder", [None, "out"])
