@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -114,6 +115,30 @@ def test_the_predictions_of_scikit_learn_are_kept(tmp_path: Path) -> None:
     for split in ("validation", "test"):
         table = pq.read_table(tmp_path / "best" / f"{split}.parquet")
         assert (table.num_rows, table.num_columns) == (len(targets[split]), 11)
+
+
+def test_xgboost_reports_and_predicts_where_it_stops_early(tmp_path: Path) -> None:
+    """Noisy labels: the best report is not the last, and a report is left over at the end."""
+    xgboost = pytest.importorskip("xgboost")
+    from trainables.integrations.xgboost import ReportCallback
+
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(300, 5))
+    y = (x[:, 0] + draw.normal(size=300) > 0).astype(int)
+    data, held_out = xgboost.DMatrix(x[:200], y[:200]), xgboost.DMatrix(x[200:], y[200:])
+    run = Run(30, metric="validation-logloss", mode="min", folder=tmp_path)
+    report = ReportCallback(run, rounds=4)
+    run.keep_predictions(validation=lambda: report.model.predict(held_out))
+    settings = {"objective": "binary:logistic", "eval_metric": "logloss", "nthread": 1, "eta": 0.5}
+    evals = [(held_out, "validation")]
+    stop = xgboost.callback.EarlyStopping(9)
+    more = {"evals": evals, "callbacks": [report, stop], "verbose_eval": False}
+    xgboost.train(settings, data, num_boost_round=report.left, xgb_model=report.path, **more)
+    run.finish()
+    assert 1 <= run.best_report < run.done < 30
+    kept = pq.read_table(tmp_path / "best" / "validation.parquet")["answer"].to_numpy()
+    losses = -np.log(np.where(y[200:], kept, 1 - kept))
+    assert losses.mean() == pytest.approx(run.score, rel=1e-4)
 
 
 def test_a_table_of_ones_own_is_read(tmp_path: Path) -> None:

@@ -25,8 +25,10 @@ class ReportCallback:
         self._file = run.checkpoint_dir / "model.txt"
         self.path = self._file if self._file.exists() else None
         self.left = rounds * len(run.remaining)
+        self.model: Any = None
 
     def __call__(self, env: Any) -> None:
+        self.model = env.model
         if (env.iteration - env.begin_iteration + 1) % self.rounds == 0:
             env.model.save_model(self._file)
             results = env.evaluation_result_list

@@ -1,10 +1,7 @@
 """Report from XGBoost's boosting, and resume from the trees that were saved.
 
-A resumed training has the numbers of an undisturbed one unless it samples rows or columns: then
-it draws other ones, since XGBoost does not save the state of its generator.
+A resumed training has the numbers of an undisturbed one unless it samples rows or columns.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
@@ -17,7 +14,7 @@ class ReportCallback(TrainingCallback):
     """Reports the newest metrics after every `rounds` rounds, as `<data>-<metric>`.
 
     `path` is the model to resume from, or None, and `left` the rounds that are still to be made:
-    `xgboost.train(..., num_boost_round=report.left, xgb_model=report.path)`.
+    `xgboost.train(..., num_boost_round=report.left, xgb_model=report.path)`. `model` predicts.
     """
 
     def __init__(self, run: Run, rounds: int = 1) -> None:
@@ -26,10 +23,18 @@ class ReportCallback(TrainingCallback):
         self._file = run.checkpoint_dir / "model.ubj"
         self.path = self._file if self._file.exists() else None
         self.left = rounds * len(run.remaining)
+        self.model, self._metrics = None, dict[str, float]()
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        logs = ((f"{d}-{m}", v[-1]) for d, log in evals_log.items() for m, v in log.items())
+        self.model, self._metrics = model, dict(logs)
         if (epoch + 1) % self.rounds == 0:
-            model.save_model(self._file)
-            logs = ((f"{d}-{m}", v[-1]) for d, log in evals_log.items() for m, v in log.items())
-            self.run.report(dict(logs))
+            self.after_training(model)
         return False
+
+    def after_training(self, model: Any) -> Any:
+        metrics, self._metrics = self._metrics, {}
+        if metrics:  # also after the rounds that early stopping leaves over
+            model.save_model(self._file)
+            self.run.report(metrics)
+        return model
