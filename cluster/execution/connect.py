@@ -143,14 +143,15 @@ def check_address(address: str, option: str = "--address") -> None:
             f"{option} {address}: a search cannot run through Ray Client\n"
             "run it on a node of the cluster with --address auto, or give HOST:6379"
         )
+    if address in ("auto", "local"):
+        return
     host, _, port = address.rpartition(":")
-    if host and port.isdigit():
-        try:
-            socket.create_connection(
-                (host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT
-            ).close()
-        except (OSError, OverflowError) as error:
-            raise _no_answer(option, address, error) from error
+    if not host or "/" in host or not port.isdecimal():
+        raise UserError(f"{option} {address!r} is no address of a Ray cluster: HOST:6379, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT).close()
+    except (OSError, OverflowError) as error:
+        raise _no_answer(option, address, error) from error
 
 
 def _no_answer(option: str, address: str | None, error: Exception) -> UserError:

@@ -54,7 +54,9 @@ def figure_style() -> Iterator[None]:
         "figure.dpi": DPI,
         "savefig.facecolor": "white",
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not the user's: a report shall be drawn whatever those need
+        matplotlib.rcParams.update(settings)
         yield
 
 

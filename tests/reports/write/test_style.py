@@ -1,8 +1,12 @@
-"""Limits of score axes: few very poor scores lie outside, and the best never."""
+"""Limits of score axes, and figures that look the same for every user."""
 
+from pathlib import Path
+
+import matplotlib
 import pytest
 
-from reports.write.style import find_score_limits
+from reports.write.style import create_figure, figure_style, find_score_limits, save_figure
+from tests.support.make_search import make_search
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
@@ -23,3 +27,16 @@ def test_an_axis_without_scores_has_limits() -> None:
 def test_equal_scores_have_limits(scores: list[float]) -> None:
     low, high = find_score_limits(scores, "max")
     assert low < min(scores) <= max(scores) < high
+
+
+def test_a_figure_does_not_depend_on_the_users_settings(tmp_path: Path) -> None:
+    def draw(name: str) -> bytes:
+        with figure_style():
+            figure = create_figure(make_search(), 2, 2)
+            figure.subplots().set_title("a_b $c")
+        save_figure(figure, tmp_path, name)
+        return (tmp_path / f"{name}.png").read_bytes()
+
+    before = draw("before")
+    with matplotlib.rc_context({"text.usetex": True, "axes.linewidth": 9, "savefig.dpi": 30}):
+        assert draw("after") == before
