@@ -11,7 +11,6 @@ import math
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -61,6 +60,8 @@ class Interruption:
         self._first = math.inf
         self._in_task = False
         self._limit_reached = math.inf
+        self._terminal: int | None = None
+        """The error stream: a task's output takes its descriptor while it runs."""
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -68,6 +69,8 @@ class Interruption:
         if not is_main_thread():
             yield
             return
+        with suppress(OSError):  # it may be closed
+            self._terminal = os.dup(2)
         before = signal.signal(signal.SIGINT, self._on_sigint)
         alarm = signal.signal(signal.SIGALRM, self._on_alarm)
         try:
@@ -75,6 +78,8 @@ class Interruption:
         finally:
             signal.signal(signal.SIGALRM, alarm)
             signal.signal(signal.SIGINT, before)
+            if self._terminal is not None:
+                os.close(self._terminal)
 
     @contextmanager
     def in_task(self, seconds: float | None = None) -> Iterator[None]:
@@ -98,7 +103,7 @@ class Interruption:
         now = time.monotonic()
         self._limit_reached = min(self._limit_reached, now)
         if now > min(self._first, self._limit_reached) + PATIENCE:
-            end_process(frame)
+            end_process(frame, self._terminal)
         raise KeyboardInterrupt if self.interrupted else TimeIsUpError
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
@@ -108,24 +113,26 @@ class Interruption:
         if self._in_task:
             left = self._first + PATIENCE - now
             if left <= 0:
-                end_process(frame)
+                end_process(frame, self._terminal)
             signal.setitimer(signal.ITIMER_REAL, left + 0.1, INSIST)
             raise KeyboardInterrupt
         if now > self._first + INSIST:
             raise KeyboardInterrupt
 
 
-def end_process(frame: FrameType | None) -> None:
-    """End this process and those that its task has started, and say where the task is."""
+def end_process(frame: FrameType | None, terminal: int | None) -> None:
+    """End this process and those that its task has started, and say where the task is.
+
+    `terminal` is a descriptor of the error stream.
+    """
     where = ""
     while frame is not None and frame.f_code is not AttemptRunner._make_report.__code__:
         where = f" ({frame.f_code.co_filename}, line {frame.f_lineno})"
         frame = frame.f_back
-    with suppress(OSError, ValueError):
-        if sys.__stderr__ is not None:
-            cursor = "\x1b[?25h" if sys.__stderr__.isatty() else ""
-            sys.__stderr__.write(f"{cursor}\n{UNENDING.format(where=where)}\n")
-            sys.__stderr__.flush()
+    if terminal is not None:
+        with suppress(OSError):
+            cursor = "\x1b[?25h" if os.isatty(terminal) else ""
+            os.write(terminal, f"{cursor}\n{UNENDING.format(where=where)}\n".encode())
     for child in multiprocessing.active_children():
         child.kill()
     os._exit(INTERRUPTED)

@@ -195,8 +195,9 @@ def test_a_signal_waits_until_the_ledger_is_written_unless_it_is_repeated(
 
 @pytest.mark.parametrize("ask", ["interruption._on_sigint(2, None)", "time.sleep(0)"])
 def test_a_task_that_catches_every_interrupt_ends_the_process(tmp_path: Path, ask: str) -> None:
+    output = str(tmp_path / "output.txt")  # where what a task prints goes
     script = f"""
-import time
+import os, time
 from cluster.execution import inline
 inline.INSIST, inline.PATIENCE = 0.05, 0.3
 
@@ -209,8 +210,10 @@ def task():
             pass
 
 interruption = inline.Interruption()
-with interruption.installed(), interruption.in_task(0.1):
-    task()
+with interruption.installed():
+    os.dup2(os.open({output!r}, os.O_WRONLY | os.O_CREAT), 2)
+    with interruption.in_task(0.1):
+        task()
 """
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
