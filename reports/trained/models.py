@@ -17,6 +17,7 @@ import torch
 from cluster.storage.redaction import first_line
 from cluster.tracking.run_records import clean_tag
 from reports.records import Search
+from searchspaces.calls import prepare_data
 from searchspaces.catalog import list_names as list_names
 from searchspaces.check import check_space
 from searchspaces.loading import load_space, read_trained
@@ -162,7 +163,7 @@ def _prepare(
     if space.prepare is None:
         raise UserError(f"The space {space.name} has no `prepare` that loads its data.")
     run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
-    return space.prepare(config, run)
+    return prepare_data(space, config, run)
 
 
 def compute_maps(

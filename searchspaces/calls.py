@@ -1,0 +1,38 @@
+"""Call `prepare` and `restore` of a space, which are code of the user, and check their results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from searchspaces.space import SearchSpace
+from searchspaces.user_code import user_code
+from trainables.errors import TaskError
+from trainables.predictor import GroundTruth
+from trainables.run import Run
+from trainables.terminal import share_streams
+
+
+def prepare_data(space: SearchSpace[Any], config: Any, run: Run) -> GroundTruth:
+    """Bring the data to this machine and return their targets; without `prepare`, there are none.
+
+    Raises TaskError, with file and line, for what `prepare` raises or returns but a GroundTruth;
+    its UserErrors, such as of missing data, and a full disk stay as they are.
+    """
+    if space.prepare is None:
+        return GroundTruth(source=run.source)
+    with share_streams(), user_code(f"prepare of {space.name}", space.source_file, TaskError):
+        truth = space.prepare(config, run)
+    if not isinstance(truth, GroundTruth):
+        raise TaskError(_describe_result(space, "prepare", truth, GroundTruth))
+    return truth
+
+
+def _describe_result(space: SearchSpace[Any], name: str, result: Any, kind: type) -> str:
+    function = getattr(space, name)
+    code = getattr(function, "__code__", None)
+    where = f"{code.co_filename}, line {code.co_firstlineno}" if code else space.source_file
+    found = "None" if result is None else f"a {type(result).__name__}"
+    return (
+        f"{name} of {space.name} returned {found} instead of a {kind.__name__} ({where})\n"
+        f"return one (from {kind.__module__} import {kind.__name__}), or leave out {name}="
+    )
