@@ -14,6 +14,7 @@ from cluster.ledger.settings import SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog, rank_trial_logs
 from cluster.result_page import show_result
 from cluster.storage.storage import Storage
+from searchspaces.calls import restore_predictor
 from searchspaces.codec import decode_config
 from searchspaces.space import SearchSpace
 from trainables.errors import DamagedFileError, UserError
@@ -140,7 +141,7 @@ class Result:
                 f"{self.space.name} has no function `restore`, which loads a model: give "
                 "SearchSpace(restore=...), or read the checkpoint in Result.checkpoint yourself"
             )
-        return self.space.restore(self.best.config, self.checkpoint)
+        return restore_predictor(self.space, self.best.config, self.checkpoint)
 
     @property
     def checkpoint(self) -> Path:

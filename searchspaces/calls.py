@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
-from trainables.errors import TaskError
-from trainables.predictor import GroundTruth
+from trainables.errors import TaskError, UnreadableError
+from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Run
 from trainables.terminal import share_streams
 
@@ -25,6 +26,23 @@ def prepare_data(space: SearchSpace[Any], config: Any, run: Run) -> GroundTruth:
     if not isinstance(truth, GroundTruth):
         raise TaskError(_describe_result(space, "prepare", truth, GroundTruth))
     return truth
+
+
+def restore_predictor(space: SearchSpace[Any], config: Any, folder: Path) -> Predictor:
+    """Load the trained model in the folder of a checkpoint; the space must have a `restore`.
+
+    Raises UnreadableError, with file and line, for what `restore` raises, since the files may be
+    the reason, and TaskError for what it returns but a Predictor; its UserErrors stay as they are.
+    """
+    assert space.restore is not None
+    with (
+        share_streams(),
+        user_code(f"restore of {space.name}", space.source_file, UnreadableError),
+    ):
+        model = space.restore(config, folder)
+    if not isinstance(model, Predictor):
+        raise TaskError(_describe_result(space, "restore", model, Predictor))
+    return model
 
 
 def _describe_result(space: SearchSpace[Any], name: str, result: Any, kind: type) -> str:

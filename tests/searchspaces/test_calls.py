@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 
 from cluster.cli import main as tune
-from searchspaces.calls import prepare_data
-from searchspaces.loading import load_space
+from reports.trained.models import restore_model
+from searchspaces.calls import prepare_data, restore_predictor
+from searchspaces.loading import load_space, load_trained
 from trainables.data.source import DataMissingError
-from trainables.errors import TaskError
+from trainables.errors import TaskError, UserError
 from trainables.predictor import GroundTruth
 from trainables.run import Run
 from trainables.train import main as train
@@ -58,6 +60,20 @@ def test_what_prepare_raises_or_returns_is_told_with_its_line(tmp_path: Path, bo
     space = load_space(str(write_space(tmp_path, body)))
     with pytest.raises(TaskError, match=f"^prepare of mine {expect(body, 13, 'GroundTruth')}"):
         prepare_data(space, space.config(), Run(reports=1))
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_what_restore_raises_or_returns_is_told_with_its_line(tmp_path: Path, body: str) -> None:
+    file = str(write_space(tmp_path, body))
+    space, expected = load_space(file), f"^restore of mine {expect(body, 15, 'Predictor')}"
+    with pytest.raises(UserError, match=expected):
+        restore_predictor(space, space.config(), tmp_path)
+    with pytest.raises(UserError, match=expected):
+        restore_model(file, {}, tmp_path)
+    content = {"space": file, "teacher": None, "config": {"seed": 0, "x": 0.5}}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=expected):
+        load_trained(tmp_path, trust_code=True)
 
 
 @pytest.mark.parametrize("error", [DataMissingError("no data"), OSError(errno.ENOSPC, "full")])
