@@ -14,6 +14,7 @@ from cluster.ledger.settings import SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog, rank_trial_logs
 from cluster.result_page import show_result
 from cluster.storage.storage import Storage
+from searchspaces.calls import restore_predictor
 from searchspaces.codec import decode_config
 from searchspaces.space import SearchSpace
 from trainables.errors import DamagedFileError, UserError
@@ -67,10 +68,8 @@ class Result:
     @property
     def best(self) -> Best:
         """Return the winner; raises UserError where no trial has a score."""
-        ranked = self._rank()
-        if not ranked:
-            raise UserError(f"no trial of {self.folder} has a score")
-        log, score = ranked[0], self._score(ranked[0])
+        log = self._find_winner()
+        score = self._score(log)
         assert score is not None
         return Best(decode_config(self.space.config, log.config), score, log.trial)
 
@@ -145,12 +144,12 @@ class Result:
                 f"{self.space.name} has no function `restore`, which loads a model: give "
                 "SearchSpace(restore=...), or read the checkpoint in Result.checkpoint yourself"
             )
-        return self.space.restore(self.best.config, self.checkpoint)
+        return restore_predictor(self.space, self.best.config, self.checkpoint)
 
     @property
     def checkpoint(self) -> Path:
-        """Return the folder of the winner's best checkpoint."""
-        log = self._rank()[0]
+        """Return the folder of the winner's best checkpoint; raises UserError without a score."""
+        log = self._find_winner()
         return attempt_folder(self.folder, log.trial, log.attempts) / "best"
 
     def resume(self, trials: int = 0, **changes: Any) -> Result:
@@ -168,6 +167,11 @@ class Result:
     def _score(self, log: TrialLog) -> float | None:
         best = log.find_best_report(self.settings.metric, self.settings.mode)
         return best[0] if best else None
+
+    def _find_winner(self) -> TrialLog:
+        if not (ranked := self._rank()):
+            raise UserError(f"no trial of {self.folder} has a score")
+        return ranked[0]
 
     def _rank(self) -> list[TrialLog]:
         return rank_trial_logs(self._read_logs(), self.settings.metric, self.settings.mode)

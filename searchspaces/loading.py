@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from searchspaces.calls import restore_predictor
 from searchspaces.catalog import find_question, list_names, read_docstring
 from searchspaces.overrides import build_config, describe_unknown
 from searchspaces.space import SearchSpace
@@ -54,7 +55,7 @@ def load_trained(folder: Path, trust_code: bool = False) -> Predictor:
         raise UserError(
             f"the space {space.name} has no function restore, which loads the model in {folder}"
         )
-    return space.restore(build_config(space, values), folder / "best")
+    return restore_predictor(space, build_config(space, values), folder / "best")
 
 
 def read_trained(folder: Path, trust_code: bool) -> tuple[str, dict[str, Any]]:

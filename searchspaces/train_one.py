@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from searchspaces.calls import prepare_data
 from searchspaces.check import check_space, find_infeasible
 from searchspaces.codec import encode_config
 from searchspaces.loading import load_space, read_trained, read_training
@@ -50,9 +51,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     config = build_config(space, values)
     if reason := find_infeasible(space, config):
         raise UserError(f"the configuration is infeasible: {reason}")
-    if space.prepare:
-        with task_code(space.file):
-            space.prepare(config, run)
+    prepare_data(space, config, run)
     if run.folder is not None:
         run.notes += write_config(run.folder, space, config, run.teacher)
     console.print(

@@ -6,13 +6,16 @@ import contextlib
 import traceback
 from collections.abc import Iterator
 
-from trainables.errors import UserError
+from trainables.checkpoint import find_os_error
+from trainables.errors import UserError, is_disk_full
 from trainables.terminal import escape_control
 
 
 @contextlib.contextmanager
-def user_code(what: str, file: str) -> Iterator[None]:
-    """Raise UserError for whatever code raises in this context, with `what` was called.
+def user_code(what: str, file: str, failure: type[UserError] = UserError) -> Iterator[None]:
+    """Raise `failure` for whatever code raises in this context, with `what` was called.
+
+    UserErrors, a full disk and Ctrl-C stay as they are.
 
     The line is the last one that was reached in `file`, a space file, or else the last of all.
     """
@@ -21,7 +24,9 @@ def user_code(what: str, file: str) -> Iterator[None]:
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:  # an exit, too, and a panic of an extension in Rust
-        raise UserError(f"{what} raised {describe(error)}{find_line(error, file)}") from error
+        if is_disk_full(find_os_error(error) or error):
+            raise
+        raise failure(f"{what} raised {describe(error)}{find_line(error, file)}") from error
 
 
 def describe(error: BaseException) -> str:

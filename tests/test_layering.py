@@ -46,6 +46,7 @@ LAYERS = (
     ("searchspaces.loading", "searchspaces.parameters"),
     ("searchspaces.user_file",),
     ("searchspaces.overrides", "searchspaces.source", "searchspaces.suggestion"),
+    ("searchspaces.calls",),
     ("searchspaces.space", "searchspaces.codec", "searchspaces.user_code"),
     ("searchspaces.json_text", "searchspaces.catalog", "searchspaces.train_options"),
     ("trainables.tasks",),
@@ -73,7 +74,16 @@ APART = ("trainables.tasks", "searchspaces")  # the modules of these never impor
 MACHINERY = {
     f"searchspaces.{name}"
     for name in (
-        *("catalog", "check", "codec", "from_function", "json_text", "loading", "overrides"),
+        *(
+            "calls",
+            "catalog",
+            "check",
+            "codec",
+            "from_function",
+            "json_text",
+            "loading",
+            "overrides",
+        ),
         *("parameters", "source", "space", "suggestion", "train_one", "train_options"),
         *("user_code", "user_file"),
     )

@@ -97,17 +97,20 @@ def write_last(folder: Path, progress: Progress, tree: Tree) -> None:
 
 def read_saved_run(folder: Path) -> SavedRun | None:
     """Read what a run has saved; None where it has saved nothing. Raises DamagedFileError."""
-    found = checkpoint.read(folder / "last")
+    last = folder / "last"
+    found = checkpoint.read(last)
     if found is None:
+        if any(last.glob("state-*.safetensors")) or any(last.glob("history-*.jsonl")):
+            raise DamagedFileError(f"the checkpoint {last} has no manifest.json")
         return None
     manifest, tree = found
-    progress, history = _parse(folder / "last", manifest)
+    progress, history = _parse(last, manifest)
     if not isinstance(tree, dict) or not isinstance(tree.get("parts"), dict):
-        raise DamagedFileError(f"the checkpoint {folder / 'last'} is damaged: it has no parts")
+        raise DamagedFileError(f"the checkpoint {last} is damaged: it has no parts")
     if progress.best_report and checkpoint.read(folder / "best") is None:
         raise DamagedFileError(f"the checkpoint {folder / 'best'} is missing")
     if history is None:
-        history = read_history(folder / "last", progress.history)
+        history = read_history(last, progress.history)
     return SavedRun(progress, history, tree)
 
 
@@ -134,9 +137,10 @@ def copy_saved_run(source: Path, target: Path) -> bool:
 
     `last` comes last: a copy that has it has everything. Raises DamagedFileError.
     """
-    saved = read_saved_run(source)
-    if saved is None:
+    if not (source / "last" / "manifest.json").exists():  # as while the first report is saved
         return False
+    saved = read_saved_run(source)
+    assert saved is not None
     copy_history(source / "last", target / "last", saved.progress.history)
     if saved.progress.best_report:
         checkpoint.copy(source / "best", target / "best")

@@ -9,9 +9,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from trainables.errors import INTERRUPTED
+from trainables.errors import BAD_INPUT, INTERRUPTED
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that a terminal obeys, such as the start of a colour; not tabs and ends of lines."""
@@ -23,6 +24,7 @@ def run_main(main: Callable[[], int]) -> NoReturn:
     Ctrl-C while it imports what it needs shows no traceback.
     """
     prepare_output()
+    check_current_folder()
     try:
         code = main()
     except KeyboardInterrupt:
@@ -31,6 +33,20 @@ def run_main(main: Callable[[], int]) -> NoReturn:
     finally:
         flush_output()
     sys.exit(code)
+
+
+def check_current_folder() -> None:
+    """Exit with a message where the current folder exists no more: most paths start from it."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        name = os.environ.get("PWD", "")
+        print_text(
+            f"the current folder {name} exists no more\ncd to another folder, then give the same "
+            "command",
+            sys.stderr,
+        )
+        sys.exit(BAD_INPUT)
 
 
 def escape_control(text: str) -> str:

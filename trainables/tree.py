@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
 from trainables.errors import TaskError
 
@@ -52,10 +54,13 @@ def _encode(node: Tree, path: str, content: Content) -> Tree:
         return _encode(value, path, content)
     if node is None or isinstance(node, bool | int | float | str):
         return node
-    raise TaskError(
-        f"cannot save {path.strip('.')} in a checkpoint: {type(node).__name__} is not a tensor, "
-        "an array, a number, a string, a list, a tuple or a dict\n"
-        "return only these from state_dict"
+    raise _reject(path, type(node).__name__)
+
+
+def _reject(path: str, what: str) -> TaskError:
+    return TaskError(
+        f"cannot save {path.strip('.')} in a checkpoint: {what} is not a dense tensor, an array, "
+        "a number, a string, a list, a tuple or a dict\nreturn only these from state_dict"
     )
 
 
@@ -75,6 +80,15 @@ def _encode_tensor(
     # safetensors rejects shared memory and layouts that are not contiguous: tied tensors are
     # stored once under one name, channels_last is stored as a flag.
     tensor = tensor.detach()
+    if tensor.layout != torch.strided or tensor.is_nested:
+        raise _reject(path, f"a Tensor with the layout {tensor.layout}")
+    if tensor.is_meta:
+        raise _reject(path, "a Tensor on the device meta, which has no values,")
+    if not _has_format(tensor.dtype):
+        raise TaskError(
+            f"cannot save {path.strip('.')} in a checkpoint: safetensors has no {tensor.dtype}\n"
+            "return it with another dtype from state_dict"
+        )
     key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
     name = seen.get(key) if tensor.numel() else None
     if name is None:
@@ -91,6 +105,15 @@ def _encode_tensor(
     if channels_last and not tensor.is_contiguous():
         return {"tensor": name, "channels_last": True}
     return {"tensor": name}
+
+
+@functools.cache
+def _has_format(dtype: torch.dtype) -> bool:
+    try:
+        save({"value": torch.empty(0, dtype=dtype)})
+    except (KeyError, RuntimeError, NotImplementedError):  # the latter of quantized numbers
+        return False
+    return True
 
 
 def decode(node: Tree, tensors: Mapping[str, torch.Tensor], files: Path) -> Tree:

@@ -33,13 +33,13 @@ from cluster.storage.ledger_backup import restore_ledger
 from cluster.tuning.open_search import (
     check_same_data,
     check_writable,
-    prepare_data,
     use_teacher,
 )
 from cluster.tuning.run_trials import SearchEnd, TrialsJob, TrialsResult, run_trials
 from cluster.tuning.same_space import check_same_space
 from cluster.tuning.summary import list_next_commands, print_failures
 from cluster.tuning.tracking_server import open_server
+from searchspaces.calls import prepare_data
 from searchspaces.overrides import build_config, is_default
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -84,7 +84,7 @@ def _run_reruns(
     client, recorded = open_server(storage, search)
     settings = replace(settings, tracking_uri=recorded)
     settings, run = use_teacher(settings, replace(run, reports=settings.reports), options)
-    check_same_data(search, prepare_data(space, settings.fixed, run))
+    check_same_data(search, prepare_data(space, build_config(space, settings.fixed), run))
     trials = sorted({tags["of"] for _, tags in settings.reruns}, key=int)
     console.print(
         f"[bold]{escape(space.name)}[/]: running trials {', '.join(trials)} again on new seeds, "

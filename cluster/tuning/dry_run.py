@@ -21,13 +21,14 @@ from cluster.sampling.schedulers import REDUCTION, expected_reports
 from cluster.tuning.open_search import use_teacher
 from cluster.tuning.power import describe_power
 from cluster.tuning.settings import decide_settings
+from searchspaces.calls import prepare_data
 from searchspaces.codec import encode_values
 from searchspaces.overrides import build_config, encode_defaults
 from searchspaces.parameters import find_parameters
 from searchspaces.space import SearchSpace
 from trainables.data.source import DataMissingError
 from trainables.durations import format_duration
-from trainables.errors import UserError
+from trainables.errors import TaskError, UserError
 from trainables.loop import start_loop
 from trainables.run import Run, seed_everything
 
@@ -72,12 +73,13 @@ def print_dry_run(space: SearchSpace[Any], run: Run, options: Options, console: 
 def find_missing(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> tuple[str, bool]:
     """Return in one line what is missing on this machine, and whether it is the data.
 
-    Downloads nothing. Where data are missing, `run` gets placeholder data.
+    Downloads nothing. Where data are missing, `run` gets placeholder data. Raises TaskError.
     """
     run.download = False
     try:
-        if space.prepare:
-            space.prepare(build_config(space, fixed), run)
+        prepare_data(space, build_config(space, fixed), run)
+    except TaskError:
+        raise
     except UserError as error:
         data = isinstance(error, DataMissingError)
         if data:

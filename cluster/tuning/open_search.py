@@ -22,6 +22,7 @@ from cluster.tracking.provenance import collect_provenance
 from cluster.tuning.settings import resolve_settings
 from cluster.tuning.targets import repair_targets, write_targets
 from cluster.tuning.tracking_server import open_server
+from searchspaces.calls import prepare_data
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -70,7 +71,7 @@ def _check_search(
     client, recorded = open_server(options.storage, ledger)
     settings = replace(settings, tracking_uri=recorded)
     settings, run = use_teacher(settings, run, options)
-    truth = prepare_data(space, settings.fixed, run)
+    truth = prepare_data(space, build_config(space, settings.fixed), run)
     if ledger is None:
         settings = replace(settings, provenance=collect_provenance(space, truth))
     else:
@@ -116,12 +117,6 @@ def find_search(storage: Path, name: str, resume_mode: ResumeMode) -> Path | Non
         )
     check_no_copy(folder)
     return folder
-
-
-def prepare_data(space: SearchSpace[Any], fixed: Mapping[str, Any], run: Run) -> GroundTruth:
-    """Bring the data to this machine and return its targets; raises UserError."""
-    config = build_config(space, fixed)
-    return space.prepare(config, run) if space.prepare else GroundTruth(source=run.source)
 
 
 def use_teacher(

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from cluster.storage.redaction import first_line
 from cluster.tracking.run_records import clean_tag
 from reports.records import Search
+from searchspaces.calls import prepare_data, restore_predictor
 from searchspaces.catalog import list_names as list_names
 from searchspaces.check import check_space
 from searchspaces.loading import load_space, read_trained
@@ -53,17 +53,10 @@ def restore_model(space: str, params: Mapping[str, str], checkpoint: Path) -> Pr
             "Add a `restore` to its SPACE, such as the one in trainables/tasks/digits.py."
         )
     try:
-        return found.restore(_build_config(found, params), checkpoint)
+        return restore_predictor(found, _build_config(found, params), checkpoint)
     except DamagedFileError as error:
         raise UnreadableError(
             str(error).replace(str(checkpoint), f"of a trial of {found.name}")
-        ) from error
-    except UserError:
-        raise
-    except Exception as error:  # of safetensors, of JSON, or of the space's own code
-        raise UnreadableError(
-            f"A trained model of the space {space} cannot be restored from its weights: "
-            f"{type(error).__name__}: {first_line(error)}"
         ) from error
 
 
@@ -162,7 +155,7 @@ def _prepare(
     if space.prepare is None:
         raise UserError(f"The space {space.name} has no `prepare` that loads its data.")
     run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
-    return space.prepare(config, run)
+    return prepare_data(space, config, run)
 
 
 def compute_maps(

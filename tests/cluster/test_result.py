@@ -85,8 +85,9 @@ def test_without_a_score_there_is_no_winner(tmp_path: Path) -> None:
     result = search(tmp_path, failing)
     assert result.exit_code == 1
     assert set(result.trials.outcome) == {"failed"}
-    with pytest.raises(UserError, match=r"no trial of .* has a score"):
-        _ = result.best
+    for name in ("best", "checkpoint"):
+        with pytest.raises(UserError, match=r"no trial of .* has a score"):
+            getattr(result, name)
 
 
 def test_a_damaged_log_is_told(tmp_path: Path) -> None:

@@ -117,6 +117,19 @@ def test_a_damaged_checkpoint_is_named_and_trained_again(
     assert "is damaged" not in train("--out", str(out))[1]
 
 
+@pytest.mark.parametrize("kept", ["history-*", "state-*"])
+def test_a_missing_manifest_is_named_and_trained_again(
+    train: Train, tmp_path: Path, kept: str
+) -> None:
+    last = tmp_path / "out" / "last"
+    _, first = train("--out", str(last.parent))
+    for path in set(last.iterdir()) - set(last.glob(kept)):
+        path.unlink()
+    code, text = train("--out", str(last.parent))
+    assert code == 0 and _reports(text) == _reports(first)
+    assert f"the checkpoint {last} has no manifest.json; the training starts again" in text
+
+
 def test_a_folder_of_another_or_of_no_known_configuration_is_rejected(
     train: Train, tmp_path: Path
 ) -> None:

@@ -76,6 +76,23 @@ def test_unsupported_types_are_rejected_by_name(tmp_path: Path) -> None:
     assert checkpoint.read(tmp_path) is None
 
 
+@pytest.mark.parametrize(
+    ("tensor", "why"),
+    [
+        (torch.eye(2).to_sparse(), "with the layout torch.sparse_coo is not a dense tensor"),
+        (torch.eye(2).to_sparse_csc(), "with the layout torch.sparse_csc is not a dense tensor"),
+        (torch.empty(2, device="meta"), "on the device meta, which has no values, is not"),
+        (torch.zeros(2, dtype=torch.complex128), "safetensors has no torch.complex128"),
+        (np.zeros(2, complex), "safetensors has no torch.complex128"),
+    ],
+)
+def test_tensors_that_cannot_be_saved_are_rejected_by_name(
+    tmp_path: Path, tensor: Any, why: str
+) -> None:
+    with pytest.raises(TaskError, match=rf"cannot save parts\.table in a checkpoint: .*{why}"):
+        checkpoint.write(tmp_path, {"report": 1}, {"parts": {"table": tensor}})
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_channels_last_is_restored(tmp_path: Path, layout: torch.memory_format) -> None:
     weight = torch.randn(4, 3, 5, 5).to(memory_format=layout)

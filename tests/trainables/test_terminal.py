@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.imports import MODULES
-from trainables.errors import INTERRUPTED
+from trainables.errors import BAD_INPUT, INTERRUPTED
 from trainables.terminal import announce, escape_control, print_text
 
 CODE = """
@@ -161,6 +161,22 @@ run_main(main)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (INTERRUPTED, "")
     assert done.stderr == "\ninterrupted; give the same command again\n"
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["trainables.tune", "trainables.train", "reports", "trainables.command"],
+)
+def test_every_command_says_that_the_current_folder_exists_no_more(
+    module: str, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    script = (
+        f"mkdir {gone} && cd {gone} && rmdir {gone} && exec {sys.executable} -m {module} --help"
+    )
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (BAD_INPUT, "")
+    assert done.stderr.startswith(f"the current folder {gone} exists no more\ncd to another")
 
 
 TASKS = {

@@ -25,7 +25,13 @@ from searchspaces.catalog import list_names, read_question
 from searchspaces.train_options import build_parser as build_train_parser
 from trainables.command.forwarding import ForwardedCommand, Main, forward
 from trainables.errors import BAD_INPUT, UserError
-from trainables.terminal import flush_output, prepare_output, print_json, print_text
+from trainables.terminal import (
+    check_current_folder,
+    flush_output,
+    prepare_output,
+    print_json,
+    print_text,
+)
 
 CONFIRMED = 3
 """Configurations that `tunery confirm` runs again."""
@@ -238,6 +244,7 @@ def open_console() -> Any:
 def main() -> None:
     """Run the command line, and exit."""
     prepare_output()
+    check_current_folder()
     redact_tracebacks()
     # Last: own modules are found as with `python -m`, and none hides one that is installed.
     sys.path.append(str(Path.cwd()))

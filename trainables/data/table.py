@@ -101,6 +101,8 @@ def load(
     facts, parts, groups = _read(stored)
     columns = TableColumns(**facts["columns"])
     splits = _make_splits(parts, groups, columns.is_regression)
+    if columns.is_regression:
+        _check_target_varies(splits, columns.target, files["train"][0])
     if summary:
         sizes = "split: {:,} train, {:,} validation, {:,} test"
         summary.append(sizes.format(*(len(splits[name]) for name in splits)))
@@ -264,6 +266,18 @@ def _make_splits(
         count = len(parts["train"])
         raise UserError(f"own_table: {count} rows in train are too few to draw {empty[0]} from")
     return splits
+
+
+def _check_target_varies(splits: Mapping[str, TableSplit], target: str, path: Path) -> None:
+    """Raise UserError for a number that is the same in all rows that train or score a model."""
+    for part in ("train", "validation"):
+        values = np.unique(splits[part].targets)
+        if len(values) < 2:
+            raise UserError(
+                f"{path}: the target {target!r} is {values[0]:g} in all {len(splits[part])} rows "
+                f"of {part}, so no model can be better than another\n"
+                "name another column with --set target=NAME, or give more rows"
+            )
 
 
 def _draw_placeholder() -> TableData:

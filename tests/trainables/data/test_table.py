@@ -115,6 +115,18 @@ def test_whole_numbers_with_missing_ones_are_classes(tmp_path: Path) -> None:
         (["1,a", "1,b"] * 20, "x,kind", {}, "no column that predicts 'kind': 'x' is the same"),
         (["1,a", "2,b"] * 20, "x,kind", {"target": "z"}, "no column 'z'"),
         (["1,a", "2,b"] * 20, "x,kind", {"target_kind": "regression"}, "no finite number"),
+        (
+            [f"{n},3.5" for n in range(60)],
+            "x,y",
+            {},
+            r"t.csv: the target 'y' is 3.5 in all \d+ rows of train",
+        ),
+        (
+            [f"{n},3" for n in range(60)],
+            "x,y",
+            {"target_kind": "regression"},
+            "the target 'y' is 3 in all",
+        ),
         (make_rows(60), "size,color,kind", {"kind": "synthetic"}, "no synthetic data"),
     ],
 )
@@ -124,6 +136,13 @@ def test_what_cannot_be_used_is_told(
     path = write(tmp_path / "t.csv", rows, header)
     with pytest.raises(UserError, match=message):
         read(path, tmp_path / "cache", **options)
+
+
+def test_a_number_that_is_the_same_in_all_rows_of_validation_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "train.csv", [f"{n},{n / 7}" for n in range(60)], "x,y")
+    write(tmp_path / "validation.csv", [f"{n},1.5" for n in range(60, 70)], "x,y")
+    with pytest.raises(UserError, match=r"the target 'y' is 1.5 in all 10 rows of validation"):
+        read(tmp_path, tmp_path / "cache")
 
 
 def test_a_text_among_the_numbers_of_another_part_is_named(tmp_path: Path) -> None:

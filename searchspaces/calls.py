@@ -1,0 +1,56 @@
+"""Call `prepare` and `restore` of a space, which are code of the user, and check their results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from searchspaces.space import SearchSpace
+from searchspaces.user_code import user_code
+from trainables.errors import TaskError, UnreadableError
+from trainables.predictor import GroundTruth, Predictor
+from trainables.run import Run
+from trainables.terminal import share_streams
+
+
+def prepare_data(space: SearchSpace[Any], config: Any, run: Run) -> GroundTruth:
+    """Bring the data to this machine and return their targets; without `prepare`, there are none.
+
+    Raises TaskError, with file and line, for what `prepare` raises or returns but a GroundTruth;
+    its UserErrors, such as of missing data, and a full disk stay as they are.
+    """
+    if space.prepare is None:
+        return GroundTruth(source=run.source)
+    with share_streams(), user_code(f"prepare of {space.name}", space.source_file, TaskError):
+        truth = space.prepare(config, run)
+    if not isinstance(truth, GroundTruth):
+        raise TaskError(_describe_result(space, "prepare", truth, GroundTruth))
+    return truth
+
+
+def restore_predictor(space: SearchSpace[Any], config: Any, folder: Path) -> Predictor:
+    """Load the trained model in the folder of a checkpoint; the space must have a `restore`.
+
+    Raises UnreadableError, with file and line, for what `restore` raises, since the files may be
+    the reason, and TaskError for what it returns but a Predictor; its UserErrors stay as they are.
+    """
+    assert space.restore is not None
+    with (
+        share_streams(),
+        user_code(f"restore of {space.name}", space.source_file, UnreadableError),
+    ):
+        model = space.restore(config, folder)
+    if not isinstance(model, Predictor):
+        raise TaskError(_describe_result(space, "restore", model, Predictor))
+    return model
+
+
+def _describe_result(space: SearchSpace[Any], name: str, result: Any, kind: type) -> str:
+    function = getattr(space, name)
+    code = getattr(function, "__code__", None)
+    where = f"{code.co_filename}, line {code.co_firstlineno}" if code else space.source_file
+    found = "None" if result is None else f"a {type(result).__name__}"
+    return (
+        f"{name} of {space.name} returned {found} instead of a {kind.__name__} ({where})\n"
+        f"return one (from {kind.__module__} import {kind.__name__}), or leave out {name}="
+    )

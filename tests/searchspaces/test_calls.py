@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.cli import main as tune
+from reports.trained.models import restore_model
+from searchspaces.calls import prepare_data, restore_predictor
+from searchspaces.loading import load_space, load_trained
+from trainables.data.source import DataMissingError
+from trainables.errors import TaskError, UserError
+from trainables.predictor import GroundTruth
+from trainables.run import Run
+from trainables.train import main as train
+
+FILE = '''"""Is what a user's functions do told in one line?"""
+import sys
+from dataclasses import dataclass
+from searchspaces import SearchSpace
+@dataclass(frozen=True)
+class Config:
+    seed: int = 0
+    x: float = 0.5
+def train(config, run):
+    yield {"loss": config.x}
+def suggest(trial):
+    return {"x": trial.suggest_float("x", 0, 1)}
+def prepare(config, run):
+    BODY
+def restore(config, folder):
+    BODY
+SPACE = SearchSpace(Config, train, suggest, "loss", "min", 1, prepare=prepare, restore=restore)
+'''
+BODIES = {
+    "1 / 0": r"raised ZeroDivisionError: division by zero \(.*mine.py, line {inside}\)",
+    "sys.exit(0)": r"raised SystemExit: 0 \(.*mine.py, line {inside}\)",
+    "return None": r"returned None instead of a {kind} \(.*mine.py, line {line}\)",
+    "return {}": r"returned a dict instead of a {kind} \(.*mine.py, line {line}\)",
+}
+
+
+def write_space(folder: Path, body: str) -> Path:
+    file = folder / "mine.py"
+    file.write_text(FILE.replace("BODY", body))
+    return file
+
+
+def expect(body: str, line: int, kind: str) -> str:
+    return BODIES[body].format(line=line, inside=line + 1, kind=kind)
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_what_prepare_raises_or_returns_is_told_with_its_line(tmp_path: Path, body: str) -> None:
+    space = load_space(str(write_space(tmp_path, body)))
+    with pytest.raises(TaskError, match=f"^prepare of mine {expect(body, 13, 'GroundTruth')}"):
+        prepare_data(space, space.config(), Run(reports=1))
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_what_restore_raises_or_returns_is_told_with_its_line(tmp_path: Path, body: str) -> None:
+    file = str(write_space(tmp_path, body))
+    space, expected = load_space(file), f"^restore of mine {expect(body, 15, 'Predictor')}"
+    with pytest.raises(UserError, match=expected):
+        restore_predictor(space, space.config(), tmp_path)
+    with pytest.raises(UserError, match=expected):
+        restore_model(file, {}, tmp_path)
+    content = {"space": file, "teacher": None, "config": {"seed": 0, "x": 0.5}}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=expected):
+        load_trained(tmp_path, trust_code=True)
+
+
+@pytest.mark.parametrize("error", [DataMissingError("no data"), OSError(errno.ENOSPC, "full")])
+def test_missing_data_and_a_full_disk_are_told_as_they_are(error: Exception) -> None:
+    def fail(config: Any, run: Run) -> GroundTruth:
+        raise error
+
+    space = dataclasses.replace(load_space("digits"), prepare=fail)
+    with pytest.raises(type(error)) as raised:
+        prepare_data(space, space.config(), Run(reports=1))
+    assert raised.value is error
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda *words: tune([*words, "--executor", "inline", "--trials", "1"]),
+        lambda *words: tune([*words, "--dry-run"]),
+        lambda *words: train(list(words)),
+    ],
+)
+def test_every_command_stops_at_a_wrong_prepare(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: Callable[..., int],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("--space", str(write_space(tmp_path, "sys.exit(0)"))) == 2
+    assert "prepare of mine raised SystemExit: 0 (" in capsys.readouterr().err
