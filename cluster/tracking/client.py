@@ -5,6 +5,8 @@ Importing this module sets the environment variables of MLflow that both need.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import os
 import threading
@@ -76,6 +78,8 @@ def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
         database.check_exists(path)
     with database.lock_database(path, read_only):
         database.check_database(path, read_only)
+    # Before the clock starts: on a busy machine, MLflow's imports take longer than its answer.
+    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
         # Creating the tables takes seconds on a quiet machine, and a minute on a busy one.
         is_new = database.is_empty(path)
         place = path if is_new else database.follow_database(path)

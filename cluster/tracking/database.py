@@ -106,7 +106,9 @@ def check_database(path: Path, read_only: bool) -> None:
 
 def explain_failure(path: Path, error: Exception | None, seconds: float) -> UserError:
     """Return the message for a database that MLflow could not open."""
-    text = f"no answer within {seconds:.0f} s" if error is None else str(error).split("\n")[0]
+    if error is None:
+        return _fail(path, f"no answer within {seconds:.0f} s", "the machine is busy: try again")
+    text = str(error).split("\n")[0]
     schema = re.search(r"found version (\w+)|identified by '(\w+)'", text)
     if schema is None:
         return _fail(path, text[:300], _advise(text))
