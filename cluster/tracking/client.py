@@ -75,6 +75,7 @@ def open_client(uri: str, *, read_only: bool = False) -> MlflowClient:
 
 def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
     if read_only:
+    database.check_path(path)
         database.check_exists(path)
     with database.lock_database(path, read_only):
         database.check_database(path, read_only)

@@ -29,6 +29,8 @@ CREATION = 300.0
 """Seconds in which another process must have created its tables, on a busy machine."""
 BUSY = 10.0
 """Seconds for which a lock of another program is waited for."""
+LONGEST_PATH = 512 - len("-journal")
+"""Bytes of a path that SQLite opens (`MAX_PATHNAME` in its os_unix.c), with its journal's."""
 ADDRESSES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -73,6 +75,14 @@ def lock_database(path: Path, read_only: bool) -> Iterator[None]:
 
 
 def check_exists(path: Path) -> None:
+def check_path(path: Path) -> None:
+    """Raise UserError where SQLite cannot open a path because of its length."""
+    length = len(os.fsencode(path.resolve()))
+    if length > LONGEST_PATH:
+        reason = f"its path has {length} bytes, and SQLite takes {LONGEST_PATH}"
+        raise _fail(path, reason, f"use a shorter path: {ELSEWHERE}")
+
+
     """Raise UserError where there is no database."""
     if not path.exists():
         raise UserError(
