@@ -39,6 +39,7 @@ ADDRESSES = (
     ("model_versions", "storage_location"),
 )
 """Tables and columns of MLflow with addresses of artifacts."""
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
 ELSEWHERE = "name another one with --storage DIR or --tracking-uri URI"
 DAMAGED = (
     "restore a copy of it, or move it away and write its searches again, each with:\n"
@@ -74,7 +75,6 @@ def lock_database(path: Path, read_only: bool) -> Iterator[None]:
         lock.release()
 
 
-def check_exists(path: Path) -> None:
 def check_path(path: Path) -> None:
     """Raise UserError where SQLite cannot open a path because of its length."""
     length = len(os.fsencode(path.resolve()))
@@ -83,6 +83,7 @@ def check_path(path: Path) -> None:
         raise _fail(path, reason, f"use a shorter path: {ELSEWHERE}")
 
 
+def check_exists(path: Path) -> None:
     """Raise UserError where there is no database."""
     if not path.exists():
         raise UserError(
@@ -105,6 +106,10 @@ def check_database(path: Path, read_only: bool) -> None:
         if _is_truncated(path):
             raise _fail(path, "it is damaged: its end is missing", DAMAGED)
         with contextlib.closing(_connect(path, "ro" if read_only else "rw")) as connection:
+            tables = [name for (name,) in connection.execute(TABLES)]
+            if tables and not _has_column(connection, "experiments", "artifact_location"):
+                names = ", ".join(tables[:3])
+                raise _fail(path, f"another program has written it (tables: {names})", ELSEWHERE)
             if read_only:
                 connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchall()
             else:
