@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import uuid
 from pathlib import Path
 
 # Values that a user has set win. A server that is gone is reported in seconds, not in minutes;
@@ -120,7 +121,16 @@ def _ask(uri: str) -> MlflowClient:
             raise
         time.sleep(1)  # in a database server, another process may be creating the same tables
         client.search_experiments(max_results=1)
+    if uri.startswith("http"):
+        _check_answers(client)
     return client
+
+
+def _check_answers(client: MlflowClient) -> None:
+    """Raise ValueError where another program than MLflow answers any request with some JSON."""
+    with contextlib.suppress(MlflowException):  # an error in MLflow's form, such as a permission
+        if client.get_experiment_by_name(uuid.uuid4().hex) is not None:
+            raise ValueError("another program than MLflow uses this address")
 
 
 def is_refusal(error: Exception) -> bool:
