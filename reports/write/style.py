@@ -36,7 +36,10 @@ SCALED_FROM = 0.4  # the worst scores, this share of them, have the same colour
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Set the style of all figures; files have no machine-dependent bytes."""
+    """Set the style of all figures; files have no machine-dependent bytes.
+
+    The user's matplotlibrc changes nothing: with `text.usetex`, figures would need LaTeX.
+    """
     settings: dict[Any, Any] = {
         "font.family": list(list_chosen_fonts()),
         "text.parse_math": False,  # a name may contain dollar signs
@@ -54,7 +57,9 @@ def figure_style() -> Iterator[None]:
         "figure.dpi": DPI,
         "savefig.facecolor": "white",
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings)
         yield
 
 

@@ -1,8 +1,9 @@
 """Limits of score axes: few very poor scores lie outside, and the best never."""
 
+import matplotlib
 import pytest
 
-from reports.write.style import find_score_limits
+from reports.write.style import figure_style, find_score_limits
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
@@ -23,3 +24,12 @@ def test_an_axis_without_scores_has_limits() -> None:
 def test_equal_scores_have_limits(scores: list[float]) -> None:
     low, high = find_score_limits(scores, "max")
     assert low < min(scores) <= max(scores) < high
+
+
+def test_settings_of_the_user_change_no_figure() -> None:
+    with figure_style():
+        expected = dict(matplotlib.rcParams)
+    with matplotlib.rc_context({"text.usetex": True, "savefig.dpi": 17, "font.size": 40}):
+        with figure_style():
+            assert dict(matplotlib.rcParams) == expected
+        assert matplotlib.rcParams["savefig.dpi"] == 17
