@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -81,9 +82,11 @@ def _connect(address: str | None) -> None:
     except Exception as error:  # Ray has no type for it
         if address:
             raise
+        is_long = "AF_UNIX path length" in str(error)
+        advice = "set TMPDIR to a shorter path" if is_long else "try again when it is less busy"
         raise UserError(
             f"Ray does not start on this machine: {error}\n"
-            "try again when the machine is less busy, or run a small search with --executor inline"
+            f"{advice}, or run a small search with --executor inline"
         ) from error
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
@@ -143,14 +146,18 @@ def check_address(address: str, option: str = "--address") -> None:
             f"{option} {address}: a search cannot run through Ray Client\n"
             "run it on a node of the cluster with --address auto, or give HOST:6379"
         )
+    if address in ("auto", "local"):
+        return
     host, _, port = address.rpartition(":")
-    if host and port.isdigit():
-        try:
-            socket.create_connection(
-                (host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT
-            ).close()
-        except (OSError, OverflowError) as error:
-            raise _no_answer(option, address, error) from error
+    if not host or "/" in host or not re.fullmatch("[0-9]{1,9}", port):
+        raise UserError(
+            f"{option} {address!r} is no address of a Ray cluster\n"
+            "give HOST:6379, or auto for the cluster of this machine"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT).close()
+    except (OSError, OverflowError) as error:
+        raise _no_answer(option, address, error) from error
 
 
 def _no_answer(option: str, address: str | None, error: Exception) -> UserError:
