@@ -120,7 +120,11 @@ class MLflowWriter:
             upload_search(self.client, self.ledger.folder, self._parent)
             describe_search(self.client, self.ledger, self._parent, self.experiment)
         for run in self._search():
-            trial = int(run.data.tags["trial"])
+            trial = run_records.read_number(run.data.tags, "trial")
+            if trial is None:  # its trial has none now, and is written again
+                self.notify(f"deleted {run.info.run_name!r} in MLflow: tag `trial` is no number")
+                self.client.delete_run(run.info.run_id)
+                continue
             if trial in self._runs and trial not in self._dirty:
                 continue  # a complete one exists
             self._runs[trial] = run.info.run_id
@@ -164,11 +168,12 @@ class MLflowWriter:
         return describe_refusals(self.ledger, reasons) if reasons else None
 
     def _finish(self, status: str) -> None:
+        known = set(self._runs.values())
         for trial in self._dirty:
             self._failed.reasons.setdefault(trial, self.behind)
         # A request that was sent twice, or a killed driver, may have created duplicates.
         for run in self._search():
-            if self._runs.get(int(run.data.tags["trial"])) != run.info.run_id:
+            if run.info.run_id not in known:
                 self.client.delete_run(run.info.run_id)
         self.upload_best()
         if self.kind == "trial":

@@ -21,7 +21,7 @@ from cluster.tracking.names import (
     split_metrics,
     to_mlflow_name,
 )
-from cluster.tracking.run_records import strip_run_name
+from cluster.tracking.run_records import read_number, strip_run_name
 from reports.numbers.statistics import is_finite
 from reports.records import Curve, Search, TrialRecord
 from reports.write.tables import NumberName
@@ -228,20 +228,19 @@ def _pause_collection() -> Iterator[None]:
 def _trial(run: Run) -> TrialRecord:
     tags = run.data.tags
     metrics, reported = split_metrics(run.data.metrics, tags)
-    wanted = KINDS[tags["kind"]]
-    for tag in wanted:
-        if not tags.get(tag, "").isdigit():
+    numbers = {tag: read_number(tags, tag) for tag in KINDS[tags["kind"]]}
+    for tag, number in numbers.items():
+        if number is None:
             raise UserError(
                 f"Run {run.info.run_name!r} ({run.info.run_id}) has no trial number: "
                 f"its tag `{tag}` is {tags.get(tag, '')!r}."
             )
-    number = tags["trial"]
     params = from_mlflow_params(run.data.params, tags)
     suggested = {name for name in params if name.startswith(SUGGESTED)}
     return TrialRecord(
         run_id=run.info.run_id,
-        name=strip_run_name(run.info.run_name or number, int(number)),
-        number=int(number),
+        name=strip_run_name(run.info.run_name or tags["trial"], int(tags["trial"])),
+        number=int(tags["trial"]),
         outcome=tags.get("outcome", "unfinished"),
         params={name: text for name, text in params.items() if name not in suggested},
         suggested={name.removeprefix(SUGGESTED): params[name] for name in suggested},
@@ -251,7 +250,7 @@ def _trial(run: Run) -> TrialRecord:
         reason=tags.get("reason"),
         tags=tags,
         reports=_count_reports(run),
-        of=int(tags["of"]) if "of" in wanted else None,
+        of=numbers.get("of"),
     )
 
 
