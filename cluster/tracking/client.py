@@ -23,7 +23,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # a line per run, with the login
 
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.tracking._tracking_service import utils
@@ -75,13 +75,13 @@ def open_client(uri: str, *, read_only: bool = False) -> MlflowClient:
 
 
 def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
-    if read_only:
     database.check_path(path)
+    if read_only:
         database.check_exists(path)
-    with database.lock_database(path, read_only):
-        database.check_database(path, read_only)
     # Before the clock starts: on a busy machine, MLflow's imports take longer than its answer.
     importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+    with database.lock_database(path, read_only):
+        database.check_database(path, read_only)
         # Creating the tables takes seconds on a quiet machine, and a minute on a busy one.
         is_new = database.is_empty(path)
         place = path if is_new else database.follow_database(path)
@@ -159,12 +159,34 @@ def find_experiment(client: MlflowClient, name: str) -> str:
     return str(found.experiment_id)
 
 
-def search_all_runs(client: MlflowClient, experiment: str, query: str) -> list[Run]:
-    """Return all runs of an experiment that match a query, over all pages."""
+def open_experiment(client: MlflowClient, space: str, search: str) -> tuple[str, Run | None]:
+    """Return the id of the experiment of a search, and the run of the search if it has one."""
+    if run := find_search(client, search):
+        return run.info.experiment_id, run
+    experiment = find_experiment(client, space)
+    return experiment, find_search(client, search)  # which is restored with its experiment
+
+
+def find_search(client: MlflowClient, search: str) -> Run | None:
+    """Return the run of a search by its id, in whichever experiment: users rename these."""
+    existing: list[Experiment] = []
+    token: str | None = ""
+    while token is not None:
+        page = client.search_experiments(max_results=1000, page_token=token or None)
+        existing += page
+        token = page.token or None
+    # Compared here: a filter of MLflow has no way to quote every name.
+    ids = [experiment.experiment_id for experiment in existing]
+    found = search_all_runs(client, ids, "tags.kind = 'search'")
+    return next((run for run in found if run.data.tags.get("search") == search), None)
+
+
+def search_all_runs(client: MlflowClient, experiments: list[str], query: str) -> list[Run]:
+    """Return all runs of experiments that match a query, over all pages."""
     found: list[Run] = []
     token: str | None = None
     while True:
-        page = client.search_runs([experiment], query, max_results=1000, page_token=token)
+        page = client.search_runs(experiments, query, max_results=1000, page_token=token)
         found += page
         token = page.token
         if not token:

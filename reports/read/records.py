@@ -56,7 +56,7 @@ def read_search(tracker: Tracker, name: str) -> Search:
         key=lambda run: run.info.start_time,
         default=None,
     )
-    if own and newest:
+    if own and newest and _get_id(own) != _get_id(newest):
         raise UserError(
             f"{name!r} is a space and the name of a search of another space.\nName the search by "
             f"its id: {_get_id(newest)} is the newest of the space, {_get_id(own)} the other one."
