@@ -84,7 +84,7 @@ def place(sources: Mapping[str, Path], folder: Path) -> Sums:
 def check(folder: Path, sums: Mapping[str, list[int]]) -> None:
     """Raise FileNotFoundError or ValueError where the files in a folder are not those."""
     if not isinstance(sums, dict):
-        raise ValueError(f"{sums!r:.80} are no checksums by name")
+        raise ValueError(f"the checksums of its files are a {type(sums).__name__}")
     for name, expected in sums.items():
         if sum_file(folder / name) != expected:
             raise ValueError(f"{folder.name}/{name} does not match its checksum")

@@ -98,8 +98,12 @@ def prepare_output() -> None:
 
     A file that is opened while descriptor 1 is closed (`>&-`) would get it, and all that libraries
     print. In the C locale, or with PYTHONIOENCODING=ascii, printing some characters would raise
-    UnicodeEncodeError.
+    UnicodeEncodeError. A width or height of the environment that is no positive number is as if
+    unset: with COLUMNS=0, rich prints nothing.
     """
+    for name in ("COLUMNS", "LINES"):
+        if not re.fullmatch("0*[1-9][0-9]{0,4}", os.environ.get(name, "1")):
+            del os.environ[name]
     for descriptor in (0, 1, 2):
         if not _is_open(descriptor):
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -81,9 +82,11 @@ def _connect(address: str | None) -> None:
     except Exception as error:  # Ray has no type for it
         if address:
             raise
+        is_long = "AF_UNIX path length" in str(error)
+        advice = "set TMPDIR to a shorter path" if is_long else "try again when it is less busy"
         raise UserError(
             f"Ray does not start on this machine: {error}\n"
-            "try again when the machine is less busy, or run a small search with --executor inline"
+            f"{advice}, or run a small search with --executor inline"
         ) from error
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
@@ -146,8 +149,11 @@ def check_address(address: str, option: str = "--address") -> None:
     if address in ("auto", "local"):
         return
     host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdecimal():
-        raise UserError(f"{option} {address!r} is no address of a Ray cluster: HOST:6379, or auto")
+    if not host or "/" in host or not re.fullmatch("[0-9]{1,9}", port):
+        raise UserError(
+            f"{option} {address!r} is no address of a Ray cluster\n"
+            "give HOST:6379, or auto for the cluster of this machine"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT).close()
     except (OSError, OverflowError) as error:

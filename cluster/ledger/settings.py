@@ -17,6 +17,8 @@ from trainables.ranking import Mode
 FILE = "search.json"
 MOST = 2**63 - 1
 """The largest number of a setting: what SQLite and NumPy hold."""
+LATEST = 60_000_000_000
+"""Seconds before or after 1970 in which dates lie, those of the years 69 to 3871."""
 WAY_OUT = "restore the file, move its folder away, or start a new search with --fresh"
 Kind = Literal["trial", "confirmation"]
 
@@ -137,5 +139,9 @@ def _check_numbers(settings: SearchSettings) -> None:
             raise ValueError(
                 f"{name}: {getattr(settings, name)!r:.40} is not from {least} to {MOST}"
             )
+    if not abs(settings.started) <= LATEST:
+        raise ValueError(
+            f"started: {settings.started!r:.40} is no time from -{LATEST} to {LATEST}"
+        )
     if not settings.space:
         raise ValueError("space: it is empty")

@@ -48,15 +48,15 @@ def upload_best(
     `runs` maps trials to MLflow run ids; `marked` are the runs that are tagged as having some.
     """
     top = {trial_log.trial for trial_log in ledger.top_trials}
-    uploaded = {int(run.data.tags["trial"]): run for run in marked}
-    for trial, run in uploaded.items():
-        if trial not in top:
+    uploaded, best_runs = {run.info.run_id for run in marked}, {runs.get(trial) for trial in top}
+    for run in marked:
+        if run.info.run_id not in best_runs:
             repository = get_artifact_repository(
                 run.info.artifact_uri, tracking_uri=client.tracking_uri
             )
             repository.delete_artifacts("checkpoint")
             client.set_tag(run.info.run_id, "weights", "no")
-    for trial in top - uploaded.keys():
+    for trial in (trial for trial in top if runs.get(trial) not in uploaded):
         ledger.fetch(trial)
         best = ledger.latest_attempt(trial) / "best"
         files = [path for path in best.glob("*") if path.suffix != ".parquet"]

@@ -5,10 +5,13 @@ Importing this module sets the environment variables of MLflow that both need.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import os
 import threading
 import time
+import uuid
 from pathlib import Path
 
 # Values that a user has set win. A server that is gone is reported in seconds, not in minutes;
@@ -20,7 +23,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # a line per run, with the login
 
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
@@ -77,8 +80,11 @@ def open_client(uri: str, *, read_only: bool = False) -> MlflowClient:
 
 
 def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
+    database.check_path(path)
     if read_only:
         database.check_exists(path)
+    # Before the clock starts: on a busy machine, MLflow's imports take longer than its answer.
+    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
     with database.lock_database(path, read_only):
         database.check_database(path, read_only)
         # Creating the tables takes seconds on a quiet machine, and a minute on a busy one.
@@ -144,7 +150,16 @@ def _ask(uri: str) -> MlflowClient:
             raise
         time.sleep(1)  # in a database server, another process may be creating the same tables
         client.search_experiments(max_results=1)
+    if uri.startswith("http"):
+        _check_answers(client)
     return client
+
+
+def _check_answers(client: MlflowClient) -> None:
+    """Raise ValueError where another program than MLflow answers any request with some JSON."""
+    with contextlib.suppress(MlflowException):  # an error in MLflow's form, such as a permission
+        if client.get_experiment_by_name(uuid.uuid4().hex) is not None:
+            raise ValueError("another program than MLflow uses this address")
 
 
 def is_refusal(error: Exception) -> bool:
@@ -173,12 +188,34 @@ def find_experiment(client: MlflowClient, name: str) -> str:
     return str(found.experiment_id)
 
 
-def search_all_runs(client: MlflowClient, experiment: str, query: str) -> list[Run]:
-    """Return all runs of an experiment that match a query, over all pages."""
+def open_experiment(client: MlflowClient, space: str, search: str) -> tuple[str, Run | None]:
+    """Return the id of the experiment of a search, and the run of the search if it has one."""
+    if run := find_search(client, search):
+        return run.info.experiment_id, run
+    experiment = find_experiment(client, space)
+    return experiment, find_search(client, search)  # which is restored with its experiment
+
+
+def find_search(client: MlflowClient, search: str) -> Run | None:
+    """Return the run of a search by its id, in whichever experiment: users rename these."""
+    existing: list[Experiment] = []
+    token: str | None = ""
+    while token is not None:
+        page = client.search_experiments(max_results=1000, page_token=token or None)
+        existing += page
+        token = page.token or None
+    # Compared here: a filter of MLflow has no way to quote every name.
+    ids = [experiment.experiment_id for experiment in existing]
+    found = search_all_runs(client, ids, "tags.kind = 'search'")
+    return next((run for run in found if run.data.tags.get("search") == search), None)
+
+
+def search_all_runs(client: MlflowClient, experiments: list[str], query: str) -> list[Run]:
+    """Return all runs of experiments that match a query, over all pages."""
     found: list[Run] = []
     token: str | None = None
     while True:
-        page = client.search_runs([experiment], query, max_results=1000, page_token=token)
+        page = client.search_runs(experiments, query, max_results=1000, page_token=token)
         found += page
         token = page.token
         if not token:

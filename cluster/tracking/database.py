@@ -29,6 +29,8 @@ CREATION = 300.0
 """Seconds in which another process must have created its tables, on a busy machine."""
 BUSY = 10.0
 """Seconds for which a lock of another program is waited for."""
+LONGEST_PATH = 512 - len("-journal")
+"""Bytes of a path that SQLite opens (`MAX_PATHNAME` in its os_unix.c), with its journal's."""
 ADDRESSES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -37,6 +39,7 @@ ADDRESSES = (
     ("model_versions", "storage_location"),
 )
 """Tables and columns of MLflow with addresses of artifacts."""
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
 ELSEWHERE = "name another one with --storage DIR or --tracking-uri URI"
 DAMAGED = (
     "restore a copy of it, or move it away and write its searches again, each with:\n"
@@ -72,6 +75,14 @@ def lock_database(path: Path, read_only: bool) -> Iterator[None]:
         lock.release()
 
 
+def check_path(path: Path) -> None:
+    """Raise UserError where SQLite cannot open a path because of its length."""
+    length = len(os.fsencode(path.resolve()))
+    if length > LONGEST_PATH:
+        reason = f"its path has {length} bytes, and SQLite takes {LONGEST_PATH}"
+        raise _fail(path, reason, f"use a shorter path: {ELSEWHERE}")
+
+
 def check_exists(path: Path) -> None:
     """Raise UserError where there is no database."""
     if not path.exists():
@@ -95,6 +106,10 @@ def check_database(path: Path, read_only: bool) -> None:
         if _is_truncated(path):
             raise _fail(path, "it is damaged: its end is missing", DAMAGED)
         with contextlib.closing(_connect(path, "ro" if read_only else "rw")) as connection:
+            tables = [name for (name,) in connection.execute(TABLES)]
+            if tables and not _has_column(connection, "experiments", "artifact_location"):
+                names = ", ".join(tables[:3])
+                raise _fail(path, f"another program has written it (tables: {names})", ELSEWHERE)
             if read_only:
                 connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchall()
             else:
@@ -106,7 +121,9 @@ def check_database(path: Path, read_only: bool) -> None:
 
 def explain_failure(path: Path, error: Exception | None, seconds: float) -> UserError:
     """Return the message for a database that MLflow could not open."""
-    text = f"no answer within {seconds:.0f} s" if error is None else str(error).split("\n")[0]
+    if error is None:
+        return _fail(path, f"no answer within {seconds:.0f} s", "the machine is busy: try again")
+    text = str(error).split("\n")[0]
     schema = re.search(r"found version (\w+)|identified by '(\w+)'", text)
     if schema is None:
         return _fail(path, text[:300], _advise(text))

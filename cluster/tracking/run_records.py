@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -194,6 +195,12 @@ def first_tags(ledger: Ledger, trial_log: TrialLog, parent: str) -> dict[str, st
         "trial": str(trial_log.trial),
         "mlflow.parentRunId": parent,
     }
+
+
+def read_number(tags: Mapping[str, str], name: str) -> int | None:
+    """Return the number in a tag of a run; None where a user has deleted or edited it."""
+    text = tags.get(name, "")
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def trial_tags(trial_log: TrialLog, outcome: Outcome | None) -> dict[str, str]:

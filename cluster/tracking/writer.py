@@ -25,7 +25,7 @@ from cluster.storage.redaction import first_line
 from cluster.tracking import run_records
 from cluster.tracking.artifacts import MARKED, upload_best, upload_result, upload_search
 from cluster.tracking.batches import log_in_batches
-from cluster.tracking.client import find_experiment, is_refusal, search_all_runs
+from cluster.tracking.client import is_refusal, open_experiment, search_all_runs
 from cluster.tracking.parent import describe_search, write_best
 from cluster.tracking.problems import (
     FailedTrials,
@@ -99,12 +99,9 @@ class MLflowWriter:
 
     def _open(self) -> None:
         settings = self.ledger.settings
-        self.experiment = find_experiment(self.client, settings.space)
-        searches = search_all_runs(self.client, self.experiment, "tags.kind = 'search'")
-        # Compared here: a filter of MLflow has no way to quote every name.
-        found = [run for run in searches if run.data.tags.get("search") == self.ledger.id]
+        self.experiment, found = open_experiment(self.client, settings.space, self.ledger.id)
         if found:
-            self._parent = found[0].info.run_id
+            self._parent = found.info.run_id
             self.client.update_run(self._parent, status="RUNNING")
         elif self.kind != "trial":
             raise UserError(
@@ -120,7 +117,11 @@ class MLflowWriter:
             upload_search(self.client, self.ledger.folder, self._parent)
             describe_search(self.client, self.ledger, self._parent, self.experiment)
         for run in self._search():
-            trial = int(run.data.tags["trial"])
+            trial = run_records.read_number(run.data.tags, "trial")
+            if trial is None:  # its trial has none now, and is written again
+                self.notify(f"deleted {run.info.run_name!r} in MLflow: tag `trial` is no number")
+                self.client.delete_run(run.info.run_id)
+                continue
             if trial in self._runs and trial not in self._dirty:
                 continue  # a complete one exists
             self._runs[trial] = run.info.run_id
@@ -167,8 +168,9 @@ class MLflowWriter:
         for trial in self._dirty:
             self._failed.reasons.setdefault(trial, self.behind)
         # A request that was sent twice, or a killed driver, may have created duplicates.
+        known = set(self._runs.values())
         for run in self._search():
-            if self._runs.get(int(run.data.tags["trial"])) != run.info.run_id:
+            if run.info.run_id not in known:
                 self.client.delete_run(run.info.run_id)
         self.upload_best()
         if self.kind == "trial":
@@ -294,4 +296,4 @@ class MLflowWriter:
     def _search(self, condition: str = "") -> list[Run]:
         """Return the runs of this search, or of this confirmation."""
         query = f"tags.`mlflow.parentRunId` = '{self._parent}' and tags.kind = '{self.kind}'"
-        return search_all_runs(self.client, self.experiment, f"{query} {condition}".strip())
+        return search_all_runs(self.client, [self.experiment], f"{query} {condition}".strip())

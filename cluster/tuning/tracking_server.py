@@ -12,7 +12,7 @@ from cluster.ledger.ledger import Ledger
 from cluster.storage.database_file import is_database_file, parse_database_path
 from cluster.storage.redaction import redact_address
 from cluster.storage.storage import Storage
-from cluster.tracking.client import open_client, search_all_runs
+from cluster.tracking.client import find_search, open_client
 from cluster.tracking.problems import format_rebuild_command
 from trainables.errors import UserError
 
@@ -69,9 +69,4 @@ def _is_missing(uri: str) -> bool:
 def _has_search(uri: str, ledger: Ledger) -> bool:
     if _is_missing(uri):
         return False
-    client = open_client(uri)
-    experiment = client.get_experiment_by_name(ledger.settings.space)
-    if experiment is None:
-        return False
-    searches = search_all_runs(client, experiment.experiment_id, "tags.kind = 'search'")
-    return any(run.data.tags.get("search") == ledger.id for run in searches)
+    return find_search(open_client(uri), ledger.id) is not None

@@ -21,11 +21,11 @@ from cluster.tracking.names import (
     split_metrics,
     to_mlflow_name,
 )
-from cluster.tracking.run_records import strip_run_name
+from cluster.tracking.run_records import read_number, strip_run_name
 from reports.numbers.statistics import is_finite
 from reports.records import Curve, Search, TrialRecord
 from reports.write.tables import NumberName
-from trainables.errors import UserError
+from trainables.errors import UnreadableError, UserError
 from trainables.invocation import format_command
 from trainables.ranking import Mode
 
@@ -48,23 +48,24 @@ def read_search(tracker: Tracker, name: str) -> Search:
     experiment = experiment or next((e for e in existing if e.experiment_id == name), None)
     space = experiment.experiment_id if experiment else ""
     own = _find_by_name([r for r in searches if r.info.experiment_id != space], name)
-    if experiment is None and own is None:
-        experiment = tracker.get_experiment_by_name(name)
-        raise _explain_absence(experiment, existing, searches, name)
     newest = max(
         (run for run in searches if run.info.experiment_id == space),
         key=lambda run: run.info.start_time,
         default=None,
     )
-    if own and newest:
+    if own and newest and _get_id(own) != _get_id(newest):
         raise UserError(
             f"{name!r} is a space and the name of a search of another space.\nName the search by "
             f"its id: {_get_id(newest)} is the newest of the space, {_get_id(own)} the other one."
         )
     found = newest or own
     if found is None:
+        _check_deleted(tracker, space, name)
+        if experiment is None:
+            experiment = tracker.get_experiment_by_name(name)
+            raise _explain_absence(experiment, existing, searches, name)
         raise UserError(
-            f"The experiment {experiment.name if experiment else name!r} contains no search.\n"
+            f"The experiment {experiment.name!r} contains no search.\n"
             f"Run one with: {format_command('tune')} --space {shlex.quote(name)}"
         )
     return _search(tracker, _get_space(existing, found), found)
@@ -77,16 +78,28 @@ def read_named_search(tracker: Tracker, name: str) -> Search:
     return _search(tracker, _get_space(existing, own), own) if own else read_search(tracker, name)
 
 
-def _list_searches(tracker: Tracker) -> tuple[list[Experiment], list[Run]]:
-    existing = _pages(tracker.search_experiments)
+def _list_searches(
+    tracker: Tracker, experiments: int = ViewType.ACTIVE_ONLY, runs: int = ViewType.ACTIVE_ONLY
+) -> tuple[list[Experiment], list[Run]]:
+    existing = _pages(partial(tracker.search_experiments, view_type=experiments))
     ids = [experiment.experiment_id for experiment in existing]
-    # Compared here: a filter of MLflow has no way to quote every name.
-    searches = _pages(
-        lambda page_token: tracker.search_runs(
-            ids, "tags.kind = 'search'", max_results=PAGE, page_token=page_token
-        )
-    )
-    return existing, searches
+    # Compared by callers: a filter of MLflow has no way to quote every name.
+    query, view = "tags.kind = 'search'", runs
+    ask = partial(tracker.search_runs, ids, query, run_view_type=view, max_results=PAGE)
+    return existing, _pages(ask)
+
+
+def _check_deleted(tracker: Tracker, space: str, name: str) -> None:
+    """Raise UnreadableError where the run of a search was deleted, as in MLflow's UI."""
+    _, deleted = _list_searches(tracker, runs=ViewType.DELETED_ONLY)
+    names = [(run.info.experiment_id, run.info.run_name, _get_id(run)) for run in deleted]
+    for run, known in zip(deleted, names, strict=True):
+        if space == known[0] or name in known[1:]:
+            raise UnreadableError(
+                f"The run of the search {run.info.run_name!r} was deleted in MLflow.\n"
+                f"Restore it with: mlflow runs restore --run-id {run.info.run_id}\n"
+                "or write the search again with: python -m cluster.tracking rebuild FOLDER"
+            )
 
 
 def list_same_data(tracker: Tracker, fingerprint: str, but: str = "") -> list[Run]:
@@ -96,18 +109,7 @@ def list_same_data(tracker: Tracker, fingerprint: str, but: str = "") -> list[Ru
     """
     if not fingerprint:
         return []
-    experiments = _pages(partial(tracker.search_experiments, view_type=ViewType.ALL))
-    ids = [experiment.experiment_id for experiment in experiments]
-    searches = _pages(
-        lambda page_token: tracker.search_runs(
-            ids,
-            "tags.kind = 'search'",
-            run_view_type=ViewType.ALL,
-            max_results=PAGE,
-            page_token=page_token,
-        )
-    )
-    # Compared here: a filter of MLflow has no way to quote every text.
+    _, searches = _list_searches(tracker, ViewType.ALL, ViewType.ALL)
     return [
         run
         for run in searches
@@ -228,20 +230,19 @@ def _pause_collection() -> Iterator[None]:
 def _trial(run: Run) -> TrialRecord:
     tags = run.data.tags
     metrics, reported = split_metrics(run.data.metrics, tags)
-    wanted = KINDS[tags["kind"]]
-    for tag in wanted:
-        if not tags.get(tag, "").isdigit():
+    numbers = {tag: read_number(tags, tag) for tag in KINDS[tags["kind"]]}
+    for tag, number in numbers.items():
+        if number is None:
             raise UserError(
                 f"Run {run.info.run_name!r} ({run.info.run_id}) has no trial number: "
                 f"its tag `{tag}` is {tags.get(tag, '')!r}."
             )
-    number = tags["trial"]
     params = from_mlflow_params(run.data.params, tags)
     suggested = {name for name in params if name.startswith(SUGGESTED)}
     return TrialRecord(
         run_id=run.info.run_id,
-        name=strip_run_name(run.info.run_name or number, int(number)),
-        number=int(number),
+        name=strip_run_name(run.info.run_name or tags["trial"], int(tags["trial"])),
+        number=int(tags["trial"]),
         outcome=tags.get("outcome", "unfinished"),
         params={name: text for name, text in params.items() if name not in suggested},
         suggested={name.removeprefix(SUGGESTED): params[name] for name in suggested},
@@ -251,7 +252,7 @@ def _trial(run: Run) -> TrialRecord:
         reason=tags.get("reason"),
         tags=tags,
         reports=_count_reports(run),
-        of=int(tags["of"]) if "of" in wanted else None,
+        of=numbers.get("of"),
     )
 
 

@@ -36,7 +36,10 @@ SCALED_FROM = 0.4  # the worst scores, this share of them, have the same colour
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Set the style of all figures; files have no machine-dependent bytes."""
+    """Set the style of all figures; files have no machine-dependent bytes.
+
+    The user's matplotlibrc changes nothing: with `text.usetex`, figures would need LaTeX.
+    """
     settings: dict[Any, Any] = {
         "font.family": list(list_chosen_fonts()),
         "text.parse_math": False,  # a name may contain dollar signs
@@ -55,7 +58,7 @@ def figure_style() -> Iterator[None]:
         "savefig.facecolor": "white",
     }
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # not the user's: a report shall be drawn whatever those need
+        matplotlib.rcdefaults()
         matplotlib.rcParams.update(settings)
         yield
 

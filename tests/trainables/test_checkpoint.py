@@ -362,6 +362,14 @@ def test_any_flipped_bit_of_a_checkpoint_is_noticed(tmp_path: Path, name: str) -
         ('{"file": "state-1.safetensors", "tree": {"dict": 3}}', "not iterable"),
         ('{"file": "state-1.safetensors", "tree": {"tensor": "other"}}', "it lacks 'other'"),
         ('{"file": 3, "tree": {}}', "No such file"),
+        *(
+            (f'{{"file": "state-1.safetensors", "files": {files}, "tree": {{}}}}', why)
+            for files, why in (
+                ('{"folder": "", "sums": [1]}', "checksums of its files are a list"),
+                ('{"folder": "", "sums": null}', "checksums of its files are a NoneType"),
+                ("[]", "list indices"),
+            )
+        ),
     ],
 )
 def test_a_manifest_of_other_content_is_damaged(tmp_path: Path, manifest: str, why: str) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from trainables import checkpoint
 from trainables.errors import DamagedFileError, TaskError, UserError
-from trainables.file_parts import check, create_folder, is_file_part
+from trainables.file_parts import create_folder, is_file_part
 from trainables.run import Run
 from trainables.saved_run import copy_saved_run
 
@@ -155,9 +155,3 @@ def test_a_part_with_a_state_is_no_file() -> None:
     assert is_file_part(Counter())
     assert not is_file_part(Counter)
     assert not is_file_part(torch.nn.Linear(1, 1))
-
-
-@pytest.mark.parametrize("sums", [["model"], "model", 3, None])
-def test_checksums_that_are_no_dict_are_damage(tmp_path: Path, sums: Any) -> None:
-    with pytest.raises(ValueError, match="are no checksums by name"):
-        check(tmp_path, sums)

@@ -2,16 +2,18 @@
 
 import ast
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.support.imports import MODULES
 from trainables.errors import BAD_INPUT, INTERRUPTED
-from trainables.terminal import announce, escape_control, print_text
+from trainables.terminal import announce, escape_control, prepare_output, print_text
 
 CODE = """
 import sys
@@ -112,6 +114,19 @@ with open({str(tmp_path / "it")!r}, "w") as file:
     words = " ".join(f"{number}>&-" for number in closed)
     subprocess.run(["sh", "-c", f'"$0" -c "$1" {words}', sys.executable, script], check=True)
     assert (tmp_path / "it").read_text() == "done"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", None), ("\u00b2", None), ("-5", None), ("", None), ("9" * 30, None), ("80", "80")],
+)
+def test_an_unusable_width_is_as_if_unset(
+    text: str, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", text)
+    prepare_output()
+    assert os.environ.get("COLUMNS") == expected
+    assert Console(file=io.StringIO()).width > 0
 
 
 def _may_be_printed(value: ast.expr) -> bool:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from cluster.execution import connect
+from cluster.execution.connect import check_address
 from tests.support.paths import ROOT
 from trainables.errors import UserError
 
@@ -98,7 +98,10 @@ def test_a_cluster_with_a_token_is_joined_only_with_it(token: None) -> None:
         assert "needs no token" not in named
 
 
-@pytest.mark.parametrize("address", ["foo", "http://127.0.0.1:8265", "127.0.0.1", ":6379", "a:b"])
-def test_what_is_no_address_is_named(address: str) -> None:
+@pytest.mark.parametrize(
+    "address", ["foo", "http://x", "http://127.0.0.1:8265", "x:", ":6379", "host:\u00b2", " "]
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(UserError, match=r"RAY_ADDRESS '.*' is no address of a Ray cluster"):
-        connect.check_address(address, "RAY_ADDRESS")
+        check_address(address, "RAY_ADDRESS")
+    check_address("auto")

@@ -105,7 +105,7 @@ def test_damaged_settings_are_named(content: bytes, tmp_path: Path) -> None:
         *(("parameters", value) for value in ([], {"rate": 3})),
         *(("resources", value) for value in ({"cpu": "all"}, [1])),
         *(("reruns", value) for value in ([1], [[{}, {}, {}]], [[{}, {"of": 3}]])),
-        *(("started", value) for value in ("now", None, 10**400)),
+        *(("started", value) for value in ("now", None, 10**400, 1e30, -1e30, "nan")),
         *(("kind", "other"), ("id", 7), ("code", {"a": 1}), ("provenance", {"source": None})),
     ],
 )

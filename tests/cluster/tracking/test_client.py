@@ -154,8 +154,11 @@ def test_runs_are_found_on_all_pages() -> None:
 class Answering(http.server.BaseHTTPRequestHandler):
     """Answers every request with the status and the body of the server."""
 
+    def do_GET(self) -> None:
+        self.do_POST()
+
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
         self.send_response(self.server.answer[0])  # type: ignore[attr-defined]
         self.end_headers()
         self.wfile.write(self.server.answer[1])  # type: ignore[attr-defined]
@@ -191,3 +194,16 @@ def test_a_refused_request_is_told_from_a_server_in_trouble(
             client.log_batch("a" * 32, params=[Param("a", "1")])
     assert is_refusal(error.value) == expected
     assert not is_refusal(ConnectionError("gone"))
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", '{"experiments": [], "experiment": {"experiment_id": "1"}}']
+)
+def test_a_program_that_answers_any_request_is_no_server(body: str) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.answer = 200, body.encode()  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(UserError, match=f"{address} does not answer: another program"):
+            open_client(address, read_only=True)
+        server.shutdown()

@@ -279,4 +279,34 @@ def test_an_older_schema_is_named_with_the_command_that_updates_it(tmp_path: Pat
     assert "an older MLflow has written it (schema 451aebb31d03)" in message
     assert f"mlflow db upgrade 'sqlite:///{tmp_path / 'mlflow.db'}'" in message
     silent = str(database.explain_failure(tmp_path / "mlflow.db", None, 12.0))
-    assert "no answer within 12 s" in silent
+    assert "no answer within 12 s\nthe machine is busy: try again" in silent
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("table", ["moz_places (a)", "experiments (a)", "alembic_version (a)"])
+def test_a_database_of_another_program_is_left_alone(
+    table: str, read_only: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "mlflow.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE {table}")
+    content = path.read_bytes()
+    with pytest.raises(UserError, match=rf"another program .*tables: {table[:-4]}"):
+        open_client(format_database_uri(path), read_only=read_only)
+    assert path.read_bytes() == content
+
+
+def test_a_path_is_refused_only_where_sqlite_takes_none_of_its_length(tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 200) / ("b" * 150)
+    rest = database.LONGEST_PATH - len(str(folder)) - len("//mlflow.db")
+    for length, is_taken in ((rest, True), (rest + 1, False)):
+        path = folder / ("c" * length) / "mlflow.db"
+        path.parent.mkdir(parents=True)
+        if is_taken:
+            database.check_path(path)
+            sqlite3.connect(path).close()
+        else:
+            with pytest.raises(UserError, match="505 bytes, and SQLite takes 504"):
+                open_client(format_database_uri(path))
+            with pytest.raises(sqlite3.OperationalError):
+                sqlite3.connect(path)

@@ -29,6 +29,7 @@ from reports.read.records import read_curves, read_search
 from reports.read.winner import rank_trials
 from searchspaces.json_text import to_text
 from tests.support.tracking import read_runs, write_to_mlflow
+from trainables.errors import UnreadableError, UserError
 
 Finish = Callable[..., None]
 
@@ -272,7 +273,7 @@ def test_an_ordinary_search_makes_few_requests(ledger: Ledger, end: Finish) -> N
     assert write_to_mlflow(ledger, client=first) is None
     assert first.calls["create_run"] == 1 + 4  # a parent
     assert first.calls["log_batch"] == 1 + 4
-    assert first.calls["search_runs"] == 4, "a new trial needs no query"
+    assert first.calls["search_runs"] == 5, "a new trial needs no query"
     assert first.calls["get_metric_history"] == first.calls["delete_run"] == 0
     assert write_to_mlflow(ledger, client=resumed) is None
     assert resumed.calls["log_batch"] == 1
@@ -633,3 +634,53 @@ def test_a_space_may_have_any_name(begin: Callable[..., Ledger], database: str, 
     for asked in (name, ledger.id):
         search = read_search(client, asked)
         assert [trial.metrics["score"] for trial in search.trials] == [0.5]
+
+
+@pytest.mark.parametrize("text", ["zero", "", "-1", "\u00b2", "9" * 4999])
+def test_a_run_whose_trial_number_was_edited_is_written_again(
+    ledger: Ledger, end: Finish, text: str
+) -> None:
+    end(0, 0.25)
+    end(1, 0.5)
+    assert write_to_mlflow(ledger) is None
+    client = open_client(ledger.settings.tracking_uri)
+    edited = read_search(client, "toy").trials[1].run_id
+    client.set_tag(edited, "trial", text)
+    with pytest.raises(UserError, match="has no trial number"):
+        read_search(client, "toy")
+    told: list[str] = []
+    assert write_to_mlflow(ledger, notify=told.append) is None
+    assert any("tag `trial` is no number" in message for message in told)
+    trials = read_search(client, "toy").trials
+    assert [trial.metrics["score"] for trial in trials] == [0.25, 0.5]
+    assert client.get_run(edited).info.lifecycle_stage == "deleted"
+
+
+def test_a_search_is_found_in_an_experiment_that_was_renamed(ledger: Ledger, end: Finish) -> None:
+    end(0, 0.25)
+    assert write_to_mlflow(ledger) is None
+    client = open_client(ledger.settings.tracking_uri)
+    before = read_search(client, "toy")
+    client.rename_experiment(before.experiment, "other")
+    end(1, 0.5)
+    assert write_to_mlflow(ledger) is None
+    assert client.get_experiment_by_name("toy") is None
+    for name in ("other", "toy", ledger.id):
+        search = read_search(client, name)
+        assert search.run_id == before.run_id
+        assert [trial.metrics["score"] for trial in search.trials] == [0.25, 0.5]
+
+
+def test_a_search_whose_run_was_deleted_is_written_again(ledger: Ledger, end: Finish) -> None:
+    end(0, 0.25)
+    assert write_to_mlflow(ledger) is None
+    client = open_client(ledger.settings.tracking_uri)
+    deleted = read_search(client, "toy").run_id
+    client.delete_run(deleted)
+    for name in ("toy", ledger.id):
+        with pytest.raises(UnreadableError, match=f"deleted.*\n.*{deleted}\n.*rebuild FOLDER"):
+            read_search(client, name)
+    assert write_to_mlflow(ledger) is None
+    search = read_search(client, "toy")
+    assert search.run_id != deleted
+    assert [trial.metrics["score"] for trial in search.trials] == [0.25]
