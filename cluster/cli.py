@@ -126,10 +126,11 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
 
 
 def find_run(space: SearchSpace[Any], options: Options, arguments: argparse.Namespace) -> Run:
-    """Return what every trial sees of this machine; raises UserError for a missing folder."""
+    """Return what every trial sees of this machine; raises UserError for a wrong folder."""
+    from searchspaces.calls import check_data_dir
     from trainables.build_run import build_run
 
-    return build_run(
+    run = build_run(
         options.reports or space.reports,
         space.metric,
         space.mode,
@@ -138,6 +139,8 @@ def find_run(space: SearchSpace[Any], options: Options, arguments: argparse.Name
         weights=arguments.weights_dir,
         trust_code=arguments.trust_code,
     )
+    check_data_dir(space, arguments.data_dir)
+    return run
 
 
 def run_requested(

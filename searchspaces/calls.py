@@ -7,7 +7,7 @@ from typing import Any
 
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
-from trainables.errors import TaskError, UnreadableError
+from trainables.errors import TaskError, UnreadableError, UserError
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Run
 from trainables.terminal import share_streams
@@ -26,6 +26,15 @@ def prepare_data(space: SearchSpace[Any], config: Any, run: Run) -> GroundTruth:
     if not isinstance(truth, GroundTruth):
         raise TaskError(_describe_result(space, "prepare", truth, GroundTruth))
     return truth
+
+
+def check_data_dir(space: SearchSpace[Any], data_dir: Path | None) -> None:
+    """Raise UserError for a --data-dir that a space would not read."""
+    if data_dir is not None and not space.reads_data:
+        raise UserError(
+            f"--data-dir {data_dir}: {space.name} reads no folder, its data come with a library\n"
+            "leave out --data-dir"
+        )
 
 
 def restore_predictor(space: SearchSpace[Any], config: Any, folder: Path) -> Predictor:

@@ -62,6 +62,7 @@ def _check_plain_fields(space: SearchSpace[Any]) -> None:
         isinstance(space.metric, str) and bool(space.metric.strip()),
         "the name of a metric that `train` reports",
     )
+    _require(space, "reads_data", isinstance(space.reads_data, bool), "True or False")
     _require(space, "mode", space.mode in ("min", "max"), '"min" or "max"')
     for name in ("reports", "min_reports", "trials", "seeds"):
         value = getattr(space, name)

@@ -62,6 +62,7 @@ class SearchSpace(Generic[C]):
         feasible: returns why a configuration is infeasible, or None.
         prepare: downloads what training needs; returns the targets for the report.
         restore: loads a trained model from the folder of a checkpoint.
+        reads_data: False where the data come with a library, so that --data-dir is rejected.
 
     How it is searched:
         suggest: suggests values for a trial; what it leaves out keeps its default.
@@ -106,6 +107,7 @@ class SearchSpace(Generic[C]):
     pinned: tuple[str, ...] = ()
     published: tuple[Published | PublishedOrder, ...] = ()
     restore: Callable[[C, Path], Predictor] | None = None
+    reads_data: bool = True
     teacher_defaults: Values | None = None
     resources: Mapping[str, float] = field(default_factory=lambda: {"cpu": 1})
     name: str = ""

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from searchspaces.calls import prepare_data
+from searchspaces.calls import check_data_dir, prepare_data
 from searchspaces.check import check_space, find_infeasible
 from searchspaces.codec import encode_config
 from searchspaces.loading import load_space, read_trained, read_training
@@ -211,6 +211,7 @@ def run_command(options: argparse.Namespace, console: Console) -> int:
     """Train what the options ask for and return the exit code."""
     space = load_space(options.space)
     check_space(space)
+    check_data_dir(space, options.data_dir)
     values = parse_overrides(space, options.set)
     if options.teacher:
         values = add_teacher_defaults(space, values)

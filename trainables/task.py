@@ -25,3 +25,4 @@ class Task(TypedDict, Generic[C]):
     feasible: NotRequired[Callable[[C], str | None]]
     prepare: NotRequired[Callable[[C, Run], GroundTruth]]
     restore: NotRequired[Callable[[C, Path], Predictor]]
+    reads_data: NotRequired[bool]

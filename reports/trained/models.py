@@ -16,7 +16,7 @@ import torch
 
 from cluster.tracking.run_records import clean_tag
 from reports.records import Search
-from searchspaces.calls import prepare_data, restore_predictor
+from searchspaces.calls import check_data_dir, prepare_data, restore_predictor
 from searchspaces.catalog import list_names as list_names
 from searchspaces.check import check_space
 from searchspaces.loading import load_space, read_trained
@@ -154,6 +154,7 @@ def _prepare(
 ) -> GroundTruth:
     if space.prepare is None:
         raise UserError(f"The space {space.name} has no `prepare` that loads its data.")
+    check_data_dir(space, folder)
     run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
     return prepare_data(space, config, run)
 

@@ -5,12 +5,13 @@ import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from cluster.cli import main as tune
-from reports.trained.models import restore_model
+from reports.records import Search
+from reports.trained.models import read_data, restore_model
 from searchspaces.calls import prepare_data, restore_predictor
 from searchspaces.loading import load_space, load_trained
 from trainables.data.source import DataMissingError
@@ -53,6 +54,16 @@ def write_space(folder: Path, body: str) -> Path:
 
 def expect(body: str, line: int, kind: str) -> str:
     return BODIES[body].format(line=line, inside=line + 1, kind=kind)
+
+
+@pytest.mark.parametrize("command", [lambda *w: tune([*w, "--dry-run"]), lambda *w: train([*w])])
+def test_a_folder_that_a_space_does_not_read_is_rejected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., int]
+) -> None:
+    assert command("--space", "digits", "--data-dir", str(tmp_path)) == 2
+    assert f"--data-dir {tmp_path}: digits reads no folder" in capsys.readouterr().err
+    with pytest.raises(UserError, match="digits reads no folder"):
+        read_data("digits", {}, cast("Search", None), tmp_path)
 
 
 @pytest.mark.parametrize("body", BODIES)

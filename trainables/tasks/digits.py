@@ -106,4 +106,5 @@ TASK = Task(
     mode="max",
     prepare=prepare,
     restore=restore,
+    reads_data=False,
 )

@@ -265,4 +265,5 @@ def task(environment: str, config: type[Config] = Config) -> Task[Config]:
         mode="max",
         prepare=partial(prepare, environment),
         restore=partial(restore, environment),
+        reads_data=False,
     )
