@@ -83,8 +83,6 @@ def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
     database.check_path(path)
     if read_only:
         database.check_exists(path)
-    # Before the clock starts: on a busy machine, MLflow's imports take longer than its answer.
-    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
     with database.lock_database(path, read_only):
         database.check_database(path, read_only)
         # Creating the tables takes seconds on a quiet machine, and a minute on a busy one.
@@ -126,6 +124,9 @@ def _identify(path: Path) -> tuple[int, int] | None:
 
 
 def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:
+    # Before the clock starts: on a busy machine, MLflow's imports take longer than its answer.
+    if not uri.startswith("http"):
+        importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
     answer: list[MlflowClient | Exception] = []
 
     def ask() -> None:
