@@ -17,8 +17,10 @@ from searchspaces import Published, SearchSpace, Trial, Values, suggest_learning
 from trainables.tasks import svhn_separable
 
 RATES = {"adamw": (1e-3, 2e-2), "sgd": (2e-2, 0.5)}
-WIDTHS = {"separable": (32, 80, 8, 40), "bottleneck": (16, 32, 0, 8), "full": (16, 32, 0, 16)}
+WIDTHS = {"separable": (32, 80, 4, 48), "bottleneck": (16, 32, 0, 8), "full": (16, 32, 0, 16)}
 """Ranges of width and growth, wide enough for the limit and not much wider."""
+SCHEDULES = ["one_cycle", "cosine", "linear", "constant"]
+DEPTHS = ["1-2-2-2-1", "2-2-2-2-2", "1-1-2-2-2", "1-2-3-2-1", "1-1-1-1-1", "3-3-1-1"]
 DECAYS = {"adamw": (1e-3, 0.2), "sgd": (1e-5, 5e-3)}
 
 
@@ -33,18 +35,16 @@ def suggest(trial: Trial) -> Values:
             f"weight_decay.{optimizer}", *DECAYS[optimizer], log=True
         ),
         "momentum": trial.suggest_float("momentum", 0.8, 0.95) if optimizer == "sgd" else 0.9,
-        "schedule": trial.suggest_categorical("schedule", ["one_cycle", "cosine", "linear"]),
+        "schedule": trial.suggest_categorical("schedule", SCHEDULES),
         "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.15),
         "dropout": trial.suggest_float("dropout", 0.0, 0.2),
         "dropout_after": trial.suggest_categorical("dropout_after", ["group", "convolution"]),
         "shift": trial.suggest_int("shift", 0, 3),
-        "stem": trial.suggest_int("stem", 16, 48, step=8),
+        "stem": trial.suggest_int("stem", 16, 48),
         "width": trial.suggest_int(f"width.{convolution}", *WIDTHS[convolution][:2], step=8),
-        "growth": trial.suggest_int(f"growth.{convolution}", *WIDTHS[convolution][2:], step=8),
-        "depths": trial.suggest_categorical(
-            "depths", ["1-2-2-2-1", "2-2-2-2-2", "1-1-2-2-2", "1-2-3-2-1", "1-1-1-1-1"]
-        ),
+        "growth": trial.suggest_int(f"growth.{convolution}", *WIDTHS[convolution][2:], step=4),
+        "depths": trial.suggest_categorical("depths", DEPTHS),
         "halve": trial.suggest_categorical("halve", ["1-2-3", "1-2", "1-3", "2-3", "2-4"]),
         "convolution": convolution,
         "expansion": trial.suggest_int("expansion", 2, 4) if convolution == "bottleneck" else 3,

@@ -355,8 +355,10 @@ def test_a_restored_model_gives_the_stored_predictions(
     assert run.folder is not None
     assert space.prepare is not None, "a report asks prepare for the inputs to predict"
     truth = space.prepare(trials.config(), trials.run())
-    assert truth.inputs is not None
     predict = space.restore(trials.config(), run.folder / "best")
+    if predict.environment:
+        pytest.skip("an agent has no examples; it plays in tests/reports/trained")
+    assert truth.inputs is not None
     for split, stored in _predictions(run).items():
         raw = truth.inputs(split)
         predicted = predict(raw)

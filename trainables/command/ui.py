@@ -80,7 +80,7 @@ def show_dashboard(storage: Storage, name: str, port: int) -> int:
     _check_free(port)
     print("starting ...", flush=True)
     with make_dashboard(journals[0], LOOPBACK, port) as server:
-        print(f"open {page}\nCtrl-C ends it", flush=True)
+        print_text(f"open {page}\nCtrl-C ends it")
         webbrowser.open(page)
         with interrupt_when_asked_to_end(), suppress(KeyboardInterrupt):
             server.serve_forever()

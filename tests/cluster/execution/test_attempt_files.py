@@ -73,7 +73,10 @@ def test_a_damaged_copy_on_remote_storage_is_noticed(
     assert "last is damaged: state-3.safetensors does not match its checksum" in note
     assert note.endswith("the trial continues from attempt 1")
     history = [entry for entry in result["history"] if entry["report"] < 3]
-    assert history == [entry for result in expected for entry in result["history"]]
+    before = [entry for result in expected for entry in result["history"]]
+    for entry in before:
+        entry.pop("usage", None)  # the driver's: a checkpoint does not have it
+    assert history == before
 
 
 def test_the_output_of_a_failed_attempt_is_uploaded_and_its_checkpoint_stays(
