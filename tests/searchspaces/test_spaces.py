@@ -380,24 +380,33 @@ def _open_files() -> set[str]:
     return links
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
-def test_closing_a_loop_early_leaves_no_file_or_thread_open(
-    trials: Trials, finished: tuple[Run, Reports], tmp_path: Path
-) -> None:
+def _list_left_open(trials: Trials, folder: Path) -> set[object]:
+    """Return the files and threads that are open after a loop was closed early."""
     gc.collect()
     files, threads = _open_files(), set(threading.enumerate())
-    run = trials.run(tmp_path)
+    run = trials.run(folder)
     loop = trials.space.train(trials.config(), run)
     run.record(next(loop))
     loop.close()
     del loop, run
     gc.collect()
-    # Libraries that earlier tests used open a socket for a moment; what is left open stays.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 3
     while not _open_files() <= files and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert _open_files() <= files
-    assert set(threading.enumerate()) <= threads
+    return {*(_open_files() - files), *(set(threading.enumerate()) - threads)}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_closing_a_loop_early_leaves_no_file_or_thread_open(
+    trials: Trials, finished: tuple[Run, Reports], tmp_path: Path
+) -> None:
+    # Libraries that earlier tests used open a socket now and then: a task leaves it every time.
+    left: set[object] = set()
+    for number in range(3):
+        left = _list_left_open(trials, tmp_path / f"{number}")
+        if not left:
+            break
+    assert not left
 
 
 def test_a_share_of_a_report_takes_fewer_steps(trials: Trials) -> None:
