@@ -9,6 +9,7 @@ import sys
 from reports.options import PARSERS, build_report_parser
 from trainables.arguments import suggest
 from trainables.errors import BAD_INPUT
+from trainables.invocation import format_command
 from trainables.terminal import announce, print_text, run_main
 
 
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     if near := suggest(action, PARSERS):
         print_text(
             f"{action!r} is no action of reports: did you mean {near}?\n"
-            f"for a report of a search with that name: python -m reports -- {action}",
+            f"for a report of a search with that name: {format_command('report')} -- {action}",
             sys.stderr,
         )
         return BAD_INPUT

@@ -247,7 +247,7 @@ def build_sample_parser() -> argparse.ArgumentParser:
 def build_evaluate_parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m reports evaluate`."""
     p = Parser(
-        prog="python -m reports evaluate",
+        prog=format_command("evaluate"),
         description="Score a trained model on a split of its data or on other data, with 95 % "
         "intervals. An opening of the test set is recorded.",
     )

@@ -73,17 +73,18 @@ class Outputs:
         """Remember the files that an earlier attempt has written at the best report so far."""
         self._kept = {path.name for path in list_outputs(folder)}
 
-    def accept_kept(self) -> None:
-        """Take the files of an earlier attempt for written, unless another report is the best."""
-        self._written |= self._kept
+    def accept_kept(self, best: int, done: int) -> None:
+        """Take the files of an earlier attempt for written, unless another report is the best.
 
-    def explain_missing(self, best: int, done: int) -> str:
-        """Return why the missing files cannot be written after `done` reports."""
-        return (
-            f"the best report is {best} of {done}, and its weights were not saved for "
-            f"{' and '.join(self.missing)}\nregister that before the first report, or give "
-            "Run.resume the model, as run.resume(model=model)"
-        )
+        Raises TaskError for others that are missing where the `best` of `done` reports is past.
+        """
+        self._written |= self._kept
+        if self.missing and best != done:
+            raise TaskError(
+                f"the best report is {best} of {done}, and its weights were not saved for "
+                f"{' and '.join(self.missing)}\nregister that before the first report, or give "
+                "Run.resume the model, as run.resume(model=model)"
+            )
 
     def _add(self, name: str, write: Callable[[Path], None]) -> None:
         self._writers[name] = write

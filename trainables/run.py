@@ -284,10 +284,8 @@ class Run:
             return
         best = self.folder / "best"
         if not holds_weights(self.parts):
-            self._outputs.accept_kept()
-        if self._outputs.missing and self.best_report != self.done:
-            if not holds_weights(self.parts):
-                raise TaskError(self._outputs.explain_missing(self.best_report, self.done))
+            self._outputs.accept_kept(self.best_report, self.done)
+        elif self._outputs.missing and self.best_report != self.done:
             restore_best(best, self.parts)
         self._outputs.write(best)
         for name in (WORKING, DRAFT):

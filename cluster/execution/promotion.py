@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cluster.ledger.trial_log import Decision
 from cluster.sampling.schedulers import REDUCTION, rungs
@@ -66,8 +66,7 @@ class PromotionRule:
         rung = next(rung for rung in self._rungs if trial in rung.reached)
         rung.continued.add(trial)
         entry = next(entry for entry in rung.entries if entry[2] == trial)
-        decision = self._compare(rung, entry)
-        return Decision(decision.report, decision.score, decision.cutoff, False)
+        return replace(self._compare(rung, entry), stops=False)
 
     def _compare(self, rung: _Rung, entry: tuple[float, int, int, int]) -> Decision:
         """Compare an entry with the last one of the best third."""

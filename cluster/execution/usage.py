@@ -16,8 +16,8 @@ import torch
 
 PERIOD = 10.0
 """Seconds between two samples, as in MLflow; a sample takes milliseconds."""
-FIRST = 1.0
-"""Seconds until the first sample, so that a short trial has one."""
+FIRST = 0.5
+"""Seconds until the first look, which costs shorter trials nothing, and then until a sample."""
 
 
 class UsageMonitor:
@@ -44,6 +44,8 @@ class UsageMonitor:
         self._ended.set()
 
     def _work(self) -> None:
+        if self._ended.wait(FIRST):
+            return
         psutil.cpu_percent()  # which compares with the call before, in the same thread
         began, (spent, _) = time.monotonic(), measure_processes()
         pause = FIRST

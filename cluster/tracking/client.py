@@ -25,10 +25,7 @@ os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # a line per run,
 
 from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
 from mlflow.tracking import MlflowClient
-from mlflow.tracking._model_registry import utils as registries
 from mlflow.tracking._tracking_service import utils
 
 from cluster.storage.database_file import (
@@ -108,6 +105,10 @@ def _forget_replaced(uri: str, path: Path) -> None:
     """
     if _files.get(uri) in (None, _identify(path)):
         return
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as RegistryStore
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingStore
+    from mlflow.tracking._model_registry import utils as registries
+
     for store in (TrackingStore, RegistryStore):
         if engine := store._engine_map.pop(uri, None):
             engine.dispose()
@@ -194,7 +195,7 @@ def open_experiment(client: MlflowClient, space: str, search: str) -> tuple[str,
     if run := find_search(client, search):
         return run.info.experiment_id, run
     experiment = find_experiment(client, space)
-    return experiment, find_search(client, search)  # which is restored with its experiment
+    return experiment, _find_in(client, [experiment], search)  # restored with its experiment
 
 
 def find_search(client: MlflowClient, search: str) -> Run | None:
@@ -205,9 +206,12 @@ def find_search(client: MlflowClient, search: str) -> Run | None:
         page = client.search_experiments(max_results=1000, page_token=token or None)
         existing += page
         token = page.token or None
+    return _find_in(client, [experiment.experiment_id for experiment in existing], search)
+
+
+def _find_in(client: MlflowClient, experiments: list[str], search: str) -> Run | None:
     # Compared here: a filter of MLflow has no way to quote every name.
-    ids = [experiment.experiment_id for experiment in existing]
-    found = search_all_runs(client, ids, "tags.kind = 'search'")
+    found = search_all_runs(client, experiments, "tags.kind = 'search'")
     return next((run for run in found if run.data.tags.get("search") == search), None)
 
 

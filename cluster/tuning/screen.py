@@ -79,9 +79,9 @@ def count_rungs(queue: TrialQueue) -> list[tuple[int, int, int]]:
     """Return report, trials that were compared there, and trials that were stopped, per rung."""
     compared, stopped = Counter[int](), Counter[int]()
     for log in queue.ledger.trial_logs.values():
+        ends = log.outcome == "stopped" or queue.is_paused(log)
         for decision in log.decisions:
             compared[decision.report] += 1
-            ends = log.outcome == "stopped" or queue.is_paused(log)
             stopped[decision.report] += decision.stops and ends
     return [(at, compared[at], stopped[at]) for at in queue.ledger.settings.rungs]
 

@@ -14,7 +14,8 @@ from reports.numbers.statistics import Interval, mean_interval, wilson_interval
 Array = NDArray[Any]
 
 FEWEST = 100
-"""Examples for an interval of a skewed mean: with 30 it covers as little as 88 %."""
+"""Examples for an interval of a skewed mean. With 30 it covers 91 % of log-normal ones, with 100
+94 %; where errors have Laplace's law, that of squares covers 91 % with 100 and 93 % with 300."""
 PARTS = 30  # consecutive parts of a text, whose means are independent
 RESAMPLES = 1000
 MANY = 20_000  # examples from which on Student's t is as good as the bootstrap

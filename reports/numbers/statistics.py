@@ -35,6 +35,7 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Proportio
     """Return a proportion with Wilson's score interval (1927), which stays inside [0, 1]."""
     if not 0 <= correct <= n or n == 0:
         raise ValueError(f"{correct} of {n} is not a proportion")
+    # Not scipy.stats or statsmodels, whose imports take one and two seconds of CPU.
     share, squared = correct / n, float(ndtri((1 + confidence) / 2)) ** 2 / n
     middle = (share + squared / 2) / (1 + squared)
     half = math.sqrt(squared * (share * (1 - share) + squared / 4)) / (1 + squared)

@@ -12,6 +12,7 @@ from reports.read.winner import choose_winner, explain_no_winner
 from reports.records import Search, TrialRecord
 from reports.trained import models
 from trainables.errors import UserError
+from trainables.invocation import format_command
 
 
 def find_space(search: Search, named: str | None, changed_code: bool = False) -> str:
@@ -55,7 +56,8 @@ def find_run(tracker: Tracker, name: str, number: int | None) -> tuple[Search, T
     if name.startswith("models:/"):
         raise UserError(
             f"{name} is an exported model: name the trial that it was made of.\n"
-            "An ensemble is scored by its members: python -m reports ensemble NAME --members ID ID"
+            "An ensemble is scored by its members: "
+            f"{format_command('ensemble')} NAME --members ID ID"
         )
     if re.fullmatch(r"[0-9a-f]{32}", name):
         return _find_by_id(tracker, name, number)

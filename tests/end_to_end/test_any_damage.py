@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import cluster.cli
 import reports.__main__
+from tests.support.examples import draw_examples
 from tests.support.searches import check_agreement, describe_trials, read_ledger
 
 LINES = """
@@ -156,17 +157,10 @@ def finished(
     return Search(tmp_path, space_file(LINES), capsys)
 
 
-def _run(finished: Search, examples: int, derandomize: bool) -> None:
+def _run(finished: Search, examples: int) -> None:
     codes: Counter[tuple[int, int]] = Counter()
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=derandomize,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
+    @draw_examples(examples)
     @given(st.lists(DAMAGES, min_size=1, max_size=2))
     def check(damages: list[Damage]) -> None:
         codes[finished.check(damages)] += 1
@@ -177,10 +171,10 @@ def _run(finished: Search, examples: int, derandomize: bool) -> None:
 
 
 def test_some_damage_is_named_or_changes_nothing(finished: Search) -> None:
-    _run(finished, 6, derandomize=True)
+    _run(finished, 6)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_any_damage_is_named_or_changes_nothing(finished: Search) -> None:
-    _run(finished, 60, derandomize=True)
+    _run(finished, 60)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.cli import main
 from cluster.ledger.ledger import reopen_ledger
 from cluster.ledger.newest import find_newest
+from tests.support.examples import draw_examples
 from tests.support.searches import check_agreement
 
 # A field of the Config, its default, and what `suggest` returns for it: right and wrong ones.
@@ -206,18 +207,10 @@ def check_any_space(space: AnySpace, folder: Path, capsys: pytest.CaptureFixture
     return code
 
 
-def _run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], examples: int, derandomize: bool
-) -> None:
+def _run(tmp_path: Path, capsys: pytest.CaptureFixture[str], examples: int) -> None:
     codes: dict[int, int] = {}
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=derandomize,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @draw_examples(examples)
     @given(spaces())
     def check(space: AnySpace) -> None:
         code = check_any_space(space, tmp_path, capsys)
@@ -231,7 +224,7 @@ def _run(
 def test_some_spaces_agree_or_are_rejected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _run(tmp_path, capsys, 12, derandomize=True)
+    _run(tmp_path, capsys, 12)
 
 
 @pytest.mark.slow
@@ -239,4 +232,4 @@ def test_some_spaces_agree_or_are_rejected(
 def test_five_hundred_spaces_agree_or_are_rejected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _run(tmp_path, capsys, 500, derandomize=True)
+    _run(tmp_path, capsys, 500)

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from reports.__main__ import main
 from reports.numbers.statistics import wilson_interval
+from searchspaces.calls import prepare_data
 from searchspaces.loading import load_space
 from tests.support.make_search import list_openings
 from tests.support.trained import trained, write_trained
@@ -52,23 +53,26 @@ def evaluate(storage: Path, capsys: pytest.CaptureFixture[str]) -> Evaluate:
     return run
 
 
+@pytest.fixture
+def trial(client: MlflowClient, write_search: Write, weights: Path, tmp_path: Path) -> str:
+    """Return the run id of the trained winner of a search of digits."""
+    return write_trained(client, write_search, "digits", weights, tmp_path)
+
+
 def fail(storage: Path, capsys: pytest.CaptureFixture[str], *words: object) -> str:
     assert main(["evaluate", *map(str, words), "--storage", str(storage)]) == 2
     return capsys.readouterr().err
 
 
 def count_correct(weights: Path, split: str) -> tuple[int, int]:
-    truth = load_space("digits").prepare(None, Run(reports=1))  # type: ignore[misc]
+    truth = prepare_data(load_space("digits"), None, Run(reports=1))
     table = pq.read_table(weights / f"{split}.parquet")
     outputs = np.column_stack([table[f"p{i}"] for i in range(10)])
     rows = np.argsort(table["id"].to_numpy())
     return int((outputs[rows].argmax(1) == truth.targets[split]).sum()), len(outputs)
 
 
-def test_the_winner_is_scored_on_validation(
-    client: MlflowClient, write_search: Write, weights: Path, tmp_path: Path, evaluate: Evaluate
-) -> None:
-    run_id = write_trained(client, write_search, "digits", weights, tmp_path)
+def test_the_winner_is_scored_on_validation(trial: str, weights: Path, evaluate: Evaluate) -> None:
     found = evaluate("digits")
     share = wilson_interval(*count_correct(weights, "validation"))
     assert found["scores"]["accuracy"] == {
@@ -79,19 +83,14 @@ def test_the_winner_is_scored_on_validation(
     low, high = found["scores"]["loss"]["interval"]
     assert low < found["scores"]["loss"]["value"] < high
     assert found["split"] == "validation"
-    for name in ("digits-000", run_id):
+    for name in ("digits-000", trial):
         assert evaluate(name)["scores"] == found["scores"]
 
 
+@pytest.mark.usefixtures("trial")
 def test_the_restored_model_has_the_scores_of_its_stored_predictions(
-    client: MlflowClient,
-    write_search: Write,
-    weights: Path,
-    tmp_path: Path,
-    evaluate: Evaluate,
-    folder: Path,
+    evaluate: Evaluate, folder: Path
 ) -> None:
-    write_trained(client, write_search, "digits", weights, tmp_path)
     stored, restored = evaluate("digits"), evaluate(folder)
     for name in ("accuracy", "loss"):
         values = (found["scores"][name]["value"] for found in (stored, restored))
@@ -102,15 +101,13 @@ def test_the_restored_model_has_the_scores_of_its_stored_predictions(
 
 
 def test_the_test_set_is_opened_once_and_on_record(
+    trial: str,
     client: MlflowClient,
-    write_search: Write,
     weights: Path,
-    tmp_path: Path,
     evaluate: Evaluate,
     read_report: Callable[..., str],
 ) -> None:
-    run_id = write_trained(client, write_search, "digits", weights, tmp_path)
-    parent = client.get_run(run_id).data.tags["mlflow.parentRunId"]
+    parent = client.get_run(trial).data.tags["mlflow.parentRunId"]
     evaluate("digits", "--split", "validation")
     assert list_openings(client, parent) == []
     found = [evaluate("digits", "--split", "test") for _ in range(2)]
@@ -253,29 +250,17 @@ def test_a_regression_has_its_own_scores(
         (["digots"], "No experiment 'digots'. Did you mean digits"),
     ],
 )
+@pytest.mark.usefixtures("trial")
 def test_what_cannot_be_scored_is_told(
-    words: list[str],
-    message: str,
-    client: MlflowClient,
-    write_search: Write,
-    weights: Path,
-    tmp_path: Path,
-    storage: Path,
-    capsys: pytest.CaptureFixture[str],
+    words: list[str], message: str, storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_trained(client, write_search, "digits", weights, tmp_path)
     assert message in fail(storage, capsys, *words)
 
 
+@pytest.mark.usefixtures("trial")
 def test_a_line_per_metric_is_printed(
-    client: MlflowClient,
-    write_search: Write,
-    weights: Path,
-    tmp_path: Path,
-    storage: Path,
-    capsys: pytest.CaptureFixture[str],
+    weights: Path, storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_trained(client, write_search, "digits", weights, tmp_path)
     assert main(["evaluate", "digits", "--storage", str(storage)]) == 0
     lines = capsys.readouterr().out.splitlines()
     correct, n = count_correct(weights, "validation")

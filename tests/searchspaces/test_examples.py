@@ -18,6 +18,7 @@ from searchspaces.loading import load_space
 from tests.support.paths import ROOT
 from tests.support.searches import read_ledger
 from trainables.loop import end_loop, start_loop
+from trainables.ranking import Mode
 from trainables.run import Run
 
 FOLDER = ROOT / "searchspaces" / "examples"
@@ -30,6 +31,14 @@ LIBRARIES = {
     "lightgbm_table": "lightgbm",
     "sklearn_digits": "skops",
 }
+HOLDING: dict[str, Mode] = {
+    "lightning_digits": "min",
+    "transformers_texts": "min",
+    "xgboost_table": "max",
+    "lightgbm_table": "max",
+}
+"""Examples whose library has the model in its own checkpoints, and by which mode of its metric the
+last of three reports is not the best one."""
 NETWORKS = ("torch", "lightning", "accelerate")
 """Libraries whose models have a number of parameters."""
 TIMES = re.compile("runtime|_per_second")
@@ -115,6 +124,20 @@ def test_the_predictions_of_scikit_learn_are_kept(tmp_path: Path) -> None:
     for split in ("validation", "test"):
         table = pq.read_table(tmp_path / "best" / f"{split}.parquet")
         assert (table.num_rows, table.num_columns) == (len(targets[split]), 11)
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_a_library_that_holds_the_model_predicts_at_the_best_report(
+    name: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(LIBRARIES[name])
+    space = load_space(str(FOLDER / f"{name}.py"))
+    run = Run(3, space.metric, HOLDING[name], folder=tmp_path)
+    run.keep_predictions(validation=lambda: np.array([run.done]))
+    drive(space, run)
+    assert 1 <= run.best_report < 3
+    kept = pq.read_table(tmp_path / "best" / "validation.parquet")["answer"].to_pylist()
+    assert kept == [run.best_report]
 
 
 def test_xgboost_reports_and_predicts_where_it_stops_early(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import trainables.vision.torchvision_operators  # noqa: F401 - before torchvisio
 from lightning.pytorch.callbacks import Checkpoint
 
 from trainables.run import Run
+from trainables.saved_run import count_parameters
 
 
 class ReportCallback(Checkpoint):
@@ -29,7 +30,7 @@ class ReportCallback(Checkpoint):
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         self.run.resume()  # not earlier: building the module has drawn random numbers
-        self.run.facts["parameters"] = sum(w.numel() for w in pl_module.parameters())
+        self.run.facts |= count_parameters({"module": pl_module})
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         trainer.save_checkpoint(self._file)

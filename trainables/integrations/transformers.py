@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from trainables.run import Run
+from trainables.saved_run import count_parameters
 
 
 class ReportCallback(TrainerCallback):
@@ -33,7 +34,7 @@ class ReportCallback(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._metrics = kwargs["metrics"]
-        self.run.facts["parameters"] = sum(w.numel() for w in kwargs["model"].parameters())
+        self.run.facts |= count_parameters({"model": kwargs["model"]})
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.run.report(self._metrics)

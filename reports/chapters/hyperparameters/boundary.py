@@ -77,6 +77,7 @@ def is_crowded(count: int, best: int, near: int, trials: int, tests: float) -> b
 
     `near` of all trials are near it. By Fisher's exact test, with Bonferroni's correction.
     """
+    # Not scipy.stats, whose import takes a second of CPU.
     counts = np.arange(count, min(near, best) + 1)
     ways = comb(near, counts) * comb(trials - near, best - counts)
     return bool(ways.sum() / comb(trials, best) * tests < RARE)

@@ -28,32 +28,21 @@ from reports.contents import collect_findings
 from reports.numbers.means import LEVEL
 from reports.numbers.seeds import accuracy_over_seeds
 from reports.records import Search, TrialRecord
-from searchspaces.space import SearchSpace
 from tests.benchmarks.calibration.rates import Rate, Row, Rows, repeat
-from tests.benchmarks.calibration.runs import METRIC, SPLITS, Setting, make_training
+from tests.benchmarks.calibration.runs import METRIC, SPLITS, Setting, make_space, make_training
 from tests.support.memory_tracker import MemoryTracker
-from trainables.run import Loop, Run
 
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration of an arm, which is nothing but its number."""
+    """A configuration of an arm."""
 
     arm: int = 0
     number: int = 0
     seed: int = 0
 
 
-def _suggest(trial: Any) -> Mapping[str, Any]:
-    return {"number": trial.suggest_int("number", 0, 10_000)}
-
-
-def _train(config: Config, run: Run) -> Loop:
-    raise NotImplementedError("runs are simulated")
-    yield {}
-
-
-SPACE = SearchSpace(Config, _train, _suggest, METRIC, "max", reports=1, name="simulated")
+SPACE = make_space(Config)
 
 
 @dataclass

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
+
+from searchspaces.space import SearchSpace
+from trainables.run import Loop, Run
 
 SPLITS = ("validation", "test")
 METRIC = "validation_accuracy"
@@ -65,6 +69,19 @@ class Setting:
         error = math.sqrt(of_examples + 2 * accuracies.var() / self.seeds)
         target = norm.cdf(self.skill / self.spread) + self.lead * error
         return float(norm.ppf(target)) * self.spread - self.skill
+
+
+def make_space(config: type[Any]) -> SearchSpace[Any]:
+    """Return a space of configurations that are nothing but their numbers; 0 is the default."""
+
+    def suggest(trial: Any) -> Mapping[str, Any]:
+        return {"number": trial.suggest_int("number", 0, 10_000)}
+
+    def train(config: Any, run: Run) -> Loop:
+        raise NotImplementedError("runs are simulated")
+        yield {}
+
+    return SearchSpace(config, train, suggest, METRIC, "max", reports=1, name="simulated")
 
 
 def make_training(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -28,31 +27,20 @@ from reports.contents import collect_findings
 from reports.numbers.means import LEVEL
 from reports.numbers.seeds import FEWEST, probability_better
 from reports.records import Search, TrialRecord
-from searchspaces.space import SearchSpace
 from tests.benchmarks.calibration.rates import Rate, Row, Rows
-from tests.benchmarks.calibration.runs import METRIC, SPLITS, Setting, make_training
+from tests.benchmarks.calibration.runs import METRIC, SPLITS, Setting, make_space, make_training
 from tests.support.memory_tracker import MemoryTracker
-from trainables.run import Loop, Run
 
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration, which is nothing but its number: 0 is the default."""
+    """A configuration."""
 
     number: int = 0
     seed: int = 0
 
 
-def _suggest(trial: Any) -> Mapping[str, Any]:
-    return {"number": trial.suggest_int("number", 0, 10_000)}
-
-
-def _train(config: Config, run: Run) -> Loop:
-    raise NotImplementedError("runs are simulated")
-    yield {}
-
-
-SPACE = SearchSpace(Config, _train, _suggest, METRIC, "max", reports=1, name="simulated")
+SPACE = make_space(Config)
 
 
 @dataclass

@@ -55,12 +55,9 @@ def answer(wrong: Mapping[int, int]) -> dict[int, np.ndarray]:
     return found
 
 
-def test(search: Search, right: Mapping[int, np.ndarray]) -> OpenedTest:
+def open_right(search: Search, right: Mapping[int, np.ndarray]) -> OpenedTest:
     nowhere: Any = None
     return OpenedTest(nowhere, search, reruns=right)
-
-
-test.__test__ = False  # type: ignore[attr-defined]
 
 
 def draw(order: list[int]) -> dict[int, np.ndarray]:
@@ -74,7 +71,7 @@ def draw(order: list[int]) -> dict[int, np.ndarray]:
 
 def test_every_configuration_that_could_have_won_is_corrected_for() -> None:
     right, search = draw([3, 1, 0]), confirm([3, 1, 2, 0])  # trial 2 stays closed
-    first = compare_winner(search, test(search, right))[0]
+    first = compare_winner(search, open_right(search, right))[0]
     alone, corrected = (compare_selected(right[3], right[0], of) for of in (1, 3))
     assert first.of == DEFAULT
     assert first.p == corrected.p > alone.p
@@ -83,13 +80,13 @@ def test_every_configuration_that_could_have_won_is_corrected_for() -> None:
         format_probability(probability_better(right[3], right[0], level))
         for level in (1 - 0.05 / 3, 0.95)
     ]
-    text = chapter.write_section(search, test(search, right)) or ""
+    text = chapter.write_section(search, open_right(search, right)) or ""
     assert [cell in text for cell in better] == [True, False]
 
 
 def test_the_interval_of_a_mean_knows_all_that_was_confirmed_and_opened() -> None:
     right, search = draw([3, 1, 0]), confirm([3, 1, 2, 0])
-    opened, differ = test(search, right), 0
+    opened, differ = open_right(search, right), 0
     for of, runs in right.items():
         others = [more for other, more in right.items() if other != of]
         found = opened.find_mean(of)
@@ -101,11 +98,11 @@ def test_the_interval_of_a_mean_knows_all_that_was_confirmed_and_opened() -> Non
 
 def test_the_default_is_tested_first_and_a_p_value_is_the_largest_up_to_there() -> None:
     search = confirm([3, 1, 0])
-    found = compare_winner(search, test(search, answer({3: 10, 1: 60, 0: 11})))
+    found = compare_winner(search, open_right(search, answer({3: 10, 1: 60, 0: 11})))
     assert [c.of for c in found] == [DEFAULT, 1]
     assert not found[0].is_significant
     assert found[1].p == found[0].p, "nothing is significant after a test that is not"
-    found = compare_winner(search, test(search, answer({3: 10, 1: 11, 0: 60})))
+    found = compare_winner(search, open_right(search, answer({3: 10, 1: 11, 0: 60})))
     assert [(c.of, c.is_significant) for c in found] == [(DEFAULT, True), (1, False)]
 
 
@@ -116,7 +113,7 @@ def test_a_configuration_that_lost_a_seed_is_not_tested(
     search = confirm([3, 1, 0])
     if lost is not None:  # the lost seed has the worst score, which is that of the others
         search = confirm([3, 1, 0], lost)
-    found = compare_winner(search, test(search, answer({3: 10, 1: 60, 0: 60})))
+    found = compare_winner(search, open_right(search, answer({3: 10, 1: 60, 0: 60})))
     assert [c.of for c in found] == compared
 
 
@@ -135,7 +132,7 @@ def test_the_verdict_on_the_default_is_that_of_the_test(
     order: list[int], wrong: dict[int, int], begins: str, recommended: int
 ) -> None:
     search = confirm(order)
-    opened = test(search, answer(wrong))
+    opened = open_right(search, answer(wrong))
     text = judge_default(search, opened)
     assert text.startswith(begins)
     assert bool(text) == bool(begins)
@@ -146,7 +143,7 @@ def test_the_verdict_on_the_default_is_that_of_the_test(
 
 def test_without_the_test_set_differences_are_described_and_not_judged() -> None:
     search = confirm([3, 1, 0])
-    (text,) = describe_tests(search, test(search, {}))
+    (text,) = describe_tests(search, open_right(search, {}))
     assert text.startswith("**No verdict**")
     assert "- against trial 0, the default: +2.00 points on validation" in text
     assert "ignificant" not in text
