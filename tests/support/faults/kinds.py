@@ -55,7 +55,8 @@ def group(scene: Scene) -> str | None:
     os.killpg(scene.search.pid, signal.SIGTERM)
     code = scene.search.wait(timeout=60)
     assert code in (0, 130), scene.output()
-    assert code == 0 or "continue with the same command and --resume" in scene.output()
+    is_told = "continue with the same command and --resume" in scene.output()
+    assert code == 0 or is_told, scene.output()
     return "the driver's group got SIGTERM"
 
 
@@ -149,12 +150,14 @@ def twins(scene: Scene) -> str:
     first, second = scene.search, scene.start("--resume")
     deadline = time.monotonic() + PATIENCE
     while first.poll() is None and second.poll() is None:
-        assert time.monotonic() < deadline, f"two drivers run the same search\n{scene.output()}"
+        assert time.monotonic() < deadline, (
+            f"two drivers run the same search\n{scene.output(second)}"
+        )
         time.sleep(0.1)
     if second.poll() is None:
         scene.search = second
     else:
-        assert second.returncode in (0, 2), scene.output()
+        assert second.returncode in (0, 2), scene.output(second)
     assert len(list(scene.storage.glob("toy*"))) < 2, "two drivers started a search each"
     return "a second driver was started"
 

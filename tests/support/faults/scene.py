@@ -70,6 +70,7 @@ class Scene:
     moved: int = 0
     clock: float = 0.0
     done: list[str] = field(default_factory=list)
+    outputs: dict[int, Path] = field(default_factory=dict)  # of each driver, by its process id
 
     @property
     def storage(self) -> Path:
@@ -95,13 +96,19 @@ class Scene:
             *("--report-timeout", f"{HANGS:.0f}s", *words),
         ]
         self.clock = 0.0
-        with (self.folder / f"output-{self.started}.txt").open("wb") as out:
-            return subprocess.Popen(
+        output = self.folder / f"output-{self.started}.txt"
+        with output.open("wb") as out:
+            driver = subprocess.Popen(
                 command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True
             )
+        self.outputs[driver.pid] = output
+        return driver
 
-    def output(self) -> str:
-        return (self.folder / f"output-{self.started}.txt").read_text(errors="replace")
+    def output(self, driver: subprocess.Popen[bytes] | None = None) -> str:
+        """Return what a driver has printed, by default the one of the search."""
+        driver = driver or self.search
+        assert driver is not None
+        return self.outputs[driver.pid].read_text(errors="replace")
 
     def ensure_driver(self) -> None:
         """Start a driver if none runs, unless the last one ended with success."""
