@@ -54,8 +54,9 @@ def connect(address: str | None) -> Iterator[None]:
 def _connect(address: str | None) -> None:
     # Workers get their thread settings before they import torch: a busy-waiting thread pool on a
     # shared machine costs up to 100 times the work.
+    option = "RAY_ADDRESS" if address == os.environ.get("RAY_ADDRESS") else "--address"
     if address:
-        check_address(address)
+        check_address(address, option)
     os.environ.update(QUIET)
     workers = {**QUIET, "OMP_WAIT_POLICY": "PASSIVE"}
     options: dict[str, Any] = {
@@ -75,18 +76,18 @@ def _connect(address: str | None) -> None:
     except ConnectionError as error:
         if "InvalidAuthToken" in str(error.__cause__):
             raise UserError(
-                f"the Ray cluster at --address {address} needs a token\n"
+                f"the Ray cluster at {option} {address} needs a token\n"
                 "put it into ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
             ) from error
-        raise _no_answer("--address", address, error) from error
+        raise _no_answer(option, address, error) from error
+    except UserError:
+        raise
     except Exception as error:  # Ray has no type for it
         if address:
             raise
-        is_long = "AF_UNIX path length" in str(error)
-        advice = "set TMPDIR to a shorter path" if is_long else "try again when it is less busy"
         raise UserError(
             f"Ray does not start on this machine: {error}\n"
-            f"{advice}, or run a small search with --executor inline"
+            "try again when it is less busy, or run a small search with --executor inline"
         ) from error
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
@@ -163,7 +164,7 @@ def check_address(address: str, option: str = "--address") -> None:
 def _no_answer(option: str, address: str | None, error: Exception) -> UserError:
     return UserError(
         f"no Ray cluster answers at {option} {address}: {error}\n"
-        f"leave {option} out to run on this machine only"
+        f"{'unset' if option.isupper() else 'leave out'} {option} to run on this machine only"
     )
 
 

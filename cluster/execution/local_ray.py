@@ -7,23 +7,31 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray._common.utils import get_default_ray_temp_dir
 from ray._private import ray_constants, utils
 
 from cluster.execution.auth_token import ensure_private_token
-from trainables.errors import INTERRUPTED
+from trainables.errors import INTERRUPTED, UserError
 from trainables.terminal import print_text
 
 WATCH_PERIOD = 1.0
 """Seconds between two looks at Ray's processes."""
 PATIENCE = 5.0
 """Seconds after the end of Ray's processes in which the search must have ended by itself."""
+SOCKET = "session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store"
+"""A socket of Ray in its folder for temporary files."""
 
 
 def start_local_ray(**options: Any) -> None:
-    """Start Ray on this machine, without a dashboard; options are those of `ray.init`."""
+    """Start Ray on this machine, without a dashboard; options are those of `ray.init`.
+
+    Raises UserError where the path of its folder for temporary files is too long.
+    """
+    _check_temporary_folder()
     if os.environ.get("RAY_AUTH_MODE", "token") == "token":  # Ray's default for a new cluster
         ensure_private_token()
     with ExitStack() as stack:
@@ -31,6 +39,19 @@ def start_local_ray(**options: Any) -> None:
         stack.enter_context(_in_own_sessions())
         # Without an address Ray joins any cluster on this machine.
         ray.init(address="local", include_dashboard=False, **options)
+
+
+def _check_temporary_folder() -> None:
+    """Raise UserError where Ray cannot make its sockets; Ray itself would try for a minute."""
+    folder = Path(get_default_ray_temp_dir())
+    try:
+        utils.validate_socket_filepath(str(folder / SOCKET))
+    except OSError as error:
+        name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), "TMPDIR")
+        raise UserError(
+            f"{name}={folder.parent} is too long for the sockets of Ray\n"
+            f"set {name} to a shorter path, or run a small search with --executor inline"
+        ) from error
 
 
 @contextmanager

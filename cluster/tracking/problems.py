@@ -47,7 +47,7 @@ class FailedTrials:
 def describe_delay(ledger: Ledger, reason: str) -> str:
     """Return the message for a server that has not got everything."""
     return (
-        f"MLflow is not complete: {reason}\n"
+        f"{_name_mlflow(ledger)} is not complete: {reason}\n"
         "nothing is lost; when MLflow can be written to, complete it:\n"
         f"  {format_rebuild_command(ledger)}"
     )
@@ -59,12 +59,17 @@ def describe_refusals(ledger: Ledger, reasons: Mapping[int, str]) -> str:
     if len(reasons) > SHOWN:
         lines.append(f"  and {len(reasons) - SHOWN} more")
     return (
-        "MLflow is complete but for trials that it did not accept:\n"
+        f"{_name_mlflow(ledger)} is complete but for trials that it did not accept:\n"
         + "\n".join(lines)
         + f"\nnothing is lost: they are in {ledger.folder}; reports leave them out until the "
         "reason is removed and they are written again:\n"
         f"  {format_rebuild_command(ledger)}"
     )
+
+
+def _name_mlflow(ledger: Ledger) -> str:
+    recorded = ledger.settings.tracking_uri
+    return f"MLflow at {recorded}" if recorded and not is_database_file(recorded) else "MLflow"
 
 
 def format_rebuild_command(ledger: Ledger, uri: str = "") -> str:

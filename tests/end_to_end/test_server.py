@@ -76,7 +76,7 @@ def test_a_server_that_stays_away_gives_code_3_and_the_command_that_writes_again
     search.wait_until(lambda: count_reports(folder) >= 2, 120)
     server.kill()
     assert search.wait() == 3, search.output
-    assert "MLflow is not complete" in search.output
+    assert f"{server.address} is not complete" in search.output
     assert f"python -m cluster.tracking rebuild {folder} --tracking-uri" in search.output
     assert "Traceback" not in search.output
     assert "secret" not in search.output

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from cluster.execution.connect import check_address
+from cluster.execution.connect import check_address, connect
 from tests.support.paths import ROOT
 from trainables.errors import UserError
 
@@ -105,3 +105,20 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(UserError, match=r"RAY_ADDRESS '.*' is no address of a Ray cluster"):
         check_address(address, "RAY_ADDRESS")
     check_address("auto")
+
+
+def test_no_answer_names_where_the_address_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(UserError, match=r"at RAY_ADDRESS 127\.0\.0\.1:1"), connect("127.0.0.1:1"):
+        pass
+    with pytest.raises(UserError, match=r"at --address 127\.0\.0\.1:2"), connect("127.0.0.1:2"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
+def test_a_temporary_folder_too_long_for_ray_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, f"/tmp/{'x' * 60}")
+    with pytest.raises(UserError, match=f"{name}=/tmp/x* is too long"), connect(None):
+        pass
