@@ -381,7 +381,7 @@ def _open_files() -> set[str]:
 
 def _list_left_open(trials: Trials, folder: Path) -> set[object]:
     """Return the files and threads that are open after a loop was closed early."""
-    gc.collect()
+    gc.freeze()  # to collect what the loop leaves takes a tenth of the time
     files, threads = _open_files(), set(threading.enumerate())
     run = trials.run(folder)
     loop = trials.space.train(trials.config(), run)
@@ -389,6 +389,7 @@ def _list_left_open(trials: Trials, folder: Path) -> set[object]:
     loop.close()
     del loop, run
     gc.collect()
+    gc.unfreeze()
     deadline = time.monotonic() + 3
     while not _open_files() <= files and time.monotonic() < deadline:
         time.sleep(0.1)
