@@ -12,6 +12,7 @@ from cluster.cli import find_run, run_requested
 from cluster.options import ExecutorName, add_arguments, read_options
 from cluster.result import Result
 from cluster.sampling.compared import choose_arms
+from cluster.storage.storage import Storage
 from searchspaces.catalog import find_question
 from searchspaces.from_function import Suggest, make_space
 from searchspaces.loading import load_space
@@ -102,10 +103,20 @@ def tune(
     run = find_run(found, options, arguments)
     end = run_requested(found, run, options, console)
     given |= {"space": found, "name": None, "suggest": None, "metric": None, "mode": None}
-    given |= {"defaults": None}
+    given |= {"defaults": None, **_make_absolute(given, options.storage)}
     return Result(
         found, end.folder, options.storage, end.exit_code, lambda **new: tune(**{**given, **new})
     )
+
+
+def _make_absolute(given: Mapping[str, Any], storage: Storage) -> dict[str, Any]:
+    """Return the arguments that name places, as they are from any working directory."""
+    folders = {name: given[name] for name in ("data_dir", "weights_dir") if given[name]}
+    return {
+        "storage": str(storage.remote or storage.folder),
+        "tracking_uri": storage.user_tracking_uri,
+        **{name: Path(folder).expanduser().absolute() for name, folder in folders.items()},
+    }
 
 
 def _check_types(given: Mapping[str, Any]) -> None:

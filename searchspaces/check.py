@@ -82,7 +82,7 @@ def _check_config(space: SearchSpace[Any]) -> None:
     is_class = isinstance(config, type) and dataclasses.is_dataclass(config)
     _require(space, "config", is_class, "a class with @dataclass(frozen=True)")
     with user_code(f"{config.__name__}(), the default configuration,", space.source_file):
-        default = config()
+        default, second = config(), config()
     types = _read_types(space)
     for name in list_fields(space):
         value, annotation = getattr(default, name), types[name]
@@ -97,6 +97,12 @@ def _check_config(space: SearchSpace[Any]) -> None:
                 f"cannot be stored as {describe_type(annotation)}: {problem}\n"
                 "annotate the field with the type of its values, such as int | None or "
                 "tuple[int, ...]"
+            )
+        if to_json(value) != to_json(getattr(second, name)) and value == value:
+            raise UserError(
+                f"{config.__name__}.{name} in {space.source_file}: its default is another one in "
+                f"every call: {value!r:.80}, then {getattr(second, name)!r:.80}\n"
+                "give it a constant; make what differs between trials, such as a name, in `train`"
             )
 
 

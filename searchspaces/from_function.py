@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import inspect
 import keyword
 import math
 import operator
@@ -96,13 +95,21 @@ def _draw_values(suggest: Suggest) -> dict[str, list[Any]]:
     answers += [lambda _, distribution: draw_value(draw, distribution)] * DRAWS
     found: dict[str, list[Any]] = {}
     for answer in answers:
-        with user_code("suggest", inspect.getfile(suggest)):
+        with user_code("suggest", _find_file(suggest)):
             values = suggest(cast("Trial", RecordingTrial(object, answer)))
         if not isinstance(values, Mapping):
             raise UserError(f"suggest returns {values!r:.80}, not a dict of values by their names")
         for name, value in values.items():
             found.setdefault(name, []).append(value)
     return found
+
+
+def _find_file(function: Callable[..., Any]) -> str:
+    """Return the file of a function, of what a partial calls or of an object's class."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    called = function if hasattr(function, "__code__") else type(function).__call__
+    return str(getattr(getattr(called, "__code__", None), "co_filename", ""))
 
 
 def _make_config(drawn: Mapping[str, list[Any]], defaults: Values) -> type[Any]:

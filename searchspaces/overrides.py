@@ -115,7 +115,9 @@ def parse_value(text: str, annotation: Any, name: str) -> Any:
         if typing.get_origin(annotation) is typing.Literal:
             choices = ", ".join(map(str, typing.get_args(annotation)))
             raise UserError(f"{name}={text!r}: choose one of {choices}") from error
-        raise UserError(f"{name}={text!r} is not of type {describe_type(annotation)}") from error
+        wanted = describe_type(annotation)
+        as_json = f"\nwrite it as JSON, such as {name}='[1, 2]'" if "[" in wanted else ""
+        raise UserError(f"{name}={text!r} is not of type {wanted}{as_json}") from error
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{name}={text!r} is not a finite number")
     return value

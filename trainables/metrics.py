@@ -9,6 +9,8 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from trainables.errors import TaskError
 
 LARGEST = 1e300
@@ -46,6 +48,13 @@ def read_numbers(values: Mapping[Any, Any], what: str, where: str = "") -> dict[
                 f"a {what} has the name {describe_value(name)}{where}\n"
                 "name it by a string that is not empty"
             )
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:  # bytes of a file name that are not UTF-8
+            raise TaskError(
+                f"a {what} has the name {describe_value(name)}{where}: UTF-8 cannot store it\n"
+                "name it by other characters, as with name.encode(errors='replace').decode()"
+            ) from error
         numbers[str.__str__(name)] = _to_float(value, f"the {what} {name!r}", where)
     return numbers
 
@@ -61,7 +70,11 @@ def find_yield(loop: Any) -> str:
 def _to_float(value: Any, what: str, where: str) -> float:
     given = value
     if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):
-        value = value.item()  # of NumPy, PyTorch or JAX
+        try:
+            # Of NumPy, PyTorch or JAX; below the mask of a masked array lies any number.
+            value = math.nan if bool(np.ma.getmask(value)) else value.item()
+        except (RuntimeError, TypeError, ValueError) as error:  # a tensor without values
+            raise TaskError(f"{what} is {describe_value(given)}: {error}{where}") from error
     if not isinstance(value, Real | Decimal):
         shape = getattr(value, "shape", None)
         of = f" of shape {tuple(shape)}" if isinstance(shape, tuple) else ""

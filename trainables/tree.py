@@ -37,7 +37,7 @@ def _encode(node: Tree, path: str, content: Content) -> Tree:
     if isinstance(node, torch.Tensor):
         return _encode_tensor(node, path, content.tensors, content.seen)
     if isinstance(node, np.ndarray) and node.dtype.kind in "biufc":
-        return {"numpy": _encode(torch.from_numpy(node.copy()), path, content)["tensor"]}
+        return {"numpy": _encode(_to_tensor(node, path), path, content)["tensor"]}
     if isinstance(node, Path):
         content.files[path.strip(".")] = node
         return {"path": path.strip(".")}
@@ -55,6 +55,13 @@ def _encode(node: Tree, path: str, content: Content) -> Tree:
     if node is None or isinstance(node, bool | int | float | str):
         return node
     raise _reject(path, type(node).__name__)
+
+
+def _to_tensor(array: np.ndarray, path: str) -> torch.Tensor:
+    try:
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
+    except TypeError as error:  # such as of longdouble
+        raise _reject(path, f"an array of {array.dtype}") from error
 
 
 def _reject(path: str, what: str) -> TaskError:

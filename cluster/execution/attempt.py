@@ -27,6 +27,7 @@ from cluster.execution.attempt_files import (
 )
 from cluster.execution.failures import AttemptError, describe_error
 from cluster.execution.task_output import TaskOutput, read_end
+from cluster.execution.task_settings import read_settings, restore_settings
 from cluster.execution.usage import UsageMonitor
 from cluster.ledger.files import OUTPUT, attempt_folder
 from cluster.storage.location import Location
@@ -132,6 +133,7 @@ class AttemptRunner:
             loop, self.loop = self.loop, None
             with suppress(Exception, SystemExit), self.output.capture():
                 loop.close()
+            restore_settings(self.outside)
             self.output.close()
             self.usage.close()
             if self.settings.remote and self.run.folder:
@@ -182,6 +184,7 @@ class AttemptRunner:
         self.run.notes += notes
         values = decode_config(space.config, config["config"])
         self.output = TaskOutput(folder / OUTPUT, self.interactive)
+        self.outside = read_settings()
         loop = start_loop(space.train, values, self.run)
         self.usage = UsageMonitor(processes if device.type == "cuda" else 0)
         self.loop = loop

@@ -23,6 +23,7 @@ import torch
 from cluster.execution.attempt import AttemptRunner, WorkerSettings
 from cluster.execution.failures import AttemptError
 from cluster.execution.signals import interrupt_when_asked_to_end, is_main_thread
+from cluster.execution.task_settings import read_settings, restore_settings
 from cluster.execution.trial_queue import Attempt, TrialQueue, recording
 from searchspaces.space import SearchSpace
 from trainables import checkpoint
@@ -145,7 +146,7 @@ class Slot:
         gpus = [0] if torch.cuda.is_available() else []
         self.runner = AttemptRunner(worker, gpus, interactive=True)
         self.attempt: Attempt | None = None
-        self._random = checkpoint.capture({})
+        self._random, self._settings = checkpoint.capture({}), read_settings()
         self._directory = os.open(".", os.O_RDONLY)
 
     def begin(self, attempt: Attempt) -> None:
@@ -181,7 +182,9 @@ class Slot:
     def _own_state(self) -> Iterator[None]:
         # A descriptor of a directory, since a task may delete the one that it works in.
         outside, directory = checkpoint.capture({}), os.open(".", os.O_RDONLY)
+        settings = read_settings()
         checkpoint.restore(self._random, {})
+        restore_settings(self._settings)
         os.fchdir(self._directory)
         os.close(self._directory)
         try:
@@ -190,8 +193,9 @@ class Slot:
             self._directory = os.open(".", os.O_RDONLY)
             os.fchdir(directory)
             os.close(directory)
-            self._random = checkpoint.capture({})
+            self._random, self._settings = checkpoint.capture({}), read_settings()
             checkpoint.restore(outside, {})
+            restore_settings(settings)
 
 
 @contextmanager

@@ -297,6 +297,18 @@ def test_a_task_may_change_and_delete_its_working_directory(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("database")
+def test_a_search_is_continued_from_another_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    result = tune(train, **options(Path(tmp_path.name), trials=1))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = result.resume(trials=1)
+    assert (again.folder, len(again.trials)) == (result.folder, 2)
+
+
+@pytest.mark.usefixtures("database")
 def test_the_text_of_a_result_has_no_password(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'mlflow.db'}?password=S3CR3T"
     assert "S3CR3T" not in repr(tune(train, **options(tmp_path, trials=1, tracking_uri=address)))

@@ -124,6 +124,10 @@ def test_a_field_of_the_space_is_named_with_its_value(
             "def __post_init__(self): object.__setattr__(self, 'rate', self.rate / 2)",
             "changes rate=0.125 to 0.0625 when it is built again",
         ),
+        (
+            "i: float = field(default_factory=lambda: float(np.random.rand()))",
+            "Config.i .* its default is another one in every call",
+        ),
         ("g: object = field(default_factory=lambda: 1 / 0)", r"Config\(\).* ZeroDivision"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from optuna.distributions import (
 from searchspaces.check import check_space
 from searchspaces.from_function import centre, make_space
 from searchspaces.parameters import find_parameters, is_in_range
+from trainables.errors import UserError
 
 
 def train(config: Any, run: Any) -> Any:
@@ -63,3 +65,20 @@ def test_values_of_several_types_are_accepted() -> None:
     space = make_space(train, {"act": CategoricalDistribution(choices)}, "loss", "min")
     check_space(space)
     check_space(space, {"act": "relu"})
+
+
+def test_suggest_may_be_a_partial_or_an_object() -> None:
+    def suggest(low: float, trial: Any) -> dict[str, Any]:
+        return {"x": trial.suggest_float("x", low, 1)}
+
+    class Ask:
+        def __call__(self, trial: Any) -> dict[str, Any]:
+            return suggest(0, trial)
+
+    asks: list[Any] = [functools.partial(suggest, 0), Ask()]
+    for ask in asks:
+        space = make_space(train, ask, "loss", "min")
+        check_space(space)
+        assert space.config().x == 0.5
+    with pytest.raises(UserError, match=r"suggest raised ValueError: .*_from_function.py, line"):
+        make_space(train, functools.partial(suggest, "a"), "loss", "min")

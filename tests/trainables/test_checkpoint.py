@@ -84,6 +84,7 @@ def test_unsupported_types_are_rejected_by_name(tmp_path: Path) -> None:
         (torch.empty(2, device="meta"), "on the device meta, which has no values, is not"),
         (torch.zeros(2, dtype=torch.complex128), "safetensors has no torch.complex128"),
         (np.zeros(2, complex), "safetensors has no torch.complex128"),
+        (np.zeros(2, np.longdouble), "an array of float128 is not"),
     ],
 )
 def test_tensors_that_cannot_be_saved_are_rejected_by_name(
@@ -91,6 +92,11 @@ def test_tensors_that_cannot_be_saved_are_rejected_by_name(
 ) -> None:
     with pytest.raises(TaskError, match=rf"cannot save parts\.table in a checkpoint: .*{why}"):
         checkpoint.write(tmp_path, {"report": 1}, {"parts": {"table": tensor}})
+
+
+def test_an_array_of_the_other_byte_order_keeps_its_values(tmp_path: Path) -> None:
+    array = np.arange(3, dtype=np.dtype("i4").newbyteorder())
+    assert _there_and_back(tmp_path, {"array": array})["array"].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -57,12 +57,24 @@ def test_undefined_values_are_kept_and_names_are_plain_texts() -> None:
         (torch.tensor(1j), r"\(Tensor\)"),
         (10**400, r"\(int\), not a float: int too large"),
         (Decimal("sNaN"), r"\(Decimal\), not a float"),
+        (torch.empty((), device="meta"), r"\(Tensor\): .*meta"),
         ("x" * 500, r"'x{79}\.\.\. \(str\)"),
     ],
 )
 def test_any_other_value_is_shown_with_its_metric_and_type(value: Any, shown: str) -> None:
     with pytest.raises(TaskError, match=f"the metric 'f1' is .*{shown}"):
         read_metrics({"loss": 1.0, "f1": value}, "loss")
+
+
+def test_a_masked_value_is_undefined_whatever_lies_below_the_mask() -> None:
+    below = np.ma.array(3.0, mask=True)
+    found = read_metrics({"loss": np.ma.masked, "f1": below, "recall": np.ma.array(3.0)})
+    assert math.isnan(found["loss"]) and math.isnan(found["f1"]) and found["recall"] == 3
+
+
+def test_a_name_that_utf_8_cannot_store_is_rejected() -> None:
+    with pytest.raises(TaskError, match=r"the name 'caf\\udce9' .*UTF-8 cannot store it"):
+        read_metrics({"caf\udce9": 1.0})
 
 
 @pytest.mark.parametrize("name", [5, "", " ", None, ("a", "b")])

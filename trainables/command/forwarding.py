@@ -37,13 +37,11 @@ def forward(
     """Return a function for Typer with the options of a parser, which calls `main` with the words.
 
     `complete` returns the possible values of the first word. `optional` is an option,
-    such as `--space`, whose value may also be the first word.
+    such as `--space`, whose value may also be a word of its own.
     """
 
     def command(ctx: typer.Context, **_: object) -> None:
-        words = list(ctx.args)
-        if optional and words and not words[0].startswith("-"):
-            words = [optional, *words]
+        words = _name_option(parser, optional, ctx.args) if optional else list(ctx.args)
         raise typer.Exit(main(words))
 
     parameters = [inspect.Parameter("ctx", KIND, annotation=typer.Context)]
@@ -62,6 +60,22 @@ def forward(
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return command
+
+
+def _name_option(parser: argparse.ArgumentParser, option: str, words: Sequence[str]) -> list[str]:
+    """Return the words with `option` before its value, which may stand alone anywhere."""
+    first = [word for word in words[:1] if not word.startswith("-")]
+    others = list(words[len(first) :])
+    found, rest = parser.parse_known_args(others)
+    if len(rest) == 1 and not rest[0].startswith("-"):
+        others.reverse()  # an option before it may have the same value
+        others.remove(rest[0])
+        others.reverse()
+        first += rest
+    given = getattr(found, option.lstrip("-").replace("-", "_"))
+    if len(names := [*first, *([given] if given else [])]) > 1:
+        parser.error(f"{' and '.join(names)} are given: name one")
+    return [option, *first, *others] if first else others
 
 
 KIND = inspect.Parameter.POSITIONAL_OR_KEYWORD

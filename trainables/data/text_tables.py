@@ -9,15 +9,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from trainables.data.csv_tables import MAX_BLOCK, read_csv
 from trainables.data.hub import first_line
 from trainables.data.source import DataMissingError, Source, describe_options
 from trainables.data.splitting import NAMES, list_names
@@ -25,9 +24,6 @@ from trainables.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet")
 SEPARATORS = {".tsv": "\t", ".tab": "\t"}
-HEAD = 1 << 20  # bytes of a file in which its first line is looked for
-SAMPLE = 1000  # lines of a file that tell whether it has quotes
-MAX_BLOCK = 1 << 30  # bytes that are parsed together: a field must fit in
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,8 @@ def read_table(path: Path) -> Table:
             columns = pq.read_table(path)
             return Table(path, columns, _read_class_names(columns.schema), ())
         if suffix in (".csv", ".tsv", ".tab"):
-            return _read_csv(path, SEPARATORS.get(suffix))
+            columns, invalid = read_csv(path, SEPARATORS.get(suffix))
+            return Table(path, columns, {}, invalid, has_header=True)
         columns, invalid = _read_json(path)
         return Table(path, columns, {}, invalid)
     except (OSError, pa.ArrowException, csv.Error, UnicodeError, ValueError) as error:
@@ -146,111 +143,6 @@ def _read_class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         for column, feature in features.items()
         if isinstance(feature, dict) and feature.get("names")
     }
-
-
-def _read_csv(path: Path, separator: str | None) -> Table:
-    with pa.input_stream(str(path), compression="detect") as stream:
-        head = stream.read(HEAD).decode("utf-8-sig", errors="surrogateescape")
-    if separator is None:
-        line = head.partition("\n")[0]
-        separator = max(",;\t|", key=lambda one: len(next(csv.reader([line], delimiter=one), [])))
-    names = next(csv.reader(io.StringIO(head), delimiter=separator), [])
-    is_quoted = separator != "\t" or _has_quotes(head)
-    if is_quoted:
-        _check_quotes(path, separator)
-    columns, invalid, longer = _parse_csv(path, separator, is_quoted, names)
-    if longer > len(columns):  # each row ends with a separator that the first line lacks
-        columns, invalid, _ = _parse_csv(path, separator, is_quoted, [*names, ""], skipped=1)
-    return Table(path, _drop_unnamed(columns), {}, tuple(invalid), has_header=True)
-
-
-def _parse_csv(
-    path: Path, separator: str, is_quoted: bool, names: list[str], skipped: int = 0
-) -> tuple[pa.Table, list[str], int]:
-    """Return the columns, the invalid rows, and how many of these end with one separator more.
-
-    The names are those of the first line, or, if that is skipped, those of the columns.
-    """
-    invalid: list[str] = []
-    longer = 0
-
-    def skip(row: pa.csv.InvalidRow) -> str:
-        nonlocal longer
-        longer += row.actual_columns == row.expected_columns + 1 and row.text.endswith(separator)
-        # A quote that is not closed swallows the lines after it.
-        counts = f"{row.actual_columns} values instead of {row.expected_columns}"
-        lines = max(1, len(row.text.splitlines()))
-        invalid.extend([f"{path.name}: {counts}: {row.text[:50]!r}"] * lines)
-        return "skip"
-
-    size = MAX_BLOCK if path.name.lower().endswith(".gz") else path.stat().st_size + 1
-    columns = pa.csv.read_csv(
-        path,
-        read_options=pa.csv.ReadOptions(
-            use_threads=False,
-            block_size=min(size, MAX_BLOCK),
-            skip_rows=skipped,
-            column_names=names if skipped else None,
-        ),
-        parse_options=pa.csv.ParseOptions(
-            delimiter=separator,
-            quote_char='"' if is_quoted else False,
-            newlines_in_values=is_quoted,
-            invalid_row_handler=skip,
-        ),
-        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-    )
-    return columns, invalid, longer
-
-
-def _drop_unnamed(columns: pa.Table) -> pa.Table:
-    """Leave out the columns without a name and without a value."""
-    kept = [
-        number
-        for number, name in enumerate(columns.column_names)
-        if name.strip() or any(columns[number].to_pylist())
-    ]
-    return columns.select(kept)
-
-
-def _check_quotes(path: Path, separator: str) -> None:
-    """Raise UserError with the line where text follows a quoted value, as after `\\"` in it."""
-    with pa.input_stream(str(path), compression="detect") as stream:
-        text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
-        last = [""]
-
-        def read_lines() -> Iterator[str]:
-            for line in text:
-                last[0] = line
-                yield line
-            last[0] = ""  # a quote that is not closed: the rows that it swallows are lost
-
-        before = csv.field_size_limit(MAX_BLOCK)
-        rows = csv.reader(read_lines(), delimiter=separator, strict=True)
-        try:
-            for _ in rows:
-                pass
-        except csv.Error as error:
-            if last[0]:
-                raise UserError(
-                    f"{path} cannot be read as CSV\nline {rows.line_num}: text follows the quote "
-                    f"that ends a value: {last[0].rstrip()[:100]!r}\n"
-                    'write a quote inside a quoted value twice, as in "he said ""good""", not as '
-                    '\\" (pandas.read_csv(FILE, escapechar="\\\\").to_csv(FILE, index=False))'
-                ) from error
-        finally:
-            csv.field_size_limit(before)
-
-
-def _has_quotes(head: str) -> bool:
-    """Return whether the fields of a TSV are quoted; many of them have quotes as plain text."""
-    lines = head.splitlines()[:SAMPLE]
-    fields = [line.split("\t") for line in lines]
-    if any(len(row) != len(fields[0]) for row in fields):
-        rows = list(csv.reader(lines, delimiter="\t"))
-        return sum(len(row) == len(fields[0]) for row in rows) > len(rows) / 2
-    quoted = [field for row in fields for field in row if field.startswith('"')]
-    return bool(quoted) and all(re.fullmatch(r'"(?:[^"]|"")*"', field) for field in quoted)
 
 
 def _read_json(path: Path) -> tuple[pa.Table, tuple[str, ...]]:

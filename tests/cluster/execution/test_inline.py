@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from cluster.execution.trial_queue import TrialQueue
 from cluster.ledger.ledger import Ledger
 from cluster.sampling.study import Study
 from searchspaces.loading import load_space
-from tests.support.searches import describe_trials
+from tests.support.searches import describe_trials, read_ledger
 from trainables.errors import INTERRUPTED, UserError
 from trainables.run import Run
 
@@ -102,6 +103,32 @@ def test_trials_fail_are_retried_diverge_and_end_early(search: Search) -> None:
     states = [trial.state.name for trial in queue.study.study.trials]
     assert states == ["COMPLETE", "FAIL", "PRUNED", "COMPLETE", "COMPLETE", "FAIL"]
     assert set(steps) == {0, 1}
+
+
+def test_settings_of_a_trial_are_neither_the_drivers_nor_the_next_ones(
+    runs: Path, tune_inline: Callable[..., tuple[int, str]], space_file: Callable[..., Path]
+) -> None:
+    lines = """
+import numpy as np
+import warnings
+def change(config, run):
+    first = torch.get_default_dtype() == torch.float32
+    torch.set_default_dtype(torch.float64)
+    warnings.simplefilter("error")
+    np.seterr(all="raise")
+    for metrics in train(config, run):
+        assert torch.get_default_dtype() == torch.float64
+        yield {**metrics, "first": first, "raises": np.geterr()["divide"] == "raise"}
+SPACE = replace(SPACE, train=change, trials=3, reports=2)
+"""
+    numpy, filters = np.geterr(), list(warnings.filters)
+    code, output = tune_inline("--space", space_file(lines), "--concurrency", "2")
+    assert code == 0, output
+    logs = read_ledger(runs / "toy").trial_logs.values()
+    reports = [report.metrics for log in logs for report in log.reports]
+    assert {(r["first"], r["raises"]) for r in reports} == {(1.0, 1.0)}
+    assert (torch.get_default_dtype(), np.geterr()) == (torch.float32, numpy)
+    assert warnings.filters == filters
 
 
 def test_concurrent_trials_take_turns_and_have_their_own_random_states(search: Search) -> None:

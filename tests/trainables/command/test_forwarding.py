@@ -38,6 +38,11 @@ def test_the_help_has_every_option_and_an_example(run: Run, command: str) -> Non
     ("words", "passed"),
     [
         (("tune", "digits", "--trials", "3"), ["--space", "digits", "--trials", "3"]),
+        (("tune", "--trials", "3", "digits"), ["--space", "digits", "--trials", "3"]),
+        (
+            ("tune", "--storage", "a", "a", "--resume"),
+            ["--space", "a", "--storage", "a", "--resume"],
+        ),
         (("tune", "--space", "digits", "--resume"), ["--space", "digits", "--resume"]),
         (("confirm", "digits"), ["--confirm", "3", "--space", "digits"]),
         (
@@ -74,6 +79,13 @@ def test_a_misspelt_command_and_option_are_told_with_the_ones_meant(run: Run) ->
     assert wrong.exit_code == 2
     assert "Did you mean 'report'" in wrong.output
     assert run("tune", "digits", "--trails", "3").exit_code == 2
+
+
+def test_a_space_is_named_once(run: Run) -> None:
+    for words in (["a", "--space", "b"], ["--space", "b", "a"]):
+        wrong = run("tune", *words)
+        assert wrong.exit_code == 2
+        assert "error: a and b are given: name one" in wrong.output
 
 
 def test_the_version_is_printed(run: Run) -> None:

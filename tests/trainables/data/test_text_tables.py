@@ -40,6 +40,7 @@ def _columns(table: Table) -> list[list[Any]]:
     [
         ("a.csv", _encode().encode()),
         ("excel.csv", _encode(";", "\r\n").encode("utf-8-sig")),
+        ("sep.csv", b"sep=;\r\n" + _encode(";", "\r\n").encode()),
         ("a.TSV", _encode("\t").encode()),
         ("a.csv.gz", gzip.compress(_encode().encode())),
     ],
@@ -120,6 +121,12 @@ def test_entries_of_a_json_list_that_are_no_objects_are_counted(tmp_path: Path) 
         ("a.csv", b"", "cannot be read as CSV"),
         ("a.jsonl", b'{"review": "x"}\n{oops\n', "cannot be read as JSONL"),
         ("a.jsonl", b'{"review": "sch\xf6n"}\n', "line 1 is not UTF-8"),
+        (
+            "a.csv",
+            b"Title\n\na,b\n1,2\n",
+            "line, 'Title'\nthe first of them, a.csv",
+        ),
+        ("a.csv", b"a,b\n", "has no row below its first line"),
         ("a.parquet", b"PAR1 but not really", "cannot be read as Parquet"),
     ],
 )
