@@ -105,7 +105,10 @@ def test_importing_the_client_or_reports_imports_no_ray_and_silences_mlflow() ->
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_a_server_that_does_not_answer_is_named_without_its_password(silent: bool) -> None:
+def test_a_server_that_does_not_answer_is_named_without_its_password(
+    silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.tracking.client.DEADLINE", 1.0)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if silent:
