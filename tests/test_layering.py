@@ -94,7 +94,7 @@ SHARED = ("cluster.storage", "cluster.tracking.client", "cluster.tracking.names"
 SHARED += ("cluster.tracking.description", "cluster.tracking.pages")
 SHARED += ("trainables.errors", "trainables.ranking", "trainables.durations")
 SHARED += ("trainables.arguments", "trainables.terminal", "cluster.tracking.run_records")
-SHARED += ("trainables.invocation",)
+SHARED += ("trainables.invocation", "trainables.collection")
 SHARED += ("trainables.shadowing", "cluster.tuning.power")  # one power, in preview and report
 SHARED += ("trainables.integrity",)
 # The one module of reports that restores trained models.

@@ -6,7 +6,6 @@ Importing this module sets the environment variables of MLflow that both need.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import threading
@@ -35,6 +34,7 @@ from cluster.storage.database_file import (
 )
 from cluster.storage.redaction import first_line, redact_address
 from cluster.tracking import database
+from trainables.collection import import_large
 from trainables.errors import UserError
 
 WRITE_TIMEOUT = 5
@@ -127,7 +127,7 @@ def _identify(path: Path) -> tuple[int, int] | None:
 def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:
     # Before the clock starts: on a busy machine, MLflow's imports take longer than its answer.
     if not uri.startswith("http"):
-        importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+        import_large("mlflow.store.tracking.sqlalchemy_store")
     answer: list[MlflowClient | Exception] = []
 
     def ask() -> None:

@@ -1,10 +1,8 @@
 """Read a search and its trials from MLflow as plain records, whatever the server."""
 
-import gc
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -25,6 +23,7 @@ from cluster.tracking.run_records import read_number, strip_run_name
 from reports.numbers.statistics import is_finite
 from reports.records import Curve, Search, TrialRecord
 from reports.write.tables import NumberName
+from trainables.collection import pause_collection
 from trainables.errors import UnreadableError, UserError
 from trainables.invocation import format_command
 from trainables.ranking import Mode
@@ -201,7 +200,8 @@ def _explain_absence(
 
 
 def _children(tracker: Tracker, parent: Run) -> list[TrialRecord]:
-    with _pause_collection():
+    # MLflow makes an object per metric of every run: 1,000 trials may have 2,000 metrics each.
+    with pause_collection():
         runs = _pages(
             lambda page_token: tracker.search_runs(
                 [parent.info.experiment_id],
@@ -212,19 +212,6 @@ def _children(tracker: Tracker, parent: Run) -> list[TrialRecord]:
         )
         trials = [_trial(run) for run in runs if run.data.tags.get("kind") in KINDS]
     return sorted(trials, key=lambda trial: trial.number)
-
-
-@contextmanager
-def _pause_collection() -> Iterator[None]:
-    # MLflow makes an object per metric of every run. Of 1,000 trials with 2,000 metrics each,
-    # the collector would visit all that exist again and again, which takes half of the time.
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _trial(run: Run) -> TrialRecord:
