@@ -3,11 +3,13 @@
 What takes seconds to import is imported when the options have been read.
 """
 
-import importlib
+import argparse
+import gc
 import sys
 
-from reports.options import PARSERS, build_report_parser
-from trainables.arguments import suggest
+from reports.options import PARSERS, build_report_parser, space_file
+from trainables.arguments import search_name, suggest
+from trainables.collection import import_large
 from trainables.errors import BAD_INPUT
 from trainables.invocation import format_command
 from trainables.terminal import announce, print_text, run_main
@@ -32,10 +34,29 @@ def main(arguments: list[str] | None = None) -> int:
 def run_action(action: str, words: list[str]) -> int:
     """Run an action, or `report`, with the words behind it, and return the exit code."""
     build_parser = {"report": build_report_parser, **PARSERS}[action]
-    options = build_parser().parse_args(words)
+    options = parse_words(build_parser(), words)
     announce("loading MLflow, SciPy and matplotlib")
-    code: int = importlib.import_module(f"reports.{action}").run(options)
+    module = import_large(f"reports.{action}")
+    gc.freeze()  # all of it stays: no later collection needs to visit it
+    code: int = module.run(options)
     return code
+
+
+def parse_words(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """Return the options of a command; a space file in place of a name is also its --space."""
+    options = parser.parse_args(words)
+    values = vars(options)
+    names = values.get("names") or [values["name"]]
+    if "names" in values:
+        values["names"] = list(map(search_name, names))
+    else:
+        values["name"] = search_name(names[0])
+    if len(names) == 1 and names[0].endswith(".py") and values.get("space", "") is None:
+        try:
+            values["space"] = space_file(names[0])
+        except argparse.ArgumentTypeError as error:
+            parser.error(str(error))
+    return options
 
 
 if __name__ == "__main__":

@@ -60,6 +60,11 @@ def whole(low: int = 1, high: int = MOST) -> Callable[[str], int]:
     return read
 
 
+def search_name(text: str) -> str:
+    """Return the name of the searches of a space file; any other name stays as it is."""
+    return Path(text).stem if text.endswith(".py") else text
+
+
 count = whole()
 seed = whole(0, LARGEST_SEED)
 

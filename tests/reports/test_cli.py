@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from reports.__main__ import main
+from reports.__main__ import main, parse_words
+from reports.options import PARSERS, build_report_parser
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -125,6 +126,30 @@ def test_the_newest_search_is_read(
     write_search(some_trials[:2])
     assert "This search ran 2 trials" in read_report()
     assert "This search ran 2 trials" in read_report("1")  # the experiment's number
+
+
+@pytest.mark.parametrize("action", ["evaluate", "export", "predict", "sample"])
+def test_a_space_file_names_its_search_and_the_code_of_its_models(
+    action: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    file.touch()
+    words = [str(file), *(["picture.jpg"] if action == "predict" else [])]
+    options = parse_words(PARSERS[action](), words)
+    assert (options.name, options.space) == ("mine", str(file))
+    options = parse_words(PARSERS[action](), [*words, "--space", "digits"])
+    assert (options.name, options.space) == ("mine", "digits")
+
+
+def test_space_files_name_the_searches_of_a_report(tmp_path: Path) -> None:
+    options = parse_words(build_report_parser(), ["digits", str(tmp_path / "mine.py")])
+    assert (options.names, options.space) == (["digits", "mine"], None)
+
+
+def test_a_space_file_in_place_of_a_name_must_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "missing.py"])
+    assert "the space file 'missing.py' does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("action", [[], ["export"], ["predict"], ["sample"]])
