@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from cluster.cli import find_run, run_requested
+from cluster.ledger.damage import list_trials
 from cluster.options import ExecutorName, add_arguments, read_options
 from cluster.result import Result
 from cluster.sampling.compared import choose_arms
@@ -104,9 +105,12 @@ def tune(
     end = run_requested(found, run, options, console)
     given |= {"space": found, "name": None, "suggest": None, "metric": None, "mode": None}
     given |= {"defaults": None, **_make_absolute(given, options.storage)}
-    return Result(
-        found, end.folder, options.storage, end.exit_code, lambda **new: tune(**{**given, **new})
-    )
+    last = max(list_trials(end.folder), default=-1)
+
+    def again(**new: Any) -> Result:
+        return tune(**{**given, **new})
+
+    return Result(found, end.folder, options.storage, end.exit_code, last, again)
 
 
 def _make_absolute(given: Mapping[str, Any], storage: Storage) -> dict[str, Any]:

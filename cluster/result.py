@@ -12,7 +12,7 @@ from cluster.ledger.damage import read_trial_logs
 from cluster.ledger.files import attempt_folder
 from cluster.ledger.settings import SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog, rank_trial_logs
-from cluster.result_page import show_result
+from cluster.result_page import describe_result, show_result
 from cluster.storage.storage import Storage
 from searchspaces.calls import restore_predictor
 from searchspaces.codec import decode_config
@@ -46,19 +46,21 @@ class WrittenReport:
         return self.text.replace("](figures/", f"]({self.folder}/figures/")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a search has found; Jupyter shows its best trials.
 
-    `folder` is the ledger, from which everything is read when it is asked for. `exit_code` is that
-    of the command line: 0, or 130 after an interruption.
+    `folder` is the ledger, from which everything is read when it is asked for, up to the trial
+    `last`: a later search may have added others. `exit_code` is that of the command line: 0, or
+    130 after an interruption.
     """
 
     space: SearchSpace[Any]
     folder: Path
     storage: Storage
     exit_code: int
-    _again: Callable[..., Result] = field(repr=False, compare=False)
+    last: int
+    _again: Callable[..., Result] = field(compare=False)
 
     @property
     def settings(self) -> SearchSettings:
@@ -162,7 +164,7 @@ class Result:
         logs, damaged = read_trial_logs(self.folder)
         if damaged:
             raise DamagedFileError("\n".join(damaged.values()) + "\nResult.resume() runs it again")
-        return [logs[trial] for trial in sorted(logs)]
+        return [logs[trial] for trial in sorted(logs) if trial <= self.last]
 
     def _score(self, log: TrialLog) -> float | None:
         best = log.find_best_report(self.settings.metric, self.settings.mode)
@@ -176,18 +178,29 @@ class Result:
     def _rank(self) -> list[TrialLog]:
         return rank_trial_logs(self._read_logs(), self.settings.metric, self.settings.mode)
 
+    def __repr__(self) -> str:
+        """Return a few lines: the search, the winner, and what to do next."""
+        try:
+            count, best = len(self._read_logs()), self._describe_best()
+        except UserError as error:
+            return f"{self.space.name}: {error}"
+        has_model, metric = self.space.restore is not None, self.settings.metric
+        return describe_result(self.space.name, metric, count, best, self.folder, has_model)
+
+    def _describe_best(self) -> tuple[int, float, Mapping[str, Any]] | None:
+        ranked = self._rank()
+        score = self._score(ranked[0]) if ranked else None
+        return None if score is None else (ranked[0].trial, score, ranked[0].config)
+
     def _repr_html_(self) -> str:
         """Return the page that Jupyter shows: the winner, the best trials, curves, next steps."""
-        settings, ranked = self.settings, self._rank()
-        found = ranked[0].find_best_report(settings.metric, settings.mode) if ranked else None
-        best = (ranked[0].trial, found[0], ranked[0].config) if found else None
         return show_result(
-            f"{self.space.name}: {self.space.question}",
-            settings.metric,
+            self.space.title,
+            self.settings.metric,
             self.trials,
             self.curves,
-            [log.trial for log in ranked],
-            best,
+            [log.trial for log in self._rank()],
+            self._describe_best(),
             self.folder,
             has_model=self.space.restore is not None,
         )

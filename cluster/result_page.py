@@ -1,4 +1,4 @@
-"""The result of a search as Jupyter shows it: winner, best trials, curves, and what to do next."""
+"""The result of a search as Python and Jupyter show it: the winner, and what to do next."""
 
 from __future__ import annotations
 
@@ -26,6 +26,29 @@ NEXT = (
 MODEL = ("result.model()", "the winner as a function")
 
 
+def describe_result(
+    name: str,
+    metric: str,
+    count: int,
+    best: tuple[int, float, Mapping[str, Any]] | None,
+    folder: Path,
+    has_model: bool,
+) -> str:
+    """Return a result of `count` trials as a few lines; `best` is that of `show_result`."""
+    if best is None:
+        return f"{name}: no trial of {count} has a score\n{folder}"
+    trial, score, config = best
+    offered = (*NEXT, *([MODEL] if has_model else []))
+    return "\n".join(
+        (
+            f"{name}: best {metric} {format_number(score)}, trial {trial} of {count}",
+            f"  {_format_config(config)}",
+            f"  {folder}",
+            f"  next: {', '.join(code for code, _ in offered)}",
+        )
+    )
+
+
 def show_result(
     title: str,
     metric: str,
@@ -46,10 +69,10 @@ def show_result(
         parts.append(f"<p>No trial of {len(trials)} has a score.</p>")
         return "".join([*parts, trials.head(SHOWN).to_html(border=0)])
     trial, score, config = best
-    values = ", ".join(f"{name}={format_number(value)}" for name, value in config.items())
     parts.append(
         f"<p>best {html.escape(metric)}: <b>{html.escape(format_number(score))}</b>, "
-        f"trial {trial} of {len(trials)}, with <code>{html.escape(values)}</code></p>"
+        f"trial {trial} of {len(trials)}, with "
+        f"<code>{html.escape(_format_config(config))}</code></p>"
     )
     # Columns that are the same in all trials tell nothing.
     table = trials.loc[list(ranked[:SHOWN])]
@@ -66,6 +89,10 @@ def show_result(
     steps = "".join(f"<li><code>{code}</code>: {what}</li>" for code, what in offered)
     parts.append(f"<p>{html.escape(str(folder))}; next:</p><ul>{steps}</ul>")
     return "".join(parts)
+
+
+def _format_config(config: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={format_number(value)}" for name, value in config.items())
 
 
 def draw_curves(metric: str, curves: pd.DataFrame, ranked: Sequence[int]) -> bytes:

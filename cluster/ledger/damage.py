@@ -32,7 +32,7 @@ def read_trial_logs(
     trial_logs: dict[int, TrialLog] = {}
     index = read_index(search)
     damaged = _find_lost(search, index)
-    for trial in sorted(_list_trials(search) | index.keys()):
+    for trial in sorted(list_trials(search) | index.keys()):
         path = log_path(search, trial)
         try:
             trial_log = read_trial_log(path, repair) if path.exists() else None
@@ -101,7 +101,7 @@ def restart_trial(search: Path, trial: int, why: str) -> tuple[TrialLog | None, 
     return read_trial_log(path), note
 
 
-def _list_trials(search: Path) -> set[int]:
+def list_trials(search: Path) -> set[int]:
     """Return the trials that have a log, or that have lost it and are not known to have."""
     folders = [path for path in search.glob("trials/*") if path.name.isdecimal()]
     return {

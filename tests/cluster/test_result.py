@@ -10,6 +10,7 @@ from optuna.distributions import FloatDistribution
 
 from cluster.api import tune
 from cluster.result import Result
+from cluster.sampling.ranges import format_number
 from trainables.errors import DamagedFileError, UserError
 from trainables.run import Loop, Run
 
@@ -84,10 +85,29 @@ def test_a_report_is_written_and_shown(tmp_path: Path, monkeypatch: pytest.Monke
 def test_without_a_score_there_is_no_winner(tmp_path: Path) -> None:
     result = search(tmp_path, failing)
     assert result.exit_code == 1
+    assert repr(result) == f"failing: no trial of 3 has a score\n{result.folder}"
     assert set(result.trials.outcome) == {"failed"}
     for name in ("best", "checkpoint"):
         with pytest.raises(UserError, match=r"no trial of .* has a score"):
             getattr(result, name)
+
+
+def test_a_result_is_a_few_lines_of_text(tmp_path: Path) -> None:
+    result = search(tmp_path)
+    lines = repr(result).splitlines()
+    best = result.best
+    assert lines[0] == f"train: best reports {format_number(best.score)}, trial {best.trial} of 3"
+    assert lines[1] == f"  seconds={format_number(best.config.seconds)}, seed={best.config.seed}"
+    assert str(result.folder) in lines[2] and "result.resume(trials=20)" in lines[3]
+    (result.folder / "trials" / "001" / "reports.jsonl").unlink()
+    assert "missing" in repr(result)
+
+
+def test_a_result_keeps_its_trials_when_the_search_is_extended(tmp_path: Path) -> None:
+    before = search(tmp_path)
+    after = before.resume(trials=2)
+    assert (len(before.trials), len(after.trials)) == (3, 5)
+    assert set(before.curves.index.get_level_values("trial")) == {0, 1, 2}
 
 
 def test_a_damaged_log_is_told(tmp_path: Path) -> None:
