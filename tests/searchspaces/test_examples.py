@@ -164,6 +164,45 @@ def test_xgboost_reports_and_predicts_where_it_stops_early(tmp_path: Path) -> No
     assert losses.mean() == pytest.approx(run.score, rel=1e-4)
 
 
+def test_lightgbm_reports_the_model_that_early_stopping_leaves(tmp_path: Path) -> None:
+    """The best round is one between two reports."""
+    lightgbm = pytest.importorskip("lightgbm")
+    from trainables.integrations.lightgbm import ReportCallback
+
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(300, 5))
+    y = (x[:, 0] + draw.normal(size=300) > 0).astype(int)
+    settings = {"objective": "binary", "metric": "binary_logloss", "learning_rate": 0.5}
+    settings |= {"num_threads": 1, "verbose": -1}
+
+    def train(run: Run) -> Any:
+        data = lightgbm.Dataset(x[:200], y[:200])
+        with ReportCallback(run, rounds=4) as report:
+            run.keep_predictions(validation=lambda: report.model.predict(x[200:]))
+            model = lightgbm.train(
+                settings,
+                data,
+                num_boost_round=report.left,
+                valid_sets=[lightgbm.Dataset(x[200:], y[200:], reference=data)],
+                valid_names=["validation"],
+                callbacks=[report, lightgbm.early_stopping(9, verbose=False)],
+                init_model=report.path,
+            )
+        run.finish()
+        return model
+
+    run = Run(30, metric="validation-binary_logloss", mode="min", folder=tmp_path / "stops")
+    best = train(run).best_iteration
+    rounds = best + 9
+    assert best % 4 and rounds % 4 and run.best_report == run.done == rounds // 4 + 1
+    kept = pq.read_table(tmp_path / "stops" / "best" / "validation.parquet")["answer"].to_numpy()
+    losses = -np.log(np.where(y[200:], kept, 1 - kept))
+    assert losses.mean() == pytest.approx(run.score, rel=1e-6)
+    run = Run(2, metric="validation-binary_logloss", mode="min", folder=tmp_path / "ends")
+    train(run)
+    assert run.done == 2
+
+
 def test_a_table_of_ones_own_is_read(tmp_path: Path) -> None:
     pytest.importorskip("accelerate", reason="needs accelerate: pip install '.[dev]'")
     rows = [f"{'a b' if n % 2 else 'c d e'},{n % 2}" for n in range(40)]
