@@ -20,8 +20,8 @@ from trainables.invocation import format_command
 
 TRAINING = ("--data-dir", "--weights-dir", "--data", "--teacher", "--trust-code")
 """Options of a search that training its winner again needs as well."""
-KEPT = ("--storage", "--tracking-uri", *TRAINING)
-"""Options of a search that continuing it needs as well."""
+KEPT = ("--storage", "--tracking-uri", "--executor", *TRAINING)
+"""Options of a search that confirming it needs as well."""
 FLAGS = ("--trust-code",)
 """Those of them without a value."""
 

@@ -49,6 +49,12 @@ def test_the_commands_can_be_copied_and_train_the_winner() -> None:
     }
 
 
+def test_a_search_without_ray_is_confirmed_without_ray() -> None:
+    confirm, train, *_ = find_blocks(write(f"{COMMAND} --executor inline"))
+    assert "--executor inline --confirm 3" in confirm
+    assert "--executor" not in train
+
+
 def test_a_teacher_in_a_folder_is_kept() -> None:
     confirm, train, *_ = find_blocks(write(f"{COMMAND} --trust-code --teacher /my/model"))
     for command in (confirm, train):
