@@ -25,6 +25,12 @@ from trainables.vision import torchvision_operators  # noqa: F401 - a file may i
 
 SHOWN = 300
 """Characters of a line of code in a message."""
+EXITS = (
+    "a space file is imported, and the command line is Tunery's: put what runs as a script, such "
+    'as argparse, below `if __name__ == "__main__":`,\nand make its arguments fields of Config, '
+    "which --set NAME=VALUE sets"
+)
+"""What to do about a file that ends the process while it is loaded."""
 
 
 def load_space(name: str | SearchSpace[Any]) -> SearchSpace[Any]:
@@ -139,5 +145,5 @@ def _load(execute: Callable[[], ModuleType], name: str) -> ModuleType:
     except BaseException as error:  # an exit, too
         raise UserError(
             f"the space {name} failed to load: {describe(error)}{find_line(error, name)}"
-            "\n--debug shows the traceback"
+            f"\n{EXITS if isinstance(error, SystemExit) else '--debug shows the traceback'}"
         ) from error

@@ -121,6 +121,11 @@ class SearchSpace(Generic[C]):
         return self if self.by_value else self.file or self.name
 
     @property
+    def title(self) -> str:
+        """Return its name and, where it has one, its question."""
+        return f"{self.name}: {self.question}" if self.question else self.name
+
+    @property
     def source_file(self) -> str:
         """Return the path of the file that defines the space."""
         return self.file or str(Path(__file__).with_name(f"{self.name}.py"))

@@ -100,8 +100,7 @@ def print_space(space: SearchSpace[Any], fixed: Mapping[str, Any], console: Cons
         table.add_row(*map(escape, row))
     for name, value in fixed.items():
         table.add_row(escape(name), "fixed", escape(format_number(value)))
-    heading = f"{space.name}: {space.question}"
-    console.print(heading, highlight=False, markup=False, soft_wrap=True)
+    console.print(space.title, highlight=False, markup=False, soft_wrap=True)
     console.print(table)
 
 

@@ -54,6 +54,17 @@ def _get_error(name: str) -> str:
     return str(caught.value)
 
 
+def test_a_script_that_reads_the_command_line_is_told_how_to_become_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(f"{MINE}\nimport argparse\nargparse.ArgumentParser().parse_args()\n")
+    monkeypatch.setattr(sys, "argv", ["tune", "--space", str(path)])
+    message = _get_error(str(path))
+    assert "failed to load: SystemExit: 2" in message and f"({path}, line 19)" in message
+    assert "argparse" in message and "fields of Config" in message
+
+
 def test_names_are_those_of_the_files() -> None:
     assert list_names() == sorted(list_names())
     assert "digits" in list_names() and not [name for name in list_names() if name.startswith("_")]
