@@ -15,6 +15,7 @@ from cluster.options import Options, add_arguments, read_options
 from cluster.storage.redaction import redact, redact_tracebacks
 from searchspaces.catalog import list_names, read_question
 from trainables.arguments import Parser, file_path, nonempty
+from trainables.collection import pause_collection
 from trainables.console import SafeConsole
 from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
 from trainables.invocation import format_command
@@ -94,11 +95,12 @@ def run_command(arguments: argparse.Namespace, words: list[str], console: Consol
         print_text("\nname one of these with --space, or your own file", sys.stderr)
         return BAD_INPUT
     announce("loading PyTorch and Optuna")
-    from cluster.launch import launcher
-    from cluster.sampling.compared import choose_arms
-    from searchspaces.loading import load_space
+    with pause_collection():
+        from cluster.launch import launcher
+        from cluster.sampling.compared import choose_arms
+        from searchspaces.loading import load_space
 
-    space = choose_arms(load_space(arguments.space), arguments.compare)
+        space = choose_arms(load_space(arguments.space), arguments.compare)
     options = read_options(arguments, space)
     for warning in options.warnings:
         console.print(f"note: {warning}", markup=False, soft_wrap=True)
@@ -147,8 +149,9 @@ def run_requested(
     space: SearchSpace[Any], run: Run, options: Options, console: Console
 ) -> SearchEnd:
     """Run the search, or its confirmation."""
-    from cluster.tuning.confirm import confirm
-    from cluster.tuning.run_search import run_search
+    with pause_collection():
+        from cluster.tuning.confirm import confirm
+        from cluster.tuning.run_search import run_search
 
     run_it = confirm if options.confirm else run_search
     return run_it(space, run, options, console)

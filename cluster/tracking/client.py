@@ -34,6 +34,7 @@ from cluster.storage.database_file import (
 )
 from cluster.storage.redaction import first_line, redact_address
 from cluster.tracking import database
+from cluster.tracking.new_database import copy_empty_database
 from trainables.collection import import_large
 from trainables.errors import UserError
 
@@ -82,8 +83,11 @@ def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
         database.check_exists(path)
     with database.lock_database(path, read_only):
         database.check_database(path, read_only)
-        # Creating the tables takes seconds on a quiet machine, and a minute on a busy one.
         is_new = database.is_empty(path)
+        if is_new:
+            _import_store()
+            copy_empty_database(path)
+        # Creating the tables takes seconds on a quiet machine, and a minute on a busy one.
         place = path if is_new else database.follow_database(path)
         seconds = database.CREATION if is_new else DEADLINE
         _forget_replaced(uri, path)
@@ -124,10 +128,14 @@ def _identify(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:
+def _import_store() -> None:
     # Before the clock starts: on a busy machine, MLflow's imports take longer than its answer.
+    import_large("mlflow.store.tracking.sqlalchemy_store")
+
+
+def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:
     if not uri.startswith("http"):
-        import_large("mlflow.store.tracking.sqlalchemy_store")
+        _import_store()
     answer: list[MlflowClient | Exception] = []
 
     def ask() -> None:
