@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from reports.numbers.paired import Array
-from reports.numbers.seeds import accuracy_over_seeds
+from reports.numbers.seeds import UNKNOWN, Luck, accuracy_over_seeds, pool_luck
 from reports.numbers.statistics import Interval, Proportion, wilson_interval
 from reports.read.artifacts import PREDICTIONS, has_artifact
 from reports.read.holdout_log import (
@@ -27,9 +27,15 @@ from reports.read.holdout_log import (
 )
 from reports.read.predictions import Predictions, find_correct, read_examples, read_predictions
 from reports.read.records import Tracker
-from reports.read.winner import Choice, group_reruns, list_compared, rank_confirmed
+from reports.read.winner import (
+    Choice,
+    group_reruns,
+    list_compared,
+    rank_confirmed,
+    score_reruns,
+)
 from reports.records import Search, TrialRecord
-from reports.write.tables import join_words
+from reports.write.tables import is_proportion, join_words
 
 TEST = "predictions/test.parquet"
 CLOSED = "what the search has stored for it cannot be read"
@@ -42,10 +48,11 @@ class OpenedTest:
 
     `model` is the winner's run and `accuracy` its test accuracy; where there is none, `missing`
     says why. `reruns` has which predictions are correct, (seeds, n), by the trial that was
-    confirmed. `broken` are the KINDS of entries for which the test set was opened before for
-    others. `again` (`--open-test-again`) allows these to be opened once more. `unfinished` says
-    why a search whose winner may still change has nothing opened. Nothing is opened either where
-    something that the search has stored is unreadable.
+    confirmed, and `luck` how much all that were confirmed vary on validation. `broken` are the
+    KINDS of entries for which the test set was opened before for others. `again` (`--open-test-
+    again`) allows these to be opened once more. `unfinished` says why a search whose winner may
+    still change has nothing opened. Nothing is opened either where something that the search has
+    stored is unreadable.
     """
 
     tracker: Tracker
@@ -53,6 +60,7 @@ class OpenedTest:
     model: TrialRecord | None = None
     accuracy: Proportion | None = None
     reruns: Mapping[int, Array] = field(default_factory=dict)
+    luck: Luck = UNKNOWN
     missing: str = ""
     broken: frozenset[str] = frozenset()
     again: bool = False
@@ -174,7 +182,13 @@ class OpenedTest:
                 if (other := self.open_predictions(runs, entry)) is not None:
                     targets = other.examples.targets
                     reruns[of] = np.stack([find_correct(o, targets) for o in other.outputs])
-        return replace(self, accuracy=accuracy, reruns=reruns)
+        return replace(self, accuracy=accuracy, reruns=reruns, luck=self._find_luck())
+
+    def _find_luck(self) -> Luck:
+        examples = read_examples(self.tracker, self.search, "validation")
+        if examples is None or not is_proportion(self.search.metric):
+            return UNKNOWN
+        return pool_luck(score_reruns(self.search).values(), len(examples))
 
     def _describe_closed(self, openings: Sequence[Opening], entry: Opening, what: str) -> str:
         last = next((o for o in reversed(openings) if find_winner(o) is not None), None)

@@ -148,10 +148,10 @@ def _count(
     tally.covered += test.confirmed.low <= truth <= test.confirmed.high
     if against is not None:
         level = 1 - LEVEL / (len({run.of for run in search.reruns}) - 1)
-        better = probability_better(test.reruns[winner], test.reruns[0], level)
+        better = probability_better(test.reruns[winner], test.reruns[0], level, test.luck)
         tally.probable += better.low > 0.5
         gap = against.difference.interval
-        tally.compared += 1
+        tally.compared += gap.is_known
         tally.gaps += gap.low <= truth - norm.cdf(skills[0] / setting.spread) <= gap.high
 
 
@@ -175,8 +175,11 @@ NULL = {
     "5 confirmed, 5 seeds": Setting(),
     "5 confirmed, 5 seeds, much luck": Setting(luck=0.4),
     "10 confirmed, 3 seeds": Setting(best=10, seeds=3),
-    "1 confirmed, 2 seeds": Setting(best=1, seeds=2),
+    "1 confirmed, 3 seeds": Setting(best=1, seeds=3),
+    "1 confirmed, 2 seeds (refused)": Setting(best=1, seeds=2),
     "5 confirmed, 5 seeds, n = 2,000": Setting(validation=2000, test=2000),
+    "5 confirmed, 3 half-dead seeds": Setting(seeds=3, luck=0.4, kind="half dead"),
+    "5 confirmed, 2 half-dead seeds": Setting(seeds=2, luck=0.4, kind="half dead"),
 }
 """All configurations are equal."""
 POWER = {
@@ -198,12 +201,16 @@ def simulate(experiments: int) -> Rows:
             ("P(better than default) is above 0.5, all equal", found.probable),
         ):
             yield Row(what, name, Rate(count / searches, searches), high=LEVEL)
-        if setting.seeds >= FEWEST:
-            rate = Rate(found.covered / searches, searches)
-            yield Row("quoted interval of the winner's accuracy", name, rate, 0.93, 0.98)
-        # Corrected for the choice of the winner, and so wider than of one pair alone.
+        if setting.seeds < FEWEST:
+            continue
+        normal = setting.kind == "normal"  # the stated setting of intervals
+        rate = Rate(found.covered / searches, searches)
+        what = "quoted interval of the winner's accuracy"
+        yield Row(what, name, rate, 0.93, 0.98, is_required=normal)
+        # Corrected for the choice of the winner: of "at least 95 %", as the report says.
         rate = Rate(found.gaps / found.compared, found.compared)
-        yield Row("interval of the winner less the default", name, rate, 0.93)
+        what = "interval of the winner less the default"
+        yield Row(what, name, rate, 0.93, is_required=normal)
     for name, setting in POWER.items():
         found = run_searches(setting, searches)
         rate = Rate(found.best_beats / searches, searches)

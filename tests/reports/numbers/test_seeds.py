@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from reports.numbers.seeds import accuracy_over_seeds, compare_selected, probability_better
+from reports.numbers.seeds import (
+    UNKNOWN,
+    Luck,
+    accuracy_over_seeds,
+    compare_selected,
+    pool_luck,
+    probability_better,
+)
 
 EXPERIMENTS = 400
 SKILL, OWN, NOISE = 2.0, 0.25, 0.5
@@ -75,6 +82,32 @@ def test_the_luckiest_of_eleven_covers_where_seeds_differ_much() -> None:
     assert own / EXPERIMENTS < 0.9
 
 
+def test_the_best_of_eleven_whose_seeds_are_half_dead_beats_no_other() -> None:
+    random, seeds, n = np.random.default_rng(5), 3, 300
+    beats, better = np.zeros(2), np.zeros(2)
+    for _ in range(EXPERIMENTS):
+        easy = random.normal(0, 1, n)
+        luck = np.where(random.random((11, seeds)) < 0.5, -4.0, 0.0)
+        runs = [make_runs(random, easy, row) for row in luck]
+        known = pool_luck([side.mean(axis=1).tolist() for side in runs], n)
+        best = int(luck.mean(axis=1).argmax())
+        if best:
+            for place, least in enumerate((known, UNKNOWN)):
+                found = compare_selected(runs[best], runs[0], 10, least)
+                beats[place] += found.p < 0.05
+                found_better = probability_better(runs[best], runs[0], 0.995, least)
+                better[place] += found_better.low > 0.5
+    most = 0.05 + 2 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)
+    for share, without in (beats / EXPERIMENTS, better / EXPERIMENTS):
+        assert share <= most < without
+
+
+def test_luck_is_what_examples_do_not_explain() -> None:
+    assert pool_luck([[0.5, 0.9], [0.7]], 10**9) == Luck(pytest.approx(0.08), 1)
+    assert pool_luck([[0.80, 0.81], [0.79, 0.80, 0.81]], 100) == Luck(0.0, 3)
+    assert pool_luck([[80.0, 81.0]], 100) == pool_luck([[0.8]], 100) == UNKNOWN
+
+
 def test_a_difference_of_three_standard_errors_is_found() -> None:
     random, n, seeds = np.random.default_rng(2), 800, 5
 
@@ -124,6 +157,7 @@ def test_values_by_hand() -> None:
     same = compare_selected(right, right, of=1)
     assert same.p == 1.0
     assert same.interval.low < 0 < same.interval.high  # that all runs agree is no certainty
+    assert not compare_selected(right[:2], right, of=1).interval.is_known
     one = right.copy()
     one[:, 0] = 0  # all three runs miss one example of 50
     assert compare_selected(right, one, of=1).p > 0.05

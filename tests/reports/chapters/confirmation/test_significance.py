@@ -17,7 +17,12 @@ from reports.chapters.confirmation.significance import (
     describe_tests,
     judge_default,
 )
-from reports.numbers.seeds import accuracy_over_seeds, compare_selected, probability_better
+from reports.numbers.seeds import (
+    Luck,
+    accuracy_over_seeds,
+    compare_selected,
+    probability_better,
+)
 from reports.read.opened_test import OpenedTest
 from reports.records import Search
 from reports.write.intervals import format_probability
@@ -139,6 +144,28 @@ def test_the_verdict_on_the_default_is_that_of_the_test(
     assert text.count("recommended") == recommended
     for word in ("beats", "worse"):
         assert (word in text) == (word in begins)
+
+
+def test_two_seeds_of_two_configurations_have_no_verdict() -> None:
+    search = confirm([3, 0])
+    few = dataclasses.replace(
+        search, reruns=tuple(run for run in search.reruns if run.params["seed"] != "2")
+    )
+    opened = open_right(few, {of: runs[:2] for of, runs in answer({3: 10, 0: 60}).items()})
+    assert compare_winner(few, opened) == []
+    why = "4 runs of 2 configurations are too few for a test"
+    assert judge_default(few, opened).startswith("Whether the winner is better than the default")
+    assert f"{why}; 3 seeds do. The default is recommended." in judge_default(few, opened)
+    assert why in describe_tests(few, opened)[0]
+
+
+def test_seeds_vary_as_those_of_all_configurations() -> None:
+    search, right = confirm([3, 0]), draw([3, 0])
+    opened = dataclasses.replace(open_right(search, right), luck=Luck(0.04, 8))
+    (found,) = compare_winner(search, opened)
+    assert found.difference == compare_selected(right[3], right[0], 1, opened.luck)
+    assert not found.is_significant
+    assert compare_winner(search, open_right(search, right))[0].is_significant
 
 
 def test_without_the_test_set_differences_are_described_and_not_judged() -> None:
