@@ -14,7 +14,7 @@ from cluster.options import ExecutorName, add_arguments, read_options
 from cluster.result import Result
 from cluster.sampling.compared import choose_arms
 from cluster.storage.storage import Storage
-from searchspaces.catalog import find_question
+from searchspaces.catalog import find_question, list_names
 from searchspaces.from_function import Suggest, make_space
 from searchspaces.loading import load_space
 from searchspaces.space import SearchSpace
@@ -164,7 +164,7 @@ def _find_space(
         if named := [key for key, value in extra.items() if value is not None]:
             raise UserError(f"{named[0]}: the space has its own; give it with a function only")
         if isinstance(space, SearchSpace):
-            return space if space.name else _complete(space, _name(space))
+            return space if _is_loaded(space) else _complete(space, space.name or _name(space))
         return load_space(str(space))
     if not callable(space):
         raise UserError(f"space={space!r:.80} is no name, SearchSpace or function")
@@ -173,6 +173,18 @@ def _find_space(
         raise UserError(f"{missing} is missing: a function needs suggest, metric and mode")
     made = make_space(space, suggest, metric, mode, defaults, reports or 1)
     return _complete(made, made.name)
+
+
+def _is_loaded(space: SearchSpace[Any]) -> bool:
+    """Return whether workers can load a space by its file or name: its functions are the same.
+
+    A space made in Python may have any name, also that of a space of Tunery.
+    """
+    if space.file or space.name not in list_names():
+        return bool(space.file)
+    own = load_space(space.name)
+    names = ("config", "train", "suggest", "feasible", "prepare", "restore")
+    return all(getattr(own, name) is getattr(space, name) for name in names)
 
 
 def _complete(space: SearchSpace[Any], name: str) -> SearchSpace[Any]:

@@ -107,6 +107,17 @@ def test_a_space_object_is_searched_under_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("name", ["digits", "mine"])
+def test_a_space_object_with_a_name_trains_its_own_function(tmp_path: Path, name: str) -> None:
+    def train(config: Any, run: Run) -> Loop:
+        yield {"validation_accuracy": 0.25}
+
+    space = replace(load_space("digits"), name=name, train=train, prepare=None, restore=None)
+    result = tune(space, trials=1, reports=1, executor="inline", storage=tmp_path, quiet=True)
+    assert (result.folder.name, result.best.score) == (name, 0.25)
+
+
+@pytest.mark.usefixtures("database")
 def test_a_space_object_asks_what_its_function_says(tmp_path: Path) -> None:
     def train(config: Any, run: Run) -> Loop:
         """Which digit?
