@@ -85,7 +85,7 @@ def load(
     kind: DataKind = "real",
     validation: float = 0.1,
     split_seed: int = 0,
-    synthetic_size: int = 20_000,
+    synthetic_size: int = 5_000,
     download: bool = True,
 ) -> ImageData:
     """Load a data set; decode its files first if this machine has not done so yet.
