@@ -230,8 +230,10 @@ def test_a_regression_has_its_own_scores(
         part.write_bytes(part.read_bytes()[:-9])
     assert main(["evaluate", str(folder), "--data-dir", str(mine)]) == 3
     assert "damaged" in capsys.readouterr().err
-    low, high = found["scores"]["R²"]["interval"]
-    assert 0.4 < low < high < 0.95
+    assert 0.4 < found["scores"]["R²"]["value"] < 0.95
+    low, high = found["scores"]["MAE"]["interval"]
+    assert 0 < low < high < 1
+    assert found["scores"]["RMSE"]["interval"] is None  # of 300 examples
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 from scipy.stats import norm
 
 from reports.chapters.audit import FEWEST_INTERVAL, rank_correlation
+from reports.numbers import scores
 from reports.numbers.paired import compare_correct, compare_over_seeds, paired_bootstrap
+from reports.numbers.scores import FEWEST, FEWEST_SQUARES, score_outputs
 from reports.numbers.statistics import wilson_interval
 from tests.benchmarks.calibration.rates import Rate, Row, Rows, repeat
 
@@ -87,6 +91,36 @@ def measure_rank_coverage(correlation: float, n: int, experiments: int) -> Rate:
     return Rate(float(np.mean(covered)), len(covered))
 
 
+LAWS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
+    "normal": lambda r, n: r.normal(0, 1, n),
+    "Laplace": lambda r, n: r.laplace(0, 1, n),
+    "log-normal": lambda r, n: np.exp(r.normal(0, 0.5, n)) - math.exp(0.125),
+    "5 % threefold": lambda r, n: r.normal(0, 1, n) * np.where(r.random(n) < 0.05, 3, 1),
+}
+"""Distributions of the errors of a regression, with mean 0."""
+
+
+def measure_score_coverage(law: str, n: int, experiments: int) -> dict[str, Rate]:
+    """Return how often the intervals of a regression's scores contain the true ones.
+
+    Half of the variance of the targets is explained. An interval that is refused is not among
+    them. Of resamples there are fewer than in a report: they take most of the time.
+    """
+    random, draw = np.random.default_rng(0), LAWS[law]
+    errors = draw(random, 5_000_000)
+    variance = float((errors**2).mean())
+    truth = {"RMSE": math.sqrt(variance), "MAE": float(np.abs(errors).mean()), "R²": 0.5}
+    covered: dict[str, list[bool]] = {}
+    for _ in range(experiments):
+        outputs = random.normal(0, math.sqrt(variance), n)
+        with patch.object(scores, "RESAMPLES", 400):
+            measured = score_outputs(outputs, outputs + draw(random, n))
+        for name, found in measured.items():
+            if found.is_known:
+                covered.setdefault(name, []).append(found.low <= truth[name] <= found.high)
+    return {name: Rate(float(np.mean(each)), len(each)) for name, each in covered.items()}
+
+
 def simulate(experiments: int) -> Rows:
     """Yield the rows of these intervals."""
     for accuracy in (0.75, 0.975):
@@ -112,3 +146,8 @@ def simulate(experiments: int) -> Rows:
             rate = measure_rank_coverage(correlation, n, experiments)
             setting = f"correlation of {correlation:g}, {n} control trials"
             yield Row("interval of a rank correlation", setting, rate, 0.93, 0.98)
+    for law in LAWS:
+        for n in (FEWEST, FEWEST_SQUARES):
+            for name, rate in measure_score_coverage(law, n, experiments // 2).items():
+                setting = f"errors {law}, n = {n:,}"
+                yield Row(f"interval of a regression's {name}", setting, rate, 0.93, 0.98)

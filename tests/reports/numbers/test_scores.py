@@ -8,8 +8,16 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss, mean_absolute_error, r2_score, root_mean_squared_error
 
-from reports.numbers.scores import FEWEST, MANY, PARTS, ratio_interval, score_outputs
+from reports.numbers.scores import (
+    FEWEST,
+    FEWEST_SQUARES,
+    MANY,
+    PARTS,
+    ratio_interval,
+    score_outputs,
+)
 from reports.numbers.statistics import Interval, wilson_interval
+from tests.benchmarks.calibration.intervals import measure_score_coverage
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 EXPERIMENTS = 300
@@ -32,14 +40,20 @@ def test_probabilities_have_accuracy_and_loss(random: np.random.Generator) -> No
 
 
 def test_numbers_have_the_scores_of_a_regression(random: np.random.Generator) -> None:
-    targets = random.normal(10, 3, 200)
-    outputs = targets + random.normal(size=200)
+    targets = random.normal(10, 3, FEWEST_SQUARES)
+    outputs = targets + random.normal(size=FEWEST_SQUARES)
     scores = score_outputs(outputs, targets)
     assert scores["R²"].value == pytest.approx(r2_score(targets, outputs))
     assert scores["RMSE"].value == pytest.approx(root_mean_squared_error(targets, outputs))
     assert scores["MAE"].value == pytest.approx(mean_absolute_error(targets, outputs))
     assert all(score.low < score.value < score.high for score in scores.values())
-    assert "R²" not in score_outputs(outputs, np.ones(200))
+    assert "R²" not in score_outputs(outputs, np.ones(FEWEST_SQUARES))
+    fewer = score_outputs(outputs[1:], targets[1:])
+    assert {name: score.is_known for name, score in fewer.items()} == {
+        "R²": False,
+        "RMSE": False,
+        "MAE": True,
+    }
 
 
 def test_answers_are_an_exact_match_or_none() -> None:
@@ -76,8 +90,7 @@ def test_of_many_examples_the_interval_is_that_of_student(random: np.random.Gene
     [
         (lambda r, n: np.logaddexp(0, -r.normal(4, 2, n)), 100),  # losses of a good classifier
         (lambda r, n: np.logaddexp(0, -r.normal(6, 3, n)), 150),
-        (lambda r, n: r.normal(size=n) ** 2, 100),  # squared errors
-        (lambda r, n: r.laplace(size=n) ** 2, 300),
+        (lambda r, n: np.abs(r.laplace(size=n)), 100),  # absolute errors
     ],
 )
 def test_the_interval_of_a_skewed_mean_covers_it(
@@ -88,14 +101,11 @@ def test_the_interval_of_a_skewed_mean_covers_it(
     assert 0.925 <= np.mean([i.low <= truth <= i.high for i in found]) <= 0.975
 
 
-def test_the_interval_of_r2_covers_it(random: np.random.Generator) -> None:
-    def is_covered() -> bool:
-        errors = random.normal(size=150)
-        targets = 2 * random.normal(size=150) + errors
-        score = score_outputs(targets - errors, targets)["R²"]
-        return score.low <= 0.8 <= score.high
-
-    assert 0.925 <= np.mean([is_covered() for _ in range(EXPERIMENTS)]) <= 0.975
+@pytest.mark.parametrize("law", ["log-normal", "5 % threefold"])
+def test_the_intervals_of_squared_errors_cover_them(law: str) -> None:
+    covered = measure_score_coverage(law, FEWEST_SQUARES, EXPERIMENTS // 2)
+    for share in (covered["RMSE"].value, covered["R²"].value):
+        assert 0.93 - 2 * 0.021 <= share <= 0.98 + 2 * 0.012
 
 
 def test_the_interval_of_a_text_covers_what_depends_on_its_neighbours(
