@@ -22,8 +22,10 @@ from optuna.distributions import (
 )
 
 from searchspaces.catalog import list_names
+from searchspaces.codec import encode_values
 from searchspaces.loading import load_space
 from searchspaces.overrides import build_config
+from searchspaces.parameters import find_parameters
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import config_field, run_suggest
 from tests.support.paths import ROOT
@@ -211,6 +213,13 @@ def test_numbers_and_names_are_consistent(space: SearchSpace[Any]) -> None:
     assert space.trials >= 1
     for values in (*space.initial_configs, *space.arms):
         build_config(space, values)
+
+
+def test_arms_that_leave_a_hyperparameter_open_are_tuned(space: SearchSpace[Any]) -> None:
+    compared = [{k: v for k, v in arm.items() if k in space.compare} for arm in space.arms]
+    arms = compared if space.tune_arms else space.arms
+    is_open = any(find_parameters(space, encode_values(arm)) for arm in arms)
+    assert is_open == (space.tune_arms > 0)
 
 
 def test_default_and_initial_configs_are_in_the_ranges(space: SearchSpace[Any]) -> None:
