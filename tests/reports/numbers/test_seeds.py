@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from reports.numbers.seeds import (
     UNKNOWN,
@@ -106,6 +106,20 @@ def test_luck_is_what_examples_do_not_explain() -> None:
     assert pool_luck([[0.5, 0.9], [0.7]], 10**9) == Luck(pytest.approx(0.08), 1)
     assert pool_luck([[0.80, 0.81], [0.79, 0.80, 0.81]], 100) == Luck(0.0, 3)
     assert pool_luck([[80.0, 81.0]], 100) == pool_luck([[0.8]], 100) == UNKNOWN
+
+
+def test_the_error_of_seeds_is_on_the_side_of_the_selected_one() -> None:
+    ours, theirs = (
+        np.repeat(np.array(accuracies)[:, None], 10_000, axis=1)
+        for accuracies in ([0.7, 0.8, 0.9], [0.4, 0.5, 0.6])
+    )
+    error = math.sqrt(2 * 0.01 / 3)
+    for of, tails in ((1, 2), (2, 2), (4, 4)):
+        found = compare_selected(ours, theirs, of)
+        assert found.p == pytest.approx(tails * t.sf(0.3 / error, 4), rel=1e-3)
+        assert found.interval.high == pytest.approx(0.3 + t.isf(0.05 / tails, 4) * error, rel=1e-3)
+    known = compare_selected(ours, theirs, 4, Luck(0.04, 8))
+    assert known.p == pytest.approx(4 * t.sf(0.3 / (2 * error), 8), rel=1e-3)
 
 
 def test_a_difference_of_three_standard_errors_is_found() -> None:
