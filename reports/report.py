@@ -97,7 +97,7 @@ def _write_and_log(
         (out / "figures" / name).write_bytes(content)
     tables = write_tables(report.text, found.search, out / "tables", report.tables)
     (out / "report.md").write_text(report.text, encoding="utf-8")
-    page = render_html(report.text, out, report.charts)
+    page = render_html(report.text, out, report.charts, report.files)
     if options.html:
         (out / "report.html").write_text(page, encoding="utf-8")
     if options.no_log:

@@ -26,6 +26,7 @@ COVERED_BY = {
     "reports/chapters/best.py": REPORT,
     "reports/chapters/comparison/groups.py": "tests/reports/chapters/comparison/test_pairs.py",
     "reports/chapters/curves/by_arm.py": "tests/reports/chapters/comparison/test_figure.py",
+    "reports/chapters/comparison/chart.py": CHARTS,
     "reports/chapters/curves/chart.py": CHARTS,
     "reports/chapters/hyperparameters/chart.py": CHARTS,
     "reports/chapters/ensembles/evaluation.py": ENSEMBLES,

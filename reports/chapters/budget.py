@@ -5,6 +5,7 @@ median has an interval that holds for every distribution of the scores.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from reports.chapters.comparison.groups import find_enqueued
 from reports.numbers.statistics import is_finite
 from reports.read.winner import rank_trials
 from reports.records import Search, TrialRecord
+from reports.write.charts import Chart, describe_trial, format_axis, make_layout
 from reports.write.sections import Section, embed_figure
 from reports.write.style import (
     BLUE,
@@ -25,11 +27,13 @@ from reports.write.style import (
     find_score_limits,
     format_score_axis,
     label_axis,
+    to_words,
 )
 from reports.write.tables import format_count
 
 RANDOM = ("random", "qmc")  # samplers that do not depend on the results of earlier trials
 FEWEST = 8  # random trials for the estimate
+LOG_FROM = 20  # more trials have a log axis
 LEVELS = (0.025, 0.5, 0.975)  # the ends of the interval and the estimate
 
 Floats = NDArray[np.float64]
@@ -66,7 +70,12 @@ def write_section(search: Search) -> Section | None:
             " The best of k trials is not shown: the estimator assumes random trials, "
             f"and the sampler ({sampler}) depends on earlier ones."
         )
-    return Section(text, {"budget": draw_budget(search, trials, drawn if expect else None)})
+    random = drawn if expect else None
+    return Section(
+        text,
+        {"budget": draw_budget(search, trials, random)},
+        charts={"budget": make_chart(search, trials, random)},
+    )
 
 
 def find_random_scores(search: Search) -> Floats:
@@ -107,6 +116,67 @@ def median_best(
     return np.array(found).T
 
 
+def make_chart(search: Search, trials: Sequence[TrialRecord], drawn: Floats | None) -> Chart:
+    """Return the same lines as `draw_budget`; each step names the trial that makes it."""
+    sign = 1.0 if search.mode == "max" else -1.0
+    ranked = set(rank_trials(search, trials))
+    steps: list[tuple[int, TrialRecord]] = []
+    for count, trial in enumerate(trials, 1):
+        score = sign * trial.metrics["score"] if trial in ranked else -np.inf
+        if (not steps and np.isfinite(score)) or (steps and score > sign * _score(steps[-1][1])):
+            steps.append((count, trial))
+    steps.append((len(trials), steps[-1][1]))
+    data: list[dict[str, Any]] = [
+        {
+            "name": "best so far",
+            "mode": "lines+markers",
+            "line": {"color": "#555555", "width": 1.5, "shape": "hv"},
+            "x": [count for count, _ in steps],
+            "y": [_score(trial) for _, trial in steps],
+            "text": [describe_trial(search, trial) for _, trial in steps],
+            "hovertemplate": "best of the first %{x:,}: %{y}<br>%{text}<extra></extra>",
+        }
+    ]
+    if drawn is not None:
+        budgets = list_budgets(len(drawn))
+        low, middle, high = (sign * median_best(sign * drawn, budgets)).tolist()
+        band = {"mode": "lines", "hoverinfo": "skip", "line": {"width": 0}, "x": budgets}
+        data += [
+            {**band, "y": _drop_nan(low), "showlegend": False},
+            {
+                **{**band, "y": _drop_nan(high), "name": "95 % interval", "fill": "tonexty"},
+                "fillcolor": "rgba(0,114,178,0.2)",
+            },
+            {
+                "name": "best of k random trials, median",
+                "mode": "lines",
+                "line": {"color": BLUE, "width": 2},
+                "x": budgets,
+                "y": middle,
+                "hovertemplate": "best of %{x:,} in the median: %{y}<extra></extra>",
+            },
+        ]
+    layout = make_layout(search, "trials", f"best {to_words(search.metric)}")
+    layout["yaxis"] |= format_axis(search.metric, "best ")
+    if len(trials) > LOG_FROM:
+        ends = np.log10([0.95, len(trials) * 1.05]).tolist()
+        layout["xaxis"] |= {"type": "log", "range": ends, "dtick": "D2"}
+    return {"data": [{"type": "scatter", **trace} for trace in data], "layout": layout}
+
+
+def list_budgets(n: int) -> list[int]:
+    """Return the numbers of trials for which the best is estimated from n scores."""
+    return sorted({int(k) for k in np.geomspace(1, n, 60).round()})
+
+
+def _score(trial: TrialRecord) -> float:
+    return trial.metrics["score"]
+
+
+def _drop_nan(values: Sequence[float]) -> list[float | None]:
+    return [value if np.isfinite(value) else None for value in values]
+
+
 def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | None) -> Figure:
     """Return the best score so far and, for random scores `drawn`, the median best of k."""
     sign = 1.0 if search.mode == "max" else -1.0
@@ -122,8 +192,7 @@ def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | N
         axes.step(count[seen], reached, where="post", color="0.35", lw=1.2, label="best so far")
         shown = [reached]
         if drawn is not None:
-            n = len(drawn)
-            budgets = sorted({int(k) for k in np.geomspace(1, n, 60).round()})
+            budgets = list_budgets(len(drawn))
             low, middle, high = sign * median_best(sign * drawn, budgets)
             axes.plot(budgets, middle, color=BLUE, lw=1.8, label="best of k random trials, median")
             axes.fill_between(
@@ -140,7 +209,7 @@ def draw_budget(search: Search, trials: Sequence[TrialRecord], drawn: Floats | N
             name = f"default (trial {default.number})"
             axes.axhline(level, color=RED, lw=1, ls="--", label=name)
         axes.set_xlim(1, max(2, len(trials)))
-        if len(trials) > 20:
+        if len(trials) > LOG_FROM:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             axes.xaxis.set_minor_formatter(NullFormatter())

@@ -40,9 +40,10 @@ def make_layout(search: Search, x: str, y: str) -> dict[str, Any]:
     }
 
 
-def format_axis(metric: str) -> dict[str, Any]:
+def format_axis(metric: str, before: str = "") -> dict[str, Any]:
     """Return the axis of a metric: accuracies in per cent, of which there are at most 100."""
-    axis: dict[str, Any] = {"title": {"text": html.escape(to_words(metric))}, "automargin": True}
+    title = {"text": before + html.escape(to_words(metric))}
+    axis: dict[str, Any] = {"title": title, "automargin": True}
     if is_share(metric):
         axis |= {"tickformat": ".4~p", "maxallowed": 1}
     return axis

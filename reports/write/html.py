@@ -6,7 +6,7 @@ no script runs, and in print, the figures remain.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,15 +19,24 @@ from reports.write.style import DPI
 
 SCREEN = 105  # pixels of a page per inch of a figure
 PICTURE = re.compile(r'(?:<a href="[^"]*">\s*)?<img src="([^"]+)" alt="([^"]*)"[^>]*>(?:\s*</a>)?')
+PHOTOGRAPHS = ("looked_at",)
+"""Figures of pictures, which keep their colours on a dark page."""
 FIGURE = re.compile(r"figures/[\w-]+\.(png|gif)")
 
 
-def render_html(text: str, folder: Path, charts: Mapping[str, Chart] | None = None) -> str:
+def render_html(
+    text: str,
+    folder: Path,
+    charts: Mapping[str, Chart] | None = None,
+    files: Collection[str] = (),
+) -> str:
     """Return the markdown of a report as a whole page, with its pictures read from `folder`.
 
-    `charts` take the place of the figures with their names.
+    `charts` take the place of the figures with their names. `files` are pictures that the report
+    has not drawn.
     """
     charts = charts or {}
+    kept = {*PHOTOGRAPHS, *(Path(name).stem for name in files)}
     # Raw HTML in a report can only come from a name or an error message: it is shown, not run.
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     # GitHub's mark of a warning is not markdown; the block quote around it is kept.
@@ -35,7 +44,7 @@ def render_html(text: str, folder: Path, charts: Mapping[str, Chart] | None = No
 
     def render(part: list[Token]) -> str:
         body = parser.renderer.render(part, parser.options, {})
-        body = PICTURE.sub(lambda image: _embed(image[1], image[2], folder, charts), body)
+        body = PICTURE.sub(lambda image: _embed(image[1], image[2], folder, charts, kept), body)
         body = body.replace("<table>", '<div class="wide"><table>')
         return body.replace("</table>", "</table></div>")
 
@@ -58,7 +67,9 @@ def render_html(text: str, folder: Path, charts: Mapping[str, Chart] | None = No
     )
 
 
-def _embed(source: str, alt: str, folder: Path, charts: Mapping[str, Chart]) -> str:
+def _embed(
+    source: str, alt: str, folder: Path, charts: Mapping[str, Chart], kept: Collection[str]
+) -> str:
     # The text of a task may name any file or address: only figures of the report are shown.
     source = unquote(source)  # a parser of markdown quotes letters that are not ASCII
     if not FIGURE.fullmatch(source) or not (folder / source).is_file():
@@ -69,7 +80,8 @@ def _embed(source: str, alt: str, folder: Path, charts: Mapping[str, Chart]) -> 
         return f'<img src="data:image/gif;base64,{data}" alt="{alt}">'
     # Bytes 16 to 20 of a PNG are its width; scaled by it, all figures have the same font size.
     width = int.from_bytes(content[16:20], "big") * SCREEN // DPI
-    image = f'<img src="data:image/png;base64,{data}" alt="{alt}" width="{width}">'
+    kind = "" if Path(source).stem in kept else ' class="figure"'
+    image = f'<img{kind} src="data:image/png;base64,{data}" alt="{alt}" width="{width}">'
     if (chart := charts.get(Path(source).stem)) is None:
         return image
     script = f'<script type="application/json">{to_script_json(chart)}</script>'

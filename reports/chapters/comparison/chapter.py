@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reports.chapters.comparison import pairs
+from reports.chapters.comparison.chart import make_chart
 from reports.chapters.comparison.figure import draw_comparison
 from reports.chapters.comparison.groups import (
     Group,
@@ -92,7 +93,9 @@ def write_section(
         ),
     )
     n = validation if is_proportion(search.metric) else None
-    return Section(text, {"comparison": draw_comparison(search, drawn, repeated, theirs, n)})
+    shown_as = search, drawn, repeated, theirs, n
+    charts = {"comparison": make_chart(*shown_as)}
+    return Section(text, {"comparison": draw_comparison(*shown_as)}, charts=charts)
 
 
 def _write_table(

@@ -46,12 +46,11 @@ def draw_comparison(
     `n` is the number of validation examples, for the intervals of single runs.
     """
     order = sort_by_values(found)
-    if theirs is not None and is_share(theirs.metric) != is_share(search.metric):
-        theirs = None  # shares and other metrics have no common axis
-    values = to_numbers([g.values[0] for g in order]) if len(search.compare) == 1 else None
-    marks = [_find_mark(g, repeated, n) for g in order]
+    theirs = keep_same_unit(search, theirs)
+    values = find_numbers(search, order)
+    marks = [find_mark(g, repeated, n) for g in order]
     with figure_style():
-        if values is not None and len(set(values)) >= FEWEST:
+        if values is not None:
             fig = create_figure(search, 5.4, 3.2)
             axes = fig.subplots()
             _draw_groups(
@@ -70,7 +69,21 @@ def draw_comparison(
     return fig
 
 
-def _find_mark(group: Group, repeated: bool, n: int | None) -> Interval:
+def keep_same_unit(search: Search, theirs: Column | None) -> Column | None:
+    """Return published results, None where shares and other metrics would share an axis."""
+    if theirs is None or is_share(theirs.metric) != is_share(search.metric):
+        return None
+    return theirs
+
+
+def find_numbers(search: Search, order: Sequence[Group]) -> list[float] | None:
+    """Return the values of the one compared hyperparameter where they make a numeric axis."""
+    values = to_numbers([g.values[0] for g in order]) if len(search.compare) == 1 else None
+    return values if values is not None and len(set(values)) >= FEWEST else None
+
+
+def find_mark(group: Group, repeated: bool, n: int | None) -> Interval:
+    """Return the score of a group with its interval, nan for a group without a score."""
     if not group.trials:
         return Interval(np.nan, np.nan, np.nan, 0)
     if repeated:

@@ -9,6 +9,7 @@ import numpy as np
 from reports.chapters.comparison import pairs
 from reports.chapters.comparison.arms import TunedArm, find_arms, find_letters
 from reports.chapters.comparison.budgets import describe_budgets
+from reports.chapters.comparison.chart import make_chart
 from reports.chapters.comparison.figure import draw_comparison
 from reports.chapters.comparison.groups import Group, find_differing, name_group
 from reports.chapters.comparison.orders import describe_orders
@@ -78,7 +79,9 @@ def write_section(search: Search, test: OpenedTest) -> Section | None:
         "Marks are means over new seeds on validation with 95 % intervals (Student's t), dots the "
         "seeds.",
     )
-    return Section(text, {"comparison": draw_comparison(search, order, True, theirs, None)})
+    charts = {"comparison": make_chart(search, order, True, theirs, None)}
+    figure = draw_comparison(search, order, True, theirs, None)
+    return Section(text, {"comparison": figure}, charts=charts)
 
 
 def open_arms(

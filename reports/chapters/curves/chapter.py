@@ -59,8 +59,9 @@ def write_section(tracker: Tracker, search: Search, choice: Choice) -> Section |
         return None
     text = (
         f"{embed_figure('training_curves', 'Training curves of the trials')}\n\n"
-        f"{describe_ends(choice)}One line per trial, darker for better scores; the winner is red"
-        f"{', the default dashed' if default else ''}. Outliers may be outside the axes."
+        f"{describe_ends(choice)}One line per trial, from green to violet for better "
+        f"scores; the winner is red{', the default dashed' if default else ''}. Outliers may be "
+        "outside the axes."
     )
     if any(len(c) >= SMOOTHED_FROM for trial in trials for c in trial.curves.values()):
         text += " Thick lines are smoothed (Savitzky-Golay filter, over a quarter of the curve)."

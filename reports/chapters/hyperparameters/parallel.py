@@ -44,7 +44,8 @@ def write_section(search: Search, choice: Choice, space: tuple[Parameter, ...]) 
     left_out += [f"{len(fields) - AXES - NAMED} more"] if len(fields) > AXES + NAMED else []
     text = (
         f"{embed_figure('parallel_coordinates', 'Hyperparameters of all trials as lines')}\n\n"
-        "One line per trial, darker for better scores, the winner in red, thin if not complete. "
+        "One line per trial, from green to violet for better scores, the winner in red, thin if "
+        "not complete. "
         "Below an axis, a trial has no value for it."
     )
     low, high = _find_ends([t.metrics["score"] for t in trials], search.mode)

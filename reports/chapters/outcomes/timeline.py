@@ -1,5 +1,6 @@
 """When each trial ran on which device, so that idle devices and long trials are visible."""
 
+import html
 import json
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from reports.records import Search, TrialRecord
+from reports.write.charts import PLOTTED, Chart, describe_trial, make_layout
 from reports.write.labels import to_label
 from reports.write.sections import Section, embed_figure, join_paragraphs
 from reports.write.style import OUTCOME_COLOURS, RASTERIZE_FROM, create_figure, figure_style
 from reports.write.tables import format_count, join_words
+from trainables.durations import format_duration
 
 UNITS = (  # shortest span in seconds, seconds per unit, name
     (3 * 86400, 86400, "days"),
@@ -59,8 +62,12 @@ def write_section(search: Search) -> Section | None:
     )
     if len(placed) > LANES_SHOWN:
         text += f" The first {LANES_SHOWN} of {len(placed)} rows are drawn."
-    figure = draw_timeline(search, placed, start, end)
-    return Section(join_paragraphs(text, lost), {"timeline": figure}, unreadable=lost)
+    return Section(
+        join_paragraphs(text, lost),
+        {"timeline": draw_timeline(search, placed, start, end)},
+        charts={"timeline": make_chart(search, placed, start)} if len(spans) <= PLOTTED else {},
+        unreadable=lost,
+    )
 
 
 def read_spans(search: Search) -> tuple[list[Span], list[TrialRecord]]:
@@ -91,12 +98,50 @@ def assign_rows(spans: list[Span]) -> dict[tuple[str, int], list[Span]]:
     }
 
 
+def make_chart(search: Search, placed: dict[tuple[str, int], list[Span]], start: float) -> Chart:
+    """Return the same bars as `draw_timeline`; each tells its trial."""
+    rows = list(placed.items())[:LANES_SHOWN]
+    drawn = [(y, span) for y, (_, spans) in enumerate(rows) for span in spans]
+    unit, name = find_unit(max(span.end for _, span in drawn) - start)
+    data = []
+    for outcome, colour in OUTCOME_COLOURS.items():
+        bars = [(y, span) for y, span in drawn if span.trial.outcome == outcome]
+        data.append(
+            {
+                **{"type": "bar", "orientation": "h", "name": outcome},
+                "marker": {"color": colour, "line": {"color": "#ffffff", "width": 0.5}},
+                "y": [y for y, _ in bars],
+                "base": [(span.start - start) / unit for _, span in bars],
+                "x": [(span.end - span.start) / unit for _, span in bars],
+                "text": [_describe(search, span) for _, span in bars],
+                **{"textposition": "none", "hovertemplate": "%{text}<extra></extra>"},
+            }
+        )
+    layout = make_layout(search, f"{name} since the start of the first trial", "")
+    layout |= {"barmode": "overlay", "bargap": 0.2}
+    layout["yaxis"] = {
+        "tickvals": list(range(len(rows))),
+        "ticktext": [html.escape(to_label(device)) if k == 0 else "" for (device, k), _ in rows],
+        **{"autorange": "reversed", "automargin": True, "zeroline": False},
+    }
+    return {"data": [trace for trace in data if trace["y"]], "layout": layout}
+
+
+def _describe(search: Search, span: Span) -> str:
+    return f"{describe_trial(search, span.trial)}<br>{format_duration(span.end - span.start)}"
+
+
+def find_unit(seconds: float) -> tuple[int, str]:
+    """Return the unit of a time axis of this length: its seconds and its name."""
+    return next((size, name) for at_least, size, name in UNITS if seconds >= at_least)
+
+
 def draw_timeline(
     search: Search, placed: dict[tuple[str, int], list[Span]], start: float, end: float
 ) -> Figure:
     """Return bars coloured by the outcome of the trial."""
     rows = list(placed.items())[:LANES_SHOWN]
-    unit, name = next((size, name) for at_least, size, name in UNITS if end - start >= at_least)
+    unit, name = find_unit(end - start)
     drawn = [(y, span) for y, (_, spans) in enumerate(rows) for span in spans]
     with figure_style():
         figure = create_figure(search, 7.6, 1.1 + min(7.0, 0.3 * len(rows)))

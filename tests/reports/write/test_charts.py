@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pytest
+
+from reports.chapters.budget import make_chart as make_budget
+from reports.chapters.comparison.chart import make_chart as make_comparison
+from reports.chapters.comparison.groups import group_trials
 from reports.chapters.curves.chart import make_chart as make_curves
 from reports.chapters.hyperparameters.chart import make_chart as make_points
+from reports.chapters.outcomes import timeline
 from reports.read.space import Parameter
 from reports.read.winner import choose_winner
 from reports.records import TrialRecord
@@ -83,6 +90,63 @@ def test_curves_have_a_trace_per_trial_with_gaps_and_the_winner_on_top() -> None
             "yaxis.autorange": True,
         },
     ]
+
+
+def test_a_comparison_has_means_with_intervals_and_single_runs() -> None:
+    trials = [
+        make_trial(n, score, params={"kind": kind, "seed": n})
+        for n, (kind, score) in enumerate(zip("aab<", (0.9, 0.8, 0.7, 0.6), strict=True))
+    ]
+    search = make_search(*trials, compare=("kind",))
+    chart = make_comparison(search, group_trials(search), True, None, None)
+    single, means = chart["data"]
+    assert single["x"] == [0.9, 0.8, 0.7, 0.6] and single["y"] == [0, 0, 1, 2]
+    assert means["x"] == pytest.approx([0.85, 0.7, 0.6])
+    assert means["error_x"]["array"][0] > 0.05 and means["error_x"]["array"][1:] == [0.0, 0.0]
+    assert "2 of 2 runs complete" in means["text"][0] and "&lt;" in means["text"][2]
+    assert chart["layout"]["yaxis"]["ticktext"] == ["a", "b", "&lt;"]
+
+
+def test_a_comparison_of_numbers_has_a_numeric_axis() -> None:
+    trials = [make_trial(n, 0.9 - n / 10, params={"width": 10**n}) for n in range(3)]
+    search = make_search(*trials, compare=("width",))
+    (best,) = make_comparison(search, group_trials(search), False, None, 100)["data"]
+    assert best["x"] == [1.0, 10.0, 100.0]
+    assert best["y"] == [0.9, 0.8, 0.7]
+    assert all(up > 0 for up in best["error_y"]["array"])
+
+
+def test_a_budget_has_a_step_for_every_better_trial() -> None:
+    scores = (None, 0.5, 0.4, 0.8, 0.7)
+    outcomes = ["complete" if score else "failed" for score in scores]
+    trials = [make_trial(n, scores[n], outcome=outcomes[n]) for n in range(len(scores))]
+    search = make_search(*trials)
+    (steps,) = make_budget(search, trials, None)["data"]
+    assert steps["x"] == [2, 4, 5] and steps["y"] == [0.5, 0.8, 0.8]
+    assert steps["text"][1].startswith("trial 3, complete")
+    drawn = np.array([0.5, 0.4, 0.8, 0.7, 0.6, 0.3, 0.2, 0.1])
+    low, high, median = make_budget(search, trials, drawn)["data"][1:]
+    assert median["y"][0] == pytest.approx(np.median(drawn), abs=0.06)
+    assert low["y"][-1] is not None and high["y"][-1] is None  # too few for an upper end
+
+
+def test_a_timeline_has_a_bar_per_attempt_on_its_device() -> None:
+    spans = ['[[0, 60, "a"], [90, 300, "a"]]', '[[30, 90, "<b>"]]']
+    outcomes = ("complete", "stopped")
+    trials = [
+        make_trial(n, 0.9, outcome=outcome, tags={"spans": text})
+        for n, (outcome, text) in enumerate(zip(outcomes, spans, strict=True))
+    ]
+    search = make_search(*trials)
+    section = timeline.write_section(search)
+    assert section is not None
+    complete, stopped = section.charts["timeline"]["data"]
+    layout = section.charts["timeline"]["layout"]
+    assert layout["yaxis"]["ticktext"] == ["&lt;b&gt;", "a"]
+    assert (complete["y"], complete["base"], complete["x"]) == ([1, 1], [0.0, 1.5], [1.0, 3.5])
+    assert (stopped["y"], stopped["base"], stopped["x"]) == ([0], [0.5], [1.0])
+    assert complete["text"][1].endswith("<br>3 min 30 s")
+    assert "minutes" in layout["xaxis"]["title"]["text"]
 
 
 def test_text_from_users_is_no_markup_beside_a_point_or_in_a_script() -> None:

@@ -57,7 +57,7 @@ def test_headings_tables_and_title(tmp_path: Path) -> None:
 def test_a_chart_is_beside_its_figure_and_its_text_ends_no_script(tmp_path: Path) -> None:
     chart = {"data": [{"text": HOSTILE}], "layout": {}}
     text = render_page(tmp_path, {"one": chart, "of no figure": chart})
-    assert 'class="chart"><img src="data:image/png;' in text
+    assert 'class="chart"><img class="figure" src="data:image/png;' in text
     assert text.count('<script type="application/json">') == 1
     assert "plotly.js (basic" in text
     assert "alert(3)</script>" not in text

@@ -132,6 +132,9 @@ def test_the_page_fits_and_a_wide_table_scrolls(
     )
     assert light == (scheme == "light")
     assert page.evaluate("document.querySelector('.chart img').checkVisibility()") is False
+    for shown in (".plot", "img.figure"):  # drawn on white
+        look = f"getComputedStyle(document.querySelector('{shown}')).filter"
+        assert (page.evaluate(look) == "none") == (scheme == "light")
     page.emulate_media(media="print")
     assert page.evaluate("document.querySelector('.chart img').checkVisibility()")
     assert page.evaluate("document.querySelector('.plot').checkVisibility()") is False
