@@ -8,6 +8,8 @@ from typing import Any
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
 from trainables.errors import TaskError, UnreadableError, UserError
+from trainables.ground_truth import check_ground_truth
+from trainables.predictions import find_line
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Run
 from trainables.terminal import share_streams
@@ -16,8 +18,9 @@ from trainables.terminal import share_streams
 def prepare_data(space: SearchSpace[Any], config: Any, run: Run) -> GroundTruth:
     """Bring the data to this machine and return their targets; without `prepare`, there are none.
 
-    Raises TaskError, with file and line, for what `prepare` raises or returns but a GroundTruth;
-    its UserErrors, such as of missing data, and a full disk stay as they are.
+    Raises TaskError, with file and line, for what `prepare` raises, or returns but a GroundTruth
+    with a target per example; its UserErrors, such as of missing data, and a full disk stay as
+    they are.
     """
     if space.prepare is None:
         return GroundTruth(source=run.source)
@@ -25,7 +28,7 @@ def prepare_data(space: SearchSpace[Any], config: Any, run: Run) -> GroundTruth:
         truth = space.prepare(config, run)
     if not isinstance(truth, GroundTruth):
         raise TaskError(_describe_result(space, "prepare", truth, GroundTruth))
-    return truth
+    return check_ground_truth(truth, f"prepare of {space.name}", find_line(space.prepare))
 
 
 def check_data_dir(space: SearchSpace[Any], data_dir: Path | None) -> None:

@@ -33,6 +33,7 @@ from trainables.errors import (
     UserError,
     is_disk_full,
 )
+from trainables.ground_truth import expect_predictions
 from trainables.integrity import encode_json
 from trainables.launch import count_processes
 from trainables.loop import end_forked_children, end_loop, start_loop
@@ -51,7 +52,7 @@ def train(space: SearchSpace[Any], values: dict[str, Any], run: Run, console: Co
     config = build_config(space, values)
     if reason := find_infeasible(space, config):
         raise UserError(f"the configuration is infeasible: {reason}")
-    prepare_data(space, config, run)
+    run.expected = expect_predictions(prepare_data(space, config, run))
     if run.folder is not None:
         run.notes += write_config(run.folder, space, config, run.teacher)
     console.print(

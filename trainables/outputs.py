@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainables import checkpoint
 from trainables.errors import TaskError
 from trainables.predictions import check_functions, find_line, read_predictions
-from trainables.predictor import Predictions
+from trainables.predictor import Expected, Predictions
 
 SUFFIXES = (".parquet", ".md", ".png", ".gif")
 
@@ -24,12 +24,18 @@ class Outputs:
     _written: set[str] = field(default_factory=set)
     _kept: set[str] = field(default_factory=set)
 
-    def add_predictions(self, functions: dict[str, Predictions]) -> None:
-        """Register functions that predict a split, by the split's name."""
+    def add_predictions(
+        self, functions: dict[str, Predictions], expected: Mapping[str, Expected]
+    ) -> None:
+        """Register functions that predict a split, by the split's name.
+
+        What they predict must fit what is `expected` of the split, where that is known.
+        """
         for split, predict in check_functions(functions).items():
 
             def write(path: Path, split: str = split, predict: Predictions = predict) -> None:
-                checkpoint.write_predictions(path, read_predictions(split, predict))
+                rows = read_predictions(split, predict, expected.get(split))
+                checkpoint.write_predictions(path, rows)
 
             self._add(f"{split}.parquet", write)
 

@@ -42,6 +42,20 @@ class GroundTruth:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What predictions of a split must fit: the number, kind and classes of its targets.
+
+    `kind` is that of their dtype: "i" of whole numbers, "f" of others, "U" of texts. Probabilities
+    have a column per class, or for targets without class names at least `columns`.
+    """
+
+    examples: int
+    kind: str
+    classes: tuple[str, ...] = ()
+    columns: int = 0
+
+
+@dataclass(frozen=True)
 class Predictor:
     """A trained model with its preprocessing; `example` is a batch of one raw input.
 

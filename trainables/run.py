@@ -26,7 +26,7 @@ from trainables.file_parts import DRAFT, FRAMEWORK, WORKING, create_folder
 from trainables.history import Extent
 from trainables.metrics import find_yield, read_metrics, read_numbers
 from trainables.outputs import Outputs
-from trainables.predictor import DataKind, Predictions
+from trainables.predictor import DataKind, Expected, Predictions
 from trainables.ranking import Metrics, Mode, describe_divergence, is_better
 from trainables.saved_run import (
     Progress,
@@ -68,8 +68,8 @@ class Run:
     folder of pretrained weights, `teacher` one with the trained model of another run, whose own
     code is executed only with `trust_code`. Without a `folder` nothing is saved. `share` below 1
     asks a loop for that fraction of every epoch, to time a configuration without training it.
-    `on_progress` is called with the fraction of the current report that is done. `preempted`
-    returns whether the process must exit soon.
+    `expected` says, by split, what predictions must fit. `on_progress` is called with the fraction
+    of the current report that is done. `preempted` returns whether the process must exit soon.
 
     State: `done` reports, `seconds` of device time, the best `score` and its `best_report`, why
     it `diverged`, if it did, the `history` of reports, `facts` such as the number of parameters,
@@ -91,6 +91,7 @@ class Run:
     folder: Path | None = None
     share: float = 1.0
     processes: int = 1
+    expected: Mapping[str, Expected] = field(default_factory=dict)
     on_progress: Callable[[float], None] | None = None
     preempted: Callable[[], bool] = lambda: False
     done: int = field(default=0, init=False)
@@ -182,7 +183,7 @@ class Run:
         They are called once, after the last report of the trial, on its best weights; without a
         model among the parts of `resume`, at every report that is the best so far.
         """
-        self._outputs.add_predictions(predictions)
+        self._outputs.add_predictions(predictions, self.expected)
 
     def add_artifact(self, name: str, write: Callable[[Path], None]) -> None:
         """Register a file (.md, .png or .gif) that the report shows of the best trial.

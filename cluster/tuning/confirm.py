@@ -43,6 +43,7 @@ from searchspaces.calls import prepare_data
 from searchspaces.overrides import build_config, is_default
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
+from trainables.ground_truth import expect_predictions
 from trainables.ranking import find_worst
 from trainables.run import Run
 
@@ -84,7 +85,9 @@ def _run_reruns(
     client, recorded = open_server(storage, search)
     settings = replace(settings, tracking_uri=recorded)
     settings, run = use_teacher(settings, replace(run, reports=settings.reports), options)
-    check_same_data(search, prepare_data(space, build_config(space, settings.fixed), run))
+    truth = prepare_data(space, build_config(space, settings.fixed), run)
+    check_same_data(search, truth)
+    run = replace(run, expected=expect_predictions(truth))
     trials = sorted({tags["of"] for _, tags in settings.reruns}, key=int)
     console.print(
         f"[bold]{escape(space.name)}[/]: running trials {', '.join(trials)} again on new seeds, "

@@ -26,6 +26,7 @@ from searchspaces.calls import prepare_data
 from searchspaces.overrides import build_config
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
+from trainables.ground_truth import expect_predictions
 from trainables.predictor import GroundTruth
 from trainables.run import Run
 
@@ -72,6 +73,7 @@ def _check_search(
     settings = replace(settings, tracking_uri=recorded)
     settings, run = use_teacher(settings, run, options)
     truth = prepare_data(space, build_config(space, settings.fixed), run)
+    run = replace(run, expected=expect_predictions(truth))
     if ledger is None:
         settings = replace(settings, provenance=collect_provenance(space, truth))
     else:

@@ -115,3 +115,35 @@ def test_every_command_stops_at_a_wrong_prepare(
     monkeypatch.chdir(tmp_path)
     assert command("--space", str(write_space(tmp_path, "sys.exit(0)"))) == 2
     assert "prepare of mine raised SystemExit: 0 (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda *words: tune([*words, "--executor", "inline", "--trials", "1"]),
+        lambda *words: train([*words, "--out", "trained"]),
+    ],
+)
+def test_every_command_checks_targets_first_and_predictions_in_the_trial(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: Callable[..., int],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    body = (
+        "from trainables.predictor import GroundTruth\n"
+        "    return GroundTruth(targets={'test': [0, LABEL]}, classes=('a', 'b'))"
+    )
+    file = write_space(tmp_path, body.replace("LABEL", "2"))
+    assert command("--space", str(file)) == 2
+    printed = capsys.readouterr().err
+    assert "prepare of mine returned targets of 'test' that are no classes: row 1 is 2" in printed
+    assert not (tmp_path / "runs" / "mine").exists()
+    text = FILE.replace("BODY", body.replace("LABEL", "1"))
+    predict = "    run.keep_predictions(test=lambda: [[0.5, 0.5]])\n    yield"
+    file.write_text(text.replace("    yield", predict))
+    assert command("--space", str(file)) in (1, 2)
+    printed = "".join(capsys.readouterr())
+    assert "the predictions of 'test' are 1 rows, and the split has 2 targets" in printed

@@ -11,6 +11,7 @@ import torch
 
 from trainables.errors import TaskError
 from trainables.predictions import check_functions, read_predictions
+from trainables.predictor import Expected
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,36 @@ def test_other_predictions_are_rejected_with_their_line(given: Any, said: str) -
     assert first.startswith("the predictions of 'validation' are ")
     assert first.endswith(f"({__file__}, line {predict.__code__.co_firstlineno})")
     assert second.startswith("return an array with a row per example")
+
+
+LABELS = Expected(2, "i", ("a", "b"), 2)
+
+
+def test_names_of_classes_become_labels() -> None:
+    for given in (["b", "a"], [1.0, 0.0], [True, False]):
+        assert read_predictions("test", lambda given=given: given, LABELS).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "said"),
+    [
+        ([[0.5, 0.5]], LABELS, "are 1 rows, and the split has 2 targets"),
+        ([[0.5, 0.5], [np.nan, 0.5]], LABELS, r"are not finite: row 1 is \[nan 0.5\]"),
+        ([1.0, np.inf], Expected(2, "f"), "are not finite: row 1 is inf"),
+        (np.eye(2, 3), LABELS, r"are of shape \(2, 3\), and there are 2 classes"),
+        ([[1], [0]], Expected(2, "i", (), 2), r"are of shape \(2, 1\), and a row needs"),
+        (np.eye(2), Expected(2, "i", (), 5), ".*, and a row needs at least 5 columns"),
+        (np.eye(2), Expected(2, "U"), ".*, and the targets of the split are no classes"),
+        (["a", "c"], LABELS, "are no classes: row 1 is 'c', neither a name nor an index"),
+        ([0.0, 0.7], LABELS, "are no classes: row 1 is 0.7, neither"),
+        (["1", "2"], Expected(2, "i"), "are of <U1, unlike the targets of the split"),
+    ],
+)
+def test_predictions_that_do_not_fit_the_targets_are_rejected(
+    given: Any, expected: Expected, said: str
+) -> None:
+    with pytest.raises(TaskError, match=f"^the predictions of 'test' {said}"):
+        read_predictions("test", lambda: given, expected)
 
 
 def test_only_functions_with_names_of_splits_are_registered() -> None:
