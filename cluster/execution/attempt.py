@@ -94,7 +94,7 @@ class AttemptRunner:
         self.config = config
 
     def step(self, guard: AbstractContextManager[Any] | None = None) -> dict[str, Any]:
-        """Make one report; raises AttemptError, with the class of whatever failed.
+        """Make one report; raises AttemptError for any failure, `sys.exit()` included.
 
         Returns `report`, `history` (the reports of this attempt that the driver may not have),
         `facts`, `notes` and `place`, and when the trial has ended by itself, `outcome`. The task
@@ -111,9 +111,9 @@ class AttemptRunner:
                 self._upload()
                 raise PreemptedError(f"received SIGTERM: {error}") from None
             return self._get_result(sent) | ({"outcome": outcome} if outcome else {})
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt:
             raise
-        except BaseException as error:  # such as a panic of an extension in Rust
+        except BaseException as error:  # an exit, too, and a panic of an extension in Rust
             if self.preempted():  # SIGTERM may have ended the processes that the task needs, too
                 error = _blame_preemption(error)
             raise self.describe(error) from None

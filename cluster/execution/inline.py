@@ -157,15 +157,12 @@ class Slot:
         self.runner.begin(attempt.to_config())
 
     def step(self, interruption: Interruption, seconds: float | None) -> dict[str, Any]:
-        """Make one report; raises AttemptError for any failure, `sys.exit()` included.
+        """Make one report; raises AttemptError for any failure.
 
         So does one that takes longer than so many seconds.
         """
         with self._own_state(), share_streams():
-            try:
-                return self.runner.step(interruption.in_task(seconds))
-            except SystemExit as error:
-                raise self.runner.describe(error) from None
+            return self.runner.step(interruption.in_task(seconds))
 
     def close(self) -> None:
         """End the attempt."""

@@ -5,11 +5,13 @@ An error raised here leaves nothing behind: no folder, and no run in MLflow.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from ray import cloudpickle
 from rich.console import Console
 
 from cluster.execution import gpu_sharing
@@ -22,6 +24,8 @@ from cluster.execution.teacher_source import upload_teacher
 from cluster.options import Options
 from cluster.storage.location import Location
 from searchspaces.space import SearchSpace
+from searchspaces.user_code import describe
+from trainables.errors import UserError
 from trainables.run import Run
 
 
@@ -45,6 +49,7 @@ def prepare_cluster(
     console: Console,
 ) -> Iterator[PreparedCluster]:
     """Connect to Ray for the length of the context; raises UserError for an unusable cluster."""
+    check_picklable(space)
     folder, remote = options.storage.folder.resolve(), options.storage.remote
     joined = bool(options.address)
     with ExitStack() as stack:
@@ -70,6 +75,31 @@ def prepare_cluster(
             gpus = _measure_gpu_fraction(worker, fixed, space.resources, joined, console)
         resources = allocate(dict(space.resources), gpus, options.concurrency, joined)
         yield PreparedCluster(worker, resources)
+
+
+def check_picklable(space: SearchSpace[Any]) -> None:
+    """Raise UserError where a space that is sent to the workers uses what cannot be sent."""
+    for field in fields(space) if space.by_value else ():
+        value = getattr(space, field.name)
+        if (error := _find_pickle_error(value)) is None:
+            continue
+        known = inspect.getclosurevars(value) if inspect.isfunction(value) else None
+        used = {**known.globals, **known.nonlocals} if known else {}
+        culprits = [f"{name} = {of!r:.80}" for name, of in used.items() if _find_pickle_error(of)]
+        raise UserError(
+            f"{field.name} of {space.name} cannot be sent to the workers of Ray: "
+            f"{', '.join(culprits) or repr(value)}: {describe(error)}\n"
+            f"create that inside of {field.name}, or run the search in this process with "
+            "executor='inline'"
+        ) from error
+
+
+def _find_pickle_error(value: Any) -> Exception | None:
+    try:  # out of band: large arrays are not copied
+        cloudpickle.dumps(value, protocol=5, buffer_callback=lambda _: None)
+    except Exception as error:  # whatever an object's own methods raise
+        return error
+    return None
 
 
 def _measure_gpu_fraction(

@@ -68,6 +68,8 @@ def train(config, run):
                 return
             if config.behave == "fails" and report == 1:
                 raise RuntimeError("no more")
+            if config.behave == "exits" and report == 1:
+                raise SystemExit("no data")
             if config.behave == "broken pool" and report == 1:
                 os.kill(os.getpid(), signal.SIGTERM)
                 raise RuntimeError("a process of the pool has ended")
@@ -171,6 +173,15 @@ def test_what_a_task_prints_is_kept_with_the_attempt(
     quiet.close()
     assert not (_folder(tmp_path, 1) / OUTPUT).exists()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_task_that_exits_has_failed_in_any_process(make: Make) -> None:
+    trial = make(behave="exits")
+    trial.step()
+    with pytest.raises(AttemptError) as error:
+        trial.step()
+    assert error.value.failure.message == "SystemExit: no data"
+    assert 'raise SystemExit("no data")' in error.value.failure.traceback
 
 
 def test_a_machine_without_the_storage_fails_and_creates_no_folder(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,22 @@ def test_a_prepared_cluster_has_settings_for_workers_and_resources(
         assert cluster.worker.remote is None
         assert (cluster.resources.cpus, cluster.resources.gpus) == (1.0, 0.0)
         assert (cluster.resources.concurrency, cluster.resources.joined) == (1, False)
+
+
+def test_a_function_that_cannot_be_sent_is_named_before_ray_starts(
+    space: SearchSpace[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = threading.Lock()
+
+    def train(config: Any, run: Run) -> Any:
+        with lock:
+            yield {"loss": 1.0}
+
+    monkeypatch.setattr(prepare_cluster, "connect", None)
+    here = replace(space, train=train, by_value=True)
+    said = r"^train of \w+ cannot be sent .*: lock = <unlocked _thread.lock .*>: TypeError: "
+    with pytest.raises(UserError, match=said), prepare(here, tmp_path):
+        pass
 
 
 def test_ray_is_disconnected_and_the_signal_handler_restored_after_an_error(
