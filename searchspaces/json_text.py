@@ -40,6 +40,16 @@ def read_number(text: str) -> Json:
     return read_text(text)
 
 
+def is_same(one: Json, other: Json) -> bool:
+    """Return whether two values are equal; NaN, which `==` distinguishes from itself, is that."""
+    match one, other:
+        case dict(), dict():
+            return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+        case list(), list():
+            return len(one) == len(other) and all(map(is_same, one, other))
+    return bool(one == other or (one != one and other != other))
+
+
 def _is_unicode(text: str) -> bool:
     """Return whether a text can be stored as UTF-8: half of a surrogate pair cannot."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -18,7 +18,7 @@ from searchspaces.codec import (
     from_text,
     parse,
 )
-from searchspaces.json_text import Json
+from searchspaces.json_text import Json, is_same
 from searchspaces.space import C, SearchSpace
 from searchspaces.user_code import describe, find_line, read_message
 from trainables.errors import UserError
@@ -68,7 +68,7 @@ def is_default(
 ) -> bool:
     """Return whether a configuration is the default one but for the fixed values and the seed."""
     seed = {"seed": None}
-    return {**config, **seed} == {**encode_defaults(space, fixed), **seed}
+    return is_same({**config, **seed}, {**encode_defaults(space, fixed), **seed})
 
 
 def list_fields(space: SearchSpace[Any]) -> list[str]:

@@ -19,7 +19,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from searchspaces.json_text import Json
+from searchspaces.json_text import Json, is_same
 from searchspaces.space import SearchSpace
 from searchspaces.suggestion import (
     Answer,
@@ -171,7 +171,7 @@ def _run(
 def _make_parameter(space: SearchSpace[Any], name: str, explored: _Exploration) -> Parameter:
     own, distribution = config_field(name), explored.ranges[name]
     if all(
-        own in suggested and encode_choice(suggested[own]) == answers[name]
+        own in suggested and is_same(encode_choice(suggested[own]), answers[name])
         for answers, suggested in explored.runs
         if name in answers
     ):
@@ -196,7 +196,10 @@ def _find_fields(space: SearchSpace[Any], name: str, explored: _Exploration) -> 
             return draw_value(draw, distribution)
 
         after = run_suggest(space, answer)
-        fields |= {f for f in after.keys() | before.keys() if after.get(f) != before.get(f)}
+        changed = (
+            f for f in after.keys() | before.keys() if not is_same(after.get(f), before.get(f))
+        )
+        fields |= set(changed)
     return fields
 
 

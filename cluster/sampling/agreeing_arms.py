@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from searchspaces.codec import encode_values
-from searchspaces.json_text import Json
+from searchspaces.json_text import Json, is_same
 from searchspaces.overrides import encode_defaults
 from searchspaces.parameters import find_parameters
 from searchspaces.space import SearchSpace
@@ -43,7 +43,7 @@ def _find_matching(space: SearchSpace[Any], fixed: Mapping[str, Json]) -> list[d
     default = encode_defaults(space, {}) if arms else {}
     for name, value in fixed.items():
         if name in space.compare or not space.compare:
-            arms = [arm for arm in arms if {**default, **arm}[name] == value] or arms
+            arms = [arm for arm in arms if is_same({**default, **arm}[name], value)] or arms
     return arms
 
 

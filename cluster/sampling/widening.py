@@ -12,6 +12,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
+from searchspaces.json_text import is_same
 from searchspaces.parameters import Parameter, merge_ranges
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -41,14 +42,15 @@ def _has_changed(name: str, before: Any, parameter: Parameter, space: SearchSpac
     """Return whether a parameter has more choices now; raises UserError where it has fewer."""
     now = parameter.distribution
     if isinstance(before, CategoricalDistribution) and isinstance(now, CategoricalDistribution):
-        if missing := [choice for choice in before.choices if choice not in now.choices]:
+        there, here = list(before.choices), list(now.choices)
+        if missing := [old for old in there if not any(is_same(old, new) for new in here)]:
             raise UserError(
                 f"parameter {name!r} of {space.name} lacks choices that this search has tried: "
                 f"{', '.join(map(str, missing))}\n"
-                f"  there: {list(before.choices)}\n  now:   {list(now.choices)}\n"
+                f"  there: {there}\n  now:   {here}\n"
                 "add them again, or start another search with --fresh"
             )
-        return before.choices != now.choices
+        return not is_same(there, here)
     try:
         merge_ranges(before, now)
     except ValueError as error:

@@ -19,7 +19,7 @@ from cluster.sampling.initial_trials import plan_initial_trials
 from cluster.sampling.schedulers import WITH_RUNGS, rungs
 from cluster.tuning.same_space import check_same_space, record_space
 from searchspaces.codec import encode_values
-from searchspaces.json_text import Json
+from searchspaces.json_text import Json, is_same
 from searchspaces.overrides import encode_defaults
 from searchspaces.parameters import find_parameters
 from searchspaces.space import SearchSpace, get_defaults
@@ -112,7 +112,7 @@ def _count_grid(space: SearchSpace[Any], fixed: Mapping[str, Json]) -> int:
     default = encode_defaults(space, fixed)
     count = 1
     for _, values in grid:
-        count += {**default, **values} != default
+        count += not is_same({**default, **values}, default)
         if count > MAX_GRID:
             raise UserError(
                 f"--sampler grid: {space.name} has more than {MAX_GRID:,} configurations\n"

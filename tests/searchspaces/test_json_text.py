@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from searchspaces.codec import from_text
-from searchspaces.json_text import read_number, read_text, to_text
+from searchspaces.json_text import is_same, read_number, read_text, to_text
 
 
 @given(st.text())
@@ -36,3 +38,13 @@ def test_a_text_that_looks_like_a_value_is_quoted_and_read_back() -> None:
 
 def test_a_number_is_read_in_every_notation_of_python() -> None:
     assert [read_number(text) for text in ("3", "1e-3", "a", "[1]")] == [3, 0.001, "a", [1]]
+
+
+def test_nan_is_the_same_as_nan_at_any_depth() -> None:
+    def make(last: object) -> dict[str, object]:
+        return {"a": float("nan"), "b": [1, {"c": float("nan")}, last]}
+
+    assert is_same(make(2), make(2.0))
+    assert not is_same(make(2), make(3))
+    assert not is_same([math.nan], [math.nan, math.nan])
+    assert not is_same({"a": math.nan}, {"b": math.nan})
