@@ -35,13 +35,17 @@ def read_sources(space: SearchSpace[Any]) -> dict[str, bytes]:
         return sources
     sources[main.name] = main.read_bytes()
     unread = [main] if space.file else []
+    folders = [main.parent, *list_folders()]
+    # The innermost one names a file: the working directory may be a folder of modules, too.
+    homes = [main.parent, *sorted(folders, key=lambda folder: -len(folder.parts))]
     while unread:
         path = unread.pop()
-        for folder in (main.parent, *list_folders()):
+        for folder in folders:
             for found in find_imports(path, folder):
-                if not found.is_relative_to(folder):  # imported by a dot, from beside the file
+                home = next(filter(found.is_relative_to, homes), None)
+                if home is None:  # imported by a dot, from beside the file
                     continue
-                name = found.relative_to(folder).as_posix()
+                name = found.relative_to(home).as_posix()
                 if name not in sources:
                     sources[name] = found.read_bytes()
                     unread.append(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,22 @@ def test_the_files_are_those_that_the_space_imports(tmp_path: Path) -> None:
         *("space.py", "helper.py", "deeper.py", "lazily.py"),
         *("package/__init__.py", "package/inner.py", "package/innermost.py"),
     }
+
+
+def test_the_names_of_files_do_not_depend_on_the_folder_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, shared = tmp_path / "mine", tmp_path / "shared"
+    (shared / "common").mkdir(parents=True)
+    (shared / "common" / "__init__.py").write_text("from . import part\n")
+    (shared / "common" / "part.py").write_text("")
+    file = write(mine)
+    (mine / "lazily.py").write_text("import common\n")
+    monkeypatch.setattr("sys.path", [*sys.path, str(shared)])
+    before = hash_sources(load_space(file))
+    assert {"package/innermost.py", "common/__init__.py", "common/part.py"} < before.keys()
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    assert hash_sources(load_space(file)) == before
 
 
 def test_a_changed_file_has_another_digest(tmp_path: Path) -> None:
