@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from trainables.terminal import discard_output, escape_control
+from trainables.terminal import discard_output, escape_control, write_to
 
 
 class SafeConsole(Console):
@@ -16,6 +16,11 @@ class SafeConsole(Console):
     def on_broken_pipe(self) -> None:
         """Discard the output where nobody reads it, as after `| head`; rich would exit."""
         discard_output([self.file.fileno()])
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does; raises UserError where the output cannot be written."""
+        with write_to(self.file):
+            super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as rich renders it, escaped before it is measured."""

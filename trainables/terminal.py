@@ -10,28 +10,38 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import IO, Any, NoReturn, TextIO
 
-from trainables.errors import BAD_INPUT, INTERRUPTED
+from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that a terminal obeys, such as the start of a colour; not tabs and ends of lines."""
+FREE = "free some space, or send it elsewhere; a search continues with --resume"
 
 
 def run_main(main: Callable[[], int]) -> NoReturn:
     """Run the main function of a command and exit with its code.
 
-    Ctrl-C while it imports what it needs shows no traceback.
+    Ctrl-C while it imports what it needs shows no traceback, and a full disk neither.
     """
     prepare_output()
     check_current_folder()
     try:
-        code = main()
+        try:
+            code = main()
+        finally:
+            flush_output()
     except KeyboardInterrupt:
         print_text("\ninterrupted; give the same command again", sys.stderr)
         code = INTERRUPTED
-    finally:
-        flush_output()
+    except UserError as error:
+        print_text(error, sys.stderr)
+        code = BAD_INPUT
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        print_text(f"the output cannot be written: {error}\n{FREE}", sys.stderr)
+        code = BAD_INPUT
     sys.exit(code)
 
 
@@ -56,26 +66,31 @@ def escape_control(text: str) -> str:
 
 def print_text(text: object, file: TextIO | None = None, end: str = "\n") -> None:
     """Print a text that holds what is not Tunery's own, such as names and messages of errors."""
-    with allow_closed_pipe(file or sys.stdout):
+    with write_to(file or sys.stdout):
         print(escape_control(str(text)), file=file, end=end)
 
 
 def print_json(value: object) -> None:
     """Print a value as JSON, which escapes control characters itself."""
-    with allow_closed_pipe(sys.stdout):
+    with write_to(sys.stdout):
         print(json.dumps(value, indent=2))
 
 
 @contextlib.contextmanager
-def allow_closed_pipe(stream: TextIO | None) -> Iterator[None]:
-    """Write to a stream in this context, and go on where nobody reads it, as after `| head`."""
+def write_to(stream: IO[str] | None) -> Iterator[None]:
+    """Write to a stream in this context, and go on where nobody reads it, as after `| head`.
+
+    Raises UserError where it cannot be written, as to a full disk.
+    """
     try:
         yield
         if stream is not None:
             stream.flush()
-    except BrokenPipeError:
-        if stream is not None:
+    except OSError as error:
+        if stream is not None:  # what is left there would be written again when Python exits
             discard_output([stream.fileno()])
+        if not isinstance(error, BrokenPipeError):
+            raise UserError(f"the output cannot be written: {error.strerror}\n{FREE}") from error
 
 
 def discard_output(streams: Iterable[int] = (1, 2)) -> None:
@@ -89,7 +104,7 @@ def discard_output(streams: Iterable[int] = (1, 2)) -> None:
 def flush_output() -> None:
     """Write out what was printed; without a reader, Python would report it when it exits."""
     for stream in (sys.stdout, sys.stderr):
-        with allow_closed_pipe(stream):
+        with write_to(stream):
             pass
 
 

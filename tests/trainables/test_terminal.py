@@ -96,6 +96,38 @@ def test_a_command_ends_as_usual_when_nothing_reads_its_output() -> None:
     assert (process.returncode, errors) == (3, "done\n")
 
 
+FULL = ("the output cannot be written: ", "No space left on device\nfree some space, or")
+
+
+@pytest.mark.parametrize("line", ['print_text("a")', "print_json([])", "print(1)", "print_rich()"])
+def test_a_full_disk_behind_the_output_is_told_without_a_traceback(line: str) -> None:
+    script = f"""
+from trainables.console import SafeConsole
+from trainables.terminal import print_json, print_text, run_main
+def print_rich():
+    SafeConsole().print("a")
+def main():
+    {line}
+    return 0
+run_main(main)
+"""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == BAD_INPUT
+    assert all(text in done.stderr for text in FULL)
+    assert done.stderr.count("\n") == 2
+
+
+def test_a_full_disk_behind_the_output_of_the_console_script_is_told(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "trainables.command", "searches", "--storage", str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == BAD_INPUT
+    assert all(text in done.stderr for text in FULL)
+
+
 @pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
 def test_no_file_gets_the_descriptor_of_a_closed_stream(
     closed: tuple[int, ...], tmp_path: Path

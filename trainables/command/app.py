@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -26,13 +26,7 @@ from searchspaces.train_options import build_parser as build_train_parser
 from trainables.arguments import search_name
 from trainables.command.forwarding import ForwardedCommand, Main, forward
 from trainables.errors import BAD_INPUT, UserError
-from trainables.terminal import (
-    check_current_folder,
-    flush_output,
-    prepare_output,
-    print_json,
-    print_text,
-)
+from trainables.terminal import print_json, print_text, run_main
 
 CONFIRMED = 3
 """Configurations that `tunery confirm` runs again."""
@@ -242,10 +236,13 @@ def open_console() -> Any:
     return SafeConsole(emoji=False)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line, and exit."""
-    prepare_output()
-    check_current_folder()
+    run_main(run_app)
+
+
+def run_app() -> int:
+    """Run the command line; it exits itself but after an error of the user."""
     redact_tracebacks()
     # Last: own modules are found as with `python -m`, and none hides one that is installed.
     sys.path.append(str(Path.cwd()))
@@ -253,6 +250,4 @@ def main() -> None:
         app()
     except UserError as error:
         print_text(redact(str(error)), sys.stderr)
-        sys.exit(BAD_INPUT)
-    finally:
-        flush_output()
+    return BAD_INPUT
