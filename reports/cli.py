@@ -2,8 +2,10 @@
 
 import argparse
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from cluster.storage.database_file import is_database_file, parse_database_path
@@ -80,6 +82,19 @@ def _open_client(uri: str) -> Tracker:
 
 def _is_server(uri: str) -> bool:
     return uri.partition(":")[0].partition("+")[0] in SERVERS
+
+
+def make_out_folder(folder: Path) -> None:
+    """Create the folder of --out; raises UserError where it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"The folder {folder} cannot be written to: {error.strerror}\n"
+            "Name another folder with --out DIR."
+        ) from error
 
 
 def print_error(message: object) -> None:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reports.cli import run_action
+from reports.cli import make_out_folder, run_action
 from reports.numbers.statistics import mean_interval
 from reports.read.records import Tracker, read_named_search
 from reports.read.winner import find_candidates
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
                 "Run them first: the same commands with --resume continue."
             )
         out = Path(options.out)
-        out.mkdir(parents=True, exist_ok=True)
+        make_out_folder(out)
         choose_fonts([*(search.name for search in searches), searches[0].metric])
         with collect_replaced() as replaced:
             save_figure(draw_best(histories), out / "figures", "compare")

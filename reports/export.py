@@ -8,8 +8,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cluster.storage.redaction import redact_address
 from reports.card import write_card
 from reports.chapters.ensembles.chapter import find_best_ensemble
@@ -24,6 +22,7 @@ from reports.read.weights import download_weights
 from reports.read.winner import choose_winner, explain_no_winner
 from reports.records import Search, TrialRecord
 from reports.trained import models
+from reports.trained.models import Predictor
 from reports.trained.restoring import find_space
 from trainables.errors import UserError
 from trainables.invocation import format_command
@@ -44,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
             else select_members(search, options.members)
         )
         space = find_space(search, options.space, options.changed_code)
-        where, example = register_export(
+        where, model = register_export(
             tracker, search, what, space, options.register or search.space
         )
         uri = redact_address(tracker.tracking_uri)
@@ -53,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
             f"use it:     MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve "
             f"-m {shlex.quote(where)} --env-manager local --port {PORT}"
         )
-        print_text(f"inputs:     {describe_inputs(example)}")
-        print_text(f"request:    {write_request(example)}")
+        print_text(f"inputs:     {describe_inputs(model)}")
+        print_text(f"request:    {write_request(model)}")
 
     return run_action(options, export)
 
@@ -89,23 +88,29 @@ def _ensemble(tracker: Tracker, search: Search) -> ExportedModel:
     return ExportedModel(tuple(members), fit_ensemble_temperature(ensemble) or 1.0)
 
 
-def describe_inputs(example: np.ndarray) -> str:
-    """Return the dtype, shape and range of values of a model's inputs in words."""
+def describe_inputs(model: Predictor) -> str:
+    """Return the dtype, shape and range of values of a model's inputs in words, or its columns."""
+    example = model.example
     shape = ", ".join(["n", *map(str, example.shape[1:])])
     kind = "texts" if example.dtype == object else str(example.dtype)
     text = f"{kind} of shape ({shape}{',' if example.ndim == 1 else ''})"
-    if example.dtype == np.uint8:
+    if example.dtype == "uint8":
         return f"{text}, from 0 to 255"
     if example.dtype.kind in "iuf":
         return f"{text}; the example has values from {example.min():.4g} to {example.max():.4g}"
+    if model.columns:
+        kinds = (f"{name} ({kind})" for name, kind in model.columns.items())
+        return f"{text}, the columns {', '.join(kinds)}"
     return text
 
 
-def write_request(example: np.ndarray) -> str:
+def write_request(model: Predictor) -> str:
     """Return a command that requests a prediction for one placeholder input."""
-    one = "['a text']"
+    example, one = model.example, "['a text']"
     if example.dtype != object:
         one = f"np.zeros({(1, *example.shape[1:])}, '{example.dtype}').tolist()"
+    elif model.columns:
+        one = str([["0" if kind == "number" else "a text" for kind in model.columns.values()]])
     return (
         'python -c "import numpy as np, requests; print(requests.post('
         f"'http://127.0.0.1:{PORT}/invocations', json=dict(inputs={one})).text)\""
@@ -114,8 +119,8 @@ def write_request(example: np.ndarray) -> str:
 
 def register_export(
     tracker: Tracker, search: Search, what: ExportedModel, space: str, name: str
-) -> tuple[str, np.ndarray]:
-    """Register the members as one model; return its address `models:/NAME/VERSION` and an input.
+) -> tuple[str, Predictor]:
+    """Register the members as one model; return its address `models:/NAME/VERSION` and a member.
 
     Raises UserError with the names of all members whose weights are not stored.
     """
@@ -153,7 +158,7 @@ def register_export(
         )
         (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
         where = log_model(tracker.tracking_uri, search, predictors[0], folder, name, text)
-        return where, np.asarray(predictors[0].example)
+        return where, predictors[0]
 
 
 def describe_test_result(tracker: Tracker, search: Search, trials: Sequence[TrialRecord]) -> str:

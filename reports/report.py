@@ -1,14 +1,13 @@
 """`python -m reports NAME`: read a search and write its report."""
 
 import argparse
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from reports.assemble import Findings, Report, format_winner
-from reports.cli import run_action
+from reports.cli import make_out_folder, run_action
 from reports.contents import Chapter, collect_findings, write_report
 from reports.read.records import Tracker, read_search
 from reports.records import Search
@@ -48,7 +47,8 @@ def write_files(
     out = Path(options.out or "report")
     # Each of several reports has its own folder; a single one goes to --out itself.
     several = len(set(options.names)) > 1
-    out = _writable(out / to_folder_name(search.name) if several or not options.out else out)
+    out = out / to_folder_name(search.name) if several or not options.out else out
+    make_out_folder(out)  # before the test set is opened: one without a report would be wasted
     optional = _choose_optional_chapters(tracker, search, options)
     found = collect_findings(tracker, search, options.open_test_again, options.open_test)
     more = [(title, partial(write, found)) for title, write in optional]
@@ -111,16 +111,3 @@ def _write_and_log(
     except UserError as error:  # the report itself is written
         return replace(report, unreadable=(*report.unreadable, str(error)))
     return report
-
-
-def _writable(folder: Path) -> Path:
-    # Checked before the test set is opened: an opening without a report would be wasted.
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        raise UserError(
-            f"The folder {folder} cannot be written to: {error.strerror}\n"
-            "Name another folder with --out DIR."
-        ) from error

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from cluster.storage.redaction import first_line
-from reports.read.records import Tracker, TrackerError, read_named_search
+from reports.read.records import Tracker, TrackerError, read_named_search, read_search
 from reports.read.weights import download_weights
 from reports.read.winner import choose_winner, explain_no_winner
 from reports.records import Search, TrialRecord
@@ -50,8 +50,9 @@ def select_run(search: Search, number: int | None) -> TrialRecord:
 def find_run(tracker: Tracker, name: str, number: int | None) -> tuple[Search, TrialRecord]:
     """Return a run and its search, of a name that a command was given.
 
-    That is a search or a space, for its winner or the trial `number`; a trial such as digits-017;
-    or the id of a run in MLflow. Raises UserError for any other, and where a trial is named twice.
+    That is a space, for its newest search, or a search, each for its winner or the trial
+    `number`; a trial such as digits-017; or the id of a run in MLflow. Raises UserError for any
+    other, and where a trial is named twice.
     """
     if name.startswith("models:/"):
         raise UserError(
@@ -63,7 +64,7 @@ def find_run(tracker: Tracker, name: str, number: int | None) -> tuple[Search, T
         return _find_by_id(tracker, name, number)
     named = re.fullmatch(r"(.+)-(\d{3,})", name)
     try:
-        search = read_named_search(tracker, name)
+        search = read_search(tracker, name)
     except UserError:
         if named is None:
             raise

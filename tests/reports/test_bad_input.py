@@ -100,6 +100,9 @@ def test_an_out_folder_that_cannot_be_written(
     out = str(tmp_path / "taken")
     message = run_with_error(capsys, "digits", "--storage", str(storage), "--out", out)
     assert "taken cannot be written to" in message
+    write_search(some_trials[1:2], {"search_name": "digits-2"})
+    words = ("compare", "digits", "digits-2", "--storage", str(storage), "--out", out)
+    assert run_with_error(capsys, *words) == message
     assert list_openings(client, parent) == []
 
 

@@ -87,6 +87,16 @@ def test_the_winner_is_scored_on_validation(trial: str, weights: Path, evaluate:
         assert evaluate(name)["scores"] == found["scores"]
 
 
+def test_a_space_names_its_newest_search(
+    client: MlflowClient, write_search: Write, some_trials: Trials, evaluate: Evaluate
+) -> None:
+    for name, trial in (("digits", 5), ("digits-2", 3)):
+        parent = write_search([some_trials[trial]], {"search_name": name})
+    assert evaluate("digits", "--split", "test")["model"] == "trial 3 of digits-2"
+    assert len(list_openings(client, parent)) == 1
+    assert evaluate("digits-005", "--split", "test")["model"] == "trial 5 of digits"
+
+
 @pytest.mark.usefixtures("trial")
 def test_the_restored_model_has_the_scores_of_its_stored_predictions(
     evaluate: Evaluate, folder: Path

@@ -160,14 +160,20 @@ def test_inputs_and_request_of_a_served_model(monkeypatch: pytest.MonkeyPatch) -
         np.array([[0.5, -1.5]], np.float32),
         np.array(["what a film"], dtype=object),
     ]
-    assert [export.describe_inputs(example) for example in examples] == [
+    columns = {"a": "number", "farbe": "category"}
+    found = [Predictor(np.asarray, example) for example in examples]
+    row = np.array([[0.5, "rot"]], dtype=object)
+    found.append(Predictor(np.asarray, row, columns=columns))
+    assert [export.describe_inputs(model) for model in found] == [
         "uint8 of shape (n, 1, 8, 8), from 0 to 255",
         "float32 of shape (n, 2); the example has values from -1.5 to 0.5",
         "texts of shape (n,)",
+        "texts of shape (n, 2), the columns a (number), farbe (category)",
     ]
-    for example in examples:
-        program = shlex.split(export.write_request(example))
+    for model in found:
+        program = shlex.split(export.write_request(model))
         assert program[:2] == ["python", "-c"]
         exec(program[2])
     shapes = [np.asarray(json["inputs"]).shape for json in asked]
-    assert shapes == [(1, 1, 8, 8), (1, 2), (1,)]
+    assert shapes == [(1, 1, 8, 8), (1, 2), (1,), (1, 2)]
+    assert asked[-1]["inputs"] == [["0", "a text"]]
