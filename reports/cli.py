@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from cluster.storage.database_file import is_database_file, parse_database_path
 from cluster.storage.redaction import redact, redact_address
+from cluster.storage.searches import describe_missing
 from cluster.storage.storage import open_storage
 from cluster.tracking.client import open_client
 from reports.read.records import Tracker, TrackerError
@@ -17,6 +18,7 @@ from trainables.errors import (
     BAD_INPUT,
     INCOMPLETE,
     INTERRUPTED,
+    AbsentError,
     DamagedFileError,
     UnreadableError,
     UserError,
@@ -55,10 +57,16 @@ def report_errors(options: argparse.Namespace, action: Callable[[], None]) -> in
 
 def run_with_tracker(options: argparse.Namespace, action: Callable[[Tracker], T]) -> T:
     """Return what an action returns with the server of the options; raises UserError."""
-    uri = open_storage(options.storage, options.tracking_uri).tracking_uri
-    client = _open_client(uri)
+    storage = open_storage(options.storage, options.tracking_uri)
+    uri = storage.tracking_uri
     try:
-        return action(client)
+        return action(_open_client(uri))
+    except AbsentError as error:
+        names = [error.name] if error.name else vars(options).get("names") or [options.name]
+        for advice in filter(None, (describe_missing(storage, name) for name in names)):
+            first = str(error).partition("\n")[0]
+            raise UnreadableError(f"{first}\n{advice}") from error
+        raise
     except TrackerError as error:
         message = f"the tracking server {redact_address(uri)} could not answer: {error}"
         raise UnreadableError(redact(message)[:600]) from error

@@ -16,6 +16,14 @@ class UserError(Exception):
     """An error of the user: printed without a traceback, and the command exits with code 2."""
 
 
+class AbsentError(UserError):
+    """A search does not exist where it was looked for; without a name, no search does."""
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class UnreadableError(UserError):
     """Something that is on record exists no more, or cannot be read: reports exit with code 3."""
 

@@ -22,7 +22,7 @@ import filelock
 
 from cluster.ledger.settings import read_id
 from cluster.storage.database_file import artifact_location, format_database_uri
-from trainables.errors import UserError
+from trainables.errors import AbsentError, UserError
 from trainables.invocation import format_command
 
 CREATION = 300.0
@@ -84,9 +84,9 @@ def check_path(path: Path) -> None:
 
 
 def check_exists(path: Path) -> None:
-    """Raise UserError where there is no database."""
+    """Raise AbsentError where there is no database."""
     if not path.exists():
-        raise UserError(
+        raise AbsentError(
             f"there is no database at {path}\n"
             f"run a search first ({format_command('tune')} --space NAME), or name the storage of "
             "a search with --storage DIR or --tracking-uri URI"

@@ -24,7 +24,7 @@ from reports.numbers.statistics import is_finite
 from reports.records import Curve, Search, TrialRecord
 from reports.write.tables import NumberName
 from trainables.collection import pause_collection
-from trainables.errors import UnreadableError, UserError
+from trainables.errors import AbsentError, UnreadableError, UserError
 from trainables.invocation import format_command
 from trainables.ranking import Mode
 
@@ -61,11 +61,11 @@ def read_search(tracker: Tracker, name: str) -> Search:
     if found is None:
         _check_deleted(tracker, space, name)
         if experiment is None:
-            experiment = tracker.get_experiment_by_name(name)
-            raise _explain_absence(experiment, existing, searches, name)
-        raise UserError(
+            raise _explain_absence(tracker.get_experiment_by_name(name), existing, searches, name)
+        raise AbsentError(
             f"The experiment {experiment.name!r} contains no search.\n"
-            f"Run one with: {format_command('tune')} --space {shlex.quote(name)}"
+            f"Run one with: {format_command('tune')} --space {shlex.quote(name)}",
+            name,
         )
     return _search(tracker, _get_space(existing, found), found)
 
@@ -196,7 +196,7 @@ def _explain_absence(
     near = get_close_matches(name, known, n=3)
     guess = f" Did you mean {' or '.join(near)}?" if near else ""
     shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    return UserError(f"No experiment {name!r}.{guess}\nThere are: {shown or 'none yet'}.")
+    return AbsentError(f"No experiment {name!r}.{guess}\nThere are: {shown or 'none yet'}.", name)
 
 
 def _children(tracker: Tracker, parent: Run) -> list[TrialRecord]:

@@ -18,6 +18,8 @@ from mlflow.tracking import MlflowClient
 
 import cluster.tracking.client
 import reports.report
+from cluster.ledger.ledger import create_ledger
+from cluster.ledger.settings import SearchSettings, write_settings
 from reports.__main__ import main
 from tests.support.make_search import list_openings
 
@@ -85,6 +87,23 @@ def test_a_server_that_never_answers(
 
 def test_a_tracking_uri_with_an_unknown_scheme(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nonsense://x" in run_with_error(capsys, "digits", "--tracking-uri", "nonsense://x")
+
+
+def test_a_search_that_mlflow_lacks_is_on_record(
+    storage: Path,
+    tmp_path: Path,
+    write_search: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_search([], data=False)
+    for place in (storage, tmp_path):  # with a database of other searches, and without one
+        settings = SearchSettings("toy", metric="loss", mode="min", trials=2, reports=1)
+        ledger = create_ledger(place, settings)
+        write_settings(ledger.folder, ledger.settings)
+        ledger.close()
+        again = f"cluster.tracking rebuild {ledger.folder}\n"
+        for words in (["toy"], ["compare", "digits", "toy"], ["evaluate", "toy"]):
+            assert again in run_with_error(capsys, *words, "--storage", str(place), code=3)
 
 
 def test_an_out_folder_that_cannot_be_written(

@@ -17,8 +17,9 @@ from cluster.ledger.damage import read_trial_logs
 from cluster.ledger.driver import find_driver
 from cluster.ledger.files import RERUNS
 from cluster.ledger.newest import find_copies, find_newest
-from cluster.ledger.settings import FILE, SearchSettings, read_id, read_settings
+from cluster.ledger.settings import FILE, SearchSettings, read_settings
 from cluster.ledger.trial_log import TrialLog, rank_trial_logs
+from cluster.storage.searches import find_folder
 from cluster.storage.storage import Storage, list_storage_options
 from trainables.durations import format_duration
 from trainables.errors import UserError
@@ -78,24 +79,6 @@ def show_search(storage: Storage, name: str) -> Facts:
         "last_trials": [_describe_trial(log, settings) for log in latest],
         "damaged": list(damaged.values()),
     }
-
-
-def find_folder(storage: Storage, name: str) -> Path:
-    """Return the folder of a search, by name or id, or of a space's newest; raises UserError."""
-    folder = storage.folder / name
-    newest = find_newest(storage.folder, name)
-    if newest is not None or (folder / FILE).is_file():
-        return newest or folder
-    files = sorted(storage.folder.glob(f"*/{FILE}"))
-    copies = find_copies(storage.folder)
-    for file in files:
-        if read_id(file) == name:
-            return copies.get(file.parent, file.parent)
-    known = ", ".join(file.parent.name for file in files[:20]) or "none"
-    raise UserError(
-        f"there is no search {name!r} in {storage}, which has: {known}\n"
-        "name one of these, or another storage with --storage"
-    )
 
 
 def _describe(

@@ -9,8 +9,8 @@ from pathlib import Path
 from cluster.ledger.driver import find_driver
 from cluster.storage.lease import read_lease
 from cluster.storage.redaction import first_line
+from cluster.storage.searches import find_folder
 from cluster.storage.storage import Storage
-from trainables.command.searches import find_folder
 from trainables.errors import UserError
 
 

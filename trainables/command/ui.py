@@ -15,8 +15,8 @@ from contextlib import suppress
 
 from cluster.execution.signals import interrupt_when_asked_to_end
 from cluster.ledger.files import list_journals, parse_number
+from cluster.storage.searches import find_folder
 from cluster.storage.storage import Storage
-from trainables.command.searches import find_folder
 from trainables.errors import UserError
 from trainables.terminal import print_text
 

@@ -13,8 +13,8 @@ from typer.testing import Result
 from cluster.ledger.files import RERUNS
 from cluster.ledger.ledger import Ledger, attach_ledger
 from cluster.ledger.settings import SearchSettings, read_settings
+from cluster.storage.searches import find_folder
 from cluster.storage.storage import open_storage
-from trainables.command.searches import find_folder
 from trainables.errors import UserError
 
 Write = Callable[..., Ledger]
