@@ -8,6 +8,7 @@ from mlflow.tracking import MlflowClient
 
 from cluster.tracking.names import to_own_name
 from reports.contents import collect_findings, write_report
+from reports.numbers.seeds import pool_luck
 from reports.read.holdout_log import add_opening
 from reports.read.opened_test import OpenedTest, seal_test
 from reports.read.records import read_search
@@ -83,6 +84,15 @@ def test_a_later_confirmation_with_the_same_winner_opens_its_reruns_once(
     assert "**The test set is not opened for these re-runs**: the test set was opened" in text
     assert "before for the re-runs of trial 3 on" in text
     assert len(list_openings(client, parent)) == len(recorded)
+
+
+def test_re_runs_that_are_open_know_how_much_seeds_vary_on_validation(
+    client: MlflowClient, write_search: Write, some_trials: Trials
+) -> None:
+    write_search([*some_trials, rerun(0, 3, 0.96, 391), rerun(1, 3, 0.5, 200)])
+    found = collect_findings(client, read_search(client, "digits"))
+    assert found.test.luck == pool_luck([[0.96, 0.5]], found.sizes["validation"])
+    assert found.test.luck.variance > 0.1
 
 
 def test_the_test_set_is_opened_once_per_winner(
