@@ -17,6 +17,7 @@ from cluster.execution.task_output import keep_console
 from cluster.execution.trial_queue import TrialQueue
 from cluster.options import Options
 from searchspaces.space import SearchSpace
+from trainables.collection import pause_collection
 from trainables.errors import UserError
 from trainables.run import Run
 
@@ -56,8 +57,9 @@ def prepare_executor(
             )
         return
     # Imported here: a search in this process starts without Ray.
-    from cluster.execution import ray_tuner
-    from cluster.execution.prepare_cluster import prepare_cluster
+    with pause_collection():
+        from cluster.execution import ray_tuner
+        from cluster.execution.prepare_cluster import prepare_cluster
 
     with prepare_cluster(space, run, fixed, options, console) as cluster:
         resources = cluster.resources

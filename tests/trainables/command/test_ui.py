@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import urllib.request
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +15,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from cluster.storage.storage import open_storage
+from cluster.tracking.pages import format_experiment_page
+from tests.support.paths import ROOT
 from tests.support.ui import serve
 from trainables.command import dashboard, ui
 from trainables.errors import UserError
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -61,6 +67,35 @@ def test_mlflows_ui_answers_and_ends_with_the_command(runs: Path) -> None:
         urllib.request.urlopen(f"{server}/version", timeout=60) as response,
     ):
         assert response.status == 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_the_page_lists_the_trials_with_score_outcome_and_hyperparameters_the_best_first(
+    tune_inline: Callable[..., tuple[int, str]], runs: Path
+) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    space = ROOT / "tests" / "benchmarks" / "trivial.py"
+    code, output = tune_inline("--space", space, "--trials", 3, "--reports", 2)
+    assert code == 0, output
+    client = MlflowClient(f"sqlite:///{runs / 'mlflow.db'}")
+    found = client.get_experiment_by_name("trivial")
+    assert found is not None
+    trials = client.search_runs(
+        [found.experiment_id], "tags.kind = 'trial'", order_by=["metrics.`tunery.score` ASC"]
+    )
+    names = [run.info.run_name for run in trials]
+    with serve("trivial", "--storage", runs) as server, sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        page.goto(format_experiment_page(server, found.experiment_id))
+        page.get_by_text(names[0]).first.wait_for(timeout=120_000)
+        text = page.locator("body").inner_text()
+        browser.close()
+    places = [text.index(name) for name in names]
+    assert len(places) == 3 and places == sorted(places)
+    assert {"tunery.score", "outcome", "x", "y", "complete"} <= set(text.split())
 
 
 def _answer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
