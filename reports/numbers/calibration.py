@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 Array = NDArray[Any]
@@ -37,6 +36,8 @@ def fit_temperature(probabilities: Array, targets: Array) -> float:
 
     # Convex in 1 / T, so there is one minimum in log T: a bounded search cannot miss it.
     ends = (math.log(RANGE[0]), math.log(RANGE[1]))
+    from scipy.optimize import minimize_scalar  # a third of a second of CPU
+
     result = minimize_scalar(cost, bounds=ends, method="bounded", options={"xatol": 1e-4})
     return math.exp(result.x)
 

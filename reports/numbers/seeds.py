@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import nctdtrinc, ndtr, ndtri, stdtrit
 
 from reports.numbers.paired import Array, Difference
@@ -131,6 +130,8 @@ def compare_selected(ours: Array, theirs: Array, of: int, luck: Luck = UNKNOWN) 
     if abs(gap) > half(LEAST):
         p = LEAST
     elif abs(gap) > half(1.0):
+        from scipy.optimize import brentq  # a third of a second of CPU
+
         p = float(brentq(lambda level: half(level) - abs(gap), LEAST, 1.0, xtol=LEAST))
     return Difference(Interval(gap, gap - wide, gap + wide, n), p)
 
