@@ -23,7 +23,6 @@ CHARTS = "tests/reports/write/test_charts.py"
 SPACES = "tests/searchspaces/test_spaces.py"  # whole trainings of every space on few data
 COVERED_BY = {
     "reports/assemble.py": REPORT,
-    "reports/chapters/best.py": REPORT,
     "reports/chapters/comparison/groups.py": "tests/reports/chapters/comparison/test_pairs.py",
     "reports/chapters/curves/by_arm.py": "tests/reports/chapters/comparison/test_figure.py",
     "reports/chapters/comparison/chart.py": CHARTS,

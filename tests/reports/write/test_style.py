@@ -3,7 +3,14 @@
 import matplotlib
 import pytest
 
-from reports.write.style import figure_style, find_score_limits
+from reports.write.style import (
+    create_figure,
+    end_at_all,
+    figure_style,
+    find_score_limits,
+    format_score_axis,
+)
+from tests.support.make_search import make_search
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
@@ -33,3 +40,14 @@ def test_settings_of_the_user_change_no_figure() -> None:
         with figure_style():
             assert dict(matplotlib.rcParams) == expected
         assert matplotlib.rcParams["savefig.dpi"] == 17
+
+
+@pytest.mark.parametrize(("metric", "end"), [("accuracy", 1.0), ("loss", 1.02)])
+def test_an_axis_in_per_cent_ends_at_all(metric: str, end: float) -> None:
+    with figure_style():
+        figure = create_figure(make_search(), 3, 2)
+        axes = figure.subplots()
+        axes.set_ylim(0.9, 1.02)
+        format_score_axis(axes.yaxis, metric)
+    end_at_all(figure)
+    assert axes.get_ylim() == (0.9, end)
