@@ -71,7 +71,7 @@ def build_report_parser() -> argparse.ArgumentParser:
         type=nonempty,
         nargs="+",
         metavar="NAME",
-        help="a space (its name or the id of its MLflow experiment) for its newest search, or a "
+        help="a space (name, file or id of its MLflow experiment) for its newest search, or a "
         "search (its name, such as digits-2, or its id, the tag `search`); several are possible",
     )
     add_server_arguments(parser)
@@ -144,7 +144,7 @@ def build_export_parser() -> argparse.ArgumentParser:
         prog=format_command("export"),
         description="Register the winner or an ensemble as an MLflow model.",
     )
-    p.add_argument("name", type=nonempty, help="a space, or a search such as digits-2")
+    p.add_argument("name", type=nonempty, help="a space, its file, or a search")
     p.add_argument(
         "--ensemble", action="store_true", help="export the ensemble that is best on validation"
     )
@@ -186,7 +186,7 @@ def build_predict_parser() -> argparse.ArgumentParser:
         "resized, the probabilities of five crops (centre and corners) are averaged, and the "
         "class activation map of the centre crop is drawn.",
     )
-    parser.add_argument("name", type=nonempty, help="a space, or a search such as svhn_150k-2")
+    parser.add_argument("name", type=nonempty, help="a space, its file, or a search")
     parser.add_argument(
         "pictures", nargs="+", type=file_path, metavar="PICTURE", help="image files"
     )
@@ -254,7 +254,7 @@ def build_evaluate_parser() -> argparse.ArgumentParser:
     p.add_argument(
         "name",
         type=nonempty,
-        help="a space, a search such as digits-2, a trial such as digits-017, the id of a run in "
+        help="a space, its file, a search, a trial such as digits-017, the id of a run in "
         "MLflow, or a folder of train --out",
     )
     p.add_argument("--trial", type=whole(0), metavar="N", help="default: the winner")
