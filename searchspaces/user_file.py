@@ -8,13 +8,14 @@ again when it unpickles what the file defines.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import importlib.util
 import re
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -28,6 +29,8 @@ __path__: list[str] = []
 PREFIX = f"{__name__}."
 _BESIDE: dict[str, ModuleType] = {}
 """Modules that space files of the user have imported from beside them, by name."""
+_EXECUTED: dict[str, dict[ModuleType, str]] = {}
+"""The module of each space file and those beside it, with the digests of their files."""
 
 
 def to_module_name(path: Path) -> str:
@@ -37,15 +40,38 @@ def to_module_name(path: Path) -> str:
 
 
 def execute_file(path: Path) -> ModuleType:
-    """Return the module of a file, executed anew; raises whatever its code raises."""
+    """Return the module of a file; raises whatever its code raises.
+
+    A process executes it once, as Python does, and anew where it or a module beside it that it
+    imports has changed, or where another file has replaced these modules.
+    """
     path = path.resolve()
-    loader = _Executor()
-    spec = importlib.util.spec_from_loader(to_module_name(path), loader, origin=str(path))
+    name = to_module_name(path)
+    if _is_current(_EXECUTED.get(name, {})):
+        return sys.modules[name]
+    _EXECUTED.pop(name, None)
+    loader, digest = _Executor(), _hash_file(path)
+    spec = importlib.util.spec_from_loader(name, loader, origin=str(path))
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look up their module by name
+    sys.modules[name] = module  # dataclasses look up their module by name
     loader.exec_module(module)
+    beside = {of: _hash_file(Path(str(of.__file__))) for of in _BESIDE.values()}
+    _EXECUTED[name] = {module: digest, **beside}
     return module
+
+
+def _is_current(executed: Mapping[ModuleType, str]) -> bool:
+    """Return whether modules are in use, and their files as they were when they were executed."""
+    return bool(executed) and all(
+        sys.modules.get(module.__name__) is module
+        and _hash_file(Path(str(module.__file__))) == digest
+        for module, digest in executed.items()
+    )
+
+
+def _hash_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 class _Executor(Loader):
@@ -104,7 +130,7 @@ def _import_beside(path: Path) -> Iterator[None]:
             sys.path.append(folder)  # for imports in functions
         for name in sys.modules.keys() - before:
             file = getattr(sys.modules[name], "__file__", None) or ""
-            if Path(file).is_relative_to(path.parent):
+            if Path(file).is_relative_to(path.parent) and "site-packages" not in file:
                 _BESIDE[name] = sys.modules[name]
 
 

@@ -69,6 +69,22 @@ def test_an_object_of_a_space_file_can_be_pickled(tmp_path: Path) -> None:
     assert type(again).__module__ == name
 
 
+def test_a_file_is_executed_once_until_it_or_a_module_beside_it_changes(tmp_path: Path) -> None:
+    file, helper, log = (tmp_path / name for name in ("once.py", "once_helper.py", "log.txt"))
+    file.write_text(f"import once_helper\nprint('executed', file=open({str(log)!r}, 'a'))\n")
+    helper.write_text("X = 1\n")
+    module = execute_file(file)
+    assert execute_file(file) is module
+    assert log.read_text().count("executed") == 1
+    helper.write_text("X = 2\n")
+    assert execute_file(file).once_helper.X == 2
+    assert log.read_text().count("executed") == 2
+    file.write_text(file.read_text() + "1 / 0\n")
+    for _ in range(2):  # one that fails is not taken for executed
+        with pytest.raises(ZeroDivisionError):
+            execute_file(file)
+
+
 def test_a_module_that_no_file_has_is_missing() -> None:
     with pytest.raises(ModuleNotFoundError):
         __import__(PREFIX + "none_00000000")
