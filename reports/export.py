@@ -143,7 +143,7 @@ def register_export(
             models.restore_model(space, trial.params, folder / name_folder(trial))
             for trial in trials
         ]
-        if len(trials) > 1 and not predictors[0].classes:
+        if len(trials) > 1 and np.ndim(predictors[0](predictors[0].example)) == 1:
             raise UserError(
                 f"The outputs of the models of {search.name} are texts, which have no average.\n"
                 f"Export one of them: --members {trials[0].number}"

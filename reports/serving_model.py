@@ -44,14 +44,15 @@ class ServedModel(PythonModel):
         """
         example = self.members[0][1].example
         inputs = np.asarray(model_input).astype(example.dtype)
-        if not self.members[0][1].classes:  # texts cannot be averaged
-            return pd.DataFrame({"label": self.members[0][1](inputs)})
+        outputs = [predictor(inputs) for _, predictor in self.members]
+        if outputs[0].ndim == 1:  # texts cannot be averaged
+            return pd.DataFrame({"label": outputs[0]})
         average = sum(
-            member["weight"] * apply_temperature(predictor(inputs), member["temperature"])
-            for member, predictor in self.members
+            member["weight"] * apply_temperature(output, member["temperature"])
+            for (member, _), output in zip(self.members, outputs, strict=True)
         )
         scaled_average = apply_temperature(np.asarray(average), self.description["temperature"])
-        classes = self.members[0][1].classes
+        classes = self.members[0][1].classes or [*map(str, range(scaled_average.shape[1]))]
         table = pd.DataFrame(scaled_average, columns=[f"p_{name}" for name in classes])
         table.insert(0, "label", [classes[i] for i in scaled_average.argmax(1)])
         table.insert(1, "confidence", scaled_average.max(1))

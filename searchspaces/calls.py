@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from searchspaces.space import SearchSpace
 from searchspaces.user_code import user_code
 from trainables.errors import TaskError, UnreadableError, UserError
 from trainables.ground_truth import check_ground_truth
-from trainables.predictions import find_line
+from trainables.metrics import describe_value
+from trainables.predictions import find_line, to_array
 from trainables.predictor import GroundTruth, Predictor
 from trainables.run import Run
 from trainables.terminal import share_streams
@@ -44,7 +49,8 @@ def restore_predictor(space: SearchSpace[Any], config: Any, folder: Path) -> Pre
     """Load the trained model in the folder of a checkpoint; the space must have a `restore`.
 
     Raises UnreadableError, with file and line, for what `restore` raises, since the files may be
-    the reason, and TaskError for what it returns but a Predictor; its UserErrors stay as they are.
+    the reason, and TaskError for what it returns but a Predictor with an example; its UserErrors
+    stay as they are. The example and what the model predicts are arrays, whatever they were.
     """
     assert space.restore is not None
     with (
@@ -54,7 +60,19 @@ def restore_predictor(space: SearchSpace[Any], config: Any, folder: Path) -> Pre
         model = space.restore(config, folder)
     if not isinstance(model, Predictor):
         raise TaskError(_describe_result(space, "restore", model, Predictor))
-    return model
+    example = model.example
+    if isinstance(example, torch.Tensor):
+        example = to_array(example)
+    elif isinstance(example, list | tuple):
+        example = np.asarray(example, dtype=object if isinstance(example[0], str) else None)
+    if not (isinstance(example, np.ndarray) and example.ndim):
+        raise TaskError(
+            f"restore of {space.name} returned a Predictor whose example is "
+            f"{describe_value(example)}{find_line(space.restore)}\n"
+            "give an array with a row for one raw input"
+        )
+    predict = model.predict
+    return replace(model, example=example, predict=lambda inputs: to_array(predict(inputs)))
 
 
 def _describe_result(space: SearchSpace[Any], name: str, result: Any, kind: type) -> str:

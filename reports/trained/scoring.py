@@ -30,14 +30,15 @@ def score_model(model: Predictor, data: GroundTruth, split: str) -> dict[str, In
                 f"The data have inputs of shape {inputs.shape[1:]}, and the model takes those of "
                 f"{model.example.shape[1:]}."
             )
-    if (targets.dtype.kind not in "iu") if model.classes else bool(data.classes):
+    outputs = np.concatenate([np.asarray(model(inputs)) for inputs, _ in parts])
+    has_classes = bool(model.classes) or outputs.ndim == 2
+    if (targets.dtype.kind not in "iu") if has_classes else bool(data.classes):
         kinds = ("classes", "numbers or answers")
         raise UserError(
             "The model predicts {}, and the targets of the data are {}.".format(
-                *(kinds if model.classes else kinds[::-1])
+                *(kinds if has_classes else kinds[::-1])
             )
         )
-    outputs = np.concatenate([np.asarray(model(inputs)) for inputs, _ in parts])
     return score_outputs(outputs, targets, is_text=model.write is not None)
 
 

@@ -146,6 +146,16 @@ def test_models_with_text_outputs_cannot_be_averaged(
         )
 
 
+def test_a_model_without_names_of_classes_is_served_with_their_numbers() -> None:
+    served, chances = ServedModel(), np.array([[0.25, 0.75], [1.0, 0.0]])
+    member = {"weight": 1.0, "temperature": 1.0}
+    served.description = {"temperature": 1.0}
+    served.members = [(member, Predictor(lambda _: chances, np.zeros((1, 4))))]
+    table = served.predict(None, np.zeros((2, 4)))
+    assert list(table.columns) == ["label", "confidence", "p_0", "p_1"]
+    assert table["label"].tolist() == ["1", "0"]
+
+
 def test_an_export_logs_the_code_of_the_serving_model() -> None:
     assert Path(sys.modules[ServedModel.__module__].__file__ or "") == SERVING_CODE
 

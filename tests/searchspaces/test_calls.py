@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from cluster.cli import main as tune
@@ -85,6 +86,22 @@ def test_what_restore_raises_or_returns_is_told_with_its_line(tmp_path: Path, bo
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=expected):
         load_trained(tmp_path, trust_code=True)
+
+
+@pytest.mark.parametrize("example", ["torch.zeros(1, 2)", "[[0.0, 0.0]]"])
+def test_a_restored_model_may_take_and_return_tensors(tmp_path: Path, example: str) -> None:
+    body = (
+        "import torch; from trainables.predictor import Predictor\n"
+        "    net = torch.nn.Linear(2, 3)\n"
+        f"    return Predictor(lambda x: net(torch.as_tensor(x).float()), {example})"
+    )
+    space = load_space(str(write_space(tmp_path, body)))
+    model = restore_predictor(space, space.config(), tmp_path)
+    assert isinstance(model.example, np.ndarray) and model.example.shape == (1, 2)
+    assert isinstance(model(model.example), np.ndarray)
+    wrong = load_space(str(write_space(tmp_path, body.replace(example, "None"))))
+    with pytest.raises(TaskError, match=r"a Predictor whose example is None .*mine.py, line 17"):
+        restore_predictor(wrong, wrong.config(), tmp_path)
 
 
 @pytest.mark.parametrize("error", [DataMissingError("no data"), OSError(errno.ENOSPC, "full")])

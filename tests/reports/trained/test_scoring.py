@@ -41,6 +41,12 @@ def test_unknown_and_missing_classes_are_named() -> None:
         score_model(name_reader("dog", "cow"), build_data(("cat", "dog"), [0, 1]), "all")
 
 
+def test_probabilities_need_no_names_of_classes() -> None:
+    model = Predictor(lambda inputs: np.eye(2)[[0, 1, 1]], np.array(["?"], dtype=object))
+    scores = score_model(model, build_data(("a", "b"), [0, 0, 0, 1, 0]), "test")
+    assert scores["accuracy"].value == 2 / 3
+
+
 def test_columns_are_matched_by_name() -> None:
     model = Predictor(
         lambda rows: rows[:, 0].astype(float),
