@@ -7,6 +7,8 @@ with those of another report.
 
 from __future__ import annotations
 
+import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -63,6 +65,21 @@ def check_parts(parts: Mapping[str, Any]) -> None:
             )
         if name == FRAMEWORK:
             raise TaskError(f"Run.resume got a part with the name {name!r}, which is taken")
+
+
+def check_loads(file: Path, fix: str) -> None:
+    """Raise TaskError, which names a fix, for a file of torch that would not be loaded again."""
+    if not file.is_file():  # some strategies of Lightning write a folder
+        return
+    try:
+        torch.load(file, "cpu", mmap=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        raise TaskError(
+            f"{file.name} would not be loaded again: it has {named[1] if named else 'an object'}, "
+            f"which is neither a tensor nor a plain value\nkeep objects out of it, as with {fix}, "
+            "or name their classes with torch.serialization.add_safe_globals"
+        ) from error
 
 
 def count_parameters(parts: Mapping[str, Any]) -> dict[str, float]:

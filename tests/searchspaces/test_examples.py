@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from searchspaces.loading import load_space
 from tests.support.paths import ROOT
 from tests.support.searches import read_ledger
+from trainables.errors import TaskError
 from trainables.loop import end_loop, start_loop
 from trainables.ranking import Mode
 from trainables.run import Run
+from trainables.saved_run import check_loads
 
 FOLDER = ROOT / "searchspaces" / "examples"
 LIBRARIES = {
@@ -225,3 +228,36 @@ def test_the_readme_counts_the_changed_lines() -> None:
         lines = [line for line in lines if not line.startswith("def ")]
         changed = [s for s in lines if re.search(r"\b(run|report|Estimator)\b", s)]
         assert int(count) == len(changed), (name, changed)
+
+
+def test_an_estimator_that_would_not_be_loaded_again_is_told_at_its_first_report(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("skops", reason="needs skops: pip install '.[sklearn]'")
+    from trainables.integrations.sklearn import Estimator
+
+    run = Run(2, folder=tmp_path / "one")
+    run.resume(model=Estimator(Scale(2.0)))
+    with pytest.raises(TaskError, match=r"has \S+\.Scale: .*, trusted=\(Scale,\)"):
+        run.record({"loss": 1.0})
+    known = Estimator(Scale(2.0), trusted=(Scale,))
+    known.save(tmp_path / "scale")
+    known.model = None
+    known.load(tmp_path / "scale")
+    assert known.model.by == 2.0
+
+
+def test_a_checkpoint_that_would_not_be_loaded_again_is_told(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.ckpt", tmp_path / "bad.ckpt"
+    torch.save({"weights": torch.ones(2), "hyper_parameters": {"rate": 0.1}}, good)
+    torch.save({"weights": torch.ones(2), "hyper_parameters": {"config": Scale(2.0)}}, bad)
+    check_loads(good, "")
+    with pytest.raises(TaskError, match=r"bad\.ckpt would not .*: it has \S+\.Scale, which"):
+        check_loads(bad, "a fix")
+
+
+class Scale:
+    """A part that is not scikit-learn's."""
+
+    def __init__(self, by: float) -> None:
+        self.by = by

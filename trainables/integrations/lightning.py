@@ -14,7 +14,7 @@ import trainables.vision.torchvision_operators  # noqa: F401 - before torchvisio
 from lightning.pytorch.callbacks import Checkpoint
 
 from trainables.run import Run
-from trainables.saved_run import count_parameters
+from trainables.saved_run import check_loads, count_parameters
 
 
 class ReportCallback(Checkpoint):
@@ -34,4 +34,6 @@ class ReportCallback(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         trainer.save_checkpoint(self._file)
+        if not self.run.done:
+            check_loads(self._file, "self.save_hyperparameters(ignore=['config'])")
         self.run.report(dict(trainer.callback_metrics))
