@@ -14,7 +14,7 @@ from searchspaces.codec import find_types
 from searchspaces.overrides import describe_unknown, list_fields, parse_value
 from searchspaces.parameters import find_parameters
 from searchspaces.space import SearchSpace
-from searchspaces.suggestion import decode_choice
+from searchspaces.suggestion import decode_choice, encode_choice
 from trainables.errors import UserError
 
 
@@ -41,13 +41,14 @@ def parse_compared(space: SearchSpace[Any], texts: Iterable[str]) -> dict[str, l
     """Return the compared hyperparameters with their values.
 
     A text lists names, and names with values: `optimizer,batch_size=32,64,128`. What follows a
-    value, up to the next `=`, is another value. Without values all choices are compared.
+    value, up to the next `=`, is another value; a tuple is `[2,3]`. Without values all choices are
+    compared.
     """
     types, known = find_types(space.config), list_fields(space)
     given: dict[str, list[str]] = {}
     for text in texts:
         values: list[str] | None = None
-        for word in text.split(","):
+        for word in split_words(text):
             name, equals, value = word.partition("=")
             if equals or values is None:
                 if name not in known:
@@ -61,15 +62,29 @@ def parse_compared(space: SearchSpace[Any], texts: Iterable[str]) -> dict[str, l
             else:
                 values.append(word)
     compared = {
-        name: list(dict.fromkeys(parse_value(value, types[name], name) for value in values))
+        name: [parse_value(value, types[name], name) for value in values]
         if values
         else list_choices(space, name)
         for name, values in given.items()
     }
     for name, found in compared.items():
+        compared[name] = list({encode_choice(value): value for value in found}.values())
+    for name, found in compared.items():
         if len(found) < 2:
             raise UserError(f"--compare {name}={found[0]}: one value cannot be compared")
     return compared
+
+
+def split_words(text: str) -> list[str]:
+    """Return the parts of a text between commas that are in no brackets: `1`, `[2,3]`."""
+    words, depth = [""], 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        if character == "," and depth == 0:
+            words.append("")
+        else:
+            words[-1] += character
+    return words if depth == 0 else text.split(",")
 
 
 def list_choices(space: SearchSpace[Any], name: str) -> list[Any]:

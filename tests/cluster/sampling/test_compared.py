@@ -1,5 +1,6 @@
 """Arms of any hyperparameters: what `--compare` accepts, and the space that it makes."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -45,6 +46,19 @@ def test_what_cannot_be_compared_is_named(
 ) -> None:
     with pytest.raises(UserError, match=message):
         parse_compared(space, [text])
+
+
+def test_a_value_may_be_a_tuple_or_a_list() -> None:
+    @dataclass(frozen=True)
+    class Config:
+        hidden: tuple[int, ...] | None = None
+        groups: list[list[int]] = field(default_factory=list)
+
+    space = SearchSpace(Config, lambda *_: None, lambda trial: {}, "loss", "min", 1)
+    found = parse_compared(space, ["hidden=[2,3],none,groups=[[1,2],[3]],[]"])
+    assert found == {"hidden": [(2, 3), None], "groups": [[[1, 2], [3]], []]}
+    with pytest.raises(UserError, match=r"hidden='\[2' is not of type"):
+        parse_compared(space, ["hidden=[2,3"])
 
 
 def test_all_combinations_are_arms_that_share_the_trials(space: SearchSpace[Any]) -> None:
