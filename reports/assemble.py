@@ -14,7 +14,14 @@ from reports.chapters.outcomes.failures import describe_most_common
 from reports.numbers.seeds import FEWEST
 from reports.read.holdout_log import Opening, describe_openings, has_winner_changed
 from reports.read.opened_test import OpenedTest
-from reports.read.winner import Choice, explain_no_winner, group_reruns, list_lost, score_reruns
+from reports.read.winner import (
+    Choice,
+    explain_no_winner,
+    find_missing_best,
+    group_reruns,
+    list_lost,
+    score_reruns,
+)
 from reports.records import Search
 from reports.write.charts import Chart
 from reports.write.safe import escape_markdown, format_block, format_code
@@ -96,6 +103,9 @@ def format_winner(findings: Findings, escape: Callable[[str], str] = escape_mark
         score = format_score(choice.model.metrics["score"], findings.search.metric)
         metric = escape(findings.search.metric)
         why = findings.test.missing if findings.has_test else "this search has no test set"
+        if (best := find_missing_best(findings.search)) is not None:
+            other = f"the best of the others is {choice.model.title}, {metric} {score}"
+            return f"winner: the run of trial {best} is missing; {other}"
         return f"winner: {choice.model.title}, {metric} {score}; {why}"
     n = f"n = {accuracy.n}"
     if (mean := findings.test.confirmed) is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
@@ -14,21 +15,40 @@ from mlflow.tracking import MlflowClient
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.tracking.batches import log_in_batches
+from cluster.tracking.client import search_all_runs
 from cluster.tracking.description import BEST, change_description, escape_line
 from cluster.tracking.names import to_own_name
 from cluster.tracking.pages import experiment_tags, format_run_page
 from cluster.tracking.run_records import (
     SCORE,
+    STATUS,
     Point,
     clean_tag,
-    count_outcomes,
     format_value,
+    search_tags,
     to_milliseconds,
 )
 
 BEST_TRIAL = to_own_name("best_trial")
 LONGEST_DIGEST = 36
 """Characters of a data set's digest in MLflow."""
+
+
+def create_parent(client: MlflowClient, ledger: Ledger, experiment: str) -> str:
+    """Create the run of a search, and return its id."""
+    tags, started = search_tags(ledger.settings), to_milliseconds(ledger.settings.started)
+    made = client.create_run(experiment, started, tags, run_name=ledger.folder.name)
+    return str(made.info.run_id)
+
+
+def adopt_runs(client: MlflowClient, experiment: str, search: str, parent: str) -> None:
+    """Give the runs of a search this parent whose own one was deleted, as in MLflow's UI."""
+    # The end of an id is a number: a filter of MLflow cannot quote every name.
+    query = f"tags.search LIKE '%-{search.rpartition('-')[2]}'"
+    query += f" and tags.`mlflow.parentRunId` != '{parent}'"
+    for run in search_all_runs(client, [experiment], query):
+        if run.data.tags["search"] == search:
+            client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
 
 
 def describe_search(client: MlflowClient, ledger: Ledger, run_id: str, experiment: str) -> None:
@@ -91,6 +111,26 @@ def best_tags(
         "best_config": clean_tag(json.dumps(best.config)),
         **change_description(tags, BEST, "\n\n".join(filter(None, note))),
     }
+
+
+def count_outcomes(ledger: Ledger) -> dict[str, int]:
+    """Return the number of trials per outcome."""
+    counts: dict[str, int] = dict.fromkeys(STATUS, 0)
+    for trial_log in ledger.trial_logs.values():
+        if trial_log.outcome is not None:
+            counts[trial_log.outcome] += 1
+    return counts
+
+
+def outcome_counts(ledger: Ledger, infeasible: int) -> list[Point]:
+    """Return the number of trials per outcome, as points of the parent run."""
+    counts = count_outcomes(ledger)
+    counts["infeasible"] = infeasible
+    counts["retried"] = sum(
+        len(trial_log.failures) > 0 for trial_log in ledger.trial_logs.values()
+    )
+    now = to_milliseconds(time.time())
+    return [(to_own_name(key), float(value), now, 0) for key, value in counts.items()]
 
 
 def describe_data(ledger: Ledger) -> Sequence[DatasetInput]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 
 from cluster.ledger.ledger import Ledger
@@ -51,7 +51,8 @@ class LoggedRun:
 
     `started` is in milliseconds, `metrics` has the last value of each, `seconds` the device
     seconds of each report that a run had when it was found. `written` reports of the trial log,
-    from the first one on, are there.
+    from the first one on, are there. `steps` are those of all points of the metrics that were
+    read as a whole.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class LoggedRun:
     seconds: Mapping[int, float]
     tags: Mapping[str, str]
     written: int = 0
+    steps: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def to_milliseconds(seconds: float) -> int:
@@ -129,10 +131,10 @@ def is_complete(
 def contradicts(
     logged: LoggedRun, trial_log: TrialLog, ended: bool, derived: Collection[str] = ()
 ) -> bool:
-    """Return whether a run has reports, names or values that the trial log lacks.
+    """Return whether a run has reports, points, names or values that the trial log lacks.
 
-    That is so after the log was lost. Reports that a trial which has not `ended` will make again
-    do not count.
+    That is so after the log was lost, or where a user has logged to the run. Reports that a trial
+    which has not `ended` will make again do not count.
     """
     own = {report.report: report.seconds for report in trial_log.reports}
     return (
@@ -143,6 +145,19 @@ def contradicts(
             (ended or report in own) and own.get(report) != seconds
             for report, seconds in logged.seconds.items()
         )
+        or _has_other_points(logged, trial_log, ended)
+    )
+
+
+def _has_other_points(logged: LoggedRun, trial_log: TrialLog, ended: bool) -> bool:
+    """Return whether a metric of the trial log has other steps in a run, or one of them twice."""
+    reported: dict[str, set[int]] = {}
+    for name, _, _, step in report_points(replace(logged, seconds={}), trial_log.reports):
+        reported.setdefault(name, set()).add(step)
+    return any(
+        (ended or step in own) and (step not in own or count > 1)
+        for name, own in reported.items()
+        for step, count in Counter(logged.steps.get(name, ())).items()
     )
 
 
@@ -266,23 +281,3 @@ def source_tags(space: str, provenance: Mapping[str, str]) -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": provenance.get("git_commit", "").rstrip("+"),
     }
-
-
-def count_outcomes(ledger: Ledger) -> dict[str, int]:
-    """Return the number of trials per outcome."""
-    counts: dict[str, int] = dict.fromkeys(STATUS, 0)
-    for trial_log in ledger.trial_logs.values():
-        if trial_log.outcome is not None:
-            counts[trial_log.outcome] += 1
-    return counts
-
-
-def outcome_counts(ledger: Ledger, infeasible: int) -> list[Point]:
-    """Return the number of trials per outcome, as points of the parent run."""
-    counts = count_outcomes(ledger)
-    counts["infeasible"] = infeasible
-    counts["retried"] = sum(
-        len(trial_log.failures) > 0 for trial_log in ledger.trial_logs.values()
-    )
-    now = to_milliseconds(time.time())
-    return [(to_own_name(key), float(value), now, 0) for key, value in counts.items()]

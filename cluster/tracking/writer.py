@@ -22,11 +22,10 @@ from mlflow.tracking import MlflowClient
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.trial_log import TrialLog
 from cluster.storage.redaction import first_line
-from cluster.tracking import run_records
+from cluster.tracking import parent, run_records
 from cluster.tracking.artifacts import MARKED, upload_best, upload_result, upload_search
 from cluster.tracking.batches import log_in_batches
 from cluster.tracking.client import is_refusal, open_experiment, search_all_runs
-from cluster.tracking.parent import describe_search, write_best
 from cluster.tracking.problems import (
     FailedTrials,
     describe_delay,
@@ -37,7 +36,6 @@ from cluster.tracking.run_records import (
     DEVICE_SECONDS,
     STATUS,
     LoggedRun,
-    search_tags,
     to_milliseconds,
 )
 from trainables.errors import UserError
@@ -109,13 +107,11 @@ class MLflowWriter:
                 f"write it again: {format_rebuild_command(self.ledger)}"
             )
         else:
-            tags, name = search_tags(settings), self.ledger.folder.name
-            started = to_milliseconds(settings.started)
-            made = self.client.create_run(self.experiment, started, tags, run_name=name)
-            self._parent = made.info.run_id
+            self._parent = parent.create_parent(self.client, self.ledger, self.experiment)
         if self.kind == "trial":
+            parent.adopt_runs(self.client, self.experiment, self.ledger.id, self._parent)
             upload_search(self.client, self.ledger.folder, self._parent)
-            describe_search(self.client, self.ledger, self._parent, self.experiment)
+            parent.describe_search(self.client, self.ledger, self._parent, self.experiment)
         for run in self._search():
             trial = run_records.read_number(run.data.tags, "trial")
             if trial is None:  # its trial has none now, and is written again
@@ -174,7 +170,7 @@ class MLflowWriter:
                 self.client.delete_run(run.info.run_id)
         self.upload_best()
         if self.kind == "trial":
-            self._write_best(run_records.outcome_counts(self.ledger, self.infeasible()))
+            self._write_best(parent.outcome_counts(self.ledger, self.infeasible()))
             resources = self.ledger.settings.resources
             if resources:  # what trials got; the space only has what it requested
                 self.client.set_tag(self._parent, "resources", json.dumps(resources))
@@ -193,7 +189,7 @@ class MLflowWriter:
     def _write_best(self, points: Sequence[run_records.Point] = ()) -> None:
         if self.kind == "trial":
             page = self._parent, self.experiment
-            write_best(self.client, self.ledger, *page, self._runs, points)
+            parent.write_best(self.client, self.ledger, *page, self._runs, points)
 
     def _work(self) -> None:
         upload = time.monotonic() + UPLOAD_PERIOD
@@ -279,12 +275,14 @@ class MLflowWriter:
             run = next(iter(self._search(f"and tags.trial = '{trial}'")), None)
         if run is None:
             return None
-        data, seconds = run.data, {}
-        if DEVICE_SECONDS in data.metrics:  # written last of each report, which is then complete
-            history = self.client.get_metric_history(run.info.run_id, DEVICE_SECONDS)
-            seconds = {metric.step: metric.value for metric in history}
+        data, found = run.data, run.info.run_id
+        names = data.metrics.keys() if self.again else data.metrics.keys() & {DEVICE_SECONDS}
+        history = {name: self.client.get_metric_history(found, name) for name in names}
+        # Device seconds are written last of each report, which is then complete.
+        seconds = {metric.step: metric.value for metric in history.get(DEVICE_SECONDS, ())}
+        steps = {name: [metric.step for metric in points] for name, points in history.items()}
         about = data.params, data.metrics, seconds, data.tags
-        return LoggedRun(run.info.run_id, run.info.start_time, *about)
+        return LoggedRun(found, run.info.start_time, *about, steps=steps)
 
     def _create(self, trial_log: TrialLog) -> LoggedRun:
         tags = run_records.first_tags(self.ledger, trial_log, self._parent)

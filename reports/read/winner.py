@@ -81,6 +81,13 @@ def choose_winner(search: Search) -> Choice | None:
     return Choice((winner, *others), only_complete, True, rerun)
 
 
+def find_missing_best(search: Search) -> int | None:
+    """Return the trial that a search has recorded as its best, where its run is missing."""
+    best = search.metrics.get("best_trial")
+    is_missing = best is not None and all(trial.number != best for trial in search.trials)
+    return int(best) if best is not None and is_missing else None
+
+
 def explain_no_winner(search: Search) -> str:
     """Return why no trial of a search may win."""
     outcomes = sorted({t.outcome for t in search.trials if "score" in t.metrics})

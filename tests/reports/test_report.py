@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 import reports.chapters.curves.chapter
 from cluster.tracking.description import BEST, NOTE, change_description
 from cluster.tracking.names import to_own_name
+from reports.assemble import format_winner
 from reports.contents import collect_findings
 from reports.numbers.statistics import wilson_interval
 from reports.read.records import read_search
@@ -338,10 +339,12 @@ def test_a_deleted_trial_is_told_and_no_other_one_wins_in_its_place(
     (run,) = client.search_runs(
         [client.get_run(parent).info.experiment_id], f"tags.trial = '{best['number']}'"
     )
+    client.log_metric(parent, to_own_name("best_trial"), best["number"])
     client.delete_run(run.info.run_id)
     found = collect_findings(client, read_search(client, "digits"))
     assert "1 trial of digits that the search has recorded is missing" in found.unreadable[0]
     assert found.test.accuracy is None
+    assert format_winner(found).startswith("winner: the run of trial 3 is missing; the best of")
     assert list_openings(client, parent) == []
 
 

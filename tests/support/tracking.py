@@ -23,10 +23,11 @@ def write_to_mlflow(
     client: Any = None,
     patience: float = writer.PATIENCE,
     notify: Callable[[str], None] = lambda text: None,
+    again: bool = False,
 ) -> str | None:
     """Write a ledger as a driver does, from start to end; return what is missing, if anything."""
     client = client or open_client(ledger.settings.tracking_uri)
-    tracker = MLflowWriter(client, ledger, lambda: INFEASIBLE, notify=notify)
+    tracker = MLflowWriter(client, ledger, lambda: INFEASIBLE, again, notify)
     tracker.start()
     return tracker.close(finished, patience)
 

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from mlflow.tracking import MlflowClient
 
 from cluster.ledger.ledger import Ledger
+from cluster.ledger.trial_log import Failure
 from cluster.tracking.description import NOTE, REPORT, change_description
-from cluster.tracking.parent import best_tags, describe_data
+from cluster.tracking.parent import best_tags, describe_data, outcome_counts
 from tests.support.tracking import write_to_mlflow
 
 
@@ -88,3 +89,22 @@ def test_nothing_in_a_question_or_a_value_is_markup(begin: Callable[..., Ledger]
     assert note.startswith(r"\[a\](b) \<img src=x\> \# c")
     assert "`lo'ss` 0.5 at report 1" in note
     assert [line for line in note.splitlines() if line.startswith("~~~")] == ["~~~json", "~~~"]
+
+
+def test_outcomes_are_counted(begin: Callable[..., Ledger]) -> None:
+    ledger = begin()
+    for trial, outcome in enumerate(("complete", "complete", "failed", None)):
+        ledger.add_trial(trial, {}, {})
+        if trial in (1, 2):
+            ledger.record_failure(trial, Failure("failed", "", ""))
+        if outcome:
+            ledger.record_outcome(trial, outcome)  # type: ignore[arg-type]
+    counts = {name: value for name, value, _, _ in outcome_counts(ledger, 5)}
+    assert counts == {
+        "tunery.complete": 2,
+        "tunery.stopped": 0,
+        "tunery.diverged": 0,
+        "tunery.failed": 1,
+        "tunery.infeasible": 5,
+        "tunery.retried": 2,
+    }

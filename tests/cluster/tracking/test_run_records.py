@@ -216,22 +216,3 @@ def test_a_run_is_named_by_its_number_and_its_hyperparameters(
     long = TrialLog(3, {}, {"learning_rate": "x" * 500}, 0.0)
     name = run_records.run_name(ledger, long)
     assert name.startswith("toy-003 lr=xxx") and len(name) == run_records.NAME
-
-
-def test_outcomes_are_counted(begin: Callable[..., Ledger]) -> None:
-    ledger = begin()
-    for trial, outcome in enumerate(("complete", "complete", "failed", None)):
-        ledger.add_trial(trial, {}, {})
-        if trial in (1, 2):
-            ledger.record_failure(trial, Failure("failed", "", ""))
-        if outcome:
-            ledger.record_outcome(trial, outcome)  # type: ignore[arg-type]
-    counts = {name: value for name, value, _, _ in run_records.outcome_counts(ledger, 5)}
-    assert counts == {
-        "tunery.complete": 2,
-        "tunery.stopped": 0,
-        "tunery.diverged": 0,
-        "tunery.failed": 1,
-        "tunery.infeasible": 5,
-        "tunery.retried": 2,
-    }

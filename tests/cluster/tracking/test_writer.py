@@ -273,11 +273,11 @@ def test_an_ordinary_search_makes_few_requests(ledger: Ledger, end: Finish) -> N
     assert write_to_mlflow(ledger, client=first) is None
     assert first.calls["create_run"] == 1 + 4  # a parent
     assert first.calls["log_batch"] == 1 + 4
-    assert first.calls["search_runs"] == 5, "a new trial needs no query"
+    assert first.calls["search_runs"] == 6, "a new trial needs no query"
     assert first.calls["get_metric_history"] == first.calls["delete_run"] == 0
     assert write_to_mlflow(ledger, client=resumed) is None
     assert resumed.calls["log_batch"] == 1
-    assert resumed.calls["search_runs"] == 4
+    assert resumed.calls["search_runs"] == 5
     assert resumed.calls["create_run"] == resumed.calls["get_metric_history"] == 0
 
 
@@ -684,3 +684,23 @@ def test_a_search_whose_run_was_deleted_is_written_again(ledger: Ledger, end: Fi
     search = read_search(client, "toy")
     assert search.run_id != deleted
     assert [trial.metrics["score"] for trial in search.trials] == [0.25]
+    assert read_runs(ledger.settings.tracking_uri).keys() == {"toy", "toy-000"}  # each once
+
+
+@pytest.mark.parametrize("step", [2, 99])
+def test_a_point_that_a_user_has_logged_is_gone_after_a_rebuild(
+    ledger: Ledger, end: Finish, step: int
+) -> None:
+    end(0, 0.25)
+    assert write_to_mlflow(ledger) is None
+    once = read_runs(ledger.settings.tracking_uri)["toy-000"]["metrics"]
+    client = open_client(ledger.settings.tracking_uri)
+    (trial,) = read_search(client, "toy").trials
+    client.log_metric(trial.run_id, "loss", -5.0, step=step)
+    client.log_metric(trial.run_id, "own", 1.0, step=99)
+    for _ in range(2):
+        assert write_to_mlflow(ledger, again=True) is None
+        assert read_runs(ledger.settings.tracking_uri)["toy-000"]["metrics"] == once
+    (kept,) = read_search(client, "toy").trials
+    assert write_to_mlflow(ledger, again=True) is None
+    assert read_search(client, "toy").trials[0].run_id == kept.run_id
