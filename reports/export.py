@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from cluster.storage.redaction import redact_address
 from reports.card import write_card
 from reports.chapters.ensembles.chapter import find_best_ensemble

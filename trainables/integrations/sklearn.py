@@ -15,7 +15,7 @@ from trainables.errors import TaskError
 
 
 class Estimator:
-    """A part of `run.resume`, which replaces its `model`; `trusted` are classes beside sklearn's."""
+    """A part of `run.resume`, which replaces its `model`; `trusted` are classes not of sklearn."""
 
     def __init__(self, model: Any, trusted: tuple[str | type, ...] = ()) -> None:
         self.model, self._types = model, list[str]()
