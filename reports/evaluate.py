@@ -83,7 +83,7 @@ def evaluate_run(tracker: Tracker, options: argparse.Namespace) -> Evaluation:
     if options.data_dir is None:
         data = models.load_data(space, run.params, search, None)
         return score_own(tracker, search, run, found, options, (model, data))
-    data, fingerprint = models.read_data(space, run.params, search, options.data_dir)
+    data, fingerprint = models.read_data(space, run.params, search, options.data_dir, model=model)
     if fingerprint == search.tags.get("data_fingerprint", ""):
         found = dataclasses.replace(found, split=options.split or "validation")
         return score_own(tracker, search, run, found, options, (model, data))
@@ -161,7 +161,7 @@ def evaluate_folder(folder: Path, options: argparse.Namespace) -> Evaluation:
     if model.environment:
         return play_agent(model, str(folder), folder.resolve().name, options)
     reject_episodes(str(folder), options)
-    name, data = models.load_folder_data(folder, options.trust_code, options.data_dir)
+    name, data = models.load_folder_data(folder, options.trust_code, options.data_dir, model)
     is_other = options.data_dir is not None
     found = Evaluation(
         str(folder),

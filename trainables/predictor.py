@@ -64,7 +64,8 @@ class Predictor:
     raw inputs (of images: pixels in 0..255, uint8 or float) to logits. `write` continues a prompt:
     it takes `length`, `temperature`, `top_k` and `seed`. `files` are those needed beside the
     checkpoint, by the hyperparameter whose value is their folder. `columns` are those of a
-    table's rows, by name whether number or category. Of an agent, `environment` is what it plays:
+    table's rows, by name whether number or category, and `target` is the one that they predict.
+    Of an agent, `environment` is what it plays:
     it returns actions (n,) for obs (n, d).
     """
 
@@ -75,6 +76,7 @@ class Predictor:
     write: Callable[..., str] | None = None
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
     environment: str = ""
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from trainables.file_parts import DRAFT, FRAMEWORK, WORKING, create_folder
 from trainables.history import Extent
 from trainables.metrics import find_yield, read_metrics, read_numbers
 from trainables.outputs import Outputs
-from trainables.predictor import DataKind, Expected, Predictions
+from trainables.predictor import DataKind, Expected, Predictions, Predictor
 from trainables.ranking import Metrics, Mode, describe_divergence, is_better
 from trainables.saved_run import (
     Progress,
@@ -70,6 +70,8 @@ class Run:
     asks a loop for that fraction of every epoch, to time a configuration without training it.
     `expected` says, by split, what predictions must fit. `on_progress` is called with the fraction
     of the current report that is done. `preempted` returns whether the process must exit soon.
+    `model` is a trained one that is scored on the data: they are read by its columns, and may be
+    few.
 
     State: `done` reports, `seconds` of device time, the best `score` and its `best_report`, why
     it `diverged`, if it did, the `history` of reports, `facts` such as the number of parameters,
@@ -94,6 +96,7 @@ class Run:
     expected: Mapping[str, Expected] = field(default_factory=dict)
     on_progress: Callable[[float], None] | None = None
     preempted: Callable[[], bool] = lambda: False
+    model: Predictor | None = None
     done: int = field(default=0, init=False)
     seconds: float = field(default=0.0, init=False)
     score: float | None = field(default=None, init=False)

@@ -122,40 +122,48 @@ def read_data(
     search: Search,
     folder: Path | None,
     source: DataKind = "real",
+    model: Predictor | None = None,
 ) -> tuple[GroundTruth, str]:
     """Return the data that a trial with these parameters reads, and their fingerprint.
 
-    That is the one to compare with the search's. Raises UserError where the data are missing.
+    That is the one to compare with the search's. `model` is scored on data that may be others.
+    Raises UserError where the data are missing.
     """
     found = load_space(space)
-    data = _prepare(found, _build_config(found, params), folder, source)
+    data = _prepare(found, _build_config(found, params), folder, source, model)
     if data.fingerprint != search.tags.get("data_fingerprint", "") and search.trials:
         # A hyperparameter may add training data; the stored value is the first trial's.
         first = _build_config(found, search.trials[0].params)
-        return data, _prepare(found, first, folder, source).fingerprint
+        return data, _prepare(found, first, folder, source, model).fingerprint
     return data, data.fingerprint
 
 
 def load_folder_data(
-    folder: Path, trust_code: bool, data_dir: Path | None
+    folder: Path, trust_code: bool, data_dir: Path | None, model: Predictor
 ) -> tuple[str, GroundTruth]:
     """Return the name of the space and the data of a folder that `train --out` wrote.
 
-    The data are those of `data_dir`, of TUNERY_DATA or of the cache. Raises UserError where they
-    are missing.
+    The data are those of `data_dir` for its `model`, of TUNERY_DATA or of the cache. Raises
+    UserError where they are missing.
     """
     name, values = read_trained(folder, trust_code)
     space = load_space(name)
-    return space.name, _prepare(space, build_config(space, values), data_dir)
+    other = model if data_dir else None
+    return space.name, _prepare(space, build_config(space, values), data_dir, model=other)
 
 
 def _prepare(
-    space: SearchSpace[Any], config: Any, folder: Path | None, source: DataKind = "real"
+    space: SearchSpace[Any],
+    config: Any,
+    folder: Path | None,
+    source: DataKind = "real",
+    model: Predictor | None = None,
 ) -> GroundTruth:
     if space.prepare is None:
         raise UserError(f"The space {space.name} has no `prepare` that loads its data.")
     check_data_dir(space, folder)
     run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
+    run.model = model
     return prepare_data(space, config, run)
 
 

@@ -22,7 +22,9 @@ def score_model(model: Predictor, data: GroundTruth, split: str) -> dict[str, In
     Raises UserError for data without examples of the split, or that do not fit the model.
     """
     found = [read_examples(data, name) for name in (SPLITS if split == "all" else (split,))]
-    parts = [(match_columns(model, data, inputs), targets) for inputs, targets in found]
+    parts = [(match_columns(model, data, inputs), of) for inputs, of in found if len(of)]
+    if not parts:
+        raise UserError(f"The data have no examples of the split {split!r}.")
     targets = match_classes(model, data, np.concatenate([of for _, of in parts]))
     for inputs, _ in parts:
         if inputs.shape[1:] != model.example.shape[1:]:

@@ -220,22 +220,44 @@ def test_other_data_are_scored_by_the_names_of_their_classes(
     capsys.readouterr()
     own = evaluate(folder, "--data-dir", mine, "--split", "validation")
     assert own["scores"]["accuracy"]["value"] > 0.7
-    other = evaluate(folder, "--data-dir", write_table(tmp_path / "other.csv", ("no", "yes"), 1))
+    other_table = write_table(tmp_path / "other.csv", ("no", "yes"), 1)
+    other = evaluate(folder, "--data-dir", other_table)
     assert (other["split"], other["scores"]["accuracy"]["n"]) == ("all", 300)
     assert other["scores"]["accuracy"]["value"] > 0.7
     wrong = write_table(tmp_path / "wrong.csv", ("no", "perhaps"), 1)
     message = fail(storage, capsys, folder, "--data-dir", wrong)
     assert "classes that the model does not know: perhaps.\nIt knows no, yes; of these" in message
 
+    rows = other_table.read_text().splitlines()[1:]
+    for some in (
+        [row for row in rows if ",red," in row],  # a column that is the same everywhere
+        [row for row in rows if row.endswith("no")][:4],  # one class
+        rows[:1],
+    ):
+        few = tmp_path / "few.csv"
+        few.write_text("\n".join(["x,size,color,target", *(f"0,{row}" for row in some)]))
+        found = evaluate(folder, "--data-dir", few)
+        assert found["scores"]["accuracy"]["n"] == len(some)
+    few.write_text("size,shade\n0.5,red\n")
+    message = fail(storage, capsys, folder, "--data-dir", few)
+    assert "lacks columns of the model: target (its target), color\n" in message
+    assert "--set" not in message
+
 
 def test_a_regression_has_its_own_scores(
-    tmp_path: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, evaluate: Evaluate, storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = write_table(tmp_path / "mine.csv", (), 0)
     folder = train_table(tmp_path / "model", mine)
     capsys.readouterr()
     found = evaluate(folder, "--data-dir", write_table(tmp_path / "other.csv", (), 1))
     assert list(found["scores"]) == ["R²", "RMSE", "MAE"]
+    few = tmp_path / "few.csv"
+    few.write_text("size,color,target\n0.5,red,1\n")
+    assert evaluate(folder, "--data-dir", few)["scores"]["RMSE"]["n"] == 1
+    few.write_text("size,color,target\n0.5,red,big\n")
+    message = fail(storage, capsys, folder, "--data-dir", few)
+    assert "the model estimates numbers, and the target 'target' has the value 'big'" in message
     for part in (folder / "best").glob("*.safetensors"):
         part.write_bytes(part.read_bytes()[:-9])
     assert main(["evaluate", str(folder), "--data-dir", str(mine)]) == 3

@@ -14,10 +14,11 @@ from trainables.data.own import OWN_TABLE
 from trainables.data.source import DataMissingError, Source, describe_options
 from trainables.data.svhn import SVHN
 from trainables.data.table import TableData
-from trainables.data.table_columns import TargetKind
+from trainables.data.table_columns import TableColumns, TargetKind
 from trainables.data.text import TextData
 from trainables.data.text_columns import Columns
 from trainables.errors import UserError
+from trainables.predictor import Predictor
 from trainables.run import Run
 
 
@@ -31,7 +32,9 @@ def load_photos(source: Source, run: Run, size: int, accept_losses: float = ACCE
 
     Raises UserError if a larger fraction than `accept_losses` cannot be used.
     """
-    return photos.load(source, size=size, accept_losses=accept_losses, **_settings(source, run))
+    settings = _settings(source, run)
+    settings |= {"accept_losses": accept_losses, "may_be_few": run.model is not None}
+    return photos.load(source, size=size, **settings)
 
 
 def load_texts(
@@ -43,7 +46,8 @@ def load_texts(
     than `accept_losses` cannot be used.
     """
     settings = _settings(source, run, may_be_file=True)
-    return text.load(source, columns=columns, accept_losses=accept_losses, **settings)
+    settings |= {"accept_losses": accept_losses, "may_be_few": run.model is not None}
+    return text.load(source, columns=columns, **settings)
 
 
 def load_table(
@@ -56,6 +60,7 @@ def load_table(
     """
     settings = _settings(OWN_TABLE, run, may_be_file=True)
     del settings["download"]
+    settings |= {"known": _find_columns(run.model) if run.model and run.model.columns else None}
     return table.load(target=target, target_kind=kind, accept_losses=accept_losses, **settings)
 
 
@@ -69,6 +74,15 @@ def load_svhn(run: Run, extra: bool = False) -> ImageData:
     rows = torch.arange(len(plain.train.pixels), len(both.train.pixels))
     train = replace(both.train, rows=torch.cat([plain.train.rows, rows]))
     return replace(plain, train=train, fingerprint=both.fingerprint)
+
+
+def _find_columns(model: Predictor) -> TableColumns:
+    """Return the columns of a trained model."""
+    kinds = model.columns.items()
+    numbers, categories = (
+        tuple(name for name, kind in kinds if kind == of) for of in ("number", "category")
+    )
+    return TableColumns(model.target, not model.classes, numbers, categories)
 
 
 def _settings(source: Source, run: Run, *, may_be_file: bool = False) -> dict[str, Any]:

@@ -26,8 +26,11 @@ def count_losses(total: int, lost: Sequence[str]) -> Losses:
     return Losses(total, len(lost), tuple(lost[:SHOWN]))
 
 
-def check_losses(source: str, losses: Losses, accepted: float) -> None:
-    """Raise UserError if a larger fraction of the examples is lost than is accepted."""
+def check_losses(source: str, losses: Losses, accepted: float, is_set: bool = True) -> None:
+    """Raise UserError if a larger fraction of the examples is lost than is accepted.
+
+    `is_set` says that the user of this command sets that fraction.
+    """
     if losses.lost <= accepted * losses.total:
         return
     share = losses.lost / losses.total
@@ -37,6 +40,6 @@ def check_losses(source: str, losses: Losses, accepted: float) -> None:
         f"more than {accepted:.3g} of all)\n"
         + "".join(f"  {line}\n" for line in losses.first)
         + (f"  and {more:,} more\n" if more else "")
-        + "fix or remove them, or accept the loss: "
-        f"--set accept_losses={math.ceil(100 * share) / 100:g}"
+        + "fix or remove them"
+        + f", or accept the loss: --set accept_losses={math.ceil(100 * share) / 100:g}" * is_set
     )

@@ -37,7 +37,7 @@ from trainables.data.source import (
     check_downloaded,
     describe_options,
 )
-from trainables.data.splitting import Example, check_class_sizes, group_examples
+from trainables.data.splitting import Example, describe_class_sizes, group_examples
 from trainables.errors import UserError
 from trainables.predictor import DataKind
 from trainables.terminal import print_text
@@ -69,6 +69,7 @@ def load(
     split_seed: int = 0,
     download: bool = True,
     accept_losses: float = ACCEPTED,
+    may_be_few: bool = False,
 ) -> ImageData:
     """Load photographs as size x size images; prepare them first if this machine has not yet.
 
@@ -77,9 +78,9 @@ def load(
     train, validation and test. Without it, the source's archive or its data set on the hub is
     used; with `download` False, from an earlier download only. Archives are large: one is
     downloaded only if TUNERY_DOWNLOAD names the source. Parts that the data do not have are drawn
-    from train, stratified: a tenth each, with the same test set for every seed. Raises
-    DataMissingError, or UserError for data that cannot be used or of which a larger fraction
-    than `accept_losses` cannot.
+    from train, stratified: a tenth each, with the same test set for every seed; where examples
+    `may_be_few`, such a part may be empty. Raises DataMissingError, or UserError for data that
+    cannot be used or of which a larger fraction than `accept_losses` cannot.
     """
     source = replace(source, shape=(3, size, size), photos=True)
     if kind != "real":
@@ -94,6 +95,8 @@ def load(
         cache, source.name, key, lambda draft: _prepare(source, draft, open_input(), summary)
     )
     facts, arrays = images.open_splits(at)
+    if (unfit := facts.pop("unfit", "")) and not may_be_few:
+        raise UserError(unfit)
     classes = tuple(facts.pop("classes"))
     losses = Losses(**{**(found := facts.pop("losses")), "first": tuple(found["first"])})
     groups = {part: np.load(at / f"groups-{part}.npy") for part in arrays}
@@ -107,7 +110,7 @@ def load(
         )
         summary.append(f"list of all photographs: {at / 'prepared.csv'}")
         print_text("\n  ".join(summary), sys.stderr)
-    check_losses(source.name, losses, accept_losses)
+    check_losses(source.name, losses, accept_losses, is_set=not may_be_few)
     is_own = source.has_other_classes(classes)
     return ImageData(*splits, classes=classes, source=kind, is_own=is_own, **facts)
 
@@ -218,14 +221,14 @@ def _prepare(source: Source, draft: Path, content: PhotoInput, summary: list[str
     groups, told = group_examples(source.name, examples)
     dropped = photo_list.describe_dropped(records)
     advice = [*dropped, content.advice]
-    check_class_sizes(
+    unfit = describe_class_sizes(
         source.name, content.classes, examples, groups, advice, allow_empty=content.allow_empty
     )
     checksum = hashlib.sha256(json.dumps([facts["fingerprint"], content.classes]).encode())
     for part, numbers in groups.items():
         np.save(draft / f"groups-{part}.npy", numbers)
         checksum.update(numbers.tobytes())
-    facts |= {"fingerprint": checksum.hexdigest()[:16], "classes": content.classes}
+    facts |= {"fingerprint": checksum.hexdigest()[:16], "classes": content.classes, "unfit": unfit}
     facts["losses"] = vars(photo_list.count_photo_losses(records))
     images.write_facts(draft, facts)
     photo_list.write(draft / "prepared.csv", content.classes, records, groups)

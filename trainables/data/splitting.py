@@ -115,7 +115,7 @@ def tell_apart(
     return apart, [line]
 
 
-def check_class_sizes(
+def describe_class_sizes(
     source: str,
     classes: Sequence[str],
     parts: Mapping[str, Sequence[Example]],
@@ -123,11 +123,11 @@ def check_class_sizes(
     advice: Sequence[str],
     *,
     allow_empty: bool = False,
-) -> None:
-    """Raise UserError if there is one class only, or a class has too few examples in train.
+) -> str:
+    """Return what is wrong if there is one class only, or a class has too few examples in train.
 
-    A class needs a group in train and another one for each part that is drawn from train. With
-    `allow_empty`, a class may have no example in any part.
+    That is empty otherwise. A class needs a group in train and another one for each part that is
+    drawn from train. With `allow_empty`, a class may have no example in any part.
     """
     missing = [part for part in PARTS if part not in parts]
     needed = 1 + len(missing)
@@ -137,7 +137,7 @@ def check_class_sizes(
     used = {example.label for part in parts.values() for example in part}
     few = [i for i in range(len(classes)) if counts[i] < needed and (i in used or not allow_empty)]
     if len(classes) >= 2 and not few:
-        return
+        return ""
     lines = [
         f"{source}: {len(classes)} class{'' if len(classes) == 1 else 'es'}"
         f"{' (' + classes[0] + ')' if len(classes) == 1 else ''}, at least 2 are needed"
@@ -154,7 +154,7 @@ def check_class_sizes(
             for i in few[:10]
         ]
         lines += [f"  and {len(few) - 10} more"] if len(few) > 10 else []
-    raise UserError("\n".join([*lines, *advice]))
+    return "\n".join([*lines, *advice])
 
 
 def check_known_classes(

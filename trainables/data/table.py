@@ -24,7 +24,7 @@ from trainables.data.losses import ACCEPTED, Losses, check_losses, count_losses
 from trainables.data.own import OWN_TABLE
 from trainables.data.splitting import (
     Example,
-    check_class_sizes,
+    describe_class_sizes,
     group_examples,
     split_stratified,
     tell_apart,
@@ -75,12 +75,15 @@ def load(
     target: str = "",
     target_kind: TargetKind = "auto",
     accept_losses: float = ACCEPTED,
+    known: TableColumns | None = None,
 ) -> TableData:
     """Load a table; read its file first if this machine has not done so yet.
 
     `folder` is a table, or holds one, or one per part. Parts that it does not have are drawn from
     train, a fifth of all rows each, stratified by the target, always the same. `target` names the
     column to predict where it is not found, `target_kind` says whether it is a class or a number.
+    `known` are the columns of a model that is scored on these data, which may be few or of one
+    class: a part that is drawn may be empty.
     Raises DataMissingError, or UserError for a table that cannot be used or of which a larger
     fraction of the rows than `accept_losses` cannot.
     """
@@ -92,24 +95,28 @@ def load(
     files = text_tables.find_tables(OWN_TABLE, folder)
     key: dict[str, object] = {"table": LAYOUT, "target": target, "kind": target_kind}
     key |= {"files": parquet.hash_files(files, cache)}
+    key |= {"known": vars(known)} if known else {}
     summary: list[str] = []
 
     def build(draft: Path) -> None:
-        _write(draft, files, target, target_kind, summary)
+        _write(draft, files, target, target_kind, known, summary)
 
     stored = caches.get_or_build(cache, OWN_TABLE.name, key, build)
     facts, parts, groups = _read(stored)
     columns = TableColumns(**facts["columns"])
     splits = _make_splits(parts, groups, columns.is_regression)
-    if columns.is_regression:
+    if known is None:
+        _check_sizes(splits, len(parts["train"]))
+    if columns.is_regression and known is None:
         _check_target_varies(splits, columns.target, files["train"][0])
-    if summary:
+    if summary and known is None:
         sizes = "split: {:,} train, {:,} validation, {:,} test"
         summary.append(sizes.format(*(len(splits[name]) for name in splits)))
+    if summary:
         print_text("\n  ".join(summary), sys.stderr)
     found = facts["losses"]
     losses = Losses(found["total"], found["lost"], tuple(found["first"]))
-    check_losses(OWN_TABLE.name, losses, accept_losses)
+    check_losses(OWN_TABLE.name, losses, accept_losses, is_set=known is None)
     return TableData(
         columns, **splits, classes=facts["classes"], fingerprint=facts["fingerprint"], source=kind
     )
@@ -136,21 +143,22 @@ def _write(
     files: Mapping[str, Sequence[Path]],
     target: str,
     kind: TargetKind,
+    known: TableColumns | None,
     summary: list[str],
 ) -> None:
     """Read the tables of every part; write their columns, and facts about them."""
     tables = {part: [text_tables.read_table(path) for path in files[part]] for part in files}
     first = tables["train"][0]
-    target = cols.find_target(first, target)
+    target = cols.find_target(first, target, known)
     targets = {part: cols.read_column(of, target) for part, of in tables.items()}
     values = [value for of in targets.values() for value in of]
-    is_regression = cols.is_regression(values, target, kind)
+    is_regression = cols.is_regression(values, target, kind, known)
     if not is_regression and cols.to_numbers(values) is None:
         # The name of a class may be a word for a missing value, such as none.
         targets = {part: cols.read_column(of, target, cols.EMPTY) for part, of in tables.items()}
     names = [name for name in first.columns.column_names if name != target]
     raw = {p: {name: cols.read_column(of, name) for name in names} for p, of in tables.items()}
-    numbers, categories, ignored, mixed = cols.describe_columns(raw["train"])
+    numbers, categories, ignored, mixed = cols.describe_columns(raw["train"], known)
     if not numbers + categories:
         raise UserError(
             f"{first.path} has no column that predicts {target!r}: "
@@ -167,7 +175,7 @@ def _write(
         if not kept[part]:
             raise UserError(f"{first.path}: {part} has no row with a value of {target!r}")
     labels = {part: [str(targets[part][row]) for row in rows] for part, rows in kept.items()}
-    classes, codes = cols.encode_targets(labels, is_regression)
+    classes, codes = cols.encode_targets(labels, is_regression, known is not None)
 
     def row_of(part: str, row: int) -> tuple[str | None, ...]:
         return (targets[part][row], *(raw[part][name][row] for name in names))
@@ -181,12 +189,13 @@ def _write(
     }
     examples, equal = tell_apart(examples)
     groups, told = group_examples(OWN_TABLE.name, examples)
-    if not is_regression:
+    if not is_regression and known is None:
         advice = [
             f"the target is the column {target!r}; --set target=NAME names another one, "
             "--set kind=regression estimates a number"
         ]
-        check_class_sizes(OWN_TABLE.name, classes, examples, groups, advice)
+        if unfit := describe_class_sizes(OWN_TABLE.name, classes, examples, groups, advice):
+            raise UserError(unfit)
     checksum = hashlib.sha256(json.dumps([target, classes, names]).encode())
     for part, rows in kept.items():
         checksum.update(json.dumps([part, labels[part], groups[part].tolist()]).encode())
@@ -194,7 +203,7 @@ def _write(
         for index, name in enumerate(columns.names):
             values = [raw[part][name][row] for row in rows]
             checksum.update(json.dumps(values).encode())
-            content[f"column {index}"] = _to_arrow(values, name, index < len(numbers), part)
+            content[f"column {index}"] = cols.to_arrow(values, name, index < len(numbers), part)
         arrow.write(draft / f"{part}.arrow", content)
     facts = {
         "columns": vars(columns),
@@ -206,19 +215,6 @@ def _write(
     summary += cols.tell_columns(first.path, columns, classes, ignored, mixed)
     summary += [f"left out: {len(losses):,} rows ({losses[0]}, ...)"] if losses else []
     summary += equal + told
-
-
-def _to_arrow(values: list[str | None], name: str, is_number: bool, part: str) -> pa.Array:
-    if not is_number:
-        return pa.array(values, pa.string())
-    numbers = cols.to_numbers(values)
-    if numbers is None:
-        _, wrong = cols.find_no_number(values)
-        raise UserError(
-            f"{part} has {wrong!r:.80} in the column {name!r}, which has numbers in train\n"
-            "correct the value, or leave it empty"
-        )
-    return pa.array(numbers)
 
 
 def _read(
@@ -261,11 +257,13 @@ def _make_splits(
             splits[part] = train.select(drawn)
             train, own = train.select(rest), own[rest]
             fraction = HELD_OUT / (1 - HELD_OUT)
-    splits = {"train": train, "validation": splits["validation"], "test": splits["test"]}
+    return {"train": train, "validation": splits["validation"], "test": splits["test"]}
+
+
+def _check_sizes(splits: Mapping[str, TableSplit], count: int) -> None:
+    """Raise UserError where a part could not be drawn from the rows of train."""
     if empty := [part for part, split in splits.items() if not len(split)]:
-        count = len(parts["train"])
         raise UserError(f"own_table: {count} rows in train are too few to draw {empty[0]} from")
-    return splits
 
 
 def _check_target_varies(splits: Mapping[str, TableSplit], target: str, path: Path) -> None:

@@ -64,15 +64,24 @@ def name_kinds(numbers: Iterable[str], categories: Iterable[str]) -> dict[str, s
     return dict.fromkeys(numbers, "number") | dict.fromkeys(categories, "category")
 
 
-def find_target(table: Table, named: str) -> str:
+def find_target(table: Table, named: str, known: TableColumns | None = None) -> str:
     """Return the column to predict: the named one, one with a usual name, or the last one.
 
-    Raises UserError where the table has no such column, or two columns of one name.
+    `known` are the columns of a model, whose target is taken. Raises UserError where the table has
+    no such column, or two columns of one name.
     """
     names = table.columns.column_names
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{table.path} has two columns {list_names(repeated)}\nrename one of them")
-    if named and named not in names:
+    if known is not None:
+        named = known.target or named
+        wanted = {named: f"{named} (its target)"} | {name: name for name in known.names}
+        if missing := [text for name, text in wanted.items() if name and name not in names]:
+            raise UserError(
+                f"{table.path} lacks columns of the model: {list_names(missing)}\n"
+                f"its columns are {list_names(names, 30)}"
+            )
+    elif named and named not in names:
         raise UserError(
             f"{table.path} has no column {named!r}\nits columns are {list_names(names, 30)}\n"
             "name the one to predict: --set target=NAME"
@@ -129,17 +138,38 @@ def find_no_number(values: Sequence[str | None]) -> tuple[int, str]:
     return next((row, value) for row, value in present if to_numbers([value]) is None)
 
 
-def is_regression(values: Sequence[str | None], name: str, kind: TargetKind) -> bool:
+def to_arrow(values: list[str | None], name: str, is_number: bool, part: str) -> pa.Array:
+    """Return the values of a column of a part as Arrow stores them; raises UserError."""
+    if not is_number:
+        return pa.array(values, pa.string())
+    numbers = to_numbers(values)
+    if numbers is None:
+        _, wrong = find_no_number(values)
+        raise UserError(
+            f"{part} has {wrong!r:.80} in the column {name!r}, which has numbers in train\n"
+            "correct the value, or leave it empty"
+        )
+    return pa.array(numbers)
+
+
+def is_regression(
+    values: Sequence[str | None], name: str, kind: TargetKind, known: TableColumns | None = None
+) -> bool:
     """Return whether a target is a number to estimate, and no class.
 
     Left to "auto", it is one where its values are fractions, or more than 20 different whole
     numbers. Raises UserError for a regression on something else than numbers.
     """
-    if kind == "classification":
+    if kind == "classification" or (known is not None and not known.is_regression):
         return False
     numbers = to_numbers(values)
     if numbers is None:
         _, wrong = find_no_number(values)
+        if known is not None:
+            raise UserError(
+                f"the model estimates numbers, and the target {name!r} has the value {wrong!r:.80}"
+                "\ncorrect the value, or leave it empty"
+            )
         if kind == "regression":
             raise UserError(
                 f"kind=regression: the target {name!r} has the value {wrong!r:.80}, which is no "
@@ -152,7 +182,7 @@ def is_regression(values: Sequence[str | None], name: str, kind: TargetKind) -> 
                 "--set kind=classification takes every value as a class"
             )
         return False
-    return kind == "regression" or _has_numbers_to_estimate(values)
+    return kind == "regression" or known is not None or _has_numbers_to_estimate(values)
 
 
 def _are_mostly_numbers(values: Iterable[str | None]) -> bool:
@@ -168,12 +198,16 @@ def _has_numbers_to_estimate(values: Iterable[str | None]) -> bool:
 
 
 def describe_columns(
-    columns: Mapping[str, Sequence[str | None]],
+    columns: Mapping[str, Sequence[str | None]], known: TableColumns | None = None
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str], dict[str, str]]:
     """Return which columns of train are numbers, which categories, and why others are neither.
 
-    The last are those of the categories that have mostly numbers, and why they are none.
+    The last are those of the categories that have mostly numbers, and why they are none. `known`
+    are the columns of a model, of which there are no others.
     """
+    if known is not None:
+        others = {name: "not of the model" for name in columns if name not in known.names}
+        return known.numbers, known.categories, others, {}
     numbers, categories, ignored, mixed = [], [], {}, {}
     for name, values in columns.items():
         present = [value for value in values if value is not None]
@@ -226,14 +260,18 @@ def tell_columns(
 
 
 def encode_targets(
-    texts: Mapping[str, Sequence[str]], is_regression: bool
+    texts: Mapping[str, Sequence[str]], is_regression: bool, in_any_part: bool = False
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Return the classes, none of a regression, and the targets of each part."""
+    """Return the classes of train, none of a regression, and the targets of each part.
+
+    Raises UserError for a class that is not in train, unless they may be `in_any_part`.
+    """
     if is_regression:
         return (), {part: np.array(list(map(float, of))) for part, of in texts.items()}
     # 1 and 1.0 are one class, as pandas writes whole numbers beside missing values.
     plain = {part: [_shorten(text) for text in of] for part, of in texts.items()}
-    classes = sort_classes(plain["train"])
+    trained = plain if in_any_part else {"train": plain["train"]}
+    classes = sort_classes([text for of in trained.values() for text in of])
     others = {part: sort_classes(found) for part, found in plain.items()}
     check_known_classes("own_table", classes, others)
     numbers = {name: number for number, name in enumerate(classes)}

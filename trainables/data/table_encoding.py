@@ -20,7 +20,7 @@ class Encoding:
     `means` and `deviations` belong to the numbers, `levels` to each column of categories, the
     most frequent first; code 0 is a missing value or any other. `target_mean` and
     `target_deviation` are those of a regression's target, `classes` the names of a target's
-    classes.
+    classes, and `target` is its column, empty in models of earlier versions.
     """
 
     numbers: tuple[str, ...]
@@ -31,6 +31,7 @@ class Encoding:
     classes: tuple[str, ...] = ()
     target_mean: float = 0.0
     target_deviation: float = 1.0
+    target: str = ""
 
     @property
     def is_regression(self) -> bool:
@@ -102,6 +103,7 @@ def fit_encoding(
         tuple(classes),
         0.0 if classes else float(targets.mean()),
         spread or 1.0,
+        columns.target,
     )
 
 

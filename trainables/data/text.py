@@ -82,6 +82,7 @@ def load(
     download: bool = True,
     columns: Columns | None = None,
     accept_losses: float = ACCEPTED,
+    may_be_few: bool = False,
 ) -> TextData:
     """Load a data set; read its tables first if this machine has not done so yet.
 
@@ -89,8 +90,9 @@ def load(
     them. Their classes may be others than the source's. Without it the texts come from the hub;
     with `download` False, from an earlier download only. `columns` names columns that are not
     found. Parts that the data do not have are drawn from train, a stratified tenth each, always
-    the same. Raises DataMissingError, or UserError for data that cannot be used or of which a
-    larger fraction than `accept_losses` cannot.
+    the same; where examples `may_be_few`, such a part may be empty. Raises DataMissingError, or
+    UserError for data that cannot be used or of which a larger fraction than `accept_losses`
+    cannot.
     """
     if kind == "synthetic":
         raise UserError(f"{source.name} has no synthetic data; omit --data synthetic")
@@ -121,6 +123,8 @@ def load(
 
     stored = caches.get_or_build(cache, source.name, key, build)
     facts, arrays, groups = text_parts.read_parts(stored)
+    if (unfit := facts.get("unfit")) and not may_be_few:
+        raise UserError(unfit)
     drawn = [part for part in ("validation", "test") if part not in arrays]
     splits = _make_splits(arrays, groups)
     if summary:
@@ -129,7 +133,8 @@ def load(
         summary[-1] += f" ({' and '.join(drawn)} drawn from train)" if drawn else ""
         print_text("\n  ".join(summary), sys.stderr)
     found = facts["losses"]
-    check_losses(source.name, Losses(found["total"], found["lost"], found["first"]), accept_losses)
+    losses = Losses(found["total"], found["lost"], found["first"])
+    check_losses(source.name, losses, accept_losses, is_set=not may_be_few)
     return _build_data(source, splits, facts["classes"], facts["fingerprint"], kind)
 
 

@@ -17,8 +17,8 @@ from trainables.data.losses import SHOWN, count_losses
 from trainables.data.source import Source
 from trainables.data.splitting import (
     Example,
-    check_class_sizes,
     check_known_classes,
+    describe_class_sizes,
     group_examples,
     list_names,
 )
@@ -154,7 +154,9 @@ def write_parts(
     allow_empty = bool(content.classes)
     advice = [*told, *(f"left out: {name}" for name in losses[:5])]
     advice += [content.advice] if content.advice else []
-    check_class_sizes(source.name, classes, examples, groups, advice, allow_empty=allow_empty)
+    unfit = describe_class_sizes(
+        source.name, classes, examples, groups, advice, allow_empty=allow_empty
+    )
     checksum = hashlib.sha256(json.dumps([*classes]).encode())
     for part, rows in kept.items():
         texts = [text for _, text, _, _ in rows]
@@ -165,6 +167,7 @@ def write_parts(
     facts = {
         "fingerprint": checksum.hexdigest()[:16],
         "classes": classes,
+        "unfit": unfit,
         "losses": vars(count_losses(total, losses)),
     }
     (draft / "facts.json").write_text(json.dumps(facts), encoding="utf-8")

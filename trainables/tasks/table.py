@@ -217,6 +217,7 @@ def restore(config: Config, folder: Path) -> Predictor:
         example,
         encoding.classes,
         columns=name_kinds(encoding.numbers, encoding.categories),
+        target=encoding.target,
     )
 
 

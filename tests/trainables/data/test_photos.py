@@ -314,6 +314,13 @@ def test_one_class_is_rejected(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").glob("*building*"))
 
 
+def test_few_photographs_are_scored_and_not_searched(tmp_path: Path) -> None:
+    _picture(tmp_path / "data" / "cat" / "0.jpg", COLOURS["cat"], 0)
+    assert len(_load(tmp_path, may_be_few=True).train) == 1
+    with pytest.raises(UserError, match=r"fewer than 3 different examples .*\n  cat: 1\n"):
+        _load(tmp_path)
+
+
 def test_a_source_drops_only_among_its_own_classes(tmp_path: Path) -> None:
     _fill(tmp_path / "data")
     for number in range(3):

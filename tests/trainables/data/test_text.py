@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from trainables.data.own import OWN_TEXTS
 from trainables.data.source import DataMissingError
 from trainables.data.text import TextData, build_ground_truth, define_text_source, load
 from trainables.data.text_columns import Columns
@@ -36,6 +37,14 @@ def _fill(folder: Path, **more: int) -> None:
 def _load(tmp_path: Path, **settings: Any) -> TextData:
     chosen = {"folder": tmp_path / "data", "cache": tmp_path / "cache", **settings}
     return load(TALK, **chosen)
+
+
+def test_few_texts_are_scored_and_not_searched(tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("text,label\na film,no\nanother,no\n")
+    settings: dict[str, Any] = {"folder": tmp_path / "few.csv", "cache": tmp_path / "cache"}
+    assert len(load(OWN_TEXTS, **settings, may_be_few=True).train) == 2
+    with pytest.raises(UserError, match=r"fewer than 3 different examples .*\n  no: 2"):
+        load(OWN_TEXTS, **settings)
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
