@@ -42,7 +42,8 @@ def _load(tmp_path: Path, **settings: Any) -> TextData:
 def test_few_texts_are_scored_and_not_searched(tmp_path: Path) -> None:
     (tmp_path / "few.csv").write_text("text,label\na film,no\nanother,no\n")
     settings: dict[str, Any] = {"folder": tmp_path / "few.csv", "cache": tmp_path / "cache"}
-    assert len(load(OWN_TEXTS, **settings, may_be_few=True).train) == 2
+    found = load(OWN_TEXTS, **settings, may_be_few=True)
+    assert sum(map(len, found.splits.values())) == 2
     with pytest.raises(UserError, match=r"fewer than 3 different examples .*\n  no: 2"):
         load(OWN_TEXTS, **settings)
 
