@@ -9,7 +9,9 @@ import keyword
 import math
 import operator
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from types import GenericAlias
 from typing import Any, cast
 
 from optuna.distributions import (
@@ -21,8 +23,8 @@ from optuna.distributions import (
 
 from searchspaces.overrides import describe_unknown
 from searchspaces.space import SearchSpace, Trial, Values
-from searchspaces.suggestion import Answer, draw_value
 from searchspaces.suggestion import Trial as RecordingTrial
+from searchspaces.suggestion import draw_value
 from searchspaces.user_code import user_code
 from trainables.errors import UserError
 from trainables.ranking import Mode
@@ -47,7 +49,8 @@ def make_space(
     one of a logarithmic range) and the first of several choices.
     """
     ask = suggest if callable(suggest) else suggest_from(suggest)
-    config = _make_config({**_draw_values(ask), "seed": [0]}, defaults or {})
+    drawn, numbers = _draw_values(ask)
+    config = _make_config({**drawn, "seed": [0]}, numbers | {"seed"}, defaults or {})
     config.__module__ = train.__module__
     name = getattr(train, "__name__", type(train).__name__)
     return SearchSpace(
@@ -88,20 +91,27 @@ def _ask(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
     raise UserError(f"suggest: {name}={distribution!r} is of a kind that is not known")
 
 
-def _draw_values(suggest: Suggest) -> dict[str, list[Any]]:
-    """Return the values that `suggest` returns in some runs, by name: the central one first."""
-    draw = random.Random(0)
-    answers: list[Answer] = [lambda _, distribution: centre(distribution)]
-    answers += [lambda _, distribution: draw_value(draw, distribution)] * DRAWS
-    found: dict[str, list[Any]] = {}
-    for answer in answers:
+def _draw_values(suggest: Suggest) -> tuple[dict[str, list[Any]], set[str]]:
+    """Return the values that `suggest` returns in some runs, by name: the central one first.
+
+    The second are the names of the parameters that are numbers of a range.
+    """
+    draw, found, numbers = random.Random(0), dict[str, list[Any]](), set[str]()
+    pickers = [centre] + [functools.partial(draw_value, draw)] * DRAWS
+    for pick in pickers:
+
+        def answer(name: str, distribution: BaseDistribution, pick: Any = pick) -> Any:
+            if not isinstance(distribution, CategoricalDistribution):
+                numbers.add(name)
+            return pick(distribution)
+
         with user_code("suggest", _find_file(suggest)):
             values = suggest(cast("Trial", RecordingTrial(object, answer)))
         if not isinstance(values, Mapping):
             raise UserError(f"suggest returns {values!r:.80}, not a dict of values by their names")
         for name, value in values.items():
             found.setdefault(name, []).append(value)
-    return found
+    return found, numbers
 
 
 def _find_file(function: Callable[..., Any]) -> str:
@@ -112,21 +122,41 @@ def _find_file(function: Callable[..., Any]) -> str:
     return str(getattr(getattr(called, "__code__", None), "co_filename", ""))
 
 
-def _make_config(drawn: Mapping[str, list[Any]], defaults: Values) -> type[Any]:
+def _make_config(drawn: Mapping[str, list[Any]], numbers: set[str], defaults: Values) -> type[Any]:
     fields: list[Any] = []
     for name, values in drawn.items():
         if not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
             raise UserError(f"suggest returns {name!r:.80}, which is no name in Python: rename it")
         default = defaults.get(name, values[0])
-        kinds = {type(value) for value in (*values, default)}
-        if kinds == {int, float}:
-            kinds = {float}
-        annotation = functools.reduce(operator.or_, sorted(kinds, key=lambda kind: kind.__name__))
+        annotation = _find_type([*values, default])
+        if name not in numbers or annotation not in (int, float):
+            annotation = annotation | Any  # a rare branch may return a value of another type
         factory = functools.partial(copy.deepcopy, default)
         fields.append((name, annotation, dataclasses.field(default_factory=factory)))
     if unknown := [name for name in defaults if name not in drawn]:
         raise UserError(describe_unknown("hyperparameter", unknown[0], list(drawn)))
     return dataclasses.make_dataclass("Config", fields, frozen=True)
+
+
+def _find_type(values: Iterable[Any]) -> Any:
+    """Return the annotation of these values, with the types of what lists and dicts hold."""
+    by_kind: dict[type[Any], list[Any]] = {}
+    for value in values:
+        by_kind.setdefault(type(value), []).append(value)
+    if by_kind.keys() == {int, float}:
+        return float
+    found: list[Any] = []
+    for kind, some in sorted(by_kind.items(), key=lambda item: item[0].__name__):
+        if kind not in (list, tuple, dict):
+            found.append(kind)
+            continue
+        inner: tuple[Any, ...] = (_find_type(chain.from_iterable(some)),)
+        if kind is tuple:
+            inner = (*inner, ...)
+        if kind is dict:
+            inner = (*inner, _find_type(chain.from_iterable(one.values() for one in some)))
+        found.append(GenericAlias(kind, inner))
+    return functools.reduce(operator.or_, found) if found else Any
 
 
 def centre(distribution: BaseDistribution) -> Any:

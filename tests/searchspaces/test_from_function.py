@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from optuna.distributions import (
 )
 
 from searchspaces.check import check_space
+from searchspaces.codec import decode_config, encode_fields
 from searchspaces.from_function import centre, make_space
 from searchspaces.parameters import find_parameters, is_in_range
 from trainables.errors import UserError
@@ -65,6 +67,34 @@ def test_values_of_several_types_are_accepted() -> None:
     space = make_space(train, {"act": CategoricalDistribution(choices)}, "loss", "min")
     check_space(space)
     check_space(space, {"act": "relu"})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: [[1, 2], [3, int(x * 4)]],
+        lambda x: {"o": (1, int(x * 4)), "p": None},
+        lambda x: {1: x, 2: [x]},
+        lambda x: [None, (1, 2)] if x > 0.5 else [],
+        lambda x: x if x > 0.9999 else None,  # of a type that no run of `suggest` shows
+        lambda x: [x] if x > 0.9999 else 1,
+    ],
+)
+def test_values_may_be_nested_and_of_a_rare_type(make: Any) -> None:
+    space = make_space(train, lambda t: {"v": make(t.suggest_float("x", 0, 1))}, "loss", "min")
+    check_space(space)
+    for x in (0.1, 0.99999):
+        encoded = encode_fields(space.config, {"v": make(x)})
+        assert decode_config(space.config, json.loads(json.dumps(encoded))).v == make(x)
+
+
+def test_numbers_of_a_range_keep_their_type() -> None:
+    space = make_space(
+        train, {"x": FloatDistribution(0, 1), "n": IntDistribution(0, 1)}, "l", "min"
+    )
+    for values in ({"x": "high"}, {"n": 0.5}, {"seed": "a"}):
+        with pytest.raises(ValueError, match="is not of type"):
+            decode_config(space.config, values)
 
 
 def test_suggest_may_be_a_partial_or_an_object() -> None:
