@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn, TextIO
@@ -17,6 +18,8 @@ from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that a terminal obeys, such as the start of a colour; not tabs and ends of lines."""
 FREE = "free some space, or send it elsewhere; a search continues with --resume"
+EXIT_LIMIT = 10.0
+"""Seconds after which a command ends although threads of a task run on."""
 
 
 def run_main(main: Callable[[], int]) -> NoReturn:
@@ -31,6 +34,9 @@ def run_main(main: Callable[[], int]) -> NoReturn:
             code = main()
         finally:
             flush_output()
+    except SystemExit as error:
+        limit_exit(error.code if isinstance(error.code, int) else int(error.code is not None))
+        raise
     except KeyboardInterrupt:
         print_text("\ninterrupted; give the same command again", sys.stderr)
         code = INTERRUPTED
@@ -42,7 +48,30 @@ def run_main(main: Callable[[], int]) -> NoReturn:
             raise
         print_text(f"the output cannot be written: {error}\n{FREE}", sys.stderr)
         code = BAD_INPUT
+    limit_exit(code)
     sys.exit(code)
+
+
+def limit_exit(code: int) -> None:
+    """End this process, which is about to exit, in spite of threads that a task has left running.
+
+    Python would wait for one that is no daemon, for ever. They have EXIT_LIMIT to end.
+    """
+
+    def end() -> None:
+        main = threading.main_thread()
+        left = [t.name for t in threading.enumerate() if not t.daemon and t is not main]
+        if left:
+            print_text(
+                f"the command ends although a thread that a task has started runs on: "
+                f"{', '.join(left)}\nend it in the task, or start it with daemon=True",
+                sys.stderr,
+            )
+            os._exit(code)
+
+    timer = threading.Timer(EXIT_LIMIT, end)
+    timer.daemon = True
+    timer.start()
 
 
 def check_current_folder() -> None:

@@ -210,6 +210,23 @@ run_main(main)
     assert done.stderr == "\ninterrupted; give the same command again\n"
 
 
+def test_a_thread_that_a_task_leaves_running_is_named_and_ended() -> None:
+    script = """
+import threading
+from trainables import terminal
+terminal.EXIT_LIMIT = 0.1
+def main():
+    threading.Thread(target=threading.Event().wait, name="prefetcher").start()
+    print("done")
+    return 3
+terminal.run_main(main)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout) == (3, "done\n")
+    assert "a thread that a task has started runs on: prefetcher\n" in done.stderr
+
+
 @pytest.mark.parametrize(
     "module",
     ["trainables.tune", "trainables.train", "reports", "trainables.command"],
