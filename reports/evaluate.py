@@ -37,7 +37,7 @@ from trainables.terminal import print_text
 EPISODES = 100
 NO_INTERVAL = (
     "A score without an interval has too few examples for one (100 are needed, for RMSE and R² "
-    "1,000, of a text 3,000 characters), or all examples agree."
+    "2,000, of a text 3,000 characters), or all examples agree."
 )
 
 

@@ -15,12 +15,12 @@ Array = NDArray[Any]
 
 FEWEST = 100
 """Examples for an interval of a mean of losses, or of absolute errors."""
-FEWEST_SQUARES = 1000
+FEWEST_SQUARES = 2000
 """Examples for one of squared errors, which have longer tails: with 100 it covers 94 % where the
 errors are normal or Laplace's, but 88 % where 5 % of them are three times as large as the others,
-and 91 % where they are log-normal (0.5); with 400 92 and 93 %, with 1,000 all of these in 93 to
-94 %. `tests/benchmarks/calibration/intervals.py` measures them. How long the tails are cannot be
-seen in a small sample: samples without a large error seem to be those that need none."""
+and 91 % where they are log-normal (0.5), of which 1,000 are covered in 92 and 2,000 in 94 %.
+`tests/benchmarks/calibration/intervals.py` measures them. How long the tails are cannot be seen
+in a small sample: one without a large error looks like one of short tails."""
 PARTS = 30  # consecutive parts of a text, whose means are independent
 RESAMPLES = 1000
 MANY = 20_000  # examples from which on Student's t is as good as the bootstrap
