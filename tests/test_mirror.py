@@ -67,6 +67,7 @@ COVERED_BY = {
     "trainables/data/ag_news.py": "tests/trainables/tasks/test_features.py",
     "trainables/data/arrow.py": "tests/trainables/data/test_images.py",
     "trainables/data/cifar10.py": "tests/trainables/data/test_sources.py",
+    "trainables/data/csv_tables.py": "tests/trainables/data/test_text_tables.py",
     "trainables/data/flowers.py": "tests/trainables/data/test_photos.py",
     "trainables/data/hub.py": "tests/trainables/data/test_download.py",
     "trainables/data/mit67.py": "tests/trainables/data/test_sources.py",
