@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -27,10 +28,13 @@ def template(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return tmp_path / "cache"
 
 
-def read_schema(path: Path) -> list[tuple[str, ...]]:
+def read_schema(path: Path) -> list[object]:
+    """Return the version and, of every table and index, its lines in any order, as MLflow's are."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         version = connection.execute("SELECT * FROM alembic_version").fetchall()
-        return version + connection.execute("SELECT sql FROM sqlite_master ORDER BY 1").fetchall()
+        found = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+    lines = [(name, sorted(re.split(r"[\n,]\s*", sql or ""))) for name, sql in found]
+    return [*version, *lines]
 
 
 def test_the_empty_database_is_the_one_that_mlflow_makes(
