@@ -29,7 +29,7 @@ def template(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def read_schema(path: Path) -> list[object]:
-    """Return the version and, of every table and index, its lines in any order, as MLflow's are."""
+    """Return the version and, of every table and index, its lines, which MLflow writes anyhow."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         version = connection.execute("SELECT * FROM alembic_version").fetchall()
         found = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
