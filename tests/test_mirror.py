@@ -22,7 +22,6 @@ EXAMPLES = "tests/searchspaces/test_examples.py"
 CHARTS = "tests/reports/write/test_charts.py"
 SPACES = "tests/searchspaces/test_spaces.py"  # whole trainings of every space on few data
 COVERED_BY = {
-    "cluster/execution/task_settings.py": "tests/cluster/execution/test_inline.py",
     "reports/assemble.py": REPORT,
     "reports/chapters/comparison/groups.py": "tests/reports/chapters/comparison/test_pairs.py",
     "reports/chapters/curves/by_arm.py": "tests/reports/chapters/comparison/test_figure.py",
