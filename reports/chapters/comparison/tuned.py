@@ -69,7 +69,7 @@ def write_section(search: Search, test: OpenedTest) -> Section | None:
         _introduce(arms),
         _write_table(search, ordered, find_letters(order, every), opened, theirs),
         pairs.describe_pairs(on_test, every),
-        pairs.describe_power(on_test, _list_scores(judged, opened)) if every else None,
+        _describe_power(on_test, judged, opened) if every else None,
         _explain(search, arms, judged, opened, closed, len(every)),
         describe_ranking(on_test, theirs, every) if theirs else None,
         describe_orders(on_test, every),
@@ -82,6 +82,16 @@ def write_section(search: Search, test: OpenedTest) -> Section | None:
     charts = {"comparison": make_chart(search, order, True, theirs, None)}
     figure = draw_comparison(search, order, True, theirs, None)
     return Section(text, {"comparison": figure}, charts=charts)
+
+
+def _describe_power(search: Search, judged: Sequence[Group], opened: Opened) -> str | None:
+    text = pairs.describe_power(search, _list_scores(judged, opened))
+    if text is None or not opened:
+        return text
+    return text + (
+        " That is by their seeds alone: the arms are tested over new examples as well, so that a "
+        "difference which is found must also be larger than the half-width of its interval."
+    )
 
 
 def open_arms(

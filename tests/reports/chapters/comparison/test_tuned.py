@@ -77,6 +77,7 @@ def test_the_arms_are_tested_on_a_test_set_that_is_opened_once_for_all(
     p_values = adjust_p_values([pair.p for pair in pairs])
     assert [p < 0.05 for p in p_values] == [True, True, False]
     assert "**2 of 3 pairs of rows differ significantly**" in text
+    assert "That is by their seeds alone" in text
     table = [[c.strip() for c in line.split("|")] for line in text.splitlines() if "|" in line]
     rows = {row[1]: row for row in table[2:5]}
     assert list(rows) == ["lion", "adam", "sgd"]
