@@ -186,9 +186,17 @@ class OpenedTest:
 
     def _find_luck(self) -> Luck:
         examples = read_examples(self.tracker, self.search, "validation")
-        if examples is None or not is_proportion(self.search.metric):
+        if examples is None:
             return UNKNOWN
-        return pool_luck(score_reruns(self.search).values(), len(examples))
+        scores = score_reruns(self.search)
+        if not is_proportion(self.search.metric):  # a loss, of which the test has no examples
+            groups = group_reruns(self.search)
+            runs = [run for of in groups.values() for run in of]
+            found = read_predictions(self.tracker, self.search, runs, examples)
+            correct = [find_correct(output, examples.targets).mean() for output in found.outputs]
+            by_run = dict(zip(found.runs, map(float, correct), strict=True))
+            scores = {of: [by_run[r] for r in rs if r in by_run] for of, rs in groups.items()}
+        return pool_luck(scores.values(), len(examples))
 
     def _describe_closed(self, openings: Sequence[Opening], entry: Opening, what: str) -> str:
         last = next((o for o in reversed(openings) if find_winner(o) is not None), None)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from mlflow.tracking import MlflowClient
 
 from cluster.tracking.names import to_own_name
@@ -12,7 +13,7 @@ from reports.numbers.seeds import pool_luck
 from reports.read.holdout_log import add_opening
 from reports.read.opened_test import OpenedTest, seal_test
 from reports.read.records import read_search
-from tests.support.make_search import list_openings, make_trial, rerun
+from tests.support.make_search import list_openings, make_trial, outputs, rerun
 
 Trials = list[dict[str, Any]]
 Write = Callable[..., str]
@@ -93,6 +94,22 @@ def test_re_runs_that_are_open_know_how_much_seeds_vary_on_validation(
     found = collect_findings(client, read_search(client, "digits"))
     assert found.test.luck == pool_luck([[0.96, 0.5]], found.sizes["validation"])
     assert found.test.luck.variance > 0.1
+
+
+def test_how_much_seeds_vary_is_known_of_a_search_by_its_loss(
+    client: MlflowClient, write_search: Write, some_trials: Trials
+) -> None:
+    runs = []
+    for number, right in enumerate((391, 200)):
+        split = {"test": outputs(right, number), "validation": outputs(right, number)[:300]}
+        runs.append(rerun(number, 3, 0.1 * number + 0.1, outputs=split))
+    loss = {"metric": "validation_loss", "mode": "min"}
+    write_search([*some_trials, *runs], loss)
+    found = collect_findings(client, read_search(client, "digits"))
+    targets = np.arange(300) % 4
+    right = [[(r["outputs"]["validation"].argmax(1) == targets).mean() for r in runs]]
+    assert found.test.luck == pool_luck(right, 300)
+    assert found.test.luck.variance > 0.05
 
 
 def test_the_test_set_is_opened_once_per_winner(
