@@ -58,13 +58,14 @@ def ratio_interval(values: Array, scale: Array, fewest: int = FEWEST) -> Interva
     """
     n = len(values)
     ratio = float(values.mean() / scale.mean())
-    parts = (
-        np.stack([values / values.mean(), scale / scale.mean()]) if ratio > 0 else np.ones((2, n))
-    )
+    unknown = Interval(ratio, math.nan, math.nan, n)
+    if n < fewest or ratio == 0:
+        return unknown
+    parts = np.stack([values / values.mean(), scale / scale.mean()])
     terms = np.stack([*parts, *parts**2, parts.prod(axis=0)], axis=1)
     error = float(_find_errors(terms.mean(axis=0), n))
-    if n < fewest or error < SMALLEST:
-        return Interval(ratio, math.nan, math.nan, n)
+    if error < SMALLEST:
+        return unknown
     if n >= MANY:
         ends = stdtrit(n - 1, [0.025, 0.975])
     else:
