@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import enum
 import math
 import typing
 from collections.abc import Mapping
@@ -112,15 +113,22 @@ def parse_value(text: str, annotation: Any, name: str) -> Any:
     try:
         value = parse(text, annotation)
     except (ValueError, TypeError) as error:
-        if typing.get_origin(annotation) is typing.Literal:
-            choices = ", ".join(map(str, typing.get_args(annotation)))
-            raise UserError(f"{name}={text!r}: choose one of {choices}") from error
+        if choices := _list_choices(annotation):
+            raise UserError(f"{name}={text!r}: choose one of {', '.join(choices)}") from error
         wanted = describe_type(annotation)
         as_json = f"\nwrite it as JSON, such as {name}='[1, 2]'" if "[" in wanted else ""
         raise UserError(f"{name}={text!r} is not of type {wanted}{as_json}") from error
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{name}={text!r} is not a finite number")
     return value
+
+
+def _list_choices(annotation: Any) -> list[str]:
+    """Return what the command line takes for a Literal or an enum, nothing for other types."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return [str(choice) for choice in typing.get_args(annotation)]
+    is_enum = isinstance(annotation, type) and issubclass(annotation, enum.Enum)
+    return [member.name for member in annotation] if is_enum else []
 
 
 def parse_params(space: SearchSpace[Any], params: Mapping[str, str]) -> dict[str, Any]:

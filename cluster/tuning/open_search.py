@@ -15,7 +15,7 @@ from cluster.execution.teacher_source import fetch_teacher
 from cluster.ledger import ledger as ledgers
 from cluster.ledger.ledger import Ledger
 from cluster.ledger.newest import check_no_copy, check_not_renamed, find_newest
-from cluster.ledger.settings import SearchSettings, write_settings
+from cluster.ledger.settings import FILE, SearchSettings, write_settings
 from cluster.options import Options, ResumeMode
 from cluster.storage.ledger_backup import restore_ledger
 from cluster.tracking.provenance import collect_provenance
@@ -84,9 +84,17 @@ def _check_search(
 
 
 def check_writable(folder: Path) -> None:
-    """Create the storage folder and check that it can be written to; raises UserError."""
+    """Create the storage folder and check that it can be written to; raises UserError.
+
+    The folder of a search is none: its next search would lie inside of it.
+    """
     probe = folder / f".writable-{os.getpid()}"
     try:
+        if (folder / FILE).exists():
+            raise UserError(
+                f"--storage {folder} is the folder of a search, not of several\n"
+                f"give the folder above it: --storage {folder.parent}"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"x" * 1_000_000)
     except OSError as error:

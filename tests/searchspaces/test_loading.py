@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -133,6 +134,13 @@ def test_the_error_of_a_failing_file_is_shown(tmp_path: Path) -> None:
     assert str(path) in message and "KeyError: 'rate'" in message and "--debug" in message
 
 
+class Level(enum.Enum):
+    """Two names with numbers."""
+
+    LOW = 1
+    HIGH = 2
+
+
 @dataclass(frozen=True)
 class Config:
     """One field of every kind."""
@@ -145,6 +153,7 @@ class Config:
     name: str = "x"
     limit: int | None = None
     sizes: tuple[int, ...] = (1,)
+    level: Level = Level.LOW
 
     def __post_init__(self) -> None:
         if self.rate <= 0:
@@ -174,6 +183,7 @@ TYPES: SearchSpace[Any] = SearchSpace(
         ("limit=none", None),
         ("limit=4", 4),
         ("sizes=[3, 5]", (3, 5)),
+        ("level=HIGH", Level.HIGH),
     ],
 )
 def test_a_value_is_parsed_by_the_type_of_its_field(text: str, value: Any) -> None:
@@ -196,7 +206,8 @@ def test_a_value_is_parsed_by_the_type_of_its_field(text: str, value: Any) -> No
         ("rate=nan", ["rate='nan'", "finite"]),
         ("rate=-inf", ["rate='-inf'", "finite"]),
         ("limit=some", ["limit='some'", "int"]),
-        ("sizes=3,5", ["sizes='3,5'", "tuple"]),
+        ("sizes=3,5", ["sizes='3,5'", "tuple", "write it as JSON, such as sizes='[1, 2]'"]),
+        ("level=2", ["level='2'", "choose one of LOW, HIGH"]),
         ("sizes=3", ["sizes='3'", "tuple"]),
         ("rate=-1", ["types", "rate=-1.0", "above 0"]),
         ("rats=1", ["unknown hyperparameter 'rats'", "did you mean rate?"]),

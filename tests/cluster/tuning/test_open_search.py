@@ -127,6 +127,9 @@ def test_a_storage_that_cannot_be_written_to_is_rejected(place: str, tmp_path: P
 
 def test_the_storage_folder_is_created_and_left_clean(tmp_path: Path) -> None:
     open_search.check_writable(tmp_path / "a" / "b")
+    (tmp_path / "a" / "search.json").touch()
+    with pytest.raises(UserError, match=f"the folder of a search.*\n.*--storage {tmp_path}$"):
+        open_search.check_writable(tmp_path / "a")
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
