@@ -36,8 +36,8 @@ from trainables.terminal import print_text
 
 EPISODES = 100
 NO_INTERVAL = (
-    "A score without an interval has too few examples for one (100 are needed, for RMSE and R² "
-    "2,000, of a text 3,000 characters), or all examples agree."
+    "A score without an interval has too few examples for one (100 are needed, for a loss 400, "
+    "for RMSE and R² 2,000, of a text 3,000 characters), or all examples agree."
 )
 
 

@@ -14,6 +14,7 @@ from reports.numbers.paired import Difference, adjust_p_values
 from reports.numbers.statistics import Interval
 
 FREEDOM = 4  # residual degrees of freedom; with fewer, half-failed seeds look like certainty
+ENOUGH = 5  # runs of a row: with fewer, and more in others, equal means differ in up to 20 %
 LEVEL = 0.05  # familywise, over all pairs
 PERMUTATIONS = 4999
 NODES = 48  # of Gauss-Legendre quadrature: p-values are exact to 0.0005
@@ -42,6 +43,12 @@ def explain_refusal(groups: Sequence[Sequence[float]], step: float = 0.0) -> str
         return (
             f"{runs} runs in {len(groups)} rows are too few for a test: it needs {needed} seeds "
             "per row"
+        )
+    fewest, most = min(map(len, groups)), max(map(len, groups))
+    if fewest < ENOUGH and most > 2 * fewest:
+        return (
+            f"the rows have {fewest} to {most} runs: fewer than {ENOUGH} are compared with at most "
+            "twice as many"
         )
     if step == 0 and all(len(set(scores)) == 1 for scores in groups):
         return "all runs of a row have the same score, so the spread of the runs is unknown"

@@ -14,7 +14,11 @@ from reports.numbers.statistics import Interval, mean_interval, wilson_interval
 Array = NDArray[Any]
 
 FEWEST = 100
-"""Examples for an interval of a mean of losses, or of absolute errors."""
+"""Examples for an interval of a mean of absolute errors, or parts for one of a text."""
+FEWEST_LOSSES = 400
+"""Examples for one of the losses of a classifier: of one that is right and certain in 99 %, it
+covers 90 % with 200 and 95 % with 400. Where the probability of the right class is 0, which is
+clipped, losses are as a count of errors, which is covered in 91 to 97 % with 400."""
 FEWEST_SQUARES = 2000
 """Examples for one of squared errors, which have longer tails: with 100 it covers 94 % where the
 errors are normal or Laplace's, but 88 % where 5 % of them are three times as large as the others,
@@ -99,8 +103,8 @@ def _find_errors(means: Array, n: int) -> NDArray[np.float64]:
 
 
 def _score_classes(correct: Array, losses: Array) -> dict[str, Interval]:
-    ones = np.ones(len(losses))
-    return {"accuracy": share_interval(correct), "loss": ratio_interval(losses, ones)}
+    loss = ratio_interval(losses, np.ones(len(losses)), FEWEST_LOSSES)
+    return {"accuracy": share_interval(correct), "loss": loss}
 
 
 def _score_text(correct: Array, losses: Array) -> dict[str, Interval]:

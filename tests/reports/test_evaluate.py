@@ -80,8 +80,7 @@ def test_the_winner_is_scored_on_validation(trial: str, weights: Path, evaluate:
         "interval": [share.low, share.high],
         "n": share.n,
     }
-    low, high = found["scores"]["loss"]["interval"]
-    assert low < found["scores"]["loss"]["value"] < high
+    assert found["scores"]["loss"]["interval"] is None, "too few examples for one"
     assert found["split"] == "validation"
     for name in ("digits-000", trial):
         assert evaluate(name)["scores"] == found["scores"]

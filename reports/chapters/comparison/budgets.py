@@ -18,6 +18,7 @@ from reports.write.tables import Table, format_count, to_markdown
 
 COLUMNS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500)  # budgets in the table, and the last one
 
+UNTESTED = "That is what was seen, and no test: other trials may be in another order."
 Floats = NDArray[np.float64]
 
 
@@ -76,18 +77,20 @@ def _describe_order(stable: int | None, most: int, differ: int, tested: int) -> 
     which = f"of the {pairs} that {'differs' if differ == 1 else 'differ'} on new seeds"
     if stable is None or stable == most:
         return (
-            f"**The order {which} depends on the budget**: by the best validation score it "
+            f"In these trials the order {which} depends on the budget: by the best validation "
+            "score it "
             + ("is another one with all" if stable is None else "changes up to the last of the")
-            + f" {most} trials per arm."
+            + f" {most} trials per arm. {UNTESTED}"
         )
     if stable == 1:
         return (
-            f"**The order {which} is the same for every budget** from 1 to {most} trials per arm, "
-            "by the best validation score."
+            f"In these trials the order {which} is the same for every budget from 1 to {most} "
+            f"trials per arm, by the best validation score. {UNTESTED}"
         )
     return (
-        f"**The order {which} is the same from {stable} trials per arm on**, up to the {most} "
-        "that there are, by the best validation score; with fewer it is another one."
+        f"In these trials the order {which} is the same from {stable} trials per arm on, up to "
+        f"the {most} that there are, by the best validation score; with fewer it is another one. "
+        f"{UNTESTED}"
     )
 
 

@@ -78,12 +78,12 @@ def write_section(
     text = join_paragraphs(
         _write_table(search, shown, order[0], against, theirs, repeated),
         _describe_best_run(search, order) if repeated else None,
-        pairs.describe_pairs(search, every),
+        pairs.describe_pairs(search, every, "row" if repeated else "model"),
         pairs.describe_power(search, [g.outcomes for g in order[:SHOWN]])
         if repeated and every
         else None,
-        describe_ranking(search, theirs, every) if theirs else None,
-        describe_orders(search, every),
+        describe_ranking(search, theirs, every) if theirs and repeated else None,
+        describe_orders(search, every if repeated else []),
         _explain(search, groups, repeated, alike, untested, len(every))
         + (f" {left_out:,} further rows are not shown or tested." if left_out else ""),
         _explain_published(search, theirs, validation) if theirs else None,
@@ -242,7 +242,10 @@ def _explain(
         f"from the best means p ≥ {LEVEL:g}."
     )
     if not repeated:
-        text += " Seeds are not repeated: the test does not include the variance between runs."
+        text += (
+            " **That is about these trained models, and not about the settings**: each row has "
+            "one run, and another seed would give another model. `--seeds 3` repeats the rows."
+        )
     elif search.metric.startswith("validation"):
         text += " All runs are on the same examples: others would add their own variance."
     return text

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
@@ -78,8 +79,13 @@ def _correct(found: list[Pair]) -> list[Pair]:
     return [replace(pair, p=p) for pair, p in zip(found, p_values, strict=True)]
 
 
-def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
-    """Return which pairs differ significantly; None without pairs."""
+def describe_pairs(
+    search: Search, found: Sequence[Pair], what: Literal["row", "model"] = "row"
+) -> str | None:
+    """Return which pairs differ significantly; None without pairs.
+
+    These are of rows, or of models where a row has one run, which says nothing of its setting.
+    """
     if not found:
         return None
     differ = sorted((pair for pair in found if pair.is_significant), key=lambda pair: pair.p)
@@ -87,21 +93,22 @@ def describe_pairs(search: Search, found: Sequence[Pair]) -> str | None:
         pair = found[0]
         verdict = "differ significantly" if differ else "do not differ significantly"
         both = f"{_name(search, pair.first)} and {_name(search, pair.second)}"
+        both = f"The models of {both}" if what == "model" else both
         return f"**{both} {verdict}**: {_describe_pair(search, pair)}."
     corrected = f"corrected for {format_count(len(found), 'pair')}"
     corrected += "; lower is better" if search.mode == "min" else ""
     if not differ:
         widest = max(found, key=lambda pair: pair.gap.value)
         return (
-            f"**No pair of rows differs significantly** ({corrected}). The largest difference: "
+            f"**No pair of {what}s differs significantly** ({corrected}). The largest difference: "
             f"{_describe_pair(search, widest)}.{_describe_resolution(search, found)}"
         )
     shown = "; ".join(_describe_pair(search, pair) for pair in differ[:NAMED])
     more = f"; and {len(differ) - NAMED} more" if len(differ) > NAMED else ""
     head = (
-        "**All pairs of rows differ significantly**"
+        f"**All pairs of {what}s differ significantly**"
         if len(differ) == len(found)
-        else f"**{len(differ)} of {len(found)} pairs of rows differ significantly**"
+        else f"**{len(differ)} of {len(found)} pairs of {what}s differ significantly**"
     )
     rest = "" if len(differ) == len(found) else _describe_resolution(search, found)
     return f"{head} ({corrected}): {shown}{more}.{rest}"

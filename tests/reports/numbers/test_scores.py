@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, r2_score, root_mean_s
 
 from reports.numbers.scores import (
     FEWEST,
+    FEWEST_LOSSES,
     FEWEST_SQUARES,
     MANY,
     PARTS,
@@ -88,8 +89,9 @@ def test_of_many_examples_the_interval_is_that_of_student(random: np.random.Gene
 @pytest.mark.parametrize(
     ("draw", "n"),
     [
-        (lambda r, n: np.logaddexp(0, -r.normal(4, 2, n)), 100),  # losses of a good classifier
-        (lambda r, n: np.logaddexp(0, -r.normal(6, 3, n)), 150),
+        # Losses of good classifiers.
+        (lambda r, n: np.logaddexp(0, -r.normal(4, 2, n)), FEWEST_LOSSES),
+        (lambda r, n: np.logaddexp(0, -r.normal(6, 3, n)), FEWEST_LOSSES),
         (lambda r, n: np.abs(r.laplace(size=n)), 100),  # absolute errors
     ],
 )
