@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from cluster.cli import find_run, run_requested
+from cluster.execution.teacher_source import resolve_name
 from cluster.ledger.damage import list_trials
 from cluster.options import ExecutorName, add_arguments, read_options
 from cluster.result import Result
@@ -91,7 +92,8 @@ def tune(
     own = ("space", "suggest", "metric", "mode", "defaults", "name", "set", "quiet")
     words = _to_words({key: value for key, value in given.items() if key not in own})
     found = _find_space(space, suggest, metric, mode, defaults, reports)
-    found = replace(found, name=name) if name else found
+    found = replace(found, name=name or found.name or _name(found))
+    found = found if _is_loaded(found) else _complete(found)
     parser = OptionParser(allow_abbrev=False)
     add_arguments(parser)
     arguments = parser.parse_args(words)
@@ -116,7 +118,9 @@ def tune(
 def _make_absolute(given: Mapping[str, Any], storage: Storage) -> dict[str, Any]:
     """Return the arguments that name places, as they are from any working directory."""
     folders = {name: given[name] for name in ("data_dir", "weights_dir") if given[name]}
+    teacher = given["teacher"]
     return {
+        "teacher": resolve_name(teacher) if teacher else None,
         "storage": str(storage.remote or storage.folder),
         "tracking_uri": storage.user_tracking_uri,
         **{name: Path(folder).expanduser().absolute() for name, folder in folders.items()},
@@ -164,36 +168,35 @@ def _find_space(
         if named := [key for key, value in extra.items() if value is not None]:
             raise UserError(f"{named[0]}: the space has its own; give it with a function only")
         if isinstance(space, SearchSpace):
-            return space if _is_loaded(space) else _complete(space, space.name or _name(space))
+            return space
         return load_space(str(space))
     if not callable(space):
         raise UserError(f"space={space!r:.80} is no name, SearchSpace or function")
     if suggest is None or metric is None or mode is None:
         missing = next(key for key in ("suggest", "metric", "mode") if extra[key] is None)
         raise UserError(f"{missing} is missing: a function needs suggest, metric and mode")
-    made = make_space(space, suggest, metric, mode, defaults, reports or 1)
-    return _complete(made, made.name)
+    return make_space(space, suggest, metric, mode, defaults, reports or 1)
 
 
 def _is_loaded(space: SearchSpace[Any]) -> bool:
-    """Return whether workers can load a space by its file or name: its functions are the same.
+    """Return whether workers load what the space has: by its file, its name, or its value.
 
-    A space made in Python may have any name, also that of a space of Tunery.
+    A space made in Python may have any name and file, also those of another space.
     """
-    if space.file or space.name not in list_names():
-        return bool(space.file)
-    own = load_space(space.name)
-    names = ("config", "train", "suggest", "feasible", "prepare", "restore")
+    if space.by_value or not (space.file or space.name in list_names()):
+        return space.by_value
+    own = load_space(space.file or space.name)
+    names = ("config", "train", "suggest", "feasible", "prepare", "restore", "resources")
     return all(getattr(own, name) is getattr(space, name) for name in names)
 
 
-def _complete(space: SearchSpace[Any], name: str) -> SearchSpace[Any]:
+def _complete(space: SearchSpace[Any]) -> SearchSpace[Any]:
     try:
         file = inspect.getfile(space.train)
     except TypeError:  # an object with __call__
         file = ""
     question = space.question or find_question(space.train.__doc__)
-    return replace(space, name=name, file=file, question=question, by_value=True)
+    return replace(space, file=file, question=question, by_value=True)
 
 
 def _name(space: SearchSpace[Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,7 @@ def prepare_data(space: SearchSpace[Any], config: Any, run: Run) -> GroundTruth:
         truth = space.prepare(config, run)
     if not isinstance(truth, GroundTruth):
         raise TaskError(_describe_result(space, "prepare", truth, GroundTruth))
-    where = find_line(space.prepare)
-    # Other data that a model is scored on may be too few for every split.
-    return check_ground_truth(truth, f"prepare of {space.name}", where, run.model is not None)
+    return check_ground_truth(truth, f"prepare of {space.name}", find_line(space.prepare))
 
 
 def check_data_dir(space: SearchSpace[Any], data_dir: Path | None) -> None:
@@ -63,26 +62,25 @@ def restore_predictor(space: SearchSpace[Any], config: Any, folder: Path) -> Pre
     if not isinstance(model, Predictor):
         raise TaskError(_describe_result(space, "restore", model, Predictor))
     example = model.example
-    if isinstance(example, torch.Tensor):
-        example = to_array(example)
-    elif isinstance(example, list | tuple):
-        example = np.asarray(example, dtype=object if isinstance(example[0], str) else None)
-    if not (isinstance(example, np.ndarray) and example.ndim):
+    with contextlib.suppress(ValueError, RuntimeError):  # rows of several lengths, a sparse tensor
+        if isinstance(example, torch.Tensor | list | tuple):
+            example = to_array(example)
+    if not (isinstance(example, np.ndarray) and example.ndim and len(example)):
         raise TaskError(
             f"restore of {space.name} returned a Predictor whose example is "
             f"{describe_value(example)}{find_line(space.restore)}\n"
             "give an array with a row for one raw input"
         )
+    if example.dtype.kind == "U":  # texts of any length: inputs get the dtype of the example
+        example = example.astype(object)
     predict = model.predict
     return replace(model, example=example, predict=lambda inputs: to_array(predict(inputs)))
 
 
 def _describe_result(space: SearchSpace[Any], name: str, result: Any, kind: type) -> str:
-    function = getattr(space, name)
-    code = getattr(function, "__code__", None)
-    where = f"{code.co_filename}, line {code.co_firstlineno}" if code else space.source_file
+    where = find_line(getattr(space, name)) or f" ({space.source_file})"
     found = "None" if result is None else f"a {type(result).__name__}"
     return (
-        f"{name} of {space.name} returned {found} instead of a {kind.__name__} ({where})\n"
+        f"{name} of {space.name} returned {found} instead of a {kind.__name__}{where}\n"
         f"return one (from {kind.__module__} import {kind.__name__}), or leave out {name}="
     )

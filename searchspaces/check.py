@@ -22,6 +22,7 @@ from searchspaces.codec import (
     from_json,
     to_json,
 )
+from searchspaces.json_text import is_same
 from searchspaces.overrides import (
     InvalidConfigError,
     build_config,
@@ -98,10 +99,10 @@ def _check_config(space: SearchSpace[Any]) -> None:
                 "annotate the field with the type of its values, such as int | None or "
                 "tuple[int, ...]"
             )
-        if to_json(value) != to_json(getattr(second, name)) and value == value:
+        if not is_same(to_json(value), to_json(getattr(second, name))):
             raise UserError(
-                f"{config.__name__}.{name} in {space.source_file}: its default is another one in "
-                f"every call: {value!r:.80}, then {getattr(second, name)!r:.80}\n"
+                f"{config.__name__}.{name} in {space.source_file}: its default differs from "
+                f"call to call: {value!r:.80}, then {getattr(second, name)!r:.80}\n"
                 "give it a constant; make what differs between trials, such as a name, in `train`"
             )
 

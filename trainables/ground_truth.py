@@ -15,16 +15,14 @@ from trainables.predictions import check_finite, to_array, to_labels
 from trainables.predictor import Expected, GroundTruth
 
 
-def check_ground_truth(
-    truth: GroundTruth, name: str, where: str, may_be_empty: bool = False
-) -> GroundTruth:
+def check_ground_truth(truth: GroundTruth, name: str, where: str) -> GroundTruth:
     """Return a ground truth whose targets are arrays (n,) of whole numbers, floats or texts.
 
     They may be tensors, lists or columns of a table; with `classes` they become indices of these.
     Raises TaskError for others; it says what returned them, its `name`, and `where` that is.
     """
     try:
-        return _check(truth, may_be_empty)
+        return _check(truth)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TaskError(
             f"{name} returned {error}{where}\n"
@@ -45,7 +43,7 @@ def expect_predictions(truth: GroundTruth) -> dict[str, Expected]:
     return found
 
 
-def _check(truth: GroundTruth, may_be_empty: bool) -> GroundTruth:
+def _check(truth: GroundTruth) -> GroundTruth:
     if not isinstance(truth.fingerprint, str | int | None):
         raise ValueError(f"the fingerprint {describe_value(truth.fingerprint)}, not a text")
     classes: Any = truth.classes
@@ -56,9 +54,7 @@ def _check(truth: GroundTruth, may_be_empty: bool) -> GroundTruth:
     for what, values in (("targets", truth.targets), ("groups", truth.groups)):
         if not isinstance(values, Mapping):
             raise ValueError(f"{what} that are {describe_value(values)}, not a dict by split")
-    targets = {
-        split: _check_split(split, of, names, may_be_empty) for split, of in truth.targets.items()
-    }
+    targets = {split: _check_split(split, of, names) for split, of in truth.targets.items()}
     for split, groups in truth.groups.items():
         if len(groups) != len(targets.get(split, ())):
             raise ValueError(
@@ -69,14 +65,12 @@ def _check(truth: GroundTruth, may_be_empty: bool) -> GroundTruth:
     return replace(truth, fingerprint=fingerprint, classes=names, targets=targets)
 
 
-def _check_split(
-    split: Any, values: Any, classes: tuple[str, ...], may_be_empty: bool
-) -> np.ndarray:
+def _check_split(split: Any, values: Any, classes: tuple[str, ...]) -> np.ndarray:
     if not isinstance(split, str) or not re.fullmatch(r"[\w-]+", split):
         raise ValueError(f"targets of a split with the name {describe_value(split)}")
     try:
         array = to_array(values)
-        if array.ndim != 1 or not (len(array) or may_be_empty):
+        if array.ndim != 1 or not len(array):
             raise ValueError(f"{describe_value(values)} of shape {array.shape}, not (n,)")
         if array.dtype.kind not in "biufU":
             index, odd = next(

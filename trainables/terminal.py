@@ -62,11 +62,12 @@ def limit_exit(code: int) -> None:
         main = threading.main_thread()
         left = [t.name for t in threading.enumerate() if not t.daemon and t is not main]
         if left:
-            print_text(
-                f"the command ends although a thread that a task has started runs on: "
-                f"{', '.join(left)}\nend it in the task, or start it with daemon=True",
-                sys.stderr,
-            )
+            with contextlib.suppress(UserError):  # nobody may read it: the process ends anyway
+                print_text(
+                    f"the command ends although a thread that a task has started runs on: "
+                    f"{', '.join(left)}\nend it in the task, or start it with daemon=True",
+                    sys.stderr,
+                )
             os._exit(code)
 
     timer = threading.Timer(EXIT_LIMIT, end)

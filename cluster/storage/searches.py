@@ -37,9 +37,9 @@ def describe_missing(storage: Storage, name: str) -> str:
         recorded = read_settings(folder).tracking_uri
     except UserError:
         return ""
-    if storage.find_tracking_uri(recorded) != storage.tracking_uri:
-        return f"{folder} was written elsewhere: add --tracking-uri {shlex.quote(recorded)}"
+    if (uri := storage.find_tracking_uri(recorded)) != storage.tracking_uri:
+        return f"{folder} was written elsewhere: add --tracking-uri {shlex.quote(uri)}"
     words = ["python", "-m", "cluster.tracking", "rebuild", str(folder)]
-    if uri := storage.user_tracking_uri:
-        words += ["--tracking-uri", redact_address(uri)]
-    return f"{folder} is a search that it lacks; write it there again: {shlex.join(words)}"
+    if given := storage.user_tracking_uri:
+        words += ["--tracking-uri", redact_address(given)]
+    return f"{folder} has a search that MLflow lacks; write it again: {shlex.join(words)}"

@@ -85,10 +85,9 @@ def _open_database(uri: str, path: Path, read_only: bool) -> MlflowClient:
         database.check_database(path, read_only)
         is_new = database.is_empty(path)
         if is_new:
-            _import_store()
             copy_empty_database(path)
-        # Creating the tables takes seconds on a quiet machine, and a minute on a busy one.
         place = path if is_new else database.follow_database(path)
+        # Creating the tables takes seconds on a quiet machine, and a minute on a busy one.
         seconds = database.CREATION if is_new else DEADLINE
         _forget_replaced(uri, path)
         answer = _connect(uri if place == path else database.format_read_only_uri(place), seconds)
@@ -128,14 +127,10 @@ def _identify(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _import_store() -> None:
-    # Before the clock starts: on a busy machine, MLflow's imports take longer than its answer.
-    import_large("mlflow.store.tracking.sqlalchemy_store")
-
-
 def _connect(uri: str, seconds: float) -> MlflowClient | Exception | None:
     if not uri.startswith("http"):
-        _import_store()
+        # Before the clock starts: on a busy machine, MLflow's imports take longer than its answer.
+        import_large("mlflow.store.tracking.sqlalchemy_store")
     answer: list[MlflowClient | Exception] = []
 
     def ask() -> None:

@@ -37,6 +37,7 @@ def copy_empty_database(path: Path) -> None:
         return
     if not _is_sound(original):
         return
+    path = path.resolve()  # a link to another disk stays one
     draft = path.with_name(f".{path.name}.draft")
     try:
         shutil.copyfile(original, draft)

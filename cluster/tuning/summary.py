@@ -44,7 +44,7 @@ def print_header(
     already = f", {ended} of them ended before" if ended else ""
     arms = f" ({len(settings.arms)} arms of {settings.tune_arms})" if settings.arms else ""
     console.print(
-        f"[bold]{escape(space.name)}[/]{escape(space.title.removeprefix(space.name))}\n"
+        f"[bold]{escape(space.title)}[/]\n"
         f"{settings.trials} trial{'' if settings.trials == 1 else 's'}{arms}{already}, "
         f"{settings.reports} reports each, sampler "
         f"{settings.sampler}, scheduler {settings.scheduler}, seed {settings.seed}",

@@ -112,6 +112,7 @@ def median_best(
             raise ValueError(f"a budget of {k} trials is not between 1 and {n}")
         # The probability that the i-th smallest score is above the quantile.
         above = bdtr(np.arange(n), n, 0.5 ** (1 / k))
+        above[-1] = 1 - 0.5 ** (n / k)  # exact: rounded, it may lie below the median at k = n
         found.append(np.interp(levels, above, x, left=np.nan, right=np.nan))
     return np.array(found).T
 

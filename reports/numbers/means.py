@@ -47,8 +47,8 @@ def explain_refusal(groups: Sequence[Sequence[float]], step: float = 0.0) -> str
     fewest, most = min(map(len, groups)), max(map(len, groups))
     if fewest < ENOUGH and most > 2 * fewest:
         return (
-            f"the rows have {fewest} to {most} runs: fewer than {ENOUGH} are compared with at most "
-            "twice as many"
+            f"the rows have {fewest} to {most} runs: fewer than {ENOUGH} are compared with at "
+            "most twice as many"
         )
     if step == 0 and all(len(set(scores)) == 1 for scores in groups):
         return "all runs of a row have the same score, so the spread of the runs is unknown"

@@ -162,8 +162,8 @@ def _prepare(
     if space.prepare is None:
         raise UserError(f"The space {space.name} has no `prepare` that loads its data.")
     check_data_dir(space, folder)
-    run = Run(reports=1, data=find_data_folder(folder), source=source, download=False, share=0)
-    run.model = model
+    data = find_data_folder(folder)
+    run = Run(reports=1, data=data, source=source, download=False, share=0, model=model)
     return prepare_data(space, config, run)
 
 

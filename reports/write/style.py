@@ -27,7 +27,7 @@ OUTCOME_COLOURS = {  # Okabe and Ito's, of five lightnesses, so that they also d
     "stopped": "#bfe0f7",
     "diverged": "#e69f00",
     "failed": "#3d0f00",
-    "unfinished": "0.93",
+    "unfinished": "#ededed",
 }
 DPI = 160
 RASTERIZE_FROM = 1500  # points; a larger SVG is slow to open: they become an image in it

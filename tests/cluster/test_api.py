@@ -308,6 +308,19 @@ def test_a_task_may_change_and_delete_its_working_directory(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("database")
+def test_a_space_of_a_file_trains_what_python_code_has_put_into_it(tmp_path: Path) -> None:
+    def other(config: Any, run: Run) -> Loop:
+        yield {"loss": 0.25}
+
+    path = Path(__file__).parents[1] / "benchmarks" / "trivial.py"
+    space = replace(load_space(str(path)), train=other, metric="loss", mode="min")
+    result = tune(space, trials=1, reports=1, executor="inline", storage=tmp_path, quiet=True)
+    assert result.best.score == 0.25
+    words = {"trials": 1, "reports": 1, "executor": "inline", "storage": tmp_path, "quiet": True}
+    assert tune(str(path), name="other", **words).best.trial == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("database")
 def test_a_search_is_continued_from_another_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,7 +126,7 @@ def test_a_field_of_the_space_is_named_with_its_value(
         ),
         (
             "i: float = field(default_factory=lambda: float(np.random.rand()))",
-            "Config.i .* its default is another one in every call",
+            "Config.i .* its default differs from call to call",
         ),
         ("g: object = field(default_factory=lambda: 1 / 0)", r"Config\(\).* ZeroDivision"),
     ],

@@ -68,14 +68,22 @@ def _name_option(parser: argparse.ArgumentParser, option: str, words: Sequence[s
     others = list(words[len(first) :])
     found, rest = parser.parse_known_args(others)
     if len(rest) == 1 and not rest[0].startswith("-"):
-        others.reverse()  # an option before it may have the same value
-        others.remove(rest[0])
-        others.reverse()
-        first += rest
+        first.append(others.pop(_find_place(parser, others, rest[0])))
     given = getattr(found, option.lstrip("-").replace("-", "_"))
     if len(names := [*first, *([given] if given else [])]) > 1:
         parser.error(f"{' and '.join(names)} are given: name one")
     return [option, *first, *others] if first else others
+
+
+def _find_place(parser: argparse.ArgumentParser, words: Sequence[str], word: str) -> int:
+    """Return where a word stands alone, which may also be the value of an option."""
+    places = [place for place, other in enumerate(words) if other == word]
+    other = f"{word}_"
+    for place in places[1:]:
+        changed = [*words[:place], other, *words[place + 1 :]]
+        if parser.parse_known_args(changed)[1] == [other]:
+            return place
+    return places[0]
 
 
 KIND = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -31,6 +31,7 @@ def read_csv(path: Path, separator: str | None) -> tuple[pa.Table, tuple[str, ..
     skipped = 0
     if excel := re.fullmatch('"?sep=(.)"?\r?', line, re.IGNORECASE):
         separator, head, skipped = excel[1], rest, 2
+        line = head.partition("\n")[0]
     if separator is None:
         separator = max(",;\t|", key=lambda one: len(next(csv.reader([line], delimiter=one), [])))
     names = next(csv.reader(io.StringIO(head), delimiter=separator), [])

@@ -125,7 +125,8 @@ def load(
 def build_ground_truth(data: TableData) -> GroundTruth:
     """Return rows and labels for reports; a regression has `examples` alone, without classes."""
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    held_out = ("validation", "test") if data.classes else ()
+    names = ("validation", "test") if data.classes else ()
+    held_out = [name for name in names if len(splits[name])]
     return GroundTruth(
         fingerprint=data.fingerprint,
         source=data.source,

@@ -176,7 +176,7 @@ def build_ground_truth(data: TextData) -> GroundTruth:
         source=data.source,
         is_own=data.is_own,
         classes=data.classes,
-        targets={name: split.labels for name, split in splits.items()},
+        targets={name: split.labels for name, split in splits.items() if len(split)},
         inputs=lambda name: splits[name].texts,
         examples=lambda name: (data.splits[name].texts, data.splits[name].labels),
     )

@@ -217,7 +217,7 @@ def build_ground_truth(data: ImageData) -> GroundTruth:
         source=data.source,
         is_own=data.is_own,
         classes=data.classes,
-        targets={name: targets(name) for name in ("validation", "test")},
+        targets={name: targets(name) for name in ("validation", "test") if len(splits[name])},
         inputs=inputs,
         examples=lambda name: (inputs(name), targets(name)),
     )

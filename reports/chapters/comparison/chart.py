@@ -4,13 +4,20 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from reports.chapters.comparison.figure import DOTS, find_mark, find_numbers, keep_same_unit
+from reports.chapters.comparison.figure import (
+    DOTS,
+    LOG_FROM,
+    find_mark,
+    find_numbers,
+    keep_same_unit,
+)
 from reports.chapters.comparison.groups import Group, name_group, sort_by_values
 from reports.chapters.comparison.published import Column
 from reports.numbers.statistics import Interval
 from reports.records import Search
 from reports.write.charts import Chart, describe_trial, make_layout
 from reports.write.intervals import format_interval
+from reports.write.labels import to_label
 from reports.write.style import BLUE, RED, to_words
 from reports.write.tables import format_score
 
@@ -76,10 +83,11 @@ def make_chart(
     layout = make_layout(search, to_words(", ".join(search.compare)), search.metric)
     if lying:
         layout["xaxis"], layout["yaxis"] = layout["yaxis"], {"automargin": True}
-        names = [html.escape(name_group(search, group)) for group in order]
-        names = [name if len(name) <= LABEL else f"{name[:LABEL]}…" for name in names]
+        names = [html.escape(to_label(name_group(search, group), LABEL)) for group in order]
         layout["yaxis"] |= {"tickvals": places, "ticktext": names, "autorange": "reversed"}
         layout["yaxis"]["zeroline"] = False
+    elif min(places) > 0 and max(places) / min(places) >= LOG_FROM:
+        layout["xaxis"]["type"] = "log"
     return {"data": [trace for trace in data if trace["text"]], "layout": layout}
 
 

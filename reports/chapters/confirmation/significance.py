@@ -82,10 +82,11 @@ def explain_few(search: Search) -> str:
     With less than FREEDOM degrees of freedom, seeds of which every other one learns nothing
     would look like certainty: the winner beats an equal default in 6 %, and in 16 % if selected.
     """
-    runs = [len(runs) for runs in score_reruns(search).values() if len(runs) > 1]
+    runs = [len(runs) for runs in score_reruns(search).values()]
     if sum(runs) - len(runs) >= FREEDOM:
         return ""
-    return f"{sum(runs)} runs of {len(runs)} configurations are too few for a test; 3 seeds do"
+    few = f"{sum(runs)} runs of {len(runs)} configurations are too few for a test"
+    return f"{few}; 3 seeds of each are enough"
 
 
 def judge_default(search: Search, test: OpenedTest) -> str:

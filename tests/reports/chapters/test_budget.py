@@ -71,3 +71,9 @@ def test_the_text_depends_on_the_sampler() -> None:
     assert few is not None
     assert "needs 8 random trials; there are 3" in few.text
     assert write_section(make_search(trials[0])) is None
+
+
+def test_the_median_best_of_all_trials_is_the_best_one() -> None:
+    for n in range(8, 100):
+        scores = np.random.default_rng(n).random(n)
+        assert median_best(scores, [n])[1, 0] == scores.max()

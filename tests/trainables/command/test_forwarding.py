@@ -43,6 +43,10 @@ def test_the_help_has_every_option_and_an_example(run: Run, command: str) -> Non
             ("tune", "--storage", "a", "a", "--resume"),
             ["--space", "a", "--storage", "a", "--resume"],
         ),
+        (
+            ("tune", "--trials", "2", "a", "--storage", "a"),
+            ["--space", "a", "--trials", "2", "--storage", "a"],
+        ),
         (("tune", "--space", "digits", "--resume"), ["--space", "digits", "--resume"]),
         (("confirm", "digits"), ["--confirm", "3", "--space", "digits"]),
         (

@@ -155,7 +155,9 @@ def test_two_seeds_of_two_configurations_have_no_verdict() -> None:
     assert compare_winner(few, opened) == []
     why = "4 runs of 2 configurations are too few for a test"
     assert judge_default(few, opened).startswith("Whether the winner is better than the default")
-    assert f"{why}; 3 seeds do. The default is recommended." in judge_default(few, opened)
+    assert f"{why}; 3 seeds of each are enough. The default is recommended." in judge_default(
+        few, opened
+    )
     assert why in describe_tests(few, opened)[0]
 
 
