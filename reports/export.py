@@ -147,7 +147,8 @@ def register_export(
         ]
         if len(trials) > 1 and np.ndim(predictors[0](predictors[0].example)) == 1:
             raise UserError(
-                f"The outputs of the models of {search.name} are texts, which have no average.\n"
+                f"The models of {search.name} predict answers, not probabilities, which an "
+                "ensemble would average.\n"
                 f"Export one of them: --members {trials[0].number}"
             )
         write_description(folder, space, what, copy_files(predictors, folder))

@@ -41,7 +41,7 @@ def read_number(text: str) -> Json:
 
 
 def is_same(one: Json, other: Json) -> bool:
-    """Return whether two values are equal; NaN, which `==` distinguishes from itself, is that."""
+    """Return whether two values of JSON are equal, where NaN equals NaN."""
     match one, other:
         case dict(), dict():
             return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)

@@ -17,7 +17,7 @@ class UserError(Exception):
 
 
 class AbsentError(UserError):
-    """A search does not exist where it was looked for; without a name, no search does."""
+    """MLflow has no search of this `name`; without a name, there is no database."""
 
     def __init__(self, message: str, name: str = "") -> None:
         super().__init__(message)

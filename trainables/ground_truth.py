@@ -47,6 +47,8 @@ def _check(truth: GroundTruth) -> GroundTruth:
     if not isinstance(truth.fingerprint, str | int | None):
         raise ValueError(f"the fingerprint {describe_value(truth.fingerprint)}, not a text")
     classes: Any = truth.classes
+    if isinstance(classes, str):
+        raise ValueError(f"classes that are {describe_value(classes)}, not names")
     try:
         names = tuple(str(name) for name in getattr(classes, "tolist", lambda: classes)())
     except TypeError as error:

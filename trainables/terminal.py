@@ -17,7 +17,7 @@ from trainables.errors import BAD_INPUT, INTERRUPTED, UserError, is_disk_full
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that a terminal obeys, such as the start of a colour; not tabs and ends of lines."""
-FREE = "free some space, or send it elsewhere; a search continues with --resume"
+FREE = "free some space, or redirect the output to another disk; a search continues with --resume"
 EXIT_LIMIT = 10.0
 """Seconds after which a command ends although threads of a task run on."""
 
@@ -25,7 +25,7 @@ EXIT_LIMIT = 10.0
 def run_main(main: Callable[[], int]) -> NoReturn:
     """Run the main function of a command and exit with its code.
 
-    Ctrl-C while it imports what it needs shows no traceback, and a full disk neither.
+    Ctrl-C while it imports what it needs, and a full disk, show no traceback.
     """
     prepare_output()
     check_current_folder()

@@ -61,7 +61,7 @@ def _to_tensor(array: np.ndarray, path: str) -> torch.Tensor:
     try:
         return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
     except TypeError as error:  # such as of longdouble
-        raise _reject(path, f"an array of {array.dtype}") from error
+        raise _reject(path, f"{array.dtype}, which PyTorch lacks,") from error
 
 
 def _reject(path: str, what: str) -> TaskError:

@@ -73,18 +73,18 @@ def _connect(address: str | None) -> None:
                 ray.init(address=address, **options)
             else:
                 start_local_ray(**options)
-    except ConnectionError as error:
-        if "InvalidAuthToken" in str(error.__cause__):
+    except UserError:
+        raise
+    except Exception as error:  # Ray has no type for it
+        if address and not isinstance(error, ConnectionError):
+            raise
+        if address and "InvalidAuthToken" in str(error.__cause__):
             raise UserError(
                 f"the Ray cluster at {option} {address} needs a token\n"
                 "put it into ~/.ray/auth_token, and set RAY_AUTH_MODE=token"
             ) from error
-        raise _no_answer(option, address, error) from error
-    except UserError:
-        raise
-    except Exception as error:  # Ray has no type for it
         if address:
-            raise
+            raise _no_answer(option, address, error) from error
         raise UserError(
             f"Ray does not start on this machine: {error}\n"
             "try again when it is less busy, or run a small search with --executor inline"

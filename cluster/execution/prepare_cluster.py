@@ -88,7 +88,7 @@ def check_picklable(space: SearchSpace[Any]) -> None:
         culprits = [f"{name} = {of!r:.80}" for name, of in used.items() if _find_pickle_error(of)]
         raise UserError(
             f"{field.name} of {space.name} cannot be sent to the workers of Ray: "
-            f"{', '.join(culprits) or repr(value)}: {describe(error)}\n"
+            f"{', '.join(culprits) or f'{value!r:.80}'}: {describe(error)}\n"
             f"create that inside of {field.name}, or run the search in this process with "
             "executor='inline'"
         ) from error

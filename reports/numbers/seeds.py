@@ -69,21 +69,21 @@ def _pool_seeds(values: Array, others: Sequence[Array]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Luck:
+class SeedVariance:
     """The variance of an accuracy over seeds, and its degrees of freedom."""
 
-    variance: float = 0.0
+    value: float = 0.0
     freedom: int = 0
 
 
-UNKNOWN = Luck()
+UNKNOWN = SeedVariance()
 
 
-def pool_luck(scores: Iterable[Sequence[float]], n: int) -> Luck:
-    """Return the luck of seeds, pooled over the accuracies of several configurations.
+def pool_seed_variance(scores: Iterable[Sequence[float]], n: int) -> SeedVariance:
+    """Return the variance of seeds, pooled over the accuracies of several configurations.
 
-    `scores` has those of the runs of each, on the same `n` examples. What n independent answers
-    vary by is no luck: it is subtracted, so that the variance is rather too small.
+    `scores` has those of the runs of each, on the same `n` examples. The binomial variance of n
+    answers is subtracted, so that it is rather too small.
     """
     groups = [np.asarray(runs, dtype=np.float64) for runs in scores if len(runs) > 1]
     if not groups or min(map(np.min, groups)) < 0 or max(map(np.max, groups)) > 1:
@@ -91,19 +91,22 @@ def pool_luck(scores: Iterable[Sequence[float]], n: int) -> Luck:
     free = [len(runs) - 1 for runs in groups]
     pooled = np.average([runs.var(ddof=1) for runs in groups], weights=free)
     mean = np.concatenate(groups).mean()
-    return Luck(max(0.0, float(pooled - mean * (1 - mean) / n)), sum(free))
+    return SeedVariance(max(0.0, float(pooled - mean * (1 - mean) / n)), sum(free))
 
 
-def compare_selected(ours: Array, theirs: Array, of: int, luck: Luck = UNKNOWN) -> Difference:
+def compare_selected(
+    ours: Array, theirs: Array, of: int, seed_variance: SeedVariance = UNKNOWN
+) -> Difference:
     """Compare the best of several configurations with another on the same examples.
 
     ours (seeds, n), theirs (seeds, n): whether each run is correct. As `accuracy_over_seeds`, the
     seeds' part of the variance has Student's quantile (Satterthwaite's degrees of freedom), with
     the error probability on the side of ours, divided by the `of` configurations of which ours
     may be the best by luck of its seeds, and the examples' part the normal one. The interval is
-    of 95 %, and covers up to 99 % where the luck is skewed; its ends are unknown for fewer than
-    FEWEST runs. The seeds vary by `luck` at least: where every other run learns nothing, the
-    three of a configuration agree in one of four. Raises ValueError for fewer than two runs.
+    of 95 %, and covers up to 99 % where the scores of seeds are skewed; its ends are unknown for
+    fewer than FEWEST runs. The seeds vary by `seed_variance` at least: where every other run
+    learns nothing, the three of a configuration agree in one of four. Raises ValueError for fewer
+    than two runs.
     """
     if min(len(ours), len(theirs)) < 2:
         raise ValueError(f"{len(ours)} and {len(theirs)} runs: at least two of each are needed")
@@ -113,9 +116,9 @@ def compare_selected(ours: Array, theirs: Array, of: int, luck: Luck = UNKNOWN) 
     of_runs = sum(part for part, _ in parts)
     free = of_runs**2 / sum(part**2 / df for part, df in parts) if of_runs else 1.0
     of_seeds = max(0.0, of_runs - _find_residual(a) - _find_residual(b))
-    least = luck.variance * (1 / len(a) + 1 / len(b))
+    least = seed_variance.value * (1 / len(a) + 1 / len(b))
     if least > of_seeds:
-        of_seeds, free = least, float(luck.freedom)
+        of_seeds, free = least, float(seed_variance.freedom)
     gap = float(a.mean() - b.mean())
     # One answer more on either side, as Agresti and Min: few disagreements have a width as well.
     spread = float((a.mean(axis=0) - b.mean(axis=0)).var(ddof=1)) / n
@@ -137,14 +140,14 @@ def compare_selected(ours: Array, theirs: Array, of: int, luck: Luck = UNKNOWN) 
 
 
 def probability_better(
-    ours: Array, theirs: Array, confidence: float = 0.95, luck: Luck = UNKNOWN
+    ours: Array, theirs: Array, confidence: float = 0.95, seed_variance: SeedVariance = UNKNOWN
 ) -> Interval:
     """Return the probability that a new run of ours beats one of theirs on new examples.
 
-    ours (seeds, n), theirs (seeds, n): whether each run is correct on each example. Both new
-    runs have the same n new examples, and normally distributed accuracies. The interval inverts
-    the noncentral t distribution; a bootstrap of few seeds would be far too narrow. The seeds
-    vary by `luck` at least. Its ends are unknown for fewer than FEWEST runs, and the probability
+    ours (seeds, n), theirs (seeds, n): whether each run is correct on each example. Both new runs
+    have the same n new examples, and normally distributed accuracies. The interval inverts the
+    noncentral t distribution; a bootstrap of few seeds would be far too narrow. The seeds vary by
+    `seed_variance` at least. Its ends are unknown for fewer than FEWEST runs, and the probability
     too where nothing varies.
     """
     a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
@@ -155,8 +158,8 @@ def probability_better(
     own = (a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) / n - residuals
     of_examples = max(0.0, float(own))
     free = [len(a) - 1, len(b) - 1]
-    if 2 * luck.variance > sum(runs):
-        runs, free = [luck.variance] * 2, [luck.freedom] * 2
+    if 2 * seed_variance.value > sum(runs):
+        runs, free = [seed_variance.value] * 2, [seed_variance.freedom] * 2
     parts = [(runs[0] / len(a), free[0]), (runs[1] / len(b), free[1]), (of_examples, n - 1)]
     of_means, of_runs = sum(part for part, _ in parts), sum(runs) + of_examples
     if of_runs == 0:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from reports.numbers.paired import Array
-from reports.numbers.seeds import UNKNOWN, Luck, accuracy_over_seeds, pool_luck
+from reports.numbers.seeds import UNKNOWN, SeedVariance, accuracy_over_seeds, pool_seed_variance
 from reports.numbers.statistics import Interval, Proportion, wilson_interval
 from reports.read.artifacts import PREDICTIONS, has_artifact
 from reports.read.holdout_log import (
@@ -48,11 +48,11 @@ class OpenedTest:
 
     `model` is the winner's run and `accuracy` its test accuracy; where there is none, `missing`
     says why. `reruns` has which predictions are correct, (seeds, n), by the trial that was
-    confirmed, and `luck` how much all that were confirmed vary on validation. `broken` are the
-    KINDS of entries for which the test set was opened before for others. `again` (`--open-test-
-    again`) allows these to be opened once more. `unfinished` says why a search whose winner may
-    still change has nothing opened. Nothing is opened either where something that the search has
-    stored is unreadable.
+    confirmed, and `seed_variance` how much all that were confirmed vary on validation. `broken`
+    are the KINDS of entries for which the test set was opened before for others. `again`
+    (`--open-test- again`) allows these to be opened once more. `unfinished` says why a search
+    whose winner may still change has nothing opened. Nothing is opened either where something
+    that the search has stored is unreadable.
     """
 
     tracker: Tracker
@@ -60,7 +60,7 @@ class OpenedTest:
     model: TrialRecord | None = None
     accuracy: Proportion | None = None
     reruns: Mapping[int, Array] = field(default_factory=dict)
-    luck: Luck = UNKNOWN
+    seed_variance: SeedVariance = UNKNOWN
     missing: str = ""
     broken: frozenset[str] = frozenset()
     again: bool = False
@@ -182,9 +182,9 @@ class OpenedTest:
                 if (other := self.open_predictions(runs, entry)) is not None:
                     targets = other.examples.targets
                     reruns[of] = np.stack([find_correct(o, targets) for o in other.outputs])
-        return replace(self, accuracy=accuracy, reruns=reruns, luck=self._find_luck())
+        return replace(self, accuracy=accuracy, reruns=reruns, seed_variance=self._pool_seeds())
 
-    def _find_luck(self) -> Luck:
+    def _pool_seeds(self) -> SeedVariance:
         examples = read_examples(self.tracker, self.search, "validation")
         if examples is None:
             return UNKNOWN
@@ -196,7 +196,7 @@ class OpenedTest:
             correct = [find_correct(output, examples.targets).mean() for output in found.outputs]
             by_run = dict(zip(found.runs, map(float, correct), strict=True))
             scores = {of: [by_run[r] for r in rs if r in by_run] for of, rs in groups.items()}
-        return pool_luck(scores.values(), len(examples))
+        return pool_seed_variance(scores.values(), len(examples))
 
     def _describe_closed(self, openings: Sequence[Opening], entry: Opening, what: str) -> str:
         last = next((o for o in reversed(openings) if find_winner(o) is not None), None)

@@ -84,7 +84,7 @@ def test_unsupported_types_are_rejected_by_name(tmp_path: Path) -> None:
         (torch.empty(2, device="meta"), "on the device meta, which has no values, is not"),
         (torch.zeros(2, dtype=torch.complex128), "safetensors has no torch.complex128"),
         (np.zeros(2, complex), "safetensors has no torch.complex128"),
-        (np.zeros(2, np.longdouble), "an array of float128 is not"),
+        (np.zeros(2, np.longdouble), "float128, which PyTorch lacks, is not"),
     ],
 )
 def test_tensors_that_cannot_be_saved_are_rejected_by_name(

@@ -242,7 +242,7 @@ def main() -> NoReturn:
 
 
 def run_app() -> int:
-    """Run the command line; it exits itself but after an error of the user."""
+    """Run the command line; return only after an error of the user, otherwise it exits."""
     redact_tracebacks()
     # Last: own modules are found as with `python -m`, and none hides one that is installed.
     sys.path.append(str(Path.cwd()))

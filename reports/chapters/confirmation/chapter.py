@@ -160,7 +160,9 @@ def _format_tested(
     if default is not None and default is not opened:
         # As of the best of all but the default, which each of them could have been.
         confidence = 1 - LEVEL / max(1, among - 1)
-        better = format_probability(probability_better(opened, default, confidence, test.luck))
+        better = format_probability(
+            probability_better(opened, default, confidence, test.seed_variance)
+        )
     return (
         format_interval(mean, "test_accuracy"),
         curse if _is_accuracy(search) else "",

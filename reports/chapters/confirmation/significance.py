@@ -19,7 +19,7 @@ from reports.write.intervals import format_difference, format_p_value
 
 PAIRED = (
     "The runs are compared on the same test examples, over new seeds and new examples (Student's "
-    "t for the seeds, which vary as all that were re-run do on validation, or more); the part of "
+    "t for the seeds, whose variance is at least that of all re-runs on validation); the part of "
     "the seeds allows for each configuration that was re-run and could have been the winner. The "
     "comparisons are made in this order, each only where all before it are significant: a p-value "
     "is the largest up to there. An interval covers at least 95 %, since it allows for the same "
@@ -70,7 +70,9 @@ def compare_winner(search: Search, test: OpenedTest) -> list[Comparison]:
     ours, found, p = test.reruns[ranking[0]], [], 0.0
     for of in sorted(ranking[1:], key=lambda of: of != default):
         if of in test.reruns and not list_lost(search, of):
-            difference = compare_selected(ours, test.reruns[of], len(ranking) - 1, test.luck)
+            difference = compare_selected(
+                ours, test.reruns[of], len(ranking) - 1, test.seed_variance
+            )
             p = max(p, difference.p)
             found.append(Comparison(of, difference, p))
     return found

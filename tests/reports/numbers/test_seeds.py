@@ -8,10 +8,10 @@ from scipy.stats import norm, t
 
 from reports.numbers.seeds import (
     UNKNOWN,
-    Luck,
+    SeedVariance,
     accuracy_over_seeds,
     compare_selected,
-    pool_luck,
+    pool_seed_variance,
     probability_better,
 )
 
@@ -89,7 +89,7 @@ def test_the_best_of_eleven_whose_seeds_are_half_dead_beats_no_other() -> None:
         easy = random.normal(0, 1, n)
         luck = np.where(random.random((11, seeds)) < 0.5, -4.0, 0.0)
         runs = [make_runs(random, easy, row) for row in luck]
-        known = pool_luck([side.mean(axis=1).tolist() for side in runs], n)
+        known = pool_seed_variance([side.mean(axis=1).tolist() for side in runs], n)
         best = int(luck.mean(axis=1).argmax())
         if best:
             for place, least in enumerate((known, UNKNOWN)):
@@ -103,9 +103,9 @@ def test_the_best_of_eleven_whose_seeds_are_half_dead_beats_no_other() -> None:
 
 
 def test_luck_is_what_examples_do_not_explain() -> None:
-    assert pool_luck([[0.5, 0.9], [0.7]], 10**9) == Luck(pytest.approx(0.08), 1)
-    assert pool_luck([[0.80, 0.81], [0.79, 0.80, 0.81]], 100) == Luck(0.0, 3)
-    assert pool_luck([[80.0, 81.0]], 100) == pool_luck([[0.8]], 100) == UNKNOWN
+    assert pool_seed_variance([[0.5, 0.9], [0.7]], 10**9) == SeedVariance(pytest.approx(0.08), 1)
+    assert pool_seed_variance([[0.80, 0.81], [0.79, 0.80, 0.81]], 100) == SeedVariance(0.0, 3)
+    assert pool_seed_variance([[80.0, 81.0]], 100) == pool_seed_variance([[0.8]], 100) == UNKNOWN
 
 
 def test_the_error_of_seeds_is_on_the_side_of_the_selected_one() -> None:
@@ -118,7 +118,7 @@ def test_the_error_of_seeds_is_on_the_side_of_the_selected_one() -> None:
         found = compare_selected(ours, theirs, of)
         assert found.p == pytest.approx(tails * t.sf(0.3 / error, 4), rel=1e-3)
         assert found.interval.high == pytest.approx(0.3 + t.isf(0.05 / tails, 4) * error, rel=1e-3)
-    known = compare_selected(ours, theirs, 4, Luck(0.04, 8))
+    known = compare_selected(ours, theirs, 4, SeedVariance(0.04, 8))
     assert known.p == pytest.approx(4 * t.sf(0.3 / (2 * error), 8), rel=1e-3)
 
 

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from cluster.tracking.names import to_own_name
 from reports.contents import collect_findings, write_report
-from reports.numbers.seeds import pool_luck
+from reports.numbers.seeds import pool_seed_variance
 from reports.read.holdout_log import add_opening
 from reports.read.opened_test import OpenedTest, seal_test
 from reports.read.records import read_search
@@ -92,8 +92,8 @@ def test_re_runs_that_are_open_know_how_much_seeds_vary_on_validation(
 ) -> None:
     write_search([*some_trials, rerun(0, 3, 0.96, 391), rerun(1, 3, 0.5, 200)])
     found = collect_findings(client, read_search(client, "digits"))
-    assert found.test.luck == pool_luck([[0.96, 0.5]], found.sizes["validation"])
-    assert found.test.luck.variance > 0.1
+    assert found.test.seed_variance == pool_seed_variance([[0.96, 0.5]], found.sizes["validation"])
+    assert found.test.seed_variance.value > 0.1
 
 
 def test_how_much_seeds_vary_is_known_of_a_search_by_its_loss(
@@ -108,8 +108,8 @@ def test_how_much_seeds_vary_is_known_of_a_search_by_its_loss(
     found = collect_findings(client, read_search(client, "digits"))
     targets = np.arange(300) % 4
     right = [[(r["outputs"]["validation"].argmax(1) == targets).mean() for r in runs]]
-    assert found.test.luck == pool_luck(right, 300)
-    assert found.test.luck.variance > 0.05
+    assert found.test.seed_variance == pool_seed_variance(right, 300)
+    assert found.test.seed_variance.value > 0.05
 
 
 def test_the_test_set_is_opened_once_per_winner(

@@ -18,7 +18,7 @@ from reports.chapters.confirmation.significance import (
     judge_default,
 )
 from reports.numbers.seeds import (
-    Luck,
+    SeedVariance,
     accuracy_over_seeds,
     compare_selected,
     probability_better,
@@ -163,9 +163,9 @@ def test_two_seeds_of_two_configurations_have_no_verdict() -> None:
 
 def test_seeds_vary_as_those_of_all_configurations() -> None:
     search, right = confirm([3, 0]), draw([3, 0])
-    opened = dataclasses.replace(open_right(search, right), luck=Luck(0.04, 8))
+    opened = dataclasses.replace(open_right(search, right), seed_variance=SeedVariance(0.04, 8))
     (found,) = compare_winner(search, opened)
-    assert found.difference == compare_selected(right[3], right[0], 1, opened.luck)
+    assert found.difference == compare_selected(right[3], right[0], 1, opened.seed_variance)
     assert not found.is_significant
     assert compare_winner(search, open_right(search, right))[0].is_significant
 
