@@ -31,7 +31,7 @@ from reports.write.style import (
 )
 from reports.write.tables import format_count
 
-RANDOM = ("random", "qmc")  # samplers that do not depend on the results of earlier trials
+RANDOM = ("random",)  # samplers of independent trials
 FEWEST = 8  # random trials for the estimate
 LOG_FROM = 20  # more trials have a log axis
 LEVELS = (0.025, 0.5, 0.975)  # the ends of the interval and the estimate
@@ -67,8 +67,8 @@ def write_section(search: Search) -> Section | None:
         text += f" The best of k trials needs {FEWEST} random trials; there are {len(drawn)}."
     else:
         text += (
-            " The best of k trials is not shown: the estimator assumes random trials, "
-            f"and the sampler ({sampler}) depends on earlier ones."
+            " The best of k trials is not shown: the estimator assumes independent trials, "
+            f"and those of the sampler ({sampler}) depend on the earlier ones."
         )
     random = drawn if expect else None
     return Section(

@@ -63,12 +63,13 @@ def write_section(
     alike = not repeated and differ_in_compared_only(order, search.compare)
     hits = _read_correct(tracker, search, order) if alike else {}
     step = 1 / validation if validation and is_proportion(search.metric) else 0.0
-    untested = pairs.explain_untested(order[:SHOWN], step)
-    every = (
-        pairs.compare_by_seeds(order[:SHOWN], search.mode, step)
-        if repeated
-        else pairs.compare_by_examples(order, hits)
-    )
+    untested = search.unfinished or pairs.explain_untested(order[:SHOWN], step)
+    if not repeated:
+        every = pairs.compare_by_examples(order, hits)
+    elif untested:
+        every = []
+    else:
+        every = pairs.compare_by_seeds(order[:SHOWN], search.mode, step)
     against = _test_against_best(order[0], every)
     theirs = find_column(search, groups)
     shown = order[:SHOWN] + [g for g in groups if not g.trials][:SHOWN]
@@ -113,7 +114,8 @@ def _write_table(
         p = against.get(g.values)
         verdict = "not tested"
         if p is not None:
-            verdict = "significantly worse" if p < LEVEL else "no significant difference"
+            worse = "significantly worse" if repeated else "a significantly worse model"
+            verdict = worse if p < LEVEL else "no significant difference"
         rows.append(
             (
                 *map(format_value, g.values),

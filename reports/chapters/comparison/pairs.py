@@ -89,26 +89,28 @@ def describe_pairs(
     if not found:
         return None
     differ = sorted((pair for pair in found if pair.is_significant), key=lambda pair: pair.p)
+    # Over seeds alone: on other examples the order may be another one.
+    where = " on these validation examples" if search.metric.startswith("validation") else ""
     if len(found) == 1:
         pair = found[0]
         verdict = "differ significantly" if differ else "do not differ significantly"
         both = f"{_name(search, pair.first)} and {_name(search, pair.second)}"
         both = f"The models of {both}" if what == "model" else both
-        return f"**{both} {verdict}**: {_describe_pair(search, pair)}."
+        return f"**{both} {verdict}{where}**: {_describe_pair(search, pair)}."
     corrected = f"corrected for {format_count(len(found), 'pair')}"
     corrected += "; lower is better" if search.mode == "min" else ""
     if not differ:
         widest = max(found, key=lambda pair: pair.gap.value)
         return (
-            f"**No pair of {what}s differs significantly** ({corrected}). The largest difference: "
-            f"{_describe_pair(search, widest)}.{_describe_resolution(search, found)}"
+            f"**No pair of {what}s differs significantly{where}** ({corrected}). The largest "
+            f"difference: {_describe_pair(search, widest)}.{_describe_resolution(search, found)}"
         )
     shown = "; ".join(_describe_pair(search, pair) for pair in differ[:NAMED])
     more = f"; and {len(differ) - NAMED} more" if len(differ) > NAMED else ""
     head = (
-        f"**All pairs of {what}s differ significantly**"
+        f"**All pairs of {what}s differ significantly{where}**"
         if len(differ) == len(found)
-        else f"**{len(differ)} of {len(found)} pairs of {what}s differ significantly**"
+        else f"**{len(differ)} of {len(found)} pairs of {what}s differ significantly{where}**"
     )
     rest = "" if len(differ) == len(found) else _describe_resolution(search, found)
     return f"{head} ({corrected}): {shown}{more}.{rest}"

@@ -148,7 +148,7 @@ def _count(
     tally.covered += test.confirmed.low <= truth <= test.confirmed.high
     if against is not None:
         level = 1 - LEVEL / (len({run.of for run in search.reruns}) - 1)
-        better = probability_better(test.reruns[winner], test.reruns[0], level, test.luck)
+        better = probability_better(test.reruns[winner], test.reruns[0], level, test.seed_variance)
         tally.probable += better.low > 0.5
         gap = against.difference.interval
         tally.compared += gap.is_known

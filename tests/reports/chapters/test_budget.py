@@ -64,8 +64,8 @@ def test_the_text_depends_on_the_sampler() -> None:
     }
     for sampler, text in said.items():
         assert text is not None
-        assert ("the estimator assumes random trials" in text.text) == (sampler == "tpe")
-        assert ("from its 11 random trials" in text.text) == (sampler != "tpe")
+        assert ("the estimator assumes independent trials" in text.text) == (sampler != "random")
+        assert ("from its 11 random trials" in text.text) == (sampler == "random")
         assert set(text.figures) == {"budget"}
     few = write_section(make_search(*trials[:4], tags={"sampler": "random"}))
     assert few is not None

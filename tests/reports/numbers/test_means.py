@@ -111,6 +111,7 @@ def test_no_pair_differs_where_an_exchange_of_the_runs_explains_the_groups() -> 
         ([[1.0, 2.0]], "two complete runs of at least two rows"),
         ([[1.0, 2.0, 3.0], [1.0]], "two complete runs of at least two rows"),
         ([[1.0, 2.0], [3.0, 4.0]], "4 runs in 2 rows are too few for a test: it needs 3 seeds"),
+        ([[1.0, 2.0], [3.0, 4.0, 5.0, 6.0, 7.0]], "the rows have 2 to 5 runs: fewer than 5"),
         ([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]], "the spread of the runs is unknown"),
     ],
 )

@@ -98,9 +98,11 @@ def test_single_trials_that_differ_in_nothing_else_are_compared_on_the_same_exam
         ["adamw", "1", "1", "96.00 %", "no significant difference"],
         ["rms", "1", "3", "95.00 %", "no significant difference"],
         ["nadam", "1", "4", "95.00 %", "no significant difference"],
-        ["lion", "1", "2", "80.00 %", "significantly worse"],
+        ["lion", "1", "2", "80.00 %", "a significantly worse model"],
     ]
     assert "McNemar, mid-p, Holm-corrected for 10 pairs" in text
+    assert "pairs of models differ significantly" in text
+    assert "about these trained models, and not about the settings" in text
 
 
 def test_settings_repeated_over_seeds_are_compared_by_their_means(
@@ -126,6 +128,18 @@ def test_settings_repeated_over_seeds_are_compared_by_their_means(
     assert [p >= 0.05 for p in p_values] == [True, False]
     verdicts = [row[-1] for row in found]
     assert verdicts == ["best", "no significant difference", "significantly worse"]
+
+
+def test_rows_of_an_unfinished_search_are_not_compared(
+    client: MlflowClient, write_search: Write
+) -> None:
+    scores = {"sgd": [0.95, 0.96, 0.94, 0.954], "lion": [0.80, 0.81, 0.805, 0.79]}
+    runs = [(kind, seed, s) for kind, found in scores.items() for seed, s in enumerate(found)]
+    trials = [make_run(i, k, s, params={"seed": seed}) for i, (k, seed, s) in enumerate(runs)]
+    write_search(trials, {"trials": "12", "finished": "no"})
+    text = write_comparison(client)
+    assert "The rows are not compared: 8 of 12 trials have ended" in text
+    assert [row[-1] for row in rows(text)] == ["best", "not tested"]
 
 
 def test_trials_added_by_the_sampler_are_in_no_row(

@@ -123,7 +123,7 @@ def test_without_test_predictions_the_verdict_is_on_validation() -> None:
     )
     found = tuned.write_section(search, Silent(None, search))  # type: ignore[arg-type]
     assert found is not None
-    assert "**sgd and adam differ significantly**" in found.text
+    assert "**sgd and adam differ significantly on these validation examples**" in found.text
     assert "on the examples by which their configurations were chosen" in found.text
 
 
