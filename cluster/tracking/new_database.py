@@ -26,8 +26,11 @@ NAME = "empty.db"
 def copy_empty_database(path: Path) -> None:
     """Create a database, unless the cache cannot be used: then MLflow creates it when it opens it.
 
-    Raises OSError where it cannot be written.
+    One without content is left to MLflow, too: another program may have it open. Raises OSError
+    where it cannot be written.
     """
+    if path.exists():
+        return
     from trainables.environment import default_cache  # imports torch
 
     key = {"mlflow": importlib.metadata.version("mlflow")}
