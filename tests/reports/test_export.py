@@ -140,7 +140,7 @@ def test_models_with_text_outputs_cannot_be_averaged(
     monkeypatch.setattr(export, "download_weights", lambda *arguments: True)
     predictor = Predictor(lambda questions: questions, np.array(["1 + 1"], dtype=object))
     monkeypatch.setattr(models, "restore_model", lambda *arguments: predictor)
-    with pytest.raises(UserError, match=r"have no average\.\nExport one.*--members 3"):
+    with pytest.raises(UserError, match=r"answers, not probabilities.*\nExport one.*--members 3"):
         export.register_export(
             client, found, select_members(found, [3, 5]), "mathematics_rnn", "name"
         )
