@@ -8,7 +8,7 @@ import gc
 import sys
 
 from reports.options import PARSERS, build_report_parser, space_file
-from trainables.arguments import search_name, suggest
+from trainables.arguments import suggest, to_search_name
 from trainables.collection import import_large
 from trainables.errors import BAD_INPUT
 from trainables.invocation import format_command
@@ -48,9 +48,9 @@ def parse_words(parser: argparse.ArgumentParser, words: list[str]) -> argparse.N
     values = vars(options)
     names = values.get("names") or [values["name"]]
     if "names" in values:
-        values["names"] = list(map(search_name, names))
+        values["names"] = list(map(to_search_name, names))
     else:
-        values["name"] = search_name(names[0])
+        values["name"] = to_search_name(names[0])
     if len(names) == 1 and names[0].endswith(".py") and values.get("space", "") is None:
         try:
             values["space"] = space_file(names[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 Json = Any
@@ -48,6 +49,11 @@ def is_same(one: Json, other: Json) -> bool:
         case list(), list():
             return len(one) == len(other) and all(map(is_same, one, other))
     return bool(one == other or (one != one and other != other))
+
+
+def find_missing(there: Iterable[Json], here: Sequence[Json]) -> list[Json]:
+    """Return the values of JSON that the other ones lack."""
+    return [old for old in there if not any(is_same(old, new) for new in here)]
 
 
 def _is_unicode(text: str) -> bool:

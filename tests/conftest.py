@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -139,6 +140,18 @@ def tune_inline(
         return code, captured.out + captured.err
 
     return run
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Start Chromium; a test of a page is skipped where it or Playwright is not installed."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if (path := shutil.which("chromium") or shutil.which("google-chrome")) is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def whole(low: int = 1, high: int = MOST) -> Callable[[str], int]:
     return read
 
 
-def search_name(text: str) -> str:
+def to_search_name(text: str) -> str:
     """Return the name of the searches of a space file; any other name stays as it is."""
     return Path(text).stem if text.endswith(".py") else text
 

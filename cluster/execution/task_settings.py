@@ -35,7 +35,7 @@ def read_settings() -> TaskSettings:
 
 
 def restore_settings(settings: TaskSettings) -> None:
-    """Give this process settings that it had."""
+    """Set the settings of this process to those that `read_settings` has returned."""
     now = read_settings()
     if now.dtype != settings.dtype:
         torch.set_default_dtype(settings.dtype)
@@ -47,4 +47,4 @@ def restore_settings(settings: TaskSettings) -> None:
     np.seterr(**settings.numpy)
     if now.filters != settings.filters:
         warnings.resetwarnings()  # which lets Python look at the filters again
-        warnings.filters[:] = settings.filters  # type: ignore[index]
+        warnings.filters = list(settings.filters)

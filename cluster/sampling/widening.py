@@ -12,7 +12,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
-from searchspaces.json_text import is_same
+from searchspaces.json_text import find_missing, is_same
 from searchspaces.parameters import Parameter, merge_ranges
 from searchspaces.space import SearchSpace
 from trainables.errors import UserError
@@ -43,7 +43,7 @@ def _has_changed(name: str, before: Any, parameter: Parameter, space: SearchSpac
     now = parameter.distribution
     if isinstance(before, CategoricalDistribution) and isinstance(now, CategoricalDistribution):
         there, here = list(before.choices), list(now.choices)
-        if missing := [old for old in there if not any(is_same(old, new) for new in here)]:
+        if missing := find_missing(there, here):
             raise UserError(
                 f"parameter {name!r} of {space.name} lacks choices that this search has tried: "
                 f"{', '.join(map(str, missing))}\n"

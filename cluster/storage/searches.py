@@ -39,7 +39,12 @@ def describe_missing(storage: Storage, name: str) -> str:
         return ""
     if (uri := storage.find_tracking_uri(recorded)) != storage.tracking_uri:
         return f"{folder} was written elsewhere: add --tracking-uri {shlex.quote(uri)}"
+    given = storage.user_tracking_uri
+    command = format_rebuild(folder, redact_address(given) if given else "")
+    return f"{folder} has a search that MLflow lacks; write it again: {command}"
+
+
+def format_rebuild(folder: Path, uri: str) -> str:
+    """Return the command that writes a search to MLflow again, by default where it was written."""
     words = ["python", "-m", "cluster.tracking", "rebuild", str(folder)]
-    if given := storage.user_tracking_uri:
-        words += ["--tracking-uri", redact_address(given)]
-    return f"{folder} has a search that MLflow lacks; write it again: {shlex.join(words)}"
+    return shlex.join([*words, *(["--tracking-uri", uri] if uri else [])])

@@ -42,7 +42,7 @@ def create_parent(client: MlflowClient, ledger: Ledger, experiment: str) -> str:
 
 
 def adopt_runs(client: MlflowClient, experiment: str, search: str, parent: str) -> None:
-    """Give the runs of a search this parent whose own one was deleted, as in MLflow's UI."""
+    """Set this parent for the runs of a search whose parent run was deleted in MLflow."""
     # The end of an id is a number: a filter of MLflow cannot quote every name.
     query = f"tags.search LIKE '%-{search.rpartition('-')[2]}'"
     query += f" and tags.`mlflow.parentRunId` != '{parent}'"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cluster.ledger.ledger import Ledger
 from cluster.storage.database_file import is_database_file
 from cluster.storage.redaction import first_line
+from cluster.storage.searches import format_rebuild
 from cluster.tracking.client import is_refusal
 
 SHOWN = 3
@@ -75,8 +75,6 @@ def _name_mlflow(ledger: Ledger) -> str:
 def format_rebuild_command(ledger: Ledger, uri: str = "") -> str:
     """Return the command that writes a search to MLflow again, by default where it was written."""
     folder = ledger.folder if ledger.settings.kind == "trial" else ledger.folder.parent
-    words = ["python", "-m", "cluster.tracking", "rebuild", str(folder)]
     recorded = ledger.settings.tracking_uri
-    if uri or not is_database_file(recorded):  # which the command finds itself
-        words += ["--tracking-uri", uri or recorded] if uri or recorded else []
-    return shlex.join(words)
+    # A database file is found by the command itself.
+    return format_rebuild(folder, uri or ("" if is_database_file(recorded) else recorded))

@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.ledger.settings import SearchSettings
 from cluster.sampling.ranges import describe_range, parameter_to_json
-from searchspaces.json_text import Json, is_same
+from searchspaces.json_text import Json, find_missing
 from searchspaces.overrides import describe_fields
 from searchspaces.parameters import find_parameters
 from searchspaces.source import hash_sources
@@ -105,7 +105,7 @@ def _is_narrower(before: Mapping[str, Any], now: Mapping[str, Any] | None) -> bo
     if now is None or before["type"] != now["type"]:
         return True
     if before["type"] == "categorical":
-        return any(not any(is_same(old, n) for n in now["choices"]) for old in before["choices"])
+        return bool(find_missing(before["choices"], now["choices"]))
     form = ("log", "step")
     return (
         any(before.get(name) != now.get(name) for name in form)

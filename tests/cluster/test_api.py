@@ -316,8 +316,16 @@ def test_a_space_of_a_file_trains_what_python_code_has_put_into_it(tmp_path: Pat
     space = replace(load_space(str(path)), train=other, metric="loss", mode="min")
     result = tune(space, trials=1, reports=1, executor="inline", storage=tmp_path, quiet=True)
     assert result.best.score == 0.25
-    words = {"trials": 1, "reports": 1, "executor": "inline", "storage": tmp_path, "quiet": True}
-    assert tune(str(path), name="other", **words).best.trial == 0  # type: ignore[arg-type]
+    named = tune(
+        str(path),
+        name="other",
+        trials=1,
+        reports=1,
+        executor="inline",
+        storage=tmp_path,
+        quiet=True,
+    )
+    assert named.best.trial == 0
 
 
 @pytest.mark.usefixtures("database")

@@ -115,6 +115,14 @@ def test_missing_data_and_a_full_disk_are_told_as_they_are(error: Exception) -> 
     assert raised.value is error
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the working directory of a command, which prints long lines whole."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -124,13 +132,9 @@ def test_missing_data_and_a_full_disk_are_told_as_they_are(error: Exception) -> 
     ],
 )
 def test_every_command_stops_at_a_wrong_prepare(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    command: Callable[..., int],
+    folder: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., int]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert command("--space", str(write_space(tmp_path, "sys.exit(0)"))) == 2
+    assert command("--space", str(write_space(folder, "sys.exit(0)"))) == 2
     assert "prepare of mine raised SystemExit: 0 (" in capsys.readouterr().err
 
 
@@ -142,22 +146,17 @@ def test_every_command_stops_at_a_wrong_prepare(
     ],
 )
 def test_every_command_checks_targets_first_and_predictions_in_the_trial(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    command: Callable[..., int],
+    folder: Path, capsys: pytest.CaptureFixture[str], command: Callable[..., int]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "300")
     body = (
         "from trainables.predictor import GroundTruth\n"
         "    return GroundTruth(targets={'test': [0, LABEL]}, classes=('a', 'b'))"
     )
-    file = write_space(tmp_path, body.replace("LABEL", "2"))
+    file = write_space(folder, body.replace("LABEL", "2"))
     assert command("--space", str(file)) == 2
     printed = capsys.readouterr().err
     assert "prepare of mine returned targets of 'test' that are no classes: row 1 is 2" in printed
-    assert not (tmp_path / "runs" / "mine").exists()
+    assert not (folder / "runs" / "mine").exists()
     text = FILE.replace("BODY", body.replace("LABEL", "1"))
     predict = "    run.keep_predictions(test=lambda: [[0.5, 0.5]])\n    yield"
     file.write_text(text.replace("    yield", predict))

@@ -23,7 +23,7 @@ from cluster.storage.storage import LOCAL_COPIES, Storage, open_storage
 from reports.options import PARSERS, build_report_parser
 from searchspaces.catalog import list_names, read_question
 from searchspaces.train_options import build_parser as build_train_parser
-from trainables.arguments import search_name
+from trainables.arguments import to_search_name
 from trainables.command.forwarding import ForwardedCommand, Main, forward
 from trainables.errors import BAD_INPUT, UserError
 from trainables.terminal import print_json, print_text, run_main
@@ -166,7 +166,7 @@ def show(
     """Show one search: its settings, best trial and configuration, and last trials."""
     from trainables.command.searches import print_search, show_search
 
-    facts = show_search(open_local(storage), search_name(name))
+    facts = show_search(open_local(storage), to_search_name(name))
     if json:
         print_json(facts)
     else:
@@ -183,7 +183,7 @@ def stop(
     """Ask a running search to end; nothing is lost, and `tunery tune NAME --resume` continues."""
     from trainables.command.stop import stop_search
 
-    print_text(stop_search(open_local(storage), search_name(name)))
+    print_text(stop_search(open_local(storage), to_search_name(name)))
 
 
 @app.command(rich_help_panel=READ, epilog="Example: tunery ui digits")
@@ -200,9 +200,9 @@ def ui(
     from trainables.command.ui import show_dashboard, show_mlflow
 
     if optuna:
-        raise typer.Exit(show_dashboard(open_local(storage), search_name(name), port))
+        raise typer.Exit(show_dashboard(open_local(storage), to_search_name(name), port))
     place = open_storage(storage or None, tracking_uri or None)
-    raise typer.Exit(show_mlflow(place, search_name(name), port))
+    raise typer.Exit(show_mlflow(place, to_search_name(name), port))
 
 
 @app.command(rich_help_panel=MANAGE, epilog="Example: tunery doctor --json")

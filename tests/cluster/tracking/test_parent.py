@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from mlflow.tracking import MlflowClient
 
 from cluster.ledger.ledger import Ledger
-from cluster.ledger.trial_log import Failure
+from cluster.ledger.trial_log import Failure, Outcome
 from cluster.tracking.description import NOTE, REPORT, change_description
 from cluster.tracking.parent import best_tags, describe_data, outcome_counts
 from tests.support.tracking import write_to_mlflow
@@ -93,12 +93,13 @@ def test_nothing_in_a_question_or_a_value_is_markup(begin: Callable[..., Ledger]
 
 def test_outcomes_are_counted(begin: Callable[..., Ledger]) -> None:
     ledger = begin()
-    for trial, outcome in enumerate(("complete", "complete", "failed", None)):
+    outcomes: list[Outcome | None] = ["complete", "complete", "failed", None]
+    for trial, outcome in enumerate(outcomes):
         ledger.add_trial(trial, {}, {})
         if trial in (1, 2):
             ledger.record_failure(trial, Failure("failed", "", ""))
         if outcome:
-            ledger.record_outcome(trial, outcome)  # type: ignore[arg-type]
+            ledger.record_outcome(trial, outcome)
     counts = {name: value for name, value, _, _ in outcome_counts(ledger, 5)}
     assert counts == {
         "tunery.complete": 2,

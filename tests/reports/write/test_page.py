@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from reports.write.style import save_figure
 from reports.write.tables import Table, to_markdown
 from tests.support.make_search import make_search, make_trial
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 SPACE = (
     Parameter("learning_rate", 1e-4, 1.0, log=True),
     Parameter("kind", choices=("<img src=x onerror=document.hacked=1>", "b")),
@@ -30,19 +27,7 @@ ROWS = (
     ("9", "2 h 00 min", "drei", "2026-02-01"),
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine"),
-]
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import urllib.request
 from collections.abc import Callable
@@ -20,8 +19,6 @@ from tests.support.paths import ROOT
 from tests.support.ui import serve
 from trainables.command import dashboard, ui
 from trainables.errors import UserError
-
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -71,11 +68,9 @@ def test_mlflows_ui_answers_and_ends_with_the_command(runs: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 def test_the_page_lists_the_trials_with_score_outcome_and_hyperparameters_the_best_first(
-    tune_inline: Callable[..., tuple[int, str]], runs: Path
+    tune_inline: Callable[..., tuple[int, str]], runs: Path, browser: Any
 ) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     space = ROOT / "tests" / "benchmarks" / "trivial.py"
     code, output = tune_inline("--space", space, "--trials", 3, "--reports", 2)
     assert code == 0, output
@@ -86,13 +81,11 @@ def test_the_page_lists_the_trials_with_score_outcome_and_hyperparameters_the_be
         [found.experiment_id], "tags.kind = 'trial'", order_by=["metrics.`tunery.score` ASC"]
     )
     names = [run.info.run_name for run in trials]
-    with serve("trivial", "--storage", runs) as server, sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    with serve("trivial", "--storage", runs) as server:
         page = browser.new_page(viewport={"width": 1600, "height": 900})
         page.goto(format_experiment_page(server, found.experiment_id))
         page.get_by_text(names[0]).first.wait_for(timeout=120_000)
         text = page.locator("body").inner_text()
-        browser.close()
     places = [text.index(name) for name in names]
     assert len(places) == 3 and places == sorted(places)
     assert {"tunery.score", "outcome", "x", "y", "complete"} <= set(text.split())
