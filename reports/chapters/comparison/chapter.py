@@ -246,7 +246,8 @@ def _explain(
     if not repeated:
         text += (
             " **That is about these trained models, and not about the settings**: each row has "
-            "one run, and another seed would give another model. `--seeds 3` repeats the rows."
+            "one run, and another seed would give another model. Several seeds per row compare "
+            "them."
         )
     elif search.metric.startswith("validation"):
         text += " All runs are on the same examples: others would add their own variance."
